@@ -1,0 +1,1 @@
+"""The controlling part: HTTP API, rotation and the management of nodes."""

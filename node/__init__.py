@@ -1,0 +1,1 @@
+"""The agent on an end server: runs proxies, from its local copy when it is alone."""

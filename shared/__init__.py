@@ -1,0 +1,1 @@
+"""What master and node both know."""

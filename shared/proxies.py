@@ -1,0 +1,82 @@
+"""The values that master and node both compare: ids, versions, records and the digest over them."""
+
+import hashlib
+from collections.abc import Iterable
+from ipaddress import ip_network
+from typing import Annotated, Literal, NewType
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+NodeId = NewType("NodeId", int)
+ProxyId = NewType("ProxyId", int)
+Version = NewType("Version", int)
+Revision = NewType("Revision", int)
+
+Protocol = Literal["http", "socks5", "mixed"]
+EngineName = Literal["builtin", "3proxy"]
+
+MAX_BIGINT = 2**63 - 1
+"""Ids, versions and revisions are PostgreSQL bigints."""
+
+CREDENTIAL_MAX = 120
+"""Longest user name or password in bytes: SOCKS5 carries 255 (RFC 1929), 3proxy's configuration parser fails past
+about 120."""
+
+USERNAME_PATTERN = r"^[A-Za-z0-9!$%&'()+./<=>?@\[\]^_`{|}~-]+$"
+"""Printable ASCII without space, control characters, colon (ends the name in HTTP Basic, RFC 7617), comma, asterisk,
+quotation mark, backslash, number sign and semicolon (a list, everybody, quoting and comments in 3proxy)."""
+
+PASSWORD_PATTERN = r"^[!#-\[\]-~]+$"  # noqa: S105 (a pattern)
+"""Printable ASCII without space, quotation mark and backslash."""
+
+
+def canonical_network(text: str) -> str:
+    """The network in its canonical spelling; a bare address is a network of one. Raises ValueError."""
+    return str(ip_network(text, strict=False))
+
+
+Id = Annotated[int, Field(ge=1, le=MAX_BIGINT)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Username = Annotated[str, Field(min_length=1, max_length=CREDENTIAL_MAX, pattern=USERNAME_PATTERN)]
+Password = Annotated[str, Field(min_length=1, max_length=CREDENTIAL_MAX, pattern=PASSWORD_PATTERN)]
+Network = Annotated[str, AfterValidator(canonical_network)]
+
+
+class ProxyRecord(BaseModel):
+    """Everything that a node must know of one proxy at one version.
+
+    `content` is the master's checksum of the record (a signed 64-bit number). To a node it is opaque: it keeps the
+    number and sums it up, so that two records of the same id and version can still be told apart.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    id: Id
+    version: Id
+    content: int = Field(ge=-(2**63), le=MAX_BIGINT)
+    protocol: Protocol
+    port: Port
+    username: Username | None = None
+    password: Password | None = Field(default=None, repr=False)
+    allow_ips: tuple[Network, ...] = ()
+    engine: EngineName = "builtin"
+
+
+def digest(pairs: Iterable[tuple[int, int]]) -> str:
+    """Order-free checksum of (id, version) pairs: 16 hexadecimal digits.
+
+    The sum modulo 2^64 of the first eight bytes of md5("id:version"); PostgreSQL computes the same figure where the
+    rows are, and a change of one pair needs no second look at the others.
+    """
+    total = sum(pair_hash(id_, version) for id_, version in pairs)
+    return f"{total % 2**64:016x}"
+
+
+def pair_hash(id_: int, version: int) -> int:
+    """One pair's summand of the digest."""
+    return int.from_bytes(hashlib.md5(b"%d:%d" % (id_, version), usedforsecurity=False).digest()[:8])
+
+
+def content_digest(contents: Iterable[int]) -> str:
+    """Order-free checksum over the `content` of records: 16 hexadecimal digits."""
+    return f"{sum(contents) % 2**64:016x}"
