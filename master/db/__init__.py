@@ -1,0 +1,179 @@
+"""The only door to PostgreSQL: a pool, named queries out of the .sql files beside this one, and errors of our own."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import asyncpg
+
+from master.errors import DatabaseAway, RowConflict, RowReferenced
+
+ACQUIRE_TIMEOUT_S = 5
+COMMAND_TIMEOUT_S = 30
+
+Row = Mapping[str, Any]
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+"""What asyncpg raises when the server is away, going away, starting or full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One named statement with $1, $2, ... for its named parameters, in this order."""
+
+    name: str
+    sql: str
+    parameters: tuple[str, ...]
+
+
+@cache
+def queries() -> Mapping[str, Query]:
+    """Every named query, as file.name: "proxies.select_page" is `-- name: select_page` in proxies.sql."""
+    found: dict[str, Query] = {}
+    for entry in files(__package__).iterdir():
+        if entry.name.endswith(".sql"):
+            file = entry.name.removesuffix(".sql")
+            for name, text in re.findall(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", entry.read_text(), re.M | re.S):
+                found[f"{file}.{name}"] = numbered(f"{file}.{name}", text)
+    return found
+
+
+def numbered(name: str, text: str) -> Query:
+    """The query with numbers for its :parameters (a cast's double colon is none)."""
+    parameters: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in parameters:
+            parameters.append(match[1])
+        return f"${parameters.index(match[1]) + 1}"
+
+    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    return Query(name, re.sub(r"(?<![:\w]):([a-z_]\w*)", number, body).strip().rstrip(";"), tuple(parameters))
+
+
+class Session:
+    """One connection, in a transaction or not; parameters are given by name."""
+
+    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]") -> None:
+        """Borrow the connection."""
+        self._connection = connection
+
+    async def rows(self, name: str, **parameters: object) -> list[Row]:
+        """All rows of a query."""
+        query = queries()[name]
+        return [dict(row) for row in await self._connection.fetch(query.sql, *ordered(query, parameters))]
+
+    async def row(self, name: str, **parameters: object) -> Row | None:
+        """The first row of a query, or None."""
+        query = queries()[name]
+        row = await self._connection.fetchrow(query.sql, *ordered(query, parameters))
+        return dict(row) if row is not None else None
+
+    async def value(self, name: str, **parameters: object) -> Any:
+        """The first column of the first row, or None."""
+        query = queries()[name]
+        return await self._connection.fetchval(query.sql, *ordered(query, parameters))
+
+    async def execute(self, name: str, **parameters: object) -> int:
+        """Run a statement; answers how many rows it touched."""
+        query = queries()[name]
+        status = await self._connection.execute(query.sql, *ordered(query, parameters))
+        return int(status.rsplit(" ", 1)[-1]) if status[-1].isdigit() else 0
+
+
+def ordered(query: Query, parameters: Mapping[str, object]) -> list[object]:
+    """The values in the order of their numbers. A missing or an unknown one is a bug: TypeError."""
+    if set(parameters) != set(query.parameters):
+        raise TypeError(f"{query.name} takes {sorted(query.parameters)}, not {sorted(parameters)}")
+    return [parameters[name] for name in query.parameters]
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Turn the driver's errors into ours, once."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise RowConflict(constraint=error.constraint_name or "") from error
+    except asyncpg.ForeignKeyViolationError as error:
+        raise RowReferenced(constraint=error.constraint_name or "") from error
+    except asyncpg.CheckViolationError as error:
+        raise RowConflict(constraint=error.constraint_name or "") from error
+    except AWAY as error:
+        raise DatabaseAway(reason=type(error).__name__) from error
+
+
+class Database:
+    """A pool of connections. It need not be reachable to be made: each use raises DatabaseAway while it is not."""
+
+    def __init__(self, connect: Mapping[str, Any], *, size: int = 10) -> None:
+        """`connect`: asyncpg's host, port, user, password, database."""
+        self._connect, self._size = dict(connect), size
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A connection without a transaction: each statement is its own. Raises DatabaseAway."""
+        async with translated():
+            pool = await self._opened()
+            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                yield Session(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """One read-committed transaction; an exception rolls it back. Raises DatabaseAway, RowConflict, RowReferenced."""
+        async with translated():
+            pool = await self._opened()
+            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
+                yield Session(connection)
+
+    async def listener(
+        self, channels: tuple[str, ...], heard: Callable[[str, str], None], lost: Callable[[], None]
+    ) -> Callable[[], Awaitable[None]]:
+        """A connection of its own that calls `heard(channel, payload)`, and `lost` when it ends; answers its closing.
+
+        Raises DatabaseAway.
+        """
+        async with translated():
+            connection = await asyncpg.connect(**self._connect, timeout=ACQUIRE_TIMEOUT_S)
+        connection.add_termination_listener(lambda _: lost())
+        for channel in channels:
+            await connection.add_listener(channel, lambda _c, _p, name, payload: heard(name, str(payload)))
+        return connection.close
+
+    async def close(self) -> None:
+        """End every connection."""
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    async def _opened(self) -> "asyncpg.Pool[Any]":
+        if self._pool is None:
+            pool = asyncpg.create_pool(
+                **self._connect,
+                min_size=0,
+                max_size=self._size,
+                timeout=ACQUIRE_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                init=_prepare_connection,
+            )
+            self._pool = pool
+            await pool
+        return self._pool
+
+
+async def _prepare_connection(connection: "asyncpg.Connection[Any]") -> None:
+    """jsonb travels as Python values."""
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

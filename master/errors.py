@@ -1,0 +1,120 @@
+"""What can go wrong in the master, for its user.
+
+MasterError
+├── BadConfiguration         a setting is missing or unreadable; the program ends with exit code 2
+├── DatabaseAway             PostgreSQL does not answer now
+├── BrokerAway               RabbitMQ's management API does not answer now
+├── RowConflict              a constraint of the schema; services answer it with one of the following
+├── RowReferenced            a row that is pointed at cannot go, or one that is pointed at is not there
+└── Refused                  the request cannot be done as asked; each has a status and members for programs
+    (see below)
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+class MasterError(Exception):
+    """The root of this program's errors."""
+
+
+@dataclass
+class BadConfiguration(MasterError):
+    """A setting is missing or unreadable."""
+
+    variable: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.reason}"
+
+
+@dataclass
+class DatabaseAway(MasterError):
+    """PostgreSQL does not answer now."""
+
+    reason: str
+
+
+@dataclass
+class BrokerAway(MasterError, ConnectionError):
+    """RabbitMQ's management API does not answer, or not as expected."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass
+class RowConflict(MasterError):
+    """A row breaks this constraint."""
+
+    constraint: str
+
+
+@dataclass
+class RowReferenced(MasterError):
+    """A row is still pointed at, or points at none, by this constraint."""
+
+    constraint: str
+
+
+@dataclass
+class Refused(MasterError):
+    """A request that cannot be done; `members` go into the problem document beside `detail`."""
+
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Conflict"
+
+    detail: str
+    members: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class NotFound(Refused):
+    """No such resource."""
+
+    status = 404
+    title = "Not found"
+
+
+class Invalid(Refused):
+    """The request is well-formed but says something impossible; `members["errors"]` points at where."""
+
+    status = 422
+    title = "Invalid request"
+
+
+class Conflict(Refused):
+    """The request is at odds with what there is."""
+
+
+class PreconditionFailed(Refused):
+    """The version in If-Match is not the present one."""
+
+    status = 412
+    title = "Version is not the present one"
+
+
+class NodeRefused(Refused):
+    """The node does not accept the challenge."""
+
+    status = 403
+    title = "Node refused the challenge"
+
+
+class NodeUnreachable(Refused):
+    """Nobody answers as a waiting node at that address."""
+
+    status = 502
+    title = "Node unreachable"
+
+
+class NodeTooSlow(Refused):
+    """The node did not answer in time."""
+
+    status = 504
+    title = "Node too slow"

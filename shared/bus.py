@@ -1,0 +1,247 @@
+"""The link to RabbitMQ, and the only import of aio_pika.
+
+A program has two connections: one to publish, which a memory or disk alarm of the broker blocks, and one to consume,
+which it does not. They live and die as a pair; a supervisor makes them anew with back-off.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelAccessRefused,
+    ChannelInvalidStateError,
+    ConnectionNotAllowed,
+    ProbableAuthenticationError,
+)
+from pydantic import SecretStr
+from yarl import URL
+
+from shared.messages import Header
+from shared.tasks import Backoff
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 10
+CONNECT_TIMEOUT_S = 10
+PUBLISH_TIMEOUT_S = 10
+REFUSED_WAIT_S = 15
+"""Between two tries when the broker refuses the login: nothing heals that in milliseconds."""
+
+BusState = Literal["connecting", "up", "down", "refused", "occupied"]
+"""refused: the broker does not accept the login. occupied: somebody else consumes this program's own queue."""
+
+OUTSIDE_ERRORS = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError)
+
+
+class BusDown(Exception):
+    """The broker did not take a message. It may still have: what is published must bear being doubled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outgoing:
+    """A message to publish; `round` becomes its correlation_id, its own id when None."""
+
+    exchange: str
+    key: str
+    type: str
+    body: bytes
+    header: Header | None
+    round: str | None = None
+    extra: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incoming:
+    """A message as the broker delivered it; `user_id` is proven by the broker, or None."""
+
+    type: str | None
+    body: bytes
+    headers: dict[str, Any]
+    message_id: str | None
+    round: str | None
+    user_id: str | None
+    key: str
+
+
+Handler = Callable[[Incoming], Awaitable[None]]
+
+
+class Bus:
+    """One program's link. `run` keeps it up; `publish` works while it is."""
+
+    def __init__(
+        self,
+        url: SecretStr,
+        *,
+        program: str,
+        queue: str,
+        handler: Handler,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        exclusive: bool = False,
+        lanes: int = 1,
+        lane: Callable[[Incoming], int] = lambda _: 0,
+        prefetch: int = 64,
+        on_up: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Messages of one lane are handled one after the other, those of different lanes side by side.
+
+        `prepare` runs at every connect before the queue is consumed; its OSErrors count as "not connected".
+        """
+        self._url = URL(url.get_secret_value()).update_query(heartbeat=str(HEARTBEAT_S))
+        self._program = program
+        self._queue, self._handler, self._prepare = queue, handler, prepare
+        self._exclusive, self._lane, self._prefetch, self._on_up = exclusive, lane, prefetch, on_up
+        self._lanes: list[asyncio.Queue[AbstractIncomingMessage]] = [asyncio.Queue() for _ in range(lanes)]
+        self._channel: AbstractChannel | None = None
+        self._exchanges: dict[str, AbstractExchange] = {}
+        self.state: BusState = "connecting"
+
+    @property
+    def login(self) -> str:
+        """The user name by which the broker knows this program."""
+        return self._url.user or "guest"
+
+    async def run(self) -> None:
+        """Keep connected and handle messages until cancelled; only a bug of ours ends it otherwise."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                group.create_task(self._work(lane))
+            await self._supervise()
+
+    async def publish(self, message: Outgoing) -> str:
+        """Publish, wait for the broker's confirmation, answer the message's id. Raises BusDown."""
+        channel = self._channel
+        if channel is None:
+            raise BusDown(f"not connected to the broker ({self.state})")
+        message_id = uuid4().hex
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                exchange = self._exchanges.get(message.exchange)
+                if exchange is None:
+                    exchange = (
+                        await channel.get_exchange(message.exchange, ensure=False)
+                        if message.exchange
+                        else channel.default_exchange
+                    )
+                    self._exchanges[message.exchange] = exchange
+                await exchange.publish(self._properties(message, message_id), message.key, mandatory=True)
+        except OUTSIDE_ERRORS as error:
+            raise BusDown(f"the broker did not take the message: {type(error).__name__}") from error
+        return message_id
+
+    def _properties(self, message: Outgoing, message_id: str) -> aio_pika.Message:
+        headers = message.header.model_dump(exclude_defaults=True) if message.header else {}
+        return aio_pika.Message(
+            message.body,
+            headers={**headers, **message.extra},
+            content_type="application/json",
+            type=message.type,
+            message_id=message_id,
+            correlation_id=message.round or message_id,
+            timestamp=datetime.now(UTC),
+            app_id=f"maybe-{self._program}",
+            user_id=self.login,
+            delivery_mode=aio_pika.DeliveryMode.NOT_PERSISTENT,
+        )
+
+    async def _supervise(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await self._session(backoff)
+                self._enter("down")
+            except (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed) as error:
+                self._enter("refused", reason=str(error))
+            except ChannelAccessRefused as error:
+                self._enter("occupied" if "exclusive" in str(error) else "refused", reason=str(error))
+            except OUTSIDE_ERRORS as error:
+                self._enter("down", reason=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(REFUSED_WAIT_S if self.state == "refused" else backoff.next())
+
+    async def _session(self, backoff: Backoff) -> None:
+        """Connect, consume, and return when either connection has ended."""
+        closed = asyncio.Event()
+        async with AsyncExitStack() as stack:
+            transmit, receive = [await self._connect(stack, closed, way) for way in ("publish", "consume")]
+            async with asyncio.timeout(CONNECT_TIMEOUT_S * 3):
+                if self._prepare is not None:
+                    await self._prepare()
+                channel = await transmit.channel(publisher_confirms=True, on_return_raises=True)
+                consumer = await receive.channel()
+                for each in (channel, consumer):
+                    each.close_callbacks.add(lambda *_: closed.set())
+                await consumer.set_qos(prefetch_count=self._prefetch)
+                queue = await consumer.get_queue(self._queue)
+                await queue.consume(self._received, exclusive=self._exclusive)
+            self._exchanges = {}
+            self._channel = channel
+            stack.callback(self._disconnect)
+            self._enter("up")
+            backoff.reset()
+            if self._on_up is not None:
+                await self._on_up()
+            await closed.wait()
+
+    async def _connect(self, stack: AsyncExitStack, closed: asyncio.Event, way: str) -> AbstractConnection:
+        connection = await aio_pika.connect(
+            self._url,
+            timeout=CONNECT_TIMEOUT_S,
+            client_properties={"connection_name": f"maybe-{self._program} {self.login} {way}"},
+        )
+        connection.close_callbacks.add(lambda *_: closed.set())
+        stack.push_async_callback(self._close, connection)
+        return connection
+
+    async def _close(self, connection: AbstractConnection) -> None:
+        """A dead peer must not hold up the next try."""
+        try:
+            async with asyncio.timeout(2):
+                await connection.close()
+        except OUTSIDE_ERRORS as error:
+            log.debug("bus.close_failed", reason=type(error).__name__)
+
+    def _disconnect(self) -> None:
+        self._channel = None
+
+    def _enter(self, state: BusState, reason: str = "") -> None:
+        if state != self.state:
+            (log.info if state == "up" else log.warning)(f"bus.{state}", **({"reason": reason} if reason else {}))
+        self.state = state
+
+    async def _received(self, message: AbstractIncomingMessage) -> None:
+        self._lanes[self._lane(incoming(message)) % len(self._lanes)].put_nowait(message)
+
+    async def _work(self, lane: asyncio.Queue[AbstractIncomingMessage]) -> None:
+        while True:
+            message = await lane.get()
+            try:
+                await self._handler(incoming(message))
+            except BusDown as error:
+                log.warning("message.answer_lost", type=message.type, reason=str(error))
+            try:
+                await message.ack()
+            except OUTSIDE_ERRORS as error:
+                log.debug("message.ack_failed", reason=type(error).__name__)
+
+
+def incoming(message: AbstractIncomingMessage) -> Incoming:
+    """The message without its driver."""
+    return Incoming(
+        type=message.type,
+        body=message.body,
+        headers=dict(message.headers),
+        message_id=message.message_id,
+        round=message.correlation_id,
+        user_id=message.user_id,
+        key=message.routing_key or "",
+    )

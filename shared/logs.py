@@ -1,0 +1,45 @@
+"""Structured logs: JSON lines, or something readable when standard error is a terminal."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def configure(level: LogLevel) -> None:
+    """Send every log of this program, its libraries' included, to standard error from this level on.
+
+    Libraries speak from warning on at most: aio-pika at debug level would write whole messages.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[LibraryHandler()], force=True)
+    logging.getLogger("aio_pika").setLevel(logging.CRITICAL)
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+
+
+class LibraryHandler(logging.Handler):
+    """What a library logs, as one event of ours. aio-pika's own are left out: the bus tells the same once."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on."""
+        structlog.get_logger().log(
+            record.levelno, "library.said", library=record.name, text=record.getMessage(), exc_info=record.exc_info
+        )
