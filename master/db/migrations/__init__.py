@@ -1,0 +1,61 @@
+"""Brings the schema up to date: plain SQL files, in order, each once, by one master at a time."""
+
+import hashlib
+from importlib.resources import files
+from typing import Any
+
+import asyncpg
+
+from master.errors import BadConfiguration
+
+LOCK = 0x6D61796265  # "maybe"
+
+HISTORY = """
+CREATE TABLE IF NOT EXISTS migrations (
+    version integer PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+def steps() -> list[tuple[int, str, str]]:
+    """(version, name, SQL) in order."""
+    names = sorted(entry.name for entry in files(__package__).iterdir() if entry.name.endswith(".sql"))
+    return [(int(name[:4]), name, (files(__package__) / name).read_text()) for name in names]
+
+
+async def migrate(connection: "asyncpg.Connection[Any]") -> list[str]:
+    """Apply what is missing; answers its names.
+
+    Raises BadConfiguration when a file that was applied has changed since, or when the database is ahead of this program.
+    """
+    await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
+    try:
+        await connection.execute(HISTORY)
+        applied = {row["version"]: row for row in await connection.fetch("SELECT version, name, sha256 FROM migrations")}
+        known = steps()
+        for version in sorted(set(applied) - {version for version, _, _ in known}):
+            raise drift(f"the database is newer than this program: it has {applied[version]['name']}")
+        return [name for version, name, sql in known if await _apply(connection, applied.get(version), version, name, sql)]
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
+
+
+async def _apply(
+    connection: "asyncpg.Connection[Any]", applied: asyncpg.Record | None, version: int, name: str, sql: str
+) -> bool:
+    checksum = hashlib.sha256(sql.encode()).hexdigest()
+    if applied is not None:
+        if applied["sha256"] != checksum:
+            raise drift(f"the migration {name} has changed since it was applied")
+        return False
+    async with connection.transaction():
+        await connection.execute(sql)
+        await connection.execute(
+            "INSERT INTO migrations (version, name, sha256) VALUES ($1, $2, $3)", version, name, checksum
+        )
+    return True
+
+
+def drift(reason: str) -> BadConfiguration:
+    """Schema and program do not belong together."""
+    return BadConfiguration(variable="DATABASE_NAME", reason=reason)
