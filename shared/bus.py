@@ -22,6 +22,7 @@ from aiormq.exceptions import (
     ChannelInvalidStateError,
     ConnectionNotAllowed,
     ProbableAuthenticationError,
+    PublishError,
 )
 from pydantic import SecretStr
 from yarl import URL
@@ -45,6 +46,10 @@ OUTSIDE_ERRORS = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError)
 
 class BusDown(Exception):
     """The broker did not take a message. It may still have: what is published must bear being doubled."""
+
+
+class Unroutable(BusDown):
+    """No queue is bound for this message."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +140,8 @@ class Bus:
                     )
                     self._exchanges[message.exchange] = exchange
                 await exchange.publish(self._properties(message, message_id), message.key, mandatory=True)
+        except PublishError as error:
+            raise Unroutable(f"no queue takes {message.key!r} of {message.exchange!r}") from error
         except OUTSIDE_ERRORS as error:
             raise BusDown(f"the broker did not take the message: {type(error).__name__}") from error
         return message_id

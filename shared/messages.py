@@ -74,6 +74,8 @@ class Failure(Wire):
     id: Id
     version: Id
     reason: Reason
+    port_taken: bool = False
+    """Its port is held by a program that is not ours."""
 
 
 class Held(Wire):

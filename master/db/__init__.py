@@ -25,8 +25,9 @@ AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
 )
-"""What asyncpg raises when the server is away, going away, starting or full."""
+"""What asyncpg raises when the server is away, going away, starting, full, or took back a transaction (a deadlock)."""
 
 
 @dataclass(frozen=True, slots=True)
