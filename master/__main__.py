@@ -28,7 +28,7 @@ def main() -> None:
         asyncio.run(serve(settings))
     except* BadConfiguration as group:
         for error in group.exceptions:
-            print(f"maybe-master: {error}", file=sys.stderr)  # noqa: T201
+            print(f"maybe-master: {error}", file=sys.stderr)
         sys.exit(2)
 
 

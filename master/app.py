@@ -85,9 +85,7 @@ class Program:
         self._listener = listener
         self._database = Database(settings.database)
         self._broker = Broker(settings.management_url, settings.amqp_url)
-        self._enrolment = Enrolment(
-            self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url
-        )
+        self._enrolment = Enrolment(self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url)
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._reports = Reports(self._database, self._outbox)
         self._waiter = Waiter(self._database, self._outbox.wake)

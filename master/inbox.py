@@ -108,9 +108,7 @@ class Inbox:
         log.warning("message.parked", type=message.type, user=message.user_id, reason=reason)
         extra = {"reason": reason, "key": message.key, "user": message.user_id or "", "was": str(message.type)[:100]}
         await self._publish(
-            Outgoing(
-                exchange="", key=DEAD_QUEUE, type="dead", body=message.body[:READ_LIMIT], header=None, extra=extra
-            )
+            Outgoing(exchange="", key=DEAD_QUEUE, type="dead", body=message.body[:READ_LIMIT], header=None, extra=extra)
         )
         await self._tell(message, "message.parked", reason)
 
@@ -142,5 +140,3 @@ def record_of(row: Row) -> bytes:
     """A row of wanted_records as a record's JSON."""
     fields = {name: value for name, value in row.items() if name != "revision"}
     return ProxyRecord.model_construct(**fields).model_dump_json(exclude_none=True).encode()
-
-

@@ -10,7 +10,6 @@ from master.db import Database, Row, Session
 from master.events import Event, record_events
 from master.outbox import Outbox
 from master.proxies import move_ports
-from shared.bus import BusDown
 from shared.messages import Report
 from shared.proxies import NodeId
 
@@ -50,7 +49,9 @@ class Reports:
         async with self._database.transaction() as session:
             rows = await session.rows("sync.lose_silent", after=timedelta(seconds=OFFLINE_AFTER_S))
             events = [
-                Event(type="node.offline", node_id=row["node_id"], details={"last_report": row["reported_at"].isoformat()})
+                Event(
+                    type="node.offline", node_id=row["node_id"], details={"last_report": row["reported_at"].isoformat()}
+                )
                 for row in rows
             ]
             await record_events(session, events)
@@ -128,9 +129,7 @@ class Reports:
             await session.execute("sync.notify_reported", node_id=str(node_id))
         return bool(moved)
 
-    async def _store_failures(
-        self, session: Session, node_id: NodeId, report: Report, before: Row
-    ) -> Sequence[Event]:
+    async def _store_failures(self, session: Session, node_id: NodeId, report: Report, before: Row) -> Sequence[Event]:
         if not report.failed and not before["failed"]:
             return []
         ids = [failure.id for failure in report.failed]
@@ -177,5 +176,3 @@ def status_events(node_id: NodeId, report: Report, before: Row) -> list[Event]:
     if report.foreign is not None:
         events.append(Event(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
     return events
-
-
