@@ -37,16 +37,21 @@ class Services:
         self.rabbitmq = await where.rabbitmq()
         await self.rabbitmq.start()
 
-    async def stop(self) -> None:
-        async with asyncio.TaskGroup() as stopping:
+    async def end(self) -> None:
+        async with asyncio.TaskGroup() as ending:
             for service in (self.postgres, self.rabbitmq):
                 if service:
-                    stopping.create_task(service.stop())
+                    ending.create_task(service.end())
 
 
 @pytest.fixture(scope="session")
-def where() -> Iterator[Where]:
+def where(request: pytest.FixtureRequest) -> Iterator[Where]:
     """The folder and ports of this run."""
+
+    def tell(text: str) -> None:
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{text}", file=sys.stderr, flush=True)
+
     folder, ports = scratch(), claim_block()
     yield Where(find_source(tell), folder, ports, tell)
     ports.close()
@@ -62,7 +67,7 @@ def services(request: pytest.FixtureRequest, where: Where) -> Iterator[Services]
         asyncio.run(services.start(where, wanted))
         yield services
     finally:
-        asyncio.run(services.stop())
+        asyncio.run(services.end())
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +113,3 @@ async def vhost(rabbitmq: RabbitMQ) -> AsyncIterator[Vhost]:
     name = f"maybe-{secrets.token_hex(6)}"
     yield await rabbitmq.create(name)
     await rabbitmq.drop(name)
-
-
-def tell(text: str) -> None:
-    print(text, file=sys.__stderr__, flush=True)

@@ -51,7 +51,7 @@ class Where:
             return rabbitmq.given(amqp_url, management_url)
         if self.source == "docker":
             return rabbitmq.in_docker(self.folder, self.ports)
-        return await asyncio.to_thread(rabbitmq.on_this_machine, self.folder, self.ports)
+        return await asyncio.to_thread(rabbitmq.on_this_machine, self.folder, self.ports, self.tell)
 
 
 def find_source(tell: Callable[[str], None]) -> Source:

@@ -104,10 +104,14 @@ class Container:
         return container.with_command(self.command) if self.command else container
 
     async def stop(self) -> None:
-        """Stop and remove it, with what it keeps outside of its folders."""
+        """The container stays and can be started again."""
+        if self.client is not None:
+            await self._ask("stop", lambda: self.client.get_wrapped_container().stop(timeout=10))
+
+    async def end(self) -> None:
+        """Remove it, with what it keeps outside of its folders."""
         if self.client is None:
             return
-        await self._ask("stop", lambda: self.client.get_wrapped_container().stop(timeout=10))
         await self._ask("remove", lambda: self.client.stop(force=True, delete_volume=True))
         self.client = None
         if self.follower:

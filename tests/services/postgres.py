@@ -97,6 +97,10 @@ class PostgreSQL:
     async def kill(self) -> None:
         await self.program.kill()
 
+    async def end(self) -> None:
+        """For good, at once."""
+        await self.program.end()
+
     async def freeze(self) -> None:
         await self.program.freeze()
 

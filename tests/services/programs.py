@@ -32,6 +32,7 @@ class Program(Protocol):
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     async def kill(self) -> None: ...
+    async def end(self) -> None: ...
     async def freeze(self) -> None: ...
     async def thaw(self) -> None: ...
 
@@ -112,6 +113,10 @@ class Process:
         self._send(signal.SIGKILL, whole=self.whole)
         await self._ended(STOP_S)
 
+    async def end(self) -> None:
+        """For good, and as quickly as can be: nothing that it holds is wanted any more."""
+        await self.kill()
+
     async def freeze(self) -> None:
         """SIGSTOP."""
         self._send(signal.SIGSTOP, whole=self.whole)
@@ -149,6 +154,9 @@ class Elsewhere:
         pass
 
     async def stop(self) -> None:
+        pass
+
+    async def end(self) -> None:
         pass
 
     async def kill(self) -> None:

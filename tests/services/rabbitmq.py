@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -97,6 +97,12 @@ class RabbitMQ:
     async def kill(self) -> None:
         await self.program.kill()
 
+    async def end(self) -> None:
+        """For good, at once."""
+        await self.program.end()
+        if self.port_mapper:
+            await self.port_mapper.end()
+
     async def freeze(self) -> None:
         await self.program.freeze()
 
@@ -169,10 +175,10 @@ def in_docker(folder: Folder, ports: PortBlock) -> RabbitMQ:
     return RabbitMQ(admin, container)
 
 
-def on_this_machine(folder: Folder, ports: PortBlock) -> RabbitMQ:
+def on_this_machine(folder: Folder, ports: PortBlock, tell: Callable[[str], None]) -> RabbitMQ:
     """A private broker. Raises ProgramError when there is none and none can be installed."""
     account = unprivileged()
-    server = find_server() or installed_server()
+    server = find_server() or installed_server(tell)
     admin = Vhost(HOST, ports.take(), f"http://{HOST}:{ports.take()}", USER, folder.secret("rabbitmq"))
     home = folder.private("rabbitmq")
     environment = surroundings(home, distribution=ports.take(), mapper=ports.take())
@@ -239,10 +245,12 @@ def find_server() -> str | None:
     return next((path for path in SERVERS if os.access(path, os.X_OK)), None)
 
 
-def installed_server() -> str:
+def installed_server(tell: Callable[[str], None]) -> str:
     """Have the system's package manager install it, without starting its service. Raises ProgramError."""
-    done = subprocess.run(["/bin/sh", str(LAUNCHER), "install", "rabbitmq"], check=False)
+    tell("RabbitMQ is not here: having the system's package manager install it, without starting its service")
+    command = ["/bin/sh", str(LAUNCHER), "install", "rabbitmq"]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     server = find_server()
     if done.returncode != 0 or server is None:
-        raise ProgramError("RabbitMQ could not be installed: install it, or Docker, by hand")
+        raise ProgramError(f"RabbitMQ could not be installed: install it, or Docker, by hand\n{done.stdout}")
     return server
