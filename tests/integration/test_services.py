@@ -74,13 +74,14 @@ def test_a_block_of_ports_is_given_once_and_keeps_clear_of_outgoing_connections(
         block.close()
 
 
-def test_a_port_that_somebody_holds_is_passed_over() -> None:
+def test_a_block_is_not_given_while_somebody_holds_a_port_of_it() -> None:
     block = claim_block()
-    held = bound(block.first + 1)
+    first = block.first
+    block.close()
+    held = bound(first + 7)
     try:
-        assert held
-        assert block.take() == block.first + 2
+        with pytest.raises(PortError):
+            claim_block(first)
     finally:
-        block.close()
         if held:
             held.close()

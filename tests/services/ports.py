@@ -2,13 +2,16 @@
 
 import random
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = 100
 LOWEST, HIGHEST = 10_000, 65_000
 LOCAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 HOST = "127.0.0.1"
+
+POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER, API, ENROLMENT = 1, 2, 3, 4, 5, 10, 20
+"""The places in a block; several masters and nodes follow on from API and ENROLMENT."""
 
 
 class PortError(Exception):
@@ -20,7 +23,6 @@ class PortBlock:
     """A hundred consecutive ports. The first is held bound for as long as the block is: the claim that others see."""
 
     claim: socket.socket
-    given: set[int] = field(default_factory=set[int])
 
     @property
     def first(self) -> int:
@@ -31,30 +33,28 @@ class PortBlock:
         """All but the claim, as the API writes a node's ports: "20001-20099"."""
         return f"{self.first + 1}-{self.first + BLOCK - 1}"
 
-    def take(self) -> int:
-        """The next port that is free at this moment. Raises PortError."""
-        for port in range(self.first + 1, self.first + BLOCK):
-            if port not in self.given and is_free(port):
-                self.given.add(port)
-                return port
-        raise PortError(f"all of {self.range} are taken")
+    def port(self, place: int) -> int:
+        """The port at this place of the block, from 1 to 99: the same one from start to start."""
+        if not 1 <= place < BLOCK:
+            raise PortError(f"a block has no port {place}")
+        return self.first + place
 
     def close(self) -> None:
         self.claim.close()
 
 
 def claim_block(first: int | None = None) -> PortBlock:
-    """A free block; with `first` exactly that one. Raises PortError."""
+    """A block whose ports are all free; with `first` exactly that one. Raises PortError."""
     starts = starts_outside(outgoing_ports()) if first is None else [first]
     random.shuffle(starts)
     for start in starts:
         claim = bound(start)
         if claim is None:
             continue
-        if first is not None or all(is_free(port) for port in range(start + 1, start + BLOCK)):
+        if all(is_free(port) for port in range(start + 1, start + BLOCK)):
             return PortBlock(claim)
         claim.close()
-    raise PortError("no block of ports is free" if first is None else f"port {first} is taken by another program")
+    raise PortError("no block of ports is free" if first is None else f"one of the ports from {first} is taken")
 
 
 def starts_outside(outgoing: range) -> list[int]:

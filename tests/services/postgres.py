@@ -16,7 +16,7 @@ import asyncpg
 
 from tests.services.containers import Container
 from tests.services.folders import Folder, give, output_as, unprivileged
-from tests.services.ports import HOST, PortBlock
+from tests.services.ports import HOST, POSTGRES, PortBlock
 from tests.services.programs import Account, Elsewhere, Process, Program, ProgramError, tail
 
 IMAGE = "postgres:17"
@@ -138,7 +138,7 @@ def given(url: str) -> PostgreSQL:
 
 
 def in_docker(folder: Folder, ports: PortBlock) -> PostgreSQL:
-    admin = Database(HOST, ports.take(), "maybe", folder.secret("postgres"))
+    admin = Database(HOST, ports.port(POSTGRES), "maybe", folder.secret("postgres"))
     container = Container(
         name="postgres",
         image=IMAGE,
@@ -156,7 +156,7 @@ async def on_this_machine(folder: Folder, ports: PortBlock) -> PostgreSQL:
     """A private instance, made when the folder has none. Raises ProgramError when no PostgreSQL is found."""
     account = unprivileged()
     programs = await asyncio.to_thread(find_programs, account, folder)
-    admin = Database(HOST, ports.take(), "maybe", folder.secret("postgres"))
+    admin = Database(HOST, ports.port(POSTGRES), "maybe", folder.secret("postgres"))
     data = folder.private("postgres", account)
     if not (data / "PG_VERSION").exists():
         await asyncio.to_thread(initialise, programs, data, admin, account)

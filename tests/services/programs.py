@@ -75,6 +75,7 @@ class Process:
         if self.is_running:
             raise ProgramError(f"{self.name} runs already")
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.touch(mode=0o600)  # a waiting node prints its challenge
         with self.log.open("ab") as log:
             try:
                 self.running = self._spawn(log.fileno())

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -14,8 +14,9 @@ import httpx
 
 from tests.services.containers import Container
 from tests.services.folders import Folder, give, unprivileged
-from tests.services.ports import HOST, PortBlock
+from tests.services.ports import AMQP, DISTRIBUTION, HOST, MANAGEMENT, PORT_MAPPER, PortBlock
 from tests.services.programs import Elsewhere, Process, Program, ProgramError, tail
+from tests.services.rabbitmq_settings import listener_settings, login_settings, surroundings
 
 IMAGE = "rabbitmq:4-management"
 USER = "maybe"
@@ -158,15 +159,15 @@ def given(amqp_url: str, management_url: str) -> RabbitMQ:
 
 
 def in_docker(folder: Folder, ports: PortBlock) -> RabbitMQ:
-    admin = Vhost(HOST, ports.take(), f"http://{HOST}:{ports.take()}", USER, folder.secret("rabbitmq"))
+    admin = own_login(folder, ports)
     settings = folder.private("rabbitmq-settings") / "rabbitmq.conf"
-    settings.write_text(login_settings(admin))
+    settings.write_text(login_settings(admin.user, admin.password))
     settings.chmod(0o644)  # its own user reads it inside; outside the folder is closed
     container = Container(
         name="rabbitmq",
         image=IMAGE,
         log=folder.log("rabbitmq"),
-        ports={5672: admin.port, 15672: port_of(admin.management_url)},
+        ports={5672: admin.port, 15672: ports.port(MANAGEMENT)},
         environment={"RABBITMQ_CONFIG_FILE": "/maybe/rabbitmq.conf"},
         folders={folder.path / "rabbitmq-docker": "/var/lib/rabbitmq"} if folder.durable else {},
         files={settings: "/maybe/rabbitmq.conf"},
@@ -179,10 +180,12 @@ def on_this_machine(folder: Folder, ports: PortBlock, tell: Callable[[str], None
     """A private broker. Raises ProgramError when there is none and none can be installed."""
     account = unprivileged()
     server = find_server() or installed_server(tell)
-    admin = Vhost(HOST, ports.take(), f"http://{HOST}:{ports.take()}", USER, folder.secret("rabbitmq"))
+    admin = own_login(folder, ports)
     home = folder.private("rabbitmq")
-    environment = surroundings(home, distribution=ports.take(), mapper=ports.take())
-    (home / "rabbitmq.conf").write_text(listener_settings(admin) + login_settings(admin))
+    environment = surroundings(home, distribution=ports.port(DISTRIBUTION), mapper=ports.port(PORT_MAPPER))
+    (home / "rabbitmq.conf").write_text(
+        listener_settings(admin.port, ports.port(MANAGEMENT)) + login_settings(admin.user, admin.password)
+    )
     (home / "rabbitmq.conf").chmod(0o600)
     (home / "plugins").write_text("[rabbitmq_management].\n")
     if account:
@@ -194,51 +197,8 @@ def on_this_machine(folder: Folder, ports: PortBlock, tell: Callable[[str], None
     return RabbitMQ(admin, broker, mapper)
 
 
-def surroundings(home: Path, *, distribution: int, mapper: int) -> Mapping[str, str]:
-    """The environment of a broker apart from the system's own (RabbitMQ docs, "File and Directory Locations")."""
-    return {
-        "PATH": os.environ["PATH"],
-        "LANG": "C.UTF-8",
-        "HOME": str(home),
-        "RABBITMQ_NODENAME": "maybe@localhost",
-        "RABBITMQ_MNESIA_BASE": str(home / "data"),
-        "RABBITMQ_LOG_BASE": str(home / "logs"),
-        "RABBITMQ_LOGS": "-",
-        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq"),
-        "RABBITMQ_CONFIG_FILES": str(home / "conf.d"),
-        "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
-        "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
-        "RABBITMQ_PID_FILE": str(home / "broker.pid"),
-        "RABBITMQ_DIST_PORT": str(distribution),
-        # Idle schedulers spin for work by default, which costs the neighbours on a small machine.
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
-        "ERL_EPMD_PORT": str(mapper),
-        "ERL_EPMD_ADDRESS": HOST,
-    }
-
-
-def listener_settings(admin: Vhost) -> str:
-    return f"""\
-listeners.tcp.1 = {HOST}:{admin.port}
-management.tcp.ip = {HOST}
-management.tcp.port = {port_of(admin.management_url)}
-"""
-
-
-def login_settings(admin: Vhost) -> str:
-    return f"""\
-default_user = {admin.user}
-default_pass = {admin.password}
-default_user_tags.administrator = true
-loopback_users = none
-heartbeat = 10
-disk_free_limit.absolute = 50MB
-"""
-
-
-def port_of(url: str) -> int:
-    return urlsplit(url).port or 80
+def own_login(folder: Folder, ports: PortBlock) -> Vhost:
+    return Vhost(HOST, ports.port(AMQP), f"http://{HOST}:{ports.port(MANAGEMENT)}", USER, folder.secret("rabbitmq"))
 
 
 def find_server() -> str | None:
