@@ -34,10 +34,10 @@ def main() -> None:
         configure(settings.log_level)
         sys.exit(asyncio.run(obey(command, settings)))
     except BadConfiguration as error:
-        print(f"maybe-node: {error}", file=sys.stderr)  # noqa: T201
+        print(f"maybe-node: {error}", file=sys.stderr)
         sys.exit(2)
     except NodeError as error:
-        print(f"maybe-node: {error}", file=sys.stderr)  # noqa: T201
+        print(f"maybe-node: {error}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -182,7 +182,7 @@ class Agent:
     async def _settle(self) -> None:
         """Let what has just come be tried, so that one report says it all."""
         limit = time.monotonic() + SETTLE_S
-        while self._supervisor.starting() and time.monotonic() < limit:
+        while self._supervisor.starting() and time.monotonic() < limit:  # noqa: ASYNC110 (a bounded wait for many)
             await asyncio.sleep(0.01)
 
     async def _send_report(self) -> None:
@@ -234,5 +234,3 @@ class Agent:
             log.debug("message.not_sent", type=type_, reason=str(error))
             return False
         return True
-
-

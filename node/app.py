@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,7 +49,7 @@ class Engines:
 
 
 @asynccontextmanager
-async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncIterator[Engines]:
+async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGenerator[Engines]:
     """Open what this host has; whatever runs already is found again."""
     async with AsyncExitStack() as stack:
         builtin = BuiltinEngine(
@@ -134,9 +134,7 @@ class Program:
 
         async def came_up() -> None:
             if waiting is not None and not waiting.proven.is_set():
-                await asyncio.to_thread(
-                    write_identity, self._settings.identity_file, replace(identity, challenge=None)
-                )
+                await asyncio.to_thread(write_identity, self._settings.identity_file, replace(identity, challenge=None))
                 waiting.proven.set()
             await agent.came_up()
 
@@ -179,7 +177,7 @@ async def halt_engines(settings: Settings) -> None:
 
 
 @contextmanager
-def sole_agent(settings: Settings) -> Iterator[None]:
+def sole_agent(settings: Settings) -> Generator[None]:
     """Hold the lock that says that an agent works here; the kernel lets go of it however the agent ends."""
     with settings.pid_file.open("a+") as file:
         try:

@@ -67,7 +67,9 @@ class Waiting:
 
     async def run(self) -> None:
         """Serve the two routes until proven; a challenge that is too old is drawn anew."""
-        app = Litestar([self._hello_route(), self._config_route()], openapi_config=None, request_max_body_size=BODY_LIMIT)
+        app = Litestar(
+            [self._hello_route(), self._config_route()], openapi_config=None, request_max_body_size=BODY_LIMIT
+        )
         config = uvicorn.Config(
             app,
             host=self._settings.enrol_host,
@@ -91,10 +93,10 @@ class Waiting:
         """Print the challenge and what to do with it; write it down when a setting asks for that."""
         ip = next(iter(self._facts.addresses), "127.0.0.1")
         host, port = self._settings.enrol_host, self._settings.enrol_port
-        if host not in ("0.0.0.0", "::"):  # noqa: S104 (a comparison)
+        if host not in ("0.0.0.0", "::"):
             ip = host
         body = {"ip": ip, "challenge": self._challenge} | ({"port": port} if port != 3006 else {})
-        print(invitation(body), flush=True)  # noqa: T201 (it is for the person who started this node)
+        print(invitation(body), flush=True)
         if self._settings.challenge_file is not None:
             text = json.dumps(body | {"port": port}).encode()
             await asyncio.to_thread(write_secret, self._settings.challenge_file, text)

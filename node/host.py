@@ -26,7 +26,9 @@ def os_name() -> str:
 
 def addresses() -> tuple[str, ...]:
     """The host's own addresses by which others may reach it, the one it would use outwards first."""
-    found = [outward(family, target) for family, target in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))]
+    found = [
+        outward(family, target) for family, target in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+    ]
     try:
         infos = socket.getaddrinfo(platform.node(), None, proto=socket.IPPROTO_TCP)
         found += [str(info[4][0]) for info in infos]

@@ -114,7 +114,9 @@ def troubled(before: Trouble | None, version: int, reason: str, now: float) -> T
 def died(running: Running, before: Trouble | None, now: float) -> Trouble | None:
     """What to think of a proxy that ran and is gone: back at once when it was stable, with back-off when it was not."""
     if now - running.since >= STABLE_S or before is None:
-        return None if now - running.since >= STABLE_S else Trouble(
-            version=running.version, reason="it ended by itself", tries=1, next_at=now
+        return (
+            None
+            if now - running.since >= STABLE_S
+            else Trouble(version=running.version, reason="it ended by itself", tries=1, next_at=now)
         )
     return troubled(before, running.version, "it keeps ending by itself", now)

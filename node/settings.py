@@ -52,7 +52,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         raise BadConfiguration("NODE_DATA_DIR", f"{data_dir} cannot be written")
     return Settings(
         data_dir=data_dir.resolve(),
-        enrol_host=address(env, "NODE_ENROL_HOST") or "0.0.0.0",  # noqa: S104 (a waiting node is to be found)
+        enrol_host=address(env, "NODE_ENROL_HOST") or "0.0.0.0",
         enrol_port=number(env, "NODE_ENROL_PORT", 3006, 1, 65535),
         listen=address(env, "NODE_LISTEN"),
         three_proxy=three_proxy(env),

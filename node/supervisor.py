@@ -182,7 +182,7 @@ class Supervisor:
 
     def _forget_troubles(self) -> None:
         holdings = self._copy.holdings
-        for id_ in [id_ for id_, t in self._troubles.items() if id_ not in holdings]:
+        for id_ in self._troubles.keys() - holdings.keys():
             del self._troubles[id_]
 
     def _is_untried(self, holding: Holding) -> bool:
@@ -202,5 +202,3 @@ class Supervisor:
         if trouble is None or trouble.version != holding.version:
             return None
         return Failure(id=holding.id, version=holding.version, reason=trouble.reason[:300])
-
-

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
@@ -74,6 +74,8 @@ class Failure(Wire):
     id: Id
     version: Id
     reason: Reason
+    port_taken: bool = False
+    """Its port is held by a program that is not ours."""
 
 
 class Held(Wire):
@@ -87,8 +89,8 @@ class Held(Wire):
 class Report(Wire):
     """A node's acknowledgement, refusal and presence.
 
-    `rev` is the revision of the list that it acts on and `seen` the highest that it ever saw, `top` the highest version.
-    `digest` and `content` are over the records that it holds, `count` of them; `missing` are wanted but not here yet and
+    `rev` is the revision of the list that it acts on, `seen` the highest that it ever saw, `top` the highest version.
+    `digest` and `content` are over the records that it holds, `count` of them; `missing` are wanted but not here yet,
     `starting` not yet tried. `failed` is complete for the ids from `failed_from` to `failed_to`. (`session`, `number`)
     grows with every report of a node: milliseconds since 1970 at the agent's start, and a count.
     """
@@ -233,7 +235,7 @@ def failure_parts(failures: Sequence[Failure]) -> list[tuple[Sequence[Failure], 
     """Failures in order of id, split for reports: each part with the range of ids for which it is complete."""
     ordered = sorted(failures, key=lambda failure: failure.id)
     runs = batches(ordered, [len(failure.model_dump_json()) for failure in ordered], BODY_LIMIT - 2_000)
-    ends = [cast(int, run[-1].id) for run in runs[:-1]] + [MAX_BIGINT]
+    ends = [run[-1].id for run in runs[:-1]] + [MAX_BIGINT]
     starts = [0, *(end + 1 for end in ends[:-1])]
     return list(zip(runs or [[]], starts, ends, strict=True))
 
