@@ -135,25 +135,27 @@ async def serving(
     await until(over)
 
 
-@pytest.fixture
-async def page() -> AsyncIterator[int]:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(PAGE), PAGE))
+async def answer_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(PAGE), PAGE))
+    await writer.drain()
+
+
+async def answer_echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
         await writer.drain()
 
-    async with serving(answer) as port:
+
+@pytest.fixture
+async def page() -> AsyncIterator[int]:
+    async with serving(answer_page) as port:
         yield port
 
 
 @pytest.fixture
 async def echo() -> AsyncIterator[int]:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-
-    async with serving(answer) as port:
+    async with serving(answer_echo) as port:
         yield port
 
 
@@ -294,6 +296,21 @@ async def test_a_client_fetches_a_page_by_address_and_by_name(
         assert await engine.running() == {1: 1}
         assert await fetch(proxy, page, way=way) == PAGE
         assert await fetch(proxy, page, way=way, host="localhost") == PAGE
+
+
+async def test_the_origin_learns_neither_the_login_nor_the_client(open_engine: OpenEngine) -> None:
+    heads: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(PAGE), PAGE))
+
+    async with open_engine() as engine, serving(answer) as port:
+        await engine.start(proxy := record(1))
+        assert await fetch(proxy, port, way="absolute", source=ELSEWHERE) == PAGE
+    head = heads[0].lower()
+    assert head.startswith(b"get / http/1.1\r\n")
+    assert not [word for word in (b"proxy-auth", b"forwarded", b"via:", ELSEWHERE.encode()) if word in head]
 
 
 @pytest.mark.parametrize(("protocol", "way"), EVERY_WAY)
