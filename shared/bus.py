@@ -22,6 +22,7 @@ from aiormq.exceptions import (
     ChannelInvalidStateError,
     ConnectionNotAllowed,
     ProbableAuthenticationError,
+    PublishError,
 )
 from pydantic import SecretStr
 from yarl import URL
@@ -45,6 +46,10 @@ OUTSIDE_ERRORS = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError)
 
 class BusDown(Exception):
     """The broker did not take a message. It may still have: what is published must bear being doubled."""
+
+
+class Unroutable(BusDown):
+    """No queue is bound for this message."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +140,8 @@ class Bus:
                     )
                     self._exchanges[message.exchange] = exchange
                 await exchange.publish(self._properties(message, message_id), message.key, mandatory=True)
+        except PublishError as error:
+            raise Unroutable(f"no queue takes {message.key!r} of {message.exchange!r}") from error
         except OUTSIDE_ERRORS as error:
             raise BusDown(f"the broker did not take the message: {type(error).__name__}") from error
         return message_id
@@ -171,15 +178,19 @@ class Bus:
     async def _session(self, backoff: Backoff) -> None:
         """Connect, consume, and return when either connection has ended."""
         closed = asyncio.Event()
+
+        def close(*_: object) -> None:
+            closed.set()
+
         async with AsyncExitStack() as stack:
-            transmit, receive = [await self._connect(stack, closed, way) for way in ("publish", "consume")]
+            transmit, receive = [await self._connect(stack, close, way) for way in ("publish", "consume")]
             async with asyncio.timeout(CONNECT_TIMEOUT_S * 3):
                 if self._prepare is not None:
                     await self._prepare()
                 channel = await transmit.channel(publisher_confirms=True, on_return_raises=True)
                 consumer = await receive.channel()
                 for each in (channel, consumer):
-                    each.close_callbacks.add(lambda *_: closed.set())
+                    each.close_callbacks.add(close)
                 await consumer.set_qos(prefetch_count=self._prefetch)
                 queue = await consumer.get_queue(self._queue)
                 await queue.consume(self._received, exclusive=self._exclusive)
@@ -192,13 +203,13 @@ class Bus:
                 await self._on_up()
             await closed.wait()
 
-    async def _connect(self, stack: AsyncExitStack, closed: asyncio.Event, way: str) -> AbstractConnection:
+    async def _connect(self, stack: AsyncExitStack, close: Callable[..., None], way: str) -> AbstractConnection:
         connection = await aio_pika.connect(
             self._url,
             timeout=CONNECT_TIMEOUT_S,
             client_properties={"connection_name": f"maybe-{self._program} {self.login} {way}"},
         )
-        connection.close_callbacks.add(lambda *_: closed.set())
+        connection.close_callbacks.add(close)
         stack.push_async_callback(self._close, connection)
         return connection
 

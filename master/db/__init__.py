@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -25,8 +25,9 @@ AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
 )
-"""What asyncpg raises when the server is away, going away, starting or full."""
+"""What asyncpg raises when the server is away, going away, starting, full, or took back a transaction (a deadlock)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Query:
 def queries() -> Mapping[str, Query]:
     """Every named query, as file.name: "proxies.select_page" is `-- name: select_page` in proxies.sql."""
     found: dict[str, Query] = {}
-    for entry in files(__package__).iterdir():
+    for entry in files("master.db").iterdir():
         if entry.name.endswith(".sql"):
             file = entry.name.removesuffix(".sql")
             for name, text in re.findall(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", entry.read_text(), re.M | re.S):
@@ -70,23 +71,23 @@ class Session:
         """Borrow the connection."""
         self._connection = connection
 
-    async def rows(self, name: str, **parameters: object) -> list[Row]:
+    async def rows(self, name: str, /, **parameters: object) -> list[Row]:
         """All rows of a query."""
         query = queries()[name]
         return [dict(row) for row in await self._connection.fetch(query.sql, *ordered(query, parameters))]
 
-    async def row(self, name: str, **parameters: object) -> Row | None:
+    async def row(self, name: str, /, **parameters: object) -> Row | None:
         """The first row of a query, or None."""
         query = queries()[name]
         row = await self._connection.fetchrow(query.sql, *ordered(query, parameters))
         return dict(row) if row is not None else None
 
-    async def value(self, name: str, **parameters: object) -> Any:
+    async def value(self, name: str, /, **parameters: object) -> Any:
         """The first column of the first row, or None."""
         query = queries()[name]
         return await self._connection.fetchval(query.sql, *ordered(query, parameters))
 
-    async def execute(self, name: str, **parameters: object) -> int:
+    async def execute(self, name: str, /, **parameters: object) -> int:
         """Run a statement; answers how many rows it touched."""
         query = queries()[name]
         status = await self._connection.execute(query.sql, *ordered(query, parameters))
@@ -101,7 +102,7 @@ def ordered(query: Query, parameters: Mapping[str, object]) -> list[object]:
 
 
 @asynccontextmanager
-async def translated() -> AsyncIterator[None]:
+async def translated() -> AsyncGenerator[None]:
     """Turn the driver's errors into ours, once."""
     try:
         yield
@@ -124,7 +125,7 @@ class Database:
         self._pool: asyncpg.Pool[Any] | None = None
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    async def session(self) -> AsyncGenerator[Session]:
         """A connection without a transaction: each statement is its own. Raises DatabaseAway."""
         async with translated():
             pool = await self._opened()
@@ -132,8 +133,11 @@ class Database:
                 yield Session(connection)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
-        """One read-committed transaction; an exception rolls it back. Raises DatabaseAway, RowConflict, RowReferenced."""
+    async def transaction(self) -> AsyncGenerator[Session]:
+        """One read-committed transaction, rolled back by an exception.
+
+        Raises DatabaseAway, RowConflict, RowReferenced.
+        """
         async with translated():
             pool = await self._opened()
             async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, connection.transaction():

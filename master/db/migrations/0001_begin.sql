@@ -93,6 +93,7 @@ CREATE TABLE proxies (
     CONSTRAINT proxies_not_open CHECK (username IS NOT NULL OR allow_ips <> '{}'),
     CHECK ((username IS NULL) = (password IS NULL))
 );
+CREATE INDEX proxies_never_ran_idx ON proxies (node_id) WHERE NOT ever_ran;
 
 -- What does not run as wanted, by the node's latest word on it.
 CREATE TABLE proxy_failures (
@@ -183,10 +184,11 @@ END $$;
 CREATE TRIGGER proxies_before_write BEFORE INSERT OR UPDATE ON proxies
 FOR EACH ROW EXECUTE FUNCTION proxies_before_write();
 
--- Node rows are locked in the order of their ids, whatever the order in which their proxies were touched.
+-- Node rows are locked in the order of their ids, whatever the order in which their proxies were touched. A report
+-- keeps its node from being deleted (FOR KEY SHARE) without waiting for a change, which NO KEY UPDATE allows.
 CREATE FUNCTION nodes_bump(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM 1 FROM nodes WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
+    PERFORM 1 FROM nodes WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE;
     UPDATE nodes SET revision = revision + 1 WHERE id = ANY (ids);
 END $$;
 

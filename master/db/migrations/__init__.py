@@ -19,23 +19,27 @@ CREATE TABLE IF NOT EXISTS migrations (
 
 def steps() -> list[tuple[int, str, str]]:
     """(version, name, SQL) in order."""
-    names = sorted(entry.name for entry in files(__package__).iterdir() if entry.name.endswith(".sql"))
-    return [(int(name[:4]), name, (files(__package__) / name).read_text()) for name in names]
+    names = sorted(entry.name for entry in files("master.db.migrations").iterdir() if entry.name.endswith(".sql"))
+    return [(int(name[:4]), name, (files("master.db.migrations") / name).read_text()) for name in names]
 
 
 async def migrate(connection: "asyncpg.Connection[Any]") -> list[str]:
     """Apply what is missing; answers its names.
 
-    Raises BadConfiguration when a file that was applied has changed since, or when the database is ahead of this program.
+    Raises BadConfiguration when a file has changed since it was applied, or when the database is ahead of this program.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     try:
         await connection.execute(HISTORY)
-        applied = {row["version"]: row for row in await connection.fetch("SELECT version, name, sha256 FROM migrations")}
+        applied = {
+            row["version"]: row for row in await connection.fetch("SELECT version, name, sha256 FROM migrations")
+        }
         known = steps()
         for version in sorted(set(applied) - {version for version, _, _ in known}):
             raise drift(f"the database is newer than this program: it has {applied[version]['name']}")
-        return [name for version, name, sql in known if await _apply(connection, applied.get(version), version, name, sql)]
+        return [
+            name for version, name, sql in known if await _apply(connection, applied.get(version), version, name, sql)
+        ]
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
 

@@ -1,0 +1,177 @@
+"""The composition root: puts the master together and runs it as one group of tasks."""
+
+import asyncio
+import socket
+from contextlib import nullcontext
+from typing import Any
+
+import asyncpg
+import structlog
+import uvicorn
+
+from master.api import create_app
+from master.broker import Broker
+from master.db import AWAY, Database
+from master.db.migrations import migrate
+from master.enrolment import Enrolment
+from master.errors import BadConfiguration, DatabaseAway
+from master.inbox import Inbox
+from master.outbox import Outbox
+from master.reports import Reports
+from master.settings import Settings
+from master.waiting import Waiter
+from shared.bus import Bus, Incoming
+from shared.messages import MASTER_QUEUE
+from shared.proxies import NodeId
+from shared.tasks import Backoff, run_until
+
+log = structlog.get_logger()
+
+LANES = 8
+"""Messages of one node are handled one after the other, those of different nodes side by side."""
+SILENCE_EVERY_S = 5.0
+
+
+class Server(uvicorn.Server):
+    """Leaves signals to the program."""
+
+    def capture_signals(self) -> Any:
+        """Catch nothing."""
+        return nullcontext()
+
+
+def bound_socket(settings: Settings) -> socket.socket:
+    """The API's listening socket. Raises BadConfiguration when the port cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.api_host, settings.api_port))
+    except OSError as error:
+        listener.close()
+        reason = f"{settings.api_host}:{settings.api_port} cannot be listened on: {error.strerror}"
+        raise BadConfiguration("API_PORT", reason) from error
+    return listener
+
+
+async def prepared_database(settings: Settings) -> str:
+    """Wait for PostgreSQL, bring the schema up to date and answer the cluster's id. Raises BadConfiguration."""
+    backoff = Backoff(most_s=5)
+    while True:
+        try:
+            connection = await asyncpg.connect(**settings.database, timeout=5)
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+            raise BadConfiguration("DATABASE_USERNAME, DATABASE_PASSWORD or DATABASE_NAME", str(error)) from error
+        except AWAY as error:
+            log.warning("database.away", reason=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(backoff.next())
+            continue
+        try:
+            applied = await migrate(connection)
+            if applied:
+                log.info("database.migrated", steps=applied)
+            return str(await connection.fetchval("SELECT id::text FROM cluster"))
+        except AWAY as error:
+            log.warning("database.away", reason=f"{type(error).__name__}: {error}")
+        finally:
+            await connection.close()
+
+
+class Program:
+    """A running master."""
+
+    def __init__(self, settings: Settings, cluster: str, listener: socket.socket) -> None:
+        """The database is up to date; the broker may be away."""
+        self._listener = listener
+        self._database = Database(settings.database)
+        self._broker = Broker(settings.management_url, settings.amqp_url)
+        self._enrolment = Enrolment(self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url)
+        self._outbox = Outbox(self._database, self._broker, cluster)
+        self._reports = Reports(self._database, self._outbox)
+        self._waiter = Waiter(self._database, self._outbox.wake)
+        inbox = Inbox(self._database, self._outbox, self._reports, cluster)
+        self._bus = Bus(
+            settings.amqp_url,
+            program="master",
+            queue=MASTER_QUEUE,
+            handler=inbox.handle,
+            prepare=self._prepare_broker,
+            lanes=LANES,
+            lane=lane_of,
+            on_up=self._came_up,
+        )
+        inbox.bus = self._outbox.bus = self._bus
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for program in (self._bus.run, self._waiter.run, self._outbox.run, self._outbox.sweep, self._watch):
+                    group.create_task(program())
+                await self._serve()
+        finally:
+            await self._database.close()
+            await self._broker.close()
+            await self._enrolment.close()
+
+    async def _serve(self) -> None:
+        app = create_app(
+            database=self._database,
+            enroller=self._enrolment,
+            waiter=self._waiter,
+            syncer=self._outbox,
+            broker_state=lambda: self._bus.state,
+        )
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5
+        )
+        server = Server(config)
+        host, port = self._listener.getsockname()[:2]
+        log.info("api.listening", host=host, port=port)
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve(sockets=[self._listener]))
+            try:
+                await asyncio.shield(serving)
+            except asyncio.CancelledError:
+                server.should_exit = True
+                await serving
+                raise
+
+    async def _prepare_broker(self) -> None:
+        """Make exchanges, queues and logins out of the database. Its errors count as "not connected"."""
+        try:
+            async with self._database.session() as session:
+                rows = await session.rows("sync.all_logins")
+        except DatabaseAway as error:
+            raise ConnectionError(f"the database is away: {error.reason}") from error
+        await self._broker.ensure_all({NodeId(row["id"]): row["broker_password_hash"] for row in rows})
+
+    async def _came_up(self) -> None:
+        self._outbox.wake()
+
+    async def _watch(self) -> None:
+        """Notice nodes that have fallen silent."""
+        while True:
+            await asyncio.sleep(SILENCE_EVERY_S)
+            try:
+                await self._reports.lose_silent()
+            except DatabaseAway as error:
+                log.warning("database.away", reason=error.reason)
+
+
+def lane_of(message: Incoming) -> int:
+    """By the node's number in the routing key "node-<id>.<type>"."""
+    digits = message.key.partition(".")[0].removeprefix("node-")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else 0
+
+
+async def run_master(settings: Settings, stop: asyncio.Event) -> None:
+    """Run until `stop`. Raises BadConfiguration, by itself or in a group."""
+    with bound_socket(settings) as listener:
+
+        async def program() -> None:
+            cluster = await prepared_database(settings)
+            await Program(settings, cluster, listener).run()
+
+        await run_until(stop, program)
+    log.info("master.stopped")

@@ -1,0 +1,144 @@
+"""RabbitMQ's management API: exchanges, queues, and one login a node with exactly its permissions.
+
+Everything is made by importing definitions, which changes nothing that is there already and makes what is not: one
+call at each connect rebuilds a wiped broker out of PostgreSQL (RabbitMQ docs, "Definition Export and Import").
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import structlog
+from pydantic import SecretStr
+
+from master.errors import BrokerAway
+from master.settings import login, vhost
+from shared.messages import DEAD_QUEUE, MASTER_EXCHANGE, MASTER_QUEUE, NODE_EXCHANGE, node_login, node_queue
+from shared.proxies import NodeId
+
+log = structlog.get_logger()
+
+TIMEOUT_S = 10.0
+HASHING = "rabbit_password_hashing_sha256"
+NODE_QUEUE_ARGUMENTS = {"x-message-ttl": 60_000, "x-max-length": 64, "x-overflow": "drop-head"}
+MASTER_QUEUE_ARGUMENTS = {"x-message-ttl": 120_000, "x-max-length": 100_000, "x-overflow": "drop-head"}
+DEAD_QUEUE_ARGUMENTS = {"x-max-length": 1_000, "x-overflow": "drop-head"}
+
+
+def password_hash(password: str) -> str:
+    """As RabbitMQ keeps it: a salt of four bytes and SHA-256 over salt and password (RabbitMQ docs, "Passwords")."""
+    salt = secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+class Broker:
+    """The management API of one broker, as an administrator."""
+
+    def __init__(self, management_url: str, amqp_url: SecretStr) -> None:
+        """The management API takes the same login as the bus."""
+        self._vhost = vhost(amqp_url.get_secret_value())
+        self._master = login(amqp_url)[0]
+        self._http = httpx.AsyncClient(
+            base_url=management_url, auth=login(amqp_url), timeout=TIMEOUT_S, trust_env=False
+        )
+
+    async def ensure_all(self, nodes: Mapping[NodeId, str]) -> None:
+        """Make everything that the bus needs, and take the logins of nodes that are no more. Raises BrokerAway.
+
+        `nodes` maps each node to the hash of its password.
+        """
+        await self._import(self.definitions(nodes, everything=True))
+        there = await self._call("GET", f"/api/vhosts/{self._quoted}/permissions")
+        for user in [permission["user"] for permission in there]:
+            match = re.fullmatch(r"node-(\d+)", user)
+            if match and NodeId(int(match[1])) not in nodes:
+                await self.remove_node(NodeId(int(match[1])))
+
+    async def ensure_node(self, node_id: NodeId, hash_: str) -> None:
+        """Make one node's login, queue and binding. Raises BrokerAway."""
+        await self._import(self.definitions({node_id: hash_}, everything=False))
+
+    async def remove_node(self, node_id: NodeId) -> None:
+        """Take its login, which cuts its connections at once, and its queue. Raises BrokerAway."""
+        await self._call("DELETE", f"/api/users/{node_login(node_id)}")
+        await self._call("DELETE", f"/api/queues/{self._quoted}/{node_queue(node_id)}")
+        log.info("broker.node_removed", node_id=node_id)
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._http.aclose()
+
+    @property
+    def _quoted(self) -> str:
+        return quote(self._vhost, safe="")
+
+    def definitions(self, nodes: Mapping[NodeId, str], *, everything: bool) -> dict[str, Any]:
+        """What to import for these nodes; with `everything` also what they share."""
+        queues = [self._queue(node_queue(node_id), NODE_QUEUE_ARGUMENTS) for node_id in nodes]
+        bindings = [self._binding(NODE_EXCHANGE, node_queue(node_id), str(node_id)) for node_id in nodes]
+        if everything:
+            queues.append(self._queue(MASTER_QUEUE, MASTER_QUEUE_ARGUMENTS))
+            queues.append(self._queue(DEAD_QUEUE, DEAD_QUEUE_ARGUMENTS))
+            bindings.append(self._binding(MASTER_EXCHANGE, MASTER_QUEUE, "#"))
+        return {
+            "exchanges": [self._exchange(NODE_EXCHANGE, "direct"), self._exchange(MASTER_EXCHANGE, "topic")],
+            "queues": queues,
+            "bindings": bindings,
+            "users": [
+                {"name": node_login(node_id), "password_hash": hash_, "hashing_algorithm": HASHING, "tags": ""}
+                for node_id, hash_ in nodes.items()
+            ],
+            "permissions": [self._permission(node_id) for node_id in nodes],
+            "topic_permissions": [self._topic_permission(node_id) for node_id in nodes],
+        }
+
+    def _exchange(self, name: str, kind: str) -> dict[str, Any]:
+        flags = {"durable": True, "auto_delete": False, "internal": False, "arguments": dict[str, Any]()}
+        return {"vhost": self._vhost, "name": name, "type": kind} | flags
+
+    def _queue(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "vhost": self._vhost,
+            "name": name,
+            "durable": True,
+            "auto_delete": False,
+            "arguments": {"x-queue-type": "classic", **arguments},
+        }
+
+    def _binding(self, exchange: str, queue: str, key: str) -> dict[str, Any]:
+        target = {"destination": queue, "destination_type": "queue", "routing_key": key, "arguments": dict[str, Any]()}
+        return {"vhost": self._vhost, "source": exchange} | target
+
+    def _permission(self, node_id: NodeId) -> dict[str, Any]:
+        return {
+            "vhost": self._vhost,
+            "user": node_login(node_id),
+            "configure": "^$",
+            "write": f"^{re.escape(MASTER_EXCHANGE)}$",
+            "read": f"^{re.escape(node_queue(node_id)).replace(chr(92) + '-', '-')}$",
+        }
+
+    def _topic_permission(self, node_id: NodeId) -> dict[str, Any]:
+        pattern = {"exchange": MASTER_EXCHANGE, "write": r"^{username}\.", "read": "^$"}
+        return {"vhost": self._vhost, "user": node_login(node_id)} | pattern
+
+    async def _import(self, definitions: Mapping[str, Any]) -> None:
+        await self._call("POST", "/api/definitions", json=definitions)
+
+    async def _call(self, method: str, path: str, **parameters: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, **parameters)
+        except (httpx.HTTPError, OSError) as error:
+            raise BrokerAway(f"RabbitMQ's management API does not answer: {type(error).__name__}") from error
+        if answer.status_code == 404 and method == "DELETE":
+            return None
+        if answer.status_code in (401, 403):
+            raise BrokerAway("RabbitMQ's management API refuses the login in AMQP_URL: it must be an administrator's")
+        if answer.is_error:
+            raise BrokerAway(f"RabbitMQ's management API answered {answer.status_code}: {answer.text[:200]}")
+        return answer.json() if answer.content else None

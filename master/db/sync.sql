@@ -1,0 +1,143 @@
+-- name: cluster
+SELECT id::text FROM cluster;
+
+-- Whoever claims a node tells it; a master that dies meanwhile is followed after five seconds. `sending_until` also
+-- keeps two lists of one node apart, so that a burst of changes melts.
+-- name: claim_unsent
+WITH due AS (
+    SELECT id FROM nodes
+    WHERE revision > sent_revision AND sending_until < clock_timestamp()
+    ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+)
+UPDATE nodes SET sending_until = clock_timestamp() + interval '5 seconds' FROM due WHERE nodes.id = due.id
+RETURNING nodes.id;
+
+-- name: claim_sweep
+WITH due AS (
+    SELECT id FROM nodes WHERE sweep_at <= now() ORDER BY sweep_at LIMIT :most FOR UPDATE SKIP LOCKED
+)
+UPDATE nodes SET sweep_at = now() + interval '10 minutes' * (0.8 + 0.4 * random()) FROM due WHERE nodes.id = due.id
+RETURNING nodes.id;
+
+-- name: mark_sent
+UPDATE nodes
+SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet
+WHERE id = :node_id;
+
+-- name: release_claim
+UPDATE nodes SET sending_until = clock_timestamp() + interval '1 second' WHERE id = :node_id;
+
+-- Revision, list and what was removed on purpose since the node's last word, in one statement: one snapshot.
+-- name: wanted_list
+SELECT
+    n.revision,
+    COALESCE((SELECT array_agg(w.id ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS ids,
+    COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS versions,
+    COALESCE(
+        (SELECT sum(r.count) FROM removals r WHERE r.node_id = n.id AND r.revision > s.rev), 0
+    )::bigint AS removed
+FROM nodes n
+JOIN node_status s ON s.node_id = n.id
+WHERE n.id = :node_id;
+
+-- name: wanted_records
+SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine
+FROM nodes n
+LEFT JOIN wanted w ON w.node_id = n.id AND w.id = ANY (:ids::bigint[])
+WHERE n.id = :node_id
+ORDER BY w.id;
+
+-- name: revision
+SELECT revision FROM nodes WHERE id = :node_id;
+
+-- The same figures as shared.proxies.digest and content_digest; their sums are taken modulo 2^64 by the reader.
+-- name: wanted_digest
+SELECT
+    n.revision,
+    COALESCE(sum(('x' || left(md5(w.id || ':' || w.version), 16))::bit(64)::bigint), 0)::numeric AS digest,
+    COALESCE(sum(w.content), 0)::numeric AS content
+FROM nodes n
+LEFT JOIN wanted w ON w.node_id = n.id
+WHERE n.id = :node_id
+GROUP BY n.revision;
+
+-- name: keep_node
+SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
+
+-- A report that is older than the last one stored changes nothing; the row as it was before tells what changed.
+-- name: lock_status
+SELECT online, rev, confirmed_rev, failed, held_rev, session, number FROM node_status
+WHERE node_id = :node_id
+FOR UPDATE;
+
+-- name: store_status
+UPDATE node_status
+SET online = true, reported_at = now(), rev = :rev, seen = :seen, confirmed_rev = :confirmed_rev, count = :count,
+    running = :running, missing = :missing, failed = :failed, held_rev = :held_rev, held_stops = :held_stops,
+    held_of = :held_of, session = :session, number = :number
+WHERE node_id = :node_id;
+
+-- name: store_program
+UPDATE nodes SET agent = :agent, engines = :engines WHERE id = :node_id;
+
+-- name: lock_node
+SELECT revision FROM nodes WHERE id = :node_id FOR NO KEY UPDATE;
+
+-- name: raise_revision
+UPDATE nodes SET revision = GREATEST(revision, :revision) WHERE id = :node_id;
+
+-- name: renew_versions
+UPDATE proxies SET version = GREATEST(version, :above) + 1 WHERE node_id = :node_id;
+
+-- name: drop_mended_failures
+DELETE FROM proxy_failures f
+WHERE f.node_id = :node_id AND f.proxy_id BETWEEN :first AND :last AND f.proxy_id <> ALL (:ids::bigint[])
+RETURNING f.proxy_id;
+
+-- name: store_failures
+INSERT INTO proxy_failures AS f (proxy_id, node_id, version, reason)
+SELECT p.id, p.node_id, r.version, r.reason
+FROM unnest(:ids::bigint[], :versions::bigint[], :reasons::text[]) AS r (id, version, reason)
+JOIN proxies p ON p.id = r.id AND p.node_id = :node_id
+ON CONFLICT (proxy_id) DO UPDATE
+SET node_id = EXCLUDED.node_id, version = EXCLUDED.version, reason = EXCLUDED.reason, since = now()
+WHERE (f.node_id, f.version, f.reason) IS DISTINCT FROM (EXCLUDED.node_id, EXCLUDED.version, EXCLUDED.reason)
+RETURNING f.proxy_id, f.version, f.reason;
+
+-- name: mark_ran
+UPDATE proxies p SET ever_ran = true
+WHERE p.node_id = :node_id AND NOT p.ever_ran AND p.enabled AND p.changed_revision <= :confirmed
+    AND NOT EXISTS (SELECT 1 FROM proxy_failures f WHERE f.proxy_id = p.id);
+
+-- name: store_taken_ports
+INSERT INTO taken_ports (node_id, port, until)
+SELECT p.node_id, p.port, now() + interval '1 hour'
+FROM proxies p
+WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[])
+ON CONFLICT (node_id, port) DO UPDATE SET until = EXCLUDED.until;
+
+-- Proxies whose port is taken by a stranger, that never ran and may have any port.
+-- name: select_movable
+SELECT p.id, p.port FROM proxies p
+WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_asked AND NOT p.ever_ran
+ORDER BY p.id FOR UPDATE;
+
+-- name: move_port
+UPDATE proxies SET port = :port WHERE id = :proxy_id;
+
+-- name: notify_reported
+SELECT pg_notify('maybe_reported', :node_id::text);
+
+-- name: lose_silent
+UPDATE node_status SET online = false
+WHERE online AND reported_at < now() - :after
+RETURNING node_id, reported_at;
+
+-- name: forget_removals
+DELETE FROM removals WHERE at < now() - interval '30 days';
+
+-- name: all_logins
+SELECT id, broker_password_hash FROM nodes;
+
+-- name: login
+SELECT broker_password_hash FROM nodes WHERE id = :node_id;

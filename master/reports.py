@@ -1,0 +1,178 @@
+"""Takes a node's report: stores what it says, answers what it calls for, tells what changed."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from master import rounds
+from master.db import Database, Row, Session
+from master.events import Event, record_events
+from master.outbox import Outbox
+from master.proxies import move_ports
+from shared.messages import Report
+from shared.proxies import NodeId
+
+log = structlog.get_logger()
+
+OFFLINE_AFTER_S = 45.0
+"""Three reports missed."""
+
+
+class Reports:
+    """Stores reports. The checksums of what is wanted are kept by revision, so an idle round computes none."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        """Share these."""
+        self._database, self._outbox = database, outbox
+        self._wanted: dict[NodeId, rounds.Wanted] = {}
+
+    async def take(self, node_id: NodeId, report: Report) -> None:
+        """Store and answer a report. Raises DatabaseAway, BusDown."""
+        wanted = await self._wanted_of(node_id)
+        if wanted is None:
+            log.warning("report.of_unknown_node", node_id=node_id)
+            return
+        answer = rounds.answer(report, wanted)
+        async with self._database.transaction() as session:
+            if answer.raise_to is not None or answer.renew:
+                await self._heal(session, node_id, report, answer)
+                return
+            confirms = await self._store(session, node_id, report, answer)
+        if report.held is not None:
+            await self._outbox.check(node_id, again=False)
+        elif answer.check or confirms:
+            await self._outbox.check(node_id, again=report.connected)
+
+    async def lose_silent(self) -> None:
+        """Call nodes offline that have missed three reports; each loss is found by one master. Raises DatabaseAway."""
+        async with self._database.transaction() as session:
+            rows = await session.rows("sync.lose_silent", after=timedelta(seconds=OFFLINE_AFTER_S))
+            events = [
+                Event(
+                    type="node.offline", node_id=row["node_id"], details={"last_report": row["reported_at"].isoformat()}
+                )
+                for row in rows
+            ]
+            await record_events(session, events)
+            for row in rows:
+                await session.execute("sync.notify_reported", node_id=str(row["node_id"]))
+
+    async def _wanted_of(self, node_id: NodeId) -> rounds.Wanted | None:
+        async with self._database.session() as session:
+            revision = await session.value("sync.revision", node_id=node_id)
+            if revision is None:
+                return None
+            known = self._wanted.get(node_id)
+            if known is not None and known.revision == revision:
+                return known
+            row = await session.row("sync.wanted_digest", node_id=node_id)
+        if row is None:
+            return None
+        wanted = rounds.Wanted(
+            revision=row["revision"],
+            digest=f"{int(row['digest']) % 2**64:016x}",
+            content=f"{int(row['content']) % 2**64:016x}",
+        )
+        self._wanted[node_id] = wanted
+        return wanted
+
+    async def _heal(self, session: Session, node_id: NodeId, report: Report, answer: rounds.Answer) -> None:
+        """The database went back, or has other contents under the same versions: go on above all that was seen."""
+        revision = await session.value("sync.lock_node", node_id=node_id)
+        if revision is None or (answer.raise_to is not None and revision >= answer.raise_to):
+            return
+        if answer.raise_to is not None:
+            await session.execute("sync.raise_revision", node_id=node_id, revision=answer.raise_to)
+        await session.execute("sync.renew_versions", node_id=node_id, above=answer.above)
+        type_ = "node.ahead_of_database" if answer.raise_to is not None else "node.content_differed"
+        details = {"seen": report.seen, "revision": revision}
+        log.error(type_, node_id=node_id, **details)
+        await record_events(session, [Event(type=type_, node_id=node_id, details=details)])
+
+    async def _store(self, session: Session, node_id: NodeId, report: Report, answer: rounds.Answer) -> bool:
+        """True when ports were moved, so that a new list is due."""
+        node = await session.row("sync.keep_node", node_id=node_id)
+        before = await session.row("sync.lock_status", node_id=node_id)
+        if node is None or before is None or (report.session, report.number) <= (before["session"], before["number"]):
+            return False
+        confirmed = max(answer.confirmed or 0, min(before["confirmed_rev"], node["revision"]))
+        failed = await self._store_failures(session, node_id, report, before)
+        await session.execute(
+            "sync.store_status",
+            node_id=node_id,
+            rev=report.rev,
+            seen=report.seen,
+            confirmed_rev=confirmed,
+            count=report.count,
+            running=report.running,
+            missing=report.missing,
+            failed=len(report.failed),
+            held_rev=report.held.rev if report.held else None,
+            held_stops=report.held.stops if report.held else None,
+            held_of=report.held.of if report.held else None,
+            session=report.session,
+            number=report.number,
+        )
+        if report.agent and (report.agent, report.engines) != (node["agent"], node["engines"]):
+            await session.execute(
+                "sync.store_program", node_id=node_id, agent=report.agent, engines=dict(report.engines)
+            )
+        moved: list[Event] = []
+        if confirmed > before["confirmed_rev"] or failed:
+            await session.value("sync.lock_node", node_id=node_id)
+            await session.execute("sync.mark_ran", node_id=node_id, confirmed=confirmed)
+            moved = await self._move_taken(session, node_id, report)
+        events = [*status_events(node_id, report, before), *failed, *moved]
+        await record_events(session, events)
+        if events or confirmed > before["confirmed_rev"] or report.rev != before["rev"]:
+            await session.execute("sync.notify_reported", node_id=str(node_id))
+        return bool(moved)
+
+    async def _store_failures(self, session: Session, node_id: NodeId, report: Report, before: Row) -> Sequence[Event]:
+        if not report.failed and not before["failed"]:
+            return []
+        ids = [failure.id for failure in report.failed]
+        mended = await session.rows(
+            "sync.drop_mended_failures", node_id=node_id, first=report.failed_from, last=report.failed_to, ids=ids
+        )
+        news = await session.rows(
+            "sync.store_failures",
+            node_id=node_id,
+            ids=ids,
+            versions=[failure.version for failure in report.failed],
+            reasons=[failure.reason.replace("\x00", "") for failure in report.failed],
+        )
+        return [
+            *(Event(type="proxy.recovered", node_id=node_id, proxy_id=row["proxy_id"]) for row in mended),
+            *(
+                Event(
+                    type="proxy.failed",
+                    node_id=node_id,
+                    proxy_id=row["proxy_id"],
+                    details={"version": row["version"], "reason": row["reason"]},
+                )
+                for row in news
+            ),
+        ]
+
+    async def _move_taken(self, session: Session, node_id: NodeId, report: Report) -> list[Event]:
+        """Remember ports that strangers hold; what never ran and may have any port gets another."""
+        taken = [failure.id for failure in report.failed if failure.port_taken]
+        if not taken:
+            return []
+        await session.execute("sync.store_taken_ports", node_id=node_id, ids=taken)
+        movable = await session.rows("sync.select_movable", node_id=node_id, ids=taken)
+        return await move_ports(session, node_id, [row["id"] for row in movable])
+
+
+def status_events(node_id: NodeId, report: Report, before: Row) -> list[Event]:
+    """What the log should say of this report."""
+    events: list[Event] = []
+    if not before["online"]:
+        events.append(Event(type="node.online", node_id=node_id, details={"rev": report.rev}))
+    if report.held is not None and report.held.rev != before["held_rev"]:
+        events.append(Event(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
+    if report.foreign is not None:
+        events.append(Event(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
+    return events

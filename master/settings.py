@@ -1,0 +1,116 @@
+"""The master's settings, out of the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, cast, get_args
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from master.errors import BadConfiguration
+from shared.logs import LogLevel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """`amqp_url` is the master's own login, an administrator's; `node_amqp_url` the address that nodes are told."""
+
+    database: Mapping[str, Any] = field(repr=False)
+    amqp_url: SecretStr
+    node_amqp_url: str
+    management_url: str
+    license_key: SecretStr | None
+    api_host: str
+    api_port: int
+    log_level: LogLevel
+
+
+def read_settings(env: Mapping[str, str]) -> Settings:
+    """Raises BadConfiguration naming the variable."""
+    amqp_url = url(env, "AMQP_URL", ("amqp", "amqps"), required=True)
+    management = url(env, "RABBITMQ_MANAGEMENT_URL", ("http", "https"), required=True)
+    node_amqp_url = url(env, "NODE_AMQP_URL", ("amqp", "amqps"), required=False) or amqp_url
+    return Settings(
+        database={
+            "host": required(env, "DATABASE_HOST"),
+            "port": number(env, "DATABASE_PORT", 5432),
+            "user": required(env, "DATABASE_USERNAME"),
+            "password": required(env, "DATABASE_PASSWORD"),
+            "database": required(env, "DATABASE_NAME"),
+        },
+        amqp_url=SecretStr(amqp_url),
+        node_amqp_url=without_login(node_amqp_url),
+        management_url=without_login(management).rstrip("/"),
+        license_key=SecretStr(env["LICENSE_KEY"]) if env.get("LICENSE_KEY") else None,
+        api_host=address(env, "API_HOST", "0.0.0.0"),
+        api_port=number(env, "API_PORT", 3005),
+        log_level=log_level(env),
+    )
+
+
+def required(env: Mapping[str, str], variable: str) -> str:
+    """The value, which must be there."""
+    value = env.get(variable)
+    if not value:
+        raise BadConfiguration(variable, "is not set")
+    return value
+
+
+def number(env: Mapping[str, str], variable: str, default: int) -> int:
+    """A port number."""
+    text = env.get(variable) or str(default)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise BadConfiguration(variable, f"{text!r} is not a port number")
+    return int(text)
+
+
+def address(env: Mapping[str, str], variable: str, default: str) -> str:
+    """A literal IP address."""
+    text = env.get(variable) or default
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise BadConfiguration(variable, f"{text!r} is not an IP address") from error
+
+
+def url(env: Mapping[str, str], variable: str, schemes: tuple[str, ...], *, required: bool) -> str:
+    """An address with one of these schemes and a host; its login is never repeated in an error."""
+    text = env.get(variable) or ""
+    if not text:
+        if required:
+            raise BadConfiguration(variable, "is not set")
+        return ""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadConfiguration(variable, f"is not an address of the form {schemes[0]}://user:password@host:port/")
+    return text
+
+
+def without_login(address_: str) -> str:
+    """The address without user name and password."""
+    parts = urlsplit(address_)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def login(amqp_url: SecretStr) -> tuple[str, str]:
+    """(user name, password) in an address; guest where there is none, as AMQP clients have it."""
+    parts = urlsplit(amqp_url.get_secret_value())
+    return unquote(parts.username or "guest"), unquote(parts.password or "guest")
+
+
+def vhost(amqp_url: str) -> str:
+    """The virtual host in an address: "/" when its path is empty or a mere slash."""
+    return unquote(urlsplit(amqp_url).path[1:]) or "/"
+
+
+def log_level(env: Mapping[str, str]) -> LogLevel:
+    """One of the four."""
+    text = (env.get("LOG_LEVEL") or "info").lower()
+    if text not in get_args(LogLevel):
+        raise BadConfiguration("LOG_LEVEL", f"{text!r} is none of {', '.join(get_args(LogLevel))}")
+    return cast(LogLevel, text)

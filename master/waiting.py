@@ -1,0 +1,68 @@
+"""Hears what PostgreSQL tells of changes and reports, and lets requests wait for them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from master.db import Database
+from master.errors import DatabaseAway
+from shared.tasks import Backoff, wait_for_event
+
+log = structlog.get_logger()
+
+CHANGED, REPORTED = "maybe_changed", "maybe_reported"
+POLL_S = 1.0
+
+
+class Waiter:
+    """One LISTEN connection for this master, however many wait. What it misses while cut, polling finds."""
+
+    def __init__(self, database: Database, changed: Callable[[], None]) -> None:
+        """`changed` is called when some node's revision grew."""
+        self._database, self._changed = database, changed
+        self._waiting: set[asyncio.Event] = set()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        backoff = Backoff()
+        while True:
+            lost = asyncio.Event()
+            try:
+                close = await self._database.listener((CHANGED, REPORTED), self._heard, lost.set)
+            except DatabaseAway as error:
+                log.warning("database.away", reason=error.reason)
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            try:
+                self._heard(CHANGED, "")
+                self._heard(REPORTED, "")
+                await lost.wait()
+            finally:
+                await close()
+
+    async def until(self, check: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
+        """Whether `check` became true in time; asked again after each report and at least every second."""
+        limit = time.monotonic() + timeout_s
+        woken = asyncio.Event()
+        self._waiting.add(woken)
+        try:
+            while not await check():
+                left = limit - time.monotonic()
+                if left <= 0:
+                    return False
+                await wait_for_event(woken, min(POLL_S, left))
+                woken.clear()
+        finally:
+            self._waiting.discard(woken)
+        return True
+
+    def _heard(self, channel: str, payload: str) -> None:
+        del payload
+        if channel == CHANGED:
+            self._changed()
+        else:
+            for event in self._waiting:
+                event.set()

@@ -1,0 +1,72 @@
+"""`maybe-node`: the agent, and a few words to it."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+
+import structlog
+
+from node.app import halt_engines, is_running, run_node
+from node.errors import BadConfiguration, NodeError
+from node.settings import Settings, read_settings
+from shared.logs import configure
+
+COMMANDS = {
+    "run": "run the agent (the default); its proxies go on when it ends",
+    "stop": "end every proxy of this data directory, for when the node shall really be down",
+    "health": "exit with 0 while the agent runs, with 1 else",
+    "forget": "forget who this node is; at its next start it waits to be enrolled",
+}
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 it could not be done, 2 bad configuration."""
+    text = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="maybe-node", epilog=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", nargs="?", default="run", choices=COMMANDS)
+    command = parser.parse_args().command
+    try:
+        settings = read_settings(os.environ)
+        configure(settings.log_level)
+        sys.exit(asyncio.run(obey(command, settings)))
+    except BadConfiguration as error:
+        print(f"maybe-node: {error}", file=sys.stderr)
+        sys.exit(2)
+    except NodeError as error:
+        print(f"maybe-node: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+async def obey(command: str, settings: Settings) -> int:
+    """Do it; answers the exit code. Raises NodeError."""
+    match command:
+        case "health":
+            return 0 if is_running(settings) else 1
+        case "stop":
+            if is_running(settings):
+                raise NodeError("the agent still runs and would start them again; end it first")
+            await halt_engines(settings)
+        case "forget":
+            if is_running(settings):
+                raise NodeError("the agent still runs; end it first")
+            settings.identity_file.unlink(missing_ok=True)
+        case _:
+            await run_node(settings, stop_on_signals())
+    return 0
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    structlog.contextvars.bind_contextvars(program="node")
+    return stop
+
+
+if __name__ == "__main__":
+    main()

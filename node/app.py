@@ -1,0 +1,202 @@
+"""The composition root: puts the node together and runs it as one group of tasks."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from node.agent import Agent
+from node.engine import Engine
+from node.engine.builtin import BuiltinEngine
+from node.engine.three_proxy import ThreeProxyEngine
+from node.engine.three_proxy import version as three_proxy_version
+from node.enrolment import Waiting
+from node.errors import DataDirInUse
+from node.host import addresses, agent_version, host_name, os_name
+from node.identity import Identity, read_identity, write_identity
+from node.local_copy import Holding
+from node.settings import Settings
+from node.store import Store
+from node.supervisor import Supervisor
+from shared.bus import Bus
+from shared.enrolment import NodeFacts
+from shared.proxies import NodeId
+from shared.tasks import run_until
+
+log = structlog.get_logger()
+
+
+class HaltingEngine(Engine, Protocol):
+    """An engine whose processes can all be ended."""
+
+    async def halt(self) -> None:
+        """End every process of this engine's directory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines of this node by name, and their versions."""
+
+    by_name: Mapping[str, HaltingEngine]
+    versions: Mapping[str, str]
+
+
+@asynccontextmanager
+async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGenerator[Engines]:
+    """Open what this host has; whatever runs already is found again."""
+    async with AsyncExitStack() as stack:
+        builtin = BuiltinEngine(
+            settings.data_dir / "builtin", listen=settings.listen, workers=settings.workers, on_change=changed.set
+        )
+        engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}
+        versions = {"builtin": agent_version()}
+        if settings.three_proxy is not None:
+            three_proxy = ThreeProxyEngine(
+                settings.data_dir / "3proxy", binary=settings.three_proxy, listen=settings.listen, on_change=changed.set
+            )
+            engines["3proxy"] = await stack.enter_async_context(three_proxy)
+            versions["3proxy"] = await three_proxy_version(settings.three_proxy)
+        yield Engines(engines, versions)
+
+
+class Program:
+    """A running node."""
+
+    def __init__(self, settings: Settings, engines: Engines, changed: asyncio.Event, store: Store) -> None:
+        """`changed` is set by an engine in which something happened by itself."""
+        self._settings, self._engines, self._changed, self._store = settings, engines, changed, store
+        self._copy = store.load()
+        self._supervisor = Supervisor(self._copy, engines.by_name, on_change=self._reconciled)
+        self._identity = read_identity(settings.identity_file)
+        self._renewed = asyncio.Event()
+        self._agent: Agent | None = None
+
+    async def run(self) -> None:
+        """Serve what the local copy says at once; the broker comes when it comes."""
+        log.info("node.started", proxies=len(self._copy.wanted), rev=self._copy.rev, engines=self._engines.versions)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._supervisor.run())
+            group.create_task(self._hear_engines())
+            group.create_task(self._belong())
+
+    async def _hear_engines(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            self._supervisor.wake()
+
+    async def _reconciled(self, ran: list[Holding]) -> None:
+        if self._agent is not None:
+            await self._agent.reconciled(ran)
+
+    async def _belong(self) -> None:
+        """Work for the master that this node belongs to; wait to be enrolled as long as there is none."""
+        async with asyncio.TaskGroup() as group:
+            waiting: Waiting | None = None
+            if self._identity is None or self._identity.challenge is not None:
+                challenge = self._identity.challenge if self._identity is not None else None
+                waiting = Waiting(self._settings, self._facts(), self._accept, challenge)
+                group.create_task(waiting.run())
+            while True:
+                if self._identity is None:
+                    await self._renewed.wait()
+                self._renewed.clear()
+                assert self._identity is not None  # noqa: S101 (narrowing)
+                await run_until(self._renewed, partial(self._work_as, self._identity, waiting))
+
+    async def _accept(self, identity: Identity) -> None:
+        await asyncio.to_thread(write_identity, self._settings.identity_file, identity)
+        log.info("node.enrolled", node_id=identity.config.node_id, name=identity.config.name)
+        self._identity = identity
+        self._renewed.set()
+
+    async def _work_as(self, identity: Identity, waiting: Waiting | None) -> None:
+        if await asyncio.to_thread(self._store.belong_to, identity.owner):
+            log.warning("copy.forgotten", reason="this node has another identity now")
+            self._copy.forget()
+        config = identity.config
+        agent = Agent(
+            node_id=NodeId(config.node_id),
+            cluster=config.cluster,
+            copy=self._copy,
+            store=self._store,
+            supervisor=self._supervisor,
+            version=agent_version(),
+            engines=self._engines.versions,
+        )
+
+        async def came_up() -> None:
+            if waiting is not None and not waiting.proven.is_set():
+                await asyncio.to_thread(write_identity, self._settings.identity_file, replace(identity, challenge=None))
+                waiting.proven.set()
+            await agent.came_up()
+
+        agent.bus = Bus(
+            config.amqp_url, program="node", queue=config.queue, handler=agent.handle, exclusive=True, on_up=came_up
+        )
+        self._agent = agent
+        async with asyncio.TaskGroup() as group:
+            group.create_task(agent.run())
+            group.create_task(agent.bus.run())
+
+    def _facts(self) -> NodeFacts:
+        return NodeFacts(
+            host=host_name(),
+            os=os_name(),
+            agent=agent_version(),
+            addresses=addresses(),
+            engines=dict(self._engines.versions),
+        )
+
+
+async def run_node(settings: Settings, stop: asyncio.Event) -> None:
+    """Run until `stop`; the proxies go on when the agent ends. Raises NodeError."""
+    changed = asyncio.Event()
+    with sole_agent(settings):
+        async with opened_engines(settings, changed) as engines:
+            store = await asyncio.to_thread(Store, settings.copy_file)
+            try:
+                await run_until(stop, Program(settings, engines, changed, store).run)
+            finally:
+                store.close()
+    log.info("node.stopped", proxies="they go on; `maybe-node stop` ends them")
+
+
+async def halt_engines(settings: Settings) -> None:
+    """End every process that runs proxies out of this data directory."""
+    async with opened_engines(settings, asyncio.Event()) as engines:
+        for engine in engines.by_name.values():
+            await engine.halt()
+
+
+@contextmanager
+def sole_agent(settings: Settings) -> Generator[None]:
+    """Hold the lock that says that an agent works here; the kernel lets go of it however the agent ends."""
+    with settings.pid_file.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataDirInUse(str(settings.data_dir)) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether an agent holds the lock."""
+    try:
+        with settings.pid_file.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -1,0 +1,62 @@
+"""Who this node is: its id, cluster and broker login, in one file that is written whole or not at all."""
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from node.errors import BadIdentity
+from shared.enrolment import NodeConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The configuration from the master. `challenge` is set until the broker has accepted the login once."""
+
+    config: NodeConfig
+    challenge: str | None = field(default=None, repr=False)
+
+    @property
+    def owner(self) -> str:
+        """Whose local copy this node's is."""
+        return f"{self.config.cluster}/{self.config.node_id}"
+
+
+def read_identity(path: Path) -> Identity | None:
+    """The identity, or None for a node that has none yet. Raises BadIdentity."""
+    try:
+        body = json.loads(path.read_bytes())
+        return Identity(NodeConfig.model_validate(body["config"]), body.get("challenge"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise BadIdentity(path=str(path), reason=type(error).__name__) from error
+
+
+def write_identity(path: Path, identity: Identity) -> None:
+    """Make it durable, readable by this user only. Raises OSError; then what was there before still is."""
+    config = identity.config.model_dump() | {"amqp_url": identity.config.amqp_url.get_secret_value()}
+    write_secret(path, json.dumps({"config": config, "challenge": identity.challenge}).encode())
+
+
+def write_secret(path: Path, body: bytes) -> None:
+    """Write aside with mode 0600, sync, rename, sync the folder."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

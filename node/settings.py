@@ -1,0 +1,100 @@
+"""The node's settings, out of the environment."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import cast, get_args
+
+from node.errors import BadConfiguration
+from shared.logs import LogLevel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """`listen` is the address on which proxies listen; None means every address of the host."""
+
+    data_dir: Path
+    enrol_host: str
+    enrol_port: int
+    listen: str | None
+    three_proxy: Path | None
+    challenge_file: Path | None
+    workers: int
+    log_level: LogLevel
+
+    @property
+    def identity_file(self) -> Path:
+        """Who this node is."""
+        return self.data_dir / "identity.json"
+
+    @property
+    def copy_file(self) -> Path:
+        """The local copy."""
+        return self.data_dir / "copy.db"
+
+    @property
+    def pid_file(self) -> Path:
+        """The agent's pid; locked while it runs."""
+        return self.data_dir / "agent.pid"
+
+
+def read_settings(env: Mapping[str, str]) -> Settings:
+    """Raises BadConfiguration naming the variable."""
+    data_dir = Path(env.get("NODE_DATA_DIR") or "/var/lib/maybe-node")
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadConfiguration("NODE_DATA_DIR", f"{data_dir} cannot be made: {error.strerror}") from error
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        raise BadConfiguration("NODE_DATA_DIR", f"{data_dir} cannot be written")
+    return Settings(
+        data_dir=data_dir.resolve(),
+        enrol_host=address(env, "NODE_ENROL_HOST") or "0.0.0.0",
+        enrol_port=number(env, "NODE_ENROL_PORT", 3006, 1, 65535),
+        listen=address(env, "NODE_LISTEN"),
+        three_proxy=three_proxy(env),
+        challenge_file=Path(env["NODE_CHALLENGE_FILE"]) if env.get("NODE_CHALLENGE_FILE") else None,
+        workers=number(env, "NODE_WORKERS", os.cpu_count() or 1, 1, 256),
+        log_level=log_level(env),
+    )
+
+
+def three_proxy(env: Mapping[str, str]) -> Path | None:
+    """The 3proxy binary: named by the setting, or found on PATH, or none."""
+    named = env.get("THREE_PROXY")
+    if not named:
+        found = shutil.which("3proxy", path=env.get("PATH"))
+        return Path(found) if found else None
+    if not os.access(named, os.X_OK):
+        raise BadConfiguration("THREE_PROXY", f"{named} is not an executable file")
+    return Path(named)
+
+
+def address(env: Mapping[str, str], variable: str) -> str | None:
+    """A literal IP address, or None when the variable is not set."""
+    text = env.get(variable)
+    if not text:
+        return None
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise BadConfiguration(variable, f"{text!r} is not an IP address") from error
+
+
+def number(env: Mapping[str, str], variable: str, default: int, least: int, most: int) -> int:
+    """A whole number in this range."""
+    text = env.get(variable) or str(default)
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise BadConfiguration(variable, f"{text!r} is not a whole number from {least} to {most}")
+    return int(text)
+
+
+def log_level(env: Mapping[str, str]) -> LogLevel:
+    """One of the four."""
+    text = (env.get("LOG_LEVEL") or "info").lower()
+    if text not in get_args(LogLevel):
+        raise BadConfiguration("LOG_LEVEL", f"{text!r} is none of {', '.join(get_args(LogLevel))}")
+    return cast(LogLevel, text)

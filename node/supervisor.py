@@ -1,0 +1,219 @@
+"""Makes true what the local copy says: runs the plan on the engines, again and again."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
+
+import structlog
+
+from node.engine import Engine, EngineError, PortTaken
+from node.local_copy import Holding, LocalCopy
+from node.reconcile import Running, Trouble, World, died, plan, troubled
+from shared.messages import Failure
+from shared.proxies import ProxyId, ProxyRecord
+from shared.tasks import wait_for_event
+
+log = structlog.get_logger()
+
+SWEEP_S = 5.0
+"""Engines are asked what they run this often, besides when they say that something changed."""
+AT_ONCE = 16
+
+
+class Supervisor:
+    """Owns what we know of the engines. `wake` it after the copy or an engine changed."""
+
+    def __init__(
+        self,
+        copy: LocalCopy,
+        engines: Mapping[str, Engine],
+        *,
+        on_change: Callable[[list[Holding]], Awaitable[None]],
+    ) -> None:
+        """`on_change` is called after each pass that changed something, with the holdings whose records now run."""
+        self._copy, self._engines, self._on_change = copy, engines, on_change
+        self._running: dict[int, Running] = {}
+        self._troubles: dict[int, Trouble] = {}
+        self._past_troubles: dict[int, Trouble] = {}
+        self._touched: set[int] = set()
+        self._stale = True
+        self._wake = asyncio.Event()
+
+    def wake(self, ids: Collection[int] | None = None) -> None:
+        """Look at these ids soon, or, without any, at everything, asking the engines what they run."""
+        if ids is None:
+            self._stale = True
+        else:
+            self._touched.update(ids)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        while True:
+            if not await wait_for_event(self._wake, self._pause()):
+                self._stale = True
+            self._wake.clear()
+            await self.reconcile()
+
+    def running_count(self) -> int:
+        """How many proxies accept connections."""
+        return len(self._running)
+
+    def starting(self) -> int:
+        """How many wanted records nobody has tried yet."""
+        return sum(1 for holding in self._copy.holdings.values() if self._is_untried(holding))
+
+    def failures(self) -> list[Failure]:
+        """What does not run at its version, and why."""
+        return [failure for holding in self._copy.holdings.values() if (failure := self._failure(holding)) is not None]
+
+    async def reconcile(self) -> None:
+        """One pass over what was touched, or over everything."""
+        everything = self._stale
+        if everything:
+            self._stale = False
+            await self._refresh()
+        ids = (self._copy.wanted.keys() | self._running.keys()) if everything else set(self._touched)
+        self._touched -= ids
+        ids |= {id_ for id_, trouble in self._troubles.items() if trouble.next_at <= time.monotonic()}
+        now = World(running=self._running, troubles=self._troubles, now=time.monotonic())
+        todo = plan(self._copy, now, ids)
+        self._forget_troubles()
+        if not todo.stop and not todo.start:
+            return
+        limit = asyncio.Semaphore(AT_ONCE)
+        ran: list[Holding] = []
+        async with asyncio.TaskGroup() as group:
+            for id_ in todo.stop:
+                group.create_task(self._stop(limit, id_))
+        async with asyncio.TaskGroup() as group:
+            for record in todo.start:
+                group.create_task(self._start(limit, record, ran))
+        if todo.blocked:
+            self.wake(todo.blocked)
+        await self._on_change(ran)
+
+    def _pause(self) -> float:
+        soonest = min((trouble.next_at for trouble in self._troubles.values()), default=float("inf"))
+        return min(SWEEP_S, max(0.05, soonest - time.monotonic()))
+
+    async def _refresh(self) -> None:
+        """Ask every engine; one that does not answer keeps what we believed of it."""
+        found: dict[int, Running] = {}
+        now = time.monotonic()
+        for name, engine in self._engines.items():
+            try:
+                answer = await engine.running()
+            except EngineError as error:
+                log.warning("engine.silent", engine=name, reason=str(error))
+                found.update({id_: running for id_, running in self._running.items() if running.engine == name})
+                continue
+            for id_, version in answer.items():
+                before = self._running.get(id_)
+                same = before is not None and before.version == version and before.engine == name
+                known = before if same else self._adopted(id_, version, name, now)
+                assert known is not None  # noqa: S101 (narrowing)
+                found[id_] = known
+        for id_, running in self._running.items():
+            if id_ not in found and id_ in self._copy.wanted:
+                log.warning("proxy.died", proxy_id=id_)
+                trouble = died(running, self._past_troubles.pop(id_, None), now)
+                if trouble is not None:
+                    self._troubles[id_] = trouble
+        self._running = found
+
+    def _adopted(self, id_: int, version: int, engine: str, now: float) -> Running:
+        holding = self._copy.holdings.get(id_)
+        records = (holding.record, holding.good) if holding is not None else ()
+        port = next((record.port for record in records if record is not None and record.version == version), None)
+        log.info("proxy.adopted", proxy_id=id_, version=version, engine=engine)
+        return Running(version=version, engine=engine, port=port, since=now)
+
+    async def _stop(self, limit: asyncio.Semaphore, id_: int) -> None:
+        running = self._running[id_]
+        async with limit:
+            try:
+                await self._engines[running.engine].stop(ProxyId(id_))
+            except EngineError as error:
+                log.error("proxy.stop_failed", proxy_id=id_, reason=str(error))
+                self.wake()
+                return
+        self._running.pop(id_, None)
+        log.info("proxy.stopped", proxy_id=id_)
+
+    async def _start(self, limit: asyncio.Semaphore, record: ProxyRecord, ran: list[Holding]) -> None:
+        id_ = record.id
+        async with limit:
+            try:
+                await self._move(record)
+            except EngineError as error:
+                self._failed(record, error)
+                return
+        self._running[id_] = Running(
+            version=record.version, engine=record.engine, port=record.port, since=time.monotonic()
+        )
+        log.info("proxy.started", proxy_id=id_, version=record.version, port=record.port, engine=record.engine)
+        holding = self._copy.holdings.get(id_)
+        if holding is not None and holding.record is record:
+            trouble = self._troubles.pop(id_, None)
+            if trouble is not None:
+                self._past_troubles[id_] = trouble
+            ran.append(holding)
+
+    def _failed(self, record: ProxyRecord, error: EngineError) -> None:
+        before, holding = self._troubles.get(record.id), self._copy.holdings.get(record.id)
+        if before is None or before.reason != str(error):
+            log.warning("proxy.start_failed", proxy_id=record.id, version=record.version, reason=str(error))
+        if before is not None and holding is not None and record is holding.good is not holding.record:
+            self._troubles[record.id] = replace(before, fallback_failed=True)
+            return
+        self._troubles[record.id] = troubled(
+            before, record.version, str(error), time.monotonic(), port_taken=isinstance(error, PortTaken)
+        )
+        if record.id not in self._running:
+            self.wake([record.id])
+
+    async def _move(self, record: ProxyRecord) -> None:
+        """Start the record; when it changes engines, the old one lets go first if both need the same port."""
+        engine = self._engines.get(record.engine)
+        if engine is None:
+            raise EngineError(f"engine {record.engine} is not installed on this node")
+        running = self._running.get(record.id)
+        if running is None or running.engine == record.engine:
+            await engine.start(record)
+            return
+        old = self._engines[running.engine]
+        if running.port == record.port or running.port is None:
+            await old.stop(ProxyId(record.id))
+            self._running.pop(record.id, None)
+            await engine.start(record)
+        else:
+            await engine.start(record)
+            await old.stop(ProxyId(record.id))
+
+    def _forget_troubles(self) -> None:
+        holdings = self._copy.holdings
+        for troubles in (self._troubles, self._past_troubles):
+            for id_ in troubles.keys() - holdings.keys():
+                del troubles[id_]
+
+    def _is_untried(self, holding: Holding) -> bool:
+        running, trouble = self._running.get(holding.id), self._troubles.get(holding.id)
+        return (
+            holding.record is not None
+            and (running is None or running.version != holding.version)
+            and (trouble is None or trouble.version != holding.version)
+        )
+
+    def _failure(self, holding: Holding) -> Failure | None:
+        if holding.record is None:
+            return Failure(id=holding.id, version=holding.version, reason=holding.refusal)
+        running, trouble = self._running.get(holding.id), self._troubles.get(holding.id)
+        if running is not None and running.version == holding.version:
+            return None
+        if trouble is None or trouble.version != holding.version:
+            return None
+        return Failure(
+            id=holding.id, version=holding.version, reason=trouble.reason[:300], port_taken=trouble.port_taken
+        )

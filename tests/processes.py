@@ -1,0 +1,64 @@
+"""Looking at the processes of this machine: /proc on Linux, ps elsewhere."""
+
+import os
+import subprocess
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below this one, parents first; the ended ones that nobody has reaped are left out."""
+    children: dict[int, list[int]] = {}
+    for child, parent in parents().items():
+        children.setdefault(parent, []).append(child)
+    found: list[int] = []
+    level = [pid]
+    while level:
+        level = [child for parent in level for child in children.get(parent, [])]
+        found += level
+    return found
+
+
+def parents() -> dict[int, int]:
+    """{process id: its parent's}."""
+    return _parents_by_proc() if (PROC / "self/stat").exists() else _parents_by_ps()
+
+
+def _parents_by_proc() -> dict[int, int]:
+    found: dict[int, int] = {}
+    for entry in os.listdir(PROC):
+        if not entry.isdigit():
+            continue
+        try:
+            # The name, in parentheses, may hold spaces and parentheses (proc(5)).
+            state, parent = (PROC / entry / "stat").read_text().rpartition(")")[2].split()[:2]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state != "Z":
+            found[int(entry)] = int(parent)
+    return found
+
+
+def _parents_by_ps() -> dict[int, int]:
+    lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    return {int(pid): int(parent) for pid, parent in (line.split() for line in lines.splitlines())}
+
+
+def name_of(pid: int) -> str:
+    """The program's name, without its arguments."""
+    try:
+        return (PROC / str(pid) / "comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return "ended"
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid in parents()

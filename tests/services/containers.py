@@ -1,0 +1,136 @@
+"""Services in Docker containers, by testcontainers."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.services.ports import HOST
+from tests.services.programs import ProgramError
+
+INFO_S = 10.0
+
+
+def docker_answers() -> bool:
+    """Whether there is a Docker engine to use."""
+    if not shutil.which("docker"):
+        return False
+    try:
+        return _docker("info", timeout_s=INFO_S).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def has_image(image: str) -> bool:
+    """Whether the image is there, or can be pulled now."""
+    return _docker("image", "inspect", image).returncode == 0 or _docker("pull", "-q", image).returncode == 0
+
+
+def _docker(*arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["docker", *arguments], capture_output=True, check=False, timeout=timeout_s)
+
+
+@dataclass
+class Container:
+    """A container with fixed ports on 127.0.0.1; its data lives as long as it, or in the given folders."""
+
+    name: str
+    image: str
+    log: Path
+    ports: Mapping[int, int]
+    """{port in the container: port of this machine}"""
+    environment: Mapping[str, str] = field(repr=False)
+    folders: Mapping[Path, str]
+    """{folder of this machine: where the container sees it}"""
+    files: Mapping[Path, str] = field(default_factory=dict[Path, str])
+    """The same, of read-only files."""
+    command: str = ""
+    label: str = ""
+    client: object = field(default=None, init=False)
+    follower: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def pid(self) -> int | None:
+        state = self._state()
+        return int(state["Pid"]) or None if state else None
+
+    @property
+    def is_running(self) -> bool:
+        state = self._state()
+        return bool(state and state["Running"])
+
+    def _state(self) -> Mapping[str, int] | None:
+        if self.client is None:
+            return None
+        container = self.client.get_wrapped_container()
+        container.reload()
+        return container.attrs["State"]
+
+    async def start(self) -> None:
+        """Raises ProgramError when Docker refuses."""
+        await self._ask("start", self._create_or_start)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        command = ["docker", "logs", "--follow", "--since", "1s", self.client.get_wrapped_container().id]
+        with self.log.open("ab") as log:
+            self.follower = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def _create_or_start(self) -> None:
+        if self.client is not None:
+            self.client.get_wrapped_container().start()
+            return
+        self.client = self._described()
+        self.client.start()
+
+    def _described(self) -> object:
+        # Its reaper is an image of its own, which may not be at hand; tests/leash.py removes what is left.
+        os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
+        from testcontainers.core.container import DockerContainer
+
+        container = DockerContainer(self.image).with_kwargs(
+            labels={"maybe-proxy.run": self.label}, hostname=self.name, mem_swappiness=None
+        )
+        for inside, outside in self.ports.items():
+            container.with_bind_ports(inside, (HOST, outside))
+        for key, value in self.environment.items():
+            container.with_env(key, value)
+        for folder, inside in self.folders.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            container.with_volume_mapping(str(folder), inside, "rw")
+        for path, inside in self.files.items():
+            container.with_volume_mapping(str(path), inside, "ro")
+        return container.with_command(self.command) if self.command else container
+
+    async def stop(self) -> None:
+        """The container stays and can be started again."""
+        if self.client is not None:
+            await self._ask("stop", lambda: self.client.get_wrapped_container().stop(timeout=10))
+
+    async def end(self) -> None:
+        """Remove it, with what it keeps outside of its folders."""
+        if self.client is None:
+            return
+        await self._ask("remove", lambda: self.client.stop(force=True, delete_volume=True))
+        self.client = None
+        if self.follower:
+            await asyncio.to_thread(self.follower.wait)
+
+    async def kill(self) -> None:
+        """SIGKILL for everything in it; the container stays and can be started again."""
+        await self._ask("kill", lambda: self.client.get_wrapped_container().kill())
+
+    async def freeze(self) -> None:
+        await self._ask("freeze", lambda: self.client.get_wrapped_container().pause())
+
+    async def thaw(self) -> None:
+        await self._ask("thaw", lambda: self.client.get_wrapped_container().unpause())
+
+    async def _ask(self, what: str, act: Callable[[], object]) -> None:
+        from docker.errors import DockerException
+
+        try:
+            await asyncio.to_thread(act)
+        except DockerException as error:
+            raise ProgramError(f"cannot {what} the container of {self.name}: {error}") from error

@@ -1,0 +1,107 @@
+"""Where a run keeps its data, logs and secrets, and the unprivileged account that its services run as."""
+
+import os
+import pwd
+import secrets
+import shutil
+import stat
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.leash import RUN
+from tests.services.programs import Account, ProgramError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One run's folder."""
+
+    path: Path
+    durable: bool
+    """Whether the data is kept for a next run."""
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def private(self, name: str, account: Account | None = None) -> Path:
+        """A subfolder for one owner's eyes."""
+        path = self.path / name
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if account:
+            give(path, account)
+        return path
+
+    def secret(self, name: str) -> str:
+        """A password drawn once for this folder."""
+        path = self.private("secrets") / name
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(18))
+        return path.read_text()
+
+
+def scratch() -> Folder:
+    """The folder that tests/leash.py made for this run, else a new one of the caller's own."""
+    given = os.environ.get(RUN)
+    path = Path(given) if given else Path(tempfile.mkdtemp(prefix="maybe-run-"))
+    path.chmod(0o711)
+    return Folder(path, durable=False)
+
+
+def remove(folder: Folder) -> None:
+    """Delete a scratch folder that no leash will delete."""
+    if not folder.durable and RUN not in os.environ:
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def kept(path: Path) -> Folder:
+    """A folder that outlives the run. Raises ProgramError when the services' account cannot reach it."""
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(path.stat().st_mode | stat.S_IXOTH)
+    account = unprivileged()
+    closed = [each for each in path.resolve().parents if not each.stat().st_mode & stat.S_IXOTH]
+    if account and closed:
+        raise ProgramError(
+            f"{path}: PostgreSQL does not run as root, and the user {pwd.getpwuid(account.uid).pw_name} cannot enter "
+            f"{closed[-1]}; choose a folder elsewhere, for example /var/tmp/maybe-proxy"
+        )
+    return Folder(path.resolve(), durable=True)
+
+
+def unprivileged() -> Account | None:
+    """Whom to run services as: nobody, when this is root (PostgreSQL refuses root); else ourselves."""
+    if os.geteuid() != 0:
+        return None
+    entry = pwd.getpwnam("nobody")
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def give(path: Path, account: Account) -> None:
+    """Make it, and all below, the account's own."""
+    for each in [path, *path.rglob("*")]:
+        os.chown(each, account.uid, account.gid, follow_symlinks=False)
+
+
+def output_as(account: Account | None, *command: str) -> str | None:
+    """What a short command prints when the account runs it; None when it cannot."""
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            timeout=20,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,92 @@
+"""Ports of 127.0.0.1 that neither another run nor an outgoing connection takes."""
+
+import random
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = 100
+LOWEST, HIGHEST = 10_000, 65_000
+LOCAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+HOST = "127.0.0.1"
+
+POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER, API, ENROLMENT = 1, 2, 3, 4, 5, 10, 20
+"""The places in a block; several masters and nodes follow on from API and ENROLMENT."""
+
+
+class PortError(Exception):
+    """No block of ports is free."""
+
+
+@dataclass
+class PortBlock:
+    """A hundred consecutive ports. The first is held bound for as long as the block is: the claim that others see."""
+
+    claim: socket.socket
+
+    @property
+    def first(self) -> int:
+        return self.claim.getsockname()[1]
+
+    @property
+    def range(self) -> str:
+        """All but the claim, as the API writes a node's ports: "20001-20099"."""
+        return f"{self.first + 1}-{self.first + BLOCK - 1}"
+
+    def port(self, place: int) -> int:
+        """The port at this place of the block, from 1 to 99: the same one from start to start."""
+        if not 1 <= place < BLOCK:
+            raise PortError(f"a block has no port {place}")
+        return self.first + place
+
+    def close(self) -> None:
+        self.claim.close()
+
+
+def claim_block(first: int | None = None) -> PortBlock:
+    """A block whose ports are all free; with `first` exactly that one. Raises PortError."""
+    starts = starts_outside(outgoing_ports()) if first is None else [first]
+    random.shuffle(starts)
+    for start in starts:
+        claim = bound(start)
+        if claim is None:
+            continue
+        if all(is_free(port) for port in range(start + 1, start + BLOCK)):
+            return PortBlock(claim)
+        claim.close()
+    raise PortError("no block of ports is free" if first is None else f"one of the ports from {first} is taken")
+
+
+def starts_outside(outgoing: range) -> list[int]:
+    """First ports of the blocks that do not touch the range of outgoing connections; all blocks when it leaves none."""
+    starts = range(LOWEST, HIGHEST, BLOCK)
+    outside = [start for start in starts if start + BLOCK <= outgoing.start or start >= outgoing.stop]
+    return outside or list(starts)
+
+
+def outgoing_ports() -> range:
+    """The ports that the kernel gives to outgoing connections (ip(7), ip_local_port_range)."""
+    if not LOCAL_RANGE.exists():
+        return range(49_152, 65_536)
+    low, high = LOCAL_RANGE.read_text().split()
+    return range(int(low), int(high) + 1)
+
+
+def is_free(port: int) -> bool:
+    """Whether it could be bound at this moment."""
+    probe = bound(port)
+    if probe is None:
+        return False
+    probe.close()
+    return True
+
+
+def bound(port: int) -> socket.socket | None:
+    """A socket bound to that port, not listening; None when the port is taken."""
+    claim = socket.socket()
+    try:
+        claim.bind((HOST, port))
+    except OSError:
+        claim.close()
+        return None
+    return claim

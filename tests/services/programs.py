@@ -1,0 +1,178 @@
+"""A long-running program, a process or a container, that can be started, killed, frozen and started again."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from tests.processes import descendants
+
+STOP_S = 15.0
+
+
+class ProgramError(Exception):
+    """A program did not do what it should. The text names it and ends with the last lines of its log."""
+
+
+class Program(Protocol):
+    """What a service or a part of the cluster runs as."""
+
+    name: str
+    log: Path
+
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def is_running(self) -> bool: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def kill(self) -> None: ...
+    async def end(self) -> None: ...
+    async def freeze(self) -> None: ...
+    async def thaw(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Account:
+    """The unprivileged user that a program runs as."""
+
+    uid: int
+    gid: int
+
+
+@dataclass
+class Process:
+    """A process of this machine, its output appended to its log.
+
+    With `whole`, kill and freeze reach everything below it too; without, only the process itself, as a node's proxies
+    outlive its agent.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    account: Account | None = None
+    whole: bool = True
+    stop_signal: signal.Signals = signal.SIGTERM
+    running: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def pid(self) -> int | None:
+        return self.running.pid if self.running else None
+
+    @property
+    def is_running(self) -> bool:
+        return self.running is not None and self.running.poll() is None
+
+    async def start(self) -> None:
+        """Raises ProgramError when it runs already or cannot be executed."""
+        if self.is_running:
+            raise ProgramError(f"{self.name} runs already")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.touch(mode=0o600)  # a waiting node prints its challenge
+        with self.log.open("ab") as log:
+            try:
+                self.running = self._spawn(log.fileno())
+            except OSError as error:
+                raise ProgramError(f"{self.name}: {self.command[0]}: {error.strerror}") from error
+
+    def _spawn(self, log: int) -> subprocess.Popen[bytes]:
+        account = self.account
+        return subprocess.Popen(
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=self.environment,
+            cwd="/",
+            start_new_session=True,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+
+    async def stop(self) -> None:
+        """Ask it to end, and wait; killed when it has not after 15 s, which is told by ProgramError."""
+        if not self.is_running:
+            return
+        self._send(self.stop_signal, whole=False)
+        self._send(signal.SIGCONT, whole=self.whole)
+        if not await self._ended(STOP_S):
+            await self.kill()
+            raise ProgramError(
+                f"{self.name} did not stop within {STOP_S:.0f} s of {self.stop_signal.name}\n{tail(self.log)}"
+            )
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        self._send(signal.SIGKILL, whole=self.whole)
+        await self._ended(STOP_S)
+
+    async def end(self) -> None:
+        """For good, and as quickly as can be: nothing that it holds is wanted any more."""
+        await self.kill()
+
+    async def freeze(self) -> None:
+        """SIGSTOP."""
+        self._send(signal.SIGSTOP, whole=self.whole)
+
+    async def thaw(self) -> None:
+        """SIGCONT."""
+        self._send(signal.SIGCONT, whole=self.whole)
+
+    def _send(self, number: signal.Signals, *, whole: bool) -> None:
+        if self.pid is None or not self.is_running:
+            return
+        for pid in [self.pid, *(descendants(self.pid) if whole else [])]:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+
+    async def _ended(self, limit_s: float) -> bool:
+        deadline = time.monotonic() + limit_s
+        while self.is_running and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        return not self.is_running
+
+
+@dataclass
+class Elsewhere:
+    """A service that somebody else runs: it can be used, not steered."""
+
+    name: str
+    log: Path = Path(os.devnull)
+    pid: int | None = None
+    is_running: bool = True
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    async def end(self) -> None:
+        pass
+
+    async def kill(self) -> None:
+        raise ProgramError(f"{self.name} was given by address: it cannot be killed from here")
+
+    async def freeze(self) -> None:
+        raise ProgramError(f"{self.name} was given by address: it cannot be frozen from here")
+
+    async def thaw(self) -> None:
+        raise ProgramError(f"{self.name} was given by address: it cannot be thawed from here")
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log, indented."""
+    if not log.is_file():
+        return f"    (no log at {log})"
+    text = log.read_text(errors="replace").splitlines()[-lines:]
+    return "\n".join([f"    the end of {log}:", *(f"    | {line}" for line in text)])

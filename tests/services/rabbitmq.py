@@ -1,0 +1,216 @@
+"""RabbitMQ with its management UI for tests and trials: given by address, in Docker, or a private broker."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+import httpx
+
+from tests.services.containers import Container
+from tests.services.folders import Folder, give, unprivileged
+from tests.services.ports import AMQP, DISTRIBUTION, HOST, MANAGEMENT, PORT_MAPPER, PortBlock
+from tests.services.programs import Elsewhere, Process, Program, ProgramError, tail
+from tests.services.rabbitmq_settings import listener_settings, login_settings, surroundings
+
+IMAGE = "rabbitmq:4-management"
+USER = "maybe"
+READY_S = 90.0
+LAUNCHER = Path(__file__).parents[2] / "dev"
+SERVERS = (
+    "/usr/lib/rabbitmq/bin/rabbitmq-server",  # Linux; the wrapper in sbin insists on the system's user
+    "/opt/homebrew/sbin/rabbitmq-server",
+    "/usr/local/sbin/rabbitmq-server",
+)
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+
+
+@dataclass(frozen=True)
+class Vhost:
+    """A virtual host and how to log in to it."""
+
+    host: str
+    port: int
+    management_url: str
+    user: str
+    password: str = field(repr=False)
+    name: str = "/"
+
+    @property
+    def amqp_url(self) -> str:
+        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+        return f"amqp://{login}@{self.host}:{self.port}/{quote(self.name, safe='')}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """As the master reads it."""
+        return {"AMQP_URL": self.amqp_url, "RABBITMQ_MANAGEMENT_URL": self.management_url}
+
+    def named(self, name: str) -> "Vhost":
+        return Vhost(self.host, self.port, self.management_url, self.user, self.password, name)
+
+    def management(self) -> httpx.AsyncClient:
+        """A client of the management API, logged in."""
+        return httpx.AsyncClient(
+            base_url=f"{self.management_url}/api/", auth=(self.user, self.password), timeout=10, trust_env=False
+        )
+
+
+@dataclass
+class RabbitMQ:
+    """The broker. Its addresses stay the same from start to start, and its data survives a kill."""
+
+    admin: Vhost
+    program: Program
+    port_mapper: Process | None = None
+    """epmd of its own: a shared one would outlive it and mix it with the system's broker."""
+
+    async def start(self) -> None:
+        """Raises ProgramError with the log's end when it is not usable within 90 s."""
+        if self.port_mapper and not self.port_mapper.is_running:
+            await self.port_mapper.start()
+        await self.program.start()
+        deadline = time.monotonic() + READY_S
+        while not await self.is_ready():
+            if not self.program.is_running or time.monotonic() > deadline:
+                raise ProgramError(f"RabbitMQ did not become ready\n{tail(self.program.log)}")
+            await asyncio.sleep(0.1)
+
+    async def is_ready(self) -> bool:
+        """Both doors answer: the management API to our login, the broker to a protocol header."""
+        try:
+            async with asyncio.timeout(10), self.admin.management() as api:
+                answer = await api.get("overview")
+                return answer.status_code == 200 and await greets(self.admin.host, self.admin.port)
+        except (OSError, TimeoutError, httpx.TransportError):
+            return False
+
+    async def stop(self) -> None:
+        await self.program.stop()
+        if self.port_mapper:
+            await self.port_mapper.stop()
+
+    async def kill(self) -> None:
+        await self.program.kill()
+
+    async def end(self) -> None:
+        """For good, at once."""
+        await self.program.end()
+        if self.port_mapper:
+            await self.port_mapper.end()
+
+    async def freeze(self) -> None:
+        await self.program.freeze()
+
+    async def thaw(self) -> None:
+        await self.program.thaw()
+
+    async def create(self, name: str) -> Vhost:
+        """A new virtual host with every permission for our user."""
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        async with self.admin.management() as api:
+            (await api.put(f"vhosts/{quote(name, safe='')}")).raise_for_status()
+            path = f"permissions/{quote(name, safe='')}/{quote(self.admin.user, safe='')}"
+            (await api.put(path, json=everything)).raise_for_status()
+        return self.admin.named(name)
+
+    async def ensure(self, name: str) -> Vhost:
+        """The virtual host of that name, new if need be: creating it again changes nothing."""
+        return await self.create(name)
+
+    async def drop(self, name: str) -> None:
+        """Delete a virtual host and the users whose only door it was."""
+        path = f"vhosts/{quote(name, safe='')}"
+        async with self.admin.management() as api:
+            granted = (await api.get(f"{path}/permissions")).raise_for_status().json()
+            (await api.delete(path)).raise_for_status()
+            for user in {entry["user"] for entry in granted} - {self.admin.user}:
+                if not (await api.get(f"users/{quote(user, safe='')}/permissions")).raise_for_status().json():
+                    (await api.delete(f"users/{quote(user, safe='')}")).raise_for_status()
+
+
+async def greets(host: str, port: int) -> bool:
+    """Whether an AMQP 0-9-1 server answers with its first frame, a method (type 1)."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(PROTOCOL_HEADER)
+        return await reader.read(1) == b"\x01"
+    finally:
+        writer.close()
+
+
+def given(amqp_url: str, management_url: str) -> RabbitMQ:
+    """A broker that runs elsewhere; its user must be an administrator."""
+    parts = urlsplit(amqp_url)
+    admin = Vhost(
+        host=parts.hostname or HOST,
+        port=parts.port or 5672,
+        management_url=management_url.rstrip("/"),
+        user=unquote(parts.username or "guest"),
+        password=unquote(parts.password or "guest"),
+        name=unquote(parts.path[1:]) or "/",
+    )
+    return RabbitMQ(admin, Elsewhere("RabbitMQ"))
+
+
+def in_docker(folder: Folder, ports: PortBlock) -> RabbitMQ:
+    admin = own_login(folder, ports)
+    settings = folder.private("rabbitmq-settings") / "rabbitmq.conf"
+    settings.write_text(login_settings(admin.user, admin.password))
+    settings.chmod(0o644)  # its own user reads it inside; outside the folder is closed
+    container = Container(
+        name="rabbitmq",
+        image=IMAGE,
+        log=folder.log("rabbitmq"),
+        ports={5672: admin.port, 15672: ports.port(MANAGEMENT)},
+        environment={"RABBITMQ_CONFIG_FILE": "/maybe/rabbitmq.conf"},
+        folders={folder.path / "rabbitmq-docker": "/var/lib/rabbitmq"} if folder.durable else {},
+        files={settings: "/maybe/rabbitmq.conf"},
+        label=folder.path.name,
+    )
+    return RabbitMQ(admin, container)
+
+
+def on_this_machine(folder: Folder, ports: PortBlock, tell: Callable[[str], None]) -> RabbitMQ:
+    """A private broker. Raises ProgramError when there is none and none can be installed."""
+    account = unprivileged()
+    server = find_server() or installed_server(tell)
+    admin = own_login(folder, ports)
+    home = folder.private("rabbitmq")
+    environment = surroundings(home, distribution=ports.port(DISTRIBUTION), mapper=ports.port(PORT_MAPPER))
+    (home / "rabbitmq.conf").write_text(
+        listener_settings(admin.port, ports.port(MANAGEMENT)) + login_settings(admin.user, admin.password)
+    )
+    (home / "rabbitmq.conf").chmod(0o600)
+    (home / "plugins").write_text("[rabbitmq_management].\n")
+    if account:
+        give(home, account)
+    broker = Process("rabbitmq", [server], folder.log("rabbitmq"), environment, account)
+    epmd = shutil.which("epmd")
+    command = [str(epmd), "-port", environment["ERL_EPMD_PORT"], "-address", HOST]
+    mapper = Process("epmd", command, folder.log("epmd"), environment, account) if epmd else None
+    return RabbitMQ(admin, broker, mapper)
+
+
+def own_login(folder: Folder, ports: PortBlock) -> Vhost:
+    return Vhost(HOST, ports.port(AMQP), f"http://{HOST}:{ports.port(MANAGEMENT)}", USER, folder.secret("rabbitmq"))
+
+
+def find_server() -> str | None:
+    return next((path for path in SERVERS if os.access(path, os.X_OK)), None)
+
+
+def installed_server(tell: Callable[[str], None]) -> str:
+    """Have the system's package manager install it, without starting its service. Raises ProgramError."""
+    tell("RabbitMQ is not here: having the system's package manager install it, without starting its service")
+    command = ["/bin/sh", str(LAUNCHER), "install", "rabbitmq"]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    server = find_server()
+    if done.returncode != 0 or server is None:
+        raise ProgramError(f"RabbitMQ could not be installed: install it, or Docker, by hand\n{done.stdout}")
+    return server
