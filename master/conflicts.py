@@ -74,8 +74,7 @@ def refusal(constraint: str) -> Refused | None:
     """What a constraint of the schema says to the user; None when only a bug can break it."""
     match constraint:
         case "locations_name_key" | "nodes_name_key" | "proxies_name_key":
-            kind = {"locations": "location", "nodes": "node", "proxies": "proxy"}[constraint.split("_")[0]]
-            return NameTaken(f"another {kind} has this name")
+            return NameTaken(f"another one of the {constraint.partition('_')[0]} has this name")
         case "proxies_node_id_port_key":
             return PortTaken("another proxy of the node has this port")
         case "proxies_not_open":

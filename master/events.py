@@ -10,7 +10,7 @@ from master.questions import EventList
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Happening:
+class Event:
     """An event that is not yet in the log. `details` must hold no secret."""
 
     type: str
@@ -20,9 +20,9 @@ class Happening:
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-async def record(session: Session, happenings: Iterable[Happening]) -> None:
+async def record_events(session: Session, events: Iterable[Event]) -> None:
     """Write these; the last thing in a transaction, since it holds the log to the transaction's end."""
-    rows = [asdict(happening) for happening in happenings]
+    rows = [asdict(event) for event in events]
     if rows:
         await session.execute("events.lock")
         await session.execute("events.insert", rows=rows)

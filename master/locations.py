@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from master import events, model
+from master import model
 from master.conflicts import StillUsed
 from master.db import Session
 from master.errors import NotFound
-from master.events import Happening
+from master.events import Event, record_events
 from master.questions import LocationFilter, LocationList, criteria
 from master.wishes import LocationChanges, NewLocation, differing, merged
 
@@ -29,7 +29,7 @@ async def create(session: Session, wish: NewLocation) -> model.Location:
     """The transaction's end raises NameTaken."""
     row = await session.row("locations.insert", **wish.model_dump())
     made = model.location(row or {})
-    await events.record(session, [Happening(type="location.created", location_id=made.id, details={"name": made.name})])
+    await record_events(session, [Event(type="location.created", location_id=made.id, details={"name": made.name})])
     return made
 
 
@@ -42,7 +42,7 @@ async def change(session: Session, id_: int, wish: LocationChanges) -> model.Loc
         return now
     row = known(id_, await session.row("locations.update", id=id_, **after))
     details = {"changed": differing(before, after)}
-    await events.record(session, [Happening(type="location.updated", location_id=id_, details=details)])
+    await record_events(session, [Event(type="location.updated", location_id=id_, details=details)])
     return model.location(row)
 
 
@@ -53,7 +53,7 @@ async def remove(session: Session, id_: int) -> None:
     if count:
         raise StillUsed(f"{count} nodes stand at the location {now.name}", {"count": count})
     await session.execute("locations.delete", id=id_)
-    await events.record(session, [Happening(type="location.deleted", location_id=id_, details={"name": now.name})])
+    await record_events(session, [Event(type="location.deleted", location_id=id_, details={"name": now.name})])
 
 
 def known(id_: int, row: Mapping[str, Any] | None) -> Mapping[str, Any]:

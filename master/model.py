@@ -38,7 +38,9 @@ class NodeLimits(Shown):
     """What a node takes on at most."""
 
     max_proxies: int
-    ports: str = Field(description="the range out of which ports are given, both ends included", examples=["20000-29999"])
+    ports: str = Field(
+        description="the range out of which ports are given, both ends included", examples=["20000-29999"]
+    )
 
 
 class HeldList(Shown):
@@ -140,11 +142,13 @@ def event(row: Row) -> Event:
 
 def node(row: Row) -> Node:
     """Out of a row of `shown_nodes`."""
-    return Node.model_validate({
-        **{name: row[name] for name in NODE_COLUMNS},
-        "limits": NodeLimits(max_proxies=row["max_proxies"], ports=f"{row['port_from']}-{row['port_to']}"),
-        "status": node_status(row),
-    })
+    return Node.model_validate(
+        {
+            **{name: row[name] for name in NODE_COLUMNS},
+            "limits": NodeLimits(max_proxies=row["max_proxies"], ports=f"{row['port_from']}-{row['port_to']}"),
+            "status": node_status(row),
+        }
+    )
 
 
 def node_status(row: Row) -> NodeStatus:
@@ -155,7 +159,9 @@ def node_status(row: Row) -> NodeStatus:
     return NodeStatus(
         state=row["link"],
         held=held,
-        **{name: row[name] for name in ("rev", "confirmed_rev", "count", "running", "failed", "missing", "reported_at")},
+        **{
+            name: row[name] for name in ("rev", "confirmed_rev", "count", "running", "failed", "missing", "reported_at")
+        },
     )
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from master import events, model, proxies
+from master import model, proxies
 from master.conflicts import StillUsed, pointed, port_taken
 from master.db import Row, Session
 from master.errors import Conflict, NotFound
-from master.events import Happening
+from master.events import Event, record_events
 from master.questions import NodeFilter, NodeList, ProxyFilter, criteria
 from master.wishes import NodeChanges, differing, merged, port_bounds
 
@@ -35,7 +35,7 @@ async def change(session: Session, id_: int, wish: NodeChanges) -> model.Node:
     """Raises NotFound, Invalid, PortsExcluded, PortTaken; the transaction's end raises NameTaken."""
     given = wish.given()
     await proxies.lock_placement(session)
-    before = settings(known(id_, await session.row("nodes.lock", ids=[id_])))
+    before = settings(known(id_, await session.row("nodes.lock_wholly", id=id_)))
     after = merged(before, {**given, "limits": {**before["limits"], **given.get("limits", {})}})
     if after == before:
         return await get(session, id_)
@@ -43,7 +43,7 @@ async def change(session: Session, id_: int, wish: NodeChanges) -> model.Node:
     await session.execute("nodes.update", id=id_, **columns(after))
     if after["state"] == "disabled" != before["state"]:
         await proxies.record_removals(session, {id_: await session.value("nodes.count_wanted", id=id_)})
-    await events.record(session, happenings(id_, before, after))
+    await record_events(session, happenings(id_, before, after))
     return await get(session, id_)
 
 
@@ -67,6 +67,7 @@ async def check(session: Session, id_: int, before: Mapping[str, Any], after: Ma
     if after["limits"]["ports"] != before["limits"]["ports"]:
         await check_range(session, id_, after["limits"]["ports"])
     if after["ip"] != before["ip"]:
+        await session.execute("nodes.lock_ip", ip=after["ip"])
         shared = await session.row("nodes.select_shared_ports", id=id_, ip=after["ip"])
         if shared is not None:
             raise port_taken(shared["port"], shared["by_proxy"], shared["node_id"])
@@ -87,27 +88,27 @@ async def check_range(session: Session, id_: int, ports: str) -> None:
         raise PortsExcluded(detail, {"count": count, "node_id": id_, "ports": ports})
 
 
-def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Happening]:
+def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
     """One event for a new state, one for everything else."""
-    found: list[Happening] = []
+    found: list[Event] = []
     if others := [name for name in differing(before, after) if name != "state"]:
-        found.append(Happening(type="node.updated", node_id=id_, details={"changed": others}))
+        found.append(Event(type="node.updated", node_id=id_, details={"changed": others}))
     if after["state"] != before["state"]:
-        found.append(Happening(type=STATE_EVENTS[after["state"]], node_id=id_, details={"before": before["state"]}))
+        found.append(Event(type=STATE_EVENTS[after["state"]], node_id=id_, details={"before": before["state"]}))
     return found
 
 
 async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     """Raises NotFound; StillUsed when it has proxies that shall not go with it."""
     await proxies.lock_placement(session)
-    row = known(id_, await session.row("nodes.lock", ids=[id_]))
+    row = known(id_, await session.row("nodes.lock_wholly", id=id_))
     there = await proxies.matching(session, ProxyFilter(node_id=id_))
     if there and not with_proxies:
         raise StillUsed(f"{len(there)} proxies are on node {id_}", {"count": len(there), "node_id": id_})
     await session.execute("proxies.delete", ids=[proxy["id"] for proxy in there])
     await session.execute("nodes.delete", id=id_)
-    removed = Happening(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
-    await events.record(session, [*(proxies.deleted(proxy) for proxy in there), removed])
+    removed = Event(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
+    await record_events(session, [*(proxies.deleted(proxy) for proxy in there), removed])
 
 
 def known(id_: int, row: Row | None) -> Row:

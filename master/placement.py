@@ -60,7 +60,9 @@ def obstacle(candidate: Candidate, demand: Demand) -> Obstacle | None:
     if not candidate.has_engine:
         return Obstacle(node_id=candidate.id, reason=f"it has no engine {demand.engine}")
     if candidate.count >= candidate.max_proxies:
-        return Obstacle(node_id=candidate.id, reason=f"it is full: {candidate.count} of {candidate.max_proxies} proxies")
+        return Obstacle(
+            node_id=candidate.id, reason=f"it is full: {candidate.count} of {candidate.max_proxies} proxies"
+        )
     return no_port(candidate) if demand.port is None else port_obstacle(candidate, demand.port)
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from master import events, model
+from master import model
 from master.conflicts import NoRoom, pointed, port_taken
 from master.credentials import first_settings
 from master.db import Row, Session
 from master.errors import Conflict
-from master.events import Happening
+from master.events import Event, record_events
 from master.placement import Candidate, Demand, Obstacle, place
-from master.proxies import get, lock_placement, port_outside
+from master.proxies import check_port, get, lock_placement, port_outside
 from master.wishes import NewProxy
 from shared.proxies import NodeId
 
@@ -20,14 +20,11 @@ async def create(session: Session, wish: NewProxy) -> model.Proxy:
     await check_named(session, wish)
     await lock_placement(session)
     node_id = await choose(session, wish)
-    await session.rows("nodes.lock", ids=[node_id])
-    port = wish.port or await session.value("proxies.lowest_free_port", node_id=node_id)
-    if port is None:
-        raise no_room((Obstacle(node_id=node_id, reason="no port is free"),))
+    port = await take_port(session, node_id, wish.port)
     asked = wish.port is not None
     id_ = await session.value("proxies.insert", **settings, node_id=node_id, port=port, port_asked=asked)
     details = {"port": port, "protocol": wish.protocol, "version": 1}
-    await events.record(session, [Happening(type="proxy.created", proxy_id=id_, node_id=node_id, details=details)])
+    await record_events(session, [Event(type="proxy.created", proxy_id=id_, node_id=node_id, details=details)])
     return await get(session, id_)
 
 
@@ -35,9 +32,7 @@ async def check_named(session: Session, wish: NewProxy) -> None:
     """Raises Invalid when neither a location nor a node is named, or one that is not there."""
     if wish.location_id is None and wish.node_ids is None:
         raise pointed("say where: location_id, node_ids or both", "/location_id", "/node_ids")
-    if wish.location_id is not None and not await session.rows(
-        "nodes.select_known_locations", ids=[wish.location_id]
-    ):
+    if wish.location_id is not None and not await session.rows("nodes.select_known_locations", ids=[wish.location_id]):
         raise pointed(f"there is no location {wish.location_id}", "/location_id")
     ids = wish.node_ids or []
     known = {row["id"] for row in await session.rows("nodes.select_known", ids=ids)}
@@ -59,6 +54,19 @@ async def choose(session: Session, wish: NewProxy) -> NodeId:
     if isinstance(chosen, tuple):
         raise refused(chosen, rows, wish)
     return chosen
+
+
+async def take_port(session: Session, node_id: NodeId, asked: int | None) -> int:
+    """The asked port or the lowest free one, which nobody else gets now. Raises PortTaken, PortOutsideRange, NoRoom."""
+    [node] = await session.rows("nodes.lock", ids=[node_id])
+    if asked is not None:
+        await check_port(session, node, asked)
+        return asked
+    await session.execute("nodes.lock_ip", ip=node["ip"])
+    port = await session.value("proxies.lowest_free_port", node_id=node_id)
+    if port is None:
+        raise no_room((Obstacle(node_id=node_id, reason="no port is free"),))
+    return port
 
 
 def refused(obstacles: Sequence[Obstacle], rows: Sequence[Row], wish: NewProxy) -> Conflict:

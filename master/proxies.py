@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from master import events, model
+from master import model
 from master.conflicts import CountDiffers, PortOutsideRange, engine_missing, port_taken
 from master.credentials import amended
 from master.db import Row, Session
 from master.errors import Invalid, NotFound, PreconditionFailed
-from master.events import Happening
+from master.events import Event, record_events
 from master.questions import Fleet, ProxyFilter, ProxyList, criteria, is_unfiltered
 from master.wishes import FleetChanges, ProxyChanges, differing
 from shared.proxies import NodeId, ProxyId
@@ -69,7 +69,7 @@ async def matching(
 
 
 async def lock_placement(session: Session) -> None:
-    """Whoever gives ports away, or changes what nodes take on, does this first, before a row is locked."""
+    """Whoever chooses a node, or changes what nodes take on, does this first, before a row is locked."""
     await session.execute("proxies.lock_placement")
 
 
@@ -82,8 +82,6 @@ async def change(
     raises NameTaken.
     """
     given = wish.given()
-    if "port" in given:
-        await lock_placement(session)
     node = known(id_, await session.row("nodes.lock_of_proxy", proxy_id=id_))
     row = known(id_, await session.row("proxies.select_one", id=id_))
     check_version(row, versions)
@@ -143,7 +141,7 @@ async def write(session: Session, wanted: Sequence[Change]) -> Outcome:
     versions = {row["id"]: row["version"] for row in await session.rows("proxies.update", rows=rows)}
     await record_removals(session, Counter(one.row["node_id"] for one in real if one.takes_away))
     revisions = await revisions_of(session, {one.row["node_id"] for one in real})
-    await events.record(session, [updated(one, versions[one.row["id"]]) for one in real])
+    await record_events(session, [updated(one, versions[one.row["id"]]) for one in real])
     return Outcome(matched=len(wanted), changed=tuple(one.row["id"] for one in real), revisions=revisions)
 
 
@@ -153,7 +151,7 @@ async def delete(session: Session, rows: Sequence[Row]) -> Outcome:
     wanted = (row["node_id"] for row in rows if row["enabled"] and row["node_state"] != "disabled")
     await record_removals(session, Counter(wanted))
     revisions = await revisions_of(session, {row["node_id"] for row in rows})
-    await events.record(session, [deleted(row) for row in rows])
+    await record_events(session, [deleted(row) for row in rows])
     return Outcome(matched=len(rows), changed=tuple(row["id"] for row in rows), revisions=revisions)
 
 
@@ -171,12 +169,31 @@ async def revisions_of(session: Session, node_ids: set[NodeId]) -> dict[NodeId, 
 
 
 async def check_port(session: Session, node: Row, port: int) -> None:
-    """Raises PortOutsideRange or PortTaken; placement is locked already."""
+    """Raises PortOutsideRange or PortTaken; locks the ip of the node, whose row is locked already."""
     if not node["port_from"] <= port <= node["port_to"]:
         raise port_outside(port, node["id"], f"{node['port_from']}-{node['port_to']}")
+    await session.execute("nodes.lock_ip", ip=node["ip"])
     holder = await session.row("proxies.port_holder", node_id=node["id"], port=port)
     if holder is not None:
         raise port_taken(port, holder["id"], holder["node_id"])
+
+
+async def move_ports(session: Session, node_id: NodeId, ids: Sequence[int]) -> list[Event]:
+    """Give these proxies of a node, whose row is locked already, other ports; what happened, to be recorded."""
+    if not ids:
+        return []
+    node = await session.row("nodes.select_one", id=node_id)
+    await session.execute("nodes.lock_ip", ip=node["ip"] if node else "")
+    rows = await session.rows("proxies.move_ports", node_id=node_id, ids=list(ids))
+    return [
+        Event(
+            type="proxy.moved",
+            proxy_id=row["id"],
+            node_id=node_id,
+            details={"before": row["before"], "port": row["port"], "version": row["version"]},
+        )
+        for row in rows
+    ]
 
 
 def port_outside(port: int, node_id: NodeId, ports: str) -> PortOutsideRange:
@@ -206,16 +223,16 @@ def settings(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in SETTINGS}
 
 
-def updated(one: Change, version: int) -> Happening:
+def updated(one: Change, version: int) -> Event:
     """The event of a change."""
     details = {"changed": one.changed, "version": version}
-    return Happening(type="proxy.updated", proxy_id=one.row["id"], node_id=one.row["node_id"], details=details)
+    return Event(type="proxy.updated", proxy_id=one.row["id"], node_id=one.row["node_id"], details=details)
 
 
-def deleted(row: Row) -> Happening:
+def deleted(row: Row) -> Event:
     """The event of a removal."""
     details = {"name": row["name"], "port": row["port"]}
-    return Happening(type="proxy.deleted", proxy_id=row["id"], node_id=row["node_id"], details=details)
+    return Event(type="proxy.deleted", proxy_id=row["id"], node_id=row["node_id"], details=details)
 
 
 def known(id_: int, row: Row | None) -> Row:

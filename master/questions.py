@@ -120,7 +120,9 @@ class Fleet(ProxyFilter):
 class NodeRemoval(Question):
     """What shall become of the proxies of a node that goes."""
 
-    proxies: Literal["refuse", "delete"] = Field(default="refuse", description="refuse: the node stays while it has some")
+    proxies: Literal["refuse", "delete"] = Field(
+        default="refuse", description="refuse: the node stays while it has some"
+    )
 
 
 class EventList(Question):

@@ -71,7 +71,9 @@ LabelPatch = Annotated[
     Field(max_length=64, description="merged into what there is; null removes a label (RFC 7396)"),
 ]
 NodeIp = Annotated[str, Field(max_length=64), AfterValidator(node_ip)]
-PortRange = Annotated[str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", examples=["20000-29999"]), AfterValidator(port_range)]
+PortRange = Annotated[
+    str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", examples=["20000-29999"]), AfterValidator(port_range)
+]
 Networks = Annotated[list[Network], Field(max_length=256), AfterValidator(distinct)]
 Challenge = Annotated[str, Field(max_length=64, repr=False), AfterValidator(known_challenge)]
 

@@ -15,9 +15,7 @@ def create_app(
     *, database: Database, enroller: Enroller, waiter: Waiter, syncer: Syncer, broker_state: Callable[[], str]
 ) -> Litestar:
     """The API over these; `broker_state` is "up" while the broker can be reached, anything else is told as it is."""
-    wiring = Wiring(
-        database=database, enroller=enroller, waiter=waiter, syncer=syncer, broker_state=broker_state
-    )
+    wiring = Wiring(database=database, enroller=enroller, waiter=waiter, syncer=syncer, broker_state=broker_state)
     return Litestar(
         route_handlers=[
             locations.router,

@@ -45,7 +45,7 @@ async def list_nodes(request: Asked, wiring: NamedDependency[Wiring]) -> Respons
     ),
 )
 async def enrol_node(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """The master calls the node at its ip; it shows the challenge that the node has printed, and gives it an identity."""
+    """The master calls the node at its ip, proves the challenge that the node has printed, and gives it an identity."""
     wish = await read_body(request, NewNode)
     asked = asked_with_key(request, wish)
     if asked is not None:
@@ -88,9 +88,7 @@ async def change_node(request: Asked, node_id: PathId, wiring: NamedDependency[W
     return shown(changed)
 
 
-@delete(
-    "/{node_id:int}", summary="Remove a node", opt=told(query=NodeRemoval, answers={204: None}, problems=(409,))
-)
+@delete("/{node_id:int}", summary="Remove a node", opt=told(query=NodeRemoval, answers={204: None}, problems=(409,)))
 async def remove_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> None:
     """Refused while it has proxies, unless these shall go with it; its broker login goes at once."""
     asked = read_query(request, NodeRemoval)
@@ -108,12 +106,13 @@ async def remove_node(request: Asked, node_id: PathId, wiring: NamedDependency[W
     summary="Compare a node with the database now",
     opt=told(body=SyncWish, answers={202: None}),
 )
-async def sync_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> None:
+async def sync_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> Response[bytes]:
     """Has a check-sync sent; `confirm` lets a list pass that the node holds back. The body may be left out."""
     wish = await read_body(request, SyncWish) if await request.body() else SyncWish()
     async with wiring.database.session() as session:
         await nodes.get(session, node_id)
-    await wiring.syncer.check(node_id, confirm=wish.confirm)
+    await wiring.syncer.check(NodeId(node_id), confirm=wish.confirm)
+    return Response(b"")
 
 
 router = Router(

@@ -13,6 +13,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from master import conflicts, errors
 from master.nodes import PortsExcluded
+from shared.bus import BusDown
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -73,10 +74,10 @@ def on_refused(_: Asked, error: errors.Refused) -> Response[bytes]:
     return problem(error.status, error.detail, title=error.title, type_=type_, members=error.members)
 
 
-def on_away(_: Asked, error: errors.DatabaseAway | errors.BrokerAway) -> Response[bytes]:
+def on_away(_: Asked, error: errors.DatabaseAway | errors.BrokerAway | BusDown) -> Response[bytes]:
     """What stands behind the API does not answer."""
     what = "database" if isinstance(error, errors.DatabaseAway) else "broker"
-    log.warning(f"{what}.away", reason=error.reason)
+    log.warning(f"{what}.away", reason=str(error))
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         f"the {what} does not answer now; nothing is known to be changed",
@@ -116,13 +117,16 @@ def on_bug(request: Asked, error: Exception) -> Response[bytes]:
         cause=type(error.__cause__).__name__ if error.__cause__ else None,
         where="".join(traceback.format_tb(error.__traceback__)),
     )
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong that nobody foresaw; the master's log has it")
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong that nobody foresaw; the master's log has it"
+    )
 
 
 HANDLERS: Mapping[type[Exception], Any] = {
     errors.Refused: on_refused,
     errors.DatabaseAway: on_away,
     errors.BrokerAway: on_away,
+    BusDown: on_away,
     ValidationException: on_parameters,
     HTTPException: on_http,
     Exception: on_bug,

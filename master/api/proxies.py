@@ -137,7 +137,7 @@ async def remove_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency
     async with writing(wiring.database) as session:
         outcome = await proxies.remove(session, proxy_id, versions)
     done, headers = await carried(request, wiring, outcome)
-    return Response(None, status_code=204 if done else 202, headers=headers)
+    return Response(b"", status_code=204 if done else 202, headers=headers)
 
 
 async def carried(request: Asked, wiring: Wiring, outcome: Outcome) -> tuple[bool, dict[str, str]]:

@@ -36,8 +36,8 @@ class Waiter(Protocol):
 class Syncer(Protocol):
     """Compares nodes with the database."""
 
-    async def check(self, node_id: int, *, confirm: bool) -> None:
-        """Have a check-sync sent; `confirm` lets a list pass that the node holds."""
+    async def check(self, node_id: NodeId, *, confirm: bool) -> None:
+        """Have a check-sync sent; `confirm` lets a list pass that the node holds. Raises BusDown."""
         ...
 
 

@@ -13,7 +13,7 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 REQUEST_HEADERS: Mapping[str, str] = {
     PREFER: "wait=N: hold the answer until the nodes have confirmed, N seconds (0 to 60) at most (RFC 7240)",
     IF_MATCH: "versions, as in ETag; when the proxy is at none of them, nothing is done (412)",
-    IDEMPOTENCY_KEY: "chosen by you; within 24 hours the same request with the same key is done once and answered alike",
+    IDEMPOTENCY_KEY: "your choice; within 24 hours the same request with the same key is done once and answered alike",
 }
 RESPONSE_HEADERS: Mapping[str, str] = {
     "ETag": "the proxy's version, quoted",

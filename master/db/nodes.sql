@@ -22,20 +22,31 @@ WHERE id > :after::bigint
 ORDER BY id
 LIMIT :limit::bigint;
 
--- name: lock
 -- Every write of proxies locks the rows of their nodes first, in the order of their ids.
+-- name: lock
 SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines
 FROM nodes
 WHERE id = ANY (:ids::bigint[])
 ORDER BY id
-FOR UPDATE;
+FOR NO KEY UPDATE;
 
 -- name: lock_of_proxy
 SELECT n.id, n.name, n.ip, n.location_id, n.labels, n.state, n.max_proxies, n.port_from, n.port_to, n.engines
 FROM nodes n
 JOIN proxies p ON p.node_id = n.id
 WHERE p.id = :proxy_id
-FOR UPDATE OF n;
+FOR NO KEY UPDATE OF n;
+
+-- Before a deletion or another name, which reports must not come between.
+-- name: lock_wholly
+SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines
+FROM nodes
+WHERE id = :id
+FOR UPDATE;
+
+-- Held after the node's row by whoever gives one of its ports away: (ip, port) stays unique over nodes that share an ip.
+-- name: lock_ip
+SELECT pg_advisory_xact_lock(hashtext('maybe.ip'), hashtext(:ip::text));
 
 -- name: update
 UPDATE nodes

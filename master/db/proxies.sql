@@ -1,5 +1,5 @@
+-- Held before any row by whoever chooses a node or changes what one takes on: of two choices the second sees the first.
 -- name: lock_placement
--- Who gives ports away holds this first, before any row: (ip, port) stays unique over nodes that share an ip.
 SELECT pg_advisory_xact_lock(hashtext('maybe.placement'));
 
 -- name: select_candidates
@@ -105,3 +105,35 @@ DELETE FROM proxies WHERE id = ANY (:ids::bigint[]);
 -- name: all_settled
 -- Whether every one of these, that is still there, has a state that its node has confirmed.
 SELECT NOT EXISTS (SELECT FROM shown_proxies WHERE id = ANY (:ids::bigint[]) AND state IN ('pending', 'unknown'));
+
+-- Each of these gets one of the lowest free ports, as far as there are some; the node and its ip are locked.
+-- name: move_ports
+WITH free AS (
+    SELECT port, row_number() OVER (ORDER BY port) AS place
+    FROM (
+        SELECT ports.port
+        FROM nodes n
+        CROSS JOIN LATERAL generate_series(n.port_from, n.port_to) AS ports (port)
+        WHERE n.id = :node_id
+        EXCEPT
+        SELECT p.port
+        FROM nodes n
+        JOIN nodes s ON s.ip = n.ip
+        JOIN proxies p ON p.node_id = s.id
+        WHERE n.id = :node_id
+        EXCEPT
+        SELECT t.port FROM taken_ports t WHERE t.node_id = :node_id AND t.until > now()
+    ) AS ports
+    ORDER BY port
+    LIMIT cardinality(:ids::bigint[])
+), movers AS (
+    SELECT p.id, p.port, row_number() OVER (ORDER BY p.id) AS place
+    FROM proxies p
+    WHERE p.id = ANY (:ids) AND p.node_id = :node_id
+)
+UPDATE proxies p
+SET port = free.port
+FROM movers
+JOIN free USING (place)
+WHERE p.id = movers.id
+RETURNING p.id, movers.port AS before, p.port, p.version;
