@@ -1,6 +1,6 @@
 """Requests at odds with what there is, each with its own members for programs, and the schema's constraints as such."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 from master.db import Database, Session
@@ -86,7 +86,7 @@ def refusal(constraint: str) -> Refused | None:
 
 
 @asynccontextmanager
-async def writing(database: Database) -> AsyncIterator[Session]:
+async def writing(database: Database) -> AsyncGenerator[Session]:
     """A transaction whose broken constraints are refusals. Raises Refused, DatabaseAway."""
     try:
         async with database.transaction() as session:

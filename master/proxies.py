@@ -73,9 +73,7 @@ async def lock_placement(session: Session) -> None:
     await session.execute("proxies.lock_placement")
 
 
-async def change(
-    session: Session, id_: int, wish: ProxyChanges, versions: frozenset[int] | None = None
-) -> tuple[model.Proxy, Outcome]:
+async def change(session: Session, id_: int, wish: ProxyChanges, versions: frozenset[int] | None = None) -> model.Proxy:
     """One proxy; with `versions` only when it is at one of them.
 
     Raises NotFound, PreconditionFailed, Invalid, PortTaken, PortOutsideRange, EngineMissing; the transaction's end
@@ -89,8 +87,8 @@ async def change(
     if "port" in wanted.changed:
         await check_port(session, node, wanted.after["port"])
     check_engines([node], [wanted])
-    outcome = await write(session, [wanted])
-    return await get(session, id_), outcome
+    await write(session, [wanted])
+    return await get(session, id_)
 
 
 async def change_fleet(session: Session, fleet: Fleet, wish: FleetChanges) -> Outcome:

@@ -1,16 +1,15 @@
 """/api and /api-json: the documentation, whole without any other server."""
 
-import json
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from litestar import Response, get
 
-from master.api.openapi import document
 from master.api.reading import Asked
 from master.errors import NotFound
 
+DOCUMENT = "openapi_document"
 MEDIA_TYPES = {"css": "text/css", "js": "text/javascript"}
 
 PAGE = b"""<!DOCTYPE html>
@@ -66,4 +65,4 @@ async def api_file(request: Asked) -> Response[bytes]:
 @get("/api-json")
 async def api_json(request: Asked) -> Response[Any]:
     """The OpenAPI document."""
-    return Response(json.dumps(document(request.app.routes)).encode(), media_type="application/json")
+    return Response(request.app.state[DOCUMENT], media_type="application/json")

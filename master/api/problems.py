@@ -96,15 +96,9 @@ def on_http(_: Asked, error: HTTPException) -> Response[bytes]:
     return problem(status, error.detail, headers=error.headers)
 
 
-def on_parameters(_: Asked, error: ValidationException) -> Response[bytes]:
-    """A path that names no possible id is no resource; anything else is a parameter of a wrong kind."""
-    found = [one for one in error.extra or [] if isinstance(one, dict)]
-    if found and all(one.get("source") == "path" for one in found):
-        return problem(HTTPStatus.NOT_FOUND, "there is nothing with this id", type_=TYPES[errors.NotFound])
-    members = {"errors": [{"parameter": one.get("key", ""), "detail": one.get("message", "")} for one in found]}
-    return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "a parameter is wrong", type_=TYPES[errors.Invalid], members=members
-    )
+def on_path(_: Asked, __: ValidationException) -> Response[bytes]:
+    """A path that names no possible id is no resource; bodies and queries are read, and refused, by ourselves."""
+    return problem(HTTPStatus.NOT_FOUND, "there is nothing with this id", type_=TYPES[errors.NotFound])
 
 
 def on_bug(request: Asked, error: Exception) -> Response[bytes]:
@@ -112,7 +106,7 @@ def on_bug(request: Asked, error: Exception) -> Response[bytes]:
     log.error(
         "request.failed",
         method=request.method,
-        route=request.scope.get("path_template") or "",
+        path=request.url.path,
         error=type(error).__name__,
         cause=type(error.__cause__).__name__ if error.__cause__ else None,
         where="".join(traceback.format_tb(error.__traceback__)),
@@ -122,12 +116,12 @@ def on_bug(request: Asked, error: Exception) -> Response[bytes]:
     )
 
 
-HANDLERS: Mapping[type[Exception], Any] = {
+HANDLERS: dict[int | type[Exception], Any] = {
     errors.Refused: on_refused,
     errors.DatabaseAway: on_away,
     errors.BrokerAway: on_away,
     BusDown: on_away,
-    ValidationException: on_parameters,
+    ValidationException: on_path,
     HTTPException: on_http,
     Exception: on_bug,
 }

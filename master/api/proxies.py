@@ -112,7 +112,7 @@ async def change_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency
     wish = await read_body(request, ProxyChanges)
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
-        proxy, _ = await proxies.change(session, proxy_id, wish, versions)
+        proxy = await proxies.change(session, proxy_id, wish, versions)
     wait_s = wait_of(request)
     if wait_s is None:
         return shown(proxy, 200, etag(proxy))
