@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-
 from tests.cluster import Cluster, cluster, succeeded
+
 from tests.services import Database, PostgreSQL, RabbitMQ, Vhost, Where
 from tests.traffic import echo_server
 
@@ -43,9 +43,7 @@ async def echo() -> AsyncIterator[int]:
 
 async def made(fleet: Cluster, **wish: Any) -> dict[str, Any]:
     """A proxy that runs."""
-    answer = succeeded(
-        await fleet.api.post("/proxies", json={"location_id": 1, **wish}, headers={"Prefer": "wait=10"})
-    )
+    answer = succeeded(await fleet.api.post("/proxies", json={"location_id": 1, **wish}, headers={"Prefer": "wait=10"}))
     assert (answer.status_code, answer.json()["status"]["state"]) == (201, "running"), answer.text
     return answer.json()
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.cluster import Cluster, succeeded
+from tests.trial import ensure_location, try_out
 
 from tests.acceptance.conftest import eventually, made, shown
-from tests.cluster import Cluster, succeeded
 from tests.services.ports import claim_block
 from tests.traffic import Refused, accepts, tunnel
-from tests.trial import ensure_location, try_out
 
 
 async def test_a_proxy_made_through_the_api_is_used_by_curl_and_refuses_a_wrong_password(bare: Cluster):
@@ -156,9 +156,7 @@ async def test_a_port_taken_by_a_stranger_fails_that_proxy_alone_and_it_runs_onc
     node = next(node for node in fleet.nodes.values() if node.id == 1)
     port = node.ports.port(50)
     stranger = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", port)
-    answer = await fleet.api.post(
-        "/proxies", json={"node_ids": [1], "port": port}, headers={"Prefer": "wait=10"}
-    )
+    answer = await fleet.api.post("/proxies", json={"node_ids": [1], "port": port}, headers={"Prefer": "wait=10"})
     failed = answer.json()
     assert (answer.status_code, failed["status"]["state"]) == (201, "failed")
     assert str(port) in failed["status"]["reason"]
@@ -340,7 +338,11 @@ async def test_no_secret_is_in_any_log(bare: Cluster, echo: int):
 @pytest.mark.parametrize("program", ["master", "node"])
 def test_a_wrong_setting_is_told_in_one_line_and_exit_code_2(program: str, tmp_path: Path):
     environment = {"PATH": "/usr/bin:/bin", "DATABASE_HOST": "127.0.0.1", "NODE_DATA_DIR": str(tmp_path)}
-    environment |= {"NODE_ENROL_PORT": "many", "AMQP_URL": "amqp://maybe:geheim@127.0.0.1/", "RABBITMQ_MANAGEMENT_URL": "x"}
+    environment |= {
+        "NODE_ENROL_PORT": "many",
+        "AMQP_URL": "amqp://maybe:geheim@127.0.0.1/",
+        "RABBITMQ_MANAGEMENT_URL": "x",
+    }
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-m", program], env=environment, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2

@@ -131,7 +131,9 @@ def test_parts_act_only_when_all_are_there_in_whatever_order():
 
 
 def test_a_round_that_lost_a_part_does_not_stand_in_the_way_of_another():
-    begun, _ = assemble({}, "lost", Header(v=1, cluster="c", node=1, rev=9, part=1, parts=2), CheckSync(pairs=((1, 1),)))
+    begun, _ = assemble(
+        {}, "lost", Header(v=1, cluster="c", node=1, rev=9, part=1, parts=2), CheckSync(pairs=((1, 1),))
+    )
     _, pairs = assemble(begun, "next", Header(v=1, cluster="c", node=1, rev=5), CheckSync(pairs=((2, 2),)))
     assert pairs == ((2, 2),)
 
