@@ -17,7 +17,7 @@ from shared.messages import (
     ASK_LIMIT,
     MASTER_EXCHANGE,
     WIRE_VERSION,
-    Assembly,
+    Assemblies,
     CheckSync,
     Header,
     MessageType,
@@ -61,7 +61,7 @@ class Agent:
         """`engines` maps the engines that this node has to their versions."""
         self._node_id, self._cluster, self._copy, self._store = node_id, cluster, copy, store
         self._supervisor, self._version, self._engines = supervisor, version, dict(engines)
-        self._assembly: Assembly | None = None
+        self._assemblies: Assemblies = {}
         self._round: str | None = None
         self._asked: set[int] = set()
         self._ask, self._report = asyncio.Event(), asyncio.Event()
@@ -123,11 +123,10 @@ class Agent:
         return held is not None and held.record is holding.record
 
     async def _on_part(self, round_: str, header: Header, body: CheckSync) -> None:
-        self._assembly = assemble(self._assembly, round_, header, body)
-        pairs = self._assembly.pairs()
-        if pairs is None or self._assembly.round != round_:
+        self._assemblies, pairs = assemble(self._assemblies, round_, header, body)
+        if pairs is None:
             return
-        self._assembly, self._round = None, round_
+        self._round = round_
         change = on_list(self._copy, header, pairs)
         if change.held is not None and change.held != self._copy.held:
             log.error("list.held", rev=header.rev, stops=change.held.stops, of=change.held.of)

@@ -21,6 +21,9 @@ class Trouble:
     reason: str
     tries: int = 1
     next_at: float = 0.0
+    port_taken: bool = False
+    fallback_failed: bool = False
+    """The last good record did not start either; it is not tried again before the newest is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,11 +99,14 @@ def due(copy: LocalCopy, world: World, id_: int) -> ProxyRecord | None:
             return holding.record
     elif holding.record is not None:
         return None
-    good = holding.good
-    return good if running is None and good is not None and good is not holding.record else None
+    if running is not None or trouble is not None and trouble.fallback_failed:
+        return None
+    return holding.good if holding.good is not holding.record else None
 
 
-def troubled(before: Trouble | None, version: int, reason: str, now: float) -> Trouble:
+def troubled(
+    before: Trouble | None, version: int, reason: str, now: float, *, port_taken: bool = False
+) -> Trouble:
     """One more failure of this version; each wait is twice the last, up to RETRY_MOST_S."""
     tries = before.tries + 1 if before is not None and before.version == version else 1
     return Trouble(
@@ -108,15 +114,14 @@ def troubled(before: Trouble | None, version: int, reason: str, now: float) -> T
         reason=reason,
         tries=tries,
         next_at=now + min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(tries - 1, 16)),
+        port_taken=port_taken,
     )
 
 
 def died(running: Running, before: Trouble | None, now: float) -> Trouble | None:
-    """What to think of a proxy that ran and is gone: back at once when it was stable, with back-off when it was not."""
-    if now - running.since >= STABLE_S or before is None:
-        return (
-            None
-            if now - running.since >= STABLE_S
-            else Trouble(version=running.version, reason="it ended by itself", tries=1, next_at=now)
-        )
+    """What to think of a proxy that ran and is gone: None when it was stable; `before` is what it had last time."""
+    if now - running.since >= STABLE_S:
+        return None
+    if before is None:
+        return Trouble(version=running.version, reason="it ended by itself", next_at=now)
     return troubled(before, running.version, "it keeps ending by itself", now)

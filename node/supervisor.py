@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 
 import structlog
 
-from node.engine import Engine, EngineError
+from node.engine import Engine, EngineError, PortTaken
 from node.local_copy import Holding, LocalCopy
 from node.reconcile import Running, Trouble, World, died, plan, troubled
 from shared.messages import Failure
@@ -34,6 +35,7 @@ class Supervisor:
         self._copy, self._engines, self._on_change = copy, engines, on_change
         self._running: dict[int, Running] = {}
         self._troubles: dict[int, Trouble] = {}
+        self._past_troubles: dict[int, Trouble] = {}
         self._touched: set[int] = set()
         self._stale = True
         self._wake = asyncio.Event()
@@ -116,7 +118,7 @@ class Supervisor:
         for id_, running in self._running.items():
             if id_ not in found and id_ in self._copy.wanted:
                 log.warning("proxy.died", proxy_id=id_)
-                trouble = died(running, self._troubles.get(id_), now)
+                trouble = died(running, self._past_troubles.pop(id_, None), now)
                 if trouble is not None:
                     self._troubles[id_] = trouble
         self._running = found
@@ -146,12 +148,7 @@ class Supervisor:
             try:
                 await self._move(record)
             except EngineError as error:
-                before = self._troubles.get(id_)
-                self._troubles[id_] = troubled(before, record.version, str(error), time.monotonic())
-                if before is None or before.reason != str(error):
-                    log.warning("proxy.start_failed", proxy_id=id_, version=record.version, reason=str(error))
-                if id_ not in self._running:
-                    self.wake([id_])
+                self._failed(record, error)
                 return
         self._running[id_] = Running(
             version=record.version, engine=record.engine, port=record.port, since=time.monotonic()
@@ -159,8 +156,23 @@ class Supervisor:
         log.info("proxy.started", proxy_id=id_, version=record.version, port=record.port, engine=record.engine)
         holding = self._copy.holdings.get(id_)
         if holding is not None and holding.record is record:
-            self._troubles.pop(id_, None)
+            trouble = self._troubles.pop(id_, None)
+            if trouble is not None:
+                self._past_troubles[id_] = trouble
             ran.append(holding)
+
+    def _failed(self, record: ProxyRecord, error: EngineError) -> None:
+        before, holding = self._troubles.get(record.id), self._copy.holdings.get(record.id)
+        if before is None or before.reason != str(error):
+            log.warning("proxy.start_failed", proxy_id=record.id, version=record.version, reason=str(error))
+        if before is not None and holding is not None and record is holding.good is not holding.record:
+            self._troubles[record.id] = replace(before, fallback_failed=True)
+            return
+        self._troubles[record.id] = troubled(
+            before, record.version, str(error), time.monotonic(), port_taken=isinstance(error, PortTaken)
+        )
+        if record.id not in self._running:
+            self.wake([record.id])
 
     async def _move(self, record: ProxyRecord) -> None:
         """Start the record; when it changes engines, the old one lets go first if both need the same port."""
@@ -182,8 +194,9 @@ class Supervisor:
 
     def _forget_troubles(self) -> None:
         holdings = self._copy.holdings
-        for id_ in self._troubles.keys() - holdings.keys():
-            del self._troubles[id_]
+        for troubles in (self._troubles, self._past_troubles):
+            for id_ in troubles.keys() - holdings.keys():
+                del troubles[id_]
 
     def _is_untried(self, holding: Holding) -> bool:
         running, trouble = self._running.get(holding.id), self._troubles.get(holding.id)
@@ -201,4 +214,6 @@ class Supervisor:
             return None
         if trouble is None or trouble.version != holding.version:
             return None
-        return Failure(id=holding.id, version=holding.version, reason=trouble.reason[:300])
+        return Failure(
+            id=holding.id, version=holding.version, reason=trouble.reason[:300], port_taken=trouble.port_taken
+        )

@@ -237,7 +237,7 @@ class NodeHandshake:
     def __init__(self, challenge: str, hello: Hello) -> None:
         """Raises BadHandshake when the master does not know the challenge."""
         psk = read_challenge(challenge).encode()
-        if not hmac.compare_digest(hello_mac(psk, hello.e_m, hello.n_m), hello.mac):
+        if not hmac.compare_digest(hello_mac(psk, hello.e_m, hello.n_m).encode(), hello.mac.encode()):
             raise BadHandshake("the proof does not fit the challenge")
         private = X25519PrivateKey.generate()
         self._e_n = encode64(private.public_key().public_bytes_raw())

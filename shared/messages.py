@@ -1,12 +1,12 @@
 """Everything that travels on the bus, once: names, properties, bodies and their limits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from shared.proxies import MAX_BIGINT, Id, NodeId, Revision
+from shared.proxies import MAX_BIGINT, Id, NodeId
 
 WIRE_VERSION = 1
 NODE_EXCHANGE = "mp.node"
@@ -255,27 +255,31 @@ def report_key(node_id: NodeId, type_: MessageType) -> str:
     return f"{node_login(node_id)}.{type_}"
 
 
+ROUNDS_KEPT = 4
+"""Check-syncs whose parts are collected at once: a round that lost a part must not stand in the way of the next."""
+
+Pairs = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assembly:
-    """The parts of one check-sync that have come so far."""
+    """The parts of one check-sync that have come so far, by their numbers."""
 
-    round: str
-    rev: Revision
+    rev: int
     parts: int
-    got: dict[int, tuple[tuple[int, int], ...]]
-
-    def pairs(self) -> tuple[tuple[int, int], ...] | None:
-        """The whole list, or None while a part is missing."""
-        if len(self.got) < self.parts:
-            return None
-        return tuple(pair for part in sorted(self.got) for pair in self.got[part])
+    got: Mapping[int, Pairs]
 
 
-def assemble(assembly: Assembly | None, round_: str, header: Header, body: CheckSync) -> Assembly:
-    """The assembly with this part; a part of another round begins anew unless it is of an older revision."""
-    same = assembly is not None and assembly.round == round_ and assembly.parts == header.parts
-    if assembly is not None and not same and header.rev < assembly.rev:
-        return assembly
-    got = dict(assembly.got) if assembly is not None and same else {}
-    got[header.part] = body.pairs
-    return Assembly(round=round_, rev=Revision(header.rev), parts=header.parts, got=got)
+Assemblies = Mapping[str, Assembly]
+
+
+def assemble(assemblies: Assemblies, round_: str, header: Header, body: CheckSync) -> tuple[Assemblies, Pairs | None]:
+    """What is collected with this part, and the whole list when it was the last one that was missing."""
+    begun = assemblies.get(round_)
+    same = begun is not None and (begun.rev, begun.parts) == (header.rev, header.parts)
+    got = {**(begun.got if begun is not None and same else {}), header.part: body.pairs}
+    others = {key: assembly for key, assembly in assemblies.items() if key != round_}
+    if len(got) == header.parts:
+        return others, tuple(pair for part in sorted(got) for pair in got[part])
+    kept = dict(list(others.items())[-ROUNDS_KEPT + 1 :])
+    return {**kept, round_: Assembly(rev=header.rev, parts=header.parts, got=got)}, None

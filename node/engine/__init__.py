@@ -13,6 +13,10 @@ class EngineError(Exception):
     """A proxy could not be started. The text is a reason for a person, without secrets: "port 20001 is taken"."""
 
 
+class PortTaken(EngineError):
+    """The proxy's port is held by a program that is not ours."""
+
+
 class Engine(Protocol):
     """Starts and stops proxies. Start and stop are idempotent; `running` tells the truth, not what was asked.
 

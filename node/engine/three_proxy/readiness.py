@@ -1,0 +1,51 @@
+"""Tells from 3proxy's log whether it accepts connections, and if not, why."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from node.engine import EngineError
+from node.engine.three_proxy.configuration import READY
+from node.engine.three_proxy.process import Process
+
+READY_WITHIN_S = 3.0
+
+LOOK_EVERY_S = 0.002
+"""3proxy accepts about 6 ms after its start."""
+
+
+async def accepting(process: Process, log: Path, *, port: int, password: str | None) -> None:
+    """Returns when it accepts. Raises EngineError when it will not: its exit code tells nothing (always 0), and on a
+    port that is taken it lives on and tries again for ever."""
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            while (outcome := outcome_of(lines_of(log))) == "none":
+                if process.exited:
+                    break
+                await asyncio.sleep(LOOK_EVERY_S)
+    except TimeoutError:
+        outcome = "none"
+    if outcome != "ready":
+        raise EngineError(f"3proxy does not accept connections on port {port}: {reason(lines_of(log), password)}")
+
+
+def lines_of(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines()
+
+
+def outcome_of(lines: Sequence[str]) -> Literal["none", "ready", "failed"]:
+    """By the second word, after the result code: "00000 Accepting [pid/thread]", "00000 bind(): already in use"."""
+    events = [line.split(" ")[1] for line in lines if line[:5].isdecimal() and " " in line]
+    if READY in events:
+        return "ready"
+    return "failed" if {"bind():", "listen():"} & set(events) else "none"
+
+
+def reason(lines: Sequence[str], password: str | None) -> str:
+    """The last line that is not a warning; nothing of it when it holds the password."""
+    told = [line for line in lines if line and "Warning:" not in line]
+    if not told:
+        return "it says nothing"
+    last = told[-1].removeprefix("00000 ")
+    return "its message is withheld, for the password is in it" if password and password in last else last

@@ -1,0 +1,70 @@
+"""The local copy on disk."""
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from node.errors import StoreFailed
+from node.local_copy import LocalCopy, on_list, on_records
+from node.store import Store
+from tests.unit.test_local_copy import header, item
+
+
+def fill(store: Store, copy: LocalCopy) -> LocalCopy:
+    for change in (
+        lambda: on_list(copy, header(3), [(1, 1), (2, 5)]),
+        lambda: on_records(copy, header(3), [item(1, 1), item(2, 5, port=99999)]),
+    ):
+        made = change()
+        store.write(made)
+        copy.take(made)
+    return copy
+
+
+def test_what_was_written_is_there_after_a_restart(tmp_path: Path):
+    store = Store(tmp_path / "copy.db")
+    copy = fill(store, store.load())
+    store.close()
+    assert Store(tmp_path / "copy.db").load() == copy
+
+
+def test_a_good_record_is_remembered(tmp_path: Path):
+    store = Store(tmp_path / "copy.db")
+    copy = fill(store, store.load())
+    holding = copy.holdings[1]
+    store.mark_good([type(holding)(**{f: getattr(holding, f) for f in holding.__slots__} | {"good": holding.record})])
+    assert store.load().holdings[1].good == holding.record
+
+
+def test_only_its_own_user_reads_the_file(tmp_path: Path):
+    Store(tmp_path / "copy.db")
+    assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_broken_is_put_aside_and_nothing_is_lost_by_it(tmp_path: Path):
+    (tmp_path / "copy.db").write_bytes(b"no database" * 1000)
+    assert Store(tmp_path / "copy.db").load() == LocalCopy()
+    assert len(list(tmp_path.glob("copy.db.broken-*"))) == 1
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path):
+    store = Store(tmp_path / "copy.db")
+    copy = fill(store, store.load())
+    other = sqlite3.connect(tmp_path / "copy.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreFailed, match="locked"):
+        store.write(on_list(copy, header(4), []))
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.load() == copy
+
+
+def test_another_owner_does_not_inherit_proxies(tmp_path: Path):
+    store = Store(tmp_path / "copy.db")
+    assert store.belong_to("a/1") is False
+    fill(store, store.load())
+    assert store.belong_to("a/1") is False
+    assert store.belong_to("b/1") is True
+    assert store.load() == LocalCopy()
