@@ -8,7 +8,8 @@ import structlog
 
 from master.db import Database, Row
 from master.errors import DatabaseAway
-from master.events import Event, record_events
+from master import events
+from master.events import Happening
 from master.outbox import Outbox
 from master.reports import Reports
 from shared.bus import Bus, BusDown, Incoming, Outgoing
@@ -126,7 +127,7 @@ class Inbox:
         details = {"reason": reason, "user": message.user_id, "key": message.key[:200]}
         try:
             async with self._database.transaction() as session:
-                await record_events(session, [Event(type=type_, details=details)])
+                await events.record(session, [Happening(type=type_, details=details)])
         except DatabaseAway as error:
             log.warning("event.not_recorded", type=type_, reason=error.reason)
 
