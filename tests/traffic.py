@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +45,8 @@ class Tunnel:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with suppress(ConnectionError):
             await self.writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 @asynccontextmanager
@@ -77,16 +75,15 @@ async def tunnel(proxy: Mapping[str, Any], port: int, *, password: str | None = 
     login = base64.b64encode(f"{proxy['username']}:{password or proxy['password']}".encode()).decode()
     async with asyncio.timeout(ANSWER_S):
         reader, writer = await asyncio.open_connection(proxy["host"], proxy["port"])
-        writer.write(
-            f"CONNECT {HOST}:{port} HTTP/1.1\r\nHost: {HOST}:{port}\r\nProxy-Authorization: Basic {login}\r\n\r\n".encode()
-        )
+        head = f"CONNECT {HOST}:{port} HTTP/1.1\r\nHost: {HOST}:{port}\r\n"
+        writer.write(f"{head}Proxy-Authorization: Basic {login}\r\n\r\n".encode())
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
+            answer = await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise Refused("the connection ended") from error
-    if not head.startswith(b"HTTP/1.1 200") and not head.startswith(b"HTTP/1.0 200"):
+    if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200")):
         writer.close()
-        raise Refused(head.split(b"\r\n")[0].decode())
+        raise Refused(answer.split(b"\r\n")[0].decode())
     return Tunnel(reader, writer)
 
 

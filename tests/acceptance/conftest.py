@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from tests.cluster import Cluster, cluster, succeeded
 
+from tests.cluster import Cluster, cluster, succeeded
 from tests.services import Database, PostgreSQL, RabbitMQ, Vhost, Where
 from tests.traffic import echo_server
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.cluster import Cluster, succeeded
-from tests.trial import ensure_location, try_out
 
 from tests.acceptance.conftest import eventually, made, shown
-from tests.services.ports import claim_block
+from tests.cluster import Cluster, succeeded
 from tests.traffic import Refused, accepts, tunnel
+from tests.trial import ensure_location, try_out
 
 
 async def test_a_proxy_made_through_the_api_is_used_by_curl_and_refuses_a_wrong_password(bare: Cluster):
@@ -36,8 +35,6 @@ async def test_a_round_can_be_followed_in_readable_messages_by_its_correlation_i
             (await broker.post(path, json={"routing_key": key})).raise_for_status()
         proxy = await made(fleet)
         rounds = await watched(broker, vhost)
-    body = {"count": 100, "ackmode": "ack_requeue_false", "encoding": "auto"}
-    assert body
     complete = [messages for messages in rounds.values() if [m["type"] for m in messages[:3]] == list(FIRST_THREE)]
     assert complete, rounds
     check, need, sync, *rest = complete[0]
@@ -108,8 +105,8 @@ async def test_master_broker_and_database_can_be_killed_and_everything_heals_by_
     await open_one.beat()
     await (await tunnel(other, echo)).beat()
     async with asyncio.TaskGroup() as group:
-        group.create_task(fleet.start("postgres_service"))
-        group.create_task(fleet.start("rabbitmq_service"))
+        for who in ("postgres", "rabbitmq"):
+            group.create_task(fleet.start(who))
     await fleet.start("master")
     await eventually(lambda: both_online(fleet), 45)
     await open_one.beat()
@@ -210,9 +207,8 @@ async def test_two_masters_changing_at_random_end_in_exactly_the_wanted_set(flee
     async def delete(id_: int) -> None:
         succeeded(await dice.choice(clients).delete(f"/proxies/{id_}"))
 
-    await widen(fleet)
     for _ in range(20):
-        doomed = set(dice.sample(sorted(living), min(len(living), dice.randint(0, 10))))
+        doomed = set(dice.sample(sorted(living), min(len(living), dice.randint(5, 10))))
         living -= doomed
         async with asyncio.TaskGroup() as group:
             for _ in range(10):
@@ -222,16 +218,6 @@ async def test_two_masters_changing_at_random_end_in_exactly_the_wanted_set(flee
     proxies = await all_proxies(fleet)
     assert {proxy["id"] for proxy in proxies} == living
     await eventually(lambda: exactly(fleet, proxies), 20)
-
-
-async def widen(fleet: Cluster) -> None:
-    """More ports than the usual hundred a node."""
-    for node in fleet.nodes.values():
-        block = claim_block()
-        ports = {"limits": {"ports": f"{min(block.first, node.ports.first) + 1}-{node.ports.first + 99}"}}
-        block.close()
-        del ports
-        break
 
 
 async def all_proxies(fleet: Cluster) -> list[dict[str, Any]]:
@@ -344,7 +330,8 @@ def test_a_wrong_setting_is_told_in_one_line_and_exit_code_2(program: str, tmp_p
         "RABBITMQ_MANAGEMENT_URL": "x",
     }
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
-    done = subprocess.run([sys.executable, "-m", program], env=environment, capture_output=True, text=True, timeout=30)
+    command = [sys.executable, "-m", program]
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert {"master": "RABBITMQ_MANAGEMENT_URL", "node": "NODE_ENROL_PORT"}[program] in done.stderr
