@@ -5,7 +5,7 @@ import base64
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 HOST = "127.0.0.1"
@@ -70,6 +70,28 @@ async def echo_server() -> AsyncGenerator[int]:
         server.close()
 
 
+@dataclass
+class Client:
+    """Opens tunnels to one echo server and closes them in the end."""
+
+    echo_port: int
+    opened: list[Tunnel] = field(default_factory=list[Tunnel])
+
+    async def tunnel(self, proxy: Mapping[str, Any], *, password: str | None = None) -> Tunnel:
+        """Raises Refused, OSError, TimeoutError."""
+        made = await tunnel(proxy, self.echo_port, password=password)
+        self.opened.append(made)
+        return made
+
+    async def use(self, proxy: Mapping[str, Any]) -> None:
+        """A tunnel of its own, used once. Raises AssertionError, Refused, OSError, EOFError, TimeoutError."""
+        await (await self.tunnel(proxy)).beat()
+
+    async def close(self) -> None:
+        for each in self.opened:
+            await each.close()
+
+
 async def tunnel(proxy: Mapping[str, Any], port: int, *, password: str | None = None) -> Tunnel:
     """A tunnel by CONNECT through this proxy, as the API shows it. Raises Refused, OSError, TimeoutError."""
     login = base64.b64encode(f"{proxy['username']}:{password or proxy['password']}".encode()).decode()
@@ -80,9 +102,10 @@ async def tunnel(proxy: Mapping[str, Any], port: int, *, password: str | None = 
         try:
             answer = await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, ConnectionError) as error:
+            writer.close()
             raise Refused("the connection ended") from error
     if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200")):
-        writer.close()
+        await Tunnel(reader, writer).close()
         raise Refused(answer.split(b"\r\n")[0].decode())
     return Tunnel(reader, writer)
 
@@ -95,4 +118,6 @@ async def accepts(proxy: Mapping[str, Any]) -> bool:
     except (OSError, TimeoutError):
         return False
     writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
     return True

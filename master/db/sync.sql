@@ -21,7 +21,7 @@ RETURNING nodes.id;
 
 -- name: mark_sent
 UPDATE nodes
-SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet
+SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet::interval
 WHERE id = :node_id;
 
 -- name: release_claim
@@ -127,7 +127,7 @@ SELECT pg_notify('maybe_reported', :node_id::text);
 
 -- name: lose_silent
 UPDATE node_status SET online = false
-WHERE online AND reported_at < now() - :after
+WHERE online AND reported_at < now() - :after::interval
 RETURNING node_id, reported_at;
 
 -- name: forget_removals

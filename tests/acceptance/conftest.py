@@ -1,15 +1,19 @@
 """A cluster of a master and two nodes for each test."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.cluster import Cluster, cluster, succeeded
 from tests.services import Database, PostgreSQL, RabbitMQ, Vhost, Where
-from tests.traffic import echo_server
+from tests.services.folders import Folder
+from tests.services.programs import tail
+from tests.traffic import Client, echo_server
 
 
 @pytest.fixture
@@ -17,8 +21,11 @@ async def bare(
     where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ, database: Database, vhost: Vhost
 ) -> AsyncIterator[Cluster]:
     """A cluster of one master and no node; services that a test killed are started again after it."""
-    async with cluster(where, postgres, rabbitmq, database, vhost) as made:
+    folder = Folder(where.folder.private(f"cluster-{secrets.token_hex(4)}"), durable=False)
+    async with cluster(replace(where, folder=folder), postgres, rabbitmq, database, vhost) as made:
         yield made
+        for name, program in made.programs.items():
+            print(f"{name}:\n{tail(program.log, 30)}")  # pytest shows it when the test failed
         for service in (postgres, rabbitmq):
             if not service.program.is_running:
                 await service.start()
@@ -35,10 +42,12 @@ async def fleet(bare: Cluster) -> Cluster:
 
 
 @pytest.fixture
-async def echo() -> AsyncIterator[int]:
-    """The port of an echo server."""
+async def client() -> AsyncIterator[Client]:
+    """Sends traffic through proxies to an echo server."""
     async with echo_server() as port:
-        yield port
+        client = Client(port)
+        yield client
+        await client.close()
 
 
 async def made(fleet: Cluster, **wish: Any) -> dict[str, Any]:

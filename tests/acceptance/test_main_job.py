@@ -15,7 +15,7 @@ import pytest
 
 from tests.acceptance.conftest import eventually, made, shown
 from tests.cluster import Cluster, succeeded
-from tests.traffic import Refused, accepts, tunnel
+from tests.traffic import Client, Refused, accepts
 from tests.trial import ensure_location, try_out
 
 
@@ -34,50 +34,42 @@ async def test_a_round_can_be_followed_in_readable_messages_by_its_correlation_i
             path = f"bindings/{vhost}/e/{exchange}/q/watch"
             (await broker.post(path, json={"routing_key": key})).raise_for_status()
         proxy = await made(fleet)
-        rounds = await watched(broker, vhost)
-    complete = [messages for messages in rounds.values() if [m["type"] for m in messages[:3]] == list(FIRST_THREE)]
-    assert complete, rounds
-    check, need, sync, *rest = complete[0]
+        check, need, sync, report = await watched_round(broker, vhost)
     assert [proxy["id"], proxy["version"]] in check["body"]
     assert need["body"] == [proxy["id"]]
     assert sync["body"][0]["port"] == proxy["port"]
-    assert rest[0]["type"] == "report"
-    for message in complete[0]:
+    for message in (check, need, sync, report):
         assert message["headers"]["v"] == 1
         assert message["headers"]["node"] == proxy["node_id"]
         assert message["headers"]["rev"] >= 1
         assert message["content_type"] == "application/json"
-    assert {need["user_id"], rest[0]["user_id"]} == {f"node-{proxy['node_id']}"}
+    assert {need["user_id"], report["user_id"]} == {f"node-{proxy['node_id']}"}
 
 
-FIRST_THREE = ("check-sync", "need-sync", "sync")
+async def watched_round(broker: httpx.AsyncClient, vhost: str) -> list[dict[str, Any]]:
+    """The first messages that share a correlation id and are one of each type."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    types = ["check-sync", "need-sync", "sync", "report"]
 
-
-async def watched(broker: httpx.AsyncClient, vhost: str) -> dict[str, list[dict[str, Any]]]:
-    """Messages by their correlation id, once a report has come."""
-    found: dict[str, list[dict[str, Any]]] = {}
-
-    async def take() -> bool:
+    async def whole() -> bool:
         asked = {"count": 200, "ackmode": "ack_requeue_false", "encoding": "auto"}
-        answer = (await broker.post(f"queues/{vhost}/watch/get", json=asked)).json()
-        for message in answer:
+        for message in (await broker.post(f"queues/{vhost}/watch/get", json=asked)).json():
             properties = message["properties"]
-            found.setdefault(properties["correlation_id"], []).append(
-                {**properties, "body": json.loads(message["payload"])}
-            )
-        return any(len(messages) > 3 for messages in found.values())
+            shown = {**properties, "body": json.loads(message["payload"])}
+            found.setdefault(properties["correlation_id"], {}).setdefault(properties["type"], shown)
+        return any(list(messages) == types for messages in found.values())
 
-    await eventually(take, 10)
-    return found
+    await eventually(whole, 10)
+    return next([*messages.values()] for messages in found.values() if list(messages) == types)
 
 
-async def test_the_agent_can_be_killed_without_a_byte_lost_and_finds_its_proxies_again(fleet: Cluster, echo: int):
+async def test_the_agent_can_be_killed_without_a_byte_lost_and_finds_its_proxies_again(fleet: Cluster, client: Client):
     proxy = await made(fleet)
-    open_one = await tunnel(proxy, echo)
+    open_one = await client.tunnel(proxy)
     name = f"node-{node_number(fleet, proxy)}"
     await fleet.kill(name)
     await open_one.beat()
-    await (await tunnel(proxy, echo)).beat()
+    await client.use(proxy)
     await fleet.start(name)
     await eventually(lambda: logged(fleet, name, "proxy.adopted"), 10)
     await open_one.beat()
@@ -97,13 +89,13 @@ async def logged(fleet: Cluster, name: str, text: str) -> bool:
     return text in fleet.programs[name].log.read_text()
 
 
-async def test_master_broker_and_database_can_be_killed_and_everything_heals_by_itself(fleet: Cluster, echo: int):
+async def test_master_broker_and_database_can_be_killed_and_everything_heals_by_itself(fleet: Cluster, client: Client):
     proxy, other = await made(fleet), await made(fleet)
-    open_one = await tunnel(proxy, echo)
+    open_one = await client.tunnel(proxy)
     for who in ("master", "rabbitmq", "postgres"):
         await fleet.kill(who)
     await open_one.beat()
-    await (await tunnel(other, echo)).beat()
+    await client.use(other)
     async with asyncio.TaskGroup() as group:
         for who in ("postgres", "rabbitmq"):
             group.create_task(fleet.start(who))
@@ -111,7 +103,7 @@ async def test_master_broker_and_database_can_be_killed_and_everything_heals_by_
     await eventually(lambda: both_online(fleet), 45)
     await open_one.beat()
     another = await made(fleet)
-    await (await tunnel(another, echo)).beat()
+    await client.use(another)
     await open_one.beat()
 
 
@@ -121,10 +113,10 @@ async def both_online(fleet: Cluster) -> bool:
 
 
 async def test_a_deleted_proxys_connections_are_closed_within_a_second_and_others_are_left_alone(
-    fleet: Cluster, echo: int
+    fleet: Cluster, client: Client
 ):
     doomed, other = await made(fleet, node_ids=[1]), await made(fleet, node_ids=[1])
-    cut, kept = await tunnel(doomed, echo), await tunnel(other, echo)
+    cut, kept = await client.tunnel(doomed), await client.tunnel(other)
     await cut.beat()
     answer = await fleet.api.delete(f"/proxies/{doomed['id']}", headers={"Prefer": "wait=10"})
     assert answer.status_code == 204
@@ -133,9 +125,9 @@ async def test_a_deleted_proxys_connections_are_closed_within_a_second_and_other
     assert not await accepts(doomed)
 
 
-async def test_changed_credentials_close_only_the_connections_that_used_the_old_ones(fleet: Cluster, echo: int):
+async def test_changed_credentials_close_only_the_connections_that_used_the_old_ones(fleet: Cluster, client: Client):
     proxy, other = await made(fleet, node_ids=[1]), await made(fleet, node_ids=[1])
-    cut, kept = await tunnel(proxy, echo), await tunnel(other, echo)
+    cut, kept = await client.tunnel(proxy), await client.tunnel(other)
     answer = await fleet.api.patch(
         f"/proxies/{proxy['id']}", json={"password": "another-one-1"}, headers={"Prefer": "wait=10"}
     )
@@ -143,12 +135,12 @@ async def test_changed_credentials_close_only_the_connections_that_used_the_old_
     assert await cut.ended(within_s=1)
     await kept.beat()
     with pytest.raises(Refused, match="407"):
-        await tunnel(proxy, echo)
-    await (await tunnel(answer.json(), echo)).beat()
+        await client.tunnel(proxy)
+    await client.use(answer.json())
 
 
 async def test_a_port_taken_by_a_stranger_fails_that_proxy_alone_and_it_runs_once_the_port_is_free(
-    fleet: Cluster, echo: int
+    fleet: Cluster, client: Client
 ):
     node = next(node for node in fleet.nodes.values() if node.id == 1)
     port = node.ports.port(50)
@@ -157,18 +149,20 @@ async def test_a_port_taken_by_a_stranger_fails_that_proxy_alone_and_it_runs_onc
     failed = answer.json()
     assert (answer.status_code, failed["status"]["state"]) == (201, "failed")
     assert str(port) in failed["status"]["reason"]
-    await (await tunnel(await made(fleet, node_ids=[1]), echo)).beat()
+    await client.use(await made(fleet, node_ids=[1]))
     stranger.close()
     await stranger.wait_closed()
     await eventually(lambda: is_in(fleet, failed, "running"), 30)
-    await (await tunnel(failed, echo)).beat()
+    await client.use(failed)
 
 
 async def is_in(fleet: Cluster, proxy: dict[str, Any], state: str) -> bool:
     return (await shown(fleet, proxy))["status"]["state"] == state
 
 
-async def test_a_proxy_that_did_not_ask_for_its_port_gets_another_when_a_stranger_has_it(fleet: Cluster, echo: int):
+async def test_a_proxy_that_did_not_ask_for_its_port_gets_another_when_a_stranger_has_it(
+    fleet: Cluster, client: Client
+):
     node = next(node for node in fleet.nodes.values() if node.id == 1)
     strangers = [
         await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", node.ports.port(place)) for place in (1, 2)
@@ -177,12 +171,12 @@ async def test_a_proxy_that_did_not_ask_for_its_port_gets_another_when_a_strange
     await eventually(lambda: is_in(fleet, answer.json(), "running"), 20)
     moved = await shown(fleet, answer.json())
     assert moved["port"] not in (node.ports.port(1), node.ports.port(2))
-    await (await tunnel(moved, echo)).beat()
+    await client.use(moved)
     for stranger in strangers:
         stranger.close()
 
 
-async def test_a_host_that_reboots_alone_serves_its_proxies_again_within_two_seconds(fleet: Cluster, echo: int):
+async def test_a_host_that_reboots_alone_serves_its_proxies_again_within_two_seconds(fleet: Cluster, client: Client):
     proxy = await made(fleet)
     name = f"node-{node_number(fleet, proxy)}"
     for who in ("master", "rabbitmq", "postgres"):
@@ -193,7 +187,7 @@ async def test_a_host_that_reboots_alone_serves_its_proxies_again_within_two_sec
     await fleet.start(name)
     await eventually(lambda: accepts(proxy), 10)
     assert time.monotonic() - began < 6  # 2 s on a quiet machine; this one may be busy
-    await (await tunnel(proxy, echo)).beat()
+    await client.use(proxy)
 
 
 async def test_two_masters_changing_at_random_end_in_exactly_the_wanted_set(fleet: Cluster):
@@ -242,9 +236,9 @@ async def exactly(fleet: Cluster, proxies: list[dict[str, Any]]) -> bool:
     return True
 
 
-async def test_a_draining_node_takes_no_new_proxies_and_a_disabled_one_stops_its_own(fleet: Cluster, echo: int):
+async def test_a_draining_node_takes_no_new_proxies_and_a_disabled_one_stops_its_own(fleet: Cluster, client: Client):
     proxy = await made(fleet, node_ids=[1])
-    open_one = await tunnel(proxy, echo)
+    open_one = await client.tunnel(proxy)
     succeeded(await fleet.api.patch("/nodes/1", json={"state": "draining"}))
     refused = await fleet.api.post("/proxies", json={"node_ids": [1]})
     assert (refused.status_code, "draining" in refused.text) == (409, True)
@@ -257,10 +251,10 @@ async def test_a_draining_node_takes_no_new_proxies_and_a_disabled_one_stops_its
     await eventually(lambda: is_in(fleet, proxy, "running"), 10)
 
 
-async def test_rows_that_vanish_by_accident_do_not_stop_proxies_until_somebody_says_so(fleet: Cluster, echo: int):
+async def test_rows_that_vanish_by_accident_do_not_stop_proxies_until_somebody_says_so(fleet: Cluster, client: Client):
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(made(fleet, node_ids=[1])) for _ in range(20)]
-    kept = await tunnel(tasks[0].result(), echo)
+    kept = await client.tunnel(tasks[0].result())
     async with fleet.database.connection() as database:
         await database.execute("DELETE FROM proxies")
     await eventually(lambda: has_event(fleet, "node.list_held"), 20)
@@ -301,7 +295,7 @@ async def test_a_removed_nodes_login_is_gone_and_its_proxies_go_on_until_it_is_t
     await eventually(lambda: logged(fleet, "node-2", "bus.refused"), 60)
 
 
-async def test_no_secret_is_in_any_log(bare: Cluster, echo: int):
+async def test_no_secret_is_in_any_log(bare: Cluster, client: Client):
     challenges = []
     for _ in range(2):
         node = await bare.launch()
@@ -309,9 +303,9 @@ async def test_no_secret_is_in_any_log(bare: Cluster, echo: int):
         challenges.append(json.loads(node.challenge_file.read_text())["challenge"])
         await bare.enrol(node)
     proxy = succeeded(await bare.api.post("/proxies", json={"node_ids": [1]}, headers={"Prefer": "wait=10"})).json()
-    await (await tunnel(proxy, echo)).beat()
+    await client.use(proxy)
     with pytest.raises(Refused):
-        await tunnel(proxy, echo, password="guessed-wrong-1")
+        await client.tunnel(proxy, password="guessed-wrong-1")
     secrets = [proxy["password"], "guessed-wrong-1", bare.vhost.password, bare.database.password]
     for name, program in bare.programs.items():
         lines = [line for line in program.log.read_text(errors="replace").splitlines() if line.startswith("{")]
