@@ -87,7 +87,8 @@ class Api:
         """The node has confirmed all there is."""
         await self.rows.execute(
             "UPDATE node_status s SET online = $2, session = 1, number = number + 1, reported_at = now(),"
-            " rev = n.revision, confirmed_rev = n.revision, held_rev = NULL FROM nodes n WHERE n.id = $1 AND s.node_id = $1",
+            " rev = n.revision, confirmed_rev = n.revision, held_rev = NULL"
+            " FROM nodes n WHERE n.id = $1 AND s.node_id = $1",
             node_id,
             online,
         )
