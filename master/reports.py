@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 OFFLINE_AFTER_S = 45.0
 """Three reports missed."""
+STORED = ("rev", "seen", "count", "running", "missing", "session", "number")
 
 
 class Reports:
@@ -38,23 +39,24 @@ class Reports:
             if answer.raise_to is not None or answer.renew:
                 await self._heal(session, node_id, report, answer)
                 return
-            confirms = await self._store(session, node_id, report, answer)
-        if report.held is not None:
-            await self._outbox.check(node_id, again=False)
-        elif answer.check or confirms:
+            await self._store(session, node_id, report, answer)
+        taken = [failure.id for failure in report.failed if failure.port_taken]
+        if taken:
+            await self._avoid_ports(node_id, taken)
+        if answer.check:
             await self._outbox.check(node_id, again=report.connected)
 
     async def lose_silent(self) -> None:
         """Call nodes offline that have missed three reports; each loss is found by one master. Raises DatabaseAway."""
         async with self._database.transaction() as session:
             rows = await session.rows("sync.lose_silent", after=timedelta(seconds=OFFLINE_AFTER_S))
-            events = [
+            lost = [
                 Event(
                     type="node.offline", node_id=row["node_id"], details={"last_report": row["reported_at"].isoformat()}
                 )
                 for row in rows
             ]
-            await record_events(session, events)
+            await record_events(session, lost)
             for row in rows:
                 await session.execute("sync.notify_reported", node_id=str(row["node_id"]))
 
@@ -90,44 +92,26 @@ class Reports:
         log.error(type_, node_id=node_id, **details)
         await record_events(session, [Event(type=type_, node_id=node_id, details=details)])
 
-    async def _store(self, session: Session, node_id: NodeId, report: Report, answer: rounds.Answer) -> bool:
-        """True when ports were moved, so that a new list is due."""
+    async def _store(self, session: Session, node_id: NodeId, report: Report, answer: rounds.Answer) -> None:
+        """Lock order: the node (kept, not held up), its status, its proxies, the log."""
         node = await session.row("sync.keep_node", node_id=node_id)
         before = await session.row("sync.lock_status", node_id=node_id)
         if node is None or before is None or (report.session, report.number) <= (before["session"], before["number"]):
-            return False
+            return
         confirmed = max(answer.confirmed or 0, min(before["confirmed_rev"], node["revision"]))
         failed = await self._store_failures(session, node_id, report, before)
-        await session.execute(
-            "sync.store_status",
-            node_id=node_id,
-            rev=report.rev,
-            seen=report.seen,
-            confirmed_rev=confirmed,
-            count=report.count,
-            running=report.running,
-            missing=report.missing,
-            failed=len(report.failed),
-            held_rev=report.held.rev if report.held else None,
-            held_stops=report.held.stops if report.held else None,
-            held_of=report.held.of if report.held else None,
-            session=report.session,
-            number=report.number,
-        )
+        await session.execute("sync.store_status", node_id=node_id, **status_columns(report, confirmed))
         if report.agent and (report.agent, report.engines) != (node["agent"], node["engines"]):
             await session.execute(
                 "sync.store_program", node_id=node_id, agent=report.agent, engines=dict(report.engines)
             )
-        moved: list[Event] = []
         if confirmed > before["confirmed_rev"] or failed:
             await session.value("sync.lock_node", node_id=node_id)
             await session.execute("sync.mark_ran", node_id=node_id, confirmed=confirmed)
-            moved = await self._move_taken(session, node_id, report)
-        events = [*status_events(node_id, report, before), *failed, *moved]
-        await record_events(session, events)
-        if events or confirmed > before["confirmed_rev"] or report.rev != before["rev"]:
+        news = [*status_events(node_id, report, before), *failed]
+        await record_events(session, news)
+        if news or confirmed > before["confirmed_rev"] or report.rev != before["rev"]:
             await session.execute("sync.notify_reported", node_id=str(node_id))
-        return bool(moved)
 
     async def _store_failures(self, session: Session, node_id: NodeId, report: Report, before: Row) -> Sequence[Event]:
         if not report.failed and not before["failed"]:
@@ -156,23 +140,35 @@ class Reports:
             ),
         ]
 
-    async def _move_taken(self, session: Session, node_id: NodeId, report: Report) -> list[Event]:
+    async def _avoid_ports(self, node_id: NodeId, taken: list[int]) -> None:
         """Remember ports that strangers hold; what never ran and may have any port gets another."""
-        taken = [failure.id for failure in report.failed if failure.port_taken]
-        if not taken:
-            return []
-        await session.execute("sync.store_taken_ports", node_id=node_id, ids=taken)
-        movable = await session.rows("sync.select_movable", node_id=node_id, ids=taken)
-        return await move_ports(session, node_id, [row["id"] for row in movable])
+        async with self._database.transaction() as session:
+            await session.value("sync.lock_node", node_id=node_id)
+            await session.execute("sync.store_taken_ports", node_id=node_id, ids=taken)
+            movable = await session.rows("sync.select_movable", node_id=node_id, ids=taken)
+            await record_events(session, await move_ports(session, node_id, [row["id"] for row in movable]))
+
+
+def status_columns(report: Report, confirmed: int) -> dict[str, object]:
+    """What is kept of a report."""
+    held = report.held
+    return {
+        "confirmed_rev": confirmed,
+        "failed": len(report.failed),
+        "held_rev": held.rev if held else None,
+        "held_stops": held.stops if held else None,
+        "held_of": held.of if held else None,
+        **{name: getattr(report, name) for name in STORED},
+    }
 
 
 def status_events(node_id: NodeId, report: Report, before: Row) -> list[Event]:
     """What the log should say of this report."""
-    events: list[Event] = []
+    news: list[Event] = []
     if not before["online"]:
-        events.append(Event(type="node.online", node_id=node_id, details={"rev": report.rev}))
+        news.append(Event(type="node.online", node_id=node_id, details={"rev": report.rev}))
     if report.held is not None and report.held.rev != before["held_rev"]:
-        events.append(Event(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
+        news.append(Event(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
     if report.foreign is not None:
-        events.append(Event(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
-    return events
+        news.append(Event(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
+    return news

@@ -118,12 +118,9 @@ ON CONFLICT (node_id, port) DO UPDATE SET until = EXCLUDED.until;
 
 -- Proxies whose port is taken by a stranger, that never ran and may have any port.
 -- name: select_movable
-SELECT p.id, p.port FROM proxies p
+SELECT p.id FROM proxies p
 WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_asked AND NOT p.ever_ran
 ORDER BY p.id FOR UPDATE;
-
--- name: move_port
-UPDATE proxies SET port = :port WHERE id = :proxy_id;
 
 -- name: notify_reported
 SELECT pg_notify('maybe_reported', :node_id::text);

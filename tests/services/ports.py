@@ -2,6 +2,8 @@
 
 import random
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,7 @@ class PortError(Exception):
 
 @dataclass
 class PortBlock:
-    """A hundred consecutive ports. The first is held bound for as long as the block is: the claim that others see."""
+    """A hundred consecutive ports. The first is held for as long as the block is: the claim that others see."""
 
     claim: socket.socket
 
@@ -41,6 +43,14 @@ class PortBlock:
 
     def close(self) -> None:
         self.claim.close()
+
+    @contextmanager
+    def held(self) -> "Iterator[PortBlock]":
+        """Closes it on leaving."""
+        try:
+            yield self
+        finally:
+            self.close()
 
 
 def claim_block(first: int | None = None) -> PortBlock:
@@ -73,7 +83,7 @@ def outgoing_ports() -> range:
 
 
 def is_free(port: int) -> bool:
-    """Whether it could be bound at this moment."""
+    """Whether it could be listened on at this moment."""
     probe = bound(port)
     if probe is None:
         return False
@@ -82,10 +92,16 @@ def is_free(port: int) -> bool:
 
 
 def bound(port: int) -> socket.socket | None:
-    """A socket bound to that port, not listening; None when the port is taken."""
+    """A socket that listens on that port and never accepts; None when the port is taken.
+
+    With SO_REUSEADDR, as servers do, or the last connections of an earlier run would hold the port for a minute
+    (TIME_WAIT). Such sockets keep each other off a port only once they listen (socket(7)).
+    """
     claim = socket.socket()
     try:
+        claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         claim.bind((HOST, port))
+        claim.listen(1)
     except OSError:
         claim.close()
         return None

@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +74,12 @@ class PostgreSQL:
 
     admin: Database
     program: Program
+    prepare: Callable[[], None] = lambda: None
+    """Done before each start; only the first one finds something to do."""
 
     async def start(self) -> None:
         """Raises ProgramError with the log's end when it is not usable within 60 s."""
+        await asyncio.to_thread(self.prepare)
         await self.program.start()
         deadline = time.monotonic() + READY_S
         while not await self.is_ready():
@@ -158,8 +161,6 @@ async def on_this_machine(folder: Folder, ports: PortBlock) -> PostgreSQL:
     programs = await asyncio.to_thread(find_programs, account, folder)
     admin = Database(HOST, ports.port(POSTGRES), "maybe", folder.secret("postgres"))
     data = folder.private("postgres", account)
-    if not (data / "PG_VERSION").exists():
-        await asyncio.to_thread(initialise, programs, data, admin, account)
     addresses = ["-p", str(admin.port), "-c", f"listen_addresses={HOST}", "-c", "unix_socket_directories="]
     process = Process(
         name="postgres",
@@ -168,7 +169,7 @@ async def on_this_machine(folder: Folder, ports: PortBlock) -> PostgreSQL:
         account=account,
         stop_signal=signal.SIGINT,  # "fast": ends the sessions, unlike SIGTERM (PostgreSQL manual, 18.5)
     )
-    return PostgreSQL(admin, process)
+    return PostgreSQL(admin, process, lambda: initialise(programs, data, admin, account))
 
 
 def options(folder: Folder) -> list[str]:
@@ -177,7 +178,9 @@ def options(folder: Folder) -> list[str]:
 
 
 def initialise(programs: Path, data: Path, admin: Database, account: Account | None) -> None:
-    """initdb. Raises ProgramError."""
+    """initdb, unless it was done. Raises ProgramError."""
+    if (data / "PG_VERSION").exists():
+        return
     password_file = data.with_suffix(".password")
     password_file.touch(mode=0o600)
     password_file.write_text(admin.password)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tests.processes import descendants
+from tests.processes import descendants, name_of
 
 STOP_S = 15.0
 
@@ -50,7 +50,7 @@ class Process:
     """A process of this machine, its output appended to its log.
 
     With `whole`, kill and freeze reach everything below it too; without, only the process itself, as a node's proxies
-    outlive its agent.
+    outlive its agent. `worker` is the name of the process that does the work where the command only wraps it.
     """
 
     name: str
@@ -59,12 +59,16 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     account: Account | None = None
     whole: bool = True
+    worker: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     running: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def pid(self) -> int | None:
-        return self.running.pid if self.running else None
+        if self.running is None:
+            return None
+        below = descendants(self.running.pid) if self.worker else []
+        return next((pid for pid in below if name_of(pid) == self.worker), self.running.pid)
 
     @property
     def is_running(self) -> bool:
@@ -127,9 +131,9 @@ class Process:
         self._send(signal.SIGCONT, whole=self.whole)
 
     def _send(self, number: signal.Signals, *, whole: bool) -> None:
-        if self.pid is None or not self.is_running:
+        if self.running is None or not self.is_running:
             return
-        for pid in [self.pid, *(descendants(self.pid) if whole else [])]:
+        for pid in [self.running.pid, *(descendants(self.running.pid) if whole else [])]:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:

@@ -123,6 +123,11 @@ class RabbitMQ:
         """The virtual host of that name, new if need be: creating it again changes nothing."""
         return await self.create(name)
 
+    async def has(self, name: str) -> bool:
+        """Whether there is a virtual host of that name."""
+        async with self.admin.management() as api:
+            return (await api.get(f"vhosts/{quote(name, safe='')}")).status_code == 200
+
     async def drop(self, name: str) -> None:
         """Delete a virtual host and the users whose only door it was."""
         path = f"vhosts/{quote(name, safe='')}"
@@ -190,7 +195,7 @@ def on_this_machine(folder: Folder, ports: PortBlock, tell: Callable[[str], None
     (home / "plugins").write_text("[rabbitmq_management].\n")
     if account:
         give(home, account)
-    broker = Process("rabbitmq", [server], folder.log("rabbitmq"), environment, account)
+    broker = Process("rabbitmq", [server], folder.log("rabbitmq"), environment, account, worker="beam.smp")
     epmd = shutil.which("epmd")
     command = [str(epmd), "-port", environment["ERL_EPMD_PORT"], "-address", HOST]
     mapper = Process("epmd", command, folder.log("epmd"), environment, account) if epmd else None

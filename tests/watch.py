@@ -1,0 +1,35 @@
+"""Keeps the programs of a cluster running: what has ended is started again, as a supervisor would."""
+
+import asyncio
+from collections.abc import Callable
+
+from tests.cluster import Cluster
+from tests.services import ProgramError
+
+LOOK_S = 0.5
+FIRST_PAUSE_S, MOST_PAUSE_S = 2.0, 30.0
+
+
+async def keep_running(cluster: Cluster, tell: Callable[[str], None], changed: Callable[[], None]) -> None:
+    """Until cancelled. `changed` is called when a program has another process id."""
+    async with asyncio.TaskGroup() as group:
+        for name in cluster.programs:
+            group.create_task(tend(cluster, name, tell, changed))
+
+
+async def tend(cluster: Cluster, name: str, tell: Callable[[str], None], changed: Callable[[], None]) -> None:
+    pause_s = FIRST_PAUSE_S
+    while True:
+        while cluster.programs[name].is_running:
+            await asyncio.sleep(LOOK_S)
+        tell(f"{name} has ended; it is started again in {pause_s:.0f} s")
+        await asyncio.sleep(pause_s)
+        try:
+            await cluster.start(name)
+        except ProgramError as error:
+            tell(f"{name} could not be started: {error}")
+            pause_s = min(pause_s * 2, MOST_PAUSE_S)
+        else:
+            tell(f"{name} is back")
+            pause_s = FIRST_PAUSE_S
+            changed()
