@@ -191,3 +191,30 @@ async def test_of_two_who_change_one_proxy_at_the_same_version_one_wins(api: Api
     async with asyncio.TaskGroup() as group:
         both = [group.create_task(api.http.patch(path, json={"name": name}, headers=headers)) for name in ("a", "b")]
     assert sorted(one.result().status_code for one in both) == [200, 412]
+
+
+async def test_the_schema_keeps_count_of_each_node_s_proxies(api: Api):
+    first, second = await api.node(), await api.node()
+    made = [(await api.proxy(first))["id"] for _ in range(3)]
+    await api.call("DELETE", f"/proxies/{made[0]}", 204)
+    await api.call("PATCH", f"/proxies/{made[1]}", 200, json={"password": "fresh"})
+    await api.rows.execute("UPDATE proxies SET node_id = $1 WHERE id = $2", second, made[2])
+    assert await api.rows.fetch("SELECT id, proxy_count FROM nodes ORDER BY id") == [(first, 1), (second, 1)]
+
+
+async def test_a_full_range_is_seen_across_nodes_that_share_an_ip(api: Api):
+    first, second = await api.node(ip="10.9.9.9"), await api.node(ip="10.9.9.9")
+    for node, ports in ((first, "20000-20009"), (second, "20000-20001")):
+        await api.call("PATCH", f"/nodes/{node}", 200, json={"limits": {"ports": ports}})
+    for port in (20000, 20001, 20005):
+        await api.proxy(first, port=port)
+    problem = await api.call("POST", "/proxies", 409, json={"node_ids": [second]})
+    assert problem["nodes"] == [{"node_id": second, "reason": "no port of 20000-20001 is free"}]
+
+
+async def test_proxies_outside_a_shared_range_leave_its_ports_free(api: Api):
+    first, second = await api.node(ip="10.9.9.9"), await api.node(ip="10.9.9.9")
+    await api.call("PATCH", f"/nodes/{second}", 200, json={"limits": {"ports": "20000-20001"}})
+    for port in (20005, 20006, 20007):
+        await api.proxy(first, port=port)
+    assert (await api.proxy(second))["port"] == 20000
