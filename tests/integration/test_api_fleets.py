@@ -1,7 +1,5 @@
 """Changing and removing all proxies that a filter matches."""
 
-import time
-
 import pytest
 
 from tests.integration.conftest import Api
@@ -93,11 +91,9 @@ async def test_a_thousand_proxies_are_one_revision_a_node(api: Api):
     node = await api.node()
     await many(api, node, 1000)
     before = await api.rows.fetchval("SELECT revision FROM nodes")
-    began = time.monotonic()
     await api.call("PATCH", "/proxies?all=true&expect=1000", 200, json={"enabled": False, "labels": {"a": "1"}})
     await api.call("DELETE", "/proxies?label=a:1&expect=1000", 200)
     assert await api.rows.fetchval("SELECT revision FROM nodes") == before + 2
-    assert time.monotonic() - began < 5
 
 
 async def test_lists_are_filtered(api: Api):
