@@ -34,8 +34,13 @@ async def check_named(session: Session, wish: NewProxy) -> None:
         raise pointed("say where: location_id, node_ids or both", "/location_id", "/node_ids")
     if wish.location_id is not None and not await session.rows("nodes.select_known_locations", ids=[wish.location_id]):
         raise pointed(f"there is no location {wish.location_id}", "/location_id")
-    ids = wish.node_ids or []
-    known = {row["id"] for row in await session.rows("nodes.select_known", ids=ids)}
+    if wish.node_ids is not None:
+        await check_nodes(session, wish.node_ids)
+
+
+async def check_nodes(session: Session, ids: Sequence[int]) -> None:
+    """Raises Invalid when one is not there."""
+    known = {row["id"] for row in await session.rows("nodes.select_known", ids=list(ids))}
     if missing := [index for index, id_ in enumerate(ids) if id_ not in known]:
         names = ", ".join(str(ids[index]) for index in missing[:10])
         raise pointed(f"there is no node {names}", *(f"/node_ids/{index}" for index in missing))

@@ -112,7 +112,7 @@ class NewNode(Wish):
     """A waiting node to be enrolled, by the challenge that it shows."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"ip": "203.0.113.7", "challenge": "7KQ2-M0XA-9T4R-WD3E-5HJN-8VBC-6PZY"}]}
+        json_schema_extra={"examples": [{"ip": "203.0.113.7", "challenge": "7KQ2-M0XA-9T4R-WD3E-5HJN-8VBC-6PRZ"}]}
     )
 
     ip: NodeIp

@@ -77,7 +77,7 @@ def on_refused(_: Asked, error: errors.Refused) -> Response[bytes]:
 def on_away(_: Asked, error: errors.DatabaseAway | errors.BrokerAway | BusDown) -> Response[bytes]:
     """What stands behind the API does not answer."""
     what = "database" if isinstance(error, errors.DatabaseAway) else "broker"
-    log.warning(f"{what}.away", reason=str(error))
+    log.warning(f"{what}.away", reason=getattr(error, "reason", str(error)))
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         f"the {what} does not answer now; nothing is known to be changed",

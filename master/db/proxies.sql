@@ -2,25 +2,27 @@
 -- name: lock_placement
 SELECT pg_advisory_xact_lock(hashtext('maybe.placement'));
 
+-- `used` counts the ports of the range that this ip has no more: at most so many while that leaves room, exactly when
+-- it may not; `holder` is the proxy that has the asked port there.
 -- name: select_candidates
--- `used` counts the ports of the range that this ip has no more; `holder` is the proxy that has the asked port there.
 WITH candidates AS (
-    SELECT id, ip, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to
+    SELECT id, ip, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to, proxy_count
     FROM nodes
     WHERE (:location_id::bigint IS NULL OR location_id = :location_id)
       AND (:node_ids::bigint[] IS NULL OR id = ANY (:node_ids))
 )
 SELECT
-    c.id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, held.count, held.used + strangers.used AS used,
+    c.id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, c.proxy_count AS count,
+    strangers.used + CASE
+        WHEN held.most + strangers.used <= c.port_to - c.port_from THEN held.most
+        ELSE (
+            SELECT count(*) FROM nodes s JOIN proxies p ON p.node_id = s.id
+            WHERE s.ip = c.ip AND p.port BETWEEN c.port_from AND c.port_to
+        )
+    END AS used,
     holder.id AS holder, holder.node_id AS holder_node
 FROM candidates c
-CROSS JOIN LATERAL (
-    SELECT
-        count(*) FILTER (WHERE p.node_id = c.id) AS count,
-        count(*) FILTER (WHERE p.port BETWEEN c.port_from AND c.port_to) AS used
-    FROM nodes s JOIN proxies p ON p.node_id = s.id
-    WHERE s.ip = c.ip
-) AS held
+CROSS JOIN LATERAL (SELECT sum(s.proxy_count) AS most FROM nodes s WHERE s.ip = c.ip) AS held
 CROSS JOIN LATERAL (
     SELECT count(*) AS used FROM taken_ports t
     WHERE t.node_id = c.id AND t.until > now() AND t.port BETWEEN c.port_from AND c.port_to
