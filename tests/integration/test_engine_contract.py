@@ -112,7 +112,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 @asynccontextmanager
 async def serving(
-    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], host: str = HERE
 ) -> AsyncIterator[int]:
     """The port of a server whose sessions are all over when the context is left."""
     sessions: set[asyncio.StreamWriter] = set()
@@ -127,12 +127,14 @@ async def serving(
     async def over() -> bool:
         return not sessions
 
-    server = await asyncio.start_server(session, HERE, 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in sessions:
-        writer.transport.abort()
-    await until(over)
+    server = await asyncio.start_server(session, host, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in sessions:
+            writer.transport.abort()
+        await until(over)
 
 
 async def answer_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -281,7 +283,7 @@ async def fetch(
 
 
 async def accepts(port: int) -> bool:
-    with suppress(ConnectionRefusedError):
+    with suppress(ConnectionError):
         async with dialled(port):
             return True
     return False
