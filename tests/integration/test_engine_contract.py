@@ -21,6 +21,7 @@ from shared.proxies import ProxyRecord
 
 LIMIT_S = 5.0
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
+PORTS = iter(random.sample(range(20000, 30000), 10000))
 PAGE = b"a page of the origin"
 ALICE, BOB = ("alice", "wonder-1"), ("bob", "builder-2")
 WAYS = {"http": ("absolute", "connect"), "socks5": ("socks5",), "mixed": ("absolute", "connect", "socks5")}
@@ -83,12 +84,12 @@ def open_to(*networks: str) -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """A port outside net.ipv4.ip_local_port_range, so that no outgoing connection takes it meanwhile."""
-    while True:
-        port = random.randint(20000, 29999)
+    """A port outside net.ipv4.ip_local_port_range, so that no outgoing connection takes it; none is given twice."""
+    for port in PORTS:
         with socket.socket() as probe, suppress(OSError):
             probe.bind((HERE, port))
             return port
+    raise AssertionError("no port is free")
 
 
 def listener_pids(port: int) -> set[int]:

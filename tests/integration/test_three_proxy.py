@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import string
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from test_engine_contract import (
 
 from node.engine import EngineError
 from node.engine.three_proxy import ThreeProxyEngine, find_binary, version
+from node.engine.three_proxy.listening import holds, listener
 from node.engine.three_proxy.process import LOG_BYTES
 from shared.proxies import CREDENTIAL_MAX
 
@@ -254,19 +256,27 @@ async def test_a_process_whose_state_is_lost_gives_its_port_back(
             assert len(processes_of(directory)) == 1
 
 
-async def test_another_program_with_a_file_of_the_engine_is_left_alone(directory: Path, binary: Path) -> None:
+@pytest.mark.parametrize(("name", "leads_a_session"), [("cat", True), ("3proxy", False)])
+async def test_another_program_with_a_file_of_the_engine_is_left_alone(
+    directory: Path, binary: Path, name: str, leads_a_session: bool
+) -> None:
     directory.mkdir(mode=0o700)
+    os.mkfifo(directory / "1-0.cfg")
     reader = await asyncio.create_subprocess_exec(
-        "tail", "-f", directory / "1-0.cfg", stderr=asyncio.subprocess.DEVNULL
+        name, directory / "1-0.cfg", executable=shutil.which("cat"), start_new_session=leads_a_session
     )
-    reading = script(directory / "3proxy", "exec sleep 60")
-    namesake = await asyncio.create_subprocess_exec(reading, directory / "1-0.cfg")
     async with opened(directory, binary):
-        assert namesake.returncode is None
-    for process in (reader, namesake):
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        assert Path(f"/proc/{reader.pid}/cmdline").read_bytes().startswith(name.encode())
+    reader.kill()
+    await reader.wait()
+
+
+def test_a_descriptor_that_was_used_again_is_not_the_listener() -> None:
+    with socket.create_server((HERE, free_port())) as first, socket.create_server((HERE, free_port())) as second:
+        descriptor, name = listener(os.getpid(), first.getsockname()[1])
+        assert holds(os.getpid(), descriptor, name)
+        os.dup2(second.fileno(), descriptor)
+        assert not holds(os.getpid(), descriptor, name)
 
 
 async def test_files_that_a_crash_left_behind_are_removed(directory: Path, binary: Path) -> None:
@@ -413,7 +423,7 @@ async def test_a_paused_3proxy_does_not_count_as_running_and_a_start_mends_it(
 
 async def test_more_clients_than_the_default_limit_are_served(directory: Path, binary: Path, page: int) -> None:
     async with opened(directory, binary) as engine, AsyncExitStack() as clients:
-        await engine.start(proxy := record(1))
+        await engine.start(proxy := record(1, protocol="http"))
         for _ in range(600):
             await clients.enter_async_context(dialled(proxy.port))
         assert await fetch(proxy, page) == PAGE
