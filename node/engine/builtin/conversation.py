@@ -7,11 +7,11 @@ from node.engine.builtin.dial import Dial
 from node.engine.builtin.exchange import Exchange
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.http_answers import ESTABLISHED, answer, leaves_open
-from node.engine.builtin.http_fields import Refusal
+from node.engine.builtin.http_fields import MAX_HEAD, Refusal
 from node.engine.builtin.http_request import Request, head_size, read_request
 from node.engine.builtin.http_route import Route, route
 from node.engine.builtin.linger import Linger
-from node.engine.builtin.reactor import BUFFER, TimedStage
+from node.engine.builtin.reactor import TimedStage
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import GONE, IN, OUT, Wire
 
@@ -188,7 +188,7 @@ class Conversation:
         if exchange is not None and exchange.uploading:
             reading = not exchange.origin.pending
         else:
-            reading = len(self.inbox) < BUFFER
+            reading = len(self.inbox) <= MAX_HEAD
         client.watch((IN if reading and not client.ended else 0) | (OUT if client.pending else 0))
         if exchange is not None:
             exchange.settle()

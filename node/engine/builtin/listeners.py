@@ -10,6 +10,8 @@ from node.engine import EngineError
 
 BACKLOG = 4096
 _EVERYWHERE = "::"
+_KEEPALIVE_S = 600
+"""Silence before the first probe; a silent client is given up after nine more, 75 s apart (tcp(7))."""
 
 _REASONS: Mapping[int, str] = MappingProxyType(
     {
@@ -27,7 +29,7 @@ def open_listener(address: str | None, port: int) -> socket.socket:
     """A listening socket; without an address on every one, IPv4 and IPv6. Raises EngineError.
 
     SO_REUSEADDR but not SO_REUSEPORT: a port that is taken must not be shared in silence. Accepted sockets inherit
-    TCP_NODELAY and SO_KEEPALIVE, which saves two calls per connection.
+    TCP_NODELAY and the keep-alive, which saves calls per connection: a client that vanished is found out in the end.
     """
     if address is not None:
         return _listening(address, port)
@@ -58,6 +60,7 @@ def _bind(listener: socket.socket, address: str, port: int) -> None:
     listener.setblocking(False)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if listener.family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != _EVERYWHERE))

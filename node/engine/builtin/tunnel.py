@@ -22,12 +22,17 @@ class Tunnel:
         client, origin = self._client, self._origin
         client.enter(self)
         origin.belong(self)
-        if answer:
-            client.send(answer)
-        if early:
-            client.service.received += len(early)
-            origin.send(early)
-        self._settle()
+        try:
+            if answer:
+                client.send(answer)
+            if early:
+                client.service.received += len(early)
+                origin.send(early)
+            self._settle()
+        except BaseException:
+            # Whoever called does not know the origin any more.
+            self.broken()
+            raise
 
     def ready(self, fd: int, events: int) -> None:
         client, origin = self._client, self._origin
