@@ -199,9 +199,8 @@ async def start(cluster: Cluster, wish: Wish, memory: Memory, tell: Tell) -> Non
     tell(f"the master is ready at http://127.0.0.1:{wish.port}")
     status.write(cluster)
     location = await ensure_location(cluster)
-    async with asyncio.TaskGroup() as group:
-        for node in cluster.nodes.values():
-            group.create_task(join(cluster, node, location, tell))
+    for node in cluster.nodes.values():  # in order, so that node-1 gets the first id
+        await join(cluster, node, location, tell)
     memory.nodes = [(node.id, node.ports.first) for node in cluster.nodes.values() if node.id]
     memory.write()
 

@@ -62,15 +62,16 @@ def remove(folder: Folder) -> None:
 
 def kept(path: Path) -> Folder:
     """A folder that outlives the run. Raises ProgramError when the services' account cannot reach it."""
-    path.mkdir(parents=True, exist_ok=True)
-    path.chmod(path.stat().st_mode | stat.S_IXOTH)
     account = unprivileged()
-    closed = [each for each in path.resolve().parents if not each.stat().st_mode & stat.S_IXOTH]
+    above = [each for each in path.resolve().parents if each.exists()]
+    closed = [each for each in above if not each.stat().st_mode & stat.S_IXOTH]
     if account and closed:
         raise ProgramError(
             f"{path}: PostgreSQL does not run as root, and the user {pwd.getpwuid(account.uid).pw_name} cannot enter "
             f"{closed[-1]}; choose a folder elsewhere, for example /var/tmp/maybe-proxy"
         )
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(path.stat().st_mode | stat.S_IXOTH)
     return Folder(path.resolve(), durable=True)
 
 
