@@ -12,6 +12,7 @@ from master.app import run_master
 from master.errors import BadConfiguration
 from master.settings import Settings, read_settings
 from shared.logs import configure
+from shared.tasks import leaves
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
         configure(settings.log_level)
         asyncio.run(serve(settings))
     except* BadConfiguration as group:
-        for error in group.exceptions:
+        for error in leaves(group):
             print(f"maybe-master: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -18,8 +18,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from master.broker import Broker, password_hash
 from master.db import Database, Row
 from master.errors import Conflict, Invalid, NodeRefused, NodeTooSlow, NodeUnreachable, RowConflict, RowReferenced
-from master import events
-from master.events import Happening
+from master.events import Event, record_events
 from master.names import random_name
 from shared.enrolment import (
     BadChallenge,
@@ -176,7 +175,7 @@ class Enrolment:
                     node_id = NodeId(row["id"])
                     if row["created"]:
                         details = {"name": row["name"], "ip": asked.ip}
-                        await events.record(session, [Happening(type="node.enrolled", node_id=node_id, details=details)])
+                        await record_events(session, [Event(type="node.enrolled", node_id=node_id, details=details)])
                     return node_id, row["name"], row["created"]
             except RowConflict as error:
                 if error.constraint != "nodes_name_key" or asked.name is not None:

@@ -8,8 +8,7 @@ import structlog
 
 from master.db import Database, Row
 from master.errors import DatabaseAway
-from master import events
-from master.events import Happening
+from master.events import Event, record_events
 from master.outbox import Outbox
 from master.reports import Reports
 from shared.bus import Bus, BusDown, Incoming, Outgoing
@@ -127,7 +126,7 @@ class Inbox:
         details = {"reason": reason, "user": message.user_id, "key": message.key[:200]}
         try:
             async with self._database.transaction() as session:
-                await events.record(session, [Happening(type=type_, details=details)])
+                await record_events(session, [Event(type=type_, details=details)])
         except DatabaseAway as error:
             log.warning("event.not_recorded", type=type_, reason=error.reason)
 

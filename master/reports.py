@@ -7,10 +7,9 @@ import structlog
 
 from master import rounds
 from master.db import Database, Row, Session
-from master import events
-from master.events import Happening
+from master.events import Event, record_events
 from master.outbox import Outbox
-from master.proxies import lock_placement
+from master.proxies import move_ports
 from shared.messages import Report
 from shared.proxies import NodeId
 
@@ -52,12 +51,12 @@ class Reports:
         async with self._database.transaction() as session:
             rows = await session.rows("sync.lose_silent", after=timedelta(seconds=OFFLINE_AFTER_S))
             lost = [
-                Happening(
+                Event(
                     type="node.offline", node_id=row["node_id"], details={"last_report": row["reported_at"].isoformat()}
                 )
                 for row in rows
             ]
-            await events.record(session, lost)
+            await record_events(session, lost)
             for row in rows:
                 await session.execute("sync.notify_reported", node_id=str(row["node_id"]))
 
@@ -91,7 +90,7 @@ class Reports:
         type_ = "node.ahead_of_database" if answer.raise_to is not None else "node.content_differed"
         details = {"seen": report.seen, "revision": revision}
         log.error(type_, node_id=node_id, **details)
-        await events.record(session, [Happening(type=type_, node_id=node_id, details=details)])
+        await record_events(session, [Event(type=type_, node_id=node_id, details=details)])
 
     async def _store(self, session: Session, node_id: NodeId, report: Report, answer: rounds.Answer) -> None:
         """Lock order: the node (kept, not held up), its status, its proxies, the log."""
@@ -110,11 +109,11 @@ class Reports:
             await session.value("sync.lock_node", node_id=node_id)
             await session.execute("sync.mark_ran", node_id=node_id, confirmed=confirmed)
         news = [*status_events(node_id, report, before), *failed]
-        await events.record(session, news)
+        await record_events(session, news)
         if news or confirmed > before["confirmed_rev"] or report.rev != before["rev"]:
             await session.execute("sync.notify_reported", node_id=str(node_id))
 
-    async def _store_failures(self, session: Session, node_id: NodeId, report: Report, before: Row) -> Sequence[Happening]:
+    async def _store_failures(self, session: Session, node_id: NodeId, report: Report, before: Row) -> Sequence[Event]:
         if not report.failed and not before["failed"]:
             return []
         ids = [failure.id for failure in report.failed]
@@ -129,9 +128,9 @@ class Reports:
             reasons=[failure.reason.replace("\x00", "") for failure in report.failed],
         )
         return [
-            *(Happening(type="proxy.recovered", node_id=node_id, proxy_id=row["proxy_id"]) for row in mended),
+            *(Event(type="proxy.recovered", node_id=node_id, proxy_id=row["proxy_id"]) for row in mended),
             *(
-                Happening(
+                Event(
                     type="proxy.failed",
                     node_id=node_id,
                     proxy_id=row["proxy_id"],
@@ -144,18 +143,10 @@ class Reports:
     async def _avoid_ports(self, node_id: NodeId, taken: list[int]) -> None:
         """Remember ports that strangers hold; what never ran and may have any port gets another."""
         async with self._database.transaction() as session:
-            await lock_placement(session)
             await session.value("sync.lock_node", node_id=node_id)
             await session.execute("sync.store_taken_ports", node_id=node_id, ids=taken)
-            moved: list[Happening] = []
-            for row in await session.rows("sync.select_movable", node_id=node_id, ids=taken):
-                port = await session.value("proxies.lowest_free_port", node_id=node_id)
-                if port is None:
-                    break
-                await session.execute("sync.move_port", proxy_id=row["id"], port=port)
-                details = {"changed": ["port"], "reason": f"port {row['port']} is taken by another program"}
-                moved.append(Happening(type="proxy.updated", node_id=node_id, proxy_id=row["id"], details=details))
-            await events.record(session, moved)
+            movable = await session.rows("sync.select_movable", node_id=node_id, ids=taken)
+            await record_events(session, await move_ports(session, node_id, [row["id"] for row in movable]))
 
 
 def status_columns(report: Report, confirmed: int) -> dict[str, object]:
@@ -171,13 +162,13 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
     }
 
 
-def status_events(node_id: NodeId, report: Report, before: Row) -> list[Happening]:
+def status_events(node_id: NodeId, report: Report, before: Row) -> list[Event]:
     """What the log should say of this report."""
-    news: list[Happening] = []
+    news: list[Event] = []
     if not before["online"]:
-        news.append(Happening(type="node.online", node_id=node_id, details={"rev": report.rev}))
+        news.append(Event(type="node.online", node_id=node_id, details={"rev": report.rev}))
     if report.held is not None and report.held.rev != before["held_rev"]:
-        news.append(Happening(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
+        news.append(Event(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
     if report.foreign is not None:
-        news.append(Happening(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
+        news.append(Event(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
     return news

@@ -12,6 +12,7 @@ from node.app import halt_engines, is_running, run_node
 from node.errors import BadConfiguration, NodeError
 from node.settings import Settings, read_settings
 from shared.logs import configure
+from shared.tasks import leaves
 
 COMMANDS = {
     "run": "run the agent (the default); its proxies go on when it ends",
@@ -29,16 +30,16 @@ def main() -> None:
     )
     parser.add_argument("command", nargs="?", default="run", choices=COMMANDS)
     command = parser.parse_args().command
+    code = 0
     try:
         settings = read_settings(os.environ)
         configure(settings.log_level)
-        sys.exit(asyncio.run(obey(command, settings)))
-    except BadConfiguration as error:
-        print(f"maybe-node: {error}", file=sys.stderr)
-        sys.exit(2)
-    except NodeError as error:
-        print(f"maybe-node: {error}", file=sys.stderr)
-        sys.exit(1)
+        code = asyncio.run(obey(command, settings))
+    except* NodeError as group:
+        for error in leaves(group):
+            print(f"maybe-node: {error}", file=sys.stderr)
+            code = max(code, 2 if isinstance(error, BadConfiguration) else 1)
+    sys.exit(code)
 
 
 async def obey(command: str, settings: Settings) -> int:

@@ -7,6 +7,7 @@ operator calls again with the same challenge.
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ import uvicorn
 from litestar import Litestar, Response, post
 from litestar.params import JSONBody
 
+from node.errors import BadConfiguration
 from node.identity import Identity, write_secret
 from node.settings import Settings
 from shared.enrolment import (
@@ -67,20 +69,14 @@ class Waiting:
 
     async def run(self) -> None:
         """Serve the two routes until proven; a challenge that is too old is drawn anew."""
+        listener = bound_socket(self._settings.enrol_host, self._settings.enrol_port)
         app = Litestar(
             [self._hello_route(), self._config_route()], openapi_config=None, request_max_body_size=BODY_LIMIT
         )
-        config = uvicorn.Config(
-            app,
-            host=self._settings.enrol_host,
-            port=self._settings.enrol_port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=2,
-        )
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
         server = Server(config)
         async with asyncio.TaskGroup() as group:
-            group.create_task(server.serve())
+            group.create_task(server.serve(sockets=[listener]))
             await self._announce()
             while not await wait_for_event(self.proven, self._drawn_at + CHALLENGE_TTL_S - time.monotonic()):
                 self._challenge, self._drawn_at, self._sessions = new_challenge(), time.monotonic(), []
@@ -138,6 +134,19 @@ class Waiting:
             return Response(REFUSED, status_code=429, media_type="text/plain", headers={"Retry-After": "1"})
         log.warning("enrolment.refused")
         return Response(REFUSED, status_code=403, media_type="text/plain")
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A listening socket, so that nobody who is told of it comes too early. Raises BadConfiguration."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise BadConfiguration("NODE_ENROL_PORT", f"{host}:{port} cannot be listened on: {error.strerror}") from error
+    listener.listen(64)
+    return listener
 
 
 def invitation(body: dict[str, Any]) -> str:

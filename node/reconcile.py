@@ -99,14 +99,12 @@ def due(copy: LocalCopy, world: World, id_: int) -> ProxyRecord | None:
             return holding.record
     elif holding.record is not None:
         return None
-    if running is not None or trouble is not None and trouble.fallback_failed:
+    if running is not None or (trouble is not None and trouble.fallback_failed):
         return None
     return holding.good if holding.good is not holding.record else None
 
 
-def troubled(
-    before: Trouble | None, version: int, reason: str, now: float, *, port_taken: bool = False
-) -> Trouble:
+def troubled(before: Trouble | None, version: int, reason: str, now: float, *, port_taken: bool = False) -> Trouble:
     """One more failure of this version; each wait is twice the last, up to RETRY_MOST_S."""
     tries = before.tries + 1 if before is not None and before.version == version else 1
     return Trouble(

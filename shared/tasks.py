@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 
 @dataclass(slots=True)
@@ -55,3 +56,15 @@ async def run_until(stop: asyncio.Event, *programs: Callable[[], Awaitable[None]
         await stop.wait()
         for task in tasks:
             task.cancel()
+
+
+Error = TypeVar("Error", bound=Exception)
+
+
+def leaves(group: ExceptionGroup[Error]) -> Iterator[Error]:
+    """The errors in a group of groups, one by one."""
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from leaves(cast("ExceptionGroup[Error]", error))
+        else:
+            yield error

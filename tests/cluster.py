@@ -152,13 +152,18 @@ class Cluster:
         await self._steered(who).thaw()
 
     async def end(self, node: Node) -> None:
-        """The agent, then its proxies. Raises ProgramError."""
+        """The node for good. Raises ProgramError."""
+        await self.halt(node.agent.name)
+        node.ports.close()
+
+    async def halt(self, who: str) -> None:
+        """The agent, then its proxies: nothing of the node runs any more. Raises ProgramError."""
+        node = self.nodes[who]
         await node.agent.stop()
         command = [sys.executable, "-m", "node", "stop"]
         ending = Process(node.agent.name, command, node.agent.log, node.agent.environment)
         await ending.start()
         await until(lambda: not ending.is_running, f"the proxies of {node.agent.name} to end", ending, must_run=False)
-        node.ports.close()
 
     async def close(self) -> None:
         """End every node, its proxies included, and every master. Raises ExceptionGroup of ProgramError."""

@@ -21,7 +21,7 @@ RETURNING nodes.id;
 
 -- name: mark_sent
 UPDATE nodes
-SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet
+SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet::interval
 WHERE id = :node_id;
 
 -- name: release_claim
@@ -118,19 +118,16 @@ ON CONFLICT (node_id, port) DO UPDATE SET until = EXCLUDED.until;
 
 -- Proxies whose port is taken by a stranger, that never ran and may have any port.
 -- name: select_movable
-SELECT p.id, p.port FROM proxies p
+SELECT p.id FROM proxies p
 WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_asked AND NOT p.ever_ran
 ORDER BY p.id FOR UPDATE;
-
--- name: move_port
-UPDATE proxies SET port = :port WHERE id = :proxy_id;
 
 -- name: notify_reported
 SELECT pg_notify('maybe_reported', :node_id::text);
 
 -- name: lose_silent
 UPDATE node_status SET online = false
-WHERE online AND reported_at < now() - :after
+WHERE online AND reported_at < now() - :after::interval
 RETURNING node_id, reported_at;
 
 -- name: forget_removals

@@ -21,6 +21,7 @@ from shared.proxies import ProxyRecord
 
 LIMIT_S = 5.0
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
+PORTS = iter(random.sample(range(20000, 30000), 10000))
 PAGE = b"a page of the origin"
 ALICE, BOB = ("alice", "wonder-1"), ("bob", "builder-2")
 WAYS = {"http": ("absolute", "connect"), "socks5": ("socks5",), "mixed": ("absolute", "connect", "socks5")}
@@ -83,12 +84,12 @@ def open_to(*networks: str) -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """A port outside net.ipv4.ip_local_port_range, so that no outgoing connection takes it meanwhile."""
-    while True:
-        port = random.randint(20000, 29999)
+    """A port outside net.ipv4.ip_local_port_range, so that no outgoing connection takes it; none is given twice."""
+    for port in PORTS:
         with socket.socket() as probe, suppress(OSError):
             probe.bind((HERE, port))
             return port
+    raise AssertionError("no port is free")
 
 
 def listener_pids(port: int) -> set[int]:
@@ -112,7 +113,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 @asynccontextmanager
 async def serving(
-    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], host: str = HERE
 ) -> AsyncIterator[int]:
     """The port of a server whose sessions are all over when the context is left."""
     sessions: set[asyncio.StreamWriter] = set()
@@ -127,12 +128,14 @@ async def serving(
     async def over() -> bool:
         return not sessions
 
-    server = await asyncio.start_server(session, HERE, 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in sessions:
-        writer.transport.abort()
-    await until(over)
+    server = await asyncio.start_server(session, host, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in sessions:
+            writer.transport.abort()
+        await until(over)
 
 
 async def answer_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -281,7 +284,7 @@ async def fetch(
 
 
 async def accepts(port: int) -> bool:
-    with suppress(ConnectionRefusedError):
+    with suppress(ConnectionError):
         async with dialled(port):
             return True
     return False

@@ -53,12 +53,12 @@ def test_a_late_list_changes_nothing():
 
 
 def test_an_empty_list_stops_everything_when_there_is_little():
-    copy = copy_at(1, {i: 1 for i in range(1, 11)})
+    copy = copy_at(1, dict.fromkeys(range(1, 11), 1))
     assert held(taken(copy, on_list(copy, header(2), []))) == {}
 
 
 def test_a_shrunken_list_is_held_and_reported_but_not_acted_on():
-    copy = copy_at(1, {i: 1 for i in range(1, 21)})
+    copy = copy_at(1, dict.fromkeys(range(1, 21), 1))
     copy.take(on_list(copy, header(2), [(i, 1) for i in range(1, 10)]))
     assert len(held(copy)) == 20
     assert copy.held is not None
@@ -67,14 +67,14 @@ def test_a_shrunken_list_is_held_and_reported_but_not_acted_on():
 
 
 def test_a_shrunken_list_is_taken_when_the_master_says_that_it_is_on_purpose():
-    copy = copy_at(1, {i: 1 for i in range(1, 21)})
+    copy = copy_at(1, dict.fromkeys(range(1, 21), 1))
     copy.take(on_list(copy, header(2, confirm=20), []))
     assert held(copy) == {}
     assert copy.held is None
 
 
 def test_what_was_removed_on_purpose_does_not_let_an_accident_pass():
-    copy = copy_at(1, {i: 1 for i in range(1, 41)})
+    copy = copy_at(1, dict.fromkeys(range(1, 41), 1))
     assert on_list(copy, header(2, confirm=5), []).verdict == "held"
 
 

@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 from node.engine import EngineError
 from node.engine.three_proxy.binary import find_binary, version
 from node.engine.three_proxy.configuration import configuration
-from node.engine.three_proxy.listening import first_socket, holds, refuse_unusable
-from node.engine.three_proxy.process import Process, boot, configuration_of, hold, numbers, spawn, started
+from node.engine.three_proxy.listening import holds, listener, refuse_unusable
+from node.engine.three_proxy.process import Process, boot, hold, is_meant, is_stray, numbers, spawn, started
 from node.engine.three_proxy.readiness import accepting
 from node.engine.three_proxy.state import Folder, State, new_stem, write_private
 from shared.proxies import ProxyId, ProxyRecord, Version
@@ -113,10 +113,11 @@ class ThreeProxyEngine:
             yield
 
     def _adopt(self) -> None:
-        """Takes over what runs; a process is the one written down only if boot, number and start time agree."""
+        """Takes over what runs. A process is the one written down only if boot, number, start time and file agree."""
         this_boot = boot()
         for state in self._folder.states():
-            pidfd = hold(state.pid, partial(is_of, state)) if state.boot == this_boot else None
+            meant = partial(is_meant, state.started, self._folder.configuration(state.stem))
+            pidfd = hold(state.pid, meant) if state.boot == this_boot else None
             if pidfd is not None:
                 process = self._watched(state.id, state.stem, state.pid, pidfd)
                 self._served[state.id] = Served(state, process)
@@ -125,16 +126,12 @@ class ThreeProxyEngine:
         """Ends what an agent that was killed had begun and not written down, and what it had replaced."""
         kept = {served.state.pid for served in self._served.values()}
         for pid in set(numbers()) - kept:
-            pidfd = hold(pid, self._is_stray)
+            pidfd = hold(pid, partial(is_stray, self._folder.path))
             if pidfd is not None:
                 process = Process(pid, pidfd, self._processes.discard)
                 self._processes.add(process)
                 process.end()
                 await process.gone()
-
-    def _is_stray(self, pid: int) -> bool:
-        path = configuration_of(pid)
-        return path is not None and path.parent == self._folder.path
 
     async def _launch(self, proxy: ProxyRecord, text: str) -> Served:
         """A process that accepts connections and is written down; none at all if it fails. Raises EngineError,
@@ -186,13 +183,9 @@ class ThreeProxyEngine:
         self._folder.discard(served.state.stem)
 
 
-def is_of(state: State, pid: int) -> bool:
-    return started(pid) == state.started
-
-
 def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> State:
     """What is to be written down of a process that accepts connections. Raises OSError, LookupError."""
-    descriptor, listener = first_socket(pid)
+    descriptor, name = listener(pid, proxy.port)
     return State(
         id=ProxyId(proxy.id),
         version=Version(proxy.version),
@@ -203,7 +196,7 @@ def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> State:
         pid=pid,
         started=started(pid),
         listener_fd=descriptor,
-        listener=listener,
+        listener=name,
     )
 
 
@@ -218,4 +211,4 @@ def told_as_engine_error() -> Generator[None, None, None]:
     except OSError as error:
         raise EngineError(f"3proxy cannot be run: {error.strerror} ({error.filename})") from error
     except LookupError as error:
-        raise EngineError("3proxy cannot be run: it ended at once") from error
+        raise EngineError("3proxy ended as soon as it had started") from error

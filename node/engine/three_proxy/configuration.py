@@ -7,6 +7,7 @@ from node.engine import EngineError
 from shared.proxies import ProxyRecord
 
 SERVICES = {"http": "proxy", "socks5": "socks", "mixed": "auto"}
+"""`auto` is known since 0.9.5; an older 3proxy refuses the whole file and says so."""
 
 MAX_CONNECTIONS = 20_000
 """Past `maxconn` (500 by default, 100 before 1.0) a client hangs without an answer: the limit of open files is to bind

@@ -3,8 +3,12 @@
 import errno
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
 
 from node.engine import EngineError
+
+TCP_LISTEN = "0A"
 
 
 def refuse_unusable(listen: str, port: int) -> None:
@@ -34,16 +38,32 @@ def refusal(code: int | None, listen: str, port: int) -> str:
             return f"port {port} cannot be used: {os.strerror(code or 0)}"
 
 
-def first_socket(pid: int) -> tuple[int, str]:
-    """The descriptor and the name (`socket:[inode]`) of the first socket that the process opened: 3proxy's listener.
+def listener(pid: int, port: int) -> tuple[int, str]:
+    """The descriptor and the name (`socket:[inode]`) of the process's listening socket.
 
-    Raises OSError when its files cannot be seen, LookupError when it has no socket.
+    Several processes may share the port for a moment. Raises OSError when its files cannot be seen, LookupError when it
+    has no such socket.
     """
-    for descriptor in sorted(map(int, os.listdir(f"/proc/{pid}/fd"))):
-        name = os.readlink(f"/proc/{pid}/fd/{descriptor}")
-        if name.startswith("socket:"):
-            return descriptor, name
-    raise LookupError(pid)
+    names = set(listening_names(port))
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            name = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+            if name in names:
+                return int(descriptor), name
+    raise LookupError(f"process {pid} does not listen on port {port}")
+
+
+def listening_names(port: int) -> Iterator[str]:
+    """Every socket that listens on the port, from /proc/net/tcp: listeners come first there, so that a host with many
+    connections is not read to the end."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(FileNotFoundError), open(table) as rows:  # no IPv6 here
+            next(rows)
+            for row in map(str.split, rows):
+                if row[3] != TCP_LISTEN:
+                    break
+                if int(row[1].rpartition(":")[2], 16) == port:
+                    yield f"socket:[{row[9]}]"
 
 
 def holds(pid: int, descriptor: int, name: str) -> bool:

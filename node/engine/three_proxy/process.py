@@ -135,12 +135,22 @@ def hold(pid: int, is_it: Callable[[int], bool]) -> int | None:
     return None
 
 
-def configuration_of(pid: int) -> Path | None:
-    """The file that a 3proxy of this engine was started with; None for any other program. Raises OSError."""
-    argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    if len(argv) != 3 or argv[0] != NAME.encode() or os.getsid(pid) != pid:
-        return None
-    return Path(os.fsdecode(argv[1]))
+def arguments(pid: int) -> list[bytes]:
+    """Its command line; empty once it has ended. Raises OSError."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+
+
+def is_meant(start: int, configuration: Path, pid: int) -> bool:
+    """Whether the number still is the process that started then with that file. Raises OSError."""
+    return started(pid) == start and os.fsencode(configuration) in arguments(pid)
+
+
+def is_stray(folder: Path, pid: int) -> bool:
+    """Whether it is a 3proxy that `spawn` started with a file of that folder, and no other program that reads one.
+    Raises OSError."""
+    argv = arguments(pid)
+    ours = len(argv) == 2 and argv[0] == NAME.encode() and os.getsid(pid) == pid
+    return ours and Path(os.fsdecode(argv[1])).parent == folder
 
 
 def numbers() -> list[int]:

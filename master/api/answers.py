@@ -1,0 +1,69 @@
+"""Answers: once for each Idempotency-Key, and held back for as long as Prefer asks."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from litestar import Response
+
+from master.api.reading import Asked, read_key
+from master.api.seams import Wiring
+from master.conflicts import writing
+from master.db import Session
+from master.idempotency import Answer, Keyed, keyed, recall, remember
+from master.model import Shown
+from master.wishes import Wish
+
+JSON = "application/json"
+
+
+def asked_with_key(request: Asked, wish: Wish) -> Keyed | None:
+    """The request as its Idempotency-Key marks it; None without one. Raises Invalid."""
+    key = read_key(request.headers.get("idempotency-key"))
+    return keyed(key, request.url.path, wish.model_dump_json(exclude_unset=True)) if key is not None else None
+
+
+async def once(wiring: Wiring, asked: Keyed | None, act: Callable[[Session], Awaitable[Answer]]) -> tuple[Answer, bool]:
+    """What `act` answers in its transaction, or what was answered before; and whether it was before."""
+    async with writing(wiring.database) as session:
+        if asked is not None and (kept := await recall(session, asked)) is not None:
+            return kept, True
+        answer = await act(session)
+        if asked is not None:
+            await remember(session, asked, answer)
+    return answer, False
+
+
+def answer(shown: Shown, status: int, headers: Mapping[str, str] | None = None) -> Answer:
+    """This thing as JSON."""
+    return Answer(status=status, headers=headers or {}, body=shown.model_dump_json())
+
+
+def response(given: Answer, *, replayed: bool = False, headers: Mapping[str, str] | None = None) -> Response[Any]:
+    """To the wire."""
+    marked = {"Idempotency-Replayed": "true"} if replayed else {}
+    return Response(
+        given.body.encode(),
+        status_code=given.status,
+        media_type=JSON,
+        headers={**given.headers, **marked, **(headers or {})},
+    )
+
+
+def shown(thing: Shown, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
+    """This thing to the wire."""
+    return response(answer(thing, status, headers))
+
+
+async def confirmed(wiring: Wiring, wait_s: int, query: str, **parameters: object) -> bool:
+    """Whether a query came true in so many seconds; no connection is held meanwhile."""
+
+    async def check() -> bool:
+        async with wiring.database.session() as session:
+            return bool(await session.value(query, **parameters))
+
+    return await wiring.waiter.until(check, wait_s)
+
+
+def applied(wait_s: int) -> dict[str, str]:
+    """Says that the preference was honoured."""
+    return {"Preference-Applied": f"wait={wait_s}"}

@@ -1,0 +1,84 @@
+"""/locations"""
+
+from typing import Any
+
+from litestar import Response, Router, delete, get, patch, post
+from litestar.di import NamedDependency
+
+from master import locations
+from master.api.answers import answer, asked_with_key, once, response, shown
+from master.api.pages import LocationPage, next_cursor
+from master.api.reading import Asked, PathId, read_body, read_query
+from master.api.seams import Wiring
+from master.api.told import IDEMPOTENCY_KEY, told
+from master.conflicts import writing
+from master.db import Session
+from master.idempotency import Answer
+from master.model import Location
+from master.questions import LocationList
+from master.wishes import LocationChanges, NewLocation
+
+
+@get("/", summary="List locations", opt=told(query=LocationList, answers={200: LocationPage}))
+async def list_locations(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """By id, a page at a time."""
+    asked = read_query(request, LocationList)
+    async with wiring.database.session() as session:
+        items = await locations.page(session, asked)
+    return shown(LocationPage(items=items, next=next_cursor(items, asked.limit)))
+
+
+@post(
+    "/",
+    summary="Make a location",
+    opt=told(
+        body=NewLocation,
+        answers={201: Location},
+        headers=(IDEMPOTENCY_KEY,),
+        gives=("Location", "Idempotency-Replayed"),
+        problems=(409,),
+    ),
+)
+async def create_location(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Its name is its own: another location has another."""
+    wish = await read_body(request, NewLocation)
+
+    async def act(session: Session) -> Answer:
+        made = await locations.create(session, wish)
+        return answer(made, 201, {"Location": f"/locations/{made.id}"})
+
+    given, replayed = await once(wiring, asked_with_key(request, wish), act)
+    return response(given, replayed=replayed)
+
+
+@get("/{location_id:int}", summary="Show a location", opt=told(answers={200: Location}))
+async def show_location(location_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """One location."""
+    async with wiring.database.session() as session:
+        return shown(await locations.get(session, location_id))
+
+
+@patch(
+    "/{location_id:int}",
+    summary="Change a location",
+    opt=told(body=LocationChanges, answers={200: Location}, problems=(409,)),
+)
+async def change_location(request: Asked, location_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Only what is given; labels are merged."""
+    wish = await read_body(request, LocationChanges)
+    async with writing(wiring.database) as session:
+        changed = await locations.change(session, location_id, wish)
+    return shown(changed)
+
+
+@delete("/{location_id:int}", summary="Remove a location", opt=told(answers={204: None}, problems=(409,)))
+async def remove_location(location_id: PathId, wiring: NamedDependency[Wiring]) -> None:
+    """Refused while nodes stand there."""
+    async with writing(wiring.database) as session:
+        await locations.remove(session, location_id)
+
+
+router = Router(
+    "/locations",
+    route_handlers=[list_locations, create_location, show_location, change_location, remove_location],
+)

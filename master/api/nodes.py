@@ -1,0 +1,121 @@
+"""/nodes"""
+
+from typing import Any
+
+import structlog
+from litestar import Response, Router, delete, get, patch, post
+from litestar.di import NamedDependency
+
+from master import nodes
+from master.api.answers import answer, asked_with_key, response, shown
+from master.api.pages import NodePage, next_cursor
+from master.api.reading import Asked, PathId, read_body, read_query
+from master.api.seams import Wiring
+from master.api.told import IDEMPOTENCY_KEY, told
+from master.conflicts import pointed, writing
+from master.errors import BrokerAway, NotFound
+from master.idempotency import recall, remember
+from master.model import Node
+from master.questions import NodeList, NodeRemoval
+from master.wishes import NewNode, NodeChanges, SyncWish
+from shared.proxies import NodeId
+
+log = structlog.get_logger()
+
+
+@get("/", summary="List nodes", opt=told(query=NodeList, answers={200: NodePage}))
+async def list_nodes(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """By id, a page at a time."""
+    asked = read_query(request, NodeList)
+    async with wiring.database.session() as session:
+        items = await nodes.page(session, asked)
+    return shown(NodePage(items=items, next=next_cursor(items, asked.limit)))
+
+
+@post(
+    "/",
+    summary="Enrol a waiting node",
+    opt=told(
+        body=NewNode,
+        answers={201: Node, 200: Node},
+        headers=(IDEMPOTENCY_KEY,),
+        gives=("Location", "Idempotency-Replayed"),
+        problems=(403, 409, 502, 504),
+        words={200: "The challenge was used before: the same node", 201: "Enrolled"},
+    ),
+)
+async def enrol_node(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """The master calls the node at its ip, proves the challenge that the node has printed, and gives it an identity."""
+    wish = await read_body(request, NewNode)
+    asked = asked_with_key(request, wish)
+    if asked is not None:
+        async with wiring.database.transaction() as session:
+            kept = await recall(session, asked)
+        if kept is not None:
+            return response(kept, replayed=True)
+    node_id, new = await enrolled(wiring, wish)
+    async with wiring.database.transaction() as session:
+        node = await nodes.get(session, node_id)
+        given = answer(node, 201 if new else 200, {"Location": f"/nodes/{node_id}"})
+        if asked is not None:
+            await remember(session, asked, given)
+    return response(given)
+
+
+async def enrolled(wiring: Wiring, wish: NewNode) -> tuple[NodeId, bool]:
+    """The node's id, and whether it is new."""
+    try:
+        return await wiring.enroller.enrol(
+            wish.ip, wish.port, wish.challenge, wish.name, wish.location_id, dict(wish.labels)
+        )
+    except NotFound as error:
+        raise pointed(error.detail, "/location_id") from error
+
+
+@get("/{node_id:int}", summary="Show a node", opt=told(answers={200: Node}))
+async def show_node(node_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """One node, with its latest word."""
+    async with wiring.database.session() as session:
+        return shown(await nodes.get(session, node_id))
+
+
+@patch("/{node_id:int}", summary="Change a node", opt=told(body=NodeChanges, answers={200: Node}, problems=(409,)))
+async def change_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Only what is given; labels are merged. Draining takes no new proxies, disabled stops those that there are."""
+    wish = await read_body(request, NodeChanges)
+    async with writing(wiring.database) as session:
+        changed = await nodes.change(session, node_id, wish)
+    return shown(changed)
+
+
+@delete("/{node_id:int}", summary="Remove a node", opt=told(query=NodeRemoval, answers={204: None}, problems=(409,)))
+async def remove_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> None:
+    """Refused while it has proxies, unless these shall go with it; its broker login goes at once."""
+    asked = read_query(request, NodeRemoval)
+    async with writing(wiring.database) as session:
+        await nodes.remove(session, node_id, with_proxies=asked.proxies == "delete")
+    try:
+        await wiring.enroller.remove(NodeId(node_id))
+    except BrokerAway as error:
+        log.warning("node.login_left", node_id=node_id, reason=error.reason)
+
+
+@post(
+    "/{node_id:int}/sync",
+    status_code=202,
+    summary="Compare a node with the database now",
+    opt=told(body=SyncWish, answers={202: None}),
+)
+async def sync_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> Response[bytes]:
+    """Has a check-sync sent; `confirm` lets a list pass that the node holds back. The body may be left out."""
+    wish = await read_body(request, SyncWish) if await request.body() else SyncWish()
+    async with wiring.database.session() as session:
+        await nodes.get(session, node_id)
+    await wiring.syncer.check(NodeId(node_id), confirm=wish.confirm)
+    return Response(b"")
+
+
+router = Router(
+    "/nodes",
+    route_handlers=[list_nodes, enrol_node, show_node, change_node, remove_node, sync_node],
+)

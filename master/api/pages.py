@@ -1,0 +1,77 @@
+"""Bodies of answers that are not one thing: pages, outcomes, health."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from master.model import Event, Location, Node, Proxy, Shown
+from master.questions import cursor
+
+
+class LocationPage(Shown):
+    """Locations by id; `next` goes into `after` for the following page, null when there is none."""
+
+    items: list[Location]
+    next: str | None
+
+
+class NodePage(Shown):
+    """Nodes by id; `next` goes into `after` for the following page, null when there is none."""
+
+    items: list[Node]
+    next: str | None
+
+
+class ProxyPage(Shown):
+    """Proxies by id; `next` goes into `after` for the following page, null when there is none."""
+
+    items: list[Proxy]
+    next: str | None
+
+
+class EventPage(Shown):
+    """Events, oldest first; `next` goes into `after`, null when there is no more as yet (ids serve as well)."""
+
+    items: list[Event]
+    next: int | None
+
+
+class FleetOutcome(Shown):
+    """What a change by filter did."""
+
+    matched: int
+    changed: int
+
+
+class Live(Shown):
+    """The program runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(Shown):
+    """Degraded: the broker is away; what is asked is done when it is back."""
+
+    status: Literal["ok", "degraded"]
+    database: Literal["up"] = "up"
+    broker: str
+
+
+class Problem(Shown):
+    """What went wrong (RFC 9457); some have further members, such as node_id, port, by_proxy, count or nodes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["/problems/port-taken"])
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, Any]] | None = Field(
+        default=None, description="each with a pointer into the body (RFC 6901), a parameter or a header, and a detail"
+    )
+
+
+def next_cursor(items: Sequence[Location | Node | Proxy], limit: int) -> str | None:
+    """Where the list goes on; a full page may be followed by an empty one."""
+    return cursor(items[-1].id) if len(items) == limit else None

@@ -1,0 +1,215 @@
+"""/proxies"""
+
+from typing import Any
+
+from litestar import Response, Router, delete, get, patch, post
+from litestar.di import NamedDependency
+
+from master import placing, proxies
+from master.api.answers import answer, applied, asked_with_key, confirmed, once, response, shown
+from master.api.pages import FleetOutcome, ProxyPage, next_cursor
+from master.api.reading import Asked, PathId, read_body, read_if_match, read_query, read_wait
+from master.api.seams import Wiring
+from master.api.told import IDEMPOTENCY_KEY, IF_MATCH, PREFER, told
+from master.conflicts import writing
+from master.db import Session
+from master.errors import NotFound
+from master.idempotency import Answer
+from master.model import Proxy
+from master.proxies import Outcome
+from master.questions import Fleet, ProxyList
+from master.wishes import FleetChanges, NewProxy, ProxyChanges
+
+NOT_YET = "Done in the database, but not confirmed by the nodes in time"
+
+
+def etag(proxy: Proxy) -> dict[str, str]:
+    """The version as a strong tag."""
+    return {"ETag": f'"{proxy.version}"'}
+
+
+def wait_of(request: Asked) -> int | None:
+    """Seconds that the asker would wait."""
+    return read_wait(request.headers.get("prefer"))
+
+
+@get("/", summary="List proxies", opt=told(query=ProxyList, answers={200: ProxyPage}))
+async def list_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """By id, a page at a time."""
+    asked = read_query(request, ProxyList)
+    async with wiring.database.session() as session:
+        items = await proxies.page(session, asked)
+    return shown(ProxyPage(items=items, next=next_cursor(items, asked.limit)))
+
+
+@post(
+    "/",
+    summary="Make a proxy",
+    opt=told(
+        body=NewProxy,
+        answers={201: Proxy, 202: Proxy},
+        headers=(PREFER, IDEMPOTENCY_KEY),
+        gives=("ETag", "Location", "Preference-Applied", "Idempotency-Replayed"),
+        problems=(409,),
+        words={202: NOT_YET},
+    ),
+)
+async def create_proxy(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """On the least loaded active node of the location, or of the named nodes, or of those that are both."""
+    wish = await read_body(request, NewProxy)
+    made: list[Proxy] = []
+
+    async def act(session: Session) -> Answer:
+        made.append(await placing.create(session, wish))
+        return answer(made[0], 201, {**etag(made[0]), "Location": f"/proxies/{made[0].id}"})
+
+    given, replayed = await once(wiring, asked_with_key(request, wish), act)
+    wait_s = wait_of(request)
+    if replayed or wait_s is None:
+        return response(given, replayed=replayed)
+    return await settled(wiring, made[0], wait_s, 201, given.headers["Location"])
+
+
+async def settled(wiring: Wiring, proxy: Proxy, wait_s: int, status: int, location: str | None = None) -> Response[Any]:
+    """The proxy as it is when its node has confirmed it, or 202 as it is when the time is over."""
+    done = await confirmed(wiring, wait_s, "proxies.all_settled", ids=[proxy.id])
+    async with wiring.database.session() as session:
+        now = await present(session, proxy)
+    headers = {**etag(now), **applied(wait_s), **({"Location": location} if location else {})}
+    return shown(now, status if done else 202, headers)
+
+
+async def present(session: Session, proxy: Proxy) -> Proxy:
+    """The proxy as it is now; as it was when somebody has removed it meanwhile."""
+    try:
+        return await proxies.get(session, proxy.id)
+    except NotFound:
+        return proxy
+
+
+@get("/{proxy_id:int}", summary="Show a proxy", opt=told(answers={200: Proxy}, gives=("ETag",)))
+async def show_proxy(proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """One proxy, with what its node says of it."""
+    async with wiring.database.session() as session:
+        proxy = await proxies.get(session, proxy_id)
+    return shown(proxy, 200, etag(proxy))
+
+
+@patch(
+    "/{proxy_id:int}",
+    summary="Change a proxy",
+    opt=told(
+        body=ProxyChanges,
+        answers={200: Proxy, 202: Proxy},
+        headers=(IF_MATCH, PREFER),
+        gives=("ETag", "Preference-Applied"),
+        problems=(409, 412),
+        words={202: NOT_YET},
+    ),
+)
+async def change_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Only what is given; labels are merged. Its version grows when anything is really otherwise."""
+    wish = await read_body(request, ProxyChanges)
+    versions = read_if_match(request.headers.get("if-match"))
+    async with writing(wiring.database) as session:
+        proxy = await proxies.change(session, proxy_id, wish, versions)
+    wait_s = wait_of(request)
+    if wait_s is None:
+        return shown(proxy, 200, etag(proxy))
+    return await settled(wiring, proxy, wait_s, 200)
+
+
+@delete(
+    "/{proxy_id:int}",
+    status_code=200,
+    summary="Remove a proxy",
+    opt=told(
+        answers={204: None, 202: None},
+        headers=(IF_MATCH, PREFER),
+        gives=("Preference-Applied",),
+        problems=(412,),
+        words={202: NOT_YET},
+    ),
+)
+async def remove_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Its node closes its port and its open connections."""
+    versions = read_if_match(request.headers.get("if-match"))
+    async with writing(wiring.database) as session:
+        outcome = await proxies.remove(session, proxy_id, versions)
+    done, headers = await carried(request, wiring, outcome)
+    return Response(b"", status_code=204 if done else 202, headers=headers)
+
+
+async def carried(request: Asked, wiring: Wiring, outcome: Outcome) -> tuple[bool, dict[str, str]]:
+    """Whether the nodes have confirmed a write, when the asker would wait for it; and the header that says so."""
+    wait_s = wait_of(request)
+    if wait_s is None:
+        return True, {}
+    ids, revisions = list(outcome.revisions), list(outcome.revisions.values())
+    done = await confirmed(wiring, wait_s, "nodes.all_confirmed", ids=ids, revisions=revisions)
+    return done, applied(wait_s)
+
+
+FLEET_ANSWERS = {200: FleetOutcome, 202: FleetOutcome}
+
+
+@patch(
+    "/",
+    summary="Change all proxies that a filter matches",
+    opt=told(
+        query=Fleet,
+        body=FleetChanges,
+        answers=FLEET_ANSWERS,
+        headers=(PREFER,),
+        gives=("Preference-Applied",),
+        problems=(409,),
+        words={202: NOT_YET},
+    ),
+)
+async def change_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """All or none, in one transaction, and only when the filter matches as many as `expect` says."""
+    fleet, wish = read_query(request, Fleet), await read_body(request, FleetChanges)
+    async with writing(wiring.database) as session:
+        outcome = await proxies.change_fleet(session, fleet, wish)
+    return await told_outcome(request, wiring, outcome)
+
+
+@delete(
+    "/",
+    status_code=200,
+    summary="Remove all proxies that a filter matches",
+    opt=told(
+        query=Fleet,
+        answers=FLEET_ANSWERS,
+        headers=(PREFER,),
+        gives=("Preference-Applied",),
+        problems=(409,),
+        words={202: NOT_YET},
+    ),
+)
+async def remove_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """All or none, in one transaction, and only when the filter matches as many as `expect` says."""
+    fleet = read_query(request, Fleet)
+    async with writing(wiring.database) as session:
+        outcome = await proxies.remove_fleet(session, fleet)
+    return await told_outcome(request, wiring, outcome)
+
+
+async def told_outcome(request: Asked, wiring: Wiring, outcome: Outcome) -> Response[Any]:
+    """How many were matched and changed."""
+    done, headers = await carried(request, wiring, outcome)
+    return shown(FleetOutcome(matched=outcome.matched, changed=len(outcome.changed)), 200 if done else 202, headers)
+
+
+router = Router(
+    "/proxies",
+    route_handlers=[
+        list_proxies,
+        create_proxy,
+        show_proxy,
+        change_proxy,
+        remove_proxy,
+        change_proxies,
+        remove_proxies,
+    ],
+)

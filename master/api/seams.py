@@ -1,0 +1,52 @@
+"""What the API needs of the rest of the master, as far as it needs it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from master.db import Database
+from shared.proxies import NodeId
+
+
+class Enroller(Protocol):
+    """Makes waiting nodes known, and removed ones unknown."""
+
+    async def enrol(
+        self, ip: str, port: int, challenge: str, name: str | None, location_id: int | None, labels: dict[str, str]
+    ) -> tuple[NodeId, bool]:
+        """The node's id, and whether it is new.
+
+        Raises Invalid, NotFound (the location), Conflict, NodeRefused, NodeUnreachable, NodeTooSlow.
+        """
+        ...
+
+    async def remove(self, node_id: NodeId) -> None:
+        """Take away the broker's login of a node that is no more. Raises BrokerAway."""
+        ...
+
+
+class Waiter(Protocol):
+    """Waits for nodes to confirm."""
+
+    async def until(self, check: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
+        """Whether `check` came true in time; it is asked at once, and again when a node has reported."""
+        ...
+
+
+class Syncer(Protocol):
+    """Compares nodes with the database."""
+
+    async def check(self, node_id: NodeId, *, confirm: bool) -> None:
+        """Have a check-sync sent; `confirm` lets a list pass that the node holds. Raises BusDown."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wiring:
+    """All of it, for the handlers."""
+
+    database: Database
+    enroller: Enroller
+    waiter: Waiter
+    syncer: Syncer
+    broker_state: Callable[[], str]

@@ -1,0 +1,98 @@
+"""Requests at odds with what there is, each with its own members for programs, and the schema's constraints as such."""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+
+from master.db import Database, Session
+from master.errors import Conflict, Invalid, Refused, RowConflict, RowReferenced
+from shared.proxies import NodeId, ProxyId
+
+
+class NameTaken(Conflict):
+    """Another one has this name."""
+
+    title = "Name taken"
+
+
+class PortTaken(Conflict):
+    """Another proxy has this port; members by_proxy, node_id, port."""
+
+    title = "Port taken"
+
+
+class PortOutsideRange(Conflict):
+    """The node gives no such port; members node_id, port, ports."""
+
+    title = "Port outside the node's range"
+
+
+class EngineMissing(Conflict):
+    """The node cannot run this engine; members node_ids, engine."""
+
+    title = "Engine missing"
+
+
+class NoRoom(Conflict):
+    """No candidate can take the proxy; members wanted, possible, nodes [{node_id, reason}]."""
+
+    title = "No room"
+
+
+class StillUsed(Conflict):
+    """It cannot go while something stands on it; member count."""
+
+    title = "Still used"
+
+
+class CountDiffers(Conflict):
+    """The filter matches more or fewer than expected; members expected, matched."""
+
+    title = "Unexpected count"
+
+
+def pointed(detail: str, *pointers: str) -> Invalid:
+    """A refusal of what stands at these JSON pointers of the body."""
+    return Invalid(detail, {"errors": [{"pointer": pointer, "detail": detail} for pointer in pointers]})
+
+
+def port_taken(port: int, by_proxy: ProxyId, node_id: NodeId) -> PortTaken:
+    """Names who has the port."""
+    return PortTaken(
+        f"port {port} is taken by proxy {by_proxy} on node {node_id}",
+        {"by_proxy": by_proxy, "node_id": node_id, "port": port},
+    )
+
+
+def engine_missing(engine: str, node_ids: Iterable[int]) -> EngineMissing:
+    """Names the nodes that lack it."""
+    ids = sorted(node_ids)
+    which = f"node {ids[0]} has" if len(ids) == 1 else f"{len(ids)} nodes have"
+    return EngineMissing(f"{which} no engine {engine}", {"node_ids": ids, "engine": engine})
+
+
+def refusal(constraint: str) -> Refused | None:
+    """What a constraint of the schema says to the user; None when only a bug can break it."""
+    match constraint:
+        case "locations_name_key" | "nodes_name_key" | "proxies_name_key":
+            return NameTaken(f"another one of the {constraint.partition('_')[0]} has this name")
+        case "proxies_node_id_port_key":
+            return PortTaken("another proxy of the node has this port")
+        case "proxies_not_open":
+            return pointed("a proxy without a user name needs allow_ips", "/allow_ips")
+        case "nodes_location_id_fkey":
+            return Conflict("the location has just gone, or a node has just come to it")
+        case _:
+            return None
+
+
+@asynccontextmanager
+async def writing(database: Database) -> AsyncGenerator[Session]:
+    """A transaction whose broken constraints are refusals. Raises Refused, DatabaseAway."""
+    try:
+        async with database.transaction() as session:
+            yield session
+    except (RowConflict, RowReferenced) as error:
+        known = refusal(error.constraint)
+        if known is None:
+            raise
+        raise known from error

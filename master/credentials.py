@@ -1,0 +1,50 @@
+"""A proxy's settings, and the rule that no proxy is open: it has a user name and password, or networks, or both."""
+
+import secrets
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from master.conflicts import pointed
+from master.wishes import NewProxy, merged
+
+ALPHABET = string.ascii_letters + string.digits
+USERNAME_LETTERS = 10
+PASSWORD_LETTERS = 20
+"""119 bits."""
+
+
+def drawn(letters: int) -> str:
+    """Random letters and digits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(letters))
+
+
+def first_settings(wish: NewProxy) -> dict[str, Any]:
+    """Everything but the port of a proxy to be made. Raises Invalid when it would be open or have half a login."""
+    fields = {"name", "protocol", "allow_ips", "engine", "enabled", "labels"}
+    username, password = wish.username, wish.password
+    if username is None and "username" not in wish.model_fields_set and (password or not wish.allow_ips):
+        username = drawn(USERNAME_LETTERS)
+    return checked({**wish.model_dump(include=fields), "username": username, "password": password})
+
+
+def amended(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with these changes; without a user name the password goes too.
+
+    Raises Invalid when the proxy would be open or have half a login.
+    """
+    after = merged(settings, changes)
+    if after["username"] is None and "password" not in changes:
+        after["password"] = None
+    return checked(after)
+
+
+def checked(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, a password drawn where only that is missing. Raises Invalid."""
+    if settings["username"] is None and settings["password"] is not None:
+        raise pointed("a password needs a user name", "/password")
+    if settings["username"] is None and not settings["allow_ips"]:
+        raise pointed("a proxy without a user name needs allow_ips: none is open to everybody", "/allow_ips")
+    if settings["username"] is not None and settings["password"] is None:
+        return {**settings, "password": drawn(PASSWORD_LETTERS)}
+    return settings

@@ -1,0 +1,21 @@
+-- name: lock
+-- The second of two with one key waits here for the first to end.
+SELECT pg_advisory_xact_lock(hashtext('maybe.idempotency'), hashtext(:key::text));
+
+-- name: select_one
+SELECT request_hash, status, headers, body
+FROM idempotency_keys
+WHERE key = :key AND at > now() - interval '24 hours';
+
+-- name: insert
+INSERT INTO idempotency_keys (key, request_hash, status, headers, body)
+VALUES (:key, :request_hash, :status, :headers::jsonb, :body)
+ON CONFLICT (key) DO UPDATE
+SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, headers = EXCLUDED.headers,
+    body = EXCLUDED.body, at = now();
+
+-- name: forget
+DELETE FROM idempotency_keys
+WHERE key IN (
+    SELECT key FROM idempotency_keys WHERE at < now() - interval '24 hours' LIMIT 1000 FOR UPDATE SKIP LOCKED
+);

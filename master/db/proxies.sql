@@ -1,0 +1,141 @@
+-- Held before any row by whoever chooses a node or changes what one takes on: of two choices the second sees the first.
+-- name: lock_placement
+SELECT pg_advisory_xact_lock(hashtext('maybe.placement'));
+
+-- `used` counts the ports of the range that this ip has no more: at most so many while that leaves room, exactly when
+-- it may not; `holder` is the proxy that has the asked port there.
+-- name: select_candidates
+WITH candidates AS (
+    SELECT id, ip, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to, proxy_count
+    FROM nodes
+    WHERE (:location_id::bigint IS NULL OR location_id = :location_id)
+      AND (:node_ids::bigint[] IS NULL OR id = ANY (:node_ids))
+)
+SELECT
+    c.id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, c.proxy_count AS count,
+    strangers.used + CASE
+        WHEN held.most + strangers.used <= c.port_to - c.port_from THEN held.most
+        ELSE (
+            SELECT count(*) FROM nodes s JOIN proxies p ON p.node_id = s.id
+            WHERE s.ip = c.ip AND p.port BETWEEN c.port_from AND c.port_to
+        )
+    END AS used,
+    holder.id AS holder, holder.node_id AS holder_node
+FROM candidates c
+CROSS JOIN LATERAL (SELECT sum(s.proxy_count) AS most FROM nodes s WHERE s.ip = c.ip) AS held
+CROSS JOIN LATERAL (
+    SELECT count(*) AS used FROM taken_ports t
+    WHERE t.node_id = c.id AND t.until > now() AND t.port BETWEEN c.port_from AND c.port_to
+      AND NOT EXISTS (
+          SELECT FROM nodes s JOIN proxies p ON p.node_id = s.id WHERE s.ip = c.ip AND p.port = t.port
+      )
+) AS strangers
+LEFT JOIN LATERAL (
+    SELECT p.id, p.node_id FROM nodes s JOIN proxies p ON p.node_id = s.id AND p.port = :port::integer
+    WHERE s.ip = c.ip
+    LIMIT 1
+) AS holder ON :port::integer IS NOT NULL;
+
+-- name: lowest_free_port
+SELECT lowest_free_port(:node_id::bigint);
+
+-- name: port_holder
+-- The proxy that has this port on the ip of this node.
+SELECT p.id, p.node_id
+FROM nodes n
+JOIN nodes s ON s.ip = n.ip
+JOIN proxies p ON p.node_id = s.id AND p.port = :port
+WHERE n.id = :node_id
+LIMIT 1;
+
+-- name: insert
+INSERT INTO proxies (
+    name, node_id, port, port_asked, protocol, username, password, allow_ips, engine, enabled, labels
+)
+VALUES (
+    :name, :node_id, :port, :port_asked, :protocol, :username, :password, :allow_ips::text[], :engine, :enabled,
+    :labels::jsonb
+)
+RETURNING id;
+
+-- name: select_one
+SELECT
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, version,
+    changed_revision, created_at, updated_at, location_id, host, node_state, state, reason, observed_version,
+    observed_at
+FROM shown_proxies
+WHERE id = :id;
+
+-- name: select_page
+-- Those that match, in order; without a limit all of them.
+SELECT
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, version,
+    changed_revision, created_at, updated_at, location_id, host, node_state, state, reason, observed_version,
+    observed_at
+FROM shown_proxies
+WHERE id > :after::bigint
+  AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
+  AND (:location_id::bigint IS NULL OR location_id = :location_id)
+  AND (:node_id::bigint IS NULL OR node_id = :node_id)
+  AND (:protocol::text IS NULL OR protocol = :protocol)
+  AND (:engine::text IS NULL OR engine = :engine)
+  AND (:enabled::boolean IS NULL OR enabled = :enabled)
+  AND (:state::text IS NULL OR state = :state)
+  AND (:port::integer IS NULL OR port = :port)
+  AND (:name::text IS NULL OR name = :name)
+  AND (:username::text IS NULL OR username = :username)
+  AND labels @> ALL (:labels::jsonb[])
+ORDER BY id
+LIMIT :limit::bigint;
+
+-- name: update
+-- Each row takes all of its new settings; the triggers raise versions and revisions of what really differs.
+UPDATE proxies p
+SET name = r.name, port = r.port, port_asked = p.port_asked OR p.port <> r.port, protocol = r.protocol,
+    username = r.username, password = r.password, allow_ips = r.allow_ips, engine = r.engine, enabled = r.enabled,
+    labels = r.labels
+FROM jsonb_to_recordset(:rows::jsonb) AS r (
+    id bigint, name text, port integer, protocol text, username text, password text, allow_ips text[], engine text,
+    enabled boolean, labels jsonb
+)
+WHERE p.id = r.id
+RETURNING p.id, p.version;
+
+-- name: delete
+DELETE FROM proxies WHERE id = ANY (:ids::bigint[]);
+
+-- name: all_settled
+-- Whether every one of these, that is still there, has a state that its node has confirmed.
+SELECT NOT EXISTS (SELECT FROM shown_proxies WHERE id = ANY (:ids::bigint[]) AND state IN ('pending', 'unknown'));
+
+-- Each of these gets one of the lowest free ports, as far as there are some; the node and its ip are locked.
+-- name: move_ports
+WITH free AS (
+    SELECT port, row_number() OVER (ORDER BY port) AS place
+    FROM (
+        SELECT ports.port
+        FROM nodes n
+        CROSS JOIN LATERAL generate_series(n.port_from, n.port_to) AS ports (port)
+        WHERE n.id = :node_id
+        EXCEPT
+        SELECT p.port
+        FROM nodes n
+        JOIN nodes s ON s.ip = n.ip
+        JOIN proxies p ON p.node_id = s.id
+        WHERE n.id = :node_id
+        EXCEPT
+        SELECT t.port FROM taken_ports t WHERE t.node_id = :node_id AND t.until > now()
+    ) AS ports
+    ORDER BY port
+    LIMIT cardinality(:ids::bigint[])
+), movers AS (
+    SELECT p.id, p.port, row_number() OVER (ORDER BY p.id) AS place
+    FROM proxies p
+    WHERE p.id = ANY (:ids) AND p.node_id = :node_id
+)
+UPDATE proxies p
+SET port = free.port
+FROM movers
+JOIN free USING (place)
+WHERE p.id = movers.id
+RETURNING p.id, movers.port AS before, p.port, p.version;

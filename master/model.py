@@ -1,0 +1,183 @@
+"""What the master keeps, as its API shows it: locations, nodes, proxies and events, made out of rows."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.proxies import EngineName, Protocol
+
+NodeState = Literal["active", "draining", "disabled"]
+NodeLink = Literal["online", "offline", "unseen"]
+ProxyState = Literal["pending", "running", "failed", "stopped", "unknown"]
+
+Row = Mapping[str, Any]
+
+
+class Shown(BaseModel):
+    """What all of them share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Location(Shown):
+    """A place where nodes stand."""
+
+    id: int
+    name: str
+    country: str | None = Field(description="ISO 3166-1 alpha-2")
+    labels: dict[str, str]
+    created_at: datetime
+    updated_at: datetime
+
+
+class NodeLimits(Shown):
+    """What a node takes on at most."""
+
+    max_proxies: int
+    ports: str = Field(
+        description="the range out of which ports are given, both ends included", examples=["20000-29999"]
+    )
+
+
+class HeldList(Shown):
+    """A list that the node does not act on before it is confirmed, since it would stop most of its proxies."""
+
+    rev: int
+    stops: int
+    of: int
+
+
+class NodeStatus(Shown):
+    """A node's latest word. `unseen`: it has never reported."""
+
+    state: NodeLink
+    rev: int = Field(description="revision of the list that the node acts on")
+    confirmed_rev: int = Field(description="revision up to which the node has done what was asked")
+    count: int = Field(description="proxies that the node holds")
+    running: int
+    failed: int
+    missing: int = Field(description="wanted, but not with the node yet")
+    held: HeldList | None
+    reported_at: datetime | None
+
+
+class Node(Shown):
+    """A host that runs proxies."""
+
+    id: int
+    name: str
+    ip: str
+    location_id: int | None
+    labels: dict[str, str]
+    state: NodeState = Field(description="draining takes no new proxies; disabled stops its proxies")
+    limits: NodeLimits
+    engines: dict[str, str] = Field(description="name and version of what can run proxies there")
+    host: str
+    os: str
+    addresses: list[str]
+    agent: str = Field(description="version of the node's agent")
+    revision: int = Field(description="grows with every change of what the node should run")
+    status: NodeStatus
+    created_at: datetime
+    updated_at: datetime
+
+
+class ProxyStatus(Shown):
+    """What the node's latest word makes of a proxy."""
+
+    state: ProxyState
+    reason: str | None
+    observed_version: int | None = Field(description="the version that runs, when that is known")
+    observed_at: datetime | None
+
+
+class Proxy(Shown):
+    """A proxy server on a node."""
+
+    id: int
+    name: str | None
+    location_id: int | None = Field(description="of its node")
+    node_id: int
+    host: str = Field(description="the node's ip")
+    port: int
+    protocol: Protocol
+    username: str | None
+    password: str | None = Field(repr=False)
+    allow_ips: list[str] = Field(description="networks that may use it; empty: any")
+    engine: EngineName
+    enabled: bool
+    labels: dict[str, str]
+    version: int = Field(description="grows with every change; the ETag")
+    status: ProxyStatus
+    urls: list[str] = Field(repr=False)
+    created_at: datetime
+    updated_at: datetime
+
+
+class Event(Shown):
+    """Something that happened. Details never hold a secret."""
+
+    id: int = Field(description="grows; may be given as `after`")
+    at: datetime
+    type: str
+    node_id: int | None
+    proxy_id: int | None
+    location_id: int | None
+    details: dict[str, Any]
+
+
+def location(row: Row) -> Location:
+    """Out of a row of `locations`."""
+    return Location.model_validate(dict(row))
+
+
+def event(row: Row) -> Event:
+    """Out of a row of `events`."""
+    return Event.model_validate(dict(row))
+
+
+def node(row: Row) -> Node:
+    """Out of a row of `shown_nodes`."""
+    return Node.model_validate(
+        {
+            **{name: row[name] for name in NODE_COLUMNS},
+            "limits": NodeLimits(max_proxies=row["max_proxies"], ports=f"{row['port_from']}-{row['port_to']}"),
+            "status": node_status(row),
+        }
+    )
+
+
+def node_status(row: Row) -> NodeStatus:
+    """The status part of a row of `shown_nodes`."""
+    held = None
+    if row["held_rev"] is not None:
+        held = HeldList(rev=row["held_rev"], stops=row["held_stops"] or 0, of=row["held_of"] or 0)
+    return NodeStatus(
+        state=row["link"],
+        held=held,
+        **{
+            name: row[name] for name in ("rev", "confirmed_rev", "count", "running", "failed", "missing", "reported_at")
+        },
+    )
+
+
+def proxy(row: Row) -> Proxy:
+    """Out of a row of `shown_proxies`."""
+    status = ProxyStatus(**{name: row[name] for name in ("state", "reason", "observed_version", "observed_at")})
+    return Proxy.model_validate({**{name: row[name] for name in PROXY_COLUMNS}, "status": status, "urls": urls(row)})
+
+
+def urls(row: Row) -> list[str]:
+    """By which a client may use the proxy: one a scheme that it speaks."""
+    schemes = ("http", "socks5") if row["protocol"] == "mixed" else (row["protocol"],)
+    host = f"[{row['host']}]" if ip_address(row["host"]).version == 6 else row["host"]
+    login = f"{quote(row['username'], safe='')}:{quote(row['password'], safe='')}@" if row["username"] else ""
+    return [f"{scheme}://{login}{host}:{row['port']}" for scheme in schemes]
+
+
+NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in ("limits", "status"))
+PROXY_COLUMNS = tuple(name for name in Proxy.model_fields if name not in ("status", "urls"))

@@ -1,0 +1,147 @@
+"""The query strings that the API takes: filters, pages and what a change by filter expects."""
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from master.model import NodeState, ProxyState
+from master.wishes import PRINTABLE, NodeIp
+from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
+
+
+def label_pair(text: str) -> tuple[str, str]:
+    """Out of key:value. Raises ValueError."""
+    key, colon, value = text.partition(":")
+    if not colon or not key:
+        raise ValueError("a label is asked for as key:value")
+    return key, value
+
+
+def cursor(last_id: int) -> str:
+    """The opaque text by which a list goes on after this id."""
+    return base64.urlsafe_b64encode(b"after %d" % last_id).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> int:
+    """The id in a cursor. Raises ValueError."""
+    try:
+        word, _, number = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).partition(b" ")
+        last_id = int(number)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("no cursor of this list") from error
+    if word != b"after" or not 0 <= last_id <= MAX_BIGINT or text != cursor(last_id):
+        raise ValueError("no cursor of this list")
+    return last_id
+
+
+Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
+LabelPairs = Annotated[
+    list[Annotated[Annotated[tuple[str, str], BeforeValidator(label_pair)], Field(json_schema_extra={})]],
+    Field(max_length=16, description="key:value; may be given more than once, all must be there"),
+]
+Cursor = Annotated[
+    Annotated[int, BeforeValidator(read_cursor)],
+    Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
+]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Question(BaseModel):
+    """A query string: nothing unknown, numbers and flags out of their text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Labelled(Question):
+    """A filter by labels."""
+
+    label: LabelPairs = Field(default_factory=list[tuple[str, str]])
+
+
+class LocationFilter(Labelled):
+    """Which locations."""
+
+    name: Text | None = None
+    country: Text | None = None
+
+
+class NodeFilter(Labelled):
+    """Which nodes."""
+
+    location_id: Id | None = None
+    state: NodeState | None = None
+    online: bool | None = None
+    name: Text | None = None
+    ip: NodeIp | None = None
+
+
+class ProxyFilter(Labelled):
+    """Which proxies."""
+
+    location_id: Id | None = None
+    node_id: Id | None = None
+    protocol: Protocol | None = None
+    engine: EngineName | None = None
+    enabled: bool | None = None
+    state: ProxyState | None = None
+    port: Port | None = None
+    name: Text | None = None
+    username: Text | None = None
+
+
+class Paging(Question):
+    """Which part of a list."""
+
+    limit: Limit = 50
+    after: Cursor = 0
+
+
+class LocationList(LocationFilter, Paging):
+    """A page of locations."""
+
+
+class NodeList(NodeFilter, Paging):
+    """A page of nodes."""
+
+
+class ProxyList(ProxyFilter, Paging):
+    """A page of proxies."""
+
+
+class Fleet(ProxyFilter):
+    """All proxies that the filter matches, when there are as many as expected."""
+
+    expect: Annotated[int, Field(ge=0, le=MAX_BIGINT, description="how many the filter is expected to match")]
+    all: bool = Field(default=False, description="must be true when there is no filter")
+
+
+class NodeRemoval(Question):
+    """What shall become of the proxies of a node that goes."""
+
+    proxies: Literal["refuse", "delete"] = Field(
+        default="refuse", description="refuse: the node stays while it has some"
+    )
+
+
+class EventList(Question):
+    """A page of events, oldest first."""
+
+    type: Text | None = None
+    node_id: Id | None = None
+    proxy_id: Id | None = None
+    location_id: Id | None = None
+    limit: Limit = 50
+    after: Annotated[int, Field(ge=0, le=MAX_BIGINT, description="id of the last event known")] = 0
+
+
+def criteria(question: Labelled, kind: type[Labelled]) -> dict[str, Any]:
+    """The filter that `kind` names, as parameters of a query."""
+    plain = {name: getattr(question, name) for name in kind.model_fields if name != "label"}
+    return {**plain, "labels": [{key: value} for key, value in question.label]}
+
+
+def is_unfiltered(question: Fleet) -> bool:
+    """Whether nothing at all is filtered by."""
+    return not any(value not in (None, []) for value in criteria(question, ProxyFilter).values())

@@ -1,0 +1,206 @@
+"""The bodies that the API takes: new things and changes of things, each strict about what it is given."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from master.model import NodeState
+from shared.enrolment import read_challenge
+from shared.proxies import EngineName, Id, Network, Password, Port, Protocol, Username
+
+ENROL_PORT = 3006
+"""Where a waiting node listens unless it is told otherwise."""
+
+METADATA_IP = "fd00:ec2::254"
+"""The one metadata address of a cloud that is not link-local (AWS)."""
+
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
+
+def node_ip(text: str) -> str:
+    """A literal unicast address in its canonical spelling. Raises ValueError."""
+    address = ip_address(text)
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_link_local or address.is_multicast or address.is_unspecified or str(address) == METADATA_IP:
+        raise ValueError("no address of a node: link-local, multicast, metadata or unspecified")
+    return str(address)
+
+
+def port_range(text: str) -> str:
+    """The range "from-to" in its canonical spelling. Raises ValueError."""
+    low, high = port_bounds(text)
+    if not 1 <= low <= high <= 65535:
+        raise ValueError("a range of ports begins at 1 or above, ends at 65535 or below, and does not run backwards")
+    return f"{low}-{high}"
+
+
+def port_bounds(ports: str) -> tuple[int, int]:
+    """The ends of "from-to"."""
+    low, _, high = ports.partition("-")
+    return int(low), int(high)
+
+
+def known_challenge(text: str) -> str:
+    """The challenge as it came, when it can be one. Raises ValueError without repeating it."""
+    read_challenge(text)
+    return text
+
+
+def distinct(items: list[Any]) -> list[Any]:
+    """Each item once, in the order of its first coming."""
+    return list(dict.fromkeys(items))
+
+
+def not_given() -> Any:
+    """Stands for a member that was left out; only `model_fields_set` tells."""
+    return None
+
+
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f\s]([^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s])?$"),
+]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["DE"])]
+LabelKey = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f\x7f:]+$")]
+LabelValue = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
+LabelPatch = Annotated[
+    dict[LabelKey, LabelValue | None],
+    Field(max_length=64, description="merged into what there is; null removes a label (RFC 7396)"),
+]
+NodeIp = Annotated[str, Field(max_length=64), AfterValidator(node_ip)]
+PortRange = Annotated[
+    str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", examples=["20000-29999"]), AfterValidator(port_range)
+]
+Networks = Annotated[list[Network], Field(max_length=256), AfterValidator(distinct)]
+Challenge = Annotated[str, Field(max_length=64, repr=False), AfterValidator(known_challenge)]
+
+
+class Wish(BaseModel):
+    """A JSON body: nothing unknown, nothing of a wrong type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    def given(self) -> dict[str, Any]:
+        """The members that were really in the body."""
+        return self.model_dump(exclude_unset=True)
+
+
+class NewLocation(Wish):
+    """A location to be made."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Frankfurt", "country": "DE"}]})
+
+    name: Name
+    country: Country | None = None
+    labels: Labels = Field(default_factory=dict[str, str])
+
+
+class LocationChanges(Wish):
+    """What shall be otherwise of a location."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"labels": {"tier": "gold", "old": None}}]})
+
+    name: Name = Field(default_factory=not_given)
+    country: Country | None = Field(default_factory=not_given)
+    labels: LabelPatch = Field(default_factory=not_given)
+
+
+class NewNode(Wish):
+    """A waiting node to be enrolled, by the challenge that it shows."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"ip": "203.0.113.7", "challenge": "7KQ2-M0XA-9T4R-WD3E-5HJN-8VBC-6PRZ"}]}
+    )
+
+    ip: NodeIp
+    challenge: Challenge
+    port: Port = Field(default=ENROL_PORT, description="where the waiting node listens")
+    name: Name | None = Field(default=None, description="drawn when none is given")
+    location_id: Id | None = None
+    labels: Labels = Field(default_factory=dict[str, str])
+
+
+class LimitChanges(Wish):
+    """What shall be otherwise of a node's limits."""
+
+    max_proxies: Annotated[int, Field(ge=0, le=60000)] = Field(default_factory=not_given)
+    ports: PortRange = Field(default_factory=not_given)
+
+
+class NodeChanges(Wish):
+    """What shall be otherwise of a node."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"state": "draining", "limits": {"max_proxies": 500}}]})
+
+    name: Name = Field(default_factory=not_given)
+    ip: NodeIp = Field(default_factory=not_given)
+    location_id: Id | None = Field(default_factory=not_given)
+    labels: LabelPatch = Field(default_factory=not_given)
+    state: NodeState = Field(default_factory=not_given)
+    limits: LimitChanges = Field(default_factory=not_given)
+
+
+class SyncWish(Wish):
+    """Compare a node with the database now."""
+
+    confirm: bool = Field(default=False, description="lets a list pass that the node holds")
+
+
+class NewProxy(Wish):
+    """A proxy to be placed on a node of the location, on one of the named nodes, or on one that is both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"location_id": 1}, {"node_ids": [1, 2], "protocol": "socks5", "port": 20080}]}
+    )
+
+    location_id: Id | None = None
+    node_ids: Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)] | None = None
+    name: Name | None = None
+    protocol: Protocol = "mixed"
+    port: Port | None = Field(default=None, description="the lowest free one of the node's range when none is given")
+    username: Username | None = Field(default=None, description="drawn unless allow_ips is given; null: no login")
+    password: Password | None = Field(default=None, repr=False, description="drawn when there is a user name")
+    allow_ips: Networks = Field(default_factory=list[str])
+    engine: EngineName = "builtin"
+    enabled: bool = True
+    labels: Labels = Field(default_factory=dict[str, str])
+
+
+class FleetChanges(Wish):
+    """What shall be otherwise of all the proxies that a filter matches."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False, "labels": {"paused": "yes"}}]})
+
+    protocol: Protocol = Field(default_factory=not_given)
+    username: Username | None = Field(default_factory=not_given, description="null: no login, which needs allow_ips")
+    password: Password = Field(default_factory=not_given, repr=False)
+    allow_ips: Networks = Field(default_factory=not_given)
+    engine: EngineName = Field(default_factory=not_given)
+    enabled: bool = Field(default_factory=not_given)
+    labels: LabelPatch = Field(default_factory=not_given)
+
+
+class ProxyChanges(FleetChanges):
+    """What shall be otherwise of one proxy."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"password": "fresh-one", "enabled": True}]})
+
+    name: Name | None = Field(default_factory=not_given)
+    port: Port = Field(default_factory=not_given)
+
+
+def merged(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with these changes; labels are merged, null removes one (RFC 7396)."""
+    after = {**now, **changes}
+    if "labels" in changes:
+        both = {**now["labels"], **changes["labels"]}
+        after["labels"] = {key: value for key, value in both.items() if value is not None}
+    return after
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Names of what is otherwise."""
+    return sorted(name for name in after if after[name] != before[name])

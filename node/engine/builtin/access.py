@@ -1,0 +1,85 @@
+"""Who may use a proxy: credentials and source networks, decided without I/O."""
+
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hmac import compare_digest
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a proxy asks of a client. Both must hold where both are there; with neither nobody gets in.
+
+    `credentials` is `name:password`. `sources` holds (IP version, host bits, network numbers), so that a look-up costs
+    one set membership per prefix length.
+    """
+
+    credentials: bytes | None = field(repr=False)
+    sources: tuple[tuple[int, int, frozenset[int]], ...]
+
+
+def access(username: str | None, password: str | None, networks: Iterable[str]) -> Access:
+    """Raises ValueError for what is no network."""
+    named = username is not None or password is not None
+    credentials = f"{username or ''}:{password or ''}".encode() if named else None
+    groups: dict[tuple[int, int], set[int]] = {}
+    for text in networks:
+        network = _unmapped(ip_network(text, strict=False))
+        host_bits = network.max_prefixlen - network.prefixlen
+        groups.setdefault((network.version, host_bits), set()).add(int(network.network_address) >> host_bits)
+    return Access(credentials, tuple((*key, frozenset(numbers)) for key, numbers in sorted(groups.items())))
+
+
+def allows_source(asked: Access, source: str) -> bool:
+    """Whether a client at this address may come in at all; an IPv4-mapped IPv6 address counts as IPv4."""
+    if not asked.sources:
+        return asked.credentials is not None
+    version, number = _located(source)
+    return any(version == kind and number >> bits in numbers for kind, bits, numbers in asked.sources)
+
+
+def allows_credentials(asked: Access, presented: bytes | None) -> bool:
+    """Compares in constant time; `presented` is `name:password`."""
+    if asked.credentials is None:
+        return True
+    return presented is not None and compare_digest(presented, asked.credentials)
+
+
+def allows(asked: Access, source: str, presented: bytes | None) -> bool:
+    """Whether a connection from there with these credentials satisfies what is asked."""
+    return allows_credentials(asked, presented) and allows_source(asked, source)
+
+
+def basic_credentials(value: bytes | None) -> bytes | None:
+    """`name:password` out of a Proxy-Authorization value (RFC 7617); None for any other scheme or bad base64."""
+    if value is None:
+        return None
+    scheme, _, token = value.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        return binascii.a2b_base64(token.strip(b" \t"), strict_mode=True)
+    except binascii.Error:
+        return None
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+    return network
+
+
+@lru_cache(maxsize=4096)
+def _located(source: str) -> tuple[int, int]:
+    """(IP version, address as a number); version 0 for what is no address."""
+    try:
+        address = ip_address(source.partition("%")[0])
+    except ValueError:
+        return 0, 0
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.version, int(address)

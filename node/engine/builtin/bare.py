@@ -1,0 +1,28 @@
+"""Runs a module of this package without running the packages around it.
+
+Those import what an agent needs; a worker gets along with the standard library, starts in a tenth of the time and
+takes half the memory. Run as `python -I -S bare.py MODULE ARGUMENTS...`.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
+
+def main() -> None:
+    here = Path(__file__).resolve().parent
+    for name, place in (
+        ("node", here.parent.parent),
+        ("node.engine", here.parent),
+        ("node.engine.builtin", here),
+    ):
+        package = ModuleType(name)
+        package.__path__ = [str(place)]
+        sys.modules[name] = package
+    module = sys.argv.pop(1)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""A client's connection to a proxy, and the proxy as a worker runs it."""
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from node.engine.builtin import journal
+from node.engine.builtin.access import allows, allows_source
+from node.engine.builtin.reactor import Reactor, Stage
+from node.engine.builtin.records import Record
+from node.engine.builtin.wire import IN, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ACCEPTS = 32
+_PAUSE_S = 0.1
+_STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Client(Wire):
+    """`credentials` are those it was admitted with; `stage` is what it is doing now."""
+
+    __slots__ = ("admitted", "credentials", "service", "source", "stage")
+
+    def __init__(self, reactor: Reactor, sock: socket.socket, service: "Service", source: str) -> None:
+        super().__init__(reactor, sock)
+        self.service = service
+        self.source = source
+        self.credentials: bytes | None = None
+        self.admitted = False
+        self.stage: Stage | None = None
+        service.open.add(self)
+
+    def enter(self, stage: Stage) -> None:
+        """From now on this stage has the connection."""
+        self.stage = stage
+        self.belong(stage)
+
+    def from_allowed_source(self) -> bool:
+        return allows_source(self.service.record.access, self.source)
+
+    def admit(self, presented: bytes | None) -> bool:
+        """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
+        self.admitted = allows(self.service.record.access, self.source, presented)
+        self.credentials = presented if self.admitted else None
+        self.service.refused += not self.admitted
+        return self.admitted
+
+    def drop(self) -> None:
+        self.service.open.discard(self)
+        self.stage = None
+        super().drop()
+
+
+class Service:
+    """One proxy: its record, its listener and its open connections. Counts since it was put here."""
+
+    __slots__ = (
+        "accepted",
+        "first_stage",
+        "listener",
+        "open",
+        "paused",
+        "reactor",
+        "received",
+        "record",
+        "refused",
+        "sent",
+    )
+
+    def __init__(self, reactor: Reactor, record: Record, first_stage: "Callable[[Client], None]") -> None:
+        self.reactor = reactor
+        self.record = record
+        self.first_stage = first_stage
+        self.listener: socket.socket | None = None
+        self.open: set[Client] = set()
+        self.accepted = self.refused = self.paused = 0
+        self.received = self.sent = 0
+
+    @property
+    def port(self) -> int | None:
+        """What it really listens on."""
+        return self.listener.getsockname()[1] if self.listener is not None else None
+
+    def listen(self, listener: socket.socket) -> None:
+        """Takes clients from here, and no more from where it listened before."""
+        listener.setblocking(False)
+        before, self.listener = self.listener, listener
+        self.reactor.stages[listener.fileno()] = self
+        self.reactor.epoll.register(listener.fileno(), IN)
+        self._forget(before)
+
+    def change(self, record: Record, first_stage: "Callable[[Client], None]") -> None:
+        """Connections that satisfy the new record stay, the others are closed."""
+        asked_before, self.record, self.first_stage = self.record.access, record, first_stage
+        if record.access != asked_before:
+            for client in [each for each in self.open if each.admitted]:
+                if not allows(record.access, client.source, client.credentials):
+                    self._close(client)
+
+    def close(self) -> None:
+        """The listener and every open connection."""
+        before, self.listener = self.listener, None
+        self._forget(before)
+        for client in list(self.open):
+            self._close(client)
+
+    def broken(self) -> None:
+        """A fault while accepting: the client is lost, the proxy goes on."""
+
+    def ready(self, fd: int, events: int) -> None:
+        """Accepts a batch."""
+        listener = self.listener
+        if listener is None or listener.fileno() != fd:
+            return
+        for _ in range(_ACCEPTS):
+            try:
+                sock, address = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _STARVED:
+                    self._pause(error)
+                return
+            self._welcome(sock, address[0])
+
+    def _welcome(self, sock: socket.socket, source: str) -> None:
+        sock.setblocking(False)
+        self.accepted += 1
+        client = Client(self.reactor, sock, self, source)
+        try:
+            self.first_stage(client)
+        except OSError:
+            self._close(client)
+        except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
+            journal.fault("connection.fault", error)
+            self.reactor.faults += 1
+            self._close(client)
+
+    def _close(self, client: Client) -> None:
+        if client.stage is not None:
+            client.stage.close()
+        else:
+            client.drop()
+
+    def _pause(self, error: OSError) -> None:
+        """Out of descriptors or memory: those who wait in the backlog are taken a little later."""
+        if not self.paused:
+            journal.write("accept.paused", proxy_id=self.record.id, errno=error.errno)
+        self.paused += 1
+        listener = self.listener
+        if listener is not None:
+            self.reactor.epoll.modify(listener.fileno(), 0)
+            self.reactor.loop.call_later(_PAUSE_S, self._resume, listener)
+
+    def _resume(self, listener: socket.socket) -> None:
+        if listener is self.listener:
+            self.reactor.epoll.modify(listener.fileno(), IN)
+
+    def _forget(self, listener: socket.socket | None) -> None:
+        if listener is not None:
+            self.reactor.epoll.unregister(listener.fileno())
+            self.reactor.discard(listener.fileno(), listener)

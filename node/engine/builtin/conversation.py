@@ -1,0 +1,258 @@
+"""An HTTP client's connection: one request after the other, each with its own right to be here."""
+
+from node.engine.builtin.access import basic_credentials
+from node.engine.builtin.client import Client
+from node.engine.builtin.deadlines import Deadlines
+from node.engine.builtin.dial import Dial
+from node.engine.builtin.exchange import Exchange
+from node.engine.builtin.failures import Failure
+from node.engine.builtin.http_answers import ESTABLISHED, answer, leaves_open
+from node.engine.builtin.http_fields import MAX_HEAD, Refusal
+from node.engine.builtin.http_request import Request, head_size, read_request
+from node.engine.builtin.http_route import Route, route
+from node.engine.builtin.linger import Linger
+from node.engine.builtin.reactor import TimedStage
+from node.engine.builtin.tunnel import Tunnel
+from node.engine.builtin.wire import GONE, IN, OUT, Wire
+
+
+class Conversation:
+    """Requests are served in their order: the next one is read when the last is answered.
+
+    `inbox` is what the client sent and nobody has taken yet. One connection to an origin is kept for the next request,
+    if that can be sent again should the origin have given it up meanwhile.
+    """
+
+    __slots__ = (
+        "_client",
+        "_dial",
+        "_exchange",
+        "_kept",
+        "_proceeding",
+        "_request",
+        "_route",
+        "_seen",
+        "_timed",
+        "inbox",
+    )
+
+    def __init__(self, client: Client) -> None:
+        self.inbox = bytearray()
+        self._client = client
+        self._seen = 0
+        self._proceeding = False
+        self._request: Request | None = None
+        self._route: Route | None = None
+        self._dial: Dial | None = None
+        self._exchange: Exchange | None = None
+        self._kept: Wire | None = None
+        self._timed: Deadlines[TimedStage] | None = None
+
+    def start(self, data: bytes = b"") -> None:
+        """`data` was read before."""
+        self._client.enter(self)
+        self._time(self._client.reactor.handshakes)
+        self.inbox += data
+        if not data:
+            self._read()
+        self.proceed()
+
+    def ready(self, fd: int, events: int) -> None:
+        client = self._client
+        if fd != client.fd:
+            self._forget_kept()
+        elif events & GONE:
+            self.broken()
+        else:
+            client.flush()
+            if events & IN:
+                self._read()
+            self.proceed()
+
+    def proceed(self) -> None:
+        """Serves what can be served now, then waits for what is missing. A loop: pipelines may be long."""
+        if self._proceeding:
+            return
+        self._proceeding = True
+        client = self._client
+        while self._exchange is None and self._dial is None and client.stage is self and not client.pending:
+            if not self._serve_next():
+                break
+        self._proceeding = False
+        if client.stage is self:
+            self._settle()
+
+    def reached(self, wire: Wire) -> None:
+        self._dial = None
+        request, way = self._request, self._route
+        if request is None or way is None or not way.head:
+            self.tunnel(wire, ESTABLISHED)
+        else:
+            self._exchange = Exchange(self, self._client, wire, request, reused=False)
+            self._exchange.start(way.head)
+            self.proceed()
+
+    def unreached(self, failure: Failure) -> None:
+        self._dial = None
+        self.answer(failure.status, failure.words)
+        self.proceed()
+
+    def tunnel(self, origin: Wire, last: bytes) -> None:
+        """No more HTTP from here on."""
+        early = bytes(self.inbox)
+        self._leave()
+        Tunnel(self._client, origin).start(early=early, answer=last)
+
+    def answered(self, origin: Wire | None, *, close: bool) -> None:
+        """The exchange is over; the origin's connection is kept if it is given."""
+        self._exchange = None
+        if close:
+            if origin is not None:
+                origin.drop()
+            self._end(b"")
+        elif origin is not None:
+            self._kept = origin
+            origin.belong(self)
+            origin.watch(IN)
+
+    def send_again(self) -> None:
+        """The origin had given up the kept connection: the same request on a fresh one."""
+        self._exchange = None
+        if self._route is not None:
+            self._call(self._route)
+
+    def answer(self, status: int, reason: str, *, close: bool = False) -> None:
+        """The proxy's own answer to the request at hand."""
+        self._exchange = None
+        keep = not close and leaves_open(self._request, self.inbox)
+        text = answer(status, reason, method=self._request.method if self._request else b"", keep_alive=keep)
+        if keep:
+            self._client.send(text)
+        else:
+            self._end(text)
+
+    def expire(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for wire in self._leave():
+            wire.drop()
+        self._client.drop()
+
+    def broken(self) -> None:
+        for wire in self._leave():
+            wire.reset()
+        self._client.reset()
+
+    def _leave(self) -> list[Wire]:
+        """Lets go of everything but the client; what is given back is still open."""
+        self._time(None)
+        if self._dial is not None:
+            self._dial.close()
+        self._forget_kept()
+        origins = [self._exchange.origin] if self._exchange is not None else []
+        self._dial = self._exchange = None
+        return origins
+
+    def _end(self, last: bytes) -> None:
+        for wire in self._leave():
+            wire.drop()
+        Linger(self._client).start(last)
+
+    def _forget_kept(self) -> None:
+        if self._kept is not None:
+            self._kept.drop()
+            self._kept = None
+
+    def _time(self, deadlines: Deadlines[TimedStage] | None) -> None:
+        if deadlines is not self._timed:
+            if self._timed is not None:
+                self._timed.discard(self)
+            if deadlines is not None:
+                deadlines.add(self, self._client.reactor.now)
+            self._timed = deadlines
+
+    def _read(self) -> None:
+        client = self._client
+        if self._exchange is not None and self._exchange.uploading:
+            self._exchange.upload()
+            return
+        count = client.receive()
+        if count > 0:
+            self.inbox += client.reactor.view[:count]
+        elif count == 0 and self._exchange is None and self._dial is None:
+            self.close()
+
+    def _settle(self) -> None:
+        client, exchange = self._client, self._exchange
+        if exchange is not None and exchange.uploading:
+            reading = not exchange.origin.pending
+        else:
+            reading = len(self.inbox) <= MAX_HEAD
+        client.watch((IN if reading and not client.ended else 0) | (OUT if client.pending else 0))
+        if exchange is not None:
+            exchange.settle()
+
+    def _serve_next(self) -> bool:
+        """Whether there was a whole request."""
+        inbox = self.inbox
+        while inbox.startswith(b"\r\n"):
+            del inbox[:2]
+        size = head_size(inbox, self._seen)
+        if not size:
+            self._wait()
+            return False
+        self._seen = 0
+        self._request = None
+        self._time(None)
+        if isinstance(size, Refusal):
+            self.answer(*size)
+            return False
+        request = read_request(bytes(inbox[:size]))
+        del inbox[:size]
+        self._serve(request)
+        return True
+
+    def _wait(self) -> None:
+        """For a request to begin, or for the rest of its head."""
+        reactor = self._client.reactor
+        self._seen = len(self.inbox)
+        if self._client.ended:
+            self.close()
+        elif self.inbox or self._timed is reactor.handshakes:
+            self._time(reactor.handshakes)
+        else:
+            self._time(reactor.idle)
+
+    def _serve(self, request: Request | Refusal) -> None:
+        client = self._client
+        if isinstance(request, Refusal):
+            self.answer(*request)
+            return
+        self._request = request
+        if not client.from_allowed_source():
+            client.service.refused += 1
+            self.answer(403, "this proxy does not serve your address", close=True)
+        elif not client.admit(basic_credentials(request.authorization)):
+            self.answer(407, "this proxy wants a user name and a password")
+        else:
+            self._pass_on(request)
+
+    def _pass_on(self, request: Request) -> None:
+        way = route(request)
+        if isinstance(way, Refusal):
+            self.answer(*way, close=True)
+            return
+        before, self._route = self._route, way
+        kept = self._kept
+        if kept is not None and before is not None and before.destination == way.destination and request.repeatable:
+            self._kept = None
+            self._exchange = Exchange(self, self._client, kept, request, reused=True)
+            self._exchange.start(way.head)
+        else:
+            self._forget_kept()
+            self._call(way)
+
+    def _call(self, way: Route) -> None:
+        self._dial = Dial(self._client.reactor, self, way.destination.port)
+        self._dial.start(way.destination)

@@ -1,0 +1,236 @@
+"""One HTTP request and its response on their way between a client and an origin."""
+
+from typing import Protocol
+
+from node.engine.builtin.client import Client
+from node.engine.builtin.http_body import Body, EndlessBody, body_of
+from node.engine.builtin.http_fields import CHUNKED, UNTIL_CLOSE, Refusal
+from node.engine.builtin.http_request import Request
+from node.engine.builtin.http_response import Response, read_response
+from node.engine.builtin.reactor import Stage
+from node.engine.builtin.wire import IN, OUT, Wire
+
+
+class Talk(Stage, Protocol):
+    """The client's connection, as far as an exchange needs it; Conversation is the one there is."""
+
+    inbox: bytearray
+
+    def proceed(self) -> None: ...
+    def tunnel(self, origin: Wire, last: bytes) -> None: ...
+    def answered(self, origin: Wire | None, *, close: bool) -> None: ...
+    def answer(self, status: int, reason: str, *, close: bool = False) -> None: ...
+    def send_again(self) -> None: ...
+
+
+class Exchange:
+    """Both directions run at once: an origin may answer before it has the whole request.
+
+    `deaf`: the origin takes no more of the request; what it has answered is still passed on.
+    """
+
+    __slots__ = (
+        "_client",
+        "_close",
+        "_deaf",
+        "_download",
+        "_inbox",
+        "_request",
+        "_reusable",
+        "_reused",
+        "_seen",
+        "_talk",
+        "_upload",
+        "origin",
+    )
+
+    def __init__(self, talk: Talk, client: Client, origin: Wire, request: Request, *, reused: bool) -> None:
+        self.origin = origin
+        self._talk = talk
+        self._client = client
+        self._request = request
+        self._upload = body_of(request.body)
+        self._download: Body | None = None
+        self._inbox = bytearray()
+        self._seen = 0
+        self._reused = reused
+        self._reusable = False
+        self._close = not request.keep_alive
+        self._deaf = False
+
+    @property
+    def uploading(self) -> bool:
+        """Whether the client's next bytes belong to this request."""
+        return not self._upload.done
+
+    def start(self, head: bytes) -> None:
+        self.origin.belong(self)
+        inbox = self._talk.inbox
+        used = self._upload.feed(inbox, 0, len(inbox))
+        self._pass_up(b"%b%b" % (head, inbox[:used]))
+        del inbox[:used]
+        if self._upload.broken:
+            self._refuse_upload()
+
+    def upload(self) -> None:
+        """Takes what the client has sent of the body."""
+        client = self._client
+        count = client.receive()
+        if count == 0:
+            self._talk.broken()
+        if count <= 0:
+            return
+        view = client.reactor.view
+        used = self._upload.feed(client.reactor.buffer, 0, count)
+        if self._upload.broken:
+            self._refuse_upload()
+            return
+        self._pass_up(view[:used])
+        self._talk.inbox += view[used:count]
+
+    def ready(self, fd: int, events: int) -> None:
+        if events & OUT:
+            self._flush()
+        if events & ~OUT and not self._client.pending:
+            self._hear()
+        self._talk.proceed()
+
+    def settle(self) -> None:
+        """A mask of nothing would still report hang-ups, so it is no watch at all."""
+        mask = (0 if self._client.pending else IN) | (OUT if self.origin.pending else 0)
+        if mask:
+            self.origin.watch(mask)
+        else:
+            self.origin.unwatch()
+
+    def close(self) -> None:
+        self._talk.close()
+
+    def broken(self) -> None:
+        self._talk.broken()
+
+    def _pass_up(self, data: bytes | memoryview) -> None:
+        self._client.service.received += len(data)
+        if self._deaf:
+            return
+        try:
+            self.origin.send(data)
+        except OSError:
+            self._deaf = True
+
+    def _flush(self) -> None:
+        try:
+            self.origin.flush()
+        except OSError:
+            self._deaf = True
+            self.origin.pending = b""
+
+    def _refuse_upload(self) -> None:
+        if self._download is not None:
+            self._talk.broken()
+        else:
+            self._fail(400, "the request body cannot be read")
+
+    def _fail(self, status: int, reason: str) -> None:
+        self.origin.reset()
+        self._talk.answer(status, reason, close=status == 400 or self.uploading)
+
+    def _hear(self) -> None:
+        try:
+            count = self.origin.receive()
+        except OSError:
+            self._lost(clean=False)
+            return
+        if count == 0:
+            self._lost(clean=True)
+        elif count > 0:
+            self._pass_down(count)
+
+    def _lost(self, *, clean: bool) -> None:
+        """The origin's connection is over."""
+        if self._download is not None:
+            if clean and isinstance(self._download, EndlessBody):
+                self._finish()
+            else:
+                self._talk.broken()
+        elif self._reused and not self._inbox:
+            self.origin.drop()
+            self._talk.send_again()
+        else:
+            self._fail(502, "the destination closed the connection without an answer")
+
+    def _pass_down(self, count: int) -> None:
+        reactor, body = self._client.reactor, self._download
+        if body is None:
+            self._inbox += reactor.view[:count]
+            self._read_heads()
+            return
+        used = body.feed(reactor.buffer, 0, count)
+        if body.broken:
+            self._talk.broken()
+            return
+        self._reusable = self._reusable and used == count
+        self._to_client(reactor.view[:used])
+        if body.done:
+            self._finish()
+
+    def _to_client(self, data: bytes | memoryview) -> None:
+        self._client.service.sent += len(data)
+        self._client.send(data)
+
+    def _read_heads(self) -> None:
+        """Any number of interim responses, then the final one."""
+        while True:
+            response = read_response(self._inbox, self._seen, self._request.method)
+            self._seen = len(self._inbox)
+            if response is None:
+                return
+            if isinstance(response, Refusal):
+                self._fail(*response)
+                return
+            if not response.interim:
+                self._begin(response)
+                return
+            if self._request.minor:
+                self._to_client(response.head + b"\r\n")
+            del self._inbox[: response.size]
+            self._seen = 0
+
+    def _begin(self, response: Response) -> None:
+        if response.status == 101:
+            self._switch(response)
+        elif response.body == CHUNKED and not self._request.minor:
+            self._fail(502, "the destination answered in a form that the client cannot read")
+        else:
+            self._begin_body(response)
+
+    def _begin_body(self, response: Response) -> None:
+        inbox, self._inbox = self._inbox, bytearray()
+        self._download = body = body_of(response.body, lenient=True)
+        used = body.feed(inbox, response.size, len(inbox))
+        if body.broken:
+            self._talk.broken()
+            return
+        self._close = self._close or response.body == UNTIL_CLOSE
+        self._reusable = response.reusable and used == len(inbox)
+        self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), inbox[response.size : used]))
+        if body.done:
+            self._finish()
+
+    def _connection(self) -> bytes:
+        if self._close:
+            return b"Connection: close\r\n"
+        return b"" if self._request.minor else b"Connection: keep-alive\r\n"
+
+    def _switch(self, response: Response) -> None:
+        """101: the connection is something else from here on, if the client asked for that."""
+        if self._request.upgrade is None or self.uploading:
+            self._fail(502, "the destination switched protocols unasked")
+            return
+        self._talk.tunnel(self.origin, b"%b\r\n%b" % (response.head, self._inbox[response.size :]))
+
+    def _finish(self) -> None:
+        reusable = self._reusable and not self.uploading and not self._deaf and not self.origin.pending
+        if not reusable:
+            self.origin.drop()
+        self._talk.answered(self.origin if reusable else None, close=self._close or self.uploading)

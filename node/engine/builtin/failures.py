@@ -1,0 +1,41 @@
+"""Why a destination was not reached, and how each proxy protocol says it."""
+
+import errno
+from enum import Enum
+
+
+class Failure(Enum):
+    """(words, HTTP status per RFC 9110 §15.6, SOCKS5 reply per RFC 1928 §6)."""
+
+    REFUSED = ("the destination refused the connection", 502, 0x05)
+    HOST = ("the destination cannot be reached", 502, 0x04)
+    NETWORK = ("the destination's network cannot be reached", 502, 0x03)
+    NAME = ("the destination's name cannot be resolved", 502, 0x04)
+    TIMEOUT = ("the destination did not answer in time", 504, 0x04)
+    FORBIDDEN = ("the connection is not allowed by this host", 502, 0x02)
+    EXHAUSTED = ("the proxy is out of resources", 503, 0x01)
+    BROKEN = ("the destination closed the connection", 502, 0x01)
+
+    def __init__(self, words: str, status: int, reply: int) -> None:
+        self.words = words
+        self.status = status
+        self.reply = reply
+
+
+_BY_ERRNO = {
+    errno.ECONNREFUSED: Failure.REFUSED,
+    errno.ETIMEDOUT: Failure.TIMEOUT,
+    errno.ENETUNREACH: Failure.NETWORK,
+    errno.EACCES: Failure.FORBIDDEN,
+    errno.EPERM: Failure.FORBIDDEN,
+    errno.EMFILE: Failure.EXHAUSTED,
+    errno.ENFILE: Failure.EXHAUSTED,
+    errno.ENOBUFS: Failure.EXHAUSTED,
+    errno.ENOMEM: Failure.EXHAUSTED,
+    errno.EADDRNOTAVAIL: Failure.EXHAUSTED,
+}
+
+
+def failure_of(number: int | None) -> Failure:
+    """What an errno of socket() or connect() means for the client."""
+    return _BY_ERRNO.get(number or 0, Failure.HOST)

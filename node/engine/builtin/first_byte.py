@@ -1,0 +1,67 @@
+"""Tells the protocols of a mixed port apart."""
+
+from node.engine.builtin import socks5
+from node.engine.builtin.client import Client
+from node.engine.builtin.conversation import Conversation
+from node.engine.builtin.http_request import could_be_http
+from node.engine.builtin.socks_handshake import SocksHandshake
+from node.engine.builtin.wire import IN
+
+
+class FirstByte:
+    """Waits for it, then hands over; what begins like neither protocol is closed."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def start(self) -> None:
+        client = self._client
+        client.enter(self)
+        client.reactor.handshakes.add(self, client.reactor.now)
+        self.ready(client.fd, IN)
+
+    def ready(self, fd: int, events: int) -> None:
+        client = self._client
+        count = client.receive()
+        if count > 0:
+            self._hand_over(bytes(client.reactor.view[:count]))
+        elif count == 0:
+            self.close()
+        else:
+            client.watch(IN)
+
+    def expire(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.reactor.handshakes.discard(self)
+        self._client.drop()
+
+    def broken(self) -> None:
+        self.close()
+
+    def _hand_over(self, data: bytes) -> None:
+        self._client.reactor.handshakes.discard(self)
+        if data[0] == socks5.VERSION:
+            SocksHandshake(self._client).start(data)
+        elif could_be_http(data[:1]):
+            Conversation(self._client).start(data)
+        else:
+            self.close()
+
+
+def open_http(client: Client) -> None:
+    Conversation(client).start()
+
+
+def open_socks5(client: Client) -> None:
+    SocksHandshake(client).start()
+
+
+def open_mixed(client: Client) -> None:
+    FirstByte(client).start()
+
+
+FIRST_STAGES = {"http": open_http, "socks5": open_socks5, "mixed": open_mixed}

@@ -1,0 +1,127 @@
+"""Follows the framing of a message body while its bytes pass through, without keeping them."""
+
+import re
+from typing import Protocol
+
+from node.engine.builtin.http_fields import CHUNKED, FRAMING, HOP_BY_HOP, TOKEN, UNTIL_CLOSE
+
+_MAX_LINE = 4096
+_MAX_TRAILERS = 16384
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[^\x00-\x08\x0a-\x1f\x7f]*+)?\r\n")
+_PADDED_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;[^\x00-\x08\x0a-\x1f\x7f]*+)?\r\n")
+_TRAILER_LINE = re.compile(rb"(" + TOKEN + rb"):[^\x00-\x08\x0a-\x1f\x7f]*+\r\n")
+_NO_TRAILER = HOP_BY_HOP | FRAMING | {b"host"}
+
+_SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+
+
+class Body(Protocol):
+    """`feed` tells up to where the bytes of `data` from `start` to `end` belong to the body. `broken`: never after."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def broken(self) -> bool: ...
+
+    def feed(self, data: bytes | bytearray, start: int, end: int) -> int: ...
+
+
+def body_of(framing: int, *, lenient: bool = False) -> Body:
+    """A follower for a length in bytes or one of the kinds of framing; `lenient` for what origins answer."""
+    if framing == CHUNKED:
+        return ChunkedBody(_PADDED_CHUNK_LINE if lenient else _CHUNK_LINE)
+    return EndlessBody() if framing == UNTIL_CLOSE else LengthBody(max(framing, 0))
+
+
+class LengthBody:
+    """A body of a known number of bytes."""
+
+    __slots__ = ("broken", "done", "left")
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+        self.done = not length
+        self.broken = False
+
+    def feed(self, data: bytes | bytearray, start: int, end: int) -> int:
+        taken = min(self.left, end - start)
+        self.left -= taken
+        self.done = not self.left
+        return start + taken
+
+
+class EndlessBody:
+    """A body that ends with its connection."""
+
+    __slots__ = ("broken", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.broken = False
+
+    def feed(self, data: bytes | bytearray, start: int, end: int) -> int:
+        return end
+
+
+class ChunkedBody:
+    """The chunked coding (RFC 9112 §7.1), strict: bare LF, control characters, sizes past 60 bits and trailer fields
+    that could change the message's meaning break it. Old origins pad their sizes with blanks."""
+
+    __slots__ = ("broken", "done", "form", "left", "line", "state", "trailers")
+
+    def __init__(self, form: re.Pattern[bytes] = _CHUNK_LINE) -> None:
+        self.form = form
+        self.done = False
+        self.broken = False
+        self.state = _SIZE
+        self.left = 0
+        self.line = b""
+        self.trailers = 0
+
+    def feed(self, data: bytes | bytearray, start: int, end: int) -> int:
+        while start < end and not self.done and not self.broken:
+            start = self._skip(start, end) if self.state == _DATA else self._collect(data, start, end)
+        return start
+
+    def _skip(self, start: int, end: int) -> int:
+        taken = min(self.left, end - start)
+        self.left -= taken
+        if not self.left:
+            self.state = _DATA_END
+        return start + taken
+
+    def _collect(self, data: bytes | bytearray, start: int, end: int) -> int:
+        """Up to the end of a line, which may come in pieces."""
+        stop = data.find(b"\n", start, end) + 1
+        self.line += data[start : stop or end]
+        if len(self.line) > _MAX_LINE:
+            self.broken = True
+        elif stop:
+            line, self.line = self.line, b""
+            self._read(line)
+        return stop or end
+
+    def _read(self, line: bytes) -> None:
+        if self.state == _SIZE:
+            self._read_size(line)
+        elif self.state == _DATA_END:
+            self.broken = line != b"\r\n"
+            self.state = _SIZE
+        elif line == b"\r\n":
+            self.done = True
+        else:
+            self._read_trailer(line)
+
+    def _read_size(self, line: bytes) -> None:
+        form = self.form.fullmatch(line)
+        if form is None:
+            self.broken = True
+            return
+        self.left = int(form[1], 16)
+        self.state = _DATA if self.left else _TRAILERS
+
+    def _read_trailer(self, line: bytes) -> None:
+        form = _TRAILER_LINE.fullmatch(line)
+        self.trailers += len(line)
+        self.broken = form is None or form[1].lower() in _NO_TRAILER or self.trailers > _MAX_TRAILERS

@@ -1,0 +1,162 @@
+"""Reads the head of a request to a proxy and writes the one that goes on to the origin.
+
+Strict on purpose: what two parsers could read in two ways is refused (RFC 9112 §11.2, request smuggling).
+"""
+
+import re
+from typing import NamedTuple
+
+from node.engine.builtin.destinations import AbsoluteTarget
+from node.engine.builtin.http_fields import (
+    CHUNKED,
+    DIGITS,
+    HOP_BY_HOP,
+    MAX_HEAD,
+    NO_BODY,
+    TOKEN,
+    WHITESPACE,
+    Line,
+    Refusal,
+    framing_lines,
+    tokens,
+    without,
+)
+
+IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+"""Methods that may be sent again (RFC 9110 §9.2.2)."""
+
+_REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]++) HTTP/1\.([0-9])\r\n")
+_FIELD_LINES = re.compile(rb"(?:" + TOKEN + rb":[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+")
+_STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
+_FIRST_BYTES = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r\n]")
+
+_SPECIAL = HOP_BY_HOP | {b"host", b"content-length"}
+_NONE: list[bytes] = []
+
+
+class Request(NamedTuple):
+    """A request head without its hop-by-hop fields. `minor` is the x of HTTP/1.x, at most 1."""
+
+    method: bytes
+    target: bytes
+    minor: int
+    lines: list[Line]
+    authorization: bytes | None
+    body: int
+    keep_alive: bool
+    upgrade: bytes | None
+
+    @property
+    def has_body(self) -> bool:
+        return self.body > 0 or self.body == CHUNKED
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent a second time on a fresh connection without asking the client."""
+        return not self.has_body and self.method in IDEMPOTENT
+
+
+def could_be_http(first: bytes) -> bool:
+    """Whether a connection that begins with this byte may be HTTP/1."""
+    return _FIRST_BYTES.match(first) is not None
+
+
+def head_size(data: bytes | bytearray, seen: int) -> int | Refusal:
+    """Bytes of the head at the beginning of `data`, 0 while it is not complete; the first `seen` were looked at."""
+    end = data.find(b"\r\n\r\n", max(0, seen - 3)) + 4
+    if end < 4:
+        end = 0
+    if (end or len(data)) > MAX_HEAD:
+        return Refusal(431, "the request head is longer than 64 KiB")
+    if not end and _STRAY.search(data, max(0, seen - 1)):
+        return Refusal(400, "a line does not end in CRLF")
+    return end
+
+
+def read_request(head: bytes) -> Request | Refusal:
+    """`head` is complete, its blank line included."""
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        return Refusal(400, "the request line cannot be read")
+    if not _FIELD_LINES.fullmatch(head, line.end(), len(head) - 2):
+        return Refusal(400, "a header field cannot be read")
+    lines, special = _sorted(head[line.end() : -4])
+    if len(special.get(b"host", _NONE)) > 1 or len(special.get(b"proxy-authorization", _NONE)) > 1:
+        return Refusal(400, "a header field is there twice")
+    return _request(line, lines, special)
+
+
+def _sorted(fields: bytes) -> tuple[list[Line], dict[bytes, list[bytes]]]:
+    """The lines that go on, and the values of the fields that mean something to a proxy."""
+    lines: list[Line] = []
+    special: dict[bytes, list[bytes]] = {}
+    for line in fields.split(b"\r\n") if fields else ():
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        if name in _SPECIAL:
+            special.setdefault(name, []).append(value.strip(WHITESPACE))
+        else:
+            lines.append((name, line + b"\r\n"))
+    return lines, special
+
+
+def _framing(special: dict[bytes, list[bytes]], minor: int) -> int | Refusal:
+    """RFC 9112 §6.3 as a server that closes the door on every ambiguity."""
+    coding, lengths = special.get(b"transfer-encoding"), special.get(b"content-length")
+    if coding is not None:
+        if lengths or minor == 0 or len(coding) > 1 or coding[0].lower() != b"chunked":
+            return Refusal(400, "the length of the body is ambiguous")
+        return CHUNKED
+    if lengths is None:
+        return NO_BODY
+    if len(set(lengths)) > 1 or not DIGITS.fullmatch(lengths[0]):
+        return Refusal(400, "the length of the body is ambiguous")
+    return int(lengths[0])
+
+
+def _request(line: re.Match[bytes], lines: list[Line], special: dict[bytes, list[bytes]]) -> Request | Refusal:
+    minor = min(int(line[3]), 1)
+    body = _framing(special, minor)
+    if isinstance(body, Refusal):
+        return body
+    named = tokens(special.get(b"connection", _NONE))
+    wishes = named | tokens(special.get(b"proxy-connection", _NONE))
+    upgrade = special.get(b"upgrade", _NONE)
+    return Request(
+        method=line[1],
+        target=line[2],
+        minor=minor,
+        lines=without(lines, named),
+        authorization=special.get(b"proxy-authorization", [None])[0],
+        body=body,
+        keep_alive=b"close" not in wishes and (minor == 1 or b"keep-alive" in wishes),
+        upgrade=b", ".join(upgrade) if upgrade and b"upgrade" in named and minor == 1 else None,
+    )
+
+
+def forwarded(request: Request, target: AbsoluteTarget) -> bytes:
+    """The head for the origin: origin-form, the target's own Host (RFC 9112 §3.2.2), one framing field.
+
+    An HTTP/1.0 client is spoken for in HTTP/1.0, so that it is never answered in chunks.
+    """
+    return b"%b %b HTTP/1.%d\r\nHost: %b\r\n%b%b%b\r\n" % (
+        request.method,
+        _origin_form(request.method, target.path),
+        request.minor,
+        target.authority,
+        b"".join([line for _, line in request.lines]),
+        framing_lines(request.body),
+        _connection(request),
+    )
+
+
+def _origin_form(method: bytes, path: bytes) -> bytes:
+    if not path:
+        return b"*" if method == b"OPTIONS" else b"/"
+    return path if path.startswith(b"/") else b"/" + path
+
+
+def _connection(request: Request) -> bytes:
+    if request.upgrade is not None:
+        return b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
+    return b"" if request.keep_alive and request.minor else b"Connection: close\r\n"

@@ -1,0 +1,50 @@
+"""The end of a connection that was answered for the last time."""
+
+from node.engine.builtin.client import Client
+from node.engine.builtin.wire import GONE, IN, OUT
+
+
+class Linger:
+    """Sends what is left, half-closes, and reads on for a while: a close with unread bytes would be a reset, which
+    can take the answer away from the client (RFC 9112 §9.6)."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def start(self, last: bytes) -> None:
+        client = self._client
+        client.enter(self)
+        client.reactor.lingering.add(self, client.reactor.now)
+        if last:
+            client.send(last)
+        self._settle()
+
+    def ready(self, fd: int, events: int) -> None:
+        if events & GONE:
+            self.close()
+            return
+        self._client.flush()
+        if events & IN:
+            self._client.receive()
+        self._settle()
+
+    def expire(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.reactor.lingering.discard(self)
+        self._client.drop()
+
+    def broken(self) -> None:
+        self.close()
+
+    def _settle(self) -> None:
+        client = self._client
+        if not client.pending:
+            if client.ended:
+                self.close()
+                return
+            client.finish()
+        client.watch((0 if client.ended else IN) | (OUT if client.pending else 0))

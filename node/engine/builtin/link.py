@@ -1,0 +1,130 @@
+"""An agent's connection to one worker: orders out, answers in, any number on their way at once."""
+
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from node.engine.builtin.control import ControlError, FrameReader, Message, frame, peer
+
+_READ = 262144
+
+
+class LostError(Exception):
+    """The worker's end of the connection is gone."""
+
+
+class UnansweredError(Exception):
+    """The worker did not answer in time."""
+
+
+class RefusedError(Exception):
+    """The worker said why not."""
+
+
+class Link:
+    """Needs no task of its own: it lives in the event loop's callbacks.
+
+    `heard` is called whenever an answer came, `lost` once, when the connection is gone.
+    """
+
+    def __init__(self, connection: socket.socket, *, heard: Callable[[], None], lost: Callable[[], None]) -> None:
+        connection.setblocking(False)
+        self.pid, self.uid = peer(connection)
+        self._connection = connection
+        self._heard = heard
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._frames = FrameReader()
+        self._next_id = 0
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._outbox: deque[tuple[bytes, list[int]]] = deque()
+        self._loop.add_reader(connection.fileno(), self._read)
+
+    async def call(self, op: str, *, fds: Sequence[int] = (), timeout: float, **fields: Any) -> Any:
+        """The answer's result. Raises LostError, UnansweredError, RefusedError."""
+        if self._connection.fileno() < 0:
+            raise LostError
+        self._next_id += 1
+        number = self._next_id
+        answered = self._waiting[number] = self._loop.create_future()
+        message: Message = {"id": number, "op": op, **fields}
+        self._send(message | {"fds": len(fds)} if fds else message, fds)
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await answered
+        except TimeoutError as error:
+            raise UnansweredError from error
+        finally:
+            self._waiting.pop(number, None)
+        if "error" in answer:
+            raise RefusedError(answer["error"])
+        return answer.get("result")
+
+    def close(self) -> None:
+        """Whoever still waits gets a LostError."""
+        fd = self._connection.fileno()
+        if fd < 0:
+            return
+        self._loop.remove_reader(fd)
+        self._loop.remove_writer(fd)
+        self._connection.close()
+        for _, fds in self._outbox:
+            _close_all(fds)
+        self._outbox.clear()
+        for answered in self._waiting.values():
+            if not answered.done():
+                answered.set_exception(LostError())
+
+    def _send(self, message: Message, fds: Sequence[int]) -> None:
+        """Descriptors are copied, for the caller may have closed its own before the worker takes them."""
+        self._outbox.append((frame(message), [os.dup(fd) for fd in fds]))
+        if len(self._outbox) == 1:
+            self._write()
+            if self._outbox:
+                self._loop.add_writer(self._connection.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            while self._outbox:
+                data, fds = self._outbox[0]
+                sent = socket.send_fds(self._connection, [data], fds)
+                _close_all(fds)
+                self._outbox[0] = (data[sent:], [])
+                if sent == len(data):
+                    self._outbox.popleft()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._end()
+            return
+        self._loop.remove_writer(self._connection.fileno())
+
+    def _read(self) -> None:
+        try:
+            data = self._connection.recv(_READ)
+            messages = self._frames.feed(data)
+        except BlockingIOError:
+            return
+        except (OSError, ControlError):
+            self._end()
+            return
+        for message in messages:
+            answered = self._waiting.get(message.get("id", 0))
+            if answered is not None and not answered.done():
+                answered.set_result(message)
+        if messages:
+            self._heard()
+        if not data:
+            self._end()
+
+    def _end(self) -> None:
+        self.close()
+        self._lost()
+
+
+def _close_all(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)

@@ -1,0 +1,115 @@
+"""Starts, finds and ends worker processes."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from node.engine.builtin.control import log_name, peer, socket_name
+
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS")
+"""All that a worker gets to see of the agent's environment, which may hold secrets."""
+
+_LOG_MAX = 1024 * 1024
+_BARE = Path(__file__).with_name("bare.py")
+
+
+def start_worker(directory: Path, index: int) -> int:
+    """The pid of a new worker in a session of its own, so that nothing that ends the agent ends it. Raises OSError."""
+    log = directory / log_name(index)
+    if log.exists() and log.stat().st_size > _LOG_MAX:
+        log.replace(log.with_suffix(".log.old"))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", str(_BARE), "node.engine.builtin.worker", str(directory), str(index)],
+        {name: os.environ[name] for name in _INHERITED if name in os.environ},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigmask=[],
+        setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
+    )
+
+
+def connect_worker(directory: Path, index: int) -> socket.socket | None:
+    """A connection to the worker of that number if one lives, refused to a process of another user.
+
+    Through a descriptor of the directory: a path of a socket may have 107 bytes (unix(7)).
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        connection.connect(f"/proc/self/fd/{place}/{socket_name(index)}")
+        if peer(connection)[1] == os.geteuid():
+            return connection
+    except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
+        pass
+    finally:
+        os.close(place)
+    connection.close()
+    return None
+
+
+def worker_numbers(directory: Path) -> list[int]:
+    """Of the workers that have a control socket there, alive or not."""
+    names = [path.stem.removeprefix("worker-") for path in directory.glob("worker-*.sock")]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def reaped(pid: int) -> bool:
+    """Whether it has ended; takes the exit status if it was this one's child. Does not wait."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
+
+
+async def bury(pid: int, *, patience: float) -> bool:
+    """Waits for the end of a process and takes its exit status if it was this one's child; False: it lives on."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        gone = await _gone(handle, patience)
+    finally:
+        os.close(handle)
+    return gone and reaped(pid)
+
+
+async def end_process(pid: int, *, patience: float) -> None:
+    """SIGTERM, and after `patience` seconds SIGKILL, which also ends what is stopped; returns when it is gone."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, number)
+            if await bury(pid, patience=patience):
+                return
+    finally:
+        os.close(handle)
+
+
+async def _gone(handle: int, seconds: float) -> bool:
+    """Whether the process of this pidfd ended within that time."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(handle, ended.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await ended.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(handle)
+    return True

@@ -1,0 +1,141 @@
+"""The data path's event loop: an epoll of its own, nested in the asyncio loop that does control, names and timers."""
+
+import asyncio
+import select
+import socket
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Protocol
+
+from node.engine.builtin import journal
+from node.engine.builtin.deadlines import Deadlines
+from node.engine.builtin.resolver import Resolver
+
+BUFFER = 65536
+"""Bytes read at once, and the most that is kept for a receiver that does not take them."""
+
+HANDSHAKE_S = 30.0
+DIAL_S = 12.0
+ATTEMPT_S = 4.0
+"""For one of several addresses of a name, so that a dead one leaves time for the next."""
+IDLE_S = 300.0
+"""For an HTTP client between two requests; browsers give up after about as long."""
+LINGER_S = 3.0
+
+_BATCH = 512
+_SLICE_S = 0.01
+_TICK_S = 1.0
+
+
+class Stage(Protocol):
+    """What a connection is doing: it is told of events on its descriptors."""
+
+    def ready(self, fd: int, events: int) -> None: ...
+
+    def close(self) -> None:
+        """Close every descriptor of this connection; called again it does nothing."""
+        ...
+
+    def broken(self) -> None:
+        """The same after a fault: the other side must be able to tell it from a proper end."""
+        ...
+
+
+class TimedStage(Stage, Protocol):
+    """A stage that may not last for ever."""
+
+    def expire(self) -> None: ...
+
+
+class Reactor:
+    """Owns the epoll, who listens to which descriptor, the buffer that all reads share, and the time-outs.
+
+    Descriptors are closed at the end of a batch, so that a number is never used anew while old events name it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.epoll = select.epoll()
+        self.stages: dict[int, Stage] = {}
+        self.buffer = bytearray(BUFFER)
+        self.view = memoryview(self.buffer)
+        self.now = monotonic()
+        self.faults = 0
+        self.resolver = Resolver(loop)
+        self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
+        self.dials: Deadlines[TimedStage] = Deadlines(DIAL_S, self._expire)
+        self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
+        self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
+        self.attempts: Deadlines[Any] = Deadlines(ATTEMPT_S, self._next_attempt)
+        self._closing: list[socket.socket] = []
+        loop.add_reader(self.epoll.fileno(), self.pump)
+        loop.call_later(_TICK_S, self._tick)
+
+    def pump(self) -> None:
+        """Serves what is ready, for at most about 10 ms, so that control is never kept waiting."""
+        self.now = monotonic()
+        until = self.now + _SLICE_S
+        stages = self.stages
+        while events := self.epoll.poll(0, _BATCH):
+            for fd, mask in events:
+                stage = stages.get(fd)
+                if stage is not None:
+                    try:
+                        stage.ready(fd, mask)
+                    except OSError:
+                        stage.broken()
+                    except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
+                        self._fault(stage, error)
+            if self._closing:
+                self.sweep()
+            if monotonic() > until:
+                return
+
+    def run(self, stage: Stage, action: Callable[..., None], *arguments: Any) -> None:
+        """Does something for a connection from outside the pump, under the same guard."""
+        self.now = monotonic()
+        try:
+            action(*arguments)
+        except OSError:
+            stage.broken()
+        except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
+            self._fault(stage, error)
+        self.sweep()
+
+    def discard(self, fd: int, sock: socket.socket) -> None:
+        """No more events; the socket is closed at the end of the batch."""
+        self.stages.pop(fd, None)
+        self._closing.append(sock)
+
+    def sweep(self) -> None:
+        """Closes what was discarded."""
+        closing, self._closing = self._closing, []
+        for sock in closing:
+            sock.close()
+
+    def close(self) -> None:
+        """Gives back the epoll; connections still open are the owner's to close before."""
+        self.loop.remove_reader(self.epoll.fileno())
+        self.sweep()
+        self.epoll.close()
+        self.resolver.close()
+
+    def _fault(self, stage: Stage, error: Exception) -> None:
+        self.faults += 1
+        journal.fault("connection.fault", error)
+        stage.broken()
+
+    def _tick(self) -> None:
+        if self.epoll.closed:
+            return
+        self.now = monotonic()
+        for deadlines in (self.handshakes, self.dials, self.attempts, self.idle, self.lingering):
+            deadlines.expire(self.now)
+        self.sweep()
+        self.loop.call_later(_TICK_S, self._tick)
+
+    def _expire(self, stage: TimedStage) -> None:
+        self.run(stage, stage.expire)
+
+    def _next_attempt(self, dial: Any) -> None:
+        self.run(dial, dial.give_up_address)

@@ -1,0 +1,154 @@
+"""A SOCKS5 client from its greeting to its tunnel."""
+
+from collections.abc import Callable
+
+from node.engine.builtin import socks5
+from node.engine.builtin.client import Client
+from node.engine.builtin.dial import Dial
+from node.engine.builtin.failures import Failure
+from node.engine.builtin.linger import Linger
+from node.engine.builtin.reactor import BUFFER
+from node.engine.builtin.socks5 import Malformed
+from node.engine.builtin.tunnel import Tunnel
+from node.engine.builtin.wire import GONE, IN, OUT, Wire
+
+
+class SocksHandshake:
+    """`_step` reads the next message and tells whether there was one."""
+
+    __slots__ = ("_client", "_credentials", "_dial", "_inbox", "_step")
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._inbox = b""
+        self._credentials: bytes | None = None
+        self._dial: Dial | None = None
+        self._step: Callable[[], bool] = self._greet
+
+    def start(self, data: bytes = b"") -> None:
+        """`data` was read before."""
+        client = self._client
+        client.enter(self)
+        client.reactor.handshakes.add(self, client.reactor.now)
+        self._inbox = data
+        if data:
+            self._advance()
+        else:
+            self._read()
+        self._settle()
+
+    def ready(self, fd: int, events: int) -> None:
+        if events & GONE:
+            self.close()
+            return
+        self._client.flush()
+        if events & IN:
+            self._read()
+        self._settle()
+
+    def reached(self, wire: Wire) -> None:
+        early = self._inbox
+        self._leave()
+        Tunnel(self._client, wire).start(early=early, answer=socks5.reply(socks5.SUCCEEDED))
+
+    def unreached(self, failure: Failure) -> None:
+        self._end(socks5.reply(failure.reply))
+
+    def expire(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._dial is not None:
+            self._dial.close()
+        self._leave()
+        self._client.drop()
+
+    def broken(self) -> None:
+        self.close()
+
+    def _leave(self) -> None:
+        self._client.reactor.handshakes.discard(self)
+        self._dial = None
+        self._step = _nothing
+
+    def _read(self) -> None:
+        client = self._client
+        count = client.receive()
+        if count > 0:
+            self._inbox += client.reactor.view[:count]
+            self._advance()
+        elif count == 0 and self._dial is None:
+            self.close()
+
+    def _advance(self) -> None:
+        while self._inbox and self._step():
+            pass
+
+    def _settle(self) -> None:
+        client = self._client
+        if client.stage is self:
+            reading = not client.ended and len(self._inbox) < BUFFER
+            client.watch((IN if reading else 0) | (OUT if client.pending else 0))
+
+    def _greet(self) -> bool:
+        greeting = socks5.read_greeting(self._inbox)
+        if greeting is None:
+            return False
+        if isinstance(greeting, Malformed):
+            return self._end(greeting.answer)
+        self._inbox = self._inbox[greeting.size :]
+        if not self._client.from_allowed_source():
+            self._client.service.refused += 1
+            return self._end(bytes((socks5.VERSION, socks5.NO_ACCEPTABLE)))
+        return self._agree(greeting.methods)
+
+    def _agree(self, methods: bytes) -> bool:
+        login_needed = self._client.service.record.access.credentials is not None
+        method = socks5.choose_method(methods, login_needed=login_needed)
+        choice = bytes((socks5.VERSION, method))
+        if method == socks5.NO_ACCEPTABLE:
+            self._client.service.refused += 1
+            return self._end(choice)
+        self._client.send(choice)
+        self._step = self._log_in if method == socks5.USER_PASSWORD else self._request
+        return True
+
+    def _log_in(self) -> bool:
+        login = socks5.read_login(self._inbox)
+        if login is None:
+            return False
+        if isinstance(login, Malformed):
+            return self._end(login.answer)
+        if not self._client.admit(login.credentials):
+            return self._end(socks5.LOGIN_REFUSED)
+        self._inbox = self._inbox[login.size :]
+        self._credentials = login.credentials
+        self._client.send(socks5.LOGIN_ACCEPTED)
+        self._step = self._request
+        return True
+
+    def _request(self) -> bool:
+        """The proxy may have changed since the login, so the right to be here is looked at once more."""
+        wanted = socks5.read_request(self._inbox)
+        if wanted is None:
+            return False
+        if isinstance(wanted, Malformed):
+            return self._end(wanted.answer)
+        if not self._client.admit(self._credentials):
+            return self._end(socks5.reply(socks5.NOT_ALLOWED))
+        self._inbox = self._inbox[wanted.size :]
+        self._step = _nothing
+        client = self._client
+        client.reactor.handshakes.discard(self)
+        self._dial = Dial(client.reactor, self, wanted.destination.port)
+        self._dial.start(wanted.destination)
+        return False
+
+    def _end(self, answer: bytes) -> bool:
+        self._leave()
+        Linger(self._client).start(answer)
+        return False
+
+
+def _nothing() -> bool:
+    return False

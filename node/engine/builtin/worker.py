@@ -1,0 +1,80 @@
+"""A worker of the built-in engine: a process of its own that runs proxies and outlives the agent that started it.
+
+Run as `python -m node.engine.builtin.worker DIRECTORY INDEX`; the standard library is all it imports.
+"""
+
+import asyncio
+import fcntl
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from node.engine.builtin import journal
+from node.engine.builtin.control import lock_name, socket_name
+from node.engine.builtin.desk import Desk
+from node.engine.builtin.proxies import Proxies
+from node.engine.builtin.reactor import Reactor
+
+_COLLECT_AFTER = 50_000
+"""Allocations between two garbage collections: connections are freed by their reference counts."""
+
+
+def main() -> None:
+    directory, index = Path(sys.argv[1]), int(sys.argv[2])
+    os.umask(0o077)
+    os.chdir(directory)
+    lock = os.open(lock_name(index), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        journal.write("worker.already_running", index=index)
+        sys.exit(1)
+    _raise_descriptor_limit()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
+    asyncio.run(serve(index))
+    sys.stderr.flush()
+    # A look-up that hangs in a resolver thread must not keep the process alive.
+    os._exit(0)
+
+
+async def serve(index: int) -> None:
+    """Until SIGTERM or an order to halt."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    reactor = Reactor(loop)
+    proxies = Proxies(reactor)
+    desk = Desk(reactor, proxies, _control_socket(index), ended.set)
+    journal.write("worker.started", index=index, pid=os.getpid())
+    await ended.wait()
+    desk.close()
+    proxies.close()
+    reactor.close()
+    with suppress(FileNotFoundError):
+        os.unlink(socket_name(index))
+    journal.write("worker.ended", index=index, pid=os.getpid())
+
+
+def _control_socket(index: int) -> socket.socket:
+    """By its name in the working directory: a path of a socket may have 107 bytes (unix(7))."""
+    name = Path(socket_name(index))
+    name.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(name))
+    return listener
+
+
+def _raise_descriptor_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

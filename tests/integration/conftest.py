@@ -1,0 +1,138 @@
+"""The API over a database of the test's own, with what it needs of the rest of the master."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from master.api import create_app
+from master.db import Database
+from master.waiting import Waiter
+from shared.proxies import NodeId
+from tests.services import Database as Address
+
+
+@dataclass
+class Enroller:
+    """Answers with `node`, or raises `error`."""
+
+    node: tuple[int, bool] = (1, True)
+    error: Exception | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    removed: list[int] = field(default_factory=list[int])
+
+    async def enrol(
+        self, ip: str, port: int, challenge: str, name: str | None, location_id: int | None, labels: dict[str, str]
+    ) -> tuple[NodeId, bool]:
+        self.asked.append({"ip": ip, "port": port, "name": name, "location_id": location_id, "labels": labels})
+        if self.error is not None:
+            raise self.error
+        return NodeId(self.node[0]), self.node[1]
+
+    async def remove(self, node_id: NodeId) -> None:
+        self.removed.append(node_id)
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class Syncer:
+    """Remembers what it was asked for."""
+
+    checks: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
+
+    async def check(self, node_id: NodeId, *, confirm: bool) -> None:
+        self.checks.append((node_id, confirm))
+
+
+@dataclass
+class Api:
+    """Calls the API, and plays the nodes by writing into the database what their reports would."""
+
+    http: httpx.AsyncClient
+    rows: "asyncpg.Connection[asyncpg.Record]"
+    enroller: Enroller
+    syncer: Syncer
+
+    async def call(self, method: str, path: str, status: int, **more: Any) -> Any:
+        """The answer's JSON, when it has this status."""
+        answer = await self.http.request(method, path, **more)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    async def location(self, name: str = "here") -> int:
+        return (await self.call("POST", "/locations", 201, json={"name": name}))["id"]
+
+    async def node(
+        self, *, ip: str | None = None, location_id: int | None = None, engines: tuple[str, ...] = ("builtin",)
+    ) -> int:
+        """An enrolled node that has reported."""
+        number = await self.rows.fetchval("SELECT count(*) + 1 FROM nodes")
+        id_ = await self.rows.fetchval(
+            "INSERT INTO nodes (name, ip, location_id, engines, challenge_hash, broker_password_hash)"
+            " VALUES ($1, $2, $3, $4, $1, 'secret-hash') RETURNING id",
+            f"node-{number}",
+            ip or f"10.0.0.{number}",
+            location_id,
+            json.dumps(dict.fromkeys(engines, "1")),
+        )
+        await self.report(id_)
+        return id_
+
+    async def report(self, node_id: int, *, online: bool = True) -> None:
+        """The node has confirmed all there is."""
+        await self.rows.execute(
+            "UPDATE node_status s SET online = $2, session = 1, number = number + 1, reported_at = now(),"
+            " rev = n.revision, confirmed_rev = n.revision, held_rev = NULL"
+            " FROM nodes n WHERE n.id = $1 AND s.node_id = $1",
+            node_id,
+            online,
+        )
+
+    async def fail(self, proxy_id: int, reason: str) -> None:
+        """The node cannot run the proxy at its present version."""
+        await self.rows.execute(
+            "INSERT INTO proxy_failures (proxy_id, node_id, version, reason)"
+            " SELECT id, node_id, version, $2 FROM proxies WHERE id = $1",
+            proxy_id,
+            reason,
+        )
+
+    async def proxy(self, node_id: int, **wish: Any) -> dict[str, Any]:
+        return await self.call("POST", "/proxies", 201, json={"node_ids": [node_id], **wish})
+
+    async def state(self, proxy_id: int) -> tuple[str, str | None]:
+        status = (await self.call("GET", f"/proxies/{proxy_id}", 200))["status"]
+        return status["state"], status["reason"]
+
+    async def event_types(self) -> list[str]:
+        return [event["type"] for event in (await self.call("GET", "/events?limit=1000", 200))["items"]]
+
+
+@pytest.fixture
+async def api(database: Address) -> AsyncIterator[Api]:
+    own = Database(
+        {
+            "host": database.host,
+            "port": database.port,
+            "user": database.user,
+            "password": database.password,
+            "database": database.name,
+        }
+    )
+    enroller, syncer = Enroller(), Syncer()
+    app = create_app(
+        database=own,
+        enroller=enroller,
+        waiter=Waiter(own, lambda: None),
+        syncer=syncer,
+        broker_state=lambda: "down",
+    )
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://master") as http, database.connection() as rows:
+        yield Api(http, rows, enroller, syncer)
+    await own.close()

@@ -1,0 +1,103 @@
+"""Where a message body ends, in whatever pieces it comes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.engine.builtin.http_body import Body, body_of
+from node.engine.builtin.http_fields import CHUNKED, NO_BODY, UNTIL_CLOSE
+
+CHUNKS = b'5\r\nhello\r\nA;name="value"\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n'
+
+
+def feed(body: Body, *pieces: bytes) -> int:
+    """Bytes that belong to the body."""
+    total = 0
+    for piece in pieces:
+        if not body.done and not body.broken:
+            total += body.feed(piece, 0, len(piece))
+    return total
+
+
+def broken(data: bytes, *, lenient: bool = False) -> bool:
+    body = body_of(CHUNKED, lenient=lenient)
+    feed(body, data)
+    return body.broken
+
+
+def test_a_length_is_counted_down() -> None:
+    body = body_of(5)
+    assert (feed(body, b"he", b"llo", b"next"), body.done) == (5, True)
+
+
+def test_no_body_is_done_before_it_began() -> None:
+    assert body_of(0).done
+    assert body_of(NO_BODY).done
+
+
+def test_a_body_until_the_close_takes_everything() -> None:
+    body = body_of(UNTIL_CLOSE)
+    assert (feed(body, b"abc", b"def"), body.done) == (6, False)
+
+
+def test_chunks_end_behind_their_trailers() -> None:
+    body = body_of(CHUNKED)
+    assert (feed(body, CHUNKS + b"GET next"), body.done, body.broken) == (len(CHUNKS), True, False)
+
+
+def test_chunks_may_be_cut_anywhere() -> None:
+    for cut in range(len(CHUNKS)):
+        body = body_of(CHUNKED)
+        assert (feed(body, CHUNKS[:cut], CHUNKS[cut:] + b"next"), body.done) == (len(CHUNKS), True)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"5\nhello",
+        b"5 \r\nhello",
+        b" 5\r\nhello",
+        b"+5\r\nhello",
+        b"0x5\r\nhello",
+        b"\r\n",
+        b"g\r\n",
+        b"5;a\rb\r\nhello",
+        b"5;a\0\r\nhello",
+        b"1" * 16 + b"\r\n",
+        b"5\r\nhello!!",
+        b"5\r\nhelloX\n",
+        b"5\r\nhello\n",
+        b"0\r\nContent-Length: 5\r\n",
+        b"0\r\nTransfer-Encoding: chunked\r\n",
+        b"0\r\nProxy-Authorization: Basic YTpi\r\n",
+        b"0\r\nHost: x\r\n",
+        b"0\r\nno colon\r\n",
+        b"0\r\n folded\r\n",
+        b"0\r\n\n",
+        b"5;" + b"a" * 5000,
+        b"0\r\n" + b"A: b\r\n" * 4000,
+    ],
+)
+def test_chunks_that_could_be_read_in_two_ways_are_broken(data: bytes) -> None:
+    assert broken(data + b"\r\n")
+
+
+def test_an_origin_may_pad_its_chunk_sizes() -> None:
+    assert not broken(b"5  \r\nhello\r\n0\r\n\r\n", lenient=True)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=10), st.lists(st.integers(1, 20), min_size=1), st.binary())
+def test_any_chunks_in_any_pieces_end_at_their_end(chunks: list[bytes], cuts: list[int], rest: bytes) -> None:
+    whole = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    data, pieces = whole + rest, []
+    for number in range(len(data)):
+        pieces.append(data[: cuts[number % len(cuts)]])
+        data = data[cuts[number % len(cuts)] :]
+    body = body_of(CHUNKED)
+    assert (feed(body, *pieces), body.done, body.broken) == (len(whole), True, False)
+
+
+@given(st.lists(st.binary(max_size=30)))
+def test_no_bytes_are_an_exception_or_taken_twice(pieces: list[bytes]) -> None:
+    body = body_of(CHUNKED)
+    assert feed(body, *pieces) <= sum(map(len, pieces))

@@ -1,0 +1,293 @@
+"""Request heads: what is read, what is refused, what goes on."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.engine.builtin.destinations import Destination
+from node.engine.builtin.http_answers import answer, leaves_open
+from node.engine.builtin.http_fields import CHUNKED, HOP_BY_HOP, NO_BODY, Refusal
+from node.engine.builtin.http_request import Request, could_be_http, head_size, read_request
+from node.engine.builtin.http_route import Route, route
+
+GET = b"GET http://example.com:8080/a?b=c HTTP/1.1\r\nHost: other\r\nAccept: */*\r\n\r\n"
+
+
+def read(head: bytes) -> Request:
+    request = read_request(head)
+    assert isinstance(request, Request)
+    return request
+
+
+def sent_on(head: bytes) -> bytes:
+    way = route(read(head))
+    assert isinstance(way, Route)
+    return way.head
+
+
+def with_fields(*fields: bytes, line: bytes = b"POST http://example.com/ HTTP/1.1") -> bytes:
+    return b"".join([line, b"\r\n", *(field + b"\r\n" for field in fields), b"\r\n"])
+
+
+def test_an_absolute_url_becomes_a_path_and_the_targets_own_host() -> None:
+    assert sent_on(GET) == b"GET /a?b=c HTTP/1.1\r\nHost: example.com:8080\r\nAccept: */*\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        (b"GET http://h HTTP/1.1", b"GET / HTTP/1.1"),
+        (b"GET HTTP://h?x HTTP/1.1", b"GET /?x HTTP/1.1"),
+        (b"OPTIONS http://h HTTP/1.1", b"OPTIONS * HTTP/1.1"),
+        (b"OPTIONS http://h/ HTTP/1.1", b"OPTIONS / HTTP/1.1"),
+        (b"GET http://h/ HTTP/1.0", b"GET / HTTP/1.0"),
+        (b"GET http://h/ HTTP/1.7", b"GET / HTTP/1.1"),
+        (b"GET http://h:/a//b HTTP/1.1", b"GET /a//b HTTP/1.1"),
+    ],
+)
+def test_the_first_line_is_in_origin_form(line: bytes, first: bytes) -> None:
+    assert sent_on(with_fields(line=line)).split(b"\r\n")[0] == first
+
+
+@pytest.mark.parametrize(
+    ("target", "destination"),
+    [
+        (b"example.com:443", Destination("example.com", 443)),
+        (b"[2001:db8::1]:8443", Destination("2001:db8::1", 8443)),
+        (b"under_score.example:1", Destination("under_score.example", 1)),
+    ],
+)
+def test_connect_names_host_and_port(target: bytes, destination: Destination) -> None:
+    assert route(read(with_fields(line=b"CONNECT " + target + b" HTTP/1.1"))) == Route(destination, b"")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET / HTTP/1.1",
+        b"GET https://h/ HTTP/1.1",
+        b"GET ftp://h/ HTTP/1.1",
+        b"GET http:///path HTTP/1.1",
+        b"GET http://user:pass@h/ HTTP/1.1",
+        b"GET http://h:0/ HTTP/1.1",
+        b"GET http://h:65536/ HTTP/1.1",
+        b"GET http://h:080808/ HTTP/1.1",
+        b"GET http://h\\@x/ HTTP/1.1",
+        b"GET http://h/#part HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"CONNECT example.com HTTP/1.1",
+        b"CONNECT http://example.com:80/ HTTP/1.1",
+        b"CONNECT a@example.com:80 HTTP/1.1",
+        b"CONNECT :80 HTTP/1.1",
+    ],
+)
+def test_a_target_that_is_no_place_to_go_is_refused(line: bytes) -> None:
+    way = route(read(with_fields(line=line)))
+    assert isinstance(way, Refusal)
+    assert way.status == 400
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        with_fields(b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+        with_fields(b"Content-Length: 5", b"Content-Length: 6"),
+        with_fields(b"Content-Length: 5, 5"),
+        with_fields(b"Content-Length: +5"),
+        with_fields(b"Content-Length: -1"),
+        with_fields(b"Content-Length: 0x5"),
+        with_fields(b"Content-Length:"),
+        with_fields(b"Content-Length: " + b"9" * 19),
+        with_fields("Content-Length: \u0665".encode()),
+        with_fields(b"Transfer-Encoding: gzip, chunked"),
+        with_fields(b"Transfer-Encoding: chunked, chunked"),
+        with_fields(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
+        with_fields(b"Transfer-Encoding: xchunked"),
+        with_fields(b"Transfer-Encoding: identity"),
+        with_fields(b"Transfer-Encoding:"),
+        with_fields(b"Transfer-Encoding: \x0bchunked"),
+        with_fields(b"Transfer-Encoding: chunked", line=b"POST http://example.com/ HTTP/1.0"),
+        with_fields(b"Transfer-Encoding : chunked"),
+        with_fields(b"Content-Length : 5"),
+        with_fields(b" Content-Length: 5"),
+        with_fields(b"A: b", b" folded"),
+        with_fields(b"A: b", b"\tfolded"),
+        with_fields(b"A: b\rContent-Length: 5"),
+        with_fields(b"A: b\nContent-Length: 5"),
+        with_fields(b"A: b\0"),
+        with_fields(b"A\0: b"),
+        with_fields(b"A b: c"),
+        with_fields(b": no name"),
+        with_fields(b"no colon"),
+        with_fields(b"Host: a", b"Host: b"),
+        with_fields(b"Host: a", b"host: a"),
+        with_fields(b"Proxy-Authorization: Basic YTpi", b"Proxy-Authorization: Basic YTpj"),
+        with_fields(line=b"GET  http://h/ HTTP/1.1"),
+        with_fields(line=b"GET http://h/ HTTP/1.1 "),
+        with_fields(line=b"GET http://h/ x HTTP/1.1"),
+        with_fields(line=b"GET http://h/\tHTTP/1.1"),
+        with_fields(line=b"GET http://h/\0 HTTP/1.1"),
+        with_fields(line=b"GET http://h/"),
+        with_fields(line=b"PRI * HTTP/2.0"),
+        with_fields(line=b"G\xc3\x84T http://h/ HTTP/1.1"),
+        with_fields(line=b" GET http://h/ HTTP/1.1"),
+    ],
+)
+def test_what_two_parsers_could_read_in_two_ways_is_refused(head: bytes) -> None:
+    refusal = read_request(head)
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "told"),
+    [
+        ((b"Content-Length: 5",), 5, b"Content-Length: 5\r\n"),
+        ((b"Content-Length: 005", b"content-length:005"), 5, b"Content-Length: 5\r\n"),
+        ((b"Content-Length: 0",), 0, b"Content-Length: 0\r\n"),
+        ((b"Transfer-Encoding: CHUNKED",), CHUNKED, b"Transfer-Encoding: chunked\r\n"),
+        ((), NO_BODY, b""),
+    ],
+)
+def test_the_framing_is_told_once_and_in_one_way(fields: tuple[bytes, ...], body: int, told: bytes) -> None:
+    head = with_fields(*fields)
+    assert read(head).body == body
+    assert sent_on(head) == b"POST / HTTP/1.1\r\nHost: example.com\r\n" + told + b"\r\n"
+
+
+def test_hop_by_hop_fields_and_those_named_in_connection_end_here() -> None:
+    head = with_fields(
+        b"Connection: keep-alive, X-Private",
+        b"Connection: x-other",
+        b"X-Private: 1",
+        b"X-OTHER: 2",
+        b"X-Kept: 3",
+        b"Keep-Alive: 5",
+        b"Proxy-Connection: keep-alive",
+        b"Proxy-Authorization: Basic YTpi",
+        b"Proxy-Authenticate: x",
+        b"TE: trailers",
+        b"Upgrade: h2c",
+    )
+    assert sent_on(head) == b"POST / HTTP/1.1\r\nHost: example.com\r\nX-Kept: 3\r\n\r\n"
+
+
+def test_naming_the_framing_in_connection_does_not_take_it_away() -> None:
+    head = with_fields(b"Connection: Content-Length, Host", b"Content-Length: 3")
+    assert sent_on(head) == b"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 3\r\n\r\n"
+
+
+def test_an_asked_for_upgrade_and_an_expectation_go_on() -> None:
+    head = with_fields(b"Connection: Upgrade", b"Upgrade: websocket", b"Expect: 100-continue")
+    assert sent_on(head).endswith(b"Expect: 100-continue\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("head", "kept"),
+    [
+        (with_fields(), True),
+        (with_fields(b"Connection: Close"), False),
+        (with_fields(b"Proxy-Connection: close"), False),
+        (with_fields(line=b"GET http://h/ HTTP/1.0"), False),
+        (with_fields(b"Connection: keep-alive", line=b"GET http://h/ HTTP/1.0"), True),
+        (with_fields(b"Proxy-Connection: Keep-Alive", line=b"GET http://h/ HTTP/1.0"), True),
+    ],
+)
+def test_the_client_says_whether_its_connection_stays(head: bytes, kept: bool) -> None:
+    assert read(head).keep_alive is kept
+
+
+def test_only_what_changes_nothing_twice_may_be_sent_again() -> None:
+    assert read(GET).repeatable
+    assert not read(with_fields()).repeatable
+    assert not read(with_fields(b"Content-Length: 1", line=b"PUT http://h/ HTTP/1.1")).repeatable
+
+
+def test_a_head_is_found_whatever_pieces_it_comes_in() -> None:
+    for cut in range(len(GET)):
+        assert head_size(GET[:cut], 0) == 0
+        assert head_size(GET + b"next", cut) == len(GET)
+
+
+def test_a_head_over_64_kib_is_refused_before_its_end_has_come() -> None:
+    for data in (b"G" * 65537, GET[:-2] + b"A: " + b"a" * 65536 + b"\r\n\r\n"):
+        assert head_size(data, 0) == Refusal(431, "the request head is longer than 64 KiB")
+    assert head_size(b"G" * 65536, 0) == 0
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\n", b"GET http://h/ HTTP/1.1\r\nA: b\n", b"GET \0", b"GET \rx"])
+def test_a_stray_line_end_is_refused_at_once(data: bytes) -> None:
+    refusal = head_size(data, len(data) - 1)
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 400
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_are_an_exception(data: bytes) -> None:
+    head_size(data, 0)
+    request = read_request(data)
+    if isinstance(request, Request):
+        route(request)
+
+
+NAMES = st.sampled_from(
+    [
+        b"Content-Length",
+        b"Transfer-Encoding",
+        b"Connection",
+        b"Host",
+        b"X",
+        b"Proxy-Authorization",
+        b"Te",
+        b"content-length",
+    ]
+)
+VALUES = st.sampled_from([b"5", b"05", b"chunked", b"close", b"x", b"", b"5,5", b"content-length", b"\tchunked "])
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=5))
+def test_what_goes_on_is_read_the_same_way_again(fields: list[tuple[bytes, bytes]]) -> None:
+    request = read_request(with_fields(*(name + b":" + value for name, value in fields)))
+    if isinstance(request, Request):
+        way = route(request)
+        assert isinstance(way, Route)
+        again = read(way.head)
+        assert again.body == request.body
+        assert not [name for name, _ in again.lines if name in HOP_BY_HOP]
+        assert again.authorization is None
+        assert way.head.lower().count(b"\r\nhost:") == 1
+
+
+@given(st.lists(st.binary(max_size=12), max_size=12))
+def test_pieces_are_judged_like_the_whole(pieces: list[bytes]) -> None:
+    data, seen = b"", 0
+    for piece in [*pieces, b"\r\n\r\n"]:
+        data += piece
+        size = head_size(data, seen)
+        if size:
+            assert size == head_size(data, 0)
+            return
+        seen = len(data)
+
+
+def test_what_begins_like_no_method_is_not_http() -> None:
+    assert could_be_http(b"G")
+    assert could_be_http(b"\r")
+    assert not any(map(could_be_http, (b"\x05", b"\x16", b"\x00", b"\x80", b" ")))
+
+
+def test_the_proxys_own_answers_are_whole_responses() -> None:
+    assert answer(407, "why", keep_alive=True) == (
+        b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+        b'Proxy-Authenticate: Basic realm="proxy"\r\n'
+        b"Content-Type: text/plain\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nwhy\n"
+    )
+    assert answer(502, "why", method=b"HEAD").endswith(b"Content-Length: 4\r\nConnection: close\r\n\r\n")
+
+
+def test_a_connection_stays_open_only_where_the_next_byte_is_a_requests() -> None:
+    connect = read(with_fields(line=b"CONNECT h:1 HTTP/1.1"))
+    assert leaves_open(connect, b"")
+    assert not leaves_open(connect, b"\x16early")
+    assert not leaves_open(read(with_fields(b"Content-Length: 4")), b"")
+    assert not leaves_open(None, b"")

@@ -1,0 +1,105 @@
+"""What crosses the control socket, and what a worker makes of time and failures."""
+
+import errno
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.engine.builtin import bare
+from node.engine.builtin.control import ControlError, FrameReader, frame
+from node.engine.builtin.deadlines import Deadlines
+from node.engine.builtin.failures import Failure, failure_of
+from node.engine.builtin.records import FIELDS, read_record
+from shared.proxies import ProxyRecord
+
+PROXY = ProxyRecord(
+    id=7, version=3, content=1, protocol="mixed", port=20001, username="alice", password="wonder", allow_ips=("::1",)
+)
+TOLD = PROXY.model_dump(mode="json", include=set(FIELDS))
+
+
+def test_a_record_comes_through_as_it_was_told() -> None:
+    record = read_record(TOLD)
+    assert (record.id, record.version, record.protocol, record.port) == (7, 3, "mixed", 20001)
+    assert record.access.credentials == b"alice:wonder"
+
+
+def test_a_record_shows_no_password() -> None:
+    assert "wonder" not in repr(read_record(TOLD))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "7"},
+        {"id": True},
+        {"version": 0},
+        {"protocol": "ftp"},
+        {"password": 5},
+        {"allow_ips": "::1"},
+        {"allow_ips": [5]},
+        {"allow_ips": ["nowhere"]},
+        {"colour": "red"},
+    ],
+)
+def test_what_is_no_record_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"^(?!.*wonder)"):
+        read_record(TOLD | change)
+
+
+@given(st.lists(st.dictionaries(st.text(), st.integers()), max_size=5), st.integers(1, 7))
+def test_frames_come_whole_out_of_any_pieces(messages: list[dict[str, object]], size: int) -> None:
+    data, reader = b"".join(map(frame, messages)), FrameReader()
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    assert [message for piece in pieces for message in reader.feed(piece)] == messages
+
+
+@pytest.mark.parametrize("data", [struct.pack("!I", 2**31), frame({})[:4] + b"[]", frame({})[:4] + b"{{"])
+def test_what_is_no_frame_is_refused(data: bytes) -> None:
+    with pytest.raises(ControlError):
+        FrameReader().feed(data)
+
+
+def test_deadlines_expire_in_their_order_and_only_once() -> None:
+    expired: list[str] = []
+    deadlines: Deadlines[str] = Deadlines(10, expired.append)
+    for number, item in enumerate(("first", "second", "third", "fourth")):
+        deadlines.add(item, number)
+    deadlines.discard("second")
+    deadlines.add("first", 3.5)
+    for now in (11.9, 12, 13, 13, 14):
+        deadlines.expire(now)
+    assert expired == ["third", "fourth", "first"]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "reply"),
+    [
+        (errno.ECONNREFUSED, 502, 0x05),
+        (errno.EHOSTUNREACH, 502, 0x04),
+        (errno.ENETUNREACH, 502, 0x03),
+        (errno.ETIMEDOUT, 504, 0x04),
+        (errno.EMFILE, 503, 0x01),
+        (errno.EPERM, 502, 0x02),
+    ],
+)
+def test_a_failed_connection_has_its_word_in_each_protocol(number: int, status: int, reply: int) -> None:
+    assert (failure_of(number).status, failure_of(number).reply) == (status, reply)
+    assert (Failure.TIMEOUT.status, Failure.NAME.status) == (504, 502)
+
+
+def test_a_worker_gets_along_with_the_standard_library() -> None:
+    """Without site packages, so that an import of anything else fails."""
+    program = (
+        "import runpy, sys; sys.argv = ['bare', 'node.engine.builtin.desk'];"
+        f"runpy.run_path({str(Path(bare.__file__))!r}, run_name='__main__');"
+        "runpy.run_module('node.engine.builtin.worker');"
+        "print(sorted(name for name in sys.modules if name.partition('.')[0] in ('shared', 'pydantic', 'structlog')))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr

@@ -1,0 +1,131 @@
+"""What 3proxy is told, byte by byte."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.engine import EngineError
+from node.engine.three_proxy.configuration import configuration, sources
+from node.engine.three_proxy.readiness import outcome_of, reason
+from shared.proxies import CREDENTIAL_MAX, ProxyRecord
+
+ALLOWED_IN_BOTH = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"\\:,*#;')
+CREDENTIAL = st.text(ALLOWED_IN_BOTH, min_size=1, max_size=CREDENTIAL_MAX)
+
+
+def record(**changes: Any) -> ProxyRecord:
+    fields = {"id": 1, "version": 1, "content": 7, "protocol": "mixed", "port": 20001}
+    return ProxyRecord.model_validate(fields | {"username": "alice", "password": "wonder-1"} | changes)
+
+
+def test_a_proxy_with_login_and_sources_is_written_so() -> None:
+    text = configuration(record(allow_ips=("192.0.2.0/24", "2001:db8::1")), listen="127.0.0.1")
+    assert text == (
+        "log\n"
+        'logformat "L%E %1-1T %3-9T"\n'
+        "maxconn 20000\n"
+        "stacksize 262144\n"
+        "timeouts 10 30 30 60 180 86400 15 60 15 5\n"
+        "auth strong\n"
+        'users "alice:CL:wonder-1"\n'
+        'allow "alice" 192.0.2.0/24 * * HTTP,HTTPS,CONNECT\n'
+        "nolog\n"
+        'allow "alice" 2001:db8::1/128 * * HTTP,HTTPS,CONNECT\n'
+        "nolog\n"
+        "deny *\n"
+        "nolog\n"
+        "auto -46 -a -u2 -ocTCP_NODELAY,SO_KEEPALIVE -osTCP_NODELAY,SO_KEEPALIVE -i127.0.0.1 -p20001\n"
+    )
+
+
+def test_a_proxy_without_login_knows_only_sources() -> None:
+    lines = configuration(
+        record(username=None, password=None, allow_ips=("192.0.2.7",)), listen="127.0.0.1"
+    ).splitlines()
+    assert "auth iponly" in lines
+    assert [line for line in lines if line.startswith(("allow", "deny", "users"))] == [
+        "allow * 192.0.2.7/32 * * HTTP,HTTPS,CONNECT",
+        "deny *",
+    ]
+
+
+@pytest.mark.parametrize(("protocol", "service"), [("http", "proxy"), ("socks5", "socks"), ("mixed", "auto")])
+def test_each_protocol_has_its_service_and_it_comes_last(protocol: str, service: str) -> None:
+    lines = configuration(record(protocol=protocol), listen="127.0.0.1").splitlines()
+    assert lines[-1].startswith(f"{service} ")
+
+
+def test_name_servers_take_the_place_of_the_system_resolver() -> None:
+    text = configuration(record(), listen="127.0.0.1", nservers=("192.0.2.53", "2001:db8::53"))
+    assert "nserver 192.0.2.53\nnserver 2001:db8::53\nnscache 65536\n" in text
+
+
+def test_on_an_ipv6_socket_an_ipv4_source_is_known_by_its_mapped_address_too() -> None:
+    networks = ["192.0.2.0/24", "2001:db8::/32"]
+    assert list(sources(networks, mapped=False)) == networks
+    assert list(sources(networks, mapped=True)) == ["192.0.2.0/24", "::ffff:c000:200/120", "2001:db8::/32"]
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        {"username": None, "password": None},
+        {"username": None},
+        {"password": None},
+        {"password": None, "allow_ips": ("192.0.2.1",)},
+        {"username": None, "allow_ips": ("192.0.2.1",)},
+    ],
+)
+def test_a_proxy_that_nobody_or_anybody_could_use_is_refused(login: dict[str, Any]) -> None:
+    with pytest.raises(EngineError):
+        configuration(record(**login), listen="127.0.0.1")
+
+
+@given(username=CREDENTIAL, password=CREDENTIAL)
+def test_no_login_adds_a_directive_or_a_line_that_is_too_long(username: str, password: str) -> None:
+    plain = configuration(record(), listen="127.0.0.1").splitlines()
+    lines = configuration(record(username=username, password=password), listen="127.0.0.1").splitlines()
+    assert [line.split(" ")[0] for line in lines] == [line.split(" ")[0] for line in plain]
+    assert max(map(len, lines)) < 1024
+
+
+@given(st.lists(st.ip_addresses(), min_size=1, max_size=300).map(lambda addresses: tuple(map(str, addresses))))
+def test_any_number_of_sources_keeps_lines_short_and_denies_the_rest_last(allow_ips: tuple[str, ...]) -> None:
+    lines = configuration(record(allow_ips=allow_ips), listen="::").splitlines()
+    assert max(map(len, lines)) < 1024
+    assert lines[-3:-1] == ["deny *", "nolog"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "outcome"),
+    [
+        ([], "none"),
+        (["[line 3] Warning: current open file ulimits are too low"], "none"),
+        (["00000 Accepting [7/8]"], "ready"),
+        (["00000"], "none"),
+        (["00000 bind(): already in use"], "failed"),
+        (["00000 listen(): already in use"], "failed"),
+        (["Unknown command: 'Accepting' line 2"], "none"),
+        (["00006 GET Accepting"], "none"),
+    ],
+)
+def test_the_log_tells_whether_it_accepts(lines: list[str], outcome: str) -> None:
+    assert outcome_of(lines) == outcome
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([], "it says nothing"),
+        (["00000 bind(): already in use"], "bind(): already in use"),
+        (["Unknown command: 'x' line 2", "[line 3] Warning: low", ""], "Unknown command: 'x' line 2"),
+    ],
+)
+def test_the_reason_is_the_last_line_that_is_no_warning(lines: list[str], told: str) -> None:
+    assert reason(lines, "secret") == told
+
+
+def test_a_reason_never_holds_the_password() -> None:
+    assert "s3cret" not in reason(["Failed to open s3cret"], "s3cret")
