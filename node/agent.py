@@ -179,10 +179,13 @@ class Agent:
             await asyncio.sleep(REPORT_AFTER_S)
 
     async def _settle(self) -> None:
-        """Let what has just come be tried, so that one report says it all."""
+        """Let what was asked for come and be tried, so that one report says it all."""
         limit = time.monotonic() + SETTLE_S
-        while self._supervisor.starting() and time.monotonic() < limit:  # noqa: ASYNC110 (a bounded wait for many)
+        while self._is_unsettled() and time.monotonic() < limit:  # noqa: ASYNC110 (a bounded wait for many things)
             await asyncio.sleep(0.01)
+
+    def _is_unsettled(self) -> bool:
+        return bool(self._copy.missing()) or self._supervisor.starting() > 0
 
     async def _send_report(self) -> None:
         copy, connected, foreign = self._copy, self._connected, self._foreign

@@ -71,7 +71,10 @@ class Waiting:
         """Serve the two routes until proven; a challenge that is too old is drawn anew."""
         listener = bound_socket(self._settings.enrol_host, self._settings.enrol_port)
         app = Litestar(
-            [self._hello_route(), self._config_route()], openapi_config=None, request_max_body_size=BODY_LIMIT
+            [self._hello_route(), self._config_route()],
+            openapi_config=None,
+            logging_config=None,
+            request_max_body_size=BODY_LIMIT,
         )
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
         server = Server(config)

@@ -66,9 +66,11 @@ class LocalCopy:
     wanted: dict[int, int] = field(default_factory=dict[int, int])
     holdings: dict[int, Holding] = field(default_factory=dict[int, Holding])
     held: Held | None = None
+    _missing: list[int] | None = field(default=None, compare=False)
 
     def take(self, change: Change) -> None:
         """Become what the change says."""
+        self._missing = None
         self.rev, self.seen, self.top, self.held = change.rev, change.seen, change.top, change.held
         self.wanted.update(change.want)
         for id_ in change.drop:
@@ -80,14 +82,16 @@ class LocalCopy:
     def forget(self) -> None:
         """Become the empty copy of a node that has seen nothing yet."""
         self.rev = self.seen = self.top = 0
-        self.wanted, self.holdings, self.held = {}, {}, None
+        self.wanted, self.holdings, self.held, self._missing = {}, {}, None, None
 
     def missing(self) -> list[int]:
         """Wanted ids that are not here, or not in the wanted version, in order."""
-        holdings = self.holdings
-        return sorted(
-            id_ for id_, version in self.wanted.items() if id_ not in holdings or holdings[id_].version != version
-        )
+        if self._missing is None:
+            holdings = self.holdings
+            self._missing = sorted(
+                id_ for id_, version in self.wanted.items() if id_ not in holdings or holdings[id_].version != version
+            )
+        return self._missing
 
     def digests(self) -> tuple[str, str]:
         """The digest over (id, version) and the one over the contents of what is held."""

@@ -37,6 +37,7 @@ class Supervisor:
         self._troubles: dict[int, Trouble] = {}
         self._past_troubles: dict[int, Trouble] = {}
         self._touched: set[int] = set()
+        self._at_work: set[int] = set()
         self._stale = True
         self._wake = asyncio.Event()
 
@@ -62,7 +63,9 @@ class Supervisor:
 
     def starting(self) -> int:
         """How many wanted records nobody has tried yet."""
-        return sum(1 for holding in self._copy.holdings.values() if self._is_untried(holding))
+        holdings = self._copy.holdings
+        ids = holdings.keys() if self._stale else self._touched | self._at_work
+        return sum(1 for id_ in ids if id_ in holdings and self._is_untried(holdings[id_]))
 
     def failures(self) -> list[Failure]:
         """What does not run at its version, and why."""
@@ -76,11 +79,13 @@ class Supervisor:
             await self._refresh()
         ids = (self._copy.wanted.keys() | self._running.keys()) if everything else set(self._touched)
         self._touched -= ids
+        self._at_work = set(ids)
         ids |= {id_ for id_, trouble in self._troubles.items() if trouble.next_at <= time.monotonic()}
         now = World(running=self._running, troubles=self._troubles, now=time.monotonic())
         todo = plan(self._copy, now, ids)
         self._forget_troubles()
         if not todo.stop and not todo.start:
+            self._at_work = set()
             return
         limit = asyncio.Semaphore(AT_ONCE)
         ran: list[Holding] = []
@@ -90,6 +95,7 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for record in todo.start:
                 group.create_task(self._start(limit, record, ran))
+        self._at_work = set()
         if todo.blocked:
             self.wake(todo.blocked)
         await self._on_change(ran)

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from node.engine import EngineError
+from node.engine import EngineError, PortTaken
 
 BACKLOG = 4096
 _EVERYWHERE = "::"
@@ -73,4 +73,5 @@ def _explained(error: OSError, address: str, port: int) -> EngineError:
         return _NoIPv6Error("this host has no IPv6")
     number = error.errno or 0
     reason = _REASONS.get(number, "port {port} cannot be opened: " + os.strerror(number))
-    return EngineError(reason.format(port=port, address=address))
+    kind = PortTaken if number == errno.EADDRINUSE else EngineError
+    return kind(reason.format(port=port, address=address))

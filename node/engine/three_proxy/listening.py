@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
-from node.engine import EngineError
+from node.engine import EngineError, PortTaken
 
 TCP_LISTEN = "0A"
 
@@ -23,7 +23,8 @@ def refuse_unusable(listen: str, port: int) -> None:
         try:
             probe.bind((listen, port))
         except OSError as error:
-            raise EngineError(refusal(error.errno, listen, port)) from error
+            kind = PortTaken if error.errno == errno.EADDRINUSE else EngineError
+            raise kind(refusal(error.errno, listen, port)) from error
 
 
 def refusal(code: int | None, listen: str, port: int) -> str:
