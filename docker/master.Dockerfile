@@ -21,5 +21,5 @@ USER maybe
 EXPOSE 3005
 # The exec form: the program itself gets the signals.
 CMD ["python", "-m", "master"]
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=6 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ.get(\"API_PORT\") or 3005}/health/ready', timeout=4)"]
+HEALTHCHECK --interval=3s --timeout=10s --start-period=60s --retries=5 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ.get(\"API_PORT\") or 3005}/health/ready', timeout=9)"]

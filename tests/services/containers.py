@@ -93,7 +93,7 @@ class Container:
             labels={"maybe-proxy.run": self.label}, hostname=self.name, mem_swappiness=None
         )
         for inside, outside in self.ports.items():
-            container.with_bind_ports(inside, (HOST, outside))
+            container.ports[f"{inside}/tcp"] = (HOST, outside)  # with_bind_ports would open it to the world
         for key, value in self.environment.items():
             container.with_env(key, value)
         for folder, inside in self.folders.items():
@@ -107,6 +107,7 @@ class Container:
         """The container stays and can be started again."""
         if self.client is not None:
             await self._ask("stop", lambda: self.client.get_wrapped_container().stop(timeout=10))
+            await self._log_ended()
 
     async def end(self) -> None:
         """Remove it, with what it keeps outside of its folders."""
@@ -114,12 +115,17 @@ class Container:
             return
         await self._ask("remove", lambda: self.client.stop(force=True, delete_volume=True))
         self.client = None
-        if self.follower:
-            await asyncio.to_thread(self.follower.wait)
+        await self._log_ended()
 
     async def kill(self) -> None:
         """SIGKILL for everything in it; the container stays and can be started again."""
         await self._ask("kill", lambda: self.client.get_wrapped_container().kill())
+        await self._log_ended()
+
+    async def _log_ended(self) -> None:
+        """The follower ends with its container."""
+        if self.follower:
+            await asyncio.to_thread(self.follower.wait)
 
     async def freeze(self) -> None:
         await self._ask("freeze", lambda: self.client.get_wrapped_container().pause())
