@@ -77,11 +77,19 @@ def wrong(pointer: str, detail: str) -> Invalid:
 class Enrolment:
     """Enrols and removes nodes."""
 
-    def __init__(self, database: Database, broker: Broker, *, cluster: str, node_amqp_url: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        *,
+        cluster: str,
+        node_amqp_url: str,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
         """`node_amqp_url`: the broker's address as nodes see it, without a login."""
         self._database, self._broker, self._cluster, self._node_amqp_url = database, broker, cluster, node_amqp_url
         limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
-        timeout = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S)
         self._http = httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False, trust_env=False)
 
     async def enrol(

@@ -1,0 +1,235 @@
+"""Enrolment between a real master's side and a real waiting node, over real sockets, database and broker."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aio_pika
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from master.broker import Broker
+from master.db import Database
+from master.enrolment import Enrolment
+from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
+from node.enrolment import Waiting
+from node.identity import Identity
+from node.settings import read_settings
+from shared.enrolment import MasterHandshake, NodeFacts, new_challenge
+from shared.proxies import NodeId
+from tests.services import Database as Address
+from tests.services import Vhost
+from tests.services.ports import PortBlock, claim_block
+
+HOST = "127.0.0.1"
+FACTS = NodeFacts(host="h", os="o", agent="1", engines={"builtin": "1"})
+
+
+@dataclass
+class WaitingNode:
+    """A node that waits, and what it accepted."""
+
+    port: int
+    challenge: str
+    accepted: list[Identity] = field(default_factory=list[Identity])
+
+
+@pytest.fixture
+async def broker(vhost: Vhost) -> AsyncIterator[Broker]:
+    broker = Broker(vhost.management_url, SecretStr(vhost.amqp_url))
+    await broker.ensure_all({})
+    yield broker
+    await broker.close()
+
+
+@pytest.fixture
+async def rows(database: Address) -> AsyncIterator[Database]:
+    address = {"host": database.host, "port": database.port, "user": database.user, "password": database.password}
+    made = Database({**address, "database": database.name})
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def enrolment(rows: Database, broker: Broker, vhost: Vhost) -> AsyncIterator[Enrolment]:
+    address = f"amqp://{vhost.host}:{vhost.port}/{vhost.name}"
+    made = Enrolment(rows, broker, cluster="c1", node_amqp_url=address, answer_timeout_s=2)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def block() -> AsyncIterator[PortBlock]:
+    with claim_block().held() as block:
+        yield block
+
+
+@pytest.fixture
+async def node(tmp_path: Path, block: PortBlock) -> AsyncIterator[WaitingNode]:
+    made = WaitingNode(block.port(1), new_challenge())
+
+    async def accept(identity: Identity) -> None:
+        made.accepted.append(identity)
+
+    environment = {"NODE_DATA_DIR": str(tmp_path), "NODE_ENROL_HOST": HOST, "NODE_ENROL_PORT": str(made.port)}
+    waiting = Waiting(read_settings(environment), FACTS, accept, made.challenge)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(waiting.run())
+        await listens(made.port)
+        yield made
+        waiting.proven.set()
+
+
+async def listens(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(HOST, port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        await writer.wait_closed()
+        return
+
+
+@asynccontextmanager
+async def server(port: int, answer: bytes | None) -> AsyncGenerator[None]:
+    """Answers every connection with these bytes, or never."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        if answer is None:
+            await ended.wait()
+        else:
+            writer.write(answer)
+        writer.close()
+
+    listener = await asyncio.start_server(serve, HOST, port)
+    yield
+    ended.set()
+    listener.close()
+
+
+async def enrol(enrolment: Enrolment, port: int, challenge: str) -> tuple[NodeId, bool]:
+    return await enrolment.enrol(HOST, port, challenge, None, None, {})
+
+
+async def count_nodes(rows: Database) -> int:
+    async with rows.session() as session:
+        return len(await session.rows("sync.all_logins"))
+
+
+async def test_a_node_with_the_right_challenge_gets_a_login_that_works(enrolment: Enrolment, node: WaitingNode):
+    node_id, created = await enrol(enrolment, node.port, node.challenge)
+    assert created
+    config = node.accepted[0].config
+    assert (config.node_id, config.cluster, config.queue) == (node_id, "c1", f"mp.node.{node_id}")
+    assert "-" in config.name
+    connection = await aio_pika.connect(config.amqp_url.get_secret_value())
+    await connection.close()
+
+
+async def test_a_wrong_challenge_is_refused_and_leaves_nothing_behind(
+    enrolment: Enrolment, node: WaitingNode, rows: Database
+):
+    with pytest.raises(NodeRefused):
+        await enrol(enrolment, node.port, new_challenge())
+    assert (node.accepted, await count_nodes(rows)) == ([], 0)
+
+
+async def test_many_wrong_challenges_do_not_lock_the_right_one_out(enrolment: Enrolment, node: WaitingNode):
+    async with httpx.AsyncClient(trust_env=False) as stranger:
+        for _ in range(60):
+            hello = MasterHandshake(new_challenge()).hello.model_dump()
+            answer = await stranger.post(f"http://{HOST}:{node.port}/enrol/hello", json=hello)
+            assert answer.status_code in (403, 429)
+    assert (await enrol(enrolment, node.port, node.challenge))[1]
+
+
+async def test_an_answer_that_gets_lost_is_no_half_state(enrolment: Enrolment, node: WaitingNode, block: PortBlock):
+    async with losing_answers_to(b"/enrol/config", node.port, block.port(2)):
+        with pytest.raises(NodeUnreachable):
+            await enrol(enrolment, block.port(2), node.challenge)
+    first = node.accepted[0].config.node_id
+    assert await enrol(enrolment, node.port, node.challenge) == (first, False)
+    connection = await aio_pika.connect(node.accepted[1].config.amqp_url.get_secret_value())
+    await connection.close()
+
+
+@asynccontextmanager
+async def losing_answers_to(path: bytes, target: int, port: int) -> AsyncGenerator[None]:
+    """A line to the node that passes every request on and loses the answers to these."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        length = int(request.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        there, back = await asyncio.open_connection(HOST, target)
+        back.write(request + await reader.readexactly(length))
+        answer = await there.readuntil(b"}")
+        if path not in request:
+            writer.write(answer)
+        for each in (back, writer):
+            each.close()
+            await each.wait_closed()
+
+    listener = await asyncio.start_server(serve, HOST, port)
+    yield
+    listener.close()
+
+
+async def test_the_same_challenge_again_is_the_same_node_without_a_call_once_it_has_reported(
+    enrolment: Enrolment, node: WaitingNode, database: Address
+):
+    node_id, _ = await enrol(enrolment, node.port, node.challenge)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE node_status SET session = 1")
+    assert await enrol(enrolment, 1, node.challenge) == (node_id, False)
+
+
+async def test_what_was_heard_on_the_wire_is_of_no_use_again(node: WaitingNode):
+    master = MasterHandshake(node.challenge)
+    async with httpx.AsyncClient(base_url=f"http://{HOST}:{node.port}", trust_env=False) as wire:
+        answers = [await wire.post("/enrol/hello", json=master.hello.model_dump()) for _ in range(2)]
+        assert answers[0].json()["e_n"] != answers[1].json()["e_n"]
+        forged = await wire.post("/enrol/config", json={"box": answers[0].json()["box"]})
+    assert (forged.status_code, node.accepted) == (403, [])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000,
+        b"220 mail.example.org ESMTP\r\n",
+        b"",
+    ],
+    ids=["other", "redirect", "huge", "mail", "nothing"],
+)
+async def test_whatever_else_answers_there_is_told_to_be_no_waiting_node(
+    enrolment: Enrolment, block: PortBlock, answer: bytes
+):
+    async with server(block.port(3), answer):
+        with pytest.raises(NodeUnreachable):
+            await enrol(enrolment, block.port(3), new_challenge())
+
+
+async def test_nobody_there_is_told_as_such(enrolment: Enrolment, block: PortBlock):
+    with pytest.raises(NodeUnreachable, match=r"no node waits"):
+        await enrol(enrolment, block.port(4), new_challenge())
+
+
+async def test_a_node_that_does_not_answer_is_too_slow(enrolment: Enrolment, block: PortBlock):
+    async with server(block.port(5), None):
+        with pytest.raises(NodeTooSlow):
+            await enrol(enrolment, block.port(5), new_challenge())
+
+
+@pytest.mark.parametrize("ip", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "x"])
+async def test_addresses_that_no_node_has_are_refused_before_any_call(enrolment: Enrolment, ip: str):
+    with pytest.raises(Invalid):
+        await enrolment.enrol(ip, 3006, new_challenge(), None, None, {})
