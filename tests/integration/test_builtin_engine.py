@@ -45,15 +45,16 @@ def record(id_: int = 1, **changes: Any) -> ProxyRecord:
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "engine"
+async def directory(tmp_path: Path) -> AsyncIterator[Path]:
+    """Of an engine; whatever happens, no worker is left in it."""
+    yield tmp_path / "engine"
+    await BuiltinEngine(tmp_path / "engine").halt()
 
 
 @pytest.fixture
 async def engine(directory: Path) -> AsyncIterator[BuiltinEngine]:
     async with BuiltinEngine(directory, listen=HERE, workers=1) as opened:
         yield opened
-        await opened.halt()
 
 
 def worker_pid(directory: Path, index: int = 0) -> int:
@@ -516,7 +517,6 @@ async def test_the_engine_opened_again_finds_its_worker_while_a_connection_strea
             assert worker_pid(directory) == pid
             done.set()
             total = await flow
-            await second.halt()
     assert total > 0
 
 
@@ -539,7 +539,6 @@ async def test_a_killed_worker_comes_back_and_takes_its_proxies_again(directory:
                 async with tunnel(proxy, port) as streams:
                     assert await echoes(streams)
             assert await echoes(untouched)
-        await engine.halt()
 
 
 async def test_a_worker_that_is_stopped_holds_up_nothing_and_recovers(directory: Path) -> None:
@@ -567,7 +566,59 @@ async def test_a_worker_that_is_stopped_holds_up_nothing_and_recovers(directory:
             assert await engine.running() == {1: 2, 2: 1, 3: 1}
             assert await echoes(stuck)
         assert third.port != second.port
-        await engine.halt()
+
+
+async def test_a_worker_that_answers_again_gives_up_what_was_started_elsewhere_meanwhile(directory: Path) -> None:
+    told = asyncio.Event()
+    async with BuiltinEngine(directory, listen=HERE, workers=1) as engine:
+        await engine.start(before := record(1))
+    pid = worker_pid(directory)
+    os.kill(pid, signal.SIGSTOP)
+    async with BuiltinEngine(directory, listen=HERE, workers=2, on_change=told.set) as engine:
+        with pytest.raises(EngineError, match=f"port {before.port} is taken .* perhaps by worker 0"):
+            await engine.start(before)
+        await engine.start(after := record(1, version=2))
+        assert await engine.running() == {1: 2}
+        told.clear()
+        os.kill(pid, signal.SIGCONT)
+        async with asyncio.timeout(LIMIT_S):
+            await told.wait()
+        assert await engine.running() == {1: 2}
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(HERE, before.port)
+        async with dialled(after.port):
+            pass
+
+
+async def test_a_directory_with_a_very_long_name_will_do(tmp_path: Path) -> None:
+    async with BuiltinEngine(tmp_path / ("x" * 120), listen=HERE, workers=1) as engine:
+        try:
+            await engine.start(record())
+            assert await engine.running() == {1: 1}
+        finally:
+            await engine.halt()
+
+
+@pytest.mark.long
+async def test_a_destination_that_never_answers_is_given_up_and_so_is_a_silent_client(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record())
+    with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
+        deaf.bind((HERE, 0))
+        deaf.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(deaf.getsockname())
+        port = deaf.getsockname()[1]
+        socks = b"\5\1\2\1\5alice\6wonder\5\1\0\1\x7f\0\0\1" + struct.pack("!H", port)
+        async with dialled(proxy.port) as http, dialled(proxy.port) as other, asyncio.TaskGroup() as tasks:
+            answer = tasks.create_task(said(*http, get(port, "/", "Connection: close")))
+            assert await said(*other, socks) == b"\5\2\1\0" + b"\5\4\0\1\0\0\0\0\0\0"
+            assert (await answer).startswith(b"HTTP/1.1 504 ")
+    reader, writer = await asyncio.open_connection(HERE, proxy.port)
+    async with asyncio.timeout(40):
+        writer.write(b"GET http://h/ HT")
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_halting_ends_even_a_stopped_worker(directory: Path) -> None:
@@ -653,7 +704,6 @@ async def test_without_an_address_a_proxy_listens_on_both_families(directory: Pa
             async with dialled(proxy.port, host) as streams:
                 streams[1].write(f"CONNECT {HERE}:{port} HTTP/1.1\r\n\r\n".encode())
                 assert (await head_of(streams[0])).startswith(b"HTTP/1.1 200")
-        await engine.halt()
 
 
 def test_an_address_of_another_host_is_told() -> None:
@@ -668,7 +718,6 @@ async def test_proxies_are_spread_over_the_workers(directory: Path) -> None:
                 tasks.create_task(engine.start(record(id_, port=30000 + id_)))
         assert len(await engine.running()) == 40
         assert [len(worker.ports) for worker in engine._workers] == [20, 20]
-        await engine.halt()
 
 
 async def test_no_secret_is_in_a_log_or_a_command_line(engine: BuiltinEngine, directory: Path) -> None:

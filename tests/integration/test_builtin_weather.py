@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -117,10 +118,17 @@ def cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+@pytest.fixture
+async def directory(tmp_path: Path) -> AsyncIterator[Path]:
+    """Of an engine; whatever happens, no worker is left in it."""
+    yield tmp_path / "engine"
+    await BuiltinEngine(tmp_path / "engine").halt()
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-async def test_whatever_clients_and_origins_do_nothing_is_left_and_nothing_spins(tmp_path: Path, seed: int) -> None:
-    storm, directory = Storm(seed), tmp_path / "engine"
+async def test_whatever_clients_and_origins_do_nothing_is_left_and_nothing_spins(directory: Path, seed: int) -> None:
+    storm = Storm(seed)
     port = random.randint(20000, 29999)
     proxy = ProxyRecord(id=1, version=1, content=1, protocol="mixed", port=port, username="alice", password="wonder")
     async with BuiltinEngine(directory, listen=HERE, workers=1) as engine:
@@ -150,4 +158,3 @@ async def test_whatever_clients_and_origins_do_nothing_is_left_and_nothing_spins
         assert (await engine.stats())[1]["open"] == 0
         assert "fault" not in (directory / "worker-0.log").read_text()
         server.close()
-        await engine.halt()

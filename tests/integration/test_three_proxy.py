@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_engine_contract import (
+
+from node.engine import EngineError
+from node.engine.three_proxy import ThreeProxyEngine, find_binary, version
+from node.engine.three_proxy.listening import holds, listener
+from node.engine.three_proxy.process import LOG_BYTES
+from shared.proxies import CREDENTIAL_MAX
+from tests.integration.test_engine_contract import (
     ALICE,
     ELSEWHERE,
     HERE,
@@ -35,12 +41,6 @@ from test_engine_contract import (
     tunnel,
     until,
 )
-
-from node.engine import EngineError
-from node.engine.three_proxy import ThreeProxyEngine, find_binary, version
-from node.engine.three_proxy.listening import holds, listener
-from node.engine.three_proxy.process import LOG_BYTES
-from shared.proxies import CREDENTIAL_MAX
 
 USERNAME_MARKS = "!$%&'()+-./<=>?@[]^_`{|}~"
 PASSWORD_MARKS = USERNAME_MARKS + "#*,:;"

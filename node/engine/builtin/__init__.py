@@ -11,9 +11,9 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from node.engine import EngineError
-from node.engine.builtin.control import peer, socket_name
+from node.engine.builtin.control import socket_name
 from node.engine.builtin.listeners import open_listener
-from node.engine.builtin.process import connect_worker, end_process, worker_numbers
+from node.engine.builtin.process import end_process, worker_numbers, worker_pid
 from node.engine.builtin.records import FIELDS
 from node.engine.builtin.workers import START_S, Worker, WorkerGoneError
 from shared.proxies import ProxyId, ProxyRecord, Version
@@ -88,7 +88,7 @@ class BuiltinEngine:
             port_before = worker.ports.setdefault(proxy.id, 0)
             try:
                 await self._put(worker, proxy, port_before)
-            except EngineError:
+            except BaseException:
                 if not port_before:
                     worker.ports.pop(proxy.id, None)
                 raise
@@ -130,8 +130,7 @@ class BuiltinEngine:
         if not permanent:
             raise EngineError("the built-in engine is not open")
         worker = min(permanent, key=lambda each: (not each.alive, each.stuck, len(each.ports), each.index))
-        if not worker.alive:
-            await _started(worker)
+        await _started(worker)
         return worker
 
     async def _put(self, worker: Worker, proxy: ProxyRecord, port_before: int) -> None:
@@ -159,7 +158,9 @@ class BuiltinEngine:
 
     async def _part(self, proxy_id: int, one: tuple[int, Worker], other: tuple[int, Worker]) -> None:
         """A worker that was stuck may come back with what was started elsewhere meanwhile: the newer one stays."""
-        await _remove(min(one, other, key=lambda each: each[0])[1], proxy_id)
+        # A worker that does not answer this is asked again the next time.
+        with suppress(EngineError):
+            await _remove(min(one, other, key=lambda each: each[0])[1], proxy_id)
 
 
 async def _started(worker: Worker) -> None:
@@ -193,9 +194,7 @@ async def _remove(worker: Worker, proxy_id: int) -> None:
 
 
 async def _halted(directory: Path, number: int) -> None:
-    connection = connect_worker(directory, number)
-    if connection is not None:
-        pid, _ = peer(connection)
-        connection.close()
+    pid = worker_pid(directory, number)
+    if pid is not None:
         await end_process(pid, patience=_HALT_S)
     (directory / socket_name(number)).unlink(missing_ok=True)

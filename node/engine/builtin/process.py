@@ -1,17 +1,22 @@
 """Starts, finds and ends worker processes."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
+import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from node.engine.builtin.control import log_name, peer, socket_name
+from node.engine.builtin.control import lock_name, log_name, peer, socket_name
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS")
 """All that a worker gets to see of the agent's environment, which may hold secrets."""
+
+_LOCK = struct.Struct("hhqqi")
+"""struct flock of 64-bit Linux: type, whence, start, length, pid."""
 
 _LOG_MAX = 1024 * 1024
 _BARE = Path(__file__).with_name("bare.py")
@@ -58,9 +63,23 @@ def connect_worker(directory: Path, index: int) -> socket.socket | None:
 
 
 def worker_numbers(directory: Path) -> list[int]:
-    """Of the workers that have a control socket there, alive or not."""
-    names = [path.stem.removeprefix("worker-") for path in directory.glob("worker-*.sock")]
-    return sorted(int(name) for name in names if name.isdecimal())
+    """Of the workers that live there."""
+    names = [path.stem.removeprefix("worker-") for path in directory.glob("worker-*.lock")]
+    return sorted(int(name) for name in names if name.isdecimal() and worker_pid(directory, int(name)))
+
+
+def worker_pid(directory: Path, index: int) -> int | None:
+    """Who holds that worker's lock, as the kernel knows it (fcntl(2), F_GETLK); asked even while it does not answer."""
+    try:
+        lock = os.open(directory / lock_name(index), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        held = fcntl.fcntl(lock, fcntl.F_GETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    finally:
+        os.close(lock)
+    kind, _, _, _, pid = _LOCK.unpack(held)
+    return None if kind == fcntl.F_UNLCK else pid
 
 
 def reaped(pid: int) -> bool:

@@ -30,8 +30,8 @@ def main() -> None:
     os.chdir(directory)
     lock = os.open(lock_name(index), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         journal.write("worker.already_running", index=index)
         sys.exit(1)
     _raise_descriptor_limit()

@@ -52,7 +52,8 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        return self._link is not None
+        """Whether it can be given orders, as far as is known."""
+        return self._link is not None and self.settled.is_set()
 
     async def keep(self) -> None:
         """Sees to it that the worker runs, for as long as it is not cancelled; the worker itself lives on then."""
@@ -88,7 +89,10 @@ class Worker:
 
     async def listening(self) -> dict[int, int]:
         """Versions by proxy of what takes connections at this moment. Raises EngineError."""
-        return {id_: version for id_, version, _ in (await self.call("list"))["proxies"]}
+        told: list[tuple[int, int, int]] = (await self.call("list"))["proxies"]
+        for id_, _, port in told:
+            self.ports.setdefault(id_, port)
+        return {id_: version for id_, version, _ in told}
 
     async def _run(self) -> None:
         """From finding or starting it to its end."""
