@@ -8,8 +8,8 @@ import sys
 
 import structlog
 
-from node.app import halt_engines, is_running, run_node
 from node.errors import BadConfiguration, NodeError
+from node.presence import is_running
 from node.settings import Settings, read_settings
 from shared.logs import configure
 from shared.tasks import leaves
@@ -43,19 +43,26 @@ def main() -> None:
 
 
 async def obey(command: str, settings: Settings) -> int:
-    """Do it; answers the exit code. Raises NodeError."""
+    """Do it; answers the exit code. Raises NodeError.
+
+    The whole program is imported only where it is needed: a health check is run every few seconds on every host.
+    """
     match command:
         case "health":
             return 0 if is_running(settings) else 1
         case "stop":
             if is_running(settings):
                 raise NodeError("the agent still runs and would start them again; end it first")
+            from node.app import halt_engines
+
             await halt_engines(settings)
         case "forget":
             if is_running(settings):
                 raise NodeError("the agent still runs; end it first")
             settings.identity_file.unlink(missing_ok=True)
         case _:
+            from node.app import run_node
+
             await run_node(settings, stop_on_signals())
     return 0
 

@@ -1,10 +1,8 @@
 """The composition root: puts the node together and runs it as one group of tasks."""
 
 import asyncio
-import fcntl
-import os
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -17,10 +15,10 @@ from node.engine.builtin import BuiltinEngine
 from node.engine.three_proxy import ThreeProxyEngine
 from node.engine.three_proxy import version as three_proxy_version
 from node.enrolment import Waiting
-from node.errors import DataDirInUse
 from node.host import addresses, agent_version, host_name, os_name
 from node.identity import Identity, read_identity, write_identity
 from node.local_copy import Holding
+from node.presence import sole_agent
 from node.settings import Settings
 from node.store import Store
 from node.supervisor import Supervisor
@@ -174,29 +172,3 @@ async def halt_engines(settings: Settings) -> None:
     async with opened_engines(settings, asyncio.Event()) as engines:
         for engine in engines.by_name.values():
             await engine.halt()
-
-
-@contextmanager
-def sole_agent(settings: Settings) -> Generator[None]:
-    """Hold the lock that says that an agent works here; the kernel lets go of it however the agent ends."""
-    with settings.pid_file.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataDirInUse(str(settings.data_dir)) from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
-
-
-def is_running(settings: Settings) -> bool:
-    """Whether an agent holds the lock."""
-    try:
-        with settings.pid_file.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False

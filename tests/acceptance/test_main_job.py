@@ -266,6 +266,20 @@ async def test_rows_that_vanish_by_accident_do_not_stop_proxies_until_somebody_s
     assert await kept.ended(within_s=5)
 
 
+async def test_a_broker_that_lost_everything_is_set_up_again_by_itself(fleet: Cluster, client: Client):
+    proxy = await made(fleet)
+    kept = await client.tunnel(proxy)
+    async with fleet.vhost.management() as broker:
+        for node in (1, 2):
+            (await broker.delete(f"users/node-{node}")).raise_for_status()
+    await fleet.rabbitmq.drop(fleet.vhost.name)
+    await fleet.rabbitmq.create(fleet.vhost.name)
+    await kept.beat()
+    answer = succeeded(await fleet.api.post("/proxies", json={"location_id": 1}))
+    await eventually(lambda: is_in(fleet, answer.json(), "running"), 60)
+    await kept.beat()
+
+
 async def has_event(fleet: Cluster, type_: str) -> bool:
     return bool(succeeded(await fleet.api.get("/events", params={"type": type_})).json()["items"])
 

@@ -8,12 +8,15 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from master.api import create_app
+from master.broker import Broker
 from master.db import Database
 from master.waiting import Waiter
 from shared.proxies import NodeId
 from tests.services import Database as Address
+from tests.services import Vhost
 
 
 @dataclass
@@ -136,3 +139,21 @@ async def api(database: Address) -> AsyncIterator[Api]:
     async with httpx.AsyncClient(transport=transport, base_url="http://master") as http, database.connection() as rows:
         yield Api(http, rows, enroller, syncer)
     await own.close()
+
+
+@pytest.fixture
+async def broker(vhost: Vhost) -> AsyncIterator[Broker]:
+    """The management API of this test's virtual host, with everything but nodes in it."""
+    broker = Broker(vhost.management_url, SecretStr(vhost.amqp_url))
+    await broker.ensure_all({})
+    yield broker
+    await broker.close()
+
+
+@pytest.fixture
+async def rows(database: Address) -> AsyncIterator[Database]:
+    """This test's database as the master opens it."""
+    address = {"host": database.host, "port": database.port, "user": database.user, "password": database.password}
+    made = Database({**address, "database": database.name})
+    yield made
+    await made.close()

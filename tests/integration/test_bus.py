@@ -18,14 +18,13 @@ from master.reports import Reports
 from shared.bus import Bus, BusDown, Incoming, Outgoing, Unroutable
 from shared.messages import MASTER_QUEUE, Header
 from shared.proxies import NodeId
-from tests.integration.test_enrolment_wire import broker, rows  # noqa: F401 (fixtures)
 from tests.services import Vhost
 
 CLUSTER = "11111111-1111-4111-8111-111111111111"
 
 
 @pytest.fixture
-async def two_nodes(broker: Broker) -> Broker:  # noqa: F811
+async def two_nodes(broker: Broker) -> Broker:
     await broker.ensure_all({NodeId(1): password_hash("one"), NodeId(2): password_hash("two")})
     return broker
 
@@ -148,7 +147,7 @@ async def test_a_message_for_nobody_is_told_as_such(two_nodes: Broker, vhost: Vh
 
 
 @pytest.fixture
-async def inbox(rows: Database, two_nodes: Broker, vhost: Vhost) -> AsyncIterator[Inbox]:  # noqa: F811
+async def inbox(rows: Database, two_nodes: Broker, vhost: Vhost) -> AsyncIterator[Inbox]:
     """The master's handler behind a real bus."""
     outbox = Outbox(rows, two_nodes, CLUSTER)
     made = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER)
@@ -164,7 +163,7 @@ def header(node: int, cluster: str = CLUSTER) -> dict[str, Any]:
     return Header(v=1, cluster=cluster, node=node, rev=1).model_dump(exclude_defaults=True)
 
 
-async def said(rows: Database, type_: str) -> list[dict[str, Any]]:  # noqa: F811
+async def said(rows: Database, type_: str) -> list[dict[str, Any]]:
     async with asyncio.timeout(10):
         while True:
             async with rows.session() as session:
@@ -181,7 +180,7 @@ async def test_an_unreadable_message_is_parked_once_with_its_reason(
     inbox: Inbox,
     channel: aio_pika.abc.AbstractChannel,
     vhost: Vhost,
-    rows: Database,  # noqa: F811
+    rows: Database,
 ):
     message = aio_pika.Message(b"{not json", user_id="node-1", type="report", headers=header(1))
     await (await channel.get_exchange("mp.master", ensure=False)).publish(message, "node-1.report")
@@ -211,7 +210,7 @@ async def test_a_message_whose_sender_is_not_proven_is_dropped_and_told(
     user: str | None,
     key: str,
     node: int,
-    cluster: str,  # noqa: F811
+    cluster: str,
 ):
     body = json.dumps({"rev": 0}).encode()
     message = Incoming(

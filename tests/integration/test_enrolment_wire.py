@@ -9,7 +9,6 @@ from pathlib import Path
 import aio_pika
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from master.broker import Broker
 from master.db import Database
@@ -35,22 +34,6 @@ class WaitingNode:
     port: int
     challenge: str
     accepted: list[Identity] = field(default_factory=list[Identity])
-
-
-@pytest.fixture
-async def broker(vhost: Vhost) -> AsyncIterator[Broker]:
-    broker = Broker(vhost.management_url, SecretStr(vhost.amqp_url))
-    await broker.ensure_all({})
-    yield broker
-    await broker.close()
-
-
-@pytest.fixture
-async def rows(database: Address) -> AsyncIterator[Database]:
-    address = {"host": database.host, "port": database.port, "user": database.user, "password": database.password}
-    made = Database({**address, "database": database.name})
-    yield made
-    await made.close()
 
 
 @pytest.fixture
