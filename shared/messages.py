@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.proxies import MAX_BIGINT, Id, NodeId
 
@@ -187,7 +188,12 @@ def first_complaint(error: ValidationError) -> str:
     """Where and what the first of the errors is, without the offending value (it may be a secret)."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = "/".join(str(step) for step in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
+    return f"{where}: {complaint(first)}" if where else complaint(first)
+
+
+def complaint(error: ErrorDetails) -> str:
+    """What one of pydantic's errors says, without its preface to words of ours."""
+    return error["msg"].removeprefix("Value error, ")
 
 
 def encode(body: NeedSync | Report) -> bytes:

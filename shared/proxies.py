@@ -1,6 +1,7 @@
 """The values that master and node both compare: ids, versions, records and the digest over them."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import Annotated, Literal, NewType
@@ -22,12 +23,26 @@ CREDENTIAL_MAX = 120
 """Longest user name or password in bytes: SOCKS5 carries 255 (RFC 1929), 3proxy's configuration parser fails past
 about 120."""
 
-USERNAME_PATTERN = r"^[A-Za-z0-9!$%&'()+./<=>?@\[\]^_`{|}~-]+$"
+USERNAME_CHARACTERS = r"[A-Za-z0-9!$%&'()+./<=>?@\[\]^_`{|}~-]"
 """Printable ASCII without space, control characters, colon (ends the name in HTTP Basic, RFC 7617), comma, asterisk,
 quotation mark, backslash, number sign and semicolon (a list, everybody, quoting and comments in 3proxy)."""
 
-PASSWORD_PATTERN = r"^[!#-\[\]-~]+$"  # noqa: S105 (a pattern)
+PASSWORD_CHARACTERS = r"[!#-\[\]-~]"  # noqa: S105 (a pattern)
 """Printable ASCII without space, quotation mark and backslash."""
+
+
+def carried_username(text: str) -> str:
+    """The user name, if every proxy protocol can carry it. Raises ValueError with a reason for a person."""
+    if not re.fullmatch(USERNAME_CHARACTERS + "+", text):
+        raise ValueError("a user name has letters, digits and !$%&'()+./<=>?@[]^_`{|}~- only: no space, colon or comma")
+    return text
+
+
+def carried_password(text: str) -> str:
+    """The password, if every proxy protocol can carry it. Raises ValueError with a reason for a person."""
+    if not re.fullmatch(PASSWORD_CHARACTERS + "+", text):
+        raise ValueError("a password has printable ASCII characters only: no space, quotation mark or backslash")
+    return text
 
 
 def canonical_network(text: str) -> str:
@@ -37,8 +52,17 @@ def canonical_network(text: str) -> str:
 
 Id = Annotated[int, Field(ge=1, le=MAX_BIGINT)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Username = Annotated[str, Field(min_length=1, max_length=CREDENTIAL_MAX, pattern=USERNAME_PATTERN)]
-Password = Annotated[str, Field(min_length=1, max_length=CREDENTIAL_MAX, pattern=PASSWORD_PATTERN)]
+Credential = Annotated[str, Field(min_length=1, max_length=CREDENTIAL_MAX)]
+Username = Annotated[
+    Credential,
+    AfterValidator(carried_username),
+    Field(json_schema_extra={"pattern": f"^{USERNAME_CHARACTERS}+$"}),
+]
+Password = Annotated[
+    Credential,
+    AfterValidator(carried_password),
+    Field(json_schema_extra={"pattern": f"^{PASSWORD_CHARACTERS}+$"}),
+]
 Network = Annotated[str, AfterValidator(canonical_network)]
 
 

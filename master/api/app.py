@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.types import LifeSpanScope, Message, Scope
 
 from master.api import docs, locations, nodes, proxies, system
 from master.api.openapi import document
@@ -13,12 +15,27 @@ from master.api.seams import Enroller, Syncer, Waiter, Wiring
 from master.db import Database
 
 
+class Api(Litestar):
+    """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2)."""
+
+    async def __call__(self, scope: Scope | LifeSpanScope, receive: Any, send: Any) -> None:
+        """One connection of ASGI."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await super().__call__(scope, receive, send)
+            return
+
+        async def bodiless(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await super().__call__({**scope, "method": "GET"}, receive, bodiless)
+
+
 def create_app(
     *, database: Database, enroller: Enroller, waiter: Waiter, syncer: Syncer, broker_state: Callable[[], str]
 ) -> Litestar:
     """The API over these; `broker_state` is "up" while the broker can be reached, anything else is told as it is."""
     wiring = Wiring(database=database, enroller=enroller, waiter=waiter, syncer=syncer, broker_state=broker_state)
-    app = Litestar(
+    app = Api(
         route_handlers=[
             locations.router,
             nodes.router,

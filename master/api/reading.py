@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from master.errors import Invalid
 from master.questions import Question
 from master.wishes import Wish
+from shared.messages import complaint
 from shared.proxies import MAX_BIGINT
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
@@ -45,7 +46,7 @@ def refused(error: ValidationError) -> Exception:
     found = error.errors(include_input=False, include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
         return ClientException(detail="the body is no JSON")
-    complaints = [{"pointer": pointer(one["loc"]), "detail": one["msg"]} for one in found]
+    complaints = [{"pointer": pointer(one["loc"]), "detail": complaint(one)} for one in found]
     first = complaints[0]
     return Invalid(f"{first['pointer'] or 'body'}: {first['detail']}", {"errors": complaints})
 
@@ -62,7 +63,9 @@ def read_query(request: Asked, kind: type[Q]) -> Q:
         return kind.model_validate(gathered(request.query_params.multi_items()))
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
-        complaints = [{"parameter": str(one["loc"][0]) if one["loc"] else "", "detail": one["msg"]} for one in found]
+        complaints = [
+            {"parameter": str(one["loc"][0]) if one["loc"] else "", "detail": complaint(one)} for one in found
+        ]
         first = complaints[0]
         raise Invalid(f"{first['parameter']}: {first['detail']}", {"errors": complaints}) from error
 

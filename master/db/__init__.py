@@ -13,7 +13,9 @@ import asyncpg
 
 from master.errors import DatabaseAway, RowConflict, RowReferenced
 
-ACQUIRE_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 5
+ACQUIRE_TIMEOUT_S = 20
+"""For one of the pool's connections: a busy database is not one that is away."""
 COMMAND_TIMEOUT_S = 30
 
 Row = Mapping[str, Any]
@@ -151,7 +153,7 @@ class Database:
         Raises DatabaseAway.
         """
         async with translated():
-            connection = await asyncpg.connect(**self._connect, timeout=ACQUIRE_TIMEOUT_S)
+            connection = await asyncpg.connect(**self._connect, timeout=CONNECT_TIMEOUT_S)
         connection.add_termination_listener(lambda _: lost())
         for channel in channels:
             await connection.add_listener(channel, lambda _c, _p, name, payload: heard(name, str(payload)))
@@ -169,7 +171,7 @@ class Database:
                 **self._connect,
                 min_size=0,
                 max_size=self._size,
-                timeout=ACQUIRE_TIMEOUT_S,
+                timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
                 init=_prepare_connection,
             )

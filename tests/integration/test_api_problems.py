@@ -139,3 +139,19 @@ async def test_the_files_of_the_documentation_are_served_and_no_others(api: Api)
     for name in ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"):
         assert (await api.http.get(f"/api/static/{name}")).status_code == 200
     checked(await api.http.get("/api/static/LICENSE.swagger-ui"), 404)
+
+
+async def test_head_is_answered_like_get_without_a_body(api: Api):
+    got, head = await api.http.get("/health/live"), await api.http.head("/health/live")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+
+
+async def test_a_user_name_that_no_protocol_carries_is_refused_in_words(api: Api):
+    problem = await api.call("POST", "/proxies", 422, json={"node_ids": [1], "username": "a:b"})
+    assert problem["errors"] == [
+        {
+            "pointer": "/username",
+            "detail": "a user name has letters, digits and !$%&'()+./<=>?@[]^_`{|}~- only: no space, colon or comma",
+        }
+    ]
