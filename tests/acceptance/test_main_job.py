@@ -306,7 +306,8 @@ async def test_a_removed_nodes_login_is_gone_and_its_proxies_go_on_until_it_is_t
     assert answer.status_code == 204
     async with fleet.vhost.management() as broker:
         assert (await broker.get("users/node-2")).status_code == 404
-    await eventually(lambda: logged(fleet, "node-2", "bus.refused"), 60)
+    name = next(node.agent.name for node in fleet.nodes.values() if node.id == 2)
+    await eventually(lambda: logged(fleet, name, "bus.refused"), 30)
 
 
 async def test_no_secret_is_in_any_log(bare: Cluster, client: Client):
