@@ -84,7 +84,7 @@ class Program:
         """The database is up to date; the broker may be away."""
         self._listener = listener
         self._database = Database(settings.database)
-        self._broker = Broker(settings.management_url, settings.amqp_url)
+        self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
         self._enrolment = Enrolment(self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url)
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._reports = Reports(self._database, self._outbox)

@@ -17,7 +17,7 @@ import structlog
 from pydantic import SecretStr
 
 from master.errors import BrokerAway
-from master.settings import login, vhost
+from master.settings import QueueType, login, vhost
 from shared.messages import DEAD_QUEUE, MASTER_EXCHANGE, MASTER_QUEUE, NODE_EXCHANGE, node_login, node_queue
 from shared.proxies import NodeId
 
@@ -39,8 +39,9 @@ def password_hash(password: str) -> str:
 class Broker:
     """The management API of one broker, as an administrator."""
 
-    def __init__(self, management_url: str, amqp_url: SecretStr) -> None:
-        """The management API takes the same login as the bus."""
+    def __init__(self, management_url: str, amqp_url: SecretStr, queue_type: QueueType = "classic") -> None:
+        """The management API takes the same login as the bus. A queue that is there already keeps its type."""
+        self._queue_type = queue_type
         self._vhost = vhost(amqp_url.get_secret_value())
         self._master = login(amqp_url)[0]
         self._http = httpx.AsyncClient(
@@ -107,7 +108,7 @@ class Broker:
             "name": name,
             "durable": True,
             "auto_delete": False,
-            "arguments": {"x-queue-type": "classic", **arguments},
+            "arguments": {"x-queue-type": self._queue_type, **arguments},
         }
 
     def _binding(self, exchange: str, queue: str, key: str) -> dict[str, Any]:

@@ -126,7 +126,8 @@ class Outbox:
             log.warning("check_sync.not_sent", node_id=node_id, reason=str(error))
 
     async def _publish(self, node_id: NodeId, row: Row, *, confirm: int) -> None:
-        assert self.bus is not None  # noqa: S101 (set by the composition root)
+        if self.bus is None:
+            raise BusDown("not connected to the broker yet")
         bodies = encode_pairs(zip(row["ids"], row["versions"], strict=True))
         self._sent[node_id] = (time.monotonic(), row["revision"])
         round_: str | None = None

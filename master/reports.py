@@ -1,5 +1,6 @@
 """Takes a node's report: stores what it says, answers what it calls for, tells what changed."""
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ log = structlog.get_logger()
 
 OFFLINE_AFTER_S = 45.0
 """Three reports missed."""
+CLONE_EVENT_EVERY_S = 600.0
 STORED = ("rev", "seen", "count", "running", "missing", "session", "number")
 
 
@@ -27,6 +29,7 @@ class Reports:
         """Share these."""
         self._database, self._outbox = database, outbox
         self._wanted: dict[NodeId, rounds.Wanted] = {}
+        self._outlived: dict[NodeId, tuple[int, float]] = {}
 
     async def take(self, node_id: NodeId, report: Report) -> None:
         """Store and answer a report. Raises DatabaseAway, BusDown."""
@@ -97,6 +100,7 @@ class Reports:
         node = await session.row("sync.keep_node", node_id=node_id)
         before = await session.row("sync.lock_status", node_id=node_id)
         if node is None or before is None or (report.session, report.number) <= (before["session"], before["number"]):
+            await self._suspect_clone(session, node_id, report, before)
             return
         confirmed = max(answer.confirmed or 0, min(before["confirmed_rev"], node["revision"]))
         failed = await self._store_failures(session, node_id, report, before)
@@ -112,6 +116,23 @@ class Reports:
         await record_events(session, news)
         if news or confirmed > before["confirmed_rev"] or report.rev != before["rev"]:
             await session.execute("sync.notify_reported", node_id=str(node_id))
+
+    async def _suspect_clone(self, session: Session, node_id: NodeId, report: Report, before: Row | None) -> None:
+        """An agent that has been followed by a younger one falls silent; one that goes on has a twin.
+
+        One late report may be in flight when an agent is started anew, so the second one counts. (A classic queue lets
+        no twin consume, and so report; a quorum queue knows no exclusive consumers.)
+        """
+        if before is None or report.session >= before["session"]:
+            return
+        seen, told_at = self._outlived.get(node_id, (0, -CLONE_EVENT_EVERY_S))
+        now = time.monotonic()
+        if seen and now - told_at > CLONE_EVENT_EVERY_S:
+            told_at = now
+            details = {"sessions": [report.session, before["session"]]}
+            log.error("node.cloned", node_id=node_id, **details)
+            await record_events(session, [Event(type="node.cloned", node_id=node_id, details=details)])
+        self._outlived[node_id] = (seen + 1, told_at)
 
     async def _store_failures(self, session: Session, node_id: NodeId, report: Report, before: Row) -> Sequence[Event]:
         if not report.failed and not before["failed"]:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, cast, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 from master.errors import BadConfiguration
 from shared.logs import LogLevel
+
+QueueType = Literal["classic", "quorum"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +22,7 @@ class Settings:
     amqp_url: SecretStr
     node_amqp_url: str
     management_url: str
+    queue_type: QueueType
     license_key: SecretStr | None
     api_host: str
     api_port: int
@@ -42,10 +45,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         amqp_url=SecretStr(amqp_url),
         node_amqp_url=without_login(node_amqp_url),
         management_url=without_login(management).rstrip("/"),
+        queue_type=one_of(env, "QUEUE_TYPE", QueueType, "classic"),
         license_key=SecretStr(env["LICENSE_KEY"]) if env.get("LICENSE_KEY") else None,
         api_host=address(env, "API_HOST", "0.0.0.0"),
         api_port=number(env, "API_PORT", 3005),
-        log_level=log_level(env),
+        log_level=one_of(env, "LOG_LEVEL", LogLevel, "info"),
     )
 
 
@@ -108,9 +112,9 @@ def vhost(amqp_url: str) -> str:
     return unquote(urlsplit(amqp_url).path[1:]) or "/"
 
 
-def log_level(env: Mapping[str, str]) -> LogLevel:
-    """One of the four."""
-    text = (env.get("LOG_LEVEL") or "info").lower()
-    if text not in get_args(LogLevel):
-        raise BadConfiguration("LOG_LEVEL", f"{text!r} is none of {', '.join(get_args(LogLevel))}")
-    return cast(LogLevel, text)
+def one_of(env: Mapping[str, str], variable: str, choices: Any, default: str) -> Any:
+    """One of the words of a Literal type."""
+    text = (env.get(variable) or default).lower()
+    if text not in get_args(choices):
+        raise BadConfiguration(variable, f"{text!r} is none of {', '.join(get_args(choices))}")
+    return text

@@ -123,6 +123,20 @@ async def test_a_refused_login_is_a_state_of_its_own(two_nodes: Broker, vhost: V
         running.cancel()
 
 
+async def test_queues_are_of_the_type_that_the_setting_names(vhost: Vhost):
+    broker = Broker(vhost.management_url, SecretStr(vhost.amqp_url), "quorum")
+    await broker.ensure_all({NodeId(1): password_hash("one")})
+    await broker.close()
+    bus = bus_of(address_of(vhost, "node-1", "one"), "mp.node.1", exclusive=True)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bus.run())
+        await reaches(bus, "up")
+        async with vhost.management() as api:
+            queues = {each["name"]: each["type"] for each in (await api.get(f"queues/{vhost.name}")).json()}
+        running.cancel()
+    assert queues == {"mp.node.1": "quorum", "mp.master": "quorum", "mp.dead": "quorum"}
+
+
 async def test_a_clone_with_the_same_login_is_seen_and_refused(two_nodes: Broker, vhost: Vhost):
     address = address_of(vhost, "node-1", "one")
     one, clone = (bus_of(address, "mp.node.1", exclusive=True) for _ in range(2))
