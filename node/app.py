@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -14,7 +14,6 @@ from node.engine import Engine
 from node.engine.builtin import BuiltinEngine
 from node.engine.three_proxy import ThreeProxyEngine
 from node.engine.three_proxy import version as three_proxy_version
-from node.enrolment import Waiting
 from node.host import addresses, agent_version, host_name, os_name
 from node.identity import Identity, read_identity, write_identity
 from node.local_copy import Holding
@@ -26,6 +25,9 @@ from shared.bus import Bus
 from shared.enrolment import NodeFacts
 from shared.proxies import NodeId
 from shared.tasks import run_until
+
+if TYPE_CHECKING:
+    from node.enrolment import Waiting
 
 log = structlog.get_logger()
 
@@ -99,8 +101,7 @@ class Program:
         async with asyncio.TaskGroup() as group:
             waiting: Waiting | None = None
             if self._identity is None or self._identity.challenge is not None:
-                challenge = self._identity.challenge if self._identity is not None else None
-                waiting = Waiting(self._settings, self._facts(), self._accept, challenge)
+                waiting = self._waiting()
                 group.create_task(waiting.run())
             while True:
                 if self._identity is None:
@@ -109,13 +110,20 @@ class Program:
                 assert self._identity is not None  # noqa: S101 (narrowing)
                 await run_until(self._renewed, partial(self._work_as, self._identity, waiting))
 
+    def _waiting(self) -> "Waiting":
+        """Its web server takes ten megabytes: a node that is enrolled does without."""
+        from node.enrolment import Waiting as Listener  # noqa: PLC0415
+
+        challenge = self._identity.challenge if self._identity is not None else None
+        return Listener(self._settings, self._facts(), self._accept, challenge)
+
     async def _accept(self, identity: Identity) -> None:
         await asyncio.to_thread(write_identity, self._settings.identity_file, identity)
         log.info("node.enrolled", node_id=identity.config.node_id, name=identity.config.name)
         self._identity = identity
         self._renewed.set()
 
-    async def _work_as(self, identity: Identity, waiting: Waiting | None) -> None:
+    async def _work_as(self, identity: Identity, waiting: "Waiting | None") -> None:
         if await asyncio.to_thread(self._store.belong_to, identity.owner):
             log.warning("copy.forgotten", reason="this node has another identity now")
             self._copy.forget()
