@@ -1,6 +1,7 @@
 """The composition root: puts the master together and runs it as one group of tasks."""
 
 import asyncio
+import itertools
 import socket
 from contextlib import nullcontext
 from typing import Any
@@ -30,6 +31,8 @@ log = structlog.get_logger()
 LANES = 8
 """Messages of one node are handled one after the other, those of different nodes side by side."""
 SILENCE_EVERY_S = 5.0
+FORGET_EVERY = 720
+"""Turns of SILENCE_EVERY_S: an hour."""
 
 
 class Server(uvicorn.Server):
@@ -150,11 +153,13 @@ class Program:
         self._outbox.wake()
 
     async def _watch(self) -> None:
-        """Notice nodes that have fallen silent."""
-        while True:
+        """Notice nodes that have fallen silent; now and then forget what is over."""
+        for turn in itertools.count():
             await asyncio.sleep(SILENCE_EVERY_S)
             try:
                 await self._reports.lose_silent()
+                if turn % FORGET_EVERY == 0:
+                    await self._reports.forget_old()
             except DatabaseAway as error:
                 log.warning("database.away", reason=error.reason)
 

@@ -63,6 +63,12 @@ class Reports:
             for row in rows:
                 await session.execute("sync.notify_reported", node_id=str(row["node_id"]))
 
+    async def forget_old(self) -> None:
+        """Let go of what no node's report can refer to any more. Raises DatabaseAway."""
+        async with self._database.session() as session:
+            await session.execute("sync.forget_removals")
+            await session.execute("sync.forget_taken_ports")
+
     async def _wanted_of(self, node_id: NodeId) -> rounds.Wanted | None:
         async with self._database.session() as session:
             revision = await session.value("sync.revision", node_id=node_id)

@@ -1,6 +1,3 @@
--- name: cluster
-SELECT id::text FROM cluster;
-
 -- Whoever claims a node tells it; a master that dies meanwhile is followed after five seconds. `sending_until` also
 -- keeps two lists of one node apart, so that a burst of changes melts.
 -- name: claim_unsent
@@ -23,9 +20,6 @@ RETURNING nodes.id;
 UPDATE nodes
 SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet::interval
 WHERE id = :node_id;
-
--- name: release_claim
-UPDATE nodes SET sending_until = clock_timestamp() + interval '1 second' WHERE id = :node_id;
 
 -- Revision, list and what was removed on purpose since the node's last word, in one statement: one snapshot.
 -- name: wanted_list
@@ -132,6 +126,9 @@ RETURNING node_id, reported_at;
 
 -- name: forget_removals
 DELETE FROM removals WHERE at < now() - interval '30 days';
+
+-- name: forget_taken_ports
+DELETE FROM taken_ports WHERE until < now();
 
 -- name: all_logins
 SELECT id, broker_password_hash FROM nodes;

@@ -1,5 +1,8 @@
-"""The SQL and the schema fit each other."""
+"""The SQL, the schema and the code fit each other."""
 
+from pathlib import Path
+
+import master
 from master.db import queries
 from tests.services import Database
 
@@ -14,3 +17,8 @@ async def test_postgresql_understands_every_query_on_the_migrated_schema(databas
                 refused[name] = str(error)
     assert refused == {}
     assert len(queries()) > 40
+
+
+def test_every_query_is_used():
+    code = "".join(path.read_text() for path in Path(master.__file__).parent.rglob("*.py"))
+    assert [name for name in queries() if f'"{name}"' not in code] == []
