@@ -116,9 +116,9 @@ def on_list(copy: LocalCopy, header: Header, pairs: Iterable[tuple[int, int]]) -
 
 
 def guarded(stops: int, holdings: int, confirmed: int) -> bool:
-    """The wipe guard: more than ten and more than half would stop without the master's saying that it is on purpose."""
+    """The wipe guard: more than ten, and more than half of what was not removed on purpose, would stop."""
     unaccounted = stops - confirmed
-    return unaccounted > GUARD_FLOOR and unaccounted * 2 > holdings
+    return unaccounted > GUARD_FLOOR and unaccounted * 2 > holdings - confirmed
 
 
 def on_records(copy: LocalCopy, header: Header, items: Iterable[SyncItem]) -> Change:
