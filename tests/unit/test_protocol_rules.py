@@ -29,3 +29,9 @@ def test_what_was_removed_on_purpose_does_not_make_most_of_the_rest_few():
 def test_a_removal_on_purpose_beside_a_small_mistake_is_not_held():
     copy = copy_of(1, 100)
     assert on_list(copy, header(3, confirm=60), [(id_, 1) for id_ in range(1, 31)]).verdict == "taken"
+
+
+def test_other_contents_under_the_version_that_is_held_are_left_for_the_report_to_tell():
+    copy = copy_of(5, 1)
+    assert on_records(copy, header(6), [item(1, 1, 77)]).put == ()
+    assert copy.digests() == copy_of(5, 1).digests()
