@@ -1,7 +1,11 @@
 """Short histories that the model of the protocol found, each told as the promise that it broke."""
 
+from master.rounds import Wanted, answer
 from node.local_copy import LocalCopy, on_list, on_records
-from shared.messages import Header, SyncItem
+from shared.messages import Header, Held, Report, SyncItem
+
+WANTED = Wanted(revision=5, digest="a" * 16, content="b" * 16)
+SAME = Report(rev=5, seen=5, top=3, digest="a" * 16, content="b" * 16, count=20, running=20)
 
 
 def header(rev: int, confirm: int = 0) -> Header:
@@ -35,3 +39,11 @@ def test_other_contents_under_the_version_that_is_held_are_left_for_the_report_t
     copy = copy_of(5, 1)
     assert on_records(copy, header(6), [item(1, 1, 77)]).put == ()
     assert copy.digests() == copy_of(5, 1).digests()
+
+
+def test_a_node_that_has_the_right_records_but_wants_others_gets_its_list():
+    assert answer(SAME.model_copy(update={"missing": 1}), WANTED).check
+
+
+def test_a_node_that_has_the_right_records_but_holds_back_a_list_gets_its_list():
+    assert answer(SAME.model_copy(update={"held": Held(rev=5, stops=20, of=20)}), WANTED).check
