@@ -31,13 +31,18 @@ class Answer:
 
 
 def answer(report: Report, wanted: Wanted) -> Answer:
-    """Compare a node's word with what the database wants of it."""
+    """Compare a node's word with what the database wants of it.
+
+    A node that has all the right records at the right revision, and yet misses some or holds a list back, follows a
+    list of a past that was taken back.
+    """
     if report.seen > wanted.revision:
         return Answer(raise_to=report.seen + 1, above=report.top)
     same_list = report.rev == wanted.revision and report.digest == wanted.digest
     if same_list and report.content != wanted.content:
         return Answer(renew=True, above=report.top)
-    settled = report.missing == 0 and report.starting == 0 and report.held is None
+    misled = report.missing > 0 or report.held is not None
+    settled = report.starting == 0 and not misled
     told_otherwise = report.rev == wanted.revision and not same_list
     confirmed = report.rev if settled and not told_otherwise else None
-    return Answer(check=not same_list or report.connected, confirmed=confirmed)
+    return Answer(check=not same_list or misled or report.connected, confirmed=confirmed)

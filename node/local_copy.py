@@ -116,9 +116,9 @@ def on_list(copy: LocalCopy, header: Header, pairs: Iterable[tuple[int, int]]) -
 
 
 def guarded(stops: int, holdings: int, confirmed: int) -> bool:
-    """The wipe guard: more than ten and more than half would stop without the master's saying that it is on purpose."""
+    """The wipe guard: more than ten, and more than half of what was not removed on purpose, would stop."""
     unaccounted = stops - confirmed
-    return unaccounted > GUARD_FLOOR and unaccounted * 2 > holdings
+    return unaccounted > GUARD_FLOOR and unaccounted * 2 > holdings - confirmed
 
 
 def on_records(copy: LocalCopy, header: Header, items: Iterable[SyncItem]) -> Change:
@@ -142,11 +142,15 @@ def is_acceptable(copy: LocalCopy, rev: int, item: SyncItem) -> bool:
     """Whether this record, read at this revision, may replace what is held.
 
     One read at our revision or later is the newest there is, unless we hold one read later still (a restored database
-    may bring a lower version, and that is right). One read before is good only for what we want and lack.
+    may bring a lower version, and that is right). One read before is good only for what we want and lack. Another
+    content under the version that we hold is of a past that was taken back: engines tell records apart by versions
+    alone, so it waits for the new version that the master gives it once a report tells what we have.
     """
     if item.id not in copy.wanted:
         return False
     holding = copy.holdings.get(item.id)
+    if holding is not None and holding.version == item.version and holding.content != item.content:
+        return False
     if rev >= copy.rev:
         return holding is None or rev >= holding.rec_rev
     return item.version == copy.wanted[item.id] and (holding is None or item.version > holding.version)
