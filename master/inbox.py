@@ -10,7 +10,7 @@ from master.db import Database, Row
 from master.errors import DatabaseAway
 from master.events import Event, record_events
 from master.outbox import Outbox
-from master.reports import Reports
+from master.reports import Absurd, Reports
 from shared.bus import Bus, BusDown, Incoming, Outgoing
 from shared.messages import (
     DEAD_QUEUE,
@@ -27,6 +27,7 @@ from shared.messages import (
     decode_header,
     encode_records,
     node_login,
+    printable,
     report_key,
 )
 from shared.proxies import NodeId, ProxyRecord
@@ -34,6 +35,7 @@ from shared.proxies import NodeId, ProxyRecord
 log = structlog.get_logger()
 
 REFUSAL_EVENT_EVERY_S = 60.0
+KEY_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Inbox:
                     await self._reports.take(node_id, body)
                 case CheckSync() | Sync():
                     await self._refuse(message, "a node does not send this")
+        except Absurd as error:
+            await self._refuse(message, error.reason)
         except DatabaseAway as error:
             log.warning("message.given_up", type=message.type, node_id=node_id, reason=error.reason)
 
@@ -123,7 +127,7 @@ class Inbox:
         if now - self._told.get(who, -REFUSAL_EVENT_EVERY_S) < REFUSAL_EVENT_EVERY_S:
             return
         self._told = {key: at for key, at in self._told.items() if now - at < REFUSAL_EVENT_EVERY_S} | {who: now}
-        details = {"reason": reason, "user": message.user_id, "key": message.key[:200]}
+        details = {"reason": reason, "user": message.user_id, "key": printable(message.key, KEY_LIMIT)}
         try:
             async with self._database.transaction() as session:
                 await record_events(session, [Event(type=type_, details=details)])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -22,6 +23,13 @@ CLONE_EVENT_EVERY_S = 600.0
 STORED = ("rev", "seen", "count", "running", "missing", "session", "number")
 
 
+@dataclass(frozen=True, slots=True)
+class Absurd(Exception):
+    """No honest node says this."""
+
+    reason: str
+
+
 class Reports:
     """Stores reports. The checksums of what is wanted are kept by revision, so an idle round computes none."""
 
@@ -32,11 +40,14 @@ class Reports:
         self._outlived: dict[NodeId, tuple[int, float]] = {}
 
     async def take(self, node_id: NodeId, report: Report) -> None:
-        """Store and answer a report. Raises DatabaseAway, BusDown."""
+        """Store and answer a report. Raises Absurd, DatabaseAway, BusDown."""
         wanted = await self._wanted_of(node_id)
         if wanted is None:
             log.warning("report.of_unknown_node", node_id=node_id)
             return
+        absurdity = rounds.absurdity(report, wanted.revision, time.time_ns() // 10**6)
+        if absurdity is not None:
+            raise Absurd(absurdity)
         answer = rounds.answer(report, wanted)
         async with self._database.transaction() as session:
             if answer.raise_to is not None or answer.renew:
@@ -143,7 +154,8 @@ class Reports:
     async def _store_failures(self, session: Session, node_id: NodeId, report: Report, before: Row) -> Sequence[Event]:
         if not report.failed and not before["failed"]:
             return []
-        ids = [failure.id for failure in report.failed]
+        failed = {failure.id: failure for failure in report.failed}
+        ids = list(failed)
         mended = await session.rows(
             "sync.drop_mended_failures", node_id=node_id, first=report.failed_from, last=report.failed_to, ids=ids
         )
@@ -151,8 +163,8 @@ class Reports:
             "sync.store_failures",
             node_id=node_id,
             ids=ids,
-            versions=[failure.version for failure in report.failed],
-            reasons=[failure.reason.replace("\x00", "") for failure in report.failed],
+            versions=[failure.version for failure in failed.values()],
+            reasons=[failure.reason.replace("\x00", "") for failure in failed.values()],
         )
         return [
             *(Event(type="proxy.recovered", node_id=node_id, proxy_id=row["proxy_id"]) for row in mended),

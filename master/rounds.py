@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 from shared.messages import Report
 
+MOST_AHEAD = 10**9
+"""Revisions or versions by which a database may have gone back: at a change a second, thirty years."""
+MOST_EARLY_MS = 366 * 24 * 3600 * 1000
+"""A node's clock may be wrong, but a session of the far future would silence all that come after it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
@@ -30,17 +35,29 @@ class Answer:
     confirmed: int | None = None
 
 
+def absurdity(report: Report, revision: int, now_ms: int) -> str | None:
+    """Why no honest node can say this, or None. What it would do to the node's figures could not be undone."""
+    if report.seen > revision + MOST_AHEAD:
+        return f"it has seen revision {report.seen}, far past {revision}"
+    if report.rev > report.seen:
+        return f"it acts on revision {report.rev}, but has seen {report.seen} only"
+    if report.session > now_ms + MOST_EARLY_MS:
+        return f"its agent started at {report.session} ms, more than a year from now: is its clock wrong?"
+    return None
+
+
 def answer(report: Report, wanted: Wanted) -> Answer:
     """Compare a node's word with what the database wants of it.
 
     A node that has all the right records at the right revision, and yet misses some or holds a list back, follows a
     list of a past that was taken back.
     """
+    above = min(report.top, max(report.seen, wanted.revision) + MOST_AHEAD)
     if report.seen > wanted.revision:
-        return Answer(raise_to=report.seen + 1, above=report.top)
+        return Answer(raise_to=report.seen + 1, above=above)
     same_list = report.rev == wanted.revision and report.digest == wanted.digest
     if same_list and report.content != wanted.content:
-        return Answer(renew=True, above=report.top)
+        return Answer(renew=True, above=above)
     misled = report.missing > 0 or report.held is not None
     settled = report.starting == 0 and not misled
     told_otherwise = report.rev == wanted.revision and not same_list

@@ -30,7 +30,9 @@ Rev = Count
 Pair = tuple[Id, Id]
 Reason = Annotated[str, Field(max_length=300)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Short = Annotated[str, Field(max_length=100)]
+Short = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]
+"""Text without NUL, which PostgreSQL cannot keep."""
+COMPLAINT_LIMIT = 300
 
 
 class Unreadable(Exception):
@@ -115,7 +117,7 @@ class Report(Wire):
     session: Count = 0
     number: Count = 0
     agent: Short = ""
-    engines: dict[Short, Short] = Field(default_factory=dict[str, str])
+    engines: Annotated[dict[Short, Short], Field(max_length=16)] = Field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,7 +190,12 @@ def first_complaint(error: ValidationError) -> str:
     """Where and what the first of the errors is, without the offending value (it may be a secret)."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = "/".join(str(step) for step in first["loc"])
-    return f"{where}: {complaint(first)}" if where else complaint(first)
+    return printable(f"{where}: {complaint(first)}" if where else complaint(first), COMPLAINT_LIMIT)
+
+
+def printable(text: str, limit: int) -> str:
+    """What a stranger wrote, fit for a log and the database: cut, and without what nothing prints."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:limit])
 
 
 def complaint(error: ErrorDetails) -> str:
