@@ -18,7 +18,7 @@ ACQUIRE_TIMEOUT_S = 20
 """For one of the pool's connections: a busy database is not one that is away."""
 COMMAND_TIMEOUT_S = 30
 IDLE_IN_TRANSACTION = "10s"
-"""Then PostgreSQL ends a transaction that says nothing: the locks of a master that froze must not hold the others up."""
+"""Then PostgreSQL ends a transaction that says nothing: the locks of a frozen master must not hold the others up."""
 
 Row = Mapping[str, Any]
 
