@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from tests.faults import Faults
+from tests.networks import Disk, Network
 from tests.services import Database, PostgreSQL, ProgramError, RabbitMQ, Vhost, Where
 from tests.services.folders import Folder
 from tests.services.ports import API, ENROLMENT, HOST, PortBlock, claim_block
@@ -41,7 +43,7 @@ class Node:
 
 
 @dataclass
-class Cluster:
+class Cluster(Faults):
     """Programs by name: "postgres", "rabbitmq", "master", "master-2", "node-1", "node-2" ...
 
     The services are the caller's: started before, ended after.
@@ -57,6 +59,8 @@ class Cluster:
     masters: dict[str, Process] = field(default_factory=dict[str, Process])
     nodes: dict[str, Node] = field(default_factory=dict[str, Node])
     clients: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
+    networks: dict[str, Network] = field(default_factory=dict[str, Network])
+    disks: dict[str, Disk] = field(default_factory=dict[str, Disk])
 
     @property
     def api(self) -> httpx.AsyncClient:
@@ -160,7 +164,7 @@ class Cluster:
         """The agent, then its proxies: nothing of the node runs any more. Raises ProgramError."""
         node = self.nodes[who]
         await node.agent.stop()
-        command = [sys.executable, "-m", "node", "stop"]
+        command = [*node.agent.command[:-3], sys.executable, "-m", "node", "stop"]
         ending = Process(node.agent.name, command, node.agent.log, node.agent.environment)
         await ending.start()
         await until(lambda: not ending.is_running, f"the proxies of {node.agent.name} to end", ending, must_run=False)
@@ -180,6 +184,7 @@ class Cluster:
                 group.create_task(careful(self.end(node)))
             for master in self.masters.values():
                 group.create_task(careful(master.stop()))
+        await self.leave_worlds()
         for client in self.clients.values():
             await client.aclose()
         if failures:

@@ -17,6 +17,8 @@ CONNECT_TIMEOUT_S = 5
 ACQUIRE_TIMEOUT_S = 20
 """For one of the pool's connections: a busy database is not one that is away."""
 COMMAND_TIMEOUT_S = 30
+IDLE_IN_TRANSACTION = "10s"
+"""Then PostgreSQL ends a transaction that says nothing: the locks of a frozen master must not hold the others up."""
 
 Row = Mapping[str, Any]
 
@@ -28,8 +30,13 @@ AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,
 )
-"""What asyncpg raises when the server is away, going away, starting, full, or took back a transaction (a deadlock)."""
+"""What asyncpg raises when the server is away, going away, starting, full, or took back a transaction (a deadlock).
+
+A connection that is lost in the middle of a codec's introspection or of a rollback comes as InternalClientError.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +180,7 @@ class Database:
                 max_size=self._size,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
+                server_settings={"idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION},
                 init=_prepare_connection,
             )
             self._pool = pool
