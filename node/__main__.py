@@ -18,28 +18,44 @@ COMMANDS = {
     "run": "run the agent (the default); its proxies go on when it ends",
     "stop": "end every proxy of this data directory, for when the node shall really be down",
     "health": "exit with 0 while the agent runs, with 1 else",
+    "doctor": "tell what is wrong with this node and its host; exit with 0 when nothing is a problem, with 1 else",
     "forget": "forget who this node is; at its next start it waits to be enrolled",
 }
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 it could not be done, 2 bad configuration."""
-    text = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="maybe-node", epilog=text, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", nargs="?", default="run", choices=COMMANDS)
-    command = parser.parse_args().command
+    """Exit codes: 0 done, 1 it could not be done or the doctor found a problem, 2 bad configuration."""
+    arguments = parser().parse_args()
+    if arguments.command == "doctor":
+        sys.exit(look(to_program=arguments.json))
     code = 0
     try:
         settings = read_settings(os.environ)
         configure(settings.log_level)
-        code = asyncio.run(obey(command, settings))
+        code = asyncio.run(obey(arguments.command, settings))
     except* NodeError as group:
         for error in leaves(group):
             print(f"maybe-node: {error}", file=sys.stderr)
             code = max(code, 2 if isinstance(error, BadConfiguration) else 1)
     sys.exit(code)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the commands."""
+    text = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
+    made = argparse.ArgumentParser(prog="maybe-node", epilog=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("command", nargs="?", default="run", choices=COMMANDS)
+    made.add_argument("--json", action="store_true", help="what the doctor finds as JSON")
+    return made
+
+
+def look(*, to_program: bool) -> int:
+    """Print what the doctor finds; answers the exit code."""
+    from node.doctor import findings
+    from shared.examination import tell
+
+    configure("error")
+    return tell(asyncio.run(findings(os.environ)), to_program=to_program)
 
 
 async def obey(command: str, settings: Settings) -> int:

@@ -1,0 +1,94 @@
+"""Reads the local copy beside a running agent, or in its absence, without leaving a trace."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from shared.findings import Finding, ok, problem, some, warning
+
+BUSY_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyLook:
+    """`ports` by id of the wanted proxies whose record is here; `refused` are those that could not be applied,
+    `builtin` counts the records of that engine."""
+
+    state: Literal["none", "whole", "broken", "closed"]
+    reason: str = ""
+    owner: str = ""
+    rev: int = 0
+    wanted: int = 0
+    refused: tuple[int, ...] = ()
+    ports: Mapping[int, int] = field(default_factory=dict[int, int])
+    builtin: int = 0
+
+
+def look_at_copy(path: Path, *, live: bool) -> CopyLook:
+    """Read it with no right to write.
+
+    A write-ahead log means that the agent runs or was killed: then SQLite must take part in its locks. Without one the
+    file alone is the whole truth, and taking it as immutable keeps SQLite from making files beside it.
+    """
+    try:
+        log = Path(f"{path}-wal")
+        asleep = not live and not (log.exists() and log.stat().st_size)
+        if not path.exists():
+            return CopyLook(state="none")
+        path.open("rb").close()
+        address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if asleep else ''}"
+        with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as db:
+            return read_copy(db)
+    except PermissionError:
+        return CopyLook(state="closed", reason="this user may not read it")
+    except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+        return CopyLook(state="broken", reason=str(error))
+
+
+def read_copy(db: sqlite3.Connection) -> CopyLook:
+    """Raises sqlite3.Error, ValueError, KeyError, TypeError when it is not a whole copy."""
+    (verdict,) = db.execute("PRAGMA quick_check").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(str(verdict))
+    owner, rev = db.execute("SELECT owner, rev FROM heads").fetchone()
+    (wanted,) = db.execute("SELECT count(*) FROM wanted").fetchone()
+    rows = db.execute("SELECT h.id, h.record, h.refusal FROM holdings h JOIN wanted w ON w.id = h.id").fetchall()
+    records = {id_: json.loads(record) for id_, record, _ in rows if record}
+    return CopyLook(
+        state="whole",
+        owner=owner,
+        rev=rev,
+        wanted=wanted,
+        refused=tuple(id_ for id_, _, refusal in rows if refusal),
+        ports={id_: record["port"] for id_, record in records.items()},
+        builtin=sum(record["engine"] == "builtin" for record in records.values()),
+    )
+
+
+def copy_finding(copy: CopyLook, owner: str | None) -> Finding:
+    """`owner`: whose copy it should be, None before the node is enrolled."""
+    again = "the agent puts it aside when it starts and the master sends everything again; is the disk sound"
+    match copy.state:
+        case "none":
+            return ok("local copy", "none yet")
+        case "closed":
+            return problem("local copy", copy.reason, "run this as the agent's user")
+        case "broken":
+            return problem("local copy", f"cannot be read: {copy.reason}", again)
+        case "whole":
+            return whole_finding(copy, owner)
+
+
+def whole_finding(copy: CopyLook, owner: str | None) -> Finding:
+    """Of a copy that can be read."""
+    if owner and copy.owner and copy.owner != owner:
+        text = "is of another node or cluster than the identity"
+        return warning("local copy", text, "the agent forgets it when it starts; was the data directory put together")
+    if copy.refused:
+        text = f"{len(copy.refused)} of {copy.wanted} proxies could not be applied: {some(copy.refused)}"
+        return warning("local copy", text, "the reasons: GET /proxies/ID at the master")
+    return ok("local copy", f"whole: revision {copy.rev}, {copy.wanted} proxies wanted, {len(copy.ports)} records")
