@@ -36,8 +36,8 @@ def write_for_ever(path: Path, begun: int) -> None:
     os.write(begun, b"!")
     while True:
         header, pairs, items = generation(copy.rev + 1)
-        for decide in (lambda: on_list(copy, header, pairs), lambda: on_records(copy, header, items)):
-            change = decide()
+        for decide, what in ((on_list, pairs), (on_records, items)):
+            change = decide(copy, header, what)
             store.write(change)
             copy.take(change)
 
