@@ -4,11 +4,13 @@ MODEL_SEED names the first of the random histories; a failure names the one that
 """
 
 import os
+from types import ModuleType
 
 import pytest
 
 from tests.model.exhaustive import Search
-from tests.model.mutants import MUTANTS
+from tests.model.mutants import Mutant, by_unit_tests
+from tests.model.removals import MUTANTS, TABLE
 from tests.model.rules import Rules
 from tests.model.weather import history
 
@@ -44,6 +46,13 @@ def test_no_history_of_three_changes_breaks_a_promise():
     whole = Search(Rules(), 3).run()
     split = Search(Rules(), 3, split=True).run(200_000)
     assert whole + split >= 300_000
+
+
+@pytest.mark.parametrize("module", list(TABLE), ids=lambda module: module.__name__)
+def test_with_every_rule_in_its_place_no_unit_test_fails(module: ModuleType):
+    function = TABLE[module][0][1]
+    whole = Mutant("none", module, function, f"def {function}(", f"def {function}(")
+    assert by_unit_tests(module, whole.functions()) is None
 
 
 def test_no_rule_of_the_protocol_can_be_removed_unseen():
