@@ -1,0 +1,147 @@
+"""Every rule of the protocol: its name, its function, the source text that it is, and what stands there without it."""
+
+from master import inbox, rounds
+from node import local_copy, reconcile
+from shared import messages
+from tests.model.mutants import Mutant
+
+LOCAL_COPY = [
+    ("a stale list is dropped", "on_list", "if header.rev < copy.rev:", "if False:"),
+    ("a list at our own rev counts", "on_list", "if header.rev < copy.rev:", "if header.rev <= copy.rev > 0:"),
+    ("a list raises seen", "on_list", "seen = max(copy.seen, header.rev)", "seen = copy.seen"),
+    ("a list raises top", "on_list", "top = max(copy.top, max(wanted.values(), default=0))", "top = copy.top"),
+    (
+        "a taken list raises rev",
+        "on_list",
+        "rev=header.rev, seen=seen, top=top, want",
+        "rev=copy.rev, seen=seen, top=top, want",
+    ),
+    ("what is not listed stops", "on_list", "(copy.wanted.keys() | copy.holdings.keys()) - wanted.keys()", ""),
+    (
+        "what is not listed is no longer wanted",
+        "on_list",
+        "(copy.wanted.keys() | copy.holdings.keys())",
+        "copy.holdings.keys()",
+    ),
+    ("what is listed is wanted", "on_list", "want=want, ", ""),
+    ("the guard holds a list", "on_list", "if guarded(", "if False and guarded("),
+    ("a held list does not raise rev", "on_list", 'verdict="held", rev=copy.rev', 'verdict="held", rev=header.rev'),
+    (
+        "a held list raises seen",
+        "on_list",
+        'verdict="held", rev=copy.rev, seen=seen',
+        'verdict="held", rev=copy.rev, seen=copy.seen',
+    ),
+    ("a held list is told", "on_list", "top=copy.top, held=held)", "top=copy.top)"),
+    ("confirm counts", "guarded", "stops - confirmed", "stops"),
+    ("few may always stop", "guarded", "unaccounted > GUARD_FLOOR and ", ""),
+    ("half may always stop", "guarded", " and unaccounted * 2 > holdings - confirmed", ""),
+    ("what is on purpose is no part of the whole", "guarded", "holdings - confirmed", "holdings"),
+    ("a record raises seen", "on_records", "seen=max(copy.seen, header.rev)", "seen=copy.seen"),
+    (
+        "a record raises top",
+        "on_records",
+        "top=max(copy.top, max((holding.version for holding in put.values()), default=0))",
+        "top=copy.top",
+    ),
+    (
+        "an unwanted record is dropped",
+        "is_acceptable",
+        "if item.id not in copy.wanted:",
+        "if item.id not in copy.wanted and rev < copy.rev:",
+    ),
+    ("other contents of the held version are left", "is_acceptable", "holding.content != item.content", "False"),
+    ("a record is not older than the held one", "is_acceptable", "holding is None or rev >= holding.rec_rev", "True"),
+    ("a record of our rev counts", "is_acceptable", "if rev >= copy.rev:", "if rev > copy.rev:"),
+    ("an older record must be the wanted one", "is_acceptable", "item.version == copy.wanted[item.id] and ", ""),
+    (
+        "an older record must be above the applied one",
+        "is_acceptable",
+        "(holding is None or item.version > holding.version)",
+        "True",
+    ),
+    (
+        "an older record may be what is wanted",
+        "is_acceptable",
+        "return item.version ==",
+        "return False and item.version ==",
+    ),
+    (
+        "a refused record is remembered",
+        "hold",
+        "    except ValidationError as error:",
+        "    except ZeroDivisionError as error:",
+    ),
+    ("the last good record is kept", "hold", "before.good if before is not None else None", "None"),
+    ("when a record was read is kept", "hold", "rec_rev=rev", "rec_rev=0"),
+]
+ROUNDS = [
+    ("seen beyond the revision heals", "answer", "if report.seen > wanted.revision:", "if False:"),
+    ("the revision is raised above what was seen", "answer", "report.seen + 1", "report.seen"),
+    (
+        "versions are raised above what was seen",
+        "answer",
+        "raise_to=report.seen + 1, above=report.top",
+        "raise_to=report.seen + 1, above=0",
+    ),
+    ("renewed versions are above what was seen", "answer", "renew=True, above=report.top", "renew=True, above=0"),
+    ("another rev calls for a list", "answer", "report.rev == wanted.revision and report.digest", "report.digest"),
+    (
+        "another digest calls for a list",
+        "answer",
+        "report.rev == wanted.revision and report.digest == wanted.digest",
+        "report.rev == wanted.revision",
+    ),
+    ("other contents heal", "answer", "report.content != wanted.content", "False"),
+    ("a misled node is told", "answer", "not same_list or misled or", "not same_list or"),
+    ("missing records mislead", "answer", "report.missing > 0 or ", ""),
+    ("a held list misleads", "answer", " or report.held is not None", ""),
+    ("a connected node is told", "answer", " or report.connected", ""),
+    ("what is starting confirms nothing", "answer", "report.starting == 0 and ", ""),
+    (
+        "what is missing or held confirms nothing",
+        "answer",
+        "report.starting == 0 and not misled",
+        "report.starting == 0",
+    ),
+    ("another list of this revision confirms nothing", "answer", "settled and not told_otherwise", "settled"),
+    ("an older list is confirmed as such", "answer", "confirmed = report.rev if", "confirmed = wanted.revision if"),
+]
+MESSAGES = [
+    ("parts act only when all are there", "assemble", "if len(got) == header.parts:", "if True:"),
+    ("parts are kept", "assemble", "**(begun.got if begun is not None and same else {}), ", ""),
+    (
+        "parts of one list belong to one rev",
+        "assemble",
+        "(begun.rev, begun.parts) == (header.rev, header.parts)",
+        "True",
+    ),
+    ("all parts make the list", "assemble", "tuple(pair for part in sorted(got) for pair in got[part])", "body.pairs"),
+    ("rounds that never end do not pile up", "assemble", "list(others.items())[-ROUNDS_KEPT + 1 :]", "others"),
+    ("a lost part does not stand in the way", "assemble", "{**kept, round_:", "{round_:"),
+]
+RECONCILE = [
+    ("nothing stops before a first list", "plan", " and copy.rev > 0", ""),
+    ("only what is not wanted stops", "plan", "id_ not in copy.wanted and ", ""),
+    ("what is not wanted stops", "plan", "stop = [id_ for", "stop = [id_ for id_ in () for"),
+    ("the new version starts", "due", "running is None or running.version != holding.version", "running is None"),
+    (
+        "the last good record stands in",
+        "due",
+        "return holding.good if holding.good is not holding.record else None",
+        "return None",
+    ),
+]
+INBOX = [
+    ("a sender is proven", "sender", "if message.user_id is None:", "if False:"),
+    ("a sender speaks for itself", "sender", "message.user_id != node_login(node_id)", "False"),
+    ("a node sends its two types", "sender", 'message.type not in ("need-sync", "report") or ', ""),
+    ("a sender uses its own key", "sender", " or message.key != report_key(node_id, message.type)", ""),
+    ("a sender is of this cluster", "sender", "header.cluster != cluster", "False"),
+]
+TABLE = {local_copy: LOCAL_COPY, rounds: ROUNDS, messages: MESSAGES, reconcile: RECONCILE, inbox: INBOX}
+MUTANTS = [
+    Mutant(name, module, function, rule, without)
+    for module, rows in TABLE.items()
+    for name, function, rule, without in rows
+]

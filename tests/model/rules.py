@@ -1,0 +1,117 @@
+"""The decisions under test, as one value, so that a version of them that lacks a rule can take their place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from master import inbox, rounds
+from node import local_copy, reconcile
+from node.local_copy import LocalCopy
+from node.reconcile import Running, Trouble
+from shared import messages
+from shared.messages import Header, Report, SyncItem
+from shared.proxies import content_digest, digest
+
+Row = tuple[int, int]
+"""Version and content of a proxy."""
+Rows = dict[int, Row]
+
+
+class Violation(AssertionError):
+    """A promise of the protocol that did not hold."""
+
+
+def hold_to(promise: str, kept: object) -> None:
+    """Raises Violation unless it is kept."""
+    if not kept:
+        raise Violation(promise)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Every pure decision of the protocol; by default the real ones."""
+
+    on_list: Callable = local_copy.on_list
+    on_records: Callable = local_copy.on_records
+    assemble: Callable = messages.assemble
+    answer: Callable = rounds.answer
+    plan: Callable = reconcile.plan
+    sender: Callable = inbox.sender
+
+
+@lru_cache(maxsize=100_000)
+def header(rev: int, part: int = 1, parts: int = 1, confirm: int = 0) -> Header:
+    return Header(v=1, cluster="c", node=1, rev=rev, part=part, parts=parts, confirm=confirm)
+
+
+@lru_cache(maxsize=100_000)
+def item(id_: int, version: int, content: int) -> SyncItem:
+    """A record as it travels; one whose content is divisible by 7 cannot be read by this node."""
+    raw = {"id": id_, "version": version, "content": content, "protocol": "http", "username": "u", "password": "p"}
+    port = 99_999 if is_unreadable(content) else 20_000 + id_
+    return SyncItem(id=id_, version=version, content=content, raw={**raw, "port": port})
+
+
+def is_unreadable(content: int) -> bool:
+    return content % 7 == 0
+
+
+def wanted(revision: int, rows: Rows) -> rounds.Wanted:
+    """What the master compares a report with."""
+    return rounds.Wanted(
+        revision=revision,
+        digest=digest((id_, version) for id_, (version, _) in rows.items()),
+        content=content_digest(content for _, content in rows.values()),
+    )
+
+
+def report(
+    copy: LocalCopy,
+    running: dict[int, Running],
+    troubles: dict[int, Trouble],
+    *,
+    connected: bool = False,
+    number: int = 0,
+) -> Report:
+    """What the agent would say."""
+    digest_, content = copy.digests()
+    return Report(
+        rev=copy.rev,
+        seen=copy.seen,
+        top=copy.top,
+        digest=digest_,
+        content=content,
+        count=len(copy.holdings),
+        running=len(running),
+        missing=len(copy.missing()),
+        starting=sum(is_untried(holding, running, troubles) for holding in copy.holdings.values()),
+        held=copy.held,
+        connected=connected,
+        number=number,
+    )
+
+
+def is_untried(holding: local_copy.Holding, running: dict[int, Running], troubles: dict[int, Trouble]) -> bool:
+    """The supervisor's own rule."""
+    runs, trouble = running.get(holding.id), troubles.get(holding.id)
+    return (
+        holding.record is not None
+        and (runs is None or runs.version != holding.version)
+        and (trouble is None or trouble.version != holding.version)
+    )
+
+
+def held_rows(copy: LocalCopy) -> Rows:
+    return {id_: (holding.version, holding.content) for id_, holding in copy.holdings.items()}
+
+
+def twin(copy: LocalCopy) -> LocalCopy:
+    """The same copy, apart from what happens to the other."""
+    return LocalCopy(
+        rev=copy.rev,
+        seen=copy.seen,
+        top=copy.top,
+        wanted=dict(copy.wanted),
+        holdings=dict(copy.holdings),
+        held=copy.held,
+    )
