@@ -22,6 +22,8 @@ PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 def node_ip(text: str) -> str:
     """A literal unicast address in its canonical spelling. Raises ValueError."""
     address = ip_address(text)
+    if getattr(address, "scope_id", None) is not None:
+        raise ValueError("no address of a node: its scope means something on one host only")
     address = getattr(address, "ipv4_mapped", None) or address
     if address.is_link_local or address.is_multicast or address.is_unspecified or str(address) == METADATA_IP:
         raise ValueError("no address of a node: link-local, multicast, metadata or unspecified")
