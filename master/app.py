@@ -15,7 +15,8 @@ from master.broker import Broker
 from master.db import AWAY, Database
 from master.db.migrations import migrate
 from master.enrolment import Enrolment
-from master.errors import BadConfiguration, DatabaseAway
+from master.errors import BadConfiguration, BrokerAway, DatabaseAway
+from master.events import Event, record_events
 from master.inbox import Inbox
 from master.outbox import Outbox
 from master.reports import Reports
@@ -30,9 +31,12 @@ log = structlog.get_logger()
 
 LANES = 8
 """Messages of one node are handled one after the other, those of different nodes side by side."""
+HANDLE_S = 90.0
+"""For one message: above the sum of the limits on a connection, a command and a publish, which are told by name."""
 SILENCE_EVERY_S = 5.0
 FORGET_EVERY = 720
 """Turns of SILENCE_EVERY_S: an hour."""
+LOGINS_EVERY_S = 20.0
 
 
 class Server(uvicorn.Server):
@@ -102,6 +106,7 @@ class Program:
             lanes=LANES,
             lane=lane_of,
             on_up=self._came_up,
+            handle_s=HANDLE_S,
         )
         inbox.bus = self._outbox.bus = self._bus
 
@@ -109,7 +114,8 @@ class Program:
         """Serve until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                for program in (self._bus.run, self._waiter.run, self._outbox.run, self._outbox.sweep, self._watch):
+                own = (self._watch, self._keep_logins)
+                for program in (self._bus.run, self._waiter.run, self._outbox.run, self._outbox.sweep, *own):
                     group.create_task(program())
                 await self._serve()
         finally:
@@ -143,14 +149,41 @@ class Program:
     async def _prepare_broker(self) -> None:
         """Make exchanges, queues and logins out of the database. Its errors count as "not connected"."""
         try:
-            async with self._database.session() as session:
-                rows = await session.rows("sync.all_logins")
+            logins = await self._logins()
         except DatabaseAway as error:
             raise ConnectionError(f"the database is away: {error.reason}") from error
-        await self._broker.ensure_all({NodeId(row["id"]): row["broker_password_hash"] for row in rows})
+        await self._broker.ensure_all(logins)
+
+    async def _logins(self) -> dict[NodeId, str]:
+        async with self._database.session() as session:
+            rows = await session.rows("sync.all_logins")
+        return {NodeId(row["id"]): row["broker_password_hash"] for row in rows}
 
     async def _came_up(self) -> None:
         self._outbox.wake()
+
+    async def _keep_logins(self) -> None:
+        """Make logins anew that somebody deleted at the broker: such a node would be refused for ever."""
+        while True:
+            await asyncio.sleep(LOGINS_EVERY_S)
+            try:
+                if self._bus.state == "up":
+                    await self._mend_logins()
+            except (BrokerAway, DatabaseAway) as error:
+                log.warning("broker.logins_not_checked", reason=error.reason)
+
+    async def _mend_logins(self) -> None:
+        made = await self._broker.mend_logins(await self._logins())
+        if not made:
+            return
+        left = await self._logins()  # a node that was removed meanwhile must not keep what was just made
+        for node_id in made:
+            if node_id not in left:
+                await self._broker.remove_node(node_id)
+        news = [Event(type="node.login_made_anew", node_id=node_id) for node_id in made if node_id in left]
+        log.warning("broker.logins_made_anew", node_ids=made)
+        async with self._database.transaction() as session:
+            await record_events(session, news)
 
     async def _watch(self) -> None:
         """Notice nodes that have fallen silent; now and then forget what is over."""

@@ -64,6 +64,15 @@ class Broker:
         """Make one node's login, queue and binding. Raises BrokerAway."""
         await self._import(self.definitions({node_id: hash_}, everything=False))
 
+    async def mend_logins(self, nodes: Mapping[NodeId, str]) -> list[NodeId]:
+        """Make those anew that somebody has taken away; answers whose they were. Raises BrokerAway."""
+        there = await self._call("GET", f"/api/vhosts/{self._quoted}/permissions")
+        users = {permission["user"] for permission in there}
+        gone = {node_id: hash_ for node_id, hash_ in nodes.items() if node_login(node_id) not in users}
+        if gone:
+            await self._import(self.definitions(gone, everything=False))
+        return sorted(gone)
+
     async def remove_node(self, node_id: NodeId) -> None:
         """Take its login, which cuts its connections at once, and its queue. Raises BrokerAway."""
         await self._call("DELETE", f"/api/users/{node_login(node_id)}")

@@ -68,7 +68,7 @@ class Agent:
         self._ask_again = Backoff(first_s=2.0)
         self._connected = False
         self._foreign: str | None = None
-        self._session, self._number = int(time.time() * 1000), 0
+        self._session, self._number = 0, 0
         self.bus: Bus | None = None
 
     async def handle(self, message: Incoming) -> None:
@@ -114,9 +114,18 @@ class Agent:
 
     async def run(self) -> None:
         """Ask and report until cancelled."""
+        await self._begin_session()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_asking())
             group.create_task(self._keep_reporting())
+
+    async def _begin_session(self) -> None:
+        """The master drops reports of sessions before the last one it heard of."""
+        try:
+            self._session = await asyncio.to_thread(self._store.begin_session)
+        except StoreFailed as error:
+            log.error("store.write_failed", reason=str(error))
+            self._session = int(time.time() * 1000)
 
     def _holds(self, holding: Holding) -> bool:
         held = self._copy.holdings.get(holding.id)

@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS holdings (
     record TEXT, refusal TEXT NOT NULL, good TEXT
 );
 INSERT OR IGNORE INTO heads VALUES (1, '', 0, 0, 0);
+CREATE TABLE IF NOT EXISTS sessions (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), last INTEGER NOT NULL);
+INSERT OR IGNORE INTO sessions VALUES (1, 0);
 """
 
 
@@ -98,6 +100,17 @@ class Store:
             db.execute("DELETE FROM wanted")
             db.execute("DELETE FROM holdings")
         return bool(before)
+
+    def begin_session(self) -> int:
+        """A number above those of all earlier sessions, however the clock was set meanwhile. Raises StoreFailed.
+
+        It begins with the clock (milliseconds), so that it is above them even when the file was lost.
+        """
+        with self._turn, Transaction(self._db) as db:
+            (last,) = db.execute("SELECT last FROM sessions").fetchone()
+            session = max(last + 1, int(time.time() * 1000))
+            db.execute("UPDATE sessions SET last = ?", (session,))
+        return session
 
     def close(self) -> None:
         """Leave the file whole and without a write-ahead log."""

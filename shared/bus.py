@@ -98,8 +98,11 @@ class Bus:
         lane: Callable[[Incoming], int] = lambda _: 0,
         prefetch: int = 64,
         on_up: Callable[[], Awaitable[None]] | None = None,
+        handle_s: float | None = None,
     ) -> None:
         """Messages of one lane are handled one after the other, those of different lanes side by side.
+
+        `handle_s` bounds the time of one message where every step of the handler may be given up; it is then dropped.
 
         `prepare` runs at every connect before the queue is consumed; its OSErrors count as "not connected".
         """
@@ -107,6 +110,7 @@ class Bus:
         self._program = program
         self._queue, self._handler, self._prepare = queue, handler, prepare
         self._exclusive, self._lane, self._prefetch, self._on_up = exclusive, lane, prefetch, on_up
+        self._handle_s = handle_s
         self._lanes: list[asyncio.Queue[AbstractIncomingMessage]] = [asyncio.Queue() for _ in range(lanes)]
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
@@ -236,14 +240,23 @@ class Bus:
     async def _work(self, lane: asyncio.Queue[AbstractIncomingMessage]) -> None:
         while True:
             message = await lane.get()
-            try:
-                await self._handler(incoming(message))
-            except BusDown as error:
-                log.warning("message.answer_lost", type=message.type, reason=str(error))
+            await self._handle(message)
             try:
                 await message.ack()
             except OUTSIDE_ERRORS as error:
                 log.debug("message.ack_failed", reason=type(error).__name__)
+
+    async def _handle(self, message: AbstractIncomingMessage) -> None:
+        limit = asyncio.timeout(self._handle_s)
+        try:
+            async with limit:
+                await self._handler(incoming(message))
+        except BusDown as error:
+            log.warning("message.answer_lost", type=message.type, reason=str(error))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            log.error("message.handler_stuck", type=message.type, key=message.routing_key, seconds=self._handle_s)
 
 
 def incoming(message: AbstractIncomingMessage) -> Incoming:

@@ -153,6 +153,10 @@ class Faults:
         await self.halt(clone.agent.name)
         del self.nodes[clone.agent.name]
 
+    def name_of(self, node_id: int) -> str:
+        """The cluster's name of the node that the master knows by this id."""
+        return next(name for name, node in self.nodes.items() if node.id == node_id)
+
     def place_of(self, who: str) -> AbstractContextManager[None]:
         """Entered by a thread, it is in the node's network."""
         network = self.networks.get(who)

@@ -40,7 +40,7 @@ class Load:
     async def more(self, count: int) -> None:
         """Until so many more changes were answered. Raises TimeoutError."""
         goal = self.answered + count
-        async with asyncio.timeout(MORE_S):
+        async with asyncio.timeout(MORE_S + count):
             while self.answered < goal:
                 await asyncio.sleep(0.01)
 

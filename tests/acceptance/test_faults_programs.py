@@ -92,13 +92,13 @@ async def test_a_node_away_through_five_hundred_changes_ends_at_the_last_of_them
     kept = await client.tunnel(await made(fleet, node_ids=[1], protocol="mixed"))
     for _ in range(4):
         await made(fleet, node_ids=[1], protocol="http")
-    await fleet.kill("node-1")
+    await fleet.kill(fleet.name_of(1))
     which = {"node_id": 1, "protocol": "http", "expect": 4}
     for number in range(125):
         change = {"password": f"another-one-{number}"}
         succeeded(await fleet.api.patch("/proxies", params=which, json=change))
     await kept.beat()
-    await fleet.start("node-1")
+    await fleet.start(fleet.name_of(1))
     await fleet.converged(within=HEALED_S)
     await kept.beat()
 

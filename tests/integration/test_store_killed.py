@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from node.local_copy import on_list, on_records
+from node.local_copy import Change, LocalCopy, on_list, on_records
 from node.store import Store
 from shared.messages import Header, SyncItem
 
@@ -36,10 +36,13 @@ def write_for_ever(path: Path, begun: int) -> None:
     os.write(begun, b"!")
     while True:
         header, pairs, items = generation(copy.rev + 1)
-        for decide, what in ((on_list, pairs), (on_records, items)):
-            change = decide(copy, header, what)
-            store.write(change)
-            copy.take(change)
+        make(store, copy, on_list(copy, header, pairs))
+        make(store, copy, on_records(copy, header, items))
+
+
+def make(store: Store, copy: LocalCopy, change: Change) -> None:
+    store.write(change)
+    copy.take(change)
 
 
 def kill_one(path: Path, after_s: float) -> int:

@@ -1,0 +1,136 @@
+"""A broker that is frozen, full, wiped or out of descriptors, and logins that vanish: nothing stops, all heals."""
+
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import eventually, made
+from tests.cluster import Cluster, succeeded
+from tests.services import RabbitMQ
+from tests.services.programs import Process
+from tests.traffic import Client
+
+HEALED_S = 120
+CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+ALARMS = {
+    "memory": (["set_vm_memory_high_watermark", "absolute", "1MB"], ["set_vm_memory_high_watermark", "0.4"]),
+    "disk": (["set_disk_free_limit", "900TB"], ["set_disk_free_limit", "50MB"]),
+}
+
+
+@pytest.fixture
+def broker(rabbitmq: RabbitMQ) -> RabbitMQ:
+    """A broker whose process and tools are at hand."""
+    if not isinstance(rabbitmq.program, Process) or not os.access(CONTROL, os.X_OK):
+        pytest.skip("the broker of this run is not a process of ours: it cannot be steered from inside")
+    return rabbitmq
+
+
+def control(broker: RabbitMQ, *words: str) -> None:
+    """rabbitmqctl, as the broker's own account."""
+    program = broker.program
+    assert isinstance(program, Process)
+    account = program.account
+    subprocess.run(
+        [CONTROL, *words],
+        check=True,
+        capture_output=True,
+        env=program.environment,
+        cwd="/",
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+        timeout=60,
+    )
+
+
+@asynccontextmanager
+async def undone(act: Callable[[], None]) -> AsyncIterator[None]:
+    """Do it on leaving: the broker is everybody's."""
+    try:
+        yield
+    finally:
+        act()
+
+
+@pytest.mark.parametrize("kind", ALARMS)
+async def test_an_alarm_of_the_broker_stops_no_proxy_and_no_answer_and_what_was_asked_is_done_after_it(
+    fleet: Cluster, client: Client, broker: RabbitMQ, kind: str
+):
+    proxy = await made(fleet)
+    kept = await client.tunnel(proxy)
+    raise_, lift = ALARMS[kind]
+    async with undone(lambda: control(broker, *lift)):
+        control(broker, *raise_)
+        asked = succeeded(await fleet.api.post("/proxies", json={"location_id": 1})).json()
+        succeeded(await fleet.api.patch(f"/proxies/{asked['id']}", json={"password": "another-one-1"}))
+        await kept.beat()
+        await client.use(proxy)
+    await fleet.converged(within=HEALED_S)
+    await kept.beat()
+
+
+async def test_a_frozen_broker_stops_no_proxy_and_no_answer(fleet: Cluster, client: Client, broker: RabbitMQ):
+    kept = await client.tunnel(await made(fleet))
+    await fleet.freeze("rabbitmq")
+    try:
+        for _ in range(3):
+            succeeded(await fleet.api.post("/proxies", json={"location_id": 1}))
+        await eventually(lambda: logged(fleet, "master", "check_sync.not_sent"), 60)
+        await kept.beat()
+    finally:
+        await fleet.thaw("rabbitmq")
+    await fleet.converged(within=HEALED_S)
+    await kept.beat()
+
+
+async def logged(fleet: Cluster, name: str, text: str) -> bool:
+    return text in fleet.programs[name].log.read_text()
+
+
+async def test_a_broker_whose_data_was_wiped_is_set_up_again(fleet: Cluster, client: Client, broker: RabbitMQ):
+    kept = await client.tunnel(await made(fleet))
+    await fleet.kill("rabbitmq")
+    program = broker.program
+    assert isinstance(program, Process)
+    shutil.rmtree(Path(program.environment["RABBITMQ_MNESIA_BASE"]))
+    succeeded(await fleet.api.post("/proxies", json={"location_id": 1}))
+    await fleet.start("rabbitmq")
+    await broker.create(fleet.vhost.name)
+    await fleet.converged(within=HEALED_S)
+    await kept.beat()
+
+
+async def test_a_broker_without_descriptors_keeps_a_node_out_only_for_as_long(
+    fleet: Cluster, client: Client, broker: RabbitMQ
+):
+    kept = await client.tunnel(await made(fleet, node_ids=[1]))
+    pid = broker.program.pid
+    assert pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    name = fleet.name_of(1)
+    await fleet.kill(name)
+    async with undone(lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, before) and None):
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (8, before[1]))
+        await fleet.start(name)
+        await eventually(lambda: logged(fleet, name, '"bus.down"'), 60)
+        succeeded(await fleet.api.post("/proxies", json={"node_ids": [1]}))
+        await kept.beat()
+    await fleet.converged(within=HEALED_S)
+    await kept.beat()
+
+
+async def test_a_login_deleted_behind_the_masters_back_is_made_again(fleet: Cluster, client: Client):
+    kept = await client.tunnel(await made(fleet, node_ids=[1]))
+    async with fleet.vhost.management() as broker:
+        (await broker.delete("users/node-1")).raise_for_status()
+    succeeded(await fleet.api.post("/proxies", json={"node_ids": [1]}))
+    await eventually(lambda: logged(fleet, fleet.name_of(1), '"bus.refused"'), 60)
+    await fleet.converged(within=HEALED_S)
+    await kept.beat()

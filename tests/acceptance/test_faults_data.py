@@ -1,0 +1,105 @@
+"""Data that goes back, is unreadable or does not fit on the disk, and clocks that are wrong."""
+
+import asyncio
+from typing import Any
+
+from tests.acceptance.conftest import eventually, made, shown
+from tests.cluster import ROOT, Cluster, succeeded
+from tests.traffic import Client
+
+HEALED_S = 60
+
+
+async def has_event(fleet: Cluster, type_: str) -> bool:
+    return bool(succeeded(await fleet.api.get("/events", params={"type": type_})).json()["items"])
+
+
+async def state_of(fleet: Cluster, proxy: dict[str, Any]) -> str:
+    return (await shown(fleet, proxy))["status"]["state"]
+
+
+async def test_a_database_restored_from_a_backup_wins_with_versions_above_all_that_was_seen(
+    fleet: Cluster, client: Client
+):
+    stays, changes = await made(fleet, node_ids=[1]), await made(fleet, node_ids=[1])
+    kept = await client.tunnel(stays)
+    backup = await fleet.backup_database()
+    for number in range(3):
+        change = {"password": f"another-one-{number}"}
+        newest = succeeded(await fleet.api.patch(f"/proxies/{changes['id']}", json=change)).json()["version"]
+    await made(fleet, node_ids=[1])
+    await fleet.converged(within=HEALED_S)
+    await fleet.restore_database(backup)
+    await fleet.converged(within=HEALED_S)
+    await eventually(lambda: has_event(fleet, "node.ahead_of_database"), 30)
+    assert (await shown(fleet, changes))["version"] > newest
+    await made(fleet, node_ids=[1])
+    await fleet.converged(within=HEALED_S)
+    await kept.beat()
+
+
+async def test_a_record_that_the_node_cannot_read_fails_alone_with_its_reason(fleet: Cluster, client: Client):
+    bad, other = await made(fleet, node_ids=[1]), await made(fleet, node_ids=[1])
+    kept = await client.tunnel(other)
+    async with fleet.database.connection() as database:
+        await database.execute("UPDATE proxies SET username = 'a name: with, all' WHERE id = $1", bad["id"])
+    await eventually(lambda: failed_with(fleet, bad, "cannot read"), 30)
+    await client.use(await made(fleet, node_ids=[1]))
+    succeeded(await fleet.api.patch(f"/proxies/{bad['id']}", json={"username": "mended"}))
+    await fleet.converged(within=HEALED_S)
+    await kept.beat()
+
+
+async def failed_with(fleet: Cluster, proxy: dict[str, Any], reason: str) -> bool:
+    status = (await shown(fleet, proxy))["status"]
+    return status["state"] == "failed" and reason in status["reason"]
+
+
+async def test_a_full_disk_of_a_node_stops_no_proxy_and_what_was_asked_is_done_when_there_is_room(fleet: Cluster):
+    await made(fleet, node_ids=[1])
+    name = fleet.name_of(1)
+    await fleet.give_disk(name)
+    await fleet.converged(within=HEALED_S)
+    before = await asyncio.to_thread(fleet.accepting, name)
+    await fleet.fill_disk(name)
+    for _ in range(60):
+        succeeded(await fleet.api.post("/proxies", json={"node_ids": [1]}))
+    await eventually(lambda: logged(fleet, name, "store.write_failed"), 30)
+    assert set(before) <= set(await asyncio.to_thread(fleet.accepting, name))
+    await fleet.free_disk(name)
+    await fleet.converged(within=HEALED_S)
+
+
+async def logged(fleet: Cluster, name: str, text: str) -> bool:
+    return text in fleet.programs[name].log.read_text()
+
+
+async def test_a_node_whose_clock_is_set_back_an_hour_is_heard_as_before(fleet: Cluster, client: Client):
+    name = fleet.name_of(1)
+    for off in ("3600", "-3600"):
+        await restart_with_clock(fleet, name, off)
+        await client.use(await made(fleet, node_ids=[1]))
+
+
+async def test_a_master_whose_clock_is_an_hour_off_serves_as_before(fleet: Cluster, client: Client):
+    await client.use(await made(fleet))
+    for off in ("3600", "-3600"):
+        await restart_with_clock(fleet, "master", off)
+        proxy = await made(fleet)
+        await client.use(proxy)
+        nodes = succeeded(await fleet.api.get("/nodes")).json()["items"]
+        assert [node["status"]["state"] for node in nodes] == ["online", "online"]
+
+
+async def restart_with_clock(fleet: Cluster, who: str, seconds_off: str) -> None:
+    path = f"{ROOT / 'tests' / 'wrong_clock'}:{ROOT}"
+    fleet.change_surroundings(who, {"PYTHONPATH": path, "CLOCK_OFF_S": seconds_off})
+    await fleet.stop(who)
+    links = ups(fleet, who)
+    await fleet.start(who)
+    await eventually(lambda: asyncio.sleep(0, ups(fleet, who) > links), 30)
+
+
+def ups(fleet: Cluster, who: str) -> int:
+    """How often the program has reached the broker."""
+    return fleet.programs[who].log.read_text().count('"event": "bus.up"')
