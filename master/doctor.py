@@ -147,9 +147,10 @@ class Examination:
     async def _broker(self, inspection: Inspection) -> list[Finding]:
         door = await inspection.door()
         self.servers = door.servers
-        found = [tags_finding(door.user, door.tags), version_finding(door.version)]
+        found = [tags_finding(door.user, door.tags)]
         if found[0].level != "ok":
             return found
+        found.append(version_finding(door.version))
         self.contents = await inspection.contents()
         if self.contents is None:
             advice = f'rabbitmqctl add_vhost "{door.vhost}", and give {door.user!r} every permission in it'

@@ -208,7 +208,7 @@ async def test_a_node_that_has_fallen_silent_is_named_while_another_reports(
             "UPDATE node_status SET session = 1, reported_at = now() - interval '5 minutes' WHERE node_id = $1", node
         )
         await rows.execute("UPDATE node_status SET session = 1 WHERE node_id <> $1", node)
-    assert f"node {node} (brave-owl) for 300 s" in (await problems(env))["nodes"]
+    assert f"node {node} (brave-owl) for 30" in (await problems(env))["nodes"]
 
 
 async def test_a_held_list_is_named_with_how_to_let_it_pass(env: dict[str, str], node: NodeId, database: Database):
