@@ -116,7 +116,7 @@ class Examination:
     async def look_at_identity(self) -> list[Finding]:
         """Who this node is, and whether others could read its login."""
         if self.trouble:
-            return [problem("identity", self.trouble, "run this as the agent's user; else forget and enrol again")]
+            return [problem("identity", self.trouble, "is this the agent's user")]
         if self.identity is None:
             return [ok("identity", "none yet: this node waits to be enrolled"), await self._enrolment()]
         config, mode = self.identity.config, self.settings.identity_file.stat().st_mode & 0o777
@@ -151,12 +151,15 @@ class Examination:
         pid = agent_pid(self.settings) if self.runs else None
         soft, hard = file_limits(pid)
         enrolled = self.identity is not None
+        if self.trouble and not self.runs:
+            untold = warning("agent", "whether it runs cannot be told", "see identity, above")
+            return [untold, files_finding(soft, hard)]
         return [agent_finding(runs=self.runs, enrolled=enrolled), files_finding(soft, hard)]
 
     async def look_at_broker(self) -> list[Finding]:
         """With the node's own login."""
         if self.identity is None:
-            return [ok("broker", "not known before this node is enrolled")]
+            return [ok("broker", "not looked at: its address is in the identity")]
         config = self.identity.config
         parts = urlsplit(config.amqp_url.get_secret_value())
         login = await try_login(config.amqp_url, queue=config.queue)
