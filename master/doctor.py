@@ -1,17 +1,14 @@
 """`maybe-master doctor`: looks at settings, PostgreSQL, RabbitMQ, nodes and the API's port, and changes nothing."""
 
-import errno
 import hashlib
 import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
+from master.api_look import api_state
 from master.broker import Broker
 from master.broker_diagnosis import (
     login_finding,
@@ -25,7 +22,6 @@ from master.db import Row, Session
 from master.db.looking import looking
 from master.db.migrations import steps
 from master.diagnosis import (
-    ApiState,
     NodeSeen,
     address_finding,
     api_finding,
@@ -44,7 +40,6 @@ from shared.findings import Finding, ok, problem
 from shared.messages import MASTER_QUEUE, node_queue
 from shared.proxies import NodeId
 
-ANSWER_S = 3.0
 STAND_INS = {
     "DATABASE_HOST": "localhost",
     "DATABASE_USERNAME": "nobody",
@@ -147,9 +142,10 @@ class Examination:
     async def _broker(self, inspection: Inspection) -> list[Finding]:
         door = await inspection.door()
         self.servers = door.servers
-        found = [tags_finding(door.user, door.tags), version_finding(door.version)]
+        found = [tags_finding(door.user, door.tags)]
         if found[0].level != "ok":
             return found
+        found.append(version_finding(door.version))
         self.contents = await inspection.contents()
         if self.contents is None:
             advice = f'rabbitmqctl add_vhost "{door.vhost}", and give {door.user!r} every permission in it'
@@ -222,32 +218,3 @@ def not_inspected(error: NotInspected, management_url: str) -> Finding:
         "strange": "RABBITMQ_MANAGEMENT_URL must lead to the management API, usually at port 15672",
     }
     return problem("management API", f"{management_url}: {error.reason}", advice[error.kind])
-
-
-async def api_state(host: str, port: int) -> tuple[ApiState, str]:
-    """Whether a master answers there, and how its broker is; else whether the port can be had."""
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    url = f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
-    try:
-        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, trust_env=False) as http:
-            answer = await http.get("/health/ready")
-            broker = answer.json().get("broker") if answer.status_code == 200 else "unknown: its database is away"
-            if answer.status_code in (200, 503) and broker:
-                return "master", f"its broker is {broker}"
-        return "taken", ""
-    except httpx.ConnectError:
-        return free_port(host, port)
-    except (httpx.TransportError, ValueError, AttributeError):
-        return "taken", ""
-
-
-def free_port(host: str, port: int) -> tuple[ApiState, str]:
-    """Bind it for a moment, without listening."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            return ("taken" if taken else "unusable"), error.strerror or type(error).__name__
-    return "free", ""

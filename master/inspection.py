@@ -33,7 +33,10 @@ class NotInspected(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Door:
-    """What the broker lets this login see. `servers` are the members of the cluster as the API tells them."""
+    """What the broker lets this login see; of one that is no administrator's only the tags.
+
+    `servers` are the members of its cluster as the API tells them.
+    """
 
     version: str
     user: str
@@ -69,13 +72,15 @@ class Inspection:
     async def door(self) -> Door:
         """Raises NotInspected."""
         try:
-            tags = (await self._get("whoami"))["tags"]
+            told = (await self._get("whoami"))["tags"]
+            tags = tuple(told.split(",") if isinstance(told, str) else told)
+            if "administrator" not in tags:
+                return Door(version="", user=self._user, tags=tags, servers=(), vhost=self._vhost)
             version = (await self._get("overview"))["rabbitmq_version"]
             servers = tuple(await self._get("nodes"))
         except (KeyError, TypeError) as error:
             raise NotInspected("strange", "what answers there is not RabbitMQ's management API") from error
-        told = tags.split(",") if isinstance(tags, str) else tags
-        return Door(version=version, user=self._user, tags=tuple(told), servers=servers, vhost=self._vhost)
+        return Door(version=version, user=self._user, tags=tags, servers=servers, vhost=self._vhost)
 
     async def contents(self) -> Contents | None:
         """None when there is no such virtual host. Raises NotInspected."""

@@ -45,7 +45,7 @@ def look_at_copy(path: Path, *, live: bool) -> CopyLook:
             return read_copy(db)
     except PermissionError:
         return CopyLook(state="closed", reason="this user may not read it")
-    except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+    except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
         return CopyLook(state="broken", reason=str(error))
 
 

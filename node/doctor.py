@@ -1,12 +1,8 @@
 """`maybe-node doctor`: looks at the settings, the data directory, the broker and the host, and changes nothing."""
 
 import asyncio
-import ctypes
 import errno
 import os
-import resource
-import socket
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,13 +12,11 @@ from urllib.parse import urlsplit
 
 from node.copy_look import CopyLook, copy_finding, look_at_copy
 from node.diagnosis import (
-    Folder,
     agent_finding,
     clock_finding,
     files_finding,
     folder_findings,
     listening_finding,
-    listening_ports,
     login_findings,
     port_findings,
     reserved_ports,
@@ -30,9 +24,18 @@ from node.diagnosis import (
     three_proxy_finding,
     worker_findings,
 )
-from node.engine.builtin.process import worker_numbers, worker_pid
 from node.engine.three_proxy import version as three_proxy_version
 from node.errors import BadConfiguration, BadIdentity
+from node.host_look import (
+    all_listening,
+    bind_failure,
+    clock_synchronised,
+    file_limits,
+    folder_at,
+    has_global_ipv6,
+    read_text,
+    worker_states,
+)
 from node.identity import Identity, read_identity
 from node.presence import is_running
 from node.settings import Settings, read_settings
@@ -41,15 +44,15 @@ from shared.examination import examine, likely_meant
 from shared.findings import Finding, ok, problem, warning
 
 SYSCTL = Path("/proc/sys/net")
-TIME_ERROR = 5
-"""What adjtimex(2) answers while the clock is not synchronised."""
-TIMEX_BYTES = 256
-"""More than a struct timex has on any system; all zero it asks and sets nothing."""
+STAND_INS = (Path("/tmp"), Path("/dev/shm"), Path("/"))  # noqa: S108 (nothing is written there)
 
 
 async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
     """Everything there is to tell about a node with this environment."""
-    settings, errors = readable_settings(env)
+    try:
+        settings, errors = readable_settings(env)
+    except BadConfiguration as error:
+        return [problem("settings", str(error), "run this as the agent's user, on a file system that can be written")]
     visit = await asyncio.to_thread(Examination.begin, settings)
     advice = "set it as README.md has it, then look again: its default was looked at meanwhile"
     told = [problem("settings", f"{error}{likely_meant(error.variable, env)}", advice) for error in errors]
@@ -69,16 +72,20 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
 def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfiguration]]:
     """The settings, defaults for what cannot be read, and what cannot.
 
-    Reading them makes the data directory; here another one stands in for it, so that nothing is made.
+    Reading them makes the data directory; here another one stands in for it, so that nothing is made. Raises
+    BadConfiguration when this user can write nowhere at all.
     """
-    data_dir = Path(env.get("NODE_DATA_DIR") or "/var/lib/maybe-node")
-    patched, errors = {**env, "NODE_DATA_DIR": tempfile.gettempdir()}, list[BadConfiguration]()
+    data_dir = Path(env.get("NODE_DATA_DIR") or "/var/lib/maybe-node").absolute()
+    places = [each for each in (data_dir, *STAND_INS) if each.is_dir() and os.access(each, os.W_OK | os.X_OK)]
+    patched, errors = {**env, "NODE_DATA_DIR": str(next(iter(places), data_dir))}, list[BadConfiguration]()
     while True:
         try:
-            return replace(read_settings(patched), data_dir=data_dir.absolute()), errors
+            return replace(read_settings(patched), data_dir=data_dir), errors
         except BadConfiguration as error:
+            if error.variable == "NODE_DATA_DIR":
+                raise
             errors.append(error)
-            patched[error.variable] = "" if error.variable != "NODE_DATA_DIR" else str(Path.home())
+            patched[error.variable] = ""
 
 
 @dataclass
@@ -109,7 +116,7 @@ class Examination:
     async def look_at_identity(self) -> list[Finding]:
         """Who this node is, and whether others could read its login."""
         if self.trouble:
-            return [problem("identity", self.trouble, "run this as the agent's user; else forget and enrol again")]
+            return [problem("identity", self.trouble, "is this the agent's user")]
         if self.identity is None:
             return [ok("identity", "none yet: this node waits to be enrolled"), await self._enrolment()]
         config, mode = self.identity.config, self.settings.identity_file.stat().st_mode & 0o777
@@ -144,12 +151,15 @@ class Examination:
         pid = agent_pid(self.settings) if self.runs else None
         soft, hard = file_limits(pid)
         enrolled = self.identity is not None
+        if self.trouble and not self.runs:
+            untold = warning("agent", "whether it runs cannot be told", "see identity, above")
+            return [untold, files_finding(soft, hard)]
         return [agent_finding(runs=self.runs, enrolled=enrolled), files_finding(soft, hard)]
 
     async def look_at_broker(self) -> list[Finding]:
         """With the node's own login."""
         if self.identity is None:
-            return [ok("broker", "not known before this node is enrolled")]
+            return [ok("broker", "not looked at: its address is in the identity")]
         config = self.identity.config
         parts = urlsplit(config.amqp_url.get_secret_value())
         login = await try_login(config.amqp_url, queue=config.queue)
@@ -191,44 +201,10 @@ class Examination:
         ]
 
 
-def folder_at(path: Path) -> Folder:
-    """As the system tells; of one that is not there, whether it could be made."""
-    if not path.is_dir():
-        parent = next(each for each in path.parents if each.exists())
-        return Folder(path=str(path), exists=False, writable=not path.exists() and os.access(parent, os.W_OK | os.X_OK))
-    room = os.statvfs(path)
-    return Folder(
-        path=str(path),
-        exists=True,
-        writable=os.access(path, os.R_OK | os.W_OK | os.X_OK),
-        mode=path.stat().st_mode & 0o777,
-        free_bytes=room.f_bavail * room.f_frsize,
-        free_files=room.f_favail if room.f_files else 1,
-    )
-
-
 def agent_pid(settings: Settings) -> int | None:
     """Of the agent that holds the lock, unless it is still writing it down."""
     text = read_text(settings.pid_file)
     return int(text) if text.isdigit() else None
-
-
-def file_limits(pid: int | None) -> tuple[int, int]:
-    """(soft, hard) of that process if this user may know, else of this one."""
-    with suppress(OSError):
-        return resource.prlimit(pid or os.getpid(), resource.RLIMIT_NOFILE)
-    return resource.getrlimit(resource.RLIMIT_NOFILE)
-
-
-def bind_failure(host: str, port: int) -> int:
-    """The errno of binding there for a moment, without listening; 0: it can be had."""
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
-    except OSError as error:
-        return error.errno or errno.EIO
-    return 0
 
 
 def listen_findings(listen: str | None) -> Sequence[Finding]:
@@ -238,38 +214,3 @@ def listen_findings(listen: str | None) -> Sequence[Finding]:
         return [ok("NODE_LISTEN", listen or "every address of this host")]
     text = f"{listen} cannot be listened on: {os.strerror(failed)}"
     return [problem("NODE_LISTEN", text, "set it to an address of this host (`ip address`), or unset it for all")]
-
-
-def clock_synchronised() -> bool | None:
-    """As the kernel tells (adjtimex(2)); None: it does not."""
-    try:
-        answer = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
-    except (OSError, AttributeError):
-        return None
-    return None if answer < 0 else answer != TIME_ERROR
-
-
-def worker_states(directory: Path) -> dict[int, str]:
-    """The state letter (proc(5)) by number, of the workers that live."""
-    pids = {number: worker_pid(directory, number) for number in worker_numbers(directory)}
-    stats = {number: read_text(Path(f"/proc/{pid}/stat")) for number, pid in pids.items() if pid}
-    return {number: stat.rpartition(")")[2].split()[0] for number, stat in stats.items() if stat}
-
-
-def all_listening() -> set[int]:
-    """Ports that something on this host listens on."""
-    return listening_ports(read_text(Path("/proc/net/tcp"))) | listening_ports(read_text(Path("/proc/net/tcp6")))
-
-
-def has_global_ipv6() -> bool:
-    """Whether an address has global scope (00), unique local ones (fc00::/7) left out."""
-    rows = [line.split() for line in read_text(Path("/proc/net/if_inet6")).splitlines()]
-    return any(row[3] == "00" and not row[0].startswith(("fc", "fd")) for row in rows)
-
-
-def read_text(path: Path) -> str:
-    """What the file says, nothing when this kernel or this user has none."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -34,6 +34,8 @@ async def looking(connect: Mapping[str, Any]) -> AsyncGenerator[Session]:
         raise DatabaseAway(str(error) or type(error).__name__) from error
     try:
         yield Session(connection)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise BadConfiguration("DATABASE_USERNAME (its rights in this database)", str(error)) from error
     except AWAY as error:
         raise DatabaseAway(f"{type(error).__name__} while it was asked") from error
     finally:

@@ -100,6 +100,17 @@ async def test_a_missing_database_is_named(env: dict[str, str]):
     assert "DATABASE_NAME" in (await problems({**env, "DATABASE_NAME": "no_such"}))["PostgreSQL"]
 
 
+async def test_a_user_that_may_not_read_the_tables_is_named(env: dict[str, str], database: Database):
+    async with database.connection() as rows:
+        await rows.execute(f"CREATE ROLE stranger_{database.name} LOGIN PASSWORD 'p'")
+    try:
+        found = await problems({**env, "DATABASE_USERNAME": f"stranger_{database.name}", "DATABASE_PASSWORD": "p"})
+    finally:
+        async with database.connection() as rows:
+            await rows.execute(f"DROP ROLE stranger_{database.name}")
+    assert "permission denied" in found["PostgreSQL"]
+
+
 async def test_a_database_that_is_away_is_named(env: dict[str, str]):
     assert "cannot be used" in (await problems({**env, "DATABASE_PORT": str(free_port())}))["PostgreSQL"]
 
@@ -208,7 +219,7 @@ async def test_a_node_that_has_fallen_silent_is_named_while_another_reports(
             "UPDATE node_status SET session = 1, reported_at = now() - interval '5 minutes' WHERE node_id = $1", node
         )
         await rows.execute("UPDATE node_status SET session = 1 WHERE node_id <> $1", node)
-    assert f"node {node} (brave-owl) for 300 s" in (await problems(env))["nodes"]
+    assert f"node {node} (brave-owl) for 30" in (await problems(env))["nodes"]
 
 
 async def test_a_held_list_is_named_with_how_to_let_it_pass(env: dict[str, str], node: NodeId, database: Database):
