@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.acceptance.conftest import eventually, made, shown
 from tests.cluster import ROOT, Cluster, succeeded
 from tests.traffic import Client
@@ -81,6 +83,7 @@ async def test_a_node_whose_clock_is_set_back_an_hour_is_heard_as_before(fleet: 
         await client.use(await made(fleet, node_ids=[1]))
 
 
+@pytest.mark.long
 async def test_a_master_whose_clock_is_an_hour_off_serves_as_before(fleet: Cluster, client: Client):
     await client.use(await made(fleet))
     for off in ("3600", "-3600"):

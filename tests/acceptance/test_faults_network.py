@@ -73,6 +73,7 @@ async def test_every_third_packet_lost_only_makes_it_slow(apart: Cluster):
     await apart.converged(within=HEALED_S)
 
 
+@pytest.mark.long
 async def test_half_a_second_each_way_only_makes_it_slow(apart: Cluster):
     apart.delay(500)
     for number in range(5):
