@@ -6,6 +6,7 @@ master that dies between the publish and its mark leaves a node that is told twi
 
 import asyncio
 import time
+from collections.abc import Iterable
 from datetime import timedelta
 
 import structlog
@@ -14,7 +15,7 @@ from master.broker import Broker
 from master.db import Database, Row
 from master.errors import BrokerAway, DatabaseAway
 from shared.bus import Bus, BusDown, Outgoing, Unroutable
-from shared.messages import NODE_EXCHANGE, WIRE_VERSION, Header, encode_pairs
+from shared.messages import CONFIRMS, NODE_EXCHANGE, WIRE_VERSION, Header, encode_pairs
 from shared.proxies import NodeId
 from shared.tasks import Backoff, wait_for_event
 
@@ -79,10 +80,10 @@ class Outbox:
         """
         async with self._in_flight:
             async with self._database.session() as session:
-                row = await session.row("sync.wanted_list", node_id=node_id)
+                row = await session.row("sync.wanted_list", node_id=node_id, most=CONFIRMS)
             if row is None or not (again or self._is_news(node_id, row["revision"])):
                 return
-            await self._publish(node_id, row, confirm=10**9 if confirm else row["removed"])
+            await self._publish(node_id, row, confirm=((row["revision"], 10**9),) if confirm else row["removed"])
             async with self._database.session() as session:
                 await session.execute(
                     "sync.mark_sent", node_id=node_id, revision=row["revision"], quiet=timedelta(seconds=QUIET_S)
@@ -125,7 +126,7 @@ class Outbox:
         except (BrokerAway, DatabaseAway) as error:
             log.warning("check_sync.not_sent", node_id=node_id, reason=str(error))
 
-    async def _publish(self, node_id: NodeId, row: Row, *, confirm: int) -> None:
+    async def _publish(self, node_id: NodeId, row: Row, *, confirm: Iterable[tuple[int, int]]) -> None:
         if self.bus is None:
             raise BusDown("not connected to the broker yet")
         bodies = encode_pairs(zip(row["ids"], row["versions"], strict=True))
@@ -139,7 +140,7 @@ class Outbox:
                 rev=row["revision"],
                 part=part,
                 parts=len(bodies),
-                confirm=confirm,
+                confirm=tuple((rev, count) for rev, count in confirm),
             )
             message = Outgoing(
                 exchange=NODE_EXCHANGE, key=str(node_id), type="check-sync", body=body, header=header, round=round_

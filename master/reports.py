@@ -119,7 +119,7 @@ class Reports:
         if node is None or before is None or (report.session, report.number) <= (before["session"], before["number"]):
             await self._suspect_clone(session, node_id, report, before)
             return
-        confirmed = max(answer.confirmed or 0, min(before["confirmed_rev"], node["revision"]))
+        confirmed = max(answer.confirmed or 0, min(before["confirmed_rev"], node["revision"], report.rev))
         failed = await self._store_failures(session, node_id, report, before)
         await session.execute("sync.store_status", node_id=node_id, **status_columns(report, confirmed))
         if report.agent and (report.agent, report.engines) != (node["agent"], node["engines"]):

@@ -108,7 +108,8 @@ def on_list(copy: LocalCopy, header: Header, pairs: Iterable[tuple[int, int]]) -
     top = max(copy.top, max(wanted.values(), default=0))
     drop = frozenset((copy.wanted.keys() | copy.holdings.keys()) - wanted.keys())
     stops = len(drop & copy.holdings.keys())
-    if guarded(stops, len(copy.holdings), header.confirm):
+    confirmed = sum(count for rev, count in header.confirm if rev > copy.rev)
+    if guarded(stops, len(copy.holdings), confirmed):
         held = Held(rev=header.rev, stops=stops, of=len(copy.holdings))
         return Change(verdict="held", rev=copy.rev, seen=seen, top=copy.top, held=held)
     want = {id_: version for id_, version in wanted.items() if copy.wanted.get(id_) != version}

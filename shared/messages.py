@@ -19,6 +19,8 @@ BODY_LIMIT = 50_000
 """Bytes of one body; RabbitMQ's management UI cuts a message there."""
 READ_LIMIT = 1_048_576
 """Bytes that a reader looks at at all: nobody of ours writes more."""
+CONFIRMS = 100
+"""Pairs in `confirm`; what is left out is not confirmed, which is the safe side."""
 ASK_LIMIT = 4_000
 """Ids in one need-sync; the rest is asked for when these have come."""
 
@@ -48,9 +50,9 @@ class Wire(BaseModel):
 class Header(Wire):
     """The headers of a message.
 
-    `rev` is the node's revision that the sender speaks of. `part` counts from 1. `confirm` is how many proxies the
-    master says were taken away on purpose since the node's last report; `connected` marks the first report after a
-    (re)connect.
+    `rev` is the node's revision that the sender speaks of. `part` counts from 1. `confirm` says at
+    which revisions how many proxies were taken away on purpose, as far as the node's last report does not cover them:
+    the node counts those past its own revision.
     """
 
     v: int
@@ -59,7 +61,7 @@ class Header(Wire):
     rev: Rev
     part: Annotated[int, Field(ge=1, le=100_000)] = 1
     parts: Annotated[int, Field(ge=1, le=100_000)] = 1
-    confirm: Count = 0
+    confirm: Annotated[tuple[tuple[Rev, Count], ...], Field(max_length=CONFIRMS)] = ()
 
 
 class SyncItem(Wire):

@@ -28,8 +28,15 @@ SELECT
     COALESCE((SELECT array_agg(w.id ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS ids,
     COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS versions,
     COALESCE(
-        (SELECT sum(r.count) FROM removals r WHERE r.node_id = n.id AND r.revision > s.rev), 0
-    )::bigint AS removed
+        (
+            SELECT array_agg(ARRAY[r.revision, r.count] ORDER BY r.revision)
+            FROM (
+                SELECT revision, sum(count)::bigint AS count FROM removals
+                WHERE node_id = n.id AND revision > s.rev
+                GROUP BY revision ORDER BY revision DESC LIMIT :most
+            ) AS r
+        ), '{}'
+    ) AS removed
 FROM nodes n
 JOIN node_status s ON s.node_id = n.id
 WHERE n.id = :node_id;

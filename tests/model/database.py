@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from master.rounds import Answer
-from shared.messages import Report
+from shared.messages import CONFIRMS, Report
 from tests.model.rules import Row, Rows, Rules, Violation, hold_to, wanted
 
 
@@ -52,9 +52,9 @@ class State:
         rows = {id_: (versions[id_], content) for id_, (_, content) in self.rows.items()}
         return replace(self, revision=max(self.revision, revision) + bool(versions), rows=rows, versions=versions)
 
-    def confirm(self) -> int:
-        """How many were taken away on purpose since the node's last word."""
-        return sum(count for revision, count in self.removals if revision > self.heard)
+    def confirm(self) -> tuple[tuple[int, int], ...]:
+        """In which revision how many were taken away on purpose since the node's last word."""
+        return tuple(removal for removal in self.removals if removal[0] > self.heard)[-CONFIRMS:]
 
 
 @dataclass

@@ -21,7 +21,7 @@ class Message:
     round: str = ""
     part: int = 1
     parts: int = 1
-    confirm: int = 0
+    confirm: tuple[tuple[int, int], ...] = ()
     purged: frozenset[int] = frozenset()
 
     def header(self) -> Header:

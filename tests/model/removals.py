@@ -33,6 +33,7 @@ LOCAL_COPY = [
         'verdict="held", rev=copy.rev, seen=copy.seen',
     ),
     ("a held list is told", "on_list", "top=copy.top, held=held)", "top=copy.top)"),
+    ("only removals since our own revision count", "on_list", " if rev > copy.rev", ""),
     ("confirm counts", "guarded", "stops - confirmed", "stops"),
     ("few may always stop", "guarded", "unaccounted > GUARD_FLOOR and ", ""),
     ("half may always stop", "guarded", " and unaccounted * 2 > holdings - confirmed", ""),
@@ -81,10 +82,10 @@ ROUNDS = [
     (
         "versions are raised above what was seen",
         "answer",
-        "raise_to=report.seen + 1, above=report.top",
+        "raise_to=report.seen + 1, above=above",
         "raise_to=report.seen + 1, above=0",
     ),
-    ("renewed versions are above what was seen", "answer", "renew=True, above=report.top", "renew=True, above=0"),
+    ("renewed versions are above what was seen", "answer", "renew=True, above=above", "renew=True, above=0"),
     ("another rev calls for a list", "answer", "report.rev == wanted.revision and report.digest", "report.digest"),
     (
         "another digest calls for a list",

@@ -40,7 +40,7 @@ class Rules:
 
 
 @lru_cache(maxsize=100_000)
-def header(rev: int, part: int = 1, parts: int = 1, confirm: int = 0) -> Header:
+def header(rev: int, part: int = 1, parts: int = 1, confirm: tuple[tuple[int, int], ...] = ()) -> Header:
     return Header(v=1, cluster="c", node=1, rev=rev, part=part, parts=parts, confirm=confirm)
 
 

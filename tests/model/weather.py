@@ -62,7 +62,7 @@ class History:
 
     def agree(self) -> None:
         """Somebody says that the list, as it is, is on purpose."""
-        self.send_list(self.master.state, confirm=10**9)
+        self.send_list(self.master.state, confirm=((self.master.state.revision, 10**9),))
 
     def backup(self) -> None:
         self.backups = [*self.backups[-5:], self.master.state]
@@ -102,7 +102,7 @@ class History:
             answer.confirmed is None or answer.check or not message[0].connected,
         )
 
-    def send_list(self, state: State, confirm: int | None = None) -> None:
+    def send_list(self, state: State, confirm: tuple[tuple[int, int], ...] | None = None) -> None:
         self.rounds += 1
         rows = tuple((id_, *row) for id_, row in sorted(state.rows.items()))
         parts = self.dice.choice((1, 1, 2, 3))
@@ -209,7 +209,7 @@ class History:
             hold_to("an empty list stops everything", not self.node.copy.holdings)
         on_purpose = stopped & message.purged
         by_mistake, rest = len(stopped - on_purpose), len(before.holdings) - len(on_purpose)
-        if message.confirm <= len(on_purpose):
+        if sum(count for rev, count in message.confirm if rev > before.rev) <= len(on_purpose):
             hold_to("most is never stopped by mistake", by_mistake <= GUARD_FLOOR or by_mistake * 2 <= rest)
 
     # when faults stop

@@ -7,7 +7,7 @@ CLUSTER = "c"
 
 
 def header(rev: int, confirm: int = 0) -> Header:
-    return Header(v=1, cluster=CLUSTER, node=1, rev=rev, confirm=confirm)
+    return Header(v=1, cluster=CLUSTER, node=1, rev=rev, confirm=((rev, confirm),) if confirm else ())
 
 
 def item(id_: int, version: int, port: int = 20000, **more: object) -> SyncItem:
@@ -76,6 +76,12 @@ def test_a_shrunken_list_is_taken_when_the_master_says_that_it_is_on_purpose():
 def test_what_was_removed_on_purpose_does_not_let_an_accident_pass():
     copy = copy_at(1, dict.fromkeys(range(1, 41), 1))
     assert on_list(copy, header(2, confirm=5), []).verdict == "held"
+
+
+def test_a_removal_that_was_taken_already_does_not_let_an_accident_pass():
+    copy = copy_at(5, dict.fromkeys(range(1, 21), 1))
+    late = Header(v=1, cluster=CLUSTER, node=1, rev=6, confirm=((5, 20),))
+    assert on_list(copy, late, []).verdict == "held"
 
 
 def test_a_record_that_is_not_wanted_is_dropped():

@@ -11,7 +11,7 @@ SAME = Report(rev=5, seen=5, top=3, digest="a" * 16, content="b" * 16, count=20,
 
 
 def header(rev: int, confirm: int = 0) -> Header:
-    return Header(v=1, cluster="c", node=1, rev=rev, confirm=confirm)
+    return Header(v=1, cluster="c", node=1, rev=rev, confirm=((rev, confirm),) if confirm else ())
 
 
 def item(id_: int, version: int, content: int) -> SyncItem:
