@@ -15,6 +15,7 @@ from uuid import uuid4
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from aiormq.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -27,6 +28,7 @@ from aiormq.exceptions import (
 from pydantic import SecretStr
 from yarl import URL
 
+from shared.frames import Frames
 from shared.messages import Header
 from shared.tasks import Backoff
 
@@ -79,6 +81,25 @@ class Incoming:
 
 
 Handler = Callable[[Incoming], Awaitable[None]]
+
+
+class Transport(TransportFactory):
+    """The driver's own, behind Frames."""
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Raises AMQPConnectionError."""
+        factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, writer = await factory.create(url, **kwargs)
+        return Frames(reader), writer
+
+
+class Link(aio_pika.Connection):
+    """A connection that no message can end."""
+
+    async def connect(self, timeout: Any = None) -> None:
+        """Seconds. Raises AMQPError, OSError, TimeoutError."""
+        self.kwargs = {**self.kwargs, "transport_factory": Transport()}
+        await super().connect(timeout)
 
 
 class Bus:
@@ -207,6 +228,7 @@ class Bus:
         connection = await aio_pika.connect(
             self._url,
             timeout=CONNECT_TIMEOUT_S,
+            connection_class=Link,
             client_properties={"connection_name": f"maybe-{self._program} {self.login} {way}"},
         )
         connection.close_callbacks.add(close)
