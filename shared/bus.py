@@ -46,6 +46,11 @@ BusState = Literal["connecting", "up", "down", "refused", "occupied"]
 OUTSIDE_ERRORS = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError)
 
 
+def is_outside(error: Exception) -> bool:
+    """Whether it is no bug of ours; what waits while we close a connection gets a bare Exception from aiormq."""
+    return isinstance(error, OUTSIDE_ERRORS) or type(error) is Exception
+
+
 class BusDown(Exception):
     """The broker did not take a message. It may still have: what is published must bear being doubled."""
 
@@ -163,7 +168,9 @@ class Bus:
                 await exchange.publish(self._properties(message, message_id), message.key, mandatory=True)
         except PublishError as error:
             raise Unroutable(f"no queue takes {message.key!r} of {message.exchange!r}") from error
-        except OUTSIDE_ERRORS as error:
+        except Exception as error:
+            if not is_outside(error):
+                raise
             raise BusDown(f"the broker did not take the message: {type(error).__name__}") from error
         return message_id
 
@@ -263,7 +270,9 @@ class Bus:
                 log.warning("message.answer_lost", type=message.type, reason=str(error))
             try:
                 await message.ack()
-            except OUTSIDE_ERRORS as error:
+            except Exception as error:
+                if not is_outside(error):
+                    raise
                 log.debug("message.ack_failed", reason=type(error).__name__)
 
 
