@@ -15,6 +15,7 @@ from uuid import uuid4
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from aiormq.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -28,6 +29,7 @@ from aiormq.exceptions import (
 from pydantic import SecretStr
 from yarl import URL
 
+from shared.frames import Frames
 from shared.messages import Header
 from shared.tasks import Backoff
 
@@ -43,6 +45,11 @@ BusState = Literal["connecting", "up", "down", "refused", "occupied"]
 """refused: the broker does not accept the login. occupied: somebody else consumes this program's own queue."""
 
 OUTSIDE_ERRORS = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError)
+
+
+def is_outside(error: Exception) -> bool:
+    """Whether it is no bug of ours; what waits while we close a connection gets a bare Exception from aiormq."""
+    return isinstance(error, OUTSIDE_ERRORS) or type(error) is Exception
 
 
 class BusDown(Exception):
@@ -80,6 +87,25 @@ class Incoming:
 
 
 Handler = Callable[[Incoming], Awaitable[None]]
+
+
+class Transport(TransportFactory):
+    """The driver's own, behind Frames."""
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Raises AMQPConnectionError."""
+        factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, writer = await factory.create(url, **kwargs)
+        return Frames(reader), writer
+
+
+class Link(aio_pika.Connection):
+    """A connection that no message can end."""
+
+    async def connect(self, timeout: Any = None) -> None:
+        """Seconds. Raises AMQPError, OSError, TimeoutError."""
+        self.kwargs = {**self.kwargs, "transport_factory": Transport()}
+        await super().connect(timeout)
 
 
 class Bus:
@@ -147,7 +173,9 @@ class Bus:
                 await exchange.publish(self._properties(message, message_id), message.key, mandatory=True)
         except PublishError as error:
             raise Unroutable(f"no queue takes {message.key!r} of {message.exchange!r}") from error
-        except OUTSIDE_ERRORS as error:
+        except Exception as error:
+            if not is_outside(error):
+                raise
             raise BusDown(f"the broker did not take the message: {type(error).__name__}") from error
         return message_id
 
@@ -212,6 +240,7 @@ class Bus:
         connection = await aio_pika.connect(
             self._url,
             timeout=CONNECT_TIMEOUT_S,
+            connection_class=Link,
             client_properties={"connection_name": f"maybe-{self._program} {self.login} {way}"},
         )
         connection.close_callbacks.add(close)
@@ -243,7 +272,9 @@ class Bus:
             await self._handle(message)
             try:
                 await message.ack()
-            except OUTSIDE_ERRORS as error:
+            except Exception as error:
+                if not is_outside(error):
+                    raise
                 log.debug("message.ack_failed", reason=type(error).__name__)
 
     async def _handle(self, message: AbstractIncomingMessage) -> None:

@@ -299,12 +299,17 @@ HEADERS: dict[str, Any] = {
 @pytest.mark.parametrize("what", list(HEADERS))
 async def test_wrong_headers_are_told_and_harm_nothing(master: Master, thief: Login, honest: Login, what: str):
     await thief.send("report", REPORT, headers=HEADERS[what])
+    await said(master)
+    await honest.round_trip()
+    master.check()
+
+
+async def said(master: Master) -> None:
+    """Until an event tells of it."""
     async with asyncio.timeout(10):
         while not {"message.parked", "message.refused"} & {event["type"] for event in await master.events()}:
             master.check()
             await asyncio.sleep(0.05)
-    await honest.round_trip()
-    master.check()
 
 
 async def test_a_routing_key_of_odd_letters_is_refused(master: Master, thief: Login, honest: Login):
@@ -381,4 +386,38 @@ async def test_the_broker_refuses_a_nodes_login_everything_but_its_own(master: M
 async def test_a_body_of_16_mebibytes_is_parked_in_part(master: Master, thief: Login, honest: Login):
     await thief.send("report", b" " * (16 * 1_048_576))
     await master.told("message.parked", "16777216 bytes")
+    await honest.round_trip()
+
+
+class Raw(str):
+    """Text whose bytes on the wire are not UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object, **__: object) -> bytes:
+        return self.encoded
+
+    encoded = b"node-1.\xff\xfe"
+
+
+def nested() -> dict[str, Any]:
+    """Deeper than the driver's decoder goes, which recurses."""
+    table: dict[str, Any] = {}
+    for _ in range(400):
+        table = {"a": table}
+    return table
+
+
+UNDECODABLE: dict[str, dict[str, Any]] = {
+    "type": {"type": Raw("odd")},
+    "name of a header": {"headers": {Raw("odd"): 1}},
+    "tables in tables": {"headers": nested()},
+    "routing key": {"key": Raw("odd")},
+}
+
+
+@pytest.mark.parametrize("what", list(UNDECODABLE))
+async def test_properties_that_are_no_text_cut_nobody_off(master: Master, thief: Login, honest: Login, what: str):
+    await thief.send("report", REPORT, **UNDECODABLE[what])
+    await said(master)
     await honest.round_trip()
