@@ -4,6 +4,7 @@ Written first: the node's row, with the hash of its broker password; then the br
 master that dies in between leaves a row whose challenge is remembered, and the same call again goes on from there.
 """
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ def callable_address(text: str) -> str:
     return str(plain)
 
 
+def plain(text: str) -> str:
+    """What a node says of itself, without the one character that PostgreSQL cannot store."""
+    return text.replace("\x00", "")
+
+
 def wrong(pointer: str, detail: str) -> Invalid:
     """The request's body is wrong there."""
     return Invalid(detail=f"{pointer[1:]} {detail}", members={"errors": [{"pointer": pointer, "detail": detail}]})
@@ -88,6 +94,7 @@ class Enrolment:
     ) -> None:
         """`node_amqp_url`: the broker's address as nodes see it, without a login."""
         self._database, self._broker, self._cluster, self._node_amqp_url = database, broker, cluster, node_amqp_url
+        self._whole_timeout_s = CONNECT_TIMEOUT_S + answer_timeout_s
         limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
         timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S)
         self._http = httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False, trust_env=False)
@@ -171,11 +178,11 @@ class Enrolment:
                         ip=asked.ip,
                         location_id=asked.location_id,
                         labels=dict(asked.labels),
-                        host=facts.host.replace("\x00", ""),
-                        os=facts.os.replace("\x00", ""),
-                        addresses=[address.replace("\x00", "") for address in facts.addresses],
-                        engines=dict(facts.engines),
-                        agent=facts.agent.replace("\x00", ""),
+                        host=plain(facts.host),
+                        os=plain(facts.os),
+                        addresses=[plain(address) for address in facts.addresses],
+                        engines={plain(name): plain(version) for name, version in facts.engines.items()},
+                        agent=plain(facts.agent),
                         challenge_hash=hash_,
                         broker_password_hash=login_hash,
                     )
@@ -203,14 +210,17 @@ class Enrolment:
         where = {"ip": asked.ip, "port": asked.port}
         content = bytearray()
         try:
-            async with self._http.stream(
-                "POST", f"http://{host}:{asked.port}{path}", json=body.model_dump(mode="json")
-            ) as response:
+            async with (
+                asyncio.timeout(self._whole_timeout_s),
+                self._http.stream(
+                    "POST", f"http://{host}:{asked.port}{path}", json=body.model_dump(mode="json")
+                ) as response,
+            ):
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if len(content) > ANSWER_LIMIT:
                         raise NodeUnreachable(detail="what answers there is no waiting node", members=where)
-        except httpx.TimeoutException as error:
+        except (httpx.TimeoutException, TimeoutError) as error:
             raise NodeTooSlow(detail=f"no answer from {host}:{asked.port} in time", members=where) from error
         except httpx.HTTPError as error:
             detail = f"no node waits at {host}:{asked.port}: {type(error).__name__}"

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -63,6 +63,8 @@ class Agent:
         self._supervisor, self._version, self._engines = supervisor, version, dict(engines)
         self._assemblies: Assemblies = {}
         self._round: str | None = None
+        self._writing = asyncio.Lock()
+        """Held from reading the copy for a change of it until the change is taken."""
         self._asked: set[int] = set()
         self._ask, self._report = asyncio.Event(), asyncio.Event()
         self._ask_again = Backoff(first_s=2.0)
@@ -88,7 +90,7 @@ class Agent:
             case CheckSync():
                 await self._on_part(message.round or "", header, body)
             case Sync(items=items):
-                await self._take(on_records(self._copy, header, items))
+                await self._take(lambda: on_records(self._copy, header, items))
             case NeedSync() | Report():
                 log.warning("message.unexpected", type=message.type)
 
@@ -103,14 +105,15 @@ class Agent:
         """The supervisor changed something; the records of `ran` run now, so each is good to fall back on."""
         self._report.set()
         news = [replace(holding, good=holding.record) for holding in ran if holding.good is not holding.record]
-        current = [holding for holding in news if self._holds(holding)]
-        self._copy.holdings.update({holding.id: holding for holding in current})
-        if not current:
+        if not news:
             return
-        try:
-            await asyncio.to_thread(self._store.mark_good, current)
-        except StoreFailed as error:
-            log.error("store.write_failed", reason=str(error))
+        async with self._writing:
+            current = [holding for holding in news if self._holds(holding)]
+            self._copy.holdings.update({holding.id: holding for holding in current})
+            try:
+                await asyncio.to_thread(self._store.mark_good, current)
+            except StoreFailed as error:
+                log.error("store.write_failed", reason=str(error))
 
     async def run(self) -> None:
         """Ask and report until cancelled."""
@@ -136,25 +139,30 @@ class Agent:
         if pairs is None:
             return
         self._round = round_
-        change = on_list(self._copy, header, pairs)
-        if change.held is not None and change.held != self._copy.held:
-            log.error("list.held", rev=header.rev, stops=change.held.stops, of=change.held.of)
+        held = self._copy.held
         self._asked.clear()
         self._ask_again.reset()
-        await self._take(change)
+        change = await self._take(lambda: on_list(self._copy, header, pairs))
+        if change.held is not None and change.held != held:
+            log.error("list.held", rev=header.rev, stops=change.held.stops, of=change.held.of)
         self._report.set()
 
-    async def _take(self, change: Change) -> None:
-        """Disk first, then memory, then the engines. A disk that refuses leaves everything as it was."""
-        if change.verdict == "stale" and (change.seen, change.top) == (self._copy.seen, self._copy.top):
-            self._ask.set()
-            return
-        try:
-            await asyncio.to_thread(self._store.write, change)
-        except StoreFailed as error:
-            log.error("store.write_failed", reason=str(error))
-            return
-        self._copy.take(change)
+    async def _take(self, decide: Callable[[], Change]) -> Change:
+        """Decide on the copy as it is; disk first, then memory. A disk that refuses leaves everything as it was."""
+        async with self._writing:
+            change = decide()
+            if change.verdict != "stale" or (change.seen, change.top) != (self._copy.seen, self._copy.top):
+                try:
+                    await asyncio.to_thread(self._store.write, change)
+                except StoreFailed as error:
+                    log.error("store.write_failed", reason=str(error))
+                    return change
+                self._copy.take(change)
+        self._tell(change)
+        return change
+
+    def _tell(self, change: Change) -> None:
+        """Whoever has something to do with what has come."""
         self._ask.set()
         if change.touched:
             self._supervisor.wake(change.touched)

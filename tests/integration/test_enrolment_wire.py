@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -210,6 +210,22 @@ async def test_a_node_that_does_not_answer_is_too_slow(enrolment: Enrolment, blo
     async with server(block.port(5), None):
         with pytest.raises(NodeTooSlow):
             await enrol(enrolment, block.port(5), new_challenge())
+
+
+async def test_a_node_that_drips_its_answer_holds_nobody_up(enrolment: Enrolment, block: PortBlock):
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.2)
+
+    listener = await asyncio.start_server(drip, HOST, block.port(6))
+    async with asyncio.timeout(15):
+        with pytest.raises(NodeTooSlow):
+            await enrol(enrolment, block.port(6), new_challenge())
+    listener.close()
 
 
 @pytest.mark.parametrize("ip", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "x"])
