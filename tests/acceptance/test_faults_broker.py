@@ -77,6 +77,7 @@ async def test_an_alarm_of_the_broker_stops_no_proxy_and_no_answer_and_what_was_
     await kept.beat()
 
 
+@pytest.mark.long
 async def test_a_frozen_broker_stops_no_proxy_and_no_answer(fleet: Cluster, client: Client, broker: RabbitMQ):
     kept = await client.tunnel(await made(fleet))
     await fleet.freeze("rabbitmq")
@@ -109,6 +110,7 @@ async def test_a_broker_whose_data_was_wiped_is_set_up_again(fleet: Cluster, cli
     await kept.beat()
 
 
+@pytest.mark.long
 async def test_a_login_deleted_behind_the_masters_back_is_made_again(fleet: Cluster, client: Client):
     kept = await client.tunnel(await made(fleet, node_ids=[1]))
     async with fleet.vhost.management() as broker:

@@ -32,7 +32,7 @@ HEARD = """
 USED = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'"
 
 
-@pytest.fixture(params=[50, pytest.param(200, marks=pytest.mark.long)])
+@pytest.fixture(params=[pytest.param(count, marks=pytest.mark.long) for count in (50, 200)])
 async def herd(bare: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[list[Bus]]:
     """The links of real agents without a proxy, all in this process."""
     async with bare.database.connection() as database:

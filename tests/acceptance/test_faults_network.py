@@ -40,6 +40,7 @@ async def noticed(fleet: Cluster, name: str) -> bool:
     return '"bus.down"' in fleet.programs[name].log.read_text()
 
 
+@pytest.mark.long
 async def test_a_silent_cut_is_noticed_and_after_it_the_nodes_end_at_what_is_wanted(apart: Cluster):
     before = await listening(apart)
     apart.cut("node-1", "rabbitmq")

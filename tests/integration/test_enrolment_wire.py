@@ -220,12 +220,16 @@ async def test_a_node_that_drips_its_answer_holds_nobody_up(enrolment: Enrolment
                 writer.write(b" ")
                 await writer.drain()
                 await asyncio.sleep(0.2)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     listener = await asyncio.start_server(drip, HOST, block.port(6))
     async with asyncio.timeout(15):
         with pytest.raises(NodeTooSlow):
             await enrol(enrolment, block.port(6), new_challenge())
     listener.close()
+    await listener.wait_closed()
 
 
 @pytest.mark.parametrize("ip", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "x"])
