@@ -180,7 +180,7 @@ class Bus:
         return message_id
 
     def _properties(self, message: Outgoing, message_id: str) -> aio_pika.Message:
-        headers = message.header.model_dump(exclude_defaults=True) if message.header else {}
+        headers = message.header.model_dump(mode="json", exclude_defaults=True) if message.header else {}
         return aio_pika.Message(
             message.body,
             headers={**headers, **message.extra},

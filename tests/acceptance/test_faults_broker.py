@@ -22,6 +22,8 @@ ALARMS = {
     "disk": (["set_disk_free_limit", str(10**15)], ["set_disk_free_limit", "50MB"]),
 }
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def broker(rabbitmq: RabbitMQ) -> RabbitMQ:

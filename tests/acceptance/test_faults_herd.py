@@ -31,6 +31,8 @@ HEARD = """
 """
 USED = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'"
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(params=[pytest.param(count, marks=pytest.mark.long) for count in (50, 200)])
 async def herd(bare: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[list[Bus]]:

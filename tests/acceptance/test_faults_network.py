@@ -10,6 +10,8 @@ from tests.cluster import Cluster, succeeded
 NOTICED_S = 90
 HEALED_S = 120
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 async def apart(fleet: Cluster) -> Cluster:

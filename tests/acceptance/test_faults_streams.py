@@ -19,6 +19,8 @@ BEAT_S = 0.4
 SLOWEST_S = 40.0
 """A round that takes longer counts as a stalled connection."""
 
+pytestmark = pytest.mark.long
+
 
 @asynccontextmanager
 async def streaming(tunnels: list[Tunnel]) -> AsyncIterator[list[int]]:

@@ -16,7 +16,7 @@ from master.inbox import Inbox
 from master.outbox import Outbox
 from master.reports import Reports
 from shared.bus import Bus, BusDown, Incoming, Outgoing, Unroutable
-from shared.messages import MASTER_QUEUE, Header
+from shared.messages import MASTER_QUEUE, Header, decode_header
 from shared.proxies import NodeId
 from tests.services import Vhost
 
@@ -148,6 +148,21 @@ async def test_a_clone_with_the_same_login_is_seen_and_refused(two_nodes: Broker
         assert one.state == "up"
         first.cancel()
         second.cancel()
+
+
+async def test_headers_arrive_as_they_were_sent(two_nodes: Broker, vhost: Vhost):
+    got: asyncio.Queue[Incoming] = asyncio.Queue()
+    bus = bus_of(vhost.amqp_url, "mp.node.1", got.put)
+    sent = Header(v=1, cluster=CLUSTER, node=1, rev=7, part=1, parts=2, confirm=((5, 2), (7, 10**9)))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bus.run())
+        await reaches(bus, "up")
+        await bus.publish(Outgoing(exchange="mp.node", key="1", type="check-sync", body=b"[]", header=sent))
+        async with asyncio.timeout(5):
+            message = await got.get()
+        running.cancel()
+    assert decode_header(message.headers) == sent
+    assert message.headers["confirm"] == [[5, 2], [7, 10**9]]
 
 
 async def test_a_message_for_nobody_is_told_as_such(two_nodes: Broker, vhost: Vhost):

@@ -213,6 +213,8 @@ async def test_a_node_that_does_not_answer_is_too_slow(enrolment: Enrolment, blo
 
 
 async def test_a_node_that_drips_its_answer_holds_nobody_up(enrolment: Enrolment, block: PortBlock):
+    over = asyncio.Event()
+
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         with suppress(ConnectionError):
@@ -223,11 +225,13 @@ async def test_a_node_that_drips_its_answer_holds_nobody_up(enrolment: Enrolment
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+        over.set()
 
     listener = await asyncio.start_server(drip, HOST, block.port(6))
     async with asyncio.timeout(15):
         with pytest.raises(NodeTooSlow):
             await enrol(enrolment, block.port(6), new_challenge())
+        await over.wait()
     listener.close()
     await listener.wait_closed()
 
