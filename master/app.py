@@ -3,8 +3,6 @@
 import asyncio
 import itertools
 import socket
-from contextlib import nullcontext
-from typing import Any
 
 import asyncpg
 import structlog
@@ -25,6 +23,7 @@ from master.waiting import Waiter
 from shared.bus import Bus, Incoming
 from shared.messages import MASTER_QUEUE
 from shared.proxies import NodeId
+from shared.serving import Server, bound_socket
 from shared.tasks import Backoff, run_until
 
 log = structlog.get_logger()
@@ -39,26 +38,13 @@ FORGET_EVERY = 720
 LOGINS_EVERY_S = 20.0
 
 
-class Server(uvicorn.Server):
-    """Leaves signals to the program."""
-
-    def capture_signals(self) -> Any:
-        """Catch nothing."""
-        return nullcontext()
-
-
-def bound_socket(settings: Settings) -> socket.socket:
-    """The API's listening socket. Raises BadConfiguration when the port cannot be had."""
-    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def api_socket(settings: Settings) -> socket.socket:
+    """The API's socket. Raises BadConfiguration when the port cannot be had."""
     try:
-        listener.bind((settings.api_host, settings.api_port))
+        return bound_socket(settings.api_host, settings.api_port)
     except OSError as error:
-        listener.close()
         reason = f"{settings.api_host}:{settings.api_port} cannot be listened on: {error.strerror}"
         raise BadConfiguration("API_PORT", reason) from error
-    return listener
 
 
 async def prepared_database(settings: Settings) -> str:
@@ -205,7 +191,7 @@ def lane_of(message: Incoming) -> int:
 
 async def run_master(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`. Raises BadConfiguration, by itself or in a group."""
-    with bound_socket(settings) as listener:
+    with api_socket(settings) as listener:
 
         async def program() -> None:
             cluster = await prepared_database(settings)

@@ -10,7 +10,6 @@ import json
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from typing import Any
 
 import structlog
@@ -30,6 +29,7 @@ from shared.enrolment import (
     NodeHandshake,
     new_challenge,
 )
+from shared.serving import Server, bound_socket
 from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
@@ -39,14 +39,6 @@ SESSIONS = 4
 REFUSALS_PER_S = 20
 BODY_LIMIT = 65_536
 REFUSED = b"refused\n"
-
-
-class Server(uvicorn.Server):
-    """Leaves signals to the program."""
-
-    def capture_signals(self) -> Any:
-        """Catch nothing."""
-        return nullcontext()
 
 
 class Waiting:
@@ -69,7 +61,7 @@ class Waiting:
 
     async def run(self) -> None:
         """Serve the two routes until proven; a challenge that is too old is drawn anew."""
-        listener = bound_socket(self._settings.enrol_host, self._settings.enrol_port)
+        listener = enrolment_socket(self._settings.enrol_host, self._settings.enrol_port)
         app = Litestar(
             [self._hello_route(), self._config_route()],
             openapi_config=None,
@@ -139,14 +131,11 @@ class Waiting:
         return Response(REFUSED, status_code=403, media_type="text/plain")
 
 
-def bound_socket(host: str, port: int) -> socket.socket:
+def enrolment_socket(host: str, port: int) -> socket.socket:
     """A listening socket, so that nobody who is told of it comes too early. Raises BadConfiguration."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        listener = bound_socket(host, port)
     except OSError as error:
-        listener.close()
         raise BadConfiguration("NODE_ENROL_PORT", f"{host}:{port} cannot be listened on: {error.strerror}") from error
     listener.listen(64)
     return listener
