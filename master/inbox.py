@@ -144,4 +144,4 @@ def record_of(row: Row) -> bytes:
     """A row of wanted_records as a record's JSON."""
     fields = {name: value for name, value in row.items() if name != "revision"}
     fields["allow_ips"] = tuple(fields["allow_ips"])
-    return ProxyRecord.model_construct(**fields).model_dump_json(exclude_none=True).encode()
+    return ProxyRecord.model_construct(**fields).model_dump_json(exclude_defaults=True).encode()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import Annotated, Literal, NewType
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 NodeId = NewType("NodeId", int)
 ProxyId = NewType("ProxyId", int)
@@ -15,6 +15,8 @@ Revision = NewType("Revision", int)
 
 Protocol = Literal["http", "socks5", "mixed"]
 EngineName = Literal["builtin", "3proxy"]
+ExitMode = Literal["default", "address", "ipv6_random", "ipv6_session"]
+TrafficPeriod = Literal["total", "day", "month"]
 
 MAX_BIGINT = 2**63 - 1
 """Ids, versions and revisions are PostgreSQL bigints."""
@@ -66,6 +68,39 @@ Password = Annotated[
 Network = Annotated[str, AfterValidator(canonical_network)]
 
 
+class Exit(BaseModel):
+    """Where a proxy's connections leave the node.
+
+    `address` is a local address of the node (mode `address`). The random modes draw out of `prefix`, an IPv6 network
+    that is routed to the node, by a permutation under `key` (hexadecimal), so that whoever knows the key can tell
+    whose an address was. `session_ttl_s` is how long a session keeps its address after its last connection.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    mode: ExitMode = "default"
+    address: str | None = None
+    prefix: Network | None = None
+    key: str | None = Field(default=None, repr=False, pattern=r"^[0-9a-f]{32}$")
+    session_ttl_s: int | None = Field(default=None, ge=1, le=86_400)
+
+
+class Limits(BaseModel):
+    """What a proxy may be used for at most; None is no limit.
+
+    `connections` open at once, `bandwidth_bps` bits per second in each direction over all its connections,
+    `traffic_bytes` both directions together in each UTC day or month, or ever (`total`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    connections: int | None = Field(default=None, ge=1, le=1_000_000)
+    bandwidth_bps: int | None = Field(default=None, ge=8_000, le=10**12)
+    traffic_bytes: int | None = Field(default=None, ge=1, le=MAX_BIGINT)
+    traffic_period: TrafficPeriod = "total"
+    expires_at: AwareDatetime | None = None
+
+
 class ProxyRecord(BaseModel):
     """Everything that a node must know of one proxy at one version.
 
@@ -84,6 +119,8 @@ class ProxyRecord(BaseModel):
     password: Password | None = Field(default=None, repr=False)
     allow_ips: tuple[Network, ...] = ()
     engine: EngineName = "builtin"
+    exit: Exit = Exit()
+    limits: Limits = Limits()
 
 
 def digest(pairs: Iterable[tuple[int, int]]) -> str:

@@ -4,6 +4,7 @@ import errno
 import struct
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from node.engine.builtin.control import ControlError, FrameReader, frame
 from node.engine.builtin.deadlines import Deadlines
 from node.engine.builtin.failures import Failure, failure_of
 from node.engine.builtin.records import FIELDS, read_record
-from shared.proxies import ProxyRecord
+from shared.proxies import Exit, Limits, ProxyRecord
 
 PROXY = ProxyRecord(
     id=7, version=3, content=1, protocol="mixed", port=20001, username="alice", password="wonder", allow_ips=("::1",)
@@ -27,6 +28,17 @@ def test_a_record_comes_through_as_it_was_told() -> None:
     record = read_record(TOLD)
     assert (record.id, record.version, record.protocol, record.port) == (7, 3, "mixed", 20001)
     assert record.access.credentials == b"alice:wonder"
+
+
+def test_exit_and_limits_come_through_as_they_were_told() -> None:
+    exit_ = Exit(mode="ipv6_session", prefix="2001:db8::/64", key="00" * 16, session_ttl_s=60)
+    limits = Limits(
+        connections=5, traffic_bytes=10**9, traffic_period="day", expires_at=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    told = PROXY.model_copy(update={"exit": exit_, "limits": limits}).model_dump(mode="json", include=set(FIELDS))
+    record = read_record(told)
+    assert (record.exit.prefix, record.exit.key, record.exit.session_ttl_s) == ("2001:db8::/64", bytes(16), 60)
+    assert (record.limits.traffic_period, record.limits.expires_at) == ("day", 1767225600.0)
 
 
 def test_a_record_shows_no_password() -> None:
@@ -45,6 +57,11 @@ def test_a_record_shows_no_password() -> None:
         {"allow_ips": [5]},
         {"allow_ips": ["nowhere"]},
         {"colour": "red"},
+        {"exit": None},
+        {"exit": {"colour": "red"}},
+        {"exit": {"key": "no hex"}},
+        {"limits": {"connections": 0}},
+        {"limits": {"expires_at": "tomorrow"}},
     ],
 )
 def test_what_is_no_record_is_refused(change: dict[str, object]) -> None:

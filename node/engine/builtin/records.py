@@ -2,14 +2,39 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, cast
 
 from node.engine.builtin.access import Access, access
 
 Protocol = Literal["http", "socks5", "mixed"]
 PROTOCOLS: tuple[Protocol, ...] = ("http", "socks5", "mixed")
-FIELDS = frozenset({"id", "version", "protocol", "port", "username", "password", "allow_ips"})
+FIELDS = frozenset({"id", "version", "protocol", "port", "username", "password", "allow_ips", "exit", "limits"})
 """The fields of a ProxyRecord that a worker is told."""
+EXIT_FIELDS = frozenset({"mode", "address", "prefix", "key", "session_ttl_s"})
+LIMIT_FIELDS = frozenset({"connections", "bandwidth_bps", "traffic_bytes", "traffic_period", "expires_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Where connections leave this host; see shared.proxies.Exit."""
+
+    mode: str = "default"
+    address: str | None = None
+    prefix: str | None = None
+    key: bytes | None = field(default=None, repr=False)
+    session_ttl_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the proxy may be used for at most; see shared.proxies.Limits. `expires_at` is in seconds since 1970."""
+
+    connections: int | None = None
+    bandwidth_bps: int | None = None
+    traffic_bytes: int | None = None
+    traffic_period: str = "total"
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +46,8 @@ class Record:
     protocol: Protocol
     port: int
     access: Access = field(repr=False)
+    exit: Exit = Exit()
+    limits: Limits = Limits()
 
 
 def read_record(told: Mapping[str, object]) -> Record:
@@ -33,7 +60,43 @@ def read_record(told: Mapping[str, object]) -> Record:
         protocol=_protocol(told["protocol"]),
         port=_number(told, "port"),
         access=access(_text(told, "username"), _text(told, "password"), _texts(told, "allow_ips")),
+        exit=_exit(_members(told, "exit", EXIT_FIELDS)),
+        limits=_limits(_members(told, "limits", LIMIT_FIELDS)),
     )
+
+
+def _exit(told: Mapping[str, object]) -> Exit:
+    key = _text(told, "key")
+    return Exit(
+        mode=_text(told, "mode") or "default",
+        address=_text(told, "address"),
+        prefix=_text(told, "prefix"),
+        key=bytes.fromhex(key) if key is not None else None,
+        session_ttl_s=_some_number(told, "session_ttl_s"),
+    )
+
+
+def _limits(told: Mapping[str, object]) -> Limits:
+    expires_at = _text(told, "expires_at")
+    return Limits(
+        connections=_some_number(told, "connections"),
+        bandwidth_bps=_some_number(told, "bandwidth_bps"),
+        traffic_bytes=_some_number(told, "traffic_bytes"),
+        traffic_period=_text(told, "traffic_period") or "total",
+        expires_at=datetime.fromisoformat(expires_at).timestamp() if expires_at is not None else None,
+    )
+
+
+def _members(told: Mapping[str, object], name: str, allowed: frozenset[str]) -> Mapping[str, object]:
+    """Members that are left out are None."""
+    value = told[name]
+    if not isinstance(value, dict) or not allowed.issuperset(cast("dict[object, object]", value)):
+        raise ValueError(f"{name} has other fields")
+    return {**dict.fromkeys(allowed), **cast("dict[str, object]", value)}
+
+
+def _some_number(told: Mapping[str, object], name: str) -> int | None:
+    return None if told[name] is None else _number(told, name)
 
 
 def _protocol(value: object) -> Protocol:
