@@ -15,6 +15,7 @@ from master.db.migrations import migrate
 from master.enrolment import Enrolment
 from master.errors import BadConfiguration, BrokerAway, DatabaseAway
 from master.events import Event, record_events
+from master.floods import Floods
 from master.inbox import Inbox
 from master.outbox import Outbox
 from master.reports import Reports
@@ -82,6 +83,7 @@ class Program:
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._reports = Reports(self._database, self._outbox)
         self._waiter = Waiter(self._database, self._outbox.wake)
+        self._floods = Floods(self._database, self._broker)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster)
         self._bus = Bus(
             settings.amqp_url,
@@ -93,6 +95,7 @@ class Program:
             lane=lane_of,
             on_up=self._came_up,
             handle_s=HANDLE_S,
+            admit=self._floods.admit,
         )
         inbox.bus = self._outbox.bus = self._bus
 
@@ -100,7 +103,7 @@ class Program:
         """Serve until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                own = (self._watch, self._keep_logins)
+                own = (self._floods.run, self._watch, self._keep_logins)
                 for program in (self._bus.run, self._waiter.run, self._outbox.run, self._outbox.sweep, *own):
                     group.create_task(program())
                 await self._serve()

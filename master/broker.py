@@ -79,6 +79,11 @@ class Broker:
         await self._call("DELETE", f"/api/queues/{self._quoted}/{node_queue(node_id)}")
         log.info("broker.node_removed", node_id=node_id)
 
+    async def shut_out(self, node_id: NodeId) -> None:
+        """Take its login, which cuts its connections at once; its queue stays. Raises BrokerAway."""
+        await self._call("DELETE", f"/api/users/{node_login(node_id)}")
+        log.warning("broker.node_shut_out", node_id=node_id)
+
     async def close(self) -> None:
         """End its connections."""
         await self._http.aclose()

@@ -28,6 +28,8 @@ BATCH = 200
 IN_FLIGHT = 16
 ROUND_S = 5.0
 RESEND_S = 2.0
+RETRY_MOST_S = 3.0
+"""Between two tries while the database is away."""
 
 
 class Outbox:
@@ -47,7 +49,7 @@ class Outbox:
 
     async def run(self) -> None:
         """Send what is due until cancelled."""
-        backoff = Backoff()
+        backoff = Backoff(most_s=RETRY_MOST_S)
         pause = POLL_S
         while True:
             woken = await wait_for_event(self._wake, pause)

@@ -13,6 +13,8 @@ from shared.tasks import Backoff, wait_for_event
 log = structlog.get_logger()
 
 CHANGED, REPORTED = "maybe_changed", "maybe_reported"
+RETRY_MOST_S = 3.0
+"""Between two tries while the database is away."""
 POLL_S = 1.0
 
 
@@ -26,7 +28,7 @@ class Waiter:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        backoff = Backoff()
+        backoff = Backoff(most_s=RETRY_MOST_S)
         while True:
             lost = asyncio.Event()
             try:

@@ -41,6 +41,10 @@ PUBLISH_TIMEOUT_S = 10
 REFUSED_WAIT_S = 15
 """Between two tries when the broker refuses the login: nothing heals that in milliseconds."""
 
+RECONNECT_MOST_S = 3.0
+"""Between two tries while the broker is away: what was asked of the master meanwhile is on the nodes within five
+seconds of its return, and a thousand nodes still spread their log-ins over seconds."""
+
 BusState = Literal["connecting", "up", "down", "refused", "occupied"]
 """refused: the broker does not accept the login. occupied: somebody else consumes this program's own queue."""
 
@@ -125,8 +129,11 @@ class Bus:
         prefetch: int = 64,
         on_up: Callable[[], Awaitable[None]] | None = None,
         handle_s: float | None = None,
+        admit: Callable[[Incoming], bool] = lambda _: True,
     ) -> None:
         """Messages of one lane are handled one after the other, those of different lanes side by side.
+
+        What `admit` turns away is dropped as it comes, before anything waits for its turn.
 
         `handle_s` bounds the time of one message where every step of the handler may be given up; it is then dropped.
 
@@ -136,7 +143,7 @@ class Bus:
         self._program = program
         self._queue, self._handler, self._prepare = queue, handler, prepare
         self._exclusive, self._lane, self._prefetch, self._on_up = exclusive, lane, prefetch, on_up
-        self._handle_s = handle_s
+        self._handle_s, self._admit = handle_s, admit
         self._lanes: list[asyncio.Queue[AbstractIncomingMessage]] = [asyncio.Queue() for _ in range(lanes)]
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
@@ -195,7 +202,7 @@ class Bus:
         )
 
     async def _supervise(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(most_s=RECONNECT_MOST_S)
         while True:
             try:
                 await self._session(backoff)
@@ -264,18 +271,25 @@ class Bus:
         self.state = state
 
     async def _received(self, message: AbstractIncomingMessage) -> None:
-        self._lanes[self._lane(incoming(message)) % len(self._lanes)].put_nowait(message)
+        told = incoming(message)
+        if self._admit(told):
+            self._lanes[self._lane(told) % len(self._lanes)].put_nowait(message)
+        else:
+            await self._acknowledge(message)
 
     async def _work(self, lane: asyncio.Queue[AbstractIncomingMessage]) -> None:
         while True:
             message = await lane.get()
             await self._handle(message)
-            try:
-                await message.ack()
-            except Exception as error:
-                if not is_outside(error):
-                    raise
-                log.debug("message.ack_failed", reason=type(error).__name__)
+            await self._acknowledge(message)
+
+    async def _acknowledge(self, message: AbstractIncomingMessage) -> None:
+        try:
+            await message.ack()
+        except Exception as error:
+            if not is_outside(error):
+                raise
+            log.debug("message.ack_failed", reason=type(error).__name__)
 
     async def _handle(self, message: AbstractIncomingMessage) -> None:
         limit = asyncio.timeout(self._handle_s)

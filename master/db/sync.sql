@@ -137,8 +137,14 @@ DELETE FROM removals WHERE at < now() - interval '30 days';
 -- name: forget_taken_ports
 DELETE FROM taken_ports WHERE until < now();
 
+-- Nodes that are shut out have no login.
 -- name: all_logins
-SELECT id, broker_password_hash FROM nodes;
+SELECT id, broker_password_hash FROM nodes WHERE shut_out_until < now();
 
 -- name: login
-SELECT broker_password_hash FROM nodes WHERE id = :node_id;
+SELECT broker_password_hash FROM nodes WHERE id = :node_id AND shut_out_until < now();
+
+-- name: shut_out
+UPDATE nodes SET shut_out_until = now() + :seconds::interval
+WHERE id = :node_id AND shut_out_until < now()
+RETURNING id;
