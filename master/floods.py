@@ -86,7 +86,7 @@ class Floods:
                 log.warning("node.not_shut_out", node_id=node_id, reason=error.reason)
 
     async def _shut_out(self, node_id: NodeId) -> None:
-        """The login is made anew with the others when the time is over (app.Program). Raises BrokerAway, DatabaseAway."""
+        """The login is made anew with the others when the time is over. Raises BrokerAway, DatabaseAway."""
         async with self._database.transaction() as session:
             row = await session.row("sync.shut_out", node_id=node_id, seconds=timedelta(seconds=SHUT_OUT_S))
             if row is not None:

@@ -4,18 +4,22 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import aio_pika
 import pytest
+from aiormq.exceptions import AMQPError
 
 from tests.acceptance.conftest import eventually, made
 from tests.cluster import Cluster, succeeded
-from tests.services import RabbitMQ
+from tests.services import RabbitMQ, Vhost
 from tests.services.programs import Process
 from tests.traffic import Client
 
 HEALED_S = 120
+FEW = 400
+"""File descriptors; about half of them are the broker's own."""
 CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 ALARMS = {
     "memory": (["set_vm_memory_high_watermark", "absolute", "1MB"], ["set_vm_memory_high_watermark", "0.4"]),
@@ -110,6 +114,49 @@ async def test_a_broker_whose_data_was_wiped_is_set_up_again(fleet: Cluster, cli
     await broker.create(fleet.vhost.name)
     await fleet.converged(within=HEALED_S)
     await kept.beat()
+
+
+@pytest.fixture
+async def narrow(broker: RabbitMQ) -> AsyncIterator[RabbitMQ]:
+    """The broker, with few file descriptors for as long as the test lasts."""
+    program = broker.program
+    assert isinstance(program, Process)
+    command = program.command
+    await broker.kill()
+    program.command = ["prlimit", f"--nofile={FEW}", *command]
+    await broker.start()
+    yield broker
+    await broker.kill()
+    program.command = command
+    await broker.start()
+
+
+@pytest.mark.long
+async def test_a_broker_out_of_file_descriptors_stops_no_proxy_and_all_is_done_when_there_are_some(
+    narrow: RabbitMQ, fleet: Cluster, client: Client
+):
+    kept = await client.tunnel(await made(fleet))
+    await fleet.kill("master")
+    async with AsyncExitStack() as stack:
+        await use_up(stack, fleet.vhost)
+        await fleet.start("master")
+        asked = succeeded(await fleet.api.post("/proxies", json={"location_id": 1})).json()
+        await eventually(lambda: logged(fleet, "master", '"bus.down"'), 60)
+        await kept.beat()
+        assert succeeded(await fleet.api.get(f"/proxies/{asked['id']}")).json()["status"]["state"] == "pending"
+    await fleet.converged(within=HEALED_S)
+    await kept.beat()
+
+
+async def use_up(stack: AsyncExitStack, vhost: Vhost) -> None:
+    """Logged-in connections, until the broker takes no more."""
+    for _ in range(FEW):
+        try:
+            connection = await aio_pika.connect(f"{vhost.amqp_url}?heartbeat=0", timeout=5)
+        except (AMQPError, OSError, TimeoutError):
+            return
+        stack.push_async_callback(connection.close)
+    raise AssertionError("the broker still takes everybody")
 
 
 @pytest.mark.long
