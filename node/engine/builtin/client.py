@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from node.engine.builtin import journal
 from node.engine.builtin.access import allows, allows_source
+from node.engine.builtin.pace import Pace
 from node.engine.builtin.reactor import Reactor, Stage
 from node.engine.builtin.records import Record
 from node.engine.builtin.wire import IN, Wire
@@ -47,6 +48,12 @@ class Client(Wire):
         self.service.refused += not self.admitted
         return self.admitted
 
+    def deliver(self) -> int:
+        """As `flush`, counted."""
+        gone = self.flush()
+        self.service.sent += gone
+        return gone
+
     def drop(self) -> None:
         self.service.open.discard(self)
         self.stage = None
@@ -54,13 +61,18 @@ class Client(Wire):
 
 
 class Service:
-    """One proxy: its record, its listener and its open connections. Counts since it was put here."""
+    """One proxy: its record, its listener and its open connections. Counts since it was put here.
+
+    `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes. `pace` is
+    there when bandwidth is limited.
+    """
 
     __slots__ = (
         "accepted",
         "first_stage",
         "listener",
         "open",
+        "pace",
         "paused",
         "reactor",
         "received",
@@ -75,6 +87,7 @@ class Service:
         self.first_stage = first_stage
         self.listener: socket.socket | None = None
         self.open: set[Client] = set()
+        self.pace: Pace | None = None
         self.accepted = self.refused = self.paused = 0
         self.received = self.sent = 0
 

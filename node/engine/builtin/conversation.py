@@ -64,7 +64,8 @@ class Conversation:
         elif events & GONE:
             self.broken()
         else:
-            client.flush()
+            if events & OUT:
+                client.deliver()
             if events & IN:
                 self._read()
             self.proceed()
@@ -75,7 +76,7 @@ class Conversation:
             return
         self._proceeding = True
         client = self._client
-        while self._exchange is None and self._dial is None and client.stage is self and not client.pending:
+        while self._exchange is None and self._dial is None and client.stage is self and not client.waiting:
             if not self._serve_next():
                 break
         self._proceeding = False
@@ -186,10 +187,10 @@ class Conversation:
     def _settle(self) -> None:
         client, exchange = self._client, self._exchange
         if exchange is not None and exchange.uploading:
-            reading = not exchange.origin.pending
+            reading = not (exchange.origin.waiting or client.held)
         else:
             reading = len(self.inbox) <= MAX_HEAD
-        client.watch((IN if reading and not client.ended else 0) | (OUT if client.pending else 0))
+        client.watch((IN if reading and not client.ended else 0) | (OUT if client.waiting else 0))
         if exchange is not None:
             exchange.settle()
 

@@ -7,8 +7,10 @@ from node.engine.builtin.http_body import Body, EndlessBody, body_of
 from node.engine.builtin.http_fields import CHUNKED, UNTIL_CLOSE, Refusal
 from node.engine.builtin.http_request import Request
 from node.engine.builtin.http_response import Response, read_response
-from node.engine.builtin.reactor import Stage
-from node.engine.builtin.wire import IN, OUT, Wire
+from node.engine.builtin.pace import DOWN, UP
+from node.engine.builtin.pipes import PIPE
+from node.engine.builtin.reactor import BUFFER, Stage
+from node.engine.builtin.wire import BULK, IN, OUT, Wire
 
 
 class Talk(Stage, Protocol):
@@ -65,6 +67,7 @@ class Exchange:
 
     def start(self, head: bytes) -> None:
         self.origin.belong(self)
+        self._client.held = self.origin.held = False
         inbox = self._talk.inbox
         used = self._upload.feed(inbox, 0, len(inbox))
         self._pass_up(b"%b%b" % (head, inbox[:used]))
@@ -74,34 +77,39 @@ class Exchange:
 
     def upload(self) -> None:
         """Takes what the client has sent of the body."""
-        client = self._client
-        count = client.receive()
+        client, origin, body = self._client, self.origin, self._upload
+        most = self._allowance(client, UP)
+        if not most:
+            return
+        if client.bulk and body.span >= BULK and not (self._deaf or origin.waiting) and origin.take_pipe():
+            count = client.fill(origin, min(most, body.span))
+            body.skip(max(count, 0))
+            self._flush()
+        elif (count := client.receive(min(most, BUFFER))) > 0:
+            self._take(count)
         if count == 0:
             self._talk.broken()
-        if count <= 0:
-            return
-        view = client.reactor.view
-        used = self._upload.feed(client.reactor.buffer, 0, count)
-        if self._upload.broken:
-            self._refuse_upload()
-            return
-        self._pass_up(view[:used])
-        self._talk.inbox += view[used:count]
+
+    def resume(self) -> None:
+        """Reads on where the proxy's pace made it wait."""
+        self._client.held = self.origin.held = False
+        self._talk.proceed()
 
     def ready(self, fd: int, events: int) -> None:
         if events & OUT:
             self._flush()
-        if events & ~OUT and not self._client.pending:
+        if events & ~OUT and not self._client.waiting:
             self._hear()
         self._talk.proceed()
 
     def settle(self) -> None:
         """A mask of nothing would still report hang-ups, so it is no watch at all."""
-        mask = (0 if self._client.pending else IN) | (OUT if self.origin.pending else 0)
+        origin = self.origin
+        mask = (0 if origin.held or self._client.waiting else IN) | (OUT if origin.waiting else 0)
         if mask:
-            self.origin.watch(mask)
+            origin.watch(mask)
         else:
-            self.origin.unwatch()
+            origin.unwatch()
 
     def close(self) -> None:
         self._talk.close()
@@ -109,21 +117,40 @@ class Exchange:
     def broken(self) -> None:
         self._talk.broken()
 
+    def _allowance(self, wire: Wire, direction: int) -> int:
+        """Bytes that may be read now; at none the wire is left alone until there are more."""
+        pace = self._client.service.pace
+        if pace is None:
+            return PIPE
+        most = pace.allowance(self, direction, PIPE)
+        wire.held = not most
+        return most
+
+    def _take(self, count: int) -> None:
+        reactor = self._client.reactor
+        used = self._upload.feed(reactor.buffer, 0, count)
+        if self._upload.broken:
+            self._refuse_upload()
+            return
+        self._pass_up(reactor.view[:used])
+        self._talk.inbox += reactor.view[used:count]
+
     def _pass_up(self, data: bytes | memoryview) -> None:
-        self._client.service.received += len(data)
+        service = self._client.service
         if self._deaf:
+            service.received += len(data)
             return
         try:
-            self.origin.send(data)
+            service.received += self.origin.send(data)
         except OSError:
             self._deaf = True
 
     def _flush(self) -> None:
         try:
-            self.origin.flush()
+            self._client.service.received += self.origin.flush()
         except OSError:
             self._deaf = True
-            self.origin.pending = b""
+            self.origin.forget()
 
     def _refuse_upload(self) -> None:
         if self._download is not None:
@@ -136,13 +163,21 @@ class Exchange:
         self._talk.answer(status, reason, close=status == 400 or self.uploading)
 
     def _hear(self) -> None:
+        client, origin, body = self._client, self.origin, self._download
+        most = self._allowance(origin, DOWN)
+        if not most:
+            return
+        span = body.span if body is not None else 0
+        spliced = span >= BULK and origin.bulk and client.take_pipe()
         try:
-            count = self.origin.receive()
+            count = origin.fill(client, min(most, span)) if spliced else origin.receive(min(most, BUFFER))
         except OSError:
             self._lost(clean=False)
             return
         if count == 0:
             self._lost(clean=True)
+        elif count > 0 and spliced and body is not None:
+            self._pass_through(body, count)
         elif count > 0:
             self._pass_down(count)
 
@@ -174,9 +209,14 @@ class Exchange:
         if body.done:
             self._finish()
 
+    def _pass_through(self, body: Body, count: int) -> None:
+        body.skip(count)
+        self._client.deliver()
+        if body.done:
+            self._finish()
+
     def _to_client(self, data: bytes | memoryview) -> None:
-        self._client.service.sent += len(data)
-        self._client.send(data)
+        self._client.service.sent += self._client.send(data)
 
     def _read_heads(self) -> None:
         """Any number of interim responses, then the final one."""
@@ -230,7 +270,7 @@ class Exchange:
         self._talk.tunnel(self.origin, b"%b\r\n%b" % (response.head, self._inbox[response.size :]))
 
     def _finish(self) -> None:
-        reusable = self._reusable and not self.uploading and not self._deaf and not self.origin.pending
+        reusable = self._reusable and not self.uploading and not self._deaf and not self.origin.waiting
         if not reusable:
             self.origin.drop()
         self._talk.answered(self.origin if reusable else None, close=self._close or self.uploading)

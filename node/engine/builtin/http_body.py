@@ -15,8 +15,14 @@ _NO_TRAILER = HOP_BY_HOP | FRAMING | {b"host"}
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
+ENDLESS = 1 << 62
+
+
 class Body(Protocol):
-    """`feed` tells up to where the bytes of `data` from `start` to `end` belong to the body. `broken`: never after."""
+    """`feed` tells up to where the bytes of `data` from `start` to `end` belong to the body. `broken`: never after.
+
+    The next `span` bytes are nothing but content, so they may go by unseen; `skip` then tells how many did.
+    """
 
     @property
     def done(self) -> bool: ...
@@ -24,7 +30,12 @@ class Body(Protocol):
     @property
     def broken(self) -> bool: ...
 
+    @property
+    def span(self) -> int: ...
+
     def feed(self, data: bytes | bytearray, start: int, end: int) -> int: ...
+
+    def skip(self, count: int) -> None: ...
 
 
 def body_of(framing: int, *, lenient: bool = False) -> Body:
@@ -46,22 +57,33 @@ class LengthBody:
 
     def feed(self, data: bytes | bytearray, start: int, end: int) -> int:
         taken = min(self.left, end - start)
-        self.left -= taken
-        self.done = not self.left
+        self.skip(taken)
         return start + taken
+
+    @property
+    def span(self) -> int:
+        return self.left
+
+    def skip(self, count: int) -> None:
+        self.left -= count
+        self.done = not self.left
 
 
 class EndlessBody:
     """A body that ends with its connection."""
 
-    __slots__ = ("broken", "done")
+    __slots__ = ("broken", "done", "span")
 
     def __init__(self) -> None:
         self.done = False
         self.broken = False
+        self.span = ENDLESS
 
     def feed(self, data: bytes | bytearray, start: int, end: int) -> int:
         return end
+
+    def skip(self, count: int) -> None:
+        """There is always more."""
 
 
 class ChunkedBody:
@@ -81,14 +103,21 @@ class ChunkedBody:
 
     def feed(self, data: bytes | bytearray, start: int, end: int) -> int:
         while start < end and not self.done and not self.broken:
-            start = self._skip(start, end) if self.state == _DATA else self._collect(data, start, end)
+            start = self._pass(start, end) if self.state == _DATA else self._collect(data, start, end)
         return start
 
-    def _skip(self, start: int, end: int) -> int:
-        taken = min(self.left, end - start)
-        self.left -= taken
+    @property
+    def span(self) -> int:
+        return self.left if self.state == _DATA else 0
+
+    def skip(self, count: int) -> None:
+        self.left -= count
         if not self.left:
             self.state = _DATA_END
+
+    def _pass(self, start: int, end: int) -> int:
+        taken = min(self.left, end - start)
+        self.skip(taken)
         return start + taken
 
     def _collect(self, data: bytes | bytearray, start: int, end: int) -> int:

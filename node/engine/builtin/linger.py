@@ -25,7 +25,7 @@ class Linger:
         if events & GONE:
             self.close()
             return
-        self._client.flush()
+        self._client.deliver()
         if events & IN:
             self._client.receive()
         self._settle()
@@ -42,9 +42,9 @@ class Linger:
 
     def _settle(self) -> None:
         client = self._client
-        if not client.pending:
+        if not client.waiting:
             if client.ended:
                 self.close()
                 return
             client.finish()
-        client.watch((0 if client.ended else IN) | (OUT if client.pending else 0))
+        client.watch((0 if client.ended else IN) | (OUT if client.waiting else 0))

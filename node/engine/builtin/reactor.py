@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 from node.engine.builtin import journal
 from node.engine.builtin.deadlines import Deadlines
+from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
 
 BUFFER = 65536
-"""Bytes read at once, and the most that is kept for a receiver that does not take them."""
+"""Bytes read at once, and the most that is kept in the process for a receiver that does not take them."""
 
 HANDSHAKE_S = 30.0
 DIAL_S = 12.0
@@ -59,6 +60,7 @@ class Reactor:
         self.stages: dict[int, Stage] = {}
         self.buffer = bytearray(BUFFER)
         self.view = memoryview(self.buffer)
+        self.pipes = Pipes()
         self.now = monotonic()
         self.faults = 0
         self.resolver = Resolver(loop)
@@ -118,6 +120,7 @@ class Reactor:
         self.loop.remove_reader(self.epoll.fileno())
         self.sweep()
         self.epoll.close()
+        self.pipes.close()
         self.resolver.close()
 
     def _fault(self, stage: Stage, error: Exception) -> None:
@@ -132,6 +135,7 @@ class Reactor:
         for deadlines in (self.handshakes, self.dials, self.attempts, self.idle, self.lingering):
             deadlines.expire(self.now)
         self.sweep()
+        self.pipes.trim()
         self.loop.call_later(_TICK_S, self._tick)
 
     def _expire(self, stage: TimedStage) -> None:

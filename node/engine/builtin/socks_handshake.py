@@ -88,7 +88,7 @@ class SocksHandshake:
         client = self._client
         if client.stage is self:
             reading = not client.ended and len(self._inbox) < BUFFER
-            client.watch((IN if reading else 0) | (OUT if client.pending else 0))
+            client.watch((IN if reading else 0) | (OUT if client.waiting else 0))
 
     def _greet(self) -> bool:
         greeting = socks5.read_greeting(self._inbox)

@@ -1,33 +1,35 @@
 """Moves bytes both ways between a client and a destination."""
 
 from node.engine.builtin.client import Client
+from node.engine.builtin.pace import DOWN, UP
+from node.engine.builtin.pipes import PIPE
 from node.engine.builtin.wire import FAILED, GONE, IN, OUT, Wire
 
 
 class Tunnel:
     """The one stage that nothing times out.
 
-    A side whose receiver does not take what was read is not read from until it does, so at most one buffer is kept
-    per direction.
+    A side whose receiver does not take what was read is not read from until it does, so at most one buffer or pipe is
+    kept per direction. Bytes count once the receiver's kernel has them.
     """
 
-    __slots__ = ("_client", "_origin")
+    __slots__ = ("client", "origin")
 
     def __init__(self, client: Client, origin: Wire) -> None:
-        self._client = client
-        self._origin = origin
+        self.client = client
+        self.origin = origin
 
     def start(self, *, early: bytes = b"", answer: bytes = b"") -> None:
         """Sends on what the client sent behind its request, and to the client what it waits for."""
-        client, origin = self._client, self._origin
+        client, origin = self.client, self.origin
         client.enter(self)
         origin.belong(self)
         try:
+            client.held = False
             if answer:
                 client.send(answer)
             if early:
-                client.service.received += len(early)
-                origin.send(early)
+                client.service.received += origin.send(early)
             self._settle()
         except BaseException:
             # Whoever called does not know the origin any more.
@@ -35,35 +37,52 @@ class Tunnel:
             raise
 
     def ready(self, fd: int, events: int) -> None:
-        client, origin = self._client, self._origin
-        service = client.service
+        client, origin = self.client, self.origin
         if fd == client.fd:
             here, there = client, origin
         else:
             here, there = origin, client
         if events & OUT:
-            here.flush()
-        if events & ~OUT and not here.ended and not there.pending:
-            count = here.receive()
-            if count > 0:
-                there.send(here.reactor.view[:count])
-                if here is client:
-                    service.received += count
-                else:
-                    service.sent += count
-                if events == IN and not there.pending:
-                    return
+            self._count(here, here.flush())
+        if events & ~OUT and not (here.ended or here.held or there.pending or there.pipe):
+            moved = self._move(here, there)
+            if events == IN and moved and not (there.pending or there.pipe):
+                return
         elif events & GONE:
             self._gone(here, events)
         self._settle()
 
+    def resume(self) -> None:
+        """Reads on where the proxy's pace made it wait."""
+        self.client.held = self.origin.held = False
+        self._settle()
+
     def close(self) -> None:
-        self._client.drop()
-        self._origin.drop()
+        self.client.drop()
+        self.origin.drop()
 
     def broken(self) -> None:
-        self._client.reset()
-        self._origin.reset()
+        self.client.reset()
+        self.origin.reset()
+
+    def _move(self, here: Wire, there: Wire) -> bool:
+        """Whether things can go on as they are."""
+        pace, most = self.client.service.pace, PIPE
+        if pace is not None:
+            most = pace.allowance(self, UP if here is self.client else DOWN, PIPE)
+            if not most:
+                here.held = True
+                return False
+        count = here.pass_to(there, most)
+        if count > 0:
+            self._count(there, count - there.waiting)
+        return count != 0
+
+    def _count(self, there: Wire, delivered: int) -> None:
+        if there is self.client:
+            self.client.service.sent += delivered
+        else:
+            self.client.service.received += delivered
 
     def _gone(self, here: Wire, events: int) -> None:
         """Hung up while nothing may be read from it: what is on its way is still delivered."""
@@ -74,17 +93,18 @@ class Tunnel:
 
     def _settle(self) -> None:
         """Half-closes what is finished and watches for what can go on."""
-        client, origin = self._client, self._origin
+        client, origin = self.client, self.origin
         if client.stage is not self:
             return
         for here, there in ((client, origin), (origin, client)):
-            if here.ended and not there.pending and not there.shut:
+            if here.ended and not there.waiting and not there.shut:
                 there.finish()
         if client.shut and origin.shut:
             self.close()
             return
         for here, there in ((client, origin), (origin, client)):
-            mask = (0 if here.ended or there.pending else IN) | (OUT if here.pending else 0)
+            waits = here.ended or here.held or there.pending or there.pipe
+            mask = (0 if waits else IN) | (OUT if here.waiting else 0)
             if mask or not here.shut:
                 here.watch(mask)
             else:

@@ -1,23 +1,35 @@
 """One end of a connection: a non-blocking socket, what waits to be sent on it, and what epoll watches for."""
 
+import errno
+import os
 import select
 import socket
 import struct
 
-from node.engine.builtin.reactor import Reactor, Stage
+from node.engine.builtin.pipes import PIPE, Pipe
+from node.engine.builtin.reactor import BUFFER, Reactor, Stage
 
 IN, OUT = int(select.EPOLLIN), int(select.EPOLLOUT)
 GONE = int(select.EPOLLHUP | select.EPOLLERR)
 FAILED = int(select.EPOLLERR)
 
+BULK = 32768
+"""Bytes at once from which on a wire is spliced; once less than a quarter of it comes, it is read again."""
+
 _UNWATCHED = -1
 _RESET = struct.pack("ii", 1, 0)
+_SPLICE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
+_UNABLE = frozenset({errno.EINVAL, errno.ENOSYS})
 
 
 class Wire:
-    """`ended`: nothing more comes from the other side. `shut`: nothing more goes to it."""
+    """`ended`: nothing more comes from the other side. `shut`: nothing more goes to it.
 
-    __slots__ = ("ended", "fd", "mask", "pending", "reactor", "shut", "sock")
+    What waits to be sent is in `pipe`, then in `pending`. `bulk`: what comes from here is spliced. `held`: nothing is
+    read until the proxy's pace allows it.
+    """
+
+    __slots__ = ("bulk", "ended", "fd", "held", "mask", "pending", "pipe", "reactor", "shut", "sock")
 
     def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
         self.reactor = reactor
@@ -25,8 +37,16 @@ class Wire:
         self.fd = sock.fileno()
         self.mask = _UNWATCHED
         self.pending = b""
+        self.pipe: Pipe | None = None
+        self.bulk = False
+        self.held = False
         self.ended = False
         self.shut = False
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the receiver has not taken yet."""
+        return len(self.pending) + (self.pipe.held if self.pipe is not None else 0)
 
     def belong(self, stage: Stage) -> None:
         """Events on this wire are this stage's from now on."""
@@ -47,36 +67,105 @@ class Wire:
             self.reactor.epoll.unregister(self.fd)
             self.mask = _UNWATCHED
 
-    def receive(self) -> int:
+    def receive(self, most: int = BUFFER) -> int:
         """Bytes now in the reactor's buffer, -1 when there is nothing to read yet; 0 is the end. Raises OSError."""
         try:
-            count = self.sock.recv_into(self.reactor.buffer)
+            count = self.sock.recv_into(self.reactor.buffer, most)
         except BlockingIOError:
             return -1
         if not count:
             self.ended = True
+        elif count >= BULK:
+            self.bulk = True
         return count
 
-    def send(self, data: bytes | memoryview) -> None:
-        """Sends what the receiver takes and keeps the rest. Raises OSError."""
-        if self.pending:
+    def pass_to(self, there: "Wire", most: int = PIPE) -> int:
+        """Bytes taken from here for another wire, on which nothing may wait; what it does not take now waits there.
+
+        -1 when there is nothing to read yet; 0 is the end. Raises OSError.
+        """
+        if self.bulk and there.take_pipe():
+            count = self.fill(there, most)
+            if count > 0:
+                there.flush()
+            return count
+        count = self.receive(most if most < BUFFER else BUFFER)
+        if count > 0:
+            there.send(self.reactor.view[:count])
+        return count
+
+    def take_pipe(self) -> bool:
+        """Whether there is one that can be filled for this wire."""
+        self.pipe = self.reactor.pipes.take()
+        return self.pipe is not None
+
+    def fill(self, there: "Wire", most: int) -> int:
+        """As `pass_to`, but everything waits in the pipe that the other wire has taken."""
+        pipe = there.pipe
+        if pipe is None:
+            return -1
+        try:
+            count = os.splice(self.fd, pipe.write, most, flags=_SPLICE)
+        except BlockingIOError:
+            count = -1
+        except OSError as error:
+            there.give_pipe()
+            if error.errno not in _UNABLE:
+                raise
+            self.reactor.pipes.forbid()
+            return -1
+        if count > 0:
+            pipe.held = count
+            self.bulk = count * 4 >= BULK
+        else:
+            self.ended = not count
+            there.give_pipe()
+        return count
+
+    def give_pipe(self) -> None:
+        """Back to the others, with all that is in it."""
+        if self.pipe is not None:
+            self.reactor.pipes.give(self.pipe)
+            self.pipe = None
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Sends what the receiver takes and keeps the rest; bytes that went out. Raises OSError."""
+        if self.pending or self.pipe is not None:
             self.pending += data
-            return
+            return 0
         try:
             sent = self.sock.send(data)
         except BlockingIOError:
             sent = 0
         if sent < len(data):
             self.pending = bytes(data[sent:])
+        return sent
 
-    def flush(self) -> None:
-        """Sends what was kept. Raises OSError."""
-        if self.pending:
-            try:
+    def flush(self) -> int:
+        """Sends what was kept; bytes of it that went out. Raises OSError."""
+        gone = 0
+        try:
+            if self.pipe is not None:
+                gone = self._drain(self.pipe)
+            if self.pending and self.pipe is None:
                 sent = self.sock.send(self.pending)
-            except BlockingIOError:
-                return
-            self.pending = self.pending[sent:]
+                self.pending = self.pending[sent:]
+                gone += sent
+        except BlockingIOError:
+            pass
+        return gone
+
+    def _drain(self, pipe: Pipe) -> int:
+        gone = os.splice(pipe.read, self.fd, pipe.held, flags=_SPLICE)
+        pipe.held -= gone
+        if not pipe.held:
+            self.give_pipe()
+        return gone
+
+    def forget(self) -> None:
+        """What waits is not sent."""
+        self.pending = b""
+        self.give_pipe()
 
     def finish(self) -> None:
         """Tells the other side that nothing more comes. Raises OSError."""
@@ -87,6 +176,7 @@ class Wire:
     def drop(self) -> None:
         """Closed at the end of the batch; dropped again it does nothing, for its number may be another's by then."""
         if self.fd >= 0:
+            self.give_pipe()
             self.reactor.discard(self.fd, self.sock)
             self.fd = -1
 

@@ -1,0 +1,21 @@
+"""Where a proxy's relays ask before they move bytes, if its bandwidth is limited."""
+
+from typing import Protocol
+
+UP, DOWN = 0, 1
+"""Directions: from the client to the destination, and back."""
+
+
+class Relay(Protocol):
+    def resume(self) -> None:
+        """Reads on where it had to wait."""
+        ...
+
+
+class Pace(Protocol):
+    def allowance(self, relay: Relay, direction: int, wanted: int) -> int:
+        """Bytes that may move now, at most `wanted`. After 0, `relay.resume()` is called when there are more.
+
+        Nothing is reserved: what really moved is in the service's counters, once the receiver has taken it.
+        """
+        ...
