@@ -3,8 +3,9 @@
 Two engines stand behind it: `node.engine.builtin` and `node.engine.three_proxy`. One contract test runs over both.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from shared.proxies import ProxyId, ProxyRecord, Version
 
@@ -38,4 +39,57 @@ class Engine(Protocol):
 
     async def stop(self, proxy_id: ProxyId) -> None:
         """Close the listener and every open connection of this proxy; nothing happens when it is unknown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Why a proxy that holds its port refuses everybody for now. The reason is for a person, without secrets."""
+
+    kind: Literal["limited", "expired"]
+    reason: str
+
+
+class Limiting(Protocol):
+    """An engine that holds proxies to their limits. What it tells here is running as well: its port is open."""
+
+    async def conditions(self) -> Mapping[ProxyId, Condition]:
+        """The proxies that are held back at this moment; those that are not named serve."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What was counted for one proxy in one life of its counters.
+
+    All figures only ever grow within one `epoch`, and whoever adds the highest of each epoch up has counted nothing
+    twice. Epochs of one proxy are different numbers, later ones higher as long as the clock is right; there may be
+    several at once, the earlier ones finished. `received_bytes` came from clients, `sent_bytes` went to them.
+    `refused` says how often by reason, a lower-case word: login, source, limit, quota, expired, destination, ...
+    """
+
+    id: ProxyId
+    epoch: int
+    received_bytes: int
+    sent_bytes: int
+    connections: int
+    refused: Mapping[str, int]
+
+
+class Counting(Protocol):
+    """An engine that counts."""
+
+    async def usage(self) -> Sequence[Counters]:
+        """Every epoch that is still counting or not yet taken, removed proxies included; only what is on disk.
+
+        Epochs that counted nothing are left out. Worker processes that do not answer are left out until they do.
+        """
+        ...
+
+    async def taken(self, counters: Sequence[Counters]) -> None:
+        """These are safe elsewhere: a finished epoch whose figures are these is not told again.
+
+        What is still counting is told on, so every told value may be given back here. A finished epoch that nobody
+        takes is kept until there are thousands of later ones.
+        """
         ...
