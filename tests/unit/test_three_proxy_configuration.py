@@ -83,6 +83,21 @@ def test_a_proxy_that_nobody_or_anybody_could_use_is_refused(login: dict[str, An
         configuration(record(**login), listen="127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"exit": {"mode": "ipv6_random", "prefix": "2001:db8::/64"}},
+        {"exit": {"mode": "ipv6_session", "prefix": "2001:db8::/64"}},
+        {"limits": {"traffic_bytes": 1}},
+        {"limits": {"expires_at": "2030-01-01T00:00:00Z"}},
+        {"limits": {"bandwidth_bps": 50_000_001}},
+    ],
+)
+def test_what_3proxy_cannot_do_is_refused_by_name(asked: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match=r"3proxy cannot .*: use the builtin engine"):
+        configuration(record(**asked), listen="127.0.0.1")
+
+
 @given(username=CREDENTIAL, password=CREDENTIAL)
 def test_no_login_adds_a_directive_or_a_line_that_is_too_long(username: str, password: str) -> None:
     plain = configuration(record(), listen="127.0.0.1").splitlines()

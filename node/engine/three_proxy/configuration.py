@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Network, ip_network
 
 from node.engine import EngineError
+from shared.engines import unsupported
 from shared.proxies import ProxyRecord
 
 SERVICES = {"http": "proxy", "socks5": "socks", "mixed": "auto"}
@@ -33,9 +34,11 @@ def configuration(proxy: ProxyRecord, *, listen: str, nservers: Sequence[str] = 
     """The whole file. Users and rules stand before the service line, which takes a snapshot of them.
 
     Every rule is followed by `nolog`: what it decides is not logged. Raises EngineError for a proxy that would serve
-    everybody or that 3proxy cannot check.
+    everybody or that asks for what 3proxy cannot do.
     """
     refuse_open(proxy)
+    for _, reason in unsupported("3proxy", proxy.exit, proxy.limits):
+        raise EngineError(reason)
     return "".join(f"{line}\n" for line in directives(proxy, listen, nservers))
 
 

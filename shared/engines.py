@@ -1,0 +1,40 @@
+"""What an engine cannot do for a proxy: told by name before it is tried."""
+
+from collections.abc import Iterator
+
+from shared.proxies import EngineName, Exit, ExitMode, Limits
+
+THREE_PROXY_BANDWIDTH_BPS = 50_000_000
+"""3proxy counts a transfer's duration in whole microseconds per 64 bytes (limiter.c): up to here a limit is held within
+5 %, above it the error grows until there is no limit at all."""
+
+THREE_PROXY_EXITS: dict[ExitMode, str] = {
+    "ipv6_random": "draw addresses that can be traced back to their proxy",
+    "ipv6_session": "keep an address for a session",
+}
+
+THREE_PROXY_TRAFFIC = (
+    "hold a traffic limit: it counts whole megabytes, adds a connection when it ends and forgets them when it is killed"
+)
+THREE_PROXY_EXPIRY = "end at a moment: its rules know hours of the day and days of the week"
+THREE_PROXY_BANDWIDTH = f"hold a bandwidth of more than {THREE_PROXY_BANDWIDTH_BPS} bits/s"
+
+
+def unsupported(engine: EngineName, exit_: Exit, limits: Limits) -> list[tuple[str, str]]:
+    """(field, reason for a person) of everything that this engine would have to ignore; `exit.mode` is such a field."""
+    return [] if engine == "builtin" else [(field, told(cannot)) for field, cannot in three_proxy(exit_, limits)]
+
+
+def told(cannot: str) -> str:
+    return f"3proxy cannot {cannot}: use the builtin engine"
+
+
+def three_proxy(exit_: Exit, limits: Limits) -> Iterator[tuple[str, str]]:
+    if exit_.mode in THREE_PROXY_EXITS:
+        yield "exit.mode", THREE_PROXY_EXITS[exit_.mode]
+    if limits.bandwidth_bps is not None and limits.bandwidth_bps > THREE_PROXY_BANDWIDTH_BPS:
+        yield "limits.bandwidth_bps", THREE_PROXY_BANDWIDTH
+    if limits.traffic_bytes is not None:
+        yield "limits.traffic_bytes", THREE_PROXY_TRAFFIC
+    if limits.expires_at is not None:
+        yield "limits.expires_at", THREE_PROXY_EXPIRY
