@@ -255,5 +255,5 @@ class Conversation:
             self._call(way)
 
     def _call(self, way: Route) -> None:
-        self._dial = Dial(self._client.reactor, self, way.destination.port)
+        self._dial = Dial(self._client, self, way.destination.port)
         self._dial.start(way.destination)

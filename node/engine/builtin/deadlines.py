@@ -1,13 +1,18 @@
-"""Coarse time-outs: one queue per duration, looked at once a second, no timer per connection."""
+"""Time-outs without a timer per connection: one queue per duration."""
 
+import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Deadlines(Generic[T]):
-    """Everything in here has the same time to live, so the order of arrival is the order of expiry."""
+    """Everything in here has the same time to live, so the order of arrival is the order of expiry.
+
+    Coarse: somebody has to call `expire` now and then.
+    """
 
     __slots__ = ("_entries", "_expire", "_seconds")
 
@@ -37,3 +42,35 @@ class Deadlines(Generic[T]):
                 break
             due.append(item)
         return due
+
+
+class PromptDeadlines(Deadlines[T]):
+    """The same to the millisecond: one timer for all items, set only while there are any."""
+
+    __slots__ = ("_loop", "_timer")
+
+    def __init__(self, seconds: float, expire: Callable[[T], None], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(seconds, expire)
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, item: T, now: float) -> None:
+        super().add(item, now)
+        self._wind(now)
+
+    def close(self) -> None:
+        """No item is told any more."""
+        self._entries.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wind(self, now: float) -> None:
+        if self._timer is None and self._entries:
+            first = next(iter(self._entries.values()))
+            self._timer = self._loop.call_later(max(first - now, 0.0), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = monotonic()
+        self.expire(now)
+        self._wind(now)

@@ -10,6 +10,7 @@ class Failure(Enum):
     REFUSED = ("the destination refused the connection", 502, 0x05)
     HOST = ("the destination cannot be reached", 502, 0x04)
     NETWORK = ("the destination's network cannot be reached", 502, 0x03)
+    PRIVATE = ("the destination is private to this host", 403, 0x02)
     NAME = ("the destination's name cannot be resolved", 502, 0x04)
     TIMEOUT = ("the destination did not answer in time", 504, 0x04)
     FORBIDDEN = ("the connection is not allowed by this host", 502, 0x02)

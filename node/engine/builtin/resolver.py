@@ -2,14 +2,23 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, zip_longest
 from time import monotonic
 
 TTL_S = 30.0
+"""The longest an address is remembered: the system's resolver does not tell the record's own time to live."""
 FAILED_TTL_S = 3.0
-_THREADS = 8
+MOST_ADDRESSES = 16
+"""Of one name; more would not get their turn before a dial is given up."""
+
+_THREADS = 32
+"""Made as they are needed: one that waits for a dead name server holds up nobody else."""
 _REMEMBERED = 4096
+_MOST_WAITING = 1024
+"""Names at once; beyond it the next ones fail at once."""
+_MAPPED = b"\0" * 10 + b"\xff\xff"
 
 Address = tuple[socket.AddressFamily, str]
 Waiting = Callable[[tuple[Address, ...]], None]
@@ -33,13 +42,23 @@ class Resolver:
         return literal(host)
 
     def look_up(self, host: str, then: Waiting) -> None:
-        """Calls back later, in the event loop."""
+        """Calls back in the event loop; later, unless too many names are waited for."""
         if host in self._waiting:
             self._waiting[host].append(then)
+            return
+        if len(self._waiting) >= _MOST_WAITING:
+            then(())
             return
         self._waiting[host] = [then]
         found = self._threads.submit(_look_up, host)
         found.add_done_callback(lambda done: self._tell(host, done))
+
+    def remember(self, host: str, addresses: tuple[Address, ...]) -> None:
+        """For a while; the name that was looked up longest ago is forgotten for it."""
+        self._known.pop(host, None)
+        while len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[host] = (monotonic() + (TTL_S if addresses else FAILED_TTL_S), addresses)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -51,21 +70,30 @@ class Resolver:
 
     def _resolved(self, host: str, done: Future[tuple[Address, ...]]) -> None:
         addresses = done.result()
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[host] = (monotonic() + (TTL_S if addresses else FAILED_TTL_S), addresses)
+        self.remember(host, addresses)
         for then in self._waiting.pop(host):
             then(addresses)
 
 
 def literal(host: str) -> tuple[Address, ...] | None:
-    """The one address that a literal names, None for a name."""
+    """The one address that a literal names, None for a name; an IPv4-mapped IPv6 address is the IPv4 one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.inet_pton(family, host)
+        packed = socket.inet_pton(family, host)
     except OSError:
         return None
+    if packed.startswith(_MAPPED) and family == socket.AF_INET6:
+        return ((socket.AF_INET, socket.inet_ntop(socket.AF_INET, packed[len(_MAPPED) :])),)
     return ((family, host),)
+
+
+def interleaved(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """The families by turns, beginning with the first one's, each in its own order (RFC 8305 §4)."""
+    families: dict[socket.AddressFamily, list[Address]] = {}
+    for address in dict.fromkeys(addresses):
+        families.setdefault(address[0], []).append(address)
+    turns = chain.from_iterable(zip_longest(*families.values()))
+    return tuple(address for address in turns if address is not None)[:MOST_ADDRESSES]
 
 
 def _look_up(host: str) -> tuple[Address, ...]:
@@ -74,4 +102,4 @@ def _look_up(host: str) -> tuple[Address, ...]:
         found = socket.getaddrinfo(host.encode("ascii"), None, type=socket.SOCK_STREAM)
     except OSError:
         return ()
-    return tuple(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
+    return interleaved(chain.from_iterable(literal(str(address[0])) or () for _, _, _, _, address in found))

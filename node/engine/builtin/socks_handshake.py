@@ -140,7 +140,7 @@ class SocksHandshake:
         self._step = _nothing
         client = self._client
         client.reactor.handshakes.discard(self)
-        self._dial = Dial(client.reactor, self, wanted.destination.port)
+        self._dial = Dial(client, self, wanted.destination.port)
         self._dial.start(wanted.destination)
         return False
 
