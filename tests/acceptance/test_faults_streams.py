@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import eventually, made
+from tests.acceptance.conftest import made
 from tests.cluster import Cluster, succeeded
 from tests.load import Load
 from tests.traffic import Client, Tunnel
@@ -61,7 +61,6 @@ async def test_no_connection_is_dropped_while_master_broker_and_database_are_kil
     fleet: Cluster, client: Client, connections: int, away_s: int
 ):
     proxies = [await made(fleet, node_ids=[number]) for number in (1, 2)]
-    links = {name: links_of(fleet, name) for name in fleet.nodes}
     async with streaming(await opened(client, proxies, connections)) as rounds:
         for who in ("master", "rabbitmq", "postgres"):
             await fleet.kill(who)
@@ -72,21 +71,11 @@ async def test_no_connection_is_dropped_while_master_broker_and_database_are_kil
             for who in ("postgres", "rabbitmq"):
                 group.create_task(fleet.start(who))
         await fleet.start("master")
-        await eventually(lambda: all_connected(fleet, links), 60)
         began = time.monotonic()
         added = [await made(fleet, node_ids=[number]) for number in (1, 2)]
         assert time.monotonic() - began < 5
         for proxy in added:
             await client.use(proxy)
-
-
-def links_of(fleet: Cluster, name: str) -> int:
-    """How often the node has reached the broker."""
-    return fleet.programs[name].log.read_text().count('"event": "bus.up"')
-
-
-async def all_connected(fleet: Cluster, before: dict[str, int]) -> bool:
-    return all(links_of(fleet, name) > links for name, links in before.items())
 
 
 @pytest.mark.parametrize(
