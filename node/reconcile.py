@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from node.local_copy import LocalCopy
+from node.local_copy import Holding, LocalCopy
 from shared.proxies import ProxyRecord
 
 RETRY_FIRST_S = 0.5
@@ -28,12 +28,20 @@ class Trouble:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
-    """A proxy that an engine says it runs, `since` when (monotonic seconds), on which port if we know."""
+    """A proxy that an engine says it runs, `since` when (monotonic seconds); port and contents as far as we know them.
+
+    A restored database may use a version twice, so that the version alone does not tell what runs.
+    """
 
     version: int
     engine: str
+    content: int | None = None
     port: int | None = None
     since: float = 0.0
+
+    def runs(self, holding: Holding) -> bool:
+        """Whether this is the held record."""
+        return (self.version, self.content) == (holding.version, holding.content)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +102,7 @@ def due(copy: LocalCopy, world: World, id_: int) -> ProxyRecord | None:
     if holding is None or id_ not in copy.wanted:
         return None
     running, trouble = world.running.get(id_), world.troubles.get(id_)
-    if holding.record is not None and (running is None or running.version != holding.version):
+    if holding.record is not None and (running is None or not running.runs(holding)):
         if trouble is None or trouble.version != holding.version or trouble.next_at <= world.now:
             return holding.record
     elif holding.record is not None:
@@ -102,6 +110,15 @@ def due(copy: LocalCopy, world: World, id_: int) -> ProxyRecord | None:
     if running is not None or (trouble is not None and trouble.fallback_failed):
         return None
     return holding.good if holding.good is not holding.record else None
+
+
+def adopted(holding: Holding | None, version: int, engine: str, now: float) -> Running:
+    """What to believe of a proxy that an engine runs and this agent did not start: it is the record that was last seen
+    running, if the versions agree."""
+    good = holding.good if holding is not None else None
+    if good is None or good.version != version:
+        return Running(version=version, engine=engine, since=now)
+    return Running(version=version, engine=engine, content=good.content, port=good.port, since=now)
 
 
 def troubled(before: Trouble | None, version: int, reason: str, now: float, *, port_taken: bool = False) -> Trouble:

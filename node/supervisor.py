@@ -9,7 +9,7 @@ import structlog
 
 from node.engine import Engine, EngineError, PortTaken
 from node.local_copy import Holding, LocalCopy
-from node.reconcile import Running, Trouble, World, died, plan, troubled
+from node.reconcile import Running, Trouble, World, adopted, died, plan, troubled
 from shared.messages import Failure
 from shared.proxies import ProxyId, ProxyRecord
 from shared.tasks import wait_for_event
@@ -118,9 +118,11 @@ class Supervisor:
             for id_, version in answer.items():
                 before = self._running.get(id_)
                 same = before is not None and before.version == version and before.engine == name
-                known = before if same else self._adopted(id_, version, name, now)
-                assert known is not None  # noqa: S101 (narrowing)
-                found[id_] = known
+                if before is not None and same:
+                    found[id_] = before
+                else:
+                    found[id_] = adopted(self._copy.holdings.get(id_), version, name, now)
+                    log.info("proxy.adopted", proxy_id=id_, version=version, engine=name)
         for id_, running in self._running.items():
             if id_ not in found and id_ in self._copy.wanted:
                 log.warning("proxy.died", proxy_id=id_)
@@ -128,13 +130,6 @@ class Supervisor:
                 if trouble is not None:
                     self._troubles[id_] = trouble
         self._running = found
-
-    def _adopted(self, id_: int, version: int, engine: str, now: float) -> Running:
-        holding = self._copy.holdings.get(id_)
-        records = (holding.record, holding.good) if holding is not None else ()
-        port = next((record.port for record in records if record is not None and record.version == version), None)
-        log.info("proxy.adopted", proxy_id=id_, version=version, engine=engine)
-        return Running(version=version, engine=engine, port=port, since=now)
 
     async def _stop(self, limit: asyncio.Semaphore, id_: int) -> None:
         running = self._running[id_]
@@ -157,7 +152,11 @@ class Supervisor:
                 self._failed(record, error)
                 return
         self._running[id_] = Running(
-            version=record.version, engine=record.engine, port=record.port, since=time.monotonic()
+            version=record.version,
+            engine=record.engine,
+            content=record.content,
+            port=record.port,
+            since=time.monotonic(),
         )
         log.info("proxy.started", proxy_id=id_, version=record.version, port=record.port, engine=record.engine)
         holding = self._copy.holdings.get(id_)
@@ -208,7 +207,7 @@ class Supervisor:
         running, trouble = self._running.get(holding.id), self._troubles.get(holding.id)
         return (
             holding.record is not None
-            and (running is None or running.version != holding.version)
+            and (running is None or not running.runs(holding))
             and (trouble is None or trouble.version != holding.version)
         )
 
@@ -216,7 +215,7 @@ class Supervisor:
         if holding.record is None:
             return Failure(id=holding.id, version=holding.version, reason=holding.refusal)
         running, trouble = self._running.get(holding.id), self._troubles.get(holding.id)
-        if running is not None and running.version == holding.version:
+        if running is not None and running.runs(holding):
             return None
         if trouble is None or trouble.version != holding.version:
             return None

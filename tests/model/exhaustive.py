@@ -22,20 +22,27 @@ Message = tuple[str, int, tuple[tuple[int, int, int], ...], int]
 """Kind, revision, rows, and which part of how many: 0 is a whole one, 1 and 2 are halves."""
 
 
+Runs = tuple[int, int | None]
+"""Version and content of what runs."""
+
+
 @dataclass(frozen=True)
 class Side:
-    """A node: its copy, the parts that it collects, and what its engines run; they keep up with it."""
+    """A node: its copy, the parts that it collects, and what its engines run; they keep up with it.
+
+    Of what runs it knows the contents as long as it has not lost its copy.
+    """
 
     copy: LocalCopy
     assemblies: Assemblies
-    runs: dict[int, int]
+    runs: dict[int, Runs]
 
     def key(self) -> tuple[object, ...]:
         copy = self.copy
         return (
             copy.rev, copy.seen, copy.top, tuple(sorted(copy.wanted.items())),
             tuple(sorted((h.id, h.version, h.content, h.rec_rev) for h in copy.holdings.values())),
-            tuple(sorted(self.runs.items())),
+            frozenset(self.runs.items()),
             tuple((round_, tuple(sorted(some.got))) for round_, some in self.assemblies.items()),
         )  # fmt: skip
 
@@ -102,7 +109,7 @@ class Search:
         """The node without its copy, and without its engines too."""
         known = self.lost.get(side)
         if known is None:
-            left = (self.sides[side].runs, {})
+            left = ({id_: (version, None) for id_, (version, _) in self.sides[side].runs.items()}, {})
             known = self.lost[side] = tuple(self.side(Side(LocalCopy(), {}, runs)) for runs in left)
         return known
 
@@ -140,7 +147,7 @@ class Search:
                     hold_to("a list that counts is taken", copy.wanted == {row[0]: row[1] for row in rows})
         return self.check(side.copy, copy, assemblies, side.runs)
 
-    def check(self, before: LocalCopy, after: LocalCopy, assemblies: Assemblies, runs: dict[int, int]):
+    def check(self, before: LocalCopy, after: LocalCopy, assemblies: Assemblies, runs: dict[int, Runs]):
         hold_to("the rev never falls", after.rev >= before.rev)
         hold_to("the highest seen never falls", after.seen >= max(before.seen, after.rev) and after.top >= before.top)
         hold_to("what is applied is wanted", after.holdings.keys() <= after.wanted.keys())
@@ -149,12 +156,15 @@ class Search:
         fell = any(after.holdings[id_].version < before.holdings[id_].version for id_ in both)
         return self.side(Side(after, assemblies, self.reconciled(after, runs))), stopped, fell
 
-    def reconciled(self, copy: LocalCopy, runs: dict[int, int]) -> dict[int, int]:
-        running = {id_: Running(version=version, engine="builtin", port=20_000 + id_) for id_, version in runs.items()}
+    def reconciled(self, copy: LocalCopy, runs: dict[int, Runs]) -> dict[int, Runs]:
+        running = {
+            id_: Running(version=version, engine="builtin", content=content, port=20_000 + id_)
+            for id_, (version, content) in runs.items()
+        }
         todo = self.rules.plan(copy, World(running=running), IDS)
-        left = {id_: version for id_, version in runs.items() if id_ not in todo.stop}
-        after = left | {record.id: record.version for record in todo.start}
-        hold_to("what is held runs", all(after[h.id] == h.version for h in copy.holdings.values()))
+        left = {id_: run for id_, run in runs.items() if id_ not in todo.stop}
+        after = left | {record.id: (record.version, record.content) for record in todo.start}
+        hold_to("what is held runs", all(after[h.id] == (h.version, h.content) for h in copy.holdings.values()))
         hold_to("what is not wanted does not run", not copy.rev or after.keys() <= copy.wanted.keys())
         hold_to("an empty copy stops nothing", copy.rev or left == runs)
         return after
@@ -197,6 +207,7 @@ class Search:
         copy, state = self.sides[side].copy, self.states[now]
         hold_to("the node ends at the database's list", copy.rev == state.revision and not copy.missing())
         hold_to("the node ends at the database's records", held_rows(copy) == state.rows)
+        hold_to("what runs is what the database wants", self.sides[side].runs == state.rows)
         hold_to("then it is confirmed and left alone", self.answer(side, now) == (now, state.revision, False))
 
     def fair_round(self, side: int, now: int) -> tuple[int, int]:

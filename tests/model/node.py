@@ -63,7 +63,12 @@ class Node:
         self.copy.held = None
         self.assemblies, self.troubles, self.connected = {}, {}, True
         if reboot:
-            self.runs, self.running = {}, {}
+            self.runs = {}
+        holdings = self.copy.holdings
+        self.running = {
+            id_: self.rules.adopted(holdings.get(id_), version, "builtin", 0.0)
+            for id_, (version, _) in self.runs.items()
+        }
         self.touched = set(self.running) | set(self.copy.wanted)
 
     def reconcile(self) -> None:
@@ -95,7 +100,9 @@ class Node:
             )
             return
         self.runs[record.id] = (record.version, record.content)
-        self.running[record.id] = Running(version=record.version, engine=record.engine, port=record.port)
+        self.running[record.id] = Running(
+            version=record.version, engine=record.engine, content=record.content, port=record.port
+        )
         holding = self.copy.holdings[record.id]
         if holding.record is record:
             self.troubles.pop(record.id, None)

@@ -125,7 +125,9 @@ RECONCILE = [
     ("nothing stops before a first list", "plan", " and copy.rev > 0", ""),
     ("only what is not wanted stops", "plan", "id_ not in copy.wanted and ", ""),
     ("what is not wanted stops", "plan", "stop = [id_ for", "stop = [id_ for id_ in () for"),
-    ("the new version starts", "due", "running is None or running.version != holding.version", "running is None"),
+    ("the new version starts", "due", "running is None or not running.runs(holding)", "running is None"),
+    ("what was adopted is what ran last", "adopted", "or good.version != version", ""),
+    ("what was adopted is known by what ran last only", "adopted", "good is None or ", "holding is None or "),
     (
         "the last good record stands in",
         "due",

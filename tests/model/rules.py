@@ -36,6 +36,7 @@ class Rules:
     assemble: Callable = messages.assemble
     answer: Callable = rounds.answer
     plan: Callable = reconcile.plan
+    adopted: Callable = reconcile.adopted
     sender: Callable = inbox.sender
 
 
@@ -96,7 +97,7 @@ def is_untried(holding: local_copy.Holding, running: dict[int, Running], trouble
     runs, trouble = running.get(holding.id), troubles.get(holding.id)
     return (
         holding.record is not None
-        and (runs is None or runs.version != holding.version)
+        and (runs is None or not runs.runs(holding))
         and (trouble is None or trouble.version != holding.version)
     )
 

@@ -7,7 +7,7 @@ from node.local_copy import GUARD_FLOOR, Change, LocalCopy
 from shared.messages import Report
 from tests.model.database import Master, State
 from tests.model.node import Message, Node, is_broken
-from tests.model.rules import Row, Rows, Rules, held_rows, hold_to, is_unreadable, twin
+from tests.model.rules import Rows, Rules, held_rows, hold_to, is_unreadable, twin
 
 QUEUE = 16
 """Messages that wait at most; the oldest is dropped for a new one."""
@@ -230,15 +230,11 @@ class History:
         hold_to("the node ends at the database's records", held_rows(copy) == state.rows)
         for id_, row in state.rows.items():
             able = not is_broken(row[1]) and not is_unreadable(row[1])
-            hold_to("what runs is what the database wants", not able or self.same(self.node.runs.get(id_), row))
+            hold_to("what runs is what the database wants", not able or self.node.runs.get(id_) == row)
         said, held = self.node.says()
         answer = self.master.take(said, state, held)
         hold_to("a node that is where it should be is confirmed", answer.confirmed == state.revision)
         hold_to("and left alone", not answer.check)
-
-    def same(self, runs: Row | None, row: Row) -> bool:
-        """After a restore as far as engines can tell: by the version alone, which may have been used twice."""
-        return runs == row or (self.restored and runs is not None and runs[0] == row[0])
 
     def check_held(self, copy: LocalCopy, state: State) -> None:
         lost = copy.holdings.keys() - state.rows.keys()

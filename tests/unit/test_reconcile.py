@@ -1,10 +1,12 @@
 """What is stopped and started, and when it is tried again."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from node.local_copy import Holding, LocalCopy
-from node.reconcile import RETRY_MOST_S, STABLE_S, Running, Trouble, World, died, plan, troubled
+from node.reconcile import RETRY_MOST_S, STABLE_S, Running, Trouble, World, adopted, died, plan, troubled
 from shared.proxies import ProxyRecord
 
 
@@ -21,7 +23,7 @@ def copy_of(*records: ProxyRecord, rev: int = 1, good: dict[int, ProxyRecord] | 
 
 
 def running(*records: ProxyRecord) -> dict[int, Running]:
-    return {r.id: Running(version=r.version, engine="builtin", port=r.port) for r in records}
+    return {r.id: Running(version=r.version, engine="builtin", content=r.content, port=r.port) for r in records}
 
 
 def test_what_is_wanted_and_does_not_run_is_started():
@@ -112,3 +114,24 @@ def test_one_pass_over_everything_reaches_what_is_wanted(wanted: dict[int, int],
     todo = plan(copy, world, wanted.keys() | now.keys())
     after = {id_: version for id_, version in now.items() if id_ not in todo.stop}
     assert after | {r.id: r.version for r in todo.start} == wanted
+
+
+def test_other_contents_under_the_version_that_runs_are_started():
+    newest = record(1).model_copy(update={"content": 5})
+    copy = copy_of(record(1))
+    copy.holdings[1] = replace(copy.holdings[1], content=5, record=newest)
+    assert plan(copy, World(running=running(record(1))), [1]).start == (newest,)
+
+
+def test_what_an_agent_finds_running_is_what_last_ran_or_is_started_anew():
+    known = copy_of(record(1), good={1: record(1)})
+    found = adopted(known.holdings[1], 1, "builtin", 0)
+    assert plan(known, World(running={1: found}), [1]).start == ()
+    fresh = copy_of(record(1))
+    found = adopted(fresh.holdings[1], 1, "builtin", 0)
+    assert plan(fresh, World(running={1: found}), [1]).start == (record(1),)
+
+
+def test_what_runs_in_another_version_than_ran_last_is_not_believed_to_have_its_port():
+    holding = copy_of(record(1, version=2), good={1: record(1)}).holdings[1]
+    assert adopted(holding, 2, "builtin", 0).port is None
