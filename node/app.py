@@ -53,7 +53,11 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
     """Open what this host has; whatever runs already is found again."""
     async with AsyncExitStack() as stack:
         builtin = BuiltinEngine(
-            settings.data_dir / "builtin", listen=settings.listen, workers=settings.workers, on_change=changed.set
+            settings.data_dir / "builtin",
+            listen=settings.listen,
+            workers=settings.workers,
+            allow_destinations=settings.allow_destinations,
+            on_change=changed.set,
         )
         engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}
         versions = {"builtin": agent_version()}

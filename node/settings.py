@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import cast, get_args
 
@@ -14,7 +14,8 @@ from shared.logs import LogLevel
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """`listen` is the address on which proxies listen; None means every address of the host."""
+    """`listen` is the address on which proxies listen; None means every address of the host. Proxies reach the networks
+    of `allow_destinations` though they are private to the node."""
 
     data_dir: Path
     enrol_host: str
@@ -23,6 +24,7 @@ class Settings:
     three_proxy: Path | None
     challenge_file: Path | None
     workers: int
+    allow_destinations: tuple[str, ...]
     log_level: LogLevel
 
     @property
@@ -58,6 +60,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         three_proxy=three_proxy(env),
         challenge_file=Path(env["NODE_CHALLENGE_FILE"]) if env.get("NODE_CHALLENGE_FILE") else None,
         workers=number(env, "NODE_WORKERS", os.cpu_count() or 1, 1, 256),
+        allow_destinations=networks(env, "NODE_ALLOW_DESTINATIONS"),
         log_level=log_level(env),
     )
 
@@ -82,6 +85,15 @@ def address(env: Mapping[str, str], variable: str) -> str | None:
         return str(ip_address(text))
     except ValueError as error:
         raise BadConfiguration(variable, f"{text!r} is not an IP address") from error
+
+
+def networks(env: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    """Networks and addresses between commas or spaces; none when the variable is not set."""
+    texts = env.get(variable, "").replace(",", " ").split()
+    try:
+        return tuple(str(ip_network(text, strict=False)) for text in texts)
+    except ValueError as error:
+        raise BadConfiguration(variable, f"{env[variable]!r} is not a list of networks") from error
 
 
 def number(env: Mapping[str, str], variable: str, default: int, least: int, most: int) -> int:

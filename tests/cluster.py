@@ -104,6 +104,7 @@ class Cluster(Faults):
             "NODE_ENROL_HOST": HOST,
             "NODE_ENROL_PORT": str(enrol_port),
             "NODE_LISTEN": HOST,
+            "NODE_ALLOW_DESTINATIONS": HOST,
             "NODE_CHALLENGE_FILE": str(data / "challenge.json"),
         }
         agent = self._program(f"node-{number}", "node", environment)

@@ -1,15 +1,14 @@
 """The built-in engine with real workers, sockets and clients."""
 
 import asyncio
-import base64
 import hashlib
 import os
 import random
 import signal
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +21,23 @@ from node.engine.builtin.control import peer
 from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.process import connect_worker
 from shared.proxies import ProxyRecord
-
-HERE = "127.0.0.1"
-LIMIT_S = 10.0
-LOGIN = "Proxy-Authorization: Basic " + base64.b64encode(b"alice:wonder").decode()
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def free_port() -> int:
-    while True:
-        port = random.randint(20000, 29999)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((HERE, port))
-            return port
-
-
-def record(id_: int = 1, **changes: Any) -> ProxyRecord:
-    fields = {"id": id_, "version": 1, "content": 7, "protocol": "mixed", "username": "alice", "password": "wonder"}
-    return ProxyRecord.model_validate(fields | {"port": free_port()} | changes)
+from tests.streams import (
+    HERE,
+    LIMIT_S,
+    LOCAL,
+    LOGIN,
+    Answer,
+    dialled,
+    echo,
+    echoes,
+    free_port,
+    head_of,
+    record,
+    said,
+    serving,
+    tunnel,
+    until,
+)
 
 
 @pytest.fixture
@@ -53,7 +49,7 @@ async def directory(tmp_path: Path) -> AsyncIterator[Path]:
 
 @pytest.fixture
 async def engine(directory: Path) -> AsyncIterator[BuiltinEngine]:
-    async with BuiltinEngine(directory, listen=HERE, workers=1) as opened:
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as opened:
         yield opened
 
 
@@ -62,40 +58,6 @@ def worker_pid(directory: Path, index: int = 0) -> int:
     assert connection is not None
     with connection:
         return peer(connection)[0]
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not await condition():
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[int]:
-    open_writers: set[asyncio.StreamWriter] = set()
-
-    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        open_writers.add(writer)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await answer(reader, writer)
-        writer.close()
-        open_writers.discard(writer)
-
-    async def over() -> bool:
-        return not open_writers
-
-    server = await asyncio.start_server(session, HERE, 0, backlog=1024)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in open_writers:
-        writer.transport.abort()
-    await until(over)
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
 
 
 def scripted(*answers: bytes) -> tuple[Answer, list[bytes]]:
@@ -111,42 +73,6 @@ def scripted(*answers: bytes) -> tuple[Answer, list[bytes]]:
                 return
 
     return answer, heard
-
-
-@asynccontextmanager
-async def dialled(port: int, host: str = HERE) -> AsyncIterator[Streams]:
-    reader, writer = await asyncio.open_connection(host, port)
-    try:
-        async with asyncio.timeout(LIMIT_S * 3):
-            yield reader, writer
-    finally:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: str | bytes) -> bytes:
-    """Everything that comes back until the proxy closes."""
-    writer.write(request if isinstance(request, bytes) else request.encode())
-    return await reader.read()
-
-
-async def head_of(reader: asyncio.StreamReader) -> bytes:
-    return await reader.readuntil(b"\r\n\r\n")
-
-
-@asynccontextmanager
-async def tunnel(proxy: ProxyRecord, port: int) -> AsyncIterator[Streams]:
-    async with dialled(proxy.port) as (reader, writer):
-        writer.write(f"CONNECT {HERE}:{port} HTTP/1.1\r\n{LOGIN}\r\n\r\n".encode())
-        assert (await head_of(reader)).startswith(b"HTTP/1.1 200")
-        yield reader, writer
-
-
-async def echoes(streams: Streams, data: bytes = b"still here") -> bool:
-    streams[1].write(data)
-    async with asyncio.timeout(LIMIT_S):
-        return await streams[0].readexactly(len(data)) == data
 
 
 def get(port: int, path: str = "/", *fields: str, method: str = "GET") -> str:
@@ -497,7 +423,7 @@ async def test_500_idle_tunnels_cost_little_and_all_still_work(engine: BuiltinEn
 async def test_the_engine_opened_again_finds_its_worker_while_a_connection_streams(directory: Path) -> None:
     done, total, block = asyncio.Event(), 0, random.randbytes(1 << 16)
     async with serving(echo) as port, AsyncExitStack() as stack:
-        async with BuiltinEngine(directory, listen=HERE, workers=1) as first:
+        async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as first:
             await first.start(proxy := record())
             pid = worker_pid(directory)
             streams = await stack.enter_async_context(tunnel(proxy, port))
@@ -512,7 +438,7 @@ async def test_the_engine_opened_again_finds_its_worker_while_a_connection_strea
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             flow = tasks.create_task(stream())
             assert await echoes(await stack.enter_async_context(tunnel(proxy, port)))
-        async with BuiltinEngine(directory, listen=HERE, workers=1) as second:
+        async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as second:
             assert await second.running() == {1: 1}
             assert worker_pid(directory) == pid
             done.set()
@@ -522,7 +448,10 @@ async def test_the_engine_opened_again_finds_its_worker_while_a_connection_strea
 
 async def test_a_killed_worker_comes_back_and_takes_its_proxies_again(directory: Path) -> None:
     told = asyncio.Event()
-    async with BuiltinEngine(directory, listen=HERE, workers=2, on_change=told.set) as engine, serving(echo) as port:
+    async with (
+        BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=2, on_change=told.set) as engine,
+        serving(echo) as port,
+    ):
         proxies = [record(id_) for id_ in range(1, 5)]
         for proxy in proxies:
             await engine.start(proxy)
@@ -543,7 +472,10 @@ async def test_a_killed_worker_comes_back_and_takes_its_proxies_again(directory:
 
 async def test_a_worker_that_is_stopped_holds_up_nothing_and_recovers(directory: Path) -> None:
     told = asyncio.Event()
-    async with BuiltinEngine(directory, listen=HERE, workers=2, on_change=told.set) as engine, serving(echo) as port:
+    async with (
+        BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=2, on_change=told.set) as engine,
+        serving(echo) as port,
+    ):
         first, second = record(1), record(2)
         await engine.start(first)
         await engine.start(second)
@@ -570,11 +502,11 @@ async def test_a_worker_that_is_stopped_holds_up_nothing_and_recovers(directory:
 
 async def test_a_worker_that_answers_again_gives_up_what_was_started_elsewhere_meanwhile(directory: Path) -> None:
     told = asyncio.Event()
-    async with BuiltinEngine(directory, listen=HERE, workers=1) as engine:
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as engine:
         await engine.start(before := record(1))
     pid = worker_pid(directory)
     os.kill(pid, signal.SIGSTOP)
-    async with BuiltinEngine(directory, listen=HERE, workers=2, on_change=told.set) as engine:
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=2, on_change=told.set) as engine:
         with pytest.raises(EngineError, match=f"port {before.port} is taken .* perhaps by worker 0"):
             await engine.start(before)
         await engine.start(after := record(1, version=2))
@@ -591,7 +523,7 @@ async def test_a_worker_that_answers_again_gives_up_what_was_started_elsewhere_m
 
 
 async def test_a_directory_with_a_very_long_name_will_do(tmp_path: Path) -> None:
-    async with BuiltinEngine(tmp_path / ("x" * 120), listen=HERE, workers=1) as engine:
+    async with BuiltinEngine(tmp_path / ("x" * 120), listen=HERE, allow_destinations=LOCAL, workers=1) as engine:
         try:
             await engine.start(record())
             assert await engine.running() == {1: 1}
@@ -622,7 +554,7 @@ async def test_a_destination_that_never_answers_is_given_up_and_so_is_a_silent_c
 
 
 async def test_halting_ends_even_a_stopped_worker(directory: Path) -> None:
-    async with BuiltinEngine(directory, listen=HERE, workers=1) as engine:
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as engine:
         await engine.start(record())
         pid = worker_pid(directory)
         os.kill(pid, signal.SIGSTOP)
@@ -698,7 +630,7 @@ async def test_a_taken_port_is_told_with_who_has_it(engine: BuiltinEngine) -> No
 
 
 async def test_without_an_address_a_proxy_listens_on_both_families(directory: Path) -> None:
-    async with BuiltinEngine(directory, workers=1) as engine, serving(echo) as port:
+    async with BuiltinEngine(directory, allow_destinations=LOCAL, workers=1) as engine, serving(echo) as port:
         await engine.start(proxy := record(username=None, password=None, allow_ips=("127.0.0.1", "::1")))
         for host in (HERE, "::1"):
             async with dialled(proxy.port, host) as streams:
@@ -712,7 +644,7 @@ def test_an_address_of_another_host_is_told() -> None:
 
 
 async def test_proxies_are_spread_over_the_workers(directory: Path) -> None:
-    async with BuiltinEngine(directory, listen=HERE, workers=2) as engine:
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=2) as engine:
         async with asyncio.TaskGroup() as tasks:
             for id_ in range(1, 41):
                 tasks.create_task(engine.start(record(id_, port=30000 + id_)))

@@ -19,6 +19,7 @@ from node.engine.builtin.process import connect_worker
 from shared.proxies import ProxyRecord
 
 HERE = "127.0.0.1"
+LOCAL = ("127.0.0.0/8", "::1")
 STORM_S = 3.0
 CALM_S = 10.0
 LOGIN = b"Proxy-Authorization: Basic " + b64encode(b"alice:wonder") + b"\r\n"
@@ -131,7 +132,7 @@ async def test_whatever_clients_and_origins_do_nothing_is_left_and_nothing_spins
     storm = Storm(seed)
     port = random.randint(20000, 29999)
     proxy = ProxyRecord(id=1, version=1, content=1, protocol="mixed", port=port, username="alice", password="wonder")
-    async with BuiltinEngine(directory, listen=HERE, workers=1) as engine:
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as engine:
         await engine.start(proxy)
         connection = connect_worker(directory, 0)
         assert connection is not None

@@ -21,6 +21,7 @@ from shared.proxies import ProxyRecord
 
 LIMIT_S = 5.0
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
+LOCAL = ("127.0.0.0/8", "::1")
 PORTS = iter(random.sample(range(20000, 30000), 10000))
 PAGE = b"a page of the origin"
 ALICE, BOB = ("alice", "wonder-1"), ("bob", "builder-2")
@@ -42,7 +43,7 @@ class RefusedError(Exception):
 def builtin(directory: Path, on_change: Callable[[], None]) -> Any:
     from node.engine.builtin import BuiltinEngine
 
-    return BuiltinEngine(directory, listen=HERE, workers=1, on_change=on_change)
+    return BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1, on_change=on_change)
 
 
 def three_proxy(directory: Path, on_change: Callable[[], None]) -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,8 @@ class BuiltinEngine:
     """Steers the workers of one directory, each proxy in exactly one of them.
 
     Leaving the context leaves the workers running; opened again on the same directory the engine finds them. `listen`
-    is a literal address, None is every address of the host. `on_change` is called when a worker died or is back.
+    is a literal address, None is every address of the host. `allow_destinations` are networks that proxies may connect
+    to though they are private to the node (see guard.py). `on_change` is called when a worker died or is back.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class BuiltinEngine:
         *,
         listen: str | None = None,
         workers: int | None = None,
+        allow_destinations: Sequence[str] = (),
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._directory = directory
         self._listen = listen
         self._count = workers or os.cpu_count() or 1
         self._on_change = on_change
+        self._configuration = {"allow_destinations": list(allow_destinations)}
         self._workers: list[Worker] = []
         self._group = asyncio.TaskGroup()
         self._keepers: list[asyncio.Task[None]] = []
@@ -49,7 +52,13 @@ class BuiltinEngine:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         numbers = {*range(self._count), *worker_numbers(self._directory)}
         self._workers = [
-            Worker(self._directory, number, self._on_change, permanent=number < self._count)
+            Worker(
+                self._directory,
+                number,
+                self._on_change,
+                permanent=number < self._count,
+                configuration=self._configuration,
+            )
             for number in sorted(numbers)
         ]
         await self._group.__aenter__()

@@ -8,9 +8,11 @@ from typing import cast
 
 from node.engine.builtin import journal
 from node.engine.builtin.control import PROTOCOL, ControlError, FrameReader, Message, frame, peer
+from node.engine.builtin.guard import networks
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record
+from node.engine.builtin.sentry import Sentry
 
 _READ = 65536
 _FDS = 64
@@ -20,9 +22,12 @@ _BACKLOG = 16
 class Desk:
     """Takes orders from every process of the same user that connects; answers them in their order."""
 
-    def __init__(self, reactor: Reactor, proxies: Proxies, listener: socket.socket, halt: Callable[[], None]) -> None:
+    def __init__(
+        self, reactor: Reactor, proxies: Proxies, sentry: Sentry, listener: socket.socket, halt: Callable[[], None]
+    ) -> None:
         self.reactor = reactor
         self.proxies = proxies
+        self.sentry = sentry
         self.halt = halt
         self._listener = listener
         listener.setblocking(False)
@@ -127,6 +132,8 @@ class Visitor:
                 result = {"protocol": PROTOCOL, "proxies": proxies.listening()}
             case {"op": "stats"}:
                 result = {"faults": self._desk.reactor.faults, "proxies": proxies.counters()}
+            case {"op": "configure"}:
+                self._desk.sentry.open(networks(cast("list[str]", message.get("allow_destinations", []))))
             case {"op": "halt"}:
                 self._loop.call_soon(self._desk.halt)
             case _:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from node.engine.builtin import journal
 from node.engine.builtin.deadlines import Deadlines, PromptDeadlines
+from node.engine.builtin.guard import Guard
 from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
 
@@ -72,12 +73,12 @@ class Reactor:
         self.now = monotonic()
         self.faults = 0
         self.resolver = Resolver(loop)
+        self.may_dial: Callable[[str], bool] = Guard().permits
         self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
         self.dials: Deadlines[TimedStage] = Deadlines(DIAL_S, self._expire)
         self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
-        self.may_dial: Callable[[str], bool] = _anywhere
         self._closing: list[socket.socket] = []
         loop.add_reader(self.epoll.fileno(), self.pump)
         loop.call_later(_TICK_S, self._tick)
@@ -153,7 +154,3 @@ class Reactor:
 
     def _hurry(self, stage: RacingStage) -> None:
         self.run(stage, stage.hurry)
-
-
-def _anywhere(address: str) -> bool:
-    return True

@@ -19,6 +19,7 @@ from node.engine.builtin.control import lock_name, socket_name
 from node.engine.builtin.desk import Desk
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.sentry import Sentry
 
 _COLLECT_AFTER = 50_000
 """Allocations between two garbage collections: connections are freed by their reference counts."""
@@ -51,11 +52,13 @@ async def serve(index: int) -> None:
         loop.add_signal_handler(number, ended.set)
     reactor = Reactor(loop)
     proxies = Proxies(reactor)
-    desk = Desk(reactor, proxies, _control_socket(index), ended.set)
+    sentry = Sentry(reactor)
+    desk = Desk(reactor, proxies, sentry, _control_socket(index), ended.set)
     journal.write("worker.started", index=index, pid=os.getpid())
     await ended.wait()
     desk.close()
     proxies.close()
+    sentry.close()
     reactor.close()
     with suppress(FileNotFoundError):
         os.unlink(socket_name(index))

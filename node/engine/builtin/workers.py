@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,22 @@ class WorkerGoneError(EngineError):
 
 
 class Worker:
-    """`ports` is what it runs, by proxy; 0 for one that is on its way there.
+    """`ports` is what it runs, by proxy; 0 for one that is on its way there. `configuration` is told to whatever
+    process is found or started.
 
     `changed` is called when it died, came back, or answers again after it did not. One that is not `permanent` was
     left by an engine with more workers: it goes on with what it has, but is not started again.
     """
 
-    def __init__(self, directory: Path, index: int, changed: Callable[[], None], *, permanent: bool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        index: int,
+        changed: Callable[[], None],
+        *,
+        permanent: bool,
+        configuration: Mapping[str, Any],
+    ) -> None:
         self.index = index
         self.permanent = permanent
         self.pid = 0
@@ -42,6 +51,7 @@ class Worker:
         self.stuck = False
         self._directory = directory
         self._changed = changed
+        self._configuration = configuration
         self._link: Link | None = None
         self._ended = asyncio.Event()
         self._woken = asyncio.Event()
@@ -131,6 +141,7 @@ class Worker:
 
     async def _learn(self) -> None:
         """What it runs; what is on its way there meanwhile stays noted."""
+        await self._configure()
         noted = {id_ for id_, port in self.ports.items() if port}
         try:
             told = {id_: port for id_, _, port in (await self.call("list"))["proxies"]}
@@ -140,6 +151,12 @@ class Worker:
         self.ports |= told
         for id_ in noted - told.keys():
             self.ports.pop(id_, None)
+
+    async def _configure(self) -> None:
+        try:
+            await self.call("configure", **self._configuration)
+        except EngineError as error:
+            _log.warning("worker.not_configured", worker=self.index, pid=self.pid, reason=str(error))
 
     async def _watch(self) -> None:
         """Until it has died; learns anew what it runs when it answers after it did not."""
