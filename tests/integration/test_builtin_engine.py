@@ -131,6 +131,54 @@ async def test_an_origin_that_gave_up_the_kept_connection_is_asked_again(engine:
             assert await reader.readexactly(len(OK)) == OK
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"Content-Length: 10\r\n\r\n123", b"Transfer-Encoding: chunked\r\n\r\n3\r\n123\r\n"],
+    ids=["length", "chunked"],
+)
+async def test_a_client_that_ends_in_the_middle_of_a_body_before_its_turn_is_not_waited_for(
+    engine: BuiltinEngine, body: bytes
+) -> None:
+    await engine.start(proxy := record())
+    all_sent = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await head_of(reader)
+        await all_sent.wait()
+        if head.startswith(b"GET"):
+            writer.write(OK)
+        await reader.read()
+
+    async with serving(slow) as port, dialled(proxy.port) as (reader, writer):
+        post = get(port, method="POST").encode()[:-2] + body
+        writer.write(get(port).encode() + post)
+        writer.write_eof()
+        for _ in range(3):
+            await engine.stats()
+        all_sent.set()
+        with suppress(ConnectionError):
+            await reader.read()
+
+        async def forgotten() -> bool:
+            return (await engine.stats())[proxy.id]["open"] == 0
+
+        await until(forgotten)
+
+
+async def test_nothing_of_a_body_that_cannot_be_read_goes_on(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record())
+    heard: list[bytes] = []
+
+    async def listening(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            heard.append(data)
+
+    async with serving(listening) as port, dialled(proxy.port) as (reader, writer):
+        request = get(port, "/", "Transfer-Encoding: chunked", method="POST").encode()
+        assert (await said(reader, writer, request + b"5 \0\r\nhello\r\n0\r\n\r\n")).startswith(b"HTTP/1.1 400")
+    assert b"\0" not in b"".join(heard)
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 async def test_request_bodies_pass_through_and_the_connection_goes_on(engine: BuiltinEngine, framing: str) -> None:
     await engine.start(proxy := record())

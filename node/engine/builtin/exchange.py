@@ -70,10 +70,13 @@ class Exchange:
         self._client.held = self.origin.held = False
         inbox = self._talk.inbox
         used = self._upload.feed(inbox, 0, len(inbox))
-        self._pass_up(b"%b%b" % (head, inbox[:used]))
-        del inbox[:used]
         if self._upload.broken:
             self._refuse_upload()
+        elif self.uploading and self._client.ended:
+            self._talk.broken()
+        else:
+            self._pass_up(b"%b%b" % (head, inbox[:used]))
+            del inbox[:used]
 
     def upload(self) -> None:
         """Takes what the client has sent of the body."""
