@@ -7,6 +7,7 @@ HTTP_PORT = 80
 
 _HOST = rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})"
 _AUTHORITY = re.compile(_HOST + rb":([0-9]{1,5})")
+_NAME = re.compile(rb"[A-Za-z0-9._-]{1,255}|[0-9A-Fa-f:.]{2,45}")
 _ABSOLUTE = re.compile(rb"(?i:http)://(" + _HOST + rb"(?::([0-9]{0,5}))?)(/[^#]*|\?[^#]*|)")
 
 
@@ -38,6 +39,11 @@ def read_absolute(target: bytes) -> AbsoluteTarget | None:
         return None
     destination = _destination(form[2], form[3] or b"%d" % HTTP_PORT)
     return AbsoluteTarget(destination, form[1], form[4]) if destination else None
+
+
+def read_host(name: bytes) -> str | None:
+    """What SOCKS calls a name: one, or a literal address without brackets; None for anything else."""
+    return name.decode("ascii") if _NAME.fullmatch(name) else None
 
 
 def _destination(host: bytes, port: bytes) -> Destination | None:

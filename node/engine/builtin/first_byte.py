@@ -1,6 +1,6 @@
 """Tells the protocols of a mixed port apart."""
 
-from node.engine.builtin import socks5
+from node.engine.builtin import socks4, socks5
 from node.engine.builtin.client import Client
 from node.engine.builtin.conversation import Conversation
 from node.engine.builtin.http_request import could_be_http
@@ -9,7 +9,7 @@ from node.engine.builtin.wire import IN
 
 
 class FirstByte:
-    """Waits for it, then hands over; what begins like neither protocol is closed."""
+    """Waits for it, then hands over; what begins like none of them is closed."""
 
     __slots__ = ("_client",)
 
@@ -44,7 +44,7 @@ class FirstByte:
 
     def _hand_over(self, data: bytes) -> None:
         self._client.reactor.handshakes.discard(self)
-        if data[0] == socks5.VERSION:
+        if data[0] in (socks4.VERSION, socks5.VERSION):
             SocksHandshake(self._client).start(data)
         elif could_be_http(data[:1]):
             Conversation(self._client).start(data)

@@ -1,11 +1,10 @@
 """SOCKS5 as bytes in, values out: RFC 1928 and its user name and password method, RFC 1929."""
 
-import re
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import NamedTuple
 
-from node.engine.builtin.destinations import Destination
+from node.engine.builtin.destinations import Destination, read_host
 
 VERSION = 0x05
 NO_AUTHENTICATION, USER_PASSWORD, NO_ACCEPTABLE = 0x00, 0x02, 0xFF
@@ -18,7 +17,6 @@ _CONNECT = 0x01
 _NAME = 0x03
 _ADDRESS_ENDS = MappingProxyType({0x01: 8, 0x04: 20})
 """Where an IPv4 and an IPv6 address end in a request."""
-_NAME_FORM = re.compile(rb"[A-Za-z0-9._-]{1,255}|[0-9A-Fa-f:.]{2,45}")
 
 
 class Malformed(NamedTuple):
@@ -97,10 +95,10 @@ def _named(data: bytes) -> Wanted | Malformed | None:
     if len(data) < 5 or len(data) < 7 + data[4]:
         return None
     end = 5 + data[4]
-    name = data[5:end]
-    if not _NAME_FORM.fullmatch(name):
+    host = read_host(data[5:end])
+    if host is None:
         return Malformed(reply(HOST_UNREACHABLE))
-    return _wanted(data, name.decode("ascii"), end)
+    return _wanted(data, host, end)
 
 
 def _wanted(data: bytes, host: str, end: int) -> Wanted | Malformed:

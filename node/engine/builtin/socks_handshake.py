@@ -1,9 +1,11 @@
-"""A SOCKS5 client from its greeting to its tunnel."""
+"""A SOCKS client, of version 4 or 5, from its first byte to its tunnel."""
 
 from collections.abc import Callable
+from types import MappingProxyType
 
-from node.engine.builtin import socks5
+from node.engine.builtin import socks4, socks5
 from node.engine.builtin.client import Client
+from node.engine.builtin.destinations import Destination
 from node.engine.builtin.dial import Dial
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.linger import Linger
@@ -12,18 +14,23 @@ from node.engine.builtin.socks5 import Malformed
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import GONE, IN, OUT, Wire
 
+_GRANTED = MappingProxyType(
+    {socks4.VERSION: socks4.reply(socks4.GRANTED), socks5.VERSION: socks5.reply(socks5.SUCCEEDED)}
+)
+
 
 class SocksHandshake:
     """`_step` reads the next message and tells whether there was one."""
 
-    __slots__ = ("_client", "_credentials", "_dial", "_inbox", "_step")
+    __slots__ = ("_client", "_credentials", "_dial", "_inbox", "_step", "_version")
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._inbox = b""
         self._credentials: bytes | None = None
         self._dial: Dial | None = None
-        self._step: Callable[[], bool] = self._greet
+        self._step: Callable[[], bool] = self._begin
+        self._version = socks5.VERSION
 
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
@@ -49,10 +56,11 @@ class SocksHandshake:
     def reached(self, wire: Wire) -> None:
         early = self._inbox
         self._leave()
-        Tunnel(self._client, wire).start(early=early, answer=socks5.reply(socks5.SUCCEEDED))
+        Tunnel(self._client, wire).start(early=early, answer=_GRANTED[self._version])
 
     def unreached(self, failure: Failure) -> None:
-        self._end(socks5.reply(failure.reply))
+        old = self._version == socks4.VERSION
+        self._end(socks4.reply(socks4.REJECTED) if old else socks5.reply(failure.reply))
 
     def expire(self) -> None:
         self.close()
@@ -89,6 +97,24 @@ class SocksHandshake:
         if client.stage is self:
             reading = not client.ended and len(self._inbox) < BUFFER
             client.watch((IN if reading else 0) | (OUT if client.waiting else 0))
+
+    def _begin(self) -> bool:
+        self._version = self._inbox[0]
+        self._step = self._ask if self._version == socks4.VERSION else self._greet
+        return True
+
+    def _ask(self) -> bool:
+        """The whole handshake of version 4."""
+        asked = socks4.read_request(self._inbox)
+        if asked is None:
+            return False
+        if isinstance(asked, socks4.Refused):
+            return self._end(asked.answer)
+        if not self._client.admit(asked.user_id):
+            known_place = self._client.from_allowed_source()
+            return self._end(socks4.reply(socks4.OTHER_USER if known_place else socks4.REJECTED))
+        self._call(asked.size, asked.destination)
+        return False
 
     def _greet(self) -> bool:
         greeting = socks5.read_greeting(self._inbox)
@@ -136,13 +162,17 @@ class SocksHandshake:
             return self._end(wanted.answer)
         if not self._client.admit(self._credentials):
             return self._end(socks5.reply(socks5.NOT_ALLOWED))
-        self._inbox = self._inbox[wanted.size :]
+        self._call(wanted.size, wanted.destination)
+        return False
+
+    def _call(self, size: int, destination: Destination) -> None:
+        """What stands behind the request is for the destination."""
+        self._inbox = self._inbox[size:]
         self._step = _nothing
         client = self._client
         client.reactor.handshakes.discard(self)
-        self._dial = Dial(client, self, wanted.destination.port)
-        self._dial.start(wanted.destination)
-        return False
+        self._dial = Dial(client, self, destination.port)
+        self._dial.start(destination)
 
     def _end(self, answer: bytes) -> bool:
         self._leave()
