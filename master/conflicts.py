@@ -1,7 +1,8 @@
 """Requests at odds with what there is, each with its own members for programs, and the schema's constraints as such."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from master.db import Database, Session
 from master.errors import Conflict, Invalid, Refused, RowConflict, RowReferenced
@@ -30,6 +31,12 @@ class EngineMissing(Conflict):
     """The node cannot run this engine; members node_ids, engine."""
 
     title = "Engine missing"
+
+
+class ExitMissing(Conflict):
+    """A node cannot let connections leave so; member nodes [{node_id, reason, addresses, ipv6_prefixes}]."""
+
+    title = "Exit missing"
 
 
 class NoRoom(Conflict):
@@ -68,6 +75,21 @@ def engine_missing(engine: str, node_ids: Iterable[int]) -> EngineMissing:
     ids = sorted(node_ids)
     which = f"node {ids[0]} has" if len(ids) == 1 else f"{len(ids)} nodes have"
     return EngineMissing(f"{which} no engine {engine}", {"node_ids": ids, "engine": engine})
+
+
+def exit_missing(lacks: Sequence[tuple[Mapping[str, Any], str]]) -> ExitMissing:
+    """Names the nodes, given as their rows, what each lacks and what it has."""
+    nodes = [
+        {
+            "node_id": node["id"],
+            "reason": reason,
+            "addresses": node["local_addresses"],
+            "ipv6_prefixes": node["ipv6_prefixes"],
+        }
+        for node, reason in lacks
+    ]
+    which = f"node {nodes[0]['node_id']}: {nodes[0]['reason']}" if len(nodes) == 1 else f"{len(nodes)} nodes lack it"
+    return ExitMissing(f"connections cannot leave so: {which}", {"nodes": nodes})
 
 
 def refusal(constraint: str) -> Refused | None:

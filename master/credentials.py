@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from master.conflicts import pointed
+from master.terms import with_terms
 from master.wishes import NewProxy, merged
 
 ALPHABET = string.ascii_letters + string.digits
@@ -20,23 +21,28 @@ def drawn(letters: int) -> str:
 
 
 def first_settings(wish: NewProxy) -> dict[str, Any]:
-    """Everything but the port of a proxy to be made. Raises Invalid when it would be open or have half a login."""
+    """Everything but the port of a proxy to be made.
+
+    Raises Invalid when it would be open or have half a login, or when its engine cannot do what is asked of it.
+    """
     fields = {"name", "protocol", "allow_ips", "engine", "enabled", "labels"}
+    asked = {"exit": wish.exit.given(), "limits": wish.limits.given()}
     username, password = wish.username, wish.password
     if username is None and "username" not in wish.model_fields_set and (password or not wish.allow_ips):
         username = drawn(USERNAME_LETTERS)
-    return checked({**wish.model_dump(include=fields), "username": username, "password": password})
+    login = checked({**wish.model_dump(include=fields), "username": username, "password": password})
+    return with_terms(merged({**login, "exit": {}, "limits": {}}, asked), asked)
 
 
 def amended(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with these changes; without a user name the password goes too.
 
-    Raises Invalid when the proxy would be open or have half a login.
+    Raises Invalid when the proxy would be open or have half a login, or when its engine cannot do what is asked of it.
     """
     after = merged(settings, changes)
     if after["username"] is None and "password" not in changes:
         after["password"] = None
-    return checked(after)
+    return with_terms(checked(after), changes)
 
 
 def checked(settings: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from shared.messages import (
     printable,
     report_key,
 )
-from shared.proxies import NodeId, ProxyRecord
+from shared.proxies import Exit, Limits, NodeId, ProxyRecord
 
 log = structlog.get_logger()
 
@@ -144,4 +144,5 @@ def record_of(row: Row) -> bytes:
     """A row of wanted_records as a record's JSON."""
     fields = {name: value for name, value in row.items() if name != "revision"}
     fields["allow_ips"] = tuple(fields["allow_ips"])
+    fields["exit"], fields["limits"] = Exit.model_validate(row["exit"]), Limits.model_validate(row["limits"])
     return ProxyRecord.model_construct(**fields).model_dump_json(exclude_defaults=True).encode()

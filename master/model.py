@@ -1,18 +1,18 @@
 """What the master keeps, as its API shows it: locations, nodes, proxies and events, made out of rows."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.proxies import EngineName, Protocol
+from shared.proxies import EngineName, ExitMode, Protocol, TrafficPeriod
 
 NodeState = Literal["active", "draining", "disabled"]
 NodeLink = Literal["online", "offline", "unseen"]
-ProxyState = Literal["pending", "running", "failed", "stopped", "unknown"]
+ProxyState = Literal["pending", "running", "failed", "stopped", "limited", "expired", "unknown"]
 
 Row = Mapping[str, Any]
 
@@ -43,6 +43,13 @@ class NodeLimits(Shown):
     )
 
 
+class NodeExits(Shown):
+    """By what a node's proxies may leave it, besides the addresses that it has told."""
+
+    addresses: list[str]
+    ipv6_prefixes: list[str]
+
+
 class HeldList(Shown):
     """A list that the node does not act on before it is confirmed, since it would stop most of its proxies."""
 
@@ -60,6 +67,7 @@ class NodeStatus(Shown):
     count: int = Field(description="proxies that the node holds")
     running: int
     failed: int
+    limited: int = Field(description="proxies that run, but whose quota is spent or whose time is over")
     missing: int = Field(description="wanted, but not with the node yet")
     held: HeldList | None
     reported_at: datetime | None
@@ -75,6 +83,7 @@ class Node(Shown):
     labels: dict[str, str]
     state: NodeState = Field(description="draining takes no new proxies; disabled stops its proxies")
     limits: NodeLimits
+    exits: NodeExits
     engines: dict[str, str] = Field(description="name and version of what can run proxies there")
     host: str
     os: str
@@ -86,8 +95,27 @@ class Node(Shown):
     updated_at: datetime
 
 
+class ProxyExit(Shown):
+    """Where a proxy's connections leave its node."""
+
+    mode: ExitMode = "default"
+    address: str | None = None
+    prefix: str | None = None
+    session_ttl_s: int | None = None
+
+
+class ProxyLimits(Shown):
+    """What a proxy may be used for at most; null is no limit."""
+
+    connections: int | None = None
+    bandwidth_bps: int | None = None
+    traffic_bytes: int | None = None
+    traffic_period: TrafficPeriod = "total"
+    expires_at: datetime | None = None
+
+
 class ProxyStatus(Shown):
-    """What the node's latest word makes of a proxy."""
+    """What the node's latest word makes of a proxy. `limited`: its quota is spent."""
 
     state: ProxyState
     reason: str | None
@@ -109,6 +137,8 @@ class Proxy(Shown):
     password: str | None = Field(repr=False)
     allow_ips: list[str] = Field(description="networks that may use it; empty: any")
     engine: EngineName
+    exit: ProxyExit
+    limits: ProxyLimits
     enabled: bool
     labels: dict[str, str]
     version: int = Field(description="grows with every change; the ETag")
@@ -116,6 +146,20 @@ class Proxy(Shown):
     urls: list[str] = Field(repr=False)
     created_at: datetime
     updated_at: datetime
+
+
+class Usage(Shown):
+    """What was used in all; the members that it is not summed up by are null."""
+
+    hour: datetime | None = Field(description="in which; days more than 90 days ago stand at their midnight (UTC)")
+    day: date | None = Field(description="in which (UTC)")
+    proxy_id: int | None = Field(description="proxies that are no more keep their usage")
+    proxy_name: str | None
+    node_id: int | None
+    received_bytes: int = Field(description="from clients")
+    sent_bytes: int = Field(description="to clients")
+    connections: int
+    refused: dict[str, int] = Field(description="connections that were refused, by reason")
 
 
 class Event(Shown):
@@ -146,6 +190,7 @@ def node(row: Row) -> Node:
         {
             **{name: row[name] for name in NODE_COLUMNS},
             "limits": NodeLimits(max_proxies=row["max_proxies"], ports=f"{row['port_from']}-{row['port_to']}"),
+            "exits": NodeExits(addresses=row["exit_addresses"], ipv6_prefixes=row["ipv6_prefixes"]),
             "status": node_status(row),
         }
     )
@@ -160,7 +205,8 @@ def node_status(row: Row) -> NodeStatus:
         state=row["link"],
         held=held,
         **{
-            name: row[name] for name in ("rev", "confirmed_rev", "count", "running", "failed", "missing", "reported_at")
+            name: row[name]
+            for name in ("rev", "confirmed_rev", "count", "running", "failed", "limited", "missing", "reported_at")
         },
     )
 
@@ -179,5 +225,5 @@ def urls(row: Row) -> list[str]:
     return [f"{scheme}://{login}{host}:{row['port']}" for scheme in schemes]
 
 
-NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in ("limits", "status"))
+NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in ("limits", "exits", "status"))
 PROXY_COLUMNS = tuple(name for name in Proxy.model_fields if name not in ("status", "urls"))

@@ -8,6 +8,7 @@ from master.conflicts import StillUsed, pointed, port_taken
 from master.db import Row, Session
 from master.errors import Conflict, NotFound
 from master.events import Event, record_events
+from master.exits import lacking
 from master.questions import NodeFilter, NodeList, ProxyFilter, criteria
 from master.wishes import NodeChanges, differing, merged, port_bounds
 
@@ -18,6 +19,12 @@ class PortsExcluded(Conflict):
     """The new range leaves out ports of proxies; members count, ports."""
 
     title = "Ports still used"
+
+
+class ExitsUsed(Conflict):
+    """Proxies leave by addresses or prefixes that would be gone; members count, node_id."""
+
+    title = "Exits still used"
 
 
 async def get(session: Session, id_: int) -> model.Node:
@@ -32,14 +39,17 @@ async def page(session: Session, asked: NodeList) -> list[model.Node]:
 
 
 async def change(session: Session, id_: int, wish: NodeChanges) -> model.Node:
-    """Raises NotFound, Invalid, PortsExcluded, PortTaken; the transaction's end raises NameTaken."""
+    """Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken."""
     given = wish.given()
     await proxies.lock_placement(session)
-    before = settings(known(id_, await session.row("nodes.lock_wholly", id=id_)))
-    after = merged(before, {**given, "limits": {**before["limits"], **given.get("limits", {})}})
+    row = known(id_, await session.row("nodes.lock_wholly", id=id_))
+    before = settings(row)
+    after = merged(before, given)
     if after == before:
         return await get(session, id_)
     await check(session, id_, before, after)
+    if after["exits"] != before["exits"]:
+        await check_exits(session, row, after["exits"])
     await session.execute("nodes.update", id=id_, **columns(after))
     if after["state"] == "disabled" != before["state"]:
         await proxies.record_removals(session, {id_: await session.value("nodes.count_wanted", id=id_)})
@@ -50,14 +60,20 @@ async def change(session: Session, id_: int, wish: NodeChanges) -> model.Node:
 def settings(row: Row) -> dict[str, Any]:
     """What may be changed of a node, shaped as in the API."""
     plain = {name: row[name] for name in ("name", "ip", "location_id", "labels", "state")}
-    return {**plain, "limits": {"max_proxies": row["max_proxies"], "ports": f"{row['port_from']}-{row['port_to']}"}}
+    return {
+        **plain,
+        "limits": {"max_proxies": row["max_proxies"], "ports": f"{row['port_from']}-{row['port_to']}"},
+        "exits": {"addresses": row["exit_addresses"], "ipv6_prefixes": row["ipv6_prefixes"]},
+    }
 
 
 def columns(after: Mapping[str, Any]) -> dict[str, Any]:
     """The same, shaped as in the schema."""
     low, high = port_bounds(after["limits"]["ports"])
     plain = {name: after[name] for name in ("name", "ip", "location_id", "labels", "state")}
-    return {**plain, "max_proxies": after["limits"]["max_proxies"], "port_from": low, "port_to": high}
+    limits = {"max_proxies": after["limits"]["max_proxies"], "port_from": low, "port_to": high}
+    exits = {"exit_addresses": after["exits"]["addresses"], "ipv6_prefixes": after["exits"]["ipv6_prefixes"]}
+    return {**plain, **limits, **exits}
 
 
 async def check(session: Session, id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -86,6 +102,17 @@ async def check_range(session: Session, id_: int, ports: str) -> None:
     if count:
         detail = f"{count} proxies of node {id_} have ports outside {ports}"
         raise PortsExcluded(detail, {"count": count, "node_id": id_, "ports": ports})
+
+
+async def check_exits(session: Session, row: Row, exits: Mapping[str, Any]) -> None:
+    """Raises ExitsUsed when proxies of the node could no longer leave as they shall."""
+    local = [*row["addresses"], *exits["addresses"]]
+    asked = await session.rows("nodes.select_exits", id=row["id"])
+    lacks = [(one["count"], lack) for one in asked if (lack := lacking(one["exit"], local, exits["ipv6_prefixes"]))]
+    if lacks:
+        count = sum(count for count, _ in lacks)
+        detail = f"{count} proxies of node {row['id']} leave by what would be gone: {lacks[0][1]}"
+        raise ExitsUsed(detail, {"count": count, "node_id": row["id"]})
 
 
 def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:

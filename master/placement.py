@@ -1,9 +1,10 @@
 """Chooses the node of a new proxy, or explains why there is none. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+from master.exits import lacking
 from shared.proxies import NodeId, ProxyId
 
 
@@ -23,6 +24,8 @@ class Candidate:
     port_from: int
     port_to: int
     used: int
+    local_addresses: Sequence[str] = ()
+    ipv6_prefixes: Sequence[str] = ()
     holder: ProxyId | None = None
     holder_node: NodeId | None = None
 
@@ -33,15 +36,17 @@ class Demand:
 
     engine: str
     port: int | None = None
+    exit: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Obstacle:
-    """Why a node cannot take the proxy; `port` tells the two reasons that only an asked port gives."""
+    """Why a node cannot take the proxy; `port` and `exit` mark the reasons that only an asked port or exit gives."""
 
     node_id: NodeId
     reason: str
     port: Literal["outside", "taken"] | None = None
+    exit: bool = False
 
 
 def place(candidates: Sequence[Candidate], demand: Demand) -> NodeId | tuple[Obstacle, ...]:
@@ -59,6 +64,8 @@ def obstacle(candidate: Candidate, demand: Demand) -> Obstacle | None:
         return Obstacle(node_id=candidate.id, reason=f"it is {candidate.state}")
     if not candidate.has_engine:
         return Obstacle(node_id=candidate.id, reason=f"it has no engine {demand.engine}")
+    if lack := lacking(demand.exit, candidate.local_addresses, candidate.ipv6_prefixes):
+        return Obstacle(node_id=candidate.id, reason=lack, exit=True)
     if candidate.count >= candidate.max_proxies:
         return Obstacle(
             node_id=candidate.id, reason=f"it is full: {candidate.count} of {candidate.max_proxies} proxies"

@@ -1,9 +1,10 @@
 """Making a proxy: its node, its port and its login are chosen in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from master import model
-from master.conflicts import NoRoom, pointed, port_taken
+from master.conflicts import NoRoom, exit_missing, pointed, port_taken
 from master.credentials import first_settings
 from master.db import Row, Session
 from master.errors import Conflict
@@ -15,11 +16,11 @@ from shared.proxies import NodeId
 
 
 async def create(session: Session, wish: NewProxy) -> model.Proxy:
-    """Raises Invalid, NoRoom, PortTaken, PortOutsideRange; the transaction's end raises NameTaken."""
+    """Raises Invalid, NoRoom, ExitMissing, PortTaken, PortOutsideRange; the transaction's end raises NameTaken."""
     settings = first_settings(wish)
     await check_named(session, wish)
     await lock_placement(session)
-    node_id = await choose(session, wish)
+    node_id = await choose(session, wish, settings["exit"])
     port = await take_port(session, node_id, wish.port)
     asked = wish.port is not None
     id_ = await session.value("proxies.insert", **settings, node_id=node_id, port=port, port_asked=asked)
@@ -46,8 +47,8 @@ async def check_nodes(session: Session, ids: Sequence[int]) -> None:
         raise pointed(f"there is no node {names}", *(f"/node_ids/{index}" for index in missing))
 
 
-async def choose(session: Session, wish: NewProxy) -> NodeId:
-    """The node, as placement decides it. Raises NoRoom, PortTaken, PortOutsideRange."""
+async def choose(session: Session, wish: NewProxy, exit_: Mapping[str, Any]) -> NodeId:
+    """The node, as placement decides it. Raises NoRoom, ExitMissing, PortTaken, PortOutsideRange."""
     rows = await session.rows(
         "proxies.select_candidates",
         location_id=wish.location_id,
@@ -55,7 +56,7 @@ async def choose(session: Session, wish: NewProxy) -> NodeId:
         engine=wish.engine,
         port=wish.port,
     )
-    chosen = place([Candidate(**row) for row in rows], Demand(engine=wish.engine, port=wish.port))
+    chosen = place([Candidate(**row) for row in rows], Demand(engine=wish.engine, port=wish.port, exit=exit_))
     if isinstance(chosen, tuple):
         raise refused(chosen, rows, wish)
     return chosen
@@ -75,7 +76,9 @@ async def take_port(session: Session, node_id: NodeId, asked: int | None) -> int
 
 
 def refused(obstacles: Sequence[Obstacle], rows: Sequence[Row], wish: NewProxy) -> Conflict:
-    """The plainest thing to say: a port's own conflict when only one node was asked, else a reason a node."""
+    """The plainest thing to say: a port's or exit's own conflict if only one node was asked, else a reason a node."""
+    if len(obstacles) == 1 and obstacles[0].exit:
+        return exit_missing([(rows[0], obstacles[0].reason)])
     if len(obstacles) != 1 or wish.port is None or obstacles[0].port is None:
         return no_room(obstacles)
     row = rows[0]

@@ -6,16 +6,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from master import model
-from master.conflicts import CountDiffers, PortOutsideRange, engine_missing, port_taken
+from master.conflicts import CountDiffers, PortOutsideRange, engine_missing, exit_missing, port_taken
 from master.credentials import amended
 from master.db import Row, Session
 from master.errors import Invalid, NotFound, PreconditionFailed
 from master.events import Event, record_events
+from master.exits import lacking
 from master.questions import Fleet, ProxyFilter, ProxyList, criteria, is_unfiltered
 from master.wishes import FleetChanges, ProxyChanges, differing
 from shared.proxies import NodeId, ProxyId
 
-SETTINGS = ("name", "port", "protocol", "username", "password", "allow_ips", "engine", "enabled", "labels")
+SETTINGS = (
+    "name",
+    "port",
+    "protocol",
+    "username",
+    "password",
+    "allow_ips",
+    "engine",
+    "exit",
+    "limits",
+    "enabled",
+    "labels",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,8 +89,8 @@ async def lock_placement(session: Session) -> None:
 async def change(session: Session, id_: int, wish: ProxyChanges, versions: frozenset[int] | None = None) -> model.Proxy:
     """One proxy; with `versions` only when it is at one of them.
 
-    Raises NotFound, PreconditionFailed, Invalid, PortTaken, PortOutsideRange, EngineMissing; the transaction's end
-    raises NameTaken.
+    Raises NotFound, PreconditionFailed, Invalid, PortTaken, PortOutsideRange, EngineMissing, ExitMissing; the
+    transaction's end raises NameTaken.
     """
     given = wish.given()
     node = known(id_, await session.row("nodes.lock_of_proxy", proxy_id=id_))
@@ -87,16 +100,18 @@ async def change(session: Session, id_: int, wish: ProxyChanges, versions: froze
     if "port" in wanted.changed:
         await check_port(session, node, wanted.after["port"])
     check_engines([node], [wanted])
+    check_exits([node], [wanted])
     await write(session, [wanted])
     return await get(session, id_)
 
 
 async def change_fleet(session: Session, fleet: Fleet, wish: FleetChanges) -> Outcome:
-    """All that match. Raises CountDiffers, Invalid, EngineMissing."""
+    """All that match. Raises CountDiffers, Invalid, EngineMissing, ExitMissing."""
     nodes, rows = await lock_fleet(session, fleet)
     given = wish.given()
     wanted = [Change(row=row, after=amended(settings(row), given)) for row in rows]
     check_engines(nodes, wanted)
+    check_exits(nodes, wanted)
     return await write(session, wanted)
 
 
@@ -207,6 +222,19 @@ def check_engines(nodes: Sequence[Row], wanted: Sequence[Change]) -> None:
         lacking = {one.row["node_id"] for one in wanted if engine not in engines[one.row["node_id"]]}
         if lacking:
             raise engine_missing(engine, lacking)
+
+
+def check_exits(nodes: Sequence[Row], wanted: Sequence[Change]) -> None:
+    """Raises ExitMissing when a new exit is not one of its proxy's node."""
+    rows = {node["id"]: node for node in nodes}
+    lacks: dict[int, str] = {}
+    for one in wanted:
+        node = rows[one.row["node_id"]]
+        lack = lacking(one.after["exit"], node["local_addresses"], node["ipv6_prefixes"])
+        if lack is not None and "exit" in one.changed:
+            lacks[node["id"]] = lack
+    if lacks:
+        raise exit_missing([(rows[id_], lack) for id_, lack in lacks.items()])
 
 
 def check_version(row: Row, versions: frozenset[int] | None) -> None:

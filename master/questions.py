@@ -4,10 +4,10 @@ import base64
 import binascii
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from master.model import NodeState, ProxyState
-from master.wishes import PRINTABLE, NodeIp
+from master.wishes import PRINTABLE, NodeIp, instant
 from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
 
 
@@ -19,21 +19,37 @@ def label_pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def cursor(last_id: int) -> str:
-    """The opaque text by which a list goes on after this id."""
-    return base64.urlsafe_b64encode(b"after %d" % last_id).decode().rstrip("=")
+def cursor(*last: int) -> str:
+    """The opaque text by which a list goes on after the item with this id, or with these keys."""
+    return base64.urlsafe_b64encode(b"after " + b" ".join(b"%d" % key for key in last)).decode().rstrip("=")
 
 
 def read_cursor(text: str) -> int:
     """The id in a cursor. Raises ValueError."""
+    return read_keys(text, 1)[0]
+
+
+def read_keys(text: str, count: int) -> tuple[int, ...]:
+    """So many keys in a cursor. Raises ValueError."""
     try:
-        word, _, number = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).partition(b" ")
-        last_id = int(number)
+        word, *numbers = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).split(b" ")
+        keys = tuple(int(number) for number in numbers)
     except (binascii.Error, ValueError) as error:
         raise ValueError("no cursor of this list") from error
-    if word != b"after" or not 0 <= last_id <= MAX_BIGINT or text != cursor(last_id):
+    is_known = word == b"after" and len(keys) == count and all(0 <= key <= MAX_BIGINT for key in keys)
+    if not is_known or text != cursor(*keys):
         raise ValueError("no cursor of this list")
-    return last_id
+    return keys
+
+
+def read_groups(text: str) -> frozenset[str]:
+    """What usage is summed up by, out of "proxy,day". Raises ValueError."""
+    groups = frozenset(text.split(",")) if text else frozenset[str]()
+    if unknown := sorted(groups - {"proxy", "node", "hour", "day"}):
+        raise ValueError(f"usage is not summed up by {unknown[0][:20]!r}: say proxy, node, hour or day")
+    if groups >= {"hour", "day"}:
+        raise ValueError("by hour or by day, not both")
+    return groups
 
 
 Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
@@ -46,6 +62,19 @@ Cursor = Annotated[
     Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
 ]
 Limit = Annotated[int, Field(ge=1, le=1000)]
+Moment = Annotated[AwareDatetime, AfterValidator(instant)]
+Groups = Annotated[
+    Annotated[frozenset[str], BeforeValidator(read_groups)],
+    Field(
+        description="any of proxy, node, and hour or day, with commas between; nothing: one sum of all",
+        examples=["proxy,day"],
+        json_schema_extra={"type": "string"},
+    ),
+]
+UsageCursor = Annotated[
+    Annotated[tuple[int, ...], BeforeValidator(lambda text: read_keys(text, 3))],
+    Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
+]
 
 
 class Question(BaseModel):
@@ -134,6 +163,24 @@ class EventList(Question):
     location_id: Id | None = None
     limit: Limit = 50
     after: Annotated[int, Field(ge=0, le=MAX_BIGINT, description="id of the last event known")] = 0
+
+
+class UsageList(Question):
+    """A page of sums of what proxies were used for."""
+
+    by: Groups = frozenset()
+    since: Moment | None = Field(default=None, alias="from", description="hours that begin then or later")
+    until: Moment | None = Field(default=None, alias="to", description="hours that begin before")
+    proxy_id: Id | None = None
+    node_id: Id | None = None
+    location_id: Id | None = Field(default=None, description="in which the node was at the time")
+    limit: Limit = 50
+    after: UsageCursor = (-1, 0, 0)
+
+    @property
+    def span(self) -> str | None:
+        """The length of time that a sum is over, when they are summed up by time."""
+        return next((span for span in ("hour", "day") if span in self.by), None)
 
 
 def criteria(question: Labelled, kind: type[Labelled]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Takes a node's report: stores what it says, answers what it calls for, tells what changed."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
-from master import rounds
+from master import rounds, usage
 from master.db import Database, Row, Session
 from master.events import Event, record_events
 from master.outbox import Outbox
@@ -79,6 +80,7 @@ class Reports:
         async with self._database.session() as session:
             await session.execute("sync.forget_removals")
             await session.execute("sync.forget_taken_ports")
+            await usage.forget(session)
 
     async def _wanted_of(self, node_id: NodeId) -> rounds.Wanted | None:
         async with self._database.session() as session:
@@ -116,6 +118,8 @@ class Reports:
         """Lock order: the node (kept, not held up), its status, its proxies, the log."""
         node = await session.row("sync.keep_node", node_id=node_id)
         before = await session.row("sync.lock_status", node_id=node_id)
+        if node is not None and before is not None:
+            await usage.take(session, node_id, report.usage)
         if node is None or before is None or (report.session, report.number) <= (before["session"], before["number"]):
             await self._suspect_clone(session, node_id, report, before)
             return
@@ -152,7 +156,7 @@ class Reports:
         self._outlived[node_id] = (seen + 1, told_at)
 
     async def _store_failures(self, session: Session, node_id: NodeId, report: Report, before: Row) -> Sequence[Event]:
-        if not report.failed and not before["failed"]:
+        if not report.failed and not before["failed"] and not before["limited"]:
             return []
         failed = {failure.id: failure for failure in report.failed}
         ids = list(failed)
@@ -165,19 +169,9 @@ class Reports:
             ids=ids,
             versions=[failure.version for failure in failed.values()],
             reasons=[failure.reason.replace("\x00", "") for failure in failed.values()],
+            kinds=[failure.kind for failure in failed.values()],
         )
-        return [
-            *(Event(type="proxy.recovered", node_id=node_id, proxy_id=row["proxy_id"]) for row in mended),
-            *(
-                Event(
-                    type="proxy.failed",
-                    node_id=node_id,
-                    proxy_id=row["proxy_id"],
-                    details={"version": row["version"], "reason": row["reason"]},
-                )
-                for row in news
-            ),
-        ]
+        return [*(recovered(node_id, row) for row in mended), *(hindered(node_id, row) for row in news)]
 
     async def _avoid_ports(self, node_id: NodeId, taken: list[int]) -> None:
         """Remember ports that strangers hold; what never ran and may have any port gets another."""
@@ -188,12 +182,25 @@ class Reports:
             await record_events(session, await move_ports(session, node_id, [row["id"] for row in movable]))
 
 
+def recovered(node_id: NodeId, row: Row) -> Event:
+    """Of a proxy that serves again."""
+    was = {"was": row["kind"]} if row["kind"] != "failed" else {}
+    return Event(type="proxy.recovered", node_id=node_id, proxy_id=row["proxy_id"], details=was)
+
+
+def hindered(node_id: NodeId, row: Row) -> Event:
+    """Of a proxy that serves nobody: proxy.failed, proxy.limited or proxy.expired."""
+    details = {"version": row["version"], "reason": row["reason"]}
+    return Event(type=f"proxy.{row['kind']}", node_id=node_id, proxy_id=row["proxy_id"], details=details)
+
+
 def status_columns(report: Report, confirmed: int) -> dict[str, object]:
     """What is kept of a report."""
-    held = report.held
+    held, kinds = report.held, Counter(failure.kind for failure in report.failed)
     return {
         "confirmed_rev": confirmed,
-        "failed": len(report.failed),
+        "failed": kinds["failed"],
+        "limited": kinds["limited"] + kinds["expired"],
         "held_rev": held.rev if held else None,
         "held_stops": held.stops if held else None,
         "held_of": held.of if held else None,

@@ -1,20 +1,35 @@
 """The bodies that the API takes: new things and changes of things, each strict about what it is given."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address
+from datetime import UTC, datetime
+from ipaddress import IPv6Network, ip_address
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from master.model import NodeState
 from shared.enrolment import read_challenge
-from shared.proxies import EngineName, Id, Network, Password, Port, Protocol, Username
+from shared.proxies import (
+    MAX_BIGINT,
+    EngineName,
+    ExitMode,
+    Id,
+    Network,
+    Password,
+    Port,
+    Protocol,
+    TrafficPeriod,
+    Username,
+)
 
 ENROL_PORT = 3006
 """Where a waiting node listens unless it is told otherwise."""
 
 METADATA_IP = "fd00:ec2::254"
 """The one metadata address of a cloud that is not link-local (AWS)."""
+
+PREFIX_LENGTHS = range(32, 113)
+"""Of a prefix to draw addresses out of: what is left must tell proxies and connections apart."""
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
@@ -28,6 +43,39 @@ def node_ip(text: str) -> str:
     if address.is_link_local or address.is_multicast or address.is_unspecified or str(address) == METADATA_IP:
         raise ValueError("no address of a node: link-local, multicast, metadata or unspecified")
     return str(address)
+
+
+def exit_address(text: str) -> str:
+    """A literal unicast address in its canonical spelling. Raises ValueError."""
+    address = ip_address(text)
+    if getattr(address, "scope_id", None) is not None:
+        raise ValueError("no address to leave by: its scope means something on one host only")
+    if address.is_multicast or address.is_unspecified or address.is_link_local:
+        raise ValueError("no address to leave by: link-local, multicast or unspecified")
+    return str(address)
+
+
+def ipv6_prefix(text: str) -> str:
+    """An IPv6 network in its canonical spelling. Raises ValueError."""
+    network = IPv6Network(text, strict=False)
+    if network.prefixlen not in PREFIX_LENGTHS:
+        raise ValueError(f"a prefix has /{PREFIX_LENGTHS.start} to /{PREFIX_LENGTHS.stop - 1}")
+    if network.is_multicast or network.is_link_local:
+        raise ValueError("no prefix to draw from: link-local or multicast")
+    return str(network)
+
+
+def instant(moment: datetime) -> datetime:
+    """In UTC. Raises ValueError at the ends of the calendar."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a moment in the years 1 to 9999 (UTC)") from error
+
+
+def rfc_3339(moment: datetime) -> str:
+    """As it is kept and told: 2026-11-22T20:00:00Z."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def port_range(text: str) -> str:
@@ -77,6 +125,9 @@ PortRange = Annotated[
     str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", examples=["20000-29999"]), AfterValidator(port_range)
 ]
 Networks = Annotated[list[Network], Field(max_length=256), AfterValidator(distinct)]
+ExitAddress = Annotated[str, Field(max_length=64), AfterValidator(exit_address)]
+Prefix = Annotated[str, Field(max_length=64, examples=["2001:db8:1::/64"]), AfterValidator(ipv6_prefix)]
+Instant = Annotated[AwareDatetime, AfterValidator(instant), PlainSerializer(rfc_3339, return_type=str)]
 Challenge = Annotated[str, Field(max_length=64, repr=False), AfterValidator(known_challenge)]
 
 
@@ -132,10 +183,29 @@ class LimitChanges(Wish):
     ports: PortRange = Field(default_factory=not_given)
 
 
+class NodeExitWish(Wish):
+    """By what a node's proxies may leave it."""
+
+    addresses: Annotated[list[ExitAddress], Field(max_length=1000), AfterValidator(distinct)] = Field(
+        default_factory=not_given, description="local addresses besides those that the node has told"
+    )
+    ipv6_prefixes: Annotated[list[Prefix], Field(max_length=64), AfterValidator(distinct)] = Field(
+        default_factory=not_given,
+        description="IPv6 networks that are routed to the node; the first is drawn from when a proxy names none",
+    )
+
+
 class NodeChanges(Wish):
     """What shall be otherwise of a node."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"state": "draining", "limits": {"max_proxies": 500}}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"state": "draining", "limits": {"max_proxies": 500}},
+                {"exits": {"ipv6_prefixes": ["2001:db8:1::/64"]}},
+            ]
+        }
+    )
 
     name: Name = Field(default_factory=not_given)
     ip: NodeIp = Field(default_factory=not_given)
@@ -143,6 +213,7 @@ class NodeChanges(Wish):
     labels: LabelPatch = Field(default_factory=not_given)
     state: NodeState = Field(default_factory=not_given)
     limits: LimitChanges = Field(default_factory=not_given)
+    exits: NodeExitWish = Field(default_factory=not_given)
 
 
 class SyncWish(Wish):
@@ -151,11 +222,54 @@ class SyncWish(Wish):
     confirm: bool = Field(default=False, description="lets a list pass that the node holds")
 
 
+class ExitWish(Wish):
+    """Where connections shall leave the node; null takes a member back."""
+
+    mode: ExitMode = Field(
+        default_factory=not_given,
+        description="address: this local address of the node; ipv6_random: a fresh address for each connection; "
+        "ipv6_session: one for each session, that is for each user name `username-session-ID`",
+    )
+    address: ExitAddress | None = Field(default_factory=not_given, description="of mode address")
+    prefix: Prefix | None = Field(
+        default_factory=not_given, description="of the random modes; the node's first prefix when none is given"
+    )
+    session_ttl_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
+        default_factory=not_given, description="how long a session keeps its address after its last connection"
+    )
+
+
+class LimitWish(Wish):
+    """What the proxy may be used for at most; null takes a limit away."""
+
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default_factory=not_given, description="open at once"
+    )
+    bandwidth_bps: Annotated[int, Field(ge=8_000, le=10**12)] | None = Field(
+        default_factory=not_given, description="bits per second in each direction, over all connections"
+    )
+    traffic_bytes: Annotated[int, Field(ge=1, le=MAX_BIGINT)] | None = Field(
+        default_factory=not_given, description="both directions together; when they are spent, the state is limited"
+    )
+    traffic_period: TrafficPeriod = Field(
+        default_factory=not_given, description="in which traffic_bytes are counted: ever, or each UTC day or month"
+    )
+    expires_at: Instant | None = Field(
+        default_factory=not_given, description="from then on nobody is served and the state is expired"
+    )
+
+
 class NewProxy(Wish):
     """A proxy to be placed on a node of the location, on one of the named nodes, or on one that is both."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"location_id": 1}, {"node_ids": [1, 2], "protocol": "socks5", "port": 20080}]}
+        json_schema_extra={
+            "examples": [
+                {"location_id": 1},
+                {"node_ids": [1, 2], "protocol": "socks5", "port": 20080},
+                {"location_id": 1, "limits": {"traffic_bytes": 10**9, "traffic_period": "month"}},
+            ]
+        }
     )
 
     location_id: Id | None = None
@@ -167,6 +281,8 @@ class NewProxy(Wish):
     password: Password | None = Field(default=None, repr=False, description="drawn when there is a user name")
     allow_ips: Networks = Field(default_factory=list[str])
     engine: EngineName = "builtin"
+    exit: ExitWish = Field(default_factory=ExitWish)
+    limits: LimitWish = Field(default_factory=LimitWish)
     enabled: bool = True
     labels: Labels = Field(default_factory=dict[str, str])
 
@@ -181,6 +297,8 @@ class FleetChanges(Wish):
     password: Password = Field(default_factory=not_given, repr=False)
     allow_ips: Networks = Field(default_factory=not_given)
     engine: EngineName = Field(default_factory=not_given)
+    exit: ExitWish | None = Field(default_factory=not_given, description="merged into what there is; null: the default")
+    limits: LimitWish | None = Field(default_factory=not_given, description="merged into what there is; null: none")
     enabled: bool = Field(default_factory=not_given)
     labels: LabelPatch = Field(default_factory=not_given)
 
@@ -194,13 +312,19 @@ class ProxyChanges(FleetChanges):
     port: Port = Field(default_factory=not_given)
 
 
+NESTED = ("labels", "exit", "limits", "exits")
+
+
 def merged(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with these changes; labels are merged, null removes one (RFC 7396)."""
-    after = {**now, **changes}
-    if "labels" in changes:
-        both = {**now["labels"], **changes["labels"]}
-        after["labels"] = {key: value for key, value in both.items() if value is not None}
-    return after
+    """The settings with these changes; what has members is merged, and null removes one or all (RFC 7396)."""
+    nested = {name: patched(now[name], changes[name]) for name in NESTED if name in changes}
+    return {**now, **changes, **nested}
+
+
+def patched(now: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One level of a merge."""
+    both = {**now, **changes} if changes is not None else {}
+    return {key: value for key, value in both.items() if value is not None}
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,8 @@ READ_LIMIT = 1_048_576
 """Bytes that a reader looks at at all: nobody of ours writes more."""
 CONFIRMS = 100
 """Pairs in `confirm`; what is left out is not confirmed, which is the safe side."""
+USAGE_ROOM = 10_000
+"""Bytes that failures leave for counters in each report."""
 ASK_LIMIT = 4_000
 """Ids in one need-sync; the rest is asked for when these have come."""
 
@@ -34,6 +36,9 @@ Reason = Annotated[str, Field(max_length=300)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Short = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]
 """Text without NUL, which PostgreSQL cannot keep."""
+FailureKind = Literal["failed", "limited", "expired"]
+"""`limited` and `expired`: the proxy runs at its version, but serves nobody now."""
+RefusalReason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 COMPLAINT_LIMIT = 300
 
 
@@ -74,11 +79,12 @@ class SyncItem(Wire):
 
 
 class Failure(Wire):
-    """A proxy that does not run at the version that it should, and why."""
+    """A proxy that does not run at the version that it should, or that may not be used, and why."""
 
     id: Id
     version: Id
     reason: Reason
+    kind: FailureKind = "failed"
     port_taken: bool = False
     """Its port is held by a program that is not ours."""
 
@@ -91,13 +97,28 @@ class Held(Wire):
     of: Count
 
 
+class Usage(Wire):
+    """A proxy's counters, which only ever grow within one life (`epoch`) of theirs; each life begins at nothing.
+
+    `received_bytes` came from clients, `sent_bytes` went to them; `refused` counts connections by reason.
+    """
+
+    id: Id
+    epoch: Id
+    received_bytes: Count = 0
+    sent_bytes: Count = 0
+    connections: Count = 0
+    refused: Annotated[dict[RefusalReason, Count], Field(max_length=32)] = Field(default_factory=dict[str, int])
+
+
 class Report(Wire):
     """A node's acknowledgement, refusal and presence.
 
     `rev` is the revision of the list that it acts on, `seen` the highest that it ever saw, `top` the highest version.
     `digest` and `content` are over the records that it holds, `count` of them; `missing` are wanted but not here yet,
     `starting` not yet tried. `failed` is complete for the ids from `failed_from` to `failed_to`. (`session`, `number`)
-    grows with every report of a node: milliseconds since 1970 at the agent's start, and a count.
+    grows with every report of a node: milliseconds since 1970 at the agent's start, and a count. `usage` are some of
+    the node's counters: to tell one twice, or late, does no harm.
     """
 
     rev: Rev
@@ -120,6 +141,7 @@ class Report(Wire):
     number: Count = 0
     agent: Short = ""
     engines: Annotated[dict[Short, Short], Field(max_length=16)] = Field(default_factory=dict[str, str])
+    usage: Annotated[tuple[Usage, ...], Field(max_length=5_000)] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,10 +268,20 @@ def batches(items: Sequence[Item], sizes: Sequence[int], limit: int = BODY_LIMIT
     return out
 
 
+def usage_room(report: Report) -> int:
+    """Bytes of counters that still fit into this report; at least about USAGE_ROOM."""
+    return BODY_LIMIT - len(encode(report)) - len(',"usage":[]')
+
+
+def usage_size(usage: Usage) -> int:
+    """Bytes of one counter in a report, its comma included."""
+    return len(usage.model_dump_json(exclude_defaults=True)) + 1
+
+
 def failure_parts(failures: Sequence[Failure]) -> list[tuple[Sequence[Failure], int, int]]:
     """Failures in order of id, split for reports: each part with the range of ids for which it is complete."""
     ordered = sorted(failures, key=lambda failure: failure.id)
-    runs = batches(ordered, [len(failure.model_dump_json()) for failure in ordered], BODY_LIMIT - 2_000)
+    runs = batches(ordered, [len(failure.model_dump_json()) for failure in ordered], BODY_LIMIT - USAGE_ROOM - 2_000)
     ends = [run[-1].id for run in runs[:-1]] + [MAX_BIGINT]
     starts = [0, *(end + 1 for end in ends[:-1])]
     return list(zip(runs or [[]], starts, ends, strict=True))

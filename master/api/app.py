@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import LifeSpanScope, Message, Scope
 
-from master.api import docs, locations, nodes, proxies, system
+from master.api import docs, locations, nodes, proxies, system, usage
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
 from master.api.seams import Enroller, Syncer, Waiter, Wiring
@@ -41,6 +41,7 @@ def create_app(
             nodes.router,
             proxies.router,
             system.list_events,
+            usage.sum_usage,
             system.live,
             system.ready,
             docs.api_page,

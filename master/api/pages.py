@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from master.model import Event, Location, Node, Proxy, Shown
+from master.model import Event, Location, Node, Proxy, Shown, Usage
 from master.questions import cursor
 
 
@@ -35,6 +35,13 @@ class EventPage(Shown):
 
     items: list[Event]
     next: int | None
+
+
+class UsagePage(Shown):
+    """Sums in order; `next` goes into `after` for the following page, null when there is none."""
+
+    items: list[Usage]
+    next: str | None
 
 
 class FleetOutcome(Shown):

@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from master import conflicts, errors
-from master.nodes import PortsExcluded
+from master.nodes import ExitsUsed, PortsExcluded
 from shared.bus import BusDown
 
 MEDIA_TYPE = "application/problem+json"
@@ -31,10 +31,12 @@ TYPES: Mapping[type[errors.Refused], str] = {
     conflicts.PortTaken: "/problems/port-taken",
     conflicts.PortOutsideRange: "/problems/port-outside-range",
     conflicts.EngineMissing: "/problems/engine-missing",
+    conflicts.ExitMissing: "/problems/exit-missing",
     conflicts.NoRoom: "/problems/no-room",
     conflicts.StillUsed: "/problems/still-used",
     conflicts.CountDiffers: "/problems/count-differs",
     PortsExcluded: "/problems/ports-excluded",
+    ExitsUsed: "/problems/exits-used",
 }
 """What `type` says of each; "about:blank" stands for no more than the status says."""
 

@@ -2,7 +2,7 @@
 SELECT
     id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at
+    held_of, reported_at, limited, exit_addresses, ipv6_prefixes
 FROM shown_nodes
 WHERE id = :id;
 
@@ -10,7 +10,7 @@ WHERE id = :id;
 SELECT
     id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at
+    held_of, reported_at, limited, exit_addresses, ipv6_prefixes
 FROM shown_nodes
 WHERE id > :after::bigint
   AND (:location_id::bigint IS NULL OR location_id = :location_id)
@@ -24,14 +24,17 @@ LIMIT :limit::bigint;
 
 -- Every write of proxies locks the rows of their nodes first, in the order of their ids.
 -- name: lock
-SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines
+SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines,
+    addresses || exit_addresses AS local_addresses, ipv6_prefixes
 FROM nodes
 WHERE id = ANY (:ids::bigint[])
 ORDER BY id
 FOR NO KEY UPDATE;
 
 -- name: lock_of_proxy
-SELECT n.id, n.name, n.ip, n.location_id, n.labels, n.state, n.max_proxies, n.port_from, n.port_to, n.engines
+SELECT
+    n.id, n.name, n.ip, n.location_id, n.labels, n.state, n.max_proxies, n.port_from, n.port_to, n.engines,
+    n.addresses || n.exit_addresses AS local_addresses, n.ipv6_prefixes
 FROM nodes n
 JOIN proxies p ON p.node_id = n.id
 WHERE p.id = :proxy_id
@@ -39,7 +42,8 @@ FOR NO KEY UPDATE OF n;
 
 -- Before a deletion or another name, which reports must not come between.
 -- name: lock_wholly
-SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines
+SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, addresses, exit_addresses,
+    ipv6_prefixes
 FROM nodes
 WHERE id = :id
 FOR UPDATE;
@@ -51,8 +55,13 @@ SELECT pg_advisory_xact_lock(hashtext('maybe.ip'), hashtext(:ip::text));
 -- name: update
 UPDATE nodes
 SET name = :name, ip = :ip, location_id = :location_id, labels = :labels::jsonb, state = :state,
-    max_proxies = :max_proxies, port_from = :port_from, port_to = :port_to, updated_at = now()
+    max_proxies = :max_proxies, port_from = :port_from, port_to = :port_to, exit_addresses = :exit_addresses::text[],
+    ipv6_prefixes = :ipv6_prefixes::text[], updated_at = now()
 WHERE id = :id;
+
+-- name: select_exits
+-- Exits other than the default that proxies of this node ask for, each once, with how many ask.
+SELECT exit, count(*) AS count FROM proxies WHERE node_id = :id AND exit <> '{}' GROUP BY exit ORDER BY min(id);
 
 -- name: count_proxies_outside
 SELECT count(*) FROM proxies WHERE node_id = :id AND port NOT BETWEEN :port_from AND :port_to;

@@ -6,13 +6,15 @@ SELECT pg_advisory_xact_lock(hashtext('maybe.placement'));
 -- it may not; `holder` is the proxy that has the asked port there.
 -- name: select_candidates
 WITH candidates AS (
-    SELECT id, ip, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to, proxy_count
+    SELECT id, ip, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to, proxy_count,
+        addresses || exit_addresses AS local_addresses, ipv6_prefixes
     FROM nodes
     WHERE (:location_id::bigint IS NULL OR location_id = :location_id)
       AND (:node_ids::bigint[] IS NULL OR id = ANY (:node_ids))
 )
 SELECT
     c.id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, c.proxy_count AS count,
+    c.local_addresses, c.ipv6_prefixes,
     strangers.used + CASE
         WHEN held.most + strangers.used <= c.port_to - c.port_from THEN held.most
         ELSE (
@@ -50,28 +52,28 @@ LIMIT 1;
 
 -- name: insert
 INSERT INTO proxies (
-    name, node_id, port, port_asked, protocol, username, password, allow_ips, engine, enabled, labels
+    name, node_id, port, port_asked, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits
 )
 VALUES (
     :name, :node_id, :port, :port_asked, :protocol, :username, :password, :allow_ips::text[], :engine, :enabled,
-    :labels::jsonb
+    :labels::jsonb, :exit::jsonb, :limits::jsonb
 )
 RETURNING id;
 
 -- name: select_one
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, version,
-    changed_revision, created_at, updated_at, location_id, host, node_state, state, reason, observed_version,
-    observed_at
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
+    observed_version, observed_at
 FROM shown_proxies
 WHERE id = :id;
 
 -- name: select_page
 -- Those that match, in order; without a limit all of them.
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, version,
-    changed_revision, created_at, updated_at, location_id, host, node_state, state, reason, observed_version,
-    observed_at
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
+    observed_version, observed_at
 FROM shown_proxies
 WHERE id > :after::bigint
   AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
@@ -93,10 +95,10 @@ LIMIT :limit::bigint;
 UPDATE proxies p
 SET name = r.name, port = r.port, port_asked = p.port_asked OR p.port <> r.port, protocol = r.protocol,
     username = r.username, password = r.password, allow_ips = r.allow_ips, engine = r.engine, enabled = r.enabled,
-    labels = r.labels
+    labels = r.labels, exit = r.exit, limits = r.limits
 FROM jsonb_to_recordset(:rows::jsonb) AS r (
     id bigint, name text, port integer, protocol text, username text, password text, allow_ips text[], engine text,
-    enabled boolean, labels jsonb
+    enabled boolean, labels jsonb, exit jsonb, limits jsonb
 )
 WHERE p.id = r.id
 RETURNING p.id, p.version;

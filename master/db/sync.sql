@@ -42,7 +42,8 @@ JOIN node_status s ON s.node_id = n.id
 WHERE n.id = :node_id;
 
 -- name: wanted_records
-SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine
+SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine,
+    w.exit, w.limits
 FROM nodes n
 LEFT JOIN wanted w ON w.node_id = n.id AND w.id = ANY (:ids::bigint[])
 WHERE n.id = :node_id
@@ -67,15 +68,15 @@ SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 
 -- A report that is older than the last one stored changes nothing; the row as it was before tells what changed.
 -- name: lock_status
-SELECT online, rev, confirmed_rev, failed, held_rev, session, number FROM node_status
+SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number FROM node_status
 WHERE node_id = :node_id
 FOR UPDATE;
 
 -- name: store_status
 UPDATE node_status
 SET online = true, reported_at = now(), rev = :rev, seen = :seen, confirmed_rev = :confirmed_rev, count = :count,
-    running = :running, missing = :missing, failed = :failed, held_rev = :held_rev, held_stops = :held_stops,
-    held_of = :held_of, session = :session, number = :number
+    running = :running, missing = :missing, failed = :failed, limited = :limited, held_rev = :held_rev,
+    held_stops = :held_stops, held_of = :held_of, session = :session, number = :number
 WHERE node_id = :node_id;
 
 -- name: store_program
@@ -93,22 +94,23 @@ UPDATE proxies SET version = GREATEST(version, :above) + 1 WHERE node_id = :node
 -- name: drop_mended_failures
 DELETE FROM proxy_failures f
 WHERE f.node_id = :node_id AND f.proxy_id BETWEEN :first AND :last AND f.proxy_id <> ALL (:ids::bigint[])
-RETURNING f.proxy_id;
+RETURNING f.proxy_id, f.kind;
 
 -- name: store_failures
-INSERT INTO proxy_failures AS f (proxy_id, node_id, version, reason)
-SELECT p.id, p.node_id, r.version, r.reason
-FROM unnest(:ids::bigint[], :versions::bigint[], :reasons::text[]) AS r (id, version, reason)
+INSERT INTO proxy_failures AS f (proxy_id, node_id, version, reason, kind)
+SELECT p.id, p.node_id, r.version, r.reason, r.kind
+FROM unnest(:ids::bigint[], :versions::bigint[], :reasons::text[], :kinds::text[]) AS r (id, version, reason, kind)
 JOIN proxies p ON p.id = r.id AND p.node_id = :node_id
 ON CONFLICT (proxy_id) DO UPDATE
-SET node_id = EXCLUDED.node_id, version = EXCLUDED.version, reason = EXCLUDED.reason, since = now()
-WHERE (f.node_id, f.version, f.reason) IS DISTINCT FROM (EXCLUDED.node_id, EXCLUDED.version, EXCLUDED.reason)
-RETURNING f.proxy_id, f.version, f.reason;
+SET node_id = EXCLUDED.node_id, version = EXCLUDED.version, reason = EXCLUDED.reason, kind = EXCLUDED.kind, since = now()
+WHERE (f.node_id, f.version, f.reason, f.kind)
+    IS DISTINCT FROM (EXCLUDED.node_id, EXCLUDED.version, EXCLUDED.reason, EXCLUDED.kind)
+RETURNING f.proxy_id, f.version, f.reason, f.kind;
 
 -- name: mark_ran
 UPDATE proxies p SET ever_ran = true
 WHERE p.node_id = :node_id AND NOT p.ever_ran AND p.enabled AND p.changed_revision <= :confirmed
-    AND NOT EXISTS (SELECT 1 FROM proxy_failures f WHERE f.proxy_id = p.id);
+    AND NOT EXISTS (SELECT 1 FROM proxy_failures f WHERE f.proxy_id = p.id AND f.kind = 'failed');
 
 -- name: store_taken_ports
 INSERT INTO taken_ports (node_id, port, until)

@@ -1,0 +1,129 @@
+-- Told counters of this node that are higher than what is known of the same life raise it, and add the difference to
+-- this hour. A node tells only of proxies that are or were its own. Its status is locked: reports of one node take turns.
+-- name: store
+WITH told AS (
+    SELECT r.id, r.epoch, r.received_bytes, r.sent_bytes, r.connections, r.refused
+    FROM jsonb_to_recordset(:rows::jsonb) AS r (
+        id bigint, epoch bigint, received_bytes bigint, sent_bytes bigint, connections bigint, refused jsonb
+    )
+), grown AS (
+    SELECT
+        t.id, t.epoch,
+        GREATEST(t.received_bytes - COALESCE(c.received_bytes, 0), 0) AS received_bytes,
+        GREATEST(t.sent_bytes - COALESCE(c.sent_bytes, 0), 0) AS sent_bytes,
+        GREATEST(t.connections - COALESCE(c.connections, 0), 0) AS connections,
+        reasons_grown(t.refused, COALESCE(c.refused, '{}')) AS refused
+    FROM told t
+    LEFT JOIN usage_counters c ON c.proxy_id = t.id AND c.epoch = t.epoch
+    WHERE CASE
+        WHEN c.proxy_id IS NOT NULL THEN c.node_id = :node_id
+        ELSE (
+            EXISTS (SELECT FROM proxies p WHERE p.id = t.id AND p.node_id = :node_id)
+            OR EXISTS (
+                SELECT FROM former_proxies f
+                WHERE f.proxy_id = t.id AND f.node_id = :node_id AND f.left_at >= now() - :kept::interval
+            )
+        ) AND (SELECT count(*) FROM usage_counters o WHERE o.proxy_id = t.id) < :most_epochs::bigint
+    END
+), news AS (
+    SELECT id, epoch, received_bytes, sent_bytes, connections, refused
+    FROM grown
+    WHERE received_bytes > 0 OR sent_bytes > 0 OR connections > 0 OR refused <> '{}'
+), counted AS (
+    INSERT INTO usage_counters AS c (proxy_id, epoch, node_id, received_bytes, sent_bytes, connections, refused)
+    SELECT id, epoch, :node_id, received_bytes, sent_bytes, connections, refused FROM news
+    ON CONFLICT (proxy_id, epoch) DO UPDATE
+    SET received_bytes = plus(c.received_bytes, EXCLUDED.received_bytes),
+        sent_bytes = plus(c.sent_bytes, EXCLUDED.sent_bytes),
+        connections = plus(c.connections, EXCLUDED.connections),
+        refused = reasons_plus(c.refused, EXCLUDED.refused)
+)
+INSERT INTO usage_hours AS h (
+    proxy_id, node_id, hour, location_id, received_bytes, sent_bytes, connections, refused
+)
+SELECT
+    id, :node_id, date_trunc('hour', now(), 'UTC'), (SELECT location_id FROM nodes n WHERE n.id = :node_id),
+    LEAST(sum(received_bytes), 9223372036854775807)::bigint, LEAST(sum(sent_bytes), 9223372036854775807)::bigint,
+    LEAST(sum(connections), 9223372036854775807)::bigint, reasons_sum(refused)
+FROM news
+GROUP BY id
+ON CONFLICT (proxy_id, node_id, hour) DO UPDATE
+SET received_bytes = plus(h.received_bytes, EXCLUDED.received_bytes),
+    sent_bytes = plus(h.sent_bytes, EXCLUDED.sent_bytes),
+    connections = plus(h.connections, EXCLUDED.connections),
+    refused = reasons_plus(h.refused, EXCLUDED.refused);
+
+-- One row a group, by (began_s, proxy_id, node_id), each 0 where it is not grouped by.
+-- name: select_page
+WITH periods AS (
+    SELECT
+        CASE :span::text
+            WHEN 'hour' THEN extract(epoch FROM hour)::bigint
+            WHEN 'day' THEN extract(epoch FROM date_trunc('day', hour, 'UTC'))::bigint
+            ELSE 0
+        END AS began_s,
+        CASE WHEN :by_proxy::boolean THEN proxy_id ELSE 0 END AS proxy_group,
+        CASE WHEN :by_node::boolean THEN node_id ELSE 0 END AS node_group,
+        received_bytes, sent_bytes, connections, refused
+    FROM usage_hours
+    WHERE (:since::timestamptz IS NULL OR hour >= :since)
+      AND (:until::timestamptz IS NULL OR hour < :until)
+      AND (:proxy_id::bigint IS NULL OR proxy_id = :proxy_id)
+      AND (:node_id::bigint IS NULL OR node_id = :node_id)
+      AND (:location_id::bigint IS NULL OR location_id = :location_id)
+), sums AS (
+    SELECT
+        began_s, proxy_group, node_group,
+        LEAST(sum(received_bytes), 9223372036854775807)::bigint AS received_bytes,
+        LEAST(sum(sent_bytes), 9223372036854775807)::bigint AS sent_bytes,
+        LEAST(sum(connections), 9223372036854775807)::bigint AS connections,
+        reasons_sum(refused) FILTER (WHERE refused <> '{}') AS refused
+    FROM periods
+    WHERE (began_s, proxy_group, node_group) > (:after_s::bigint, :after_proxy::bigint, :after_node::bigint)
+    GROUP BY began_s, proxy_group, node_group
+    ORDER BY began_s, proxy_group, node_group
+    LIMIT :limit::bigint
+)
+SELECT
+    s.began_s, s.proxy_group, s.node_group, s.received_bytes, s.sent_bytes, s.connections,
+    COALESCE(s.refused, '{}') AS refused,
+    COALESCE(
+        (SELECT p.name FROM proxies p WHERE p.id = s.proxy_group),
+        (SELECT f.name FROM former_proxies f WHERE f.proxy_id = s.proxy_group ORDER BY f.left_at DESC LIMIT 1)
+    ) AS name
+FROM sums s
+ORDER BY s.began_s, s.proxy_group, s.node_group;
+
+-- Hours that are long past become part of their day; of two masters each takes others.
+-- name: fold
+WITH past AS (
+    SELECT proxy_id, node_id, hour FROM usage_hours
+    WHERE hour < date_trunc('day', now() - :kept::interval, 'UTC') AND extract(hour FROM hour AT TIME ZONE 'UTC') <> 0
+    LIMIT :most::bigint
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM usage_hours h USING past
+    WHERE h.proxy_id = past.proxy_id AND h.node_id = past.node_id AND h.hour = past.hour
+    RETURNING h.proxy_id, h.node_id, h.hour, h.location_id, h.received_bytes, h.sent_bytes, h.connections, h.refused
+)
+INSERT INTO usage_hours AS d (
+    proxy_id, node_id, hour, location_id, received_bytes, sent_bytes, connections, refused
+)
+SELECT
+    proxy_id, node_id, date_trunc('day', hour, 'UTC') AS day, max(location_id),
+    LEAST(sum(received_bytes), 9223372036854775807)::bigint, LEAST(sum(sent_bytes), 9223372036854775807)::bigint,
+    LEAST(sum(connections), 9223372036854775807)::bigint, reasons_sum(refused)
+FROM gone
+GROUP BY proxy_id, node_id, day
+ON CONFLICT (proxy_id, node_id, hour) DO UPDATE
+SET received_bytes = plus(d.received_bytes, EXCLUDED.received_bytes),
+    sent_bytes = plus(d.sent_bytes, EXCLUDED.sent_bytes),
+    connections = plus(d.connections, EXCLUDED.connections),
+    refused = reasons_plus(d.refused, EXCLUDED.refused);
+
+-- Counters of proxies that left so long ago that no new ones of theirs are taken. Their names stay with their usage.
+-- name: forget_counters
+DELETE FROM usage_counters c
+USING former_proxies f
+WHERE f.proxy_id = c.proxy_id AND f.node_id = c.node_id AND f.left_at < now() - :kept::interval
+    AND NOT EXISTS (SELECT FROM proxies p WHERE p.id = c.proxy_id AND p.node_id = c.node_id);

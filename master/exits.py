@@ -1,0 +1,24 @@
+"""Whether a node can let a proxy's connections leave as asked. Pure."""
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv6Network
+from typing import Any
+
+RANDOM_MODES = ("ipv6_random", "ipv6_session")
+
+
+def lacking(exit_: Mapping[str, Any], addresses: Sequence[str], prefixes: Sequence[str]) -> str | None:
+    """What a node with these addresses and IPv6 prefixes lacks for that exit, as a reason for a person."""
+    mode = exit_.get("mode", "default")
+    if mode == "address" and exit_["address"] not in addresses:
+        return f"it has no address {exit_['address']}, only {', '.join(addresses) or 'unknown ones'}"
+    if mode in RANDOM_MODES and not prefixes:
+        return "no IPv6 prefix is declared for it (exits.ipv6_prefixes)"
+    if mode in RANDOM_MODES and "prefix" in exit_ and not is_within(exit_["prefix"], prefixes):
+        return f"{exit_['prefix']} is in none of its IPv6 prefixes {', '.join(prefixes)}"
+    return None
+
+
+def is_within(prefix: str, others: Sequence[str]) -> bool:
+    """Whether one of the others holds all of it."""
+    return any(IPv6Network(prefix).subnet_of(IPv6Network(other)) for other in others)

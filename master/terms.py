@@ -1,0 +1,56 @@
+"""What a proxy's exit and limits may say, and whether its engine can do it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from master.conflicts import pointed
+from shared.engines import unsupported
+from shared.proxies import Exit, Limits
+
+MEMBERS: Mapping[str, frozenset[str]] = {
+    "default": frozenset(),
+    "address": frozenset({"address"}),
+    "ipv6_random": frozenset({"prefix"}),
+    "ipv6_session": frozenset({"prefix", "session_ttl_s"}),
+}
+"""What each mode of an exit has besides."""
+
+
+def with_terms(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, their exit and limits as they are kept: only what is said and means something.
+
+    Raises Invalid when the changes ask for what means nothing, or for what the proxy's engine cannot do.
+    """
+    exit_ = kept_exit(settings["exit"], changes.get("exit") or {})
+    limits = kept_limits(settings["limits"], changes.get("limits") or {})
+    refused = unsupported(settings["engine"], Exit.model_validate(exit_), Limits.model_validate(limits))
+    if refused:
+        raise pointed(
+            "; ".join(reason for _, reason in refused), *(f"/{field.replace('.', '/')}" for field, _ in refused)
+        )
+    return {**settings, "exit": exit_, "limits": limits}
+
+
+def kept_exit(asked: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Members that another mode left behind are dropped; those that are asked for now are refused. Raises Invalid."""
+    mode = asked.get("mode", "default")
+    for name in sorted(asked.keys() - MEMBERS[mode] - {"mode"}):
+        if changes.get(name) is not None:
+            raise pointed(f"an exit of mode {mode} has no {name}", f"/exit/{name}")
+    if mode == "address" and "address" not in asked:
+        raise pointed("an exit of mode address needs an address", "/exit/address")
+    return (
+        {name: asked[name] for name in ("mode", *sorted(MEMBERS[mode])) if name in asked} if mode != "default" else {}
+    )
+
+
+def kept_limits(asked: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A period means nothing without traffic_bytes. Raises Invalid."""
+    limits = dict(asked)
+    if limits.get("traffic_period") == "total":
+        del limits["traffic_period"]
+    if "traffic_period" in limits and "traffic_bytes" not in limits:
+        if changes.get("traffic_period") is not None:
+            raise pointed("a period of traffic needs traffic_bytes", "/limits/traffic_period")
+        del limits["traffic_period"]
+    return limits

@@ -1,0 +1,75 @@
+"""What proxies are used for: takes the counters that nodes tell, and sums them up."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from master import model
+from master.db import Row, Session
+from master.questions import UsageList
+from shared.messages import Usage
+from shared.proxies import NodeId
+
+HOURS_KEPT = timedelta(days=90)
+"""Then a day's hours become one row, and new counters of a proxy that has left its node are no longer taken."""
+MOST_EPOCHS = 10_000
+"""Lives of one proxy's counters; an honest node begins one when a proxy comes to another worker process."""
+FOLD_AT_ONCE = 10_000
+
+
+async def take(session: Session, node_id: NodeId, told: Iterable[Usage]) -> None:
+    """Add by how much these counters grew; the node's status is locked already."""
+    rows = [usage.model_dump() for usage in highest(told)]
+    if rows:
+        await session.execute("usage.store", node_id=node_id, rows=rows, kept=HOURS_KEPT, most_epochs=MOST_EPOCHS)
+
+
+def highest(told: Iterable[Usage]) -> list[Usage]:
+    """One counter a life: the one that counted most when a life is told twice."""
+    found: dict[tuple[int, int], Usage] = {}
+    for usage in told:
+        life = (usage.id, usage.epoch)
+        found[life] = max(found.get(life, usage), usage, key=lambda one: one.received_bytes + one.sent_bytes)
+    return list(found.values())
+
+
+async def page(session: Session, asked: UsageList) -> list[model.Usage]:
+    """Sums by what is asked for, oldest and lowest ids first."""
+    after_s, after_proxy, after_node = asked.after
+    rows = await session.rows(
+        "usage.select_page",
+        span=asked.span,
+        by_proxy="proxy" in asked.by,
+        by_node="node" in asked.by,
+        since=asked.since,
+        until=asked.until,
+        proxy_id=asked.proxy_id,
+        node_id=asked.node_id,
+        location_id=asked.location_id,
+        after_s=after_s,
+        after_proxy=after_proxy,
+        after_node=after_node,
+        limit=asked.limit,
+    )
+    return [shown(row, asked) for row in rows]
+
+
+def shown(row: Row, asked: UsageList) -> model.Usage:
+    """Out of a row of sums."""
+    began = datetime.fromtimestamp(row["began_s"], UTC)
+    sums: dict[str, Any] = {name: row[name] for name in ("received_bytes", "sent_bytes", "connections", "refused")}
+    return model.Usage(
+        hour=began if asked.span == "hour" else None,
+        day=began.date() if asked.span == "day" else None,
+        proxy_id=row["proxy_group"] or None,
+        proxy_name=row["name"],
+        node_id=row["node_group"] or None,
+        **sums,
+    )
+
+
+async def forget(session: Session) -> None:
+    """Fold hours that are long past into days, and let go of counters that nobody tells any more."""
+    while await session.execute("usage.fold", kept=HOURS_KEPT, most=FOLD_AT_ONCE):
+        pass
+    await session.execute("usage.forget_counters", kept=HOURS_KEPT)
