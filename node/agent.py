@@ -12,6 +12,7 @@ from node.errors import StoreFailed
 from node.local_copy import Change, Holding, LocalCopy, on_list, on_records
 from node.store import Store
 from node.supervisor import Supervisor
+from node.usage import Tellings
 from shared.bus import Bus, BusDown, Incoming, Outgoing
 from shared.messages import (
     ASK_LIMIT,
@@ -31,6 +32,7 @@ from shared.messages import (
     encode,
     failure_parts,
     report_key,
+    usage_room,
 )
 from shared.proxies import NodeId
 from shared.tasks import Backoff, wait_for_event
@@ -55,12 +57,14 @@ class Agent:
         copy: LocalCopy,
         store: Store,
         supervisor: Supervisor,
+        tellings: Tellings,
         version: str,
         engines: Mapping[str, str],
     ) -> None:
         """`engines` maps the engines that this node has to their versions."""
         self._node_id, self._cluster, self._copy, self._store = node_id, cluster, copy, store
-        self._supervisor, self._version, self._engines = supervisor, version, dict(engines)
+        self._supervisor, self._tellings = supervisor, tellings
+        self._version, self._engines = version, dict(engines)
         self._assemblies: Assemblies = {}
         self._round: str | None = None
         self._writing = asyncio.Lock()
@@ -205,34 +209,43 @@ class Agent:
         return bool(self._copy.missing()) or self._supervisor.starting() > 0
 
     async def _send_report(self) -> None:
-        copy, connected, foreign = self._copy, self._connected, self._foreign
-        digest, content = copy.digests()
+        connected, foreign = self._connected, self._foreign
+        await self._tellings.look()
+        digests = self._copy.digests()
         for failures, first, last in failure_parts(self._supervisor.failures()):
             self._number += 1
-            report = Report(
-                rev=copy.rev,
-                seen=copy.seen,
-                top=copy.top,
-                digest=digest,
-                content=content,
-                count=len(copy.holdings),
-                running=self._supervisor.running_count(),
-                missing=len(copy.missing()),
-                starting=self._supervisor.starting(),
-                failed=tuple(failures),
-                failed_from=first,
-                failed_to=last,
-                held=copy.held,
-                foreign=foreign,
-                connected=connected,
-                session=self._session,
-                number=self._number,
-                agent=self._version,
-                engines=self._engines,
+            report = self._told(digests, connected=connected, foreign=foreign).model_copy(
+                update={"failed": tuple(failures), "failed_from": first, "failed_to": last}
             )
-            if not await self._publish("report", encode(report)):
+            usage = self._tellings.next(usage_room(report))
+            if not await self._publish("report", encode(report.model_copy(update={"usage": usage}))):
                 return
+            await self._tellings.sent(usage)
         self._connected, self._foreign = False, None
+        if self._tellings.more:
+            self._report.set()
+
+    def _told(self, digests: tuple[str, str], *, connected: bool, foreign: str | None) -> Report:
+        """A report of everything but failures and counters."""
+        copy, supervisor = self._copy, self._supervisor
+        return Report(
+            rev=copy.rev,
+            seen=copy.seen,
+            top=copy.top,
+            digest=digests[0],
+            content=digests[1],
+            count=len(copy.holdings),
+            running=supervisor.running_count(),
+            missing=len(copy.missing()),
+            starting=supervisor.starting(),
+            held=copy.held,
+            foreign=foreign,
+            connected=connected,
+            session=self._session,
+            number=self._number,
+            agent=self._version,
+            engines=self._engines,
+        )
 
     async def _publish(self, type_: MessageType, body: bytes) -> bool:
         """True when the broker took it; all that is lost is asked or told again."""

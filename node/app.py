@@ -21,6 +21,7 @@ from node.presence import sole_agent
 from node.settings import Settings
 from node.store import Store
 from node.supervisor import Supervisor
+from node.usage import Tellings
 from shared.bus import Bus
 from shared.enrolment import NodeFacts
 from shared.proxies import NodeId
@@ -138,6 +139,7 @@ class Program:
             copy=self._copy,
             store=self._store,
             supervisor=self._supervisor,
+            tellings=Tellings(self._engines.by_name.values()),
             version=agent_version(),
             engines=self._engines.versions,
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from node.engine import Engine, EngineError, PortTaken
+from node.engine import Condition, Engine, EngineError, Limiting, PortTaken
 from node.local_copy import Holding, LocalCopy
 from node.reconcile import Running, Trouble, World, adopted, died, plan, troubled
 from shared.messages import Failure
@@ -36,6 +36,7 @@ class Supervisor:
         self._running: dict[int, Running] = {}
         self._troubles: dict[int, Trouble] = {}
         self._past_troubles: dict[int, Trouble] = {}
+        self._conditions: dict[int, Condition] = {}
         self._touched: set[int] = set()
         self._at_work: set[int] = set()
         self._stale = True
@@ -68,12 +69,12 @@ class Supervisor:
         return sum(1 for id_ in ids if id_ in holdings and self._is_untried(holdings[id_]))
 
     def failures(self) -> list[Failure]:
-        """What does not run at its version, and why."""
+        """What does not run at its version, or runs but serves nobody, and why."""
         return [failure for holding in self._copy.holdings.values() if (failure := self._failure(holding)) is not None]
 
     async def reconcile(self) -> None:
         """One pass over what was touched, or over everything."""
-        everything = self._stale
+        everything, conditions = self._stale, self._conditions
         if everything:
             self._stale = False
             await self._refresh()
@@ -86,6 +87,8 @@ class Supervisor:
         self._forget_troubles()
         if not todo.stop and not todo.start:
             self._at_work = set()
+            if self._conditions != conditions:
+                await self._on_change([])
             return
         limit = asyncio.Semaphore(AT_ONCE)
         ran: list[Holding] = []
@@ -95,6 +98,7 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for record in todo.start:
                 group.create_task(self._start(limit, record, ran))
+        await self._ask_conditions()
         self._at_work = set()
         if todo.blocked:
             self.wake(todo.blocked)
@@ -130,6 +134,20 @@ class Supervisor:
                 if trouble is not None:
                     self._troubles[id_] = trouble
         self._running = found
+        await self._ask_conditions()
+
+    async def _ask_conditions(self) -> None:
+        """Ask which proxies serve nobody; of an engine that does not answer we go on believing what it said last."""
+        found: dict[int, Condition] = {}
+        for name, engine in self._engines.items():
+            if not isinstance(engine, Limiting):
+                continue
+            try:
+                found.update((int(id_), condition) for id_, condition in (await engine.conditions()).items())
+            except EngineError as error:
+                log.warning("engine.silent", engine=name, reason=str(error))
+                found.update(self._conditions)
+        self._conditions = found
 
     async def _stop(self, limit: asyncio.Semaphore, id_: int) -> None:
         running = self._running[id_]
@@ -216,9 +234,16 @@ class Supervisor:
             return Failure(id=holding.id, version=holding.version, reason=holding.refusal)
         running, trouble = self._running.get(holding.id), self._troubles.get(holding.id)
         if running is not None and running.runs(holding):
-            return None
+            return self._condition(holding)
         if trouble is None or trouble.version != holding.version:
             return None
         return Failure(
             id=holding.id, version=holding.version, reason=trouble.reason[:300], port_taken=trouble.port_taken
         )
+
+    def _condition(self, holding: Holding) -> Failure | None:
+        condition = self._conditions.get(holding.id)
+        if condition is None:
+            return None
+        reason = condition.reason[:300]
+        return Failure(id=holding.id, version=holding.version, reason=reason, kind=condition.kind)

@@ -5,7 +5,7 @@ Two engines stand behind it: `node.engine.builtin` and `node.engine.three_proxy`
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from shared.proxies import ProxyId, ProxyRecord, Version
 
@@ -50,6 +50,7 @@ class Condition:
     reason: str
 
 
+@runtime_checkable
 class Limiting(Protocol):
     """An engine that holds proxies to their limits. What it tells here is running as well: its port is open."""
 
@@ -76,6 +77,7 @@ class Counters:
     refused: Mapping[str, int]
 
 
+@runtime_checkable
 class Counting(Protocol):
     """An engine that counts."""
 
