@@ -15,7 +15,7 @@ from master.broker import Broker
 from master.db import Database, Row
 from master.errors import BrokerAway, DatabaseAway
 from shared.bus import Bus, BusDown, Outgoing, Unroutable
-from shared.messages import CONFIRMS, NODE_EXCHANGE, WIRE_VERSION, Header, encode_pairs
+from shared.messages import AGREED, CONFIRMS, NODE_EXCHANGE, WIRE_VERSION, Header, encode_pairs
 from shared.proxies import NodeId
 from shared.tasks import Backoff, wait_for_event
 
@@ -85,7 +85,7 @@ class Outbox:
                 row = await session.row("sync.wanted_list", node_id=node_id, most=CONFIRMS)
             if row is None or not (again or self._is_news(node_id, row["revision"])):
                 return
-            await self._publish(node_id, row, confirm=((row["revision"], 10**9),) if confirm else row["removed"])
+            await self._publish(node_id, row, confirm=AGREED if confirm else row["removed"])
             async with self._database.session() as session:
                 await session.execute(
                     "sync.mark_sent", node_id=node_id, revision=row["revision"], quiet=timedelta(seconds=QUIET_S)

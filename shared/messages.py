@@ -23,6 +23,8 @@ CONFIRMS = 100
 """Pairs in `confirm`; what is left out is not confirmed, which is the safe side."""
 USAGE_ROOM = 10_000
 """Bytes that failures leave for counters in each report."""
+AGREED = ((MAX_BIGINT, 10**9),)
+"""`confirm` of a list that somebody has agreed to as it is: it counts at whatever revision the node is."""
 ASK_LIMIT = 4_000
 """Ids in one need-sync; the rest is asked for when these have come."""
 

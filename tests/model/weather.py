@@ -4,7 +4,7 @@ import random
 from copy import deepcopy
 
 from node.local_copy import GUARD_FLOOR, Change, LocalCopy
-from shared.messages import Report
+from shared.messages import AGREED, Report
 from tests.model.database import Master, State
 from tests.model.node import Message, Node, is_broken
 from tests.model.rules import Rows, Rules, held_rows, hold_to, is_unreadable, twin
@@ -62,7 +62,7 @@ class History:
 
     def agree(self) -> None:
         """Somebody says that the list, as it is, is on purpose."""
-        self.send_list(self.master.state, confirm=((self.master.state.revision, 10**9),))
+        self.send_list(self.master.state, confirm=AGREED)
 
     def backup(self) -> None:
         self.backups = [*self.backups[-5:], self.master.state]

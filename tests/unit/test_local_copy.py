@@ -1,7 +1,7 @@
 """Each rule of the local copy, alone."""
 
 from node.local_copy import Change, LocalCopy, on_list, on_records
-from shared.messages import Header, SyncItem
+from shared.messages import AGREED, Header, SyncItem
 
 CLUSTER = "c"
 
@@ -106,6 +106,14 @@ def test_a_record_read_after_our_list_is_taken_although_the_list_wants_another_v
     copy.take(on_records(copy, header(7), [item(1, 4)]))
     assert held(copy) == {1: 4}
     assert copy.seen == 7
+
+
+def test_what_somebody_agreed_to_passes_also_at_the_revision_that_is_held():
+    """A node may hold another list of the same revision: of a past that a restored database took back."""
+    copy = copy_at(2, {id_: 1 for id_ in range(1, 21)})
+    assert on_list(copy, header(2), []).verdict == "held"
+    agreed = Header(v=1, cluster=CLUSTER, node=1, rev=2, confirm=AGREED)
+    assert held(taken(copy, on_list(copy, agreed, []))) == {}
 
 
 def test_a_record_read_before_the_one_that_is_held_is_dropped_even_if_it_is_newer_than_the_list():
