@@ -110,7 +110,7 @@ def test_a_record_read_after_our_list_is_taken_although_the_list_wants_another_v
 
 def test_what_somebody_agreed_to_passes_also_at_the_revision_that_is_held():
     """A node may hold another list of the same revision: of a past that a restored database took back."""
-    copy = copy_at(2, {id_: 1 for id_ in range(1, 21)})
+    copy = copy_at(2, dict.fromkeys(range(1, 21), 1))
     assert on_list(copy, header(2), []).verdict == "held"
     agreed = Header(v=1, cluster=CLUSTER, node=1, rev=2, confirm=AGREED)
     assert held(taken(copy, on_list(copy, agreed, []))) == {}
