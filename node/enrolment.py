@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 import uvicorn
 from litestar import Litestar, Response, post
+from litestar.exceptions import HTTPException
 from litestar.params import JSONBody
 
 from node.errors import BadConfiguration
@@ -67,6 +68,7 @@ class Waiting:
             openapi_config=None,
             logging_config=None,
             request_max_body_size=BODY_LIMIT,
+            exception_handlers={HTTPException: unread, RecursionError: unread},
         )
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
         server = Server(config)
@@ -129,6 +131,12 @@ class Waiting:
             return Response(REFUSED, status_code=429, media_type="text/plain", headers={"Retry-After": "1"})
         log.warning("enrolment.refused")
         return Response(REFUSED, status_code=403, media_type="text/plain")
+
+
+def unread(_: Any, error: Exception) -> Response[bytes]:
+    """Nothing of what was sent is told again; JSON may be nested so deep that reading it is given up."""
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    return Response(REFUSED, status_code=status, media_type="text/plain")
 
 
 def enrolment_socket(host: str, port: int) -> socket.socket:

@@ -1,8 +1,9 @@
 """The API over a database of the test's own, with what it needs of the rest of the master."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -13,10 +14,13 @@ from pydantic import SecretStr
 from master.api import create_app
 from master.broker import Broker
 from master.db import Database
+from master.enrolment import Enrolment
 from master.waiting import Waiter
 from shared.proxies import NodeId
 from tests.services import Database as Address
 from tests.services import Vhost
+from tests.services.ports import PortBlock, claim_block
+from tests.waiting import WaitingNode, waiting_node
 
 
 @dataclass
@@ -157,3 +161,26 @@ async def rows(database: Address) -> AsyncIterator[Database]:
     made = Database({**address, "database": database.name})
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def enrolment(rows: Database, broker: Broker, vhost: Vhost) -> AsyncIterator[Enrolment]:
+    """The master's side, with less patience."""
+    address = f"amqp://{vhost.host}:{vhost.port}/{vhost.name}"
+    made = Enrolment(rows, broker, cluster="c1", node_amqp_url=address, answer_timeout_s=2)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def block() -> Iterator[PortBlock]:
+    """Ports of this test's own."""
+    with claim_block().held() as block:
+        yield block
+
+
+@pytest.fixture
+async def node(tmp_path: Path, block: PortBlock) -> AsyncIterator[WaitingNode]:
+    """It waits to be enrolled."""
+    async with waiting_node(tmp_path, block.port(1)) as made:
+        yield made

@@ -1,81 +1,21 @@
 """Enrolment between a real master's side and a real waiting node, over real sockets, database and broker."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import aio_pika
 import httpx
 import pytest
 
-from master.broker import Broker
 from master.db import Database
 from master.enrolment import Enrolment
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
-from node.enrolment import Waiting
-from node.identity import Identity
-from node.settings import read_settings
-from shared.enrolment import MasterHandshake, NodeFacts, new_challenge
+from shared.enrolment import MasterHandshake, new_challenge
 from shared.proxies import NodeId
 from tests.services import Database as Address
-from tests.services import Vhost
-from tests.services.ports import PortBlock, claim_block
-
-HOST = "127.0.0.1"
-FACTS = NodeFacts(host="h", os="o", agent="1", engines={"builtin": "1"})
-
-
-@dataclass
-class WaitingNode:
-    """A node that waits, and what it accepted."""
-
-    port: int
-    challenge: str
-    accepted: list[Identity] = field(default_factory=list[Identity])
-
-
-@pytest.fixture
-async def enrolment(rows: Database, broker: Broker, vhost: Vhost) -> AsyncIterator[Enrolment]:
-    address = f"amqp://{vhost.host}:{vhost.port}/{vhost.name}"
-    made = Enrolment(rows, broker, cluster="c1", node_amqp_url=address, answer_timeout_s=2)
-    yield made
-    await made.close()
-
-
-@pytest.fixture
-def block() -> AsyncIterator[PortBlock]:
-    with claim_block().held() as block:
-        yield block
-
-
-@pytest.fixture
-async def node(tmp_path: Path, block: PortBlock) -> AsyncIterator[WaitingNode]:
-    made = WaitingNode(block.port(1), new_challenge())
-
-    async def accept(identity: Identity) -> None:
-        made.accepted.append(identity)
-
-    environment = {"NODE_DATA_DIR": str(tmp_path), "NODE_ENROL_HOST": HOST, "NODE_ENROL_PORT": str(made.port)}
-    waiting = Waiting(read_settings(environment), FACTS, accept, made.challenge)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(waiting.run())
-        await listens(made.port)
-        yield made
-        waiting.proven.set()
-
-
-async def listens(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(HOST, port)
-        except OSError:
-            await asyncio.sleep(0.01)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
+from tests.services.ports import HOST, PortBlock
+from tests.waiting import WaitingNode
 
 
 @asynccontextmanager

@@ -53,6 +53,13 @@ def apart(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         threads.submit(run).result()
 
 
+async def closed(writer: asyncio.StreamWriter) -> None:
+    """What is not sent yet still goes out, if the other side takes it."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
 @dataclass
 class Origins:
     """One that counts on HTTP and tells what it could not understand, and one that answers whatever it is sent."""
@@ -60,11 +67,14 @@ class Origins:
     malice: Malice
     wrong: list[bytes] = field(default_factory=list[bytes])
     requests: int = 0
+    open: int = 0
 
     async def web(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
         with suppress(*TROUBLE):
             await self.serve(reader, writer)
-        writer.close()
+        await closed(writer)
+        self.open -= 1
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Request by request; every second answer is hostile too."""
@@ -96,10 +106,12 @@ class Origins:
         return True
 
     async def blind(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
         with suppress(*TROUBLE):
             writer.write(self.malice.noise(100))
             await reader.read()
-        writer.close()
+        await closed(writer)
+        self.open -= 1
 
 
 @dataclass
@@ -121,10 +133,10 @@ class Worker:
         link.close()
         return link.pid, stats["faults"]
 
-    async def quiet(self) -> None:
-        """Until no connection is open."""
+    async def quiet(self, origins: Origins) -> None:
+        """Until no connection is open on either side."""
         async with asyncio.timeout(END_S):
-            while any(counters["open"] for counters in (await self.engine.stats()).values()):
+            while origins.open or any(counters["open"] for counters in (await self.engine.stats()).values()):
                 await asyncio.sleep(0.05)
 
     def memory(self) -> int:
@@ -151,16 +163,17 @@ async def attacked(directory: Path, seed: int, total: int) -> None:
         blind = await asyncio.start_server(origins.blind, HERE, BLIND, backlog=1024)
         async with web, blind:
             await stormed(Malice(seed + 1, WEB, BLIND), WARM_BYTES)
-            await worker.quiet()
+            await worker.quiet(origins)
             before, memory = await worker.state(), worker.memory()
             assert before[1] == 0, log_of(directory)
             await stormed(Malice(seed, WEB, BLIND), total)
-            await worker.quiet()
+            await worker.quiet(origins)
             assert await worker.state() == before, (seed, log_of(directory))
             assert worker.memory() - memory < GROWTH, seed
             assert origins.requests > total / 5000, seed
             assert not origins.wrong, (seed, origins.wrong[0])
             await well_behaved()
+            await worker.quiet(origins)
 
 
 def log_of(directory: Path) -> str:
@@ -197,7 +210,7 @@ async def said(port: int, data: bytes, cut: int) -> bytes:
     except TROUBLE:
         return b""
     finally:
-        writer.transport.abort()
+        await closed(writer)
 
 
 async def well_behaved() -> None:
@@ -207,7 +220,7 @@ async def well_behaved() -> None:
         reader, writer = await asyncio.open_connection(HERE, PORTS["mixed"])
         writer.write(request)
         answer = await reader.readline()
-        writer.close()
+        await closed(writer)
         if answer.startswith(b"HTTP/1.1 200"):
             return
     raise AssertionError(answer)
@@ -247,4 +260,4 @@ async def silent(port: int, data: bytes) -> None:
     writer.write(data)
     with suppress(*TROUBLE):
         await reader.read()
-    writer.transport.abort()
+    await closed(writer)
