@@ -7,6 +7,7 @@ master that dies in between leaves a row whose challenge is remembered, and the 
 import asyncio
 import secrets
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TypeVar
@@ -96,8 +97,9 @@ class Enrolment:
         self._database, self._broker, self._cluster, self._node_amqp_url = database, broker, cluster, node_amqp_url
         self._whole_timeout_s = CONNECT_TIMEOUT_S + answer_timeout_s
         limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
-        timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S)
-        self._http = httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False, trust_env=False)
+        self._timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S).as_dict()
+        # No client: that would read cookies, unpack what is packed and look at where a redirect leads.
+        self._http = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
 
     async def enrol(
         self, ip: str, port: int, challenge: str, name: str | None, location_id: int | None, labels: Mapping[str, str]
@@ -208,15 +210,15 @@ class Enrolment:
         """One call to the waiting node: a literal address, a small answer, no redirects."""
         host = f"[{asked.ip}]" if ":" in asked.ip else asked.ip
         where = {"ip": asked.ip, "port": asked.port}
+        url, timeout = f"http://{host}:{asked.port}{path}", {"timeout": self._timeout}
+        request = httpx.Request("POST", url, json=body.model_dump(mode="json"), extensions=timeout)
         content = bytearray()
         try:
             async with (
                 asyncio.timeout(self._whole_timeout_s),
-                self._http.stream(
-                    "POST", f"http://{host}:{asked.port}{path}", json=body.model_dump(mode="json")
-                ) as response,
+                aclosing(await self._http.handle_async_request(request)) as response,
             ):
-                async for chunk in response.aiter_bytes():
+                async for chunk in response.aiter_raw():
                     content += chunk
                     if len(content) > ANSWER_LIMIT:
                         raise NodeUnreachable(detail="what answers there is no waiting node", members=where)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
-import zlib
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -94,14 +94,9 @@ BODIES = [
     ),
     *(b"[" * 100_000, b"NaN", b"1e999", b"9" * 100_000, b'{"e_n":' * 10_000, b"\xff\xfe", b"", b"null", b'"\\ud800"'),
 ]
-BOMB = gzip.compress(bytes(200_000_000))
-TWICE = gzip.compress(gzip.compress(bytes(2_000_000_000 // 8)))
 ODD = [
     response(b"{}", b"Content-Encoding: gzip"),
     response(b"{}", b"Content-Encoding: deflate, gzip, br, zstd, x"),
-    response(zlib.compress(b"x" * 100_000_000), b"Content-Encoding: deflate"),
-    response(BOMB, b"Content-Encoding: gzip"),
-    response(TWICE, b"Content-Encoding: gzip, gzip"),
     response(b"{}", b"Set-Cookie: a=b; expires=x; domain=..; path", b"Set-Cookie: \xff\xfe=;;;=", b"Set-Cookie2: a"),
     response(b"{}", b"Set-Cookie: a=b; Version=x; Max-Age=9999999999999999999999"),
     response(b"{}", b"Content-Type: application/json; charset=x"),
@@ -112,10 +107,10 @@ ODD = [
     response(b"x", status=b"500 x"),
     response(b"x", status=b"204 x"),
     response(b"", status=b"101 x"),
-    b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000,
+    b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
     b"HTTP/1.1 200 OK\r\nContent-Length: 1" + b"0" * 30 + b"\r\n\r\n{}",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n" + b"x" * 1_000_000,
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n{\r\n" * 200_000,
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n{\r\n" * 20_000,
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n{}",
     b"\x16\x03\x01\x02\x00\x01",
 ]
@@ -144,6 +139,19 @@ async def test_no_body_of_a_stranger_fails_the_master(stranger: Stranger) -> Non
     for body in BODIES:
         await stranger.refused(response(body))
     assert await stranger.nodes() == 0
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"gzip, gzip"])
+async def test_nothing_that_a_stranger_packed_is_unpacked(stranger: Stranger, coding: bytes) -> None:
+    packed = bytes(30_000_000)
+    for _ in coding.split(b","):
+        packed = gzip.compress(packed)
+    tracemalloc.start()
+    try:
+        await stranger.refused(response(packed, b"Content-Encoding: " + coding))
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("answer", ODD, ids=range(len(ODD)))
@@ -212,7 +220,7 @@ async def test_no_facts_that_cannot_be_read_fail_the_master(stranger: Stranger) 
 @pytest.mark.parametrize("facts", READABLE, ids=range(len(READABLE)))
 async def test_odd_facts_with_the_right_proof_can_be_shown(stranger: Stranger, facts: dict[str, Any]) -> None:
     """A node that proved itself is remembered by its challenge, though it did not confirm: it may be told again."""
-    await stranger.refused(sealed(stranger.challenge, json.dumps(facts).encode()))
+    await stranger.refused(sealed(stranger.challenge, json.dumps(facts, ensure_ascii=False).encode()))
     shown = await stranger.line.get("/nodes")
     assert shown.status_code == 200
     assert len(shown.json()["items"]) == await stranger.nodes() == 1
