@@ -90,7 +90,7 @@ async def filled(database: Address) -> None:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     unused: Any = object()
     app = create_app(database=Database({}), enroller=unused, waiter=unused, syncer=unused, broker_state=lambda: "up")
@@ -220,11 +220,15 @@ async def test_no_odd_query_fails_the_master(api: Api, path: str):
             assert answer.status_code in (200, 422), (name, value, answer.text[:200])
 
 
-@pytest.mark.parametrize("value", [b"\xff", b"9" * 19, b"9" * 60_000, b'"1",' * 9999, b"", b"\xb2", b"W/", b"a\tb"])
+ODD_HEADERS = [b"\xff", b"9" * 19, b"9" * 60_000, b'"1",' * 9999, b"", b"\xb2", b"W/", b"a\tb"]
+
+
 @pytest.mark.parametrize("name", ["If-Match", "Prefer", "Idempotency-Key", "Content-Type", "Last-Event-ID"])
-async def test_no_odd_header_fails_the_master(api: Api, name: str, value: bytes):
-    await api.proxy(await api.node())
-    headers = {"content-type": "application/json"} | {name.lower(): value}
-    for method, path in (("PATCH", "/proxies/1"), ("DELETE", "/proxies/1"), ("POST", "/proxies"), ("GET", "/events")):
-        answer = await api.http.request(method, path, content=b"{}", headers=headers)
-        assert answer.status_code < 500, answer.text[:200]
+async def test_no_odd_header_fails_the_master(api: Api, name: str):
+    node = await api.node()
+    for value in ODD_HEADERS:
+        path = f"/proxies/{(await api.proxy(node))['id']}"
+        headers = {"content-type": "application/json"} | {name.lower(): value}
+        for method, at in (("PATCH", path), ("DELETE", path), ("POST", "/proxies"), ("GET", "/events")):
+            answer = await api.http.request(method, at, content=b"{}", headers=headers)
+            assert answer.status_code < 500, (method, value[:50], answer.text[:200])
