@@ -11,6 +11,13 @@ from master.wishes import PRINTABLE, NodeIp, instant
 from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
 
 
+def said_once(value: object) -> str:
+    """The text of a parameter. Raises ValueError for several."""
+    if not isinstance(value, str):
+        raise ValueError("may be said only once")
+    return value
+
+
 def label_pair(text: str) -> tuple[str, str]:
     """Out of key:value. Raises ValueError."""
     key, colon, value = text.partition(":")
@@ -58,13 +65,13 @@ LabelPairs = Annotated[
     Field(max_length=16, description="key:value; may be given more than once, all must be there"),
 ]
 Cursor = Annotated[
-    Annotated[int, BeforeValidator(read_cursor)],
+    Annotated[int, BeforeValidator(read_cursor), BeforeValidator(said_once)],
     Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
 ]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 Moment = Annotated[AwareDatetime, AfterValidator(instant)]
 Groups = Annotated[
-    Annotated[frozenset[str], BeforeValidator(read_groups)],
+    Annotated[frozenset[str], BeforeValidator(read_groups), BeforeValidator(said_once)],
     Field(
         description="any of proxy, node, and hour or day, with commas between; nothing: one sum of all",
         examples=["proxy,day"],
@@ -72,7 +79,7 @@ Groups = Annotated[
     ),
 ]
 UsageCursor = Annotated[
-    Annotated[tuple[int, ...], BeforeValidator(lambda text: read_keys(text, 3))],
+    Annotated[tuple[int, ...], BeforeValidator(lambda text: read_keys(text, 3)), BeforeValidator(said_once)],
     Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
 ]
 

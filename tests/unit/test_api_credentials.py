@@ -16,6 +16,8 @@ SETTINGS = {
     "password": "secret",
     "allow_ips": [],
     "engine": "builtin",
+    "exit": {},
+    "limits": {},
     "enabled": True,
     "labels": {"a": "1", "b": "2"},
 }

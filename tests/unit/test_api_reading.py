@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from master.api.reading import gathered, pointer, read_if_match, read_wait
-from master.questions import ProxyList, cursor, read_cursor
+from master.questions import ProxyList, UsageList, cursor, read_cursor, read_keys
 from master.wishes import NewLocation, NewNode, NewProxy, NodeChanges, node_ip, port_range
 from shared.enrolment import new_challenge
 from shared.proxies import MAX_BIGINT
@@ -73,8 +73,19 @@ def test_a_text_that_is_nearly_a_cursor_is_refused(text: str):
         read_cursor(text)
 
 
-def test_a_parameter_given_twice_is_refused():
-    assert complaints(ProxyList, **gathered([("node_id", "1"), ("node_id", "2")])) == [("node_id",)]
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [(ProxyList, "node_id", "1"), (ProxyList, "after", cursor(1)), (UsageList, "by", "proxy")],
+)
+def test_a_parameter_given_twice_is_refused(kind: type, name: str, value: str):
+    assert complaints(kind, **gathered([(name, value), (name, value)])) == [(name,)]
+
+
+@given(st.tuples(*[st.integers(0, MAX_BIGINT)] * 3))
+def test_a_cursor_of_several_keys_leads_back_to_them_and_is_no_cursor_of_another_list(keys: tuple[int, int, int]):
+    assert read_keys(cursor(*keys), 3) == keys
+    with pytest.raises(ValueError, match="no cursor of this list"):
+        read_cursor(cursor(*keys))
 
 
 def test_labels_may_be_asked_for_more_than_once():

@@ -16,6 +16,7 @@ from shared.messages import (
     Report,
     Sync,
     Unreadable,
+    Usage,
     assemble,
     decode,
     decode_header,
@@ -23,6 +24,8 @@ from shared.messages import (
     encode_pairs,
     encode_records,
     failure_parts,
+    usage_room,
+    usage_size,
 )
 from shared.proxies import MAX_BIGINT, digest
 
@@ -59,6 +62,27 @@ def test_a_report_says_only_what_is_to_be_said():
     assert decode("report", encode(REPORT)) == REPORT
 
 
+def test_a_report_says_which_proxies_serve_nobody_and_what_was_counted():
+    failure = Failure(id=4, version=2, reason="spent", kind="limited")
+    usage = Usage(id=4, epoch=1763838000000000, received_bytes=5, sent_bytes=70, connections=2, refused={"quota": 1})
+    report = REPORT.model_copy(update={"failed": (failure,), "usage": (usage,)})
+    assert encode(report) == encode(REPORT)[:-1] + (
+        b',"failed":[{"id":4,"version":2,"reason":"spent","kind":"limited"}],"usage":[{"id":4,"epoch":1763838000000000,'
+        b'"received_bytes":5,"sent_bytes":70,"connections":2,"refused":{"quota":1}}]}'
+    )
+    assert decode("report", encode(report)) == report
+
+
+def test_a_report_full_of_failures_still_has_room_for_counters():
+    failures = [Failure(id=i, version=1, reason="r" * 300) for i in range(1, 500)]
+    for part, _, _ in failure_parts(failures):
+        report = REPORT.model_copy(update={"failed": tuple(part)})
+        usage = Usage(id=MAX_BIGINT, epoch=MAX_BIGINT, sent_bytes=MAX_BIGINT)
+        count = usage_room(report) // usage_size(usage)
+        assert count > 50
+        assert len(encode(report.model_copy(update={"usage": (usage,) * count}))) <= BODY_LIMIT
+
+
 @pytest.mark.parametrize(
     ("type_", "body"),
     [
@@ -69,6 +93,9 @@ def test_a_report_says_only_what_is_to_be_said():
         ("need-sync", b"{}"),
         ("sync", b'[{"id":1}]'),
         ("report", b'{"rev":-1}'),
+        ("report", encode(REPORT)[:-1] + b',"usage":[{"id":1,"epoch":1,"sent_bytes":-1}]}'),
+        ("report", encode(REPORT)[:-1] + b',"usage":[{"id":1,"epoch":1,"sent_bytes":9223372036854775808}]}'),
+        ("report", encode(REPORT)[:-1] + b',"usage":[{"id":1,"epoch":1,"refused":{"\\u0000":1}}]}'),
         ("report", b"[" * 100_000),
         ("unheard-of", b"[]"),
         (None, b"[]"),
