@@ -1,0 +1,99 @@
+"""Limits and usage end to end: asked for on the API, held by the node, told back and summed up."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import eventually, made, shown
+from tests.cluster import Cluster, succeeded
+from tests.traffic import Client, Refused
+
+TOLD_WITHIN_S = 40
+"""Counters go with a node's regular report, every 15 s or so."""
+
+
+def state_of(fleet: Cluster, proxy: dict[str, Any], state: str) -> Callable[[], Awaitable[bool]]:
+    """Whether the proxy is in this state."""
+
+    async def ask() -> bool:
+        return (await shown(fleet, proxy))["status"]["state"] == state
+
+    return ask
+
+
+async def changed(fleet: Cluster, proxy: dict[str, Any], **wish: Any) -> dict[str, Any]:
+    """The proxy when its node has confirmed the change."""
+    answer = await fleet.api.patch(f"/proxies/{proxy['id']}", json=wish, headers={"Prefer": "wait=10"})
+    return succeeded(answer).json()
+
+
+async def used(fleet: Cluster, query: str) -> dict[str, Any]:
+    """The one sum that there is; nothing when there is none."""
+    items = succeeded(await fleet.api.get(f"/usage?{query}")).json()["items"]
+    return items[0] if items else {}
+
+
+async def test_a_proxy_whose_traffic_is_spent_is_limited_and_runs_again_when_the_limit_is_raised(
+    fleet: Cluster, client: Client
+):
+    proxy, other = await made(fleet, limits={"traffic_bytes": 200_000}), await made(fleet)
+    spent, kept = await client.tunnel(proxy), await client.tunnel(other)
+    await spent.beat(50_000)
+    with pytest.raises((OSError, EOFError)):
+        await spent.beat(150_000)
+    await eventually(state_of(fleet, proxy, "limited"), 10)
+    assert (await shown(fleet, proxy))["status"]["reason"]
+    with pytest.raises((Refused, OSError)):
+        await client.tunnel(proxy)
+    raised = await changed(fleet, proxy, limits={"traffic_bytes": 10**9})
+    assert raised["status"]["state"] == "running"
+    await client.use(proxy)
+    await kept.beat()
+
+
+async def test_a_proxy_whose_time_is_over_is_closed_shown_as_expired_and_revived_by_another_date(
+    fleet: Cluster, client: Client
+):
+    proxy = await made(fleet)
+    tunnel = await client.tunnel(proxy)
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    await changed(fleet, proxy, limits={"expires_at": soon.isoformat()})
+    assert await tunnel.ended(within_s=4)
+    await eventually(state_of(fleet, proxy, "expired"), 1)
+    with pytest.raises((Refused, OSError)):
+        await client.tunnel(proxy)
+    assert (await changed(fleet, proxy, limits={"expires_at": None}))["status"]["state"] == "running"
+    await client.use(proxy)
+
+
+async def test_usage_is_the_bytes_that_were_moved_whoever_is_killed_and_stays_when_the_proxy_goes(
+    fleet: Cluster, client: Client
+):
+    proxy = await made(fleet, node_ids=[1], name="counted")
+    node = next(node.agent.name for node in fleet.nodes.values() if node.id == 1)
+    tunnel = await client.tunnel(proxy)
+    query = f"by=proxy&proxy_id={proxy['id']}"
+
+    async def both_are(moved: int) -> bool:
+        sums = await used(fleet, query)
+        assert sums.get("received_bytes", 0) <= moved + HEADS
+        assert sums.get("sent_bytes", 0) <= moved + HEADS
+        return min(sums.get("received_bytes", 0), sums.get("sent_bytes", 0)) >= moved
+
+    await tunnel.beat(100_000)
+    await eventually(lambda: both_are(100_000), TOLD_WITHIN_S)
+    for who in (node, "master"):
+        await tunnel.beat(100_000)
+        await fleet.kill(who)
+        await fleet.start(who)
+    await eventually(lambda: both_are(300_000), TOLD_WITHIN_S)
+    await tunnel.beat(50_000)
+    succeeded(await fleet.api.delete(f"/proxies/{proxy['id']}", headers={"Prefer": "wait=10"}))
+    await eventually(lambda: both_are(350_000), TOLD_WITHIN_S)
+    assert (await used(fleet, query))["proxy_name"] == "counted"
+
+
+HEADS = 400
+"""Bytes of the request for a tunnel and of its answer, which belong to what a client has sent and got."""
