@@ -197,6 +197,8 @@ class Cluster(Faults):
 
     def _program(self, name: str, module: str, settings: dict[str, str]) -> Process:
         passed = {key: value for key, value in os.environ.items() if key in PASSED or key.startswith("PYTHON")}
+        if "THREE_PROXY" in passed:
+            passed["THREE_PROXY"] = passed["THREE_PROXY"].split(os.pathsep)[0]
         environment = {**passed, "PYTHONPATH": str(ROOT), **settings}
         command = [sys.executable, "-m", module]
         return Process(name, command, self.folder.log(name), environment, whole=False)

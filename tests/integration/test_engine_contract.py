@@ -4,12 +4,12 @@ import asyncio
 import base64
 import os
 import random
-import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 
 from node.engine import EngineError
 from shared.proxies import ProxyRecord
+from tests.three_proxies import binaries, skip_where_too_old
 
 LIMIT_S = 5.0
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
@@ -46,16 +47,21 @@ def builtin(directory: Path, on_change: Callable[[], None]) -> Any:
     return BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1, on_change=on_change)
 
 
-def three_proxy(directory: Path, on_change: Callable[[], None]) -> Any:
-    binary = os.environ.get("THREE_PROXY") or shutil.which("3proxy")
+def three_proxy(binary: Path | None, directory: Path, on_change: Callable[[], None]) -> Any:
     if binary is None:
         pytest.skip("3proxy is neither named by THREE_PROXY nor on PATH")
     from node.engine.three_proxy import ThreeProxyEngine
 
-    return ThreeProxyEngine(directory, binary=Path(binary), listen=HERE, on_change=on_change)
+    return ThreeProxyEngine(directory, binary=binary, listen=HERE, on_change=on_change)
 
 
-@pytest.fixture(params=[builtin, three_proxy], ids=["builtin", "3proxy"])
+def engines() -> list[Any]:
+    """The built-in one, and each 3proxy that there is."""
+    found = [pytest.param(partial(three_proxy, binary), id=f"3proxy {binary}") for binary in binaries() or [None]]
+    return [pytest.param(builtin, id="builtin"), *found]
+
+
+@pytest.fixture(params=engines())
 def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> OpenEngine:
     """Opens the engine of one directory; what it runs is halted at the end, unless `leave` is asked for."""
 
@@ -64,8 +70,9 @@ def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> OpenEngine:
         async with request.param(tmp_path / "engine", on_change) as engine:
             try:
                 yield engine
-            except BaseException:
+            except BaseException as error:
                 await engine.halt()
+                skip_where_too_old(error)
                 raise
             if not leave:
                 await engine.halt()

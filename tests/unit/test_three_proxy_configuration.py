@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from node.engine import EngineError
 from node.engine.three_proxy.configuration import configuration, sources
-from node.engine.three_proxy.readiness import outcome_of, reason
+from node.engine.three_proxy.readiness import NO_MIXED, outcome_of, reason
 from shared.proxies import CREDENTIAL_MAX, ProxyRecord
 
 ALLOWED_IN_BOTH = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"\\:,*#;')
@@ -24,18 +24,16 @@ def test_a_proxy_with_login_and_sources_is_written_so() -> None:
     text = configuration(record(allow_ips=("192.0.2.0/24", "2001:db8::1")), listen="127.0.0.1")
     assert text == (
         "log\n"
-        'logformat "L%E %1-1T %3-9T"\n'
+        'logformat "L=%E %I %O %1-1T"\n'
+        "logdump 262144 262144\n"
         "maxconn 20000\n"
         "stacksize 262144\n"
         "timeouts 10 30 30 60 180 86400 15 60 15 5\n"
         "auth strong\n"
         'users "alice:CL:wonder-1"\n'
         'allow "alice" 192.0.2.0/24 * * HTTP,HTTPS,CONNECT\n'
-        "nolog\n"
         'allow "alice" 2001:db8::1/128 * * HTTP,HTTPS,CONNECT\n'
-        "nolog\n"
         "deny *\n"
-        "nolog\n"
         "auto -46 -a -u2 -ocTCP_NODELAY,SO_KEEPALIVE -osTCP_NODELAY,SO_KEEPALIVE -i127.0.0.1 -p20001\n"
     )
 
@@ -110,7 +108,7 @@ def test_no_login_adds_a_directive_or_a_line_that_is_too_long(username: str, pas
 def test_any_number_of_sources_keeps_lines_short_and_denies_the_rest_last(allow_ips: tuple[str, ...]) -> None:
     lines = configuration(record(allow_ips=allow_ips), listen="::").splitlines()
     assert max(map(len, lines)) < 1024
-    assert lines[-3:-1] == ["deny *", "nolog"]
+    assert lines[-2] == "deny *"
 
 
 @pytest.mark.parametrize(
@@ -118,12 +116,11 @@ def test_any_number_of_sources_keeps_lines_short_and_denies_the_rest_last(allow_
     [
         ([], "none"),
         (["[line 3] Warning: current open file ulimits are too low"], "none"),
-        (["00000 Accepting [7/8]"], "ready"),
-        (["00000"], "none"),
-        (["00000 bind(): already in use"], "failed"),
-        (["00000 listen(): already in use"], "failed"),
+        (["=00000 0 0 Accepting"], "ready"),
+        (["=00000"], "none"),
+        (["=00000 0 0 bind():"], "failed"),
+        (["=00000 0 0 listen():"], "failed"),
         (["Unknown command: 'Accepting' line 2"], "none"),
-        (["00006 GET Accepting"], "none"),
     ],
 )
 def test_the_log_tells_whether_it_accepts(lines: list[str], outcome: str) -> None:
@@ -134,7 +131,8 @@ def test_the_log_tells_whether_it_accepts(lines: list[str], outcome: str) -> Non
     ("lines", "told"),
     [
         ([], "it says nothing"),
-        (["00000 bind(): already in use"], "bind(): already in use"),
+        (["=00000 0 0 bind():"], "bind() failed"),
+        (["Unknown command: 'auto' line 12"], NO_MIXED),
         (["Unknown command: 'x' line 2", "[line 3] Warning: low", ""], "Unknown command: 'x' line 2"),
     ],
 )

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Self
 from weakref import WeakValueDictionary
 
-from node.engine import EngineError
-from node.engine.three_proxy.binary import find_binary, version
-from node.engine.three_proxy.configuration import configuration
-from node.engine.three_proxy.listening import holds, listener, refuse_unusable
+from node.engine import Counters, EngineError
+from node.engine.three_proxy.binary import find_binary, refuse_uncounted, version
+from node.engine.three_proxy.configuration import configuration, exit_address
+from node.engine.three_proxy.ledger import Ledger
+from node.engine.three_proxy.listening import holds, listener, refuse_foreign, refuse_unusable
 from node.engine.three_proxy.process import Process, boot, hold, is_meant, is_stray, numbers, spawn, started
 from node.engine.three_proxy.readiness import accepting
-from node.engine.three_proxy.state import Folder, State, new_stem, write_private
+from node.engine.three_proxy.state import Folder, State, write_private
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 __all__ = ["ThreeProxyEngine", "find_binary", "version"]
@@ -52,6 +53,7 @@ class ThreeProxyEngine:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._folder = Folder(directory.absolute())
+        self._ledger = Ledger(self._folder)
         self._binary = binary
         self._listen = listen or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")
         self._nservers = tuple(nservers)
@@ -64,7 +66,10 @@ class ThreeProxyEngine:
         self._folder.make()
         self._adopt()
         await self._end_strays()
-        self._folder.keep_only({id_: served.state.stem for id_, served in self._served.items()})
+        stems = {id_: served.state.stem for id_, served in self._served.items()}
+        self._folder.keep_only(stems)
+        self._ledger.open(stems.values())
+        await self._ledger.settle()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -89,6 +94,7 @@ class ThreeProxyEngine:
                 return
             if not (before and accepts and before.state.port == proxy.port):
                 refuse_unusable(self._listen, proxy.port)
+            await self._refuse_unheld(proxy)
             with told_as_engine_error():
                 self._served[id_] = await self._launch(proxy, text)
             if before:
@@ -98,6 +104,13 @@ class ThreeProxyEngine:
         async with self._alone(proxy_id):
             if served := self._served.get(proxy_id):
                 await self._end(served)
+
+    async def usage(self) -> Sequence[Counters]:
+        """As `Counting.usage`; an epoch is a process's life. Raises OSError."""
+        return await self._ledger.usage()
+
+    async def taken(self, counters: Sequence[Counters]) -> None:
+        self._ledger.taken(counters)
 
     async def halt(self) -> None:
         """Ends every process of this engine."""
@@ -111,6 +124,14 @@ class ThreeProxyEngine:
         lock = self._locks.setdefault(id_, asyncio.Lock())
         async with lock:
             yield
+
+    async def _refuse_unheld(self, proxy: ProxyRecord) -> None:
+        """Raises EngineError for what only this host's 3proxy cannot do."""
+        if address := exit_address(proxy.exit):
+            refuse_foreign(address)
+        if proxy.limits.connections is not None:
+            with told_as_engine_error():
+                refuse_uncounted(await version(self._binary))
 
     def _adopt(self) -> None:
         """Takes over what runs. A process is the one written down only if boot, number, start time and file agree."""
@@ -137,7 +158,7 @@ class ThreeProxyEngine:
         """A process that accepts connections and is written down; none at all if it fails. Raises EngineError,
         OSError, LookupError."""
         id_ = ProxyId(proxy.id)
-        stem = new_stem(id_)
+        stem = self._folder.new_stem(id_)
         cfg, log = self._folder.configuration(stem), self._folder.log(stem)
         process = None
         try:
@@ -151,7 +172,9 @@ class ThreeProxyEngine:
             if process:
                 process.end()
             self._folder.discard(stem)
+            log.unlink(missing_ok=True)
             raise
+        self._ledger.begin(stem)
         return Served(state, process)
 
     def _watched(self, id_: ProxyId, stem: str, pid: int, pidfd: int) -> Process:
@@ -161,6 +184,7 @@ class ThreeProxyEngine:
 
     def _exited(self, id_: ProxyId, stem: str, process: Process) -> None:
         self._processes.discard(process)
+        self._ledger.end(stem)
         served = self._served.get(id_)
         if served and served.process is process:
             del self._served[id_]
@@ -181,6 +205,7 @@ class ThreeProxyEngine:
         served.process.end()
         await served.process.gone()
         self._folder.discard(served.state.stem)
+        await self._ledger.settle()
 
 
 def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> State:

@@ -7,6 +7,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from node.engine import EngineError
+
 VERSION = re.compile(r"\b3proxy-(\d[\w.]*)")
 
 ANSWER_WITHIN_S = 3.0
@@ -47,3 +49,10 @@ async def version(binary: Path) -> str:
         await process.wait()
     found = VERSION.search(output.decode(errors="replace"))
     return found[1] if found else "unknown"
+
+
+def refuse_uncounted(release: str) -> None:
+    """Raises EngineError for a 3proxy that miscounts connections: in 0.9.5 a refused one, before that one without a
+    login, is taken off the number of those that are open, and the next gets in."""
+    if release.startswith("0."):
+        raise EngineError(f"3proxy {release} cannot hold a limit of connections: use the builtin engine, or 3proxy 1.0")

@@ -1,11 +1,11 @@
 """What 3proxy is told about one proxy: pure text, after 3proxy.cfg(5)."""
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from node.engine import EngineError
 from shared.engines import unsupported
-from shared.proxies import ProxyRecord
+from shared.proxies import Exit, Limits, ProxyRecord
 
 SERVICES = {"http": "proxy", "socks5": "socks", "mixed": "auto"}
 """`auto` is known since 0.9.5; an older 3proxy refuses the whole file and says so."""
@@ -22,8 +22,14 @@ TIMEOUTS_S = (10, 30, 30, 60, 180, 86_400, 15, 60, 15, 5)
 """In the manual's order. Longer than the defaults: a handshake's byte may take 10 s (1), its first 30 (5), and an idle
 tunnel lives for a day (half an hour). The eleventh, LINGER, is unknown before 1.0 and keeps its default."""
 
-LOG_FORMAT = "L%E %1-1T %3-9T"
-"""A result code and the event without its second word, which in a client's line is the URL that it asked for."""
+LOG_FORMAT = "L=%E %I %O %1-1T"
+"""A result code, bytes towards the client and towards the origin, and the event's first word: what follows it in a
+client's line is the URL that it asked for."""
+
+LOG_EVERY_BYTES = 256 * 1024
+"""A connection that moved so much in one direction is logged while it goes on: all that a killed process forgets."""
+
+RATE_STEPS = 64 * 8 * 1_000_000
 
 READY = "Accepting"
 
@@ -33,7 +39,7 @@ V4_MAPPED = int(IPv6Network("::ffff:0:0/96").network_address)
 def configuration(proxy: ProxyRecord, *, listen: str, nservers: Sequence[str] = ()) -> str:
     """The whole file. Users and rules stand before the service line, which takes a snapshot of them.
 
-    Every rule is followed by `nolog`: what it decides is not logged. Raises EngineError for a proxy that would serve
+    Raises EngineError for a proxy that would serve
     everybody or that asks for what 3proxy cannot do.
     """
     refuse_open(proxy)
@@ -52,14 +58,35 @@ def refuse_open(proxy: ProxyRecord) -> None:
 def directives(proxy: ProxyRecord, listen: str, nservers: Sequence[str]) -> Iterator[str]:
     yield "log"
     yield f"logformat {quoted(LOG_FORMAT)}"
+    yield f"logdump {LOG_EVERY_BYTES} {LOG_EVERY_BYTES}"
     yield f"maxconn {MAX_CONNECTIONS}"
     yield f"stacksize {STACK_BYTES}"
     yield f"timeouts {' '.join(map(str, TIMEOUTS_S))}"
     yield from (f"nserver {address}" for address in nservers)
     if nservers:
         yield "nscache 65536"
+    yield from limits(proxy.limits)
     yield from access(proxy, mapped=":" in listen)
     yield service(proxy, listen)
+
+
+def limits(asked: Limits) -> Iterator[str]:
+    """For all clients together.
+
+    With a period of 0 s `connlim` limits those that are served at once; unlike `maxconn` it tells a client so, and
+    counts none that did not get in. Bandwidth is held on the average: a connection moves up to 64 KiB before it waits.
+    """
+    if asked.connections is not None:
+        yield f"connlim {asked.connections} 0 *"
+    if asked.bandwidth_bps is not None:
+        rate = exact_rate(asked.bandwidth_bps)
+        yield f"bandlimin {rate} *"
+        yield f"bandlimout {rate} *"
+
+
+def exact_rate(bandwidth_bps: int) -> int:
+    """The nearest rate at which 64 bytes take whole microseconds, to which 3proxy rounds down without asking."""
+    return RATE_STEPS // round(RATE_STEPS / bandwidth_bps)
 
 
 def access(proxy: ProxyRecord, *, mapped: bool) -> Iterator[str]:
@@ -73,9 +100,7 @@ def access(proxy: ProxyRecord, *, mapped: bool) -> Iterator[str]:
         user = quoted(proxy.username)
     for source in sources(proxy.allow_ips, mapped=mapped):
         yield f"allow {user} {source} * * HTTP,HTTPS,CONNECT"
-        yield "nolog"
     yield "deny *"
-    yield "nolog"
 
 
 def sources(networks: Sequence[str], *, mapped: bool) -> Iterator[str]:
@@ -89,13 +114,31 @@ def sources(networks: Sequence[str], *, mapped: bool) -> Iterator[str]:
 
 
 def service(proxy: ProxyRecord, listen: str) -> str:
-    """IPv4 destinations are preferred, IPv6 ones reached too; -a tells the origin nothing of the client; -u2 makes
-    SOCKS ask for a password."""
+    """-a tells the origin nothing of the client; -u2 makes SOCKS ask for a password."""
     asked = " -u2" if proxy.username is not None else ""
     return (
-        f"{SERVICES[proxy.protocol]} -46 -a{asked} -ocTCP_NODELAY,SO_KEEPALIVE -osTCP_NODELAY,SO_KEEPALIVE"
-        f" -i{listen} -p{proxy.port}"
+        f"{SERVICES[proxy.protocol]} {way_out(proxy.exit)} -a{asked}"
+        f" -ocTCP_NODELAY,SO_KEEPALIVE -osTCP_NODELAY,SO_KEEPALIVE -i{listen} -p{proxy.port}"
     )
+
+
+def way_out(exit_: Exit) -> str:
+    """IPv4 destinations are preferred, IPv6 ones reached too; out of one address only those of its family."""
+    address = exit_address(exit_)
+    return "-46" if address is None else f"-{address.version} -e{address}"
+
+
+def exit_address(exit_: Exit) -> IPv4Address | IPv6Address | None:
+    """None for whatever address the host chooses. Raises EngineError when it is no address."""
+    if exit_.mode != "address":
+        return None
+    try:
+        address = ip_address(exit_.address or "")
+    except ValueError:
+        raise EngineError("the exit has no address") from None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise EngineError("3proxy cannot leave from an address with a zone: use the builtin engine")
+    return address
 
 
 def quoted(text: str) -> str:

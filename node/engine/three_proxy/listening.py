@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address
 
 from node.engine import EngineError, PortTaken
 
@@ -25,6 +26,19 @@ def refuse_unusable(listen: str, port: int) -> None:
         except OSError as error:
             kind = PortTaken if error.errno == errno.EADDRINUSE else EngineError
             raise kind(refusal(error.errno, listen, port)) from error
+
+
+def refuse_foreign(address: IPv4Address | IPv6Address) -> None:
+    """Raises EngineError when no connection could leave from there: 3proxy would start and fail every client."""
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError as error:
+            told = (
+                "is not an address of this host" if error.errno == errno.EADDRNOTAVAIL else f"cannot be used: {error}"
+            )
+            raise EngineError(f"the exit {address} {told}") from error
 
 
 def refusal(code: int | None, listen: str, port: int) -> str:

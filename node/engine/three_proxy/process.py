@@ -14,7 +14,8 @@ from node.engine import EngineError
 NAME = "3proxy"
 """argv[0], by which strays of a directory are told from other programs that were given the same file."""
 
-LOG_BYTES = 64 * 1024
+LOG_BYTES = 4 * 1024 * 1024
+"""About 150,000 connections that end while nobody reads."""
 
 GONE_WITHIN_S = 3.0
 
@@ -74,9 +75,8 @@ def spawn(binary: Path, configuration: Path, log: Path) -> tuple[int, int]:
     """Pid and pidfd of a process in a session of its own, in the foreground, without the agent's environment.
 
     Its output goes to a file: a pipe would end or block it when the agent that reads is gone. The file is bounded by
-    RLIMIT_FSIZE, and SIGXFSZ stays ignored as Python has it, so a write past the limit just fails; only the first lines
-    matter. posix_spawn, because asyncio's and subprocess's processes are meant to end with their parent.
-    Raises OSError.
+    RLIMIT_FSIZE, and SIGXFSZ stays ignored as Python has it, so a write past the limit just fails.
+    posix_spawn, because asyncio's and subprocess's processes are meant to end with their parent. Raises OSError.
     """
     output = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     files = [

@@ -9,6 +9,8 @@ from node.engine import EngineError
 from node.engine.three_proxy.configuration import READY
 from node.engine.three_proxy.process import Process
 
+NO_MIXED = "3proxy before 0.9.5 cannot take HTTP and SOCKS on one port: use the builtin engine"
+
 READY_WITHIN_S = 3.0
 
 LOOK_EVERY_S = 0.002
@@ -35,11 +37,11 @@ def lines_of(log: Path) -> list[str]:
 
 
 def outcome_of(lines: Sequence[str]) -> Literal["none", "ready", "failed"]:
-    """By the second word, after the result code: "00000 Accepting [pid/thread]", "00000 bind(): already in use"."""
-    events = [line.split(" ")[1] for line in lines if line[:5].isdecimal() and " " in line]
-    if READY in events:
+    """By the word that ends a line of `LOG_FORMAT`: "=00000 0 0 Accepting", "=00000 0 0 bind():"."""
+    words = {line.split(" ")[-1] for line in lines if line.startswith("=")}
+    if READY in words:
         return "ready"
-    return "failed" if {"bind():", "listen():"} & set(events) else "none"
+    return "failed" if {"bind():", "listen():"} & words else "none"
 
 
 def reason(lines: Sequence[str], password: str | None) -> str:
@@ -47,5 +49,8 @@ def reason(lines: Sequence[str], password: str | None) -> str:
     told = [line for line in lines if line and "Warning:" not in line]
     if not told:
         return "it says nothing"
-    last = told[-1].removeprefix("00000 ")
-    return "its message is withheld, for the password is in it" if password and password in last else last
+    if password and password in told[-1]:
+        return "its message is withheld, for the password is in it"
+    if told[-1].startswith("Unknown command: 'auto'"):
+        return NO_MIXED
+    return f"{told[-1].split(' ')[-1].rstrip(':')} failed" if told[-1].startswith("=") else told[-1]

@@ -1,7 +1,8 @@
 """What the engine remembers of a running proxy across restarts of the agent: one small file each."""
 
 import os
-import secrets
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.proxies import ProxyId, Version
 
+OURS = {".json", ".cfg", ".log", ".counts", ".new"}
+
+STEM = re.compile(r"\d+-\d+")
+
 
 class State(BaseModel):
-    """A process that accepts connections. `stem` names its configuration and log; `digest` is of the configuration.
+    """A process that accepts connections. `stem` names its files; `digest` is of its configuration.
 
     A pid alone proves nothing: it is the process meant only if the boot and the start time agree too.
     """
@@ -45,6 +50,9 @@ class Folder:
     def log(self, stem: str) -> Path:
         return self.path / f"{stem}.log"
 
+    def counts(self, stem: str) -> Path:
+        return self.path / f"{stem}.counts"
+
     def state(self, proxy_id: ProxyId) -> Path:
         return self.path / f"{proxy_id}.json"
 
@@ -57,30 +65,47 @@ class Folder:
                 continue  # written by another release or damaged: its process is found as a stray
 
     def remember(self, state: State) -> None:
-        """Whole or not at all. Not flushed to the disk: after a power cut the boot is another anyway."""
-        aside = self.path / f"{state.id}.json.new"
-        write_private(aside, state.model_dump_json())
-        aside.replace(self.state(state.id))
+        write_whole(self.state(state.id), state.model_dump_json())
 
     def forget(self, proxy_id: ProxyId) -> None:
         self.state(proxy_id).unlink(missing_ok=True)
 
     def discard(self, stem: str) -> None:
+        """The configuration. The log is the ledger's, which has yet to count it."""
         self.configuration(stem).unlink(missing_ok=True)
-        self.log(stem).unlink(missing_ok=True)
+
+    def counted_stems(self) -> set[str]:
+        """Processes, running or not, whose counts are here: in a log or written down."""
+        return {path.stem for end in ("*.log", "*.counts") for path in self.path.glob(end) if STEM.fullmatch(path.stem)}
 
     def keep_only(self, kept: dict[ProxyId, str]) -> None:
-        """Removes what was left behind by a crash; `kept` are the stems by id."""
-        names = {f"{id_}.json" for id_ in kept} | {f"{stem}{end}" for stem in kept.values() for end in (".cfg", ".log")}
-        for end in ("*.json", "*.json.new", "*.cfg", "*.log"):
-            for path in self.path.glob(end):
-                if path.name not in names:
-                    path.unlink(missing_ok=True)
+        """Removes what was left behind by a crash; `kept` are the stems by id. Counts and logs to be counted stay."""
+        names = {f"{id_}.json" for id_ in kept} | {f"{stem}.cfg" for stem in kept.values()}
+        names |= {path.name for stem in self.counted_stems() for path in (self.log(stem), self.counts(stem))}
+        for path in self.path.iterdir():
+            if path.suffix in OURS and path.name not in names:
+                path.unlink(missing_ok=True)
+
+    def new_stem(self, proxy_id: ProxyId) -> str:
+        """The id and the time in microseconds, also with a clock that was set back: a successor never writes over what
+        its predecessor was started with, nor counts on under its name."""
+        epoch = time.time_ns() // 1000
+        while any(path(f"{proxy_id}-{epoch}").exists() for path in (self.configuration, self.log, self.counts)):
+            epoch += 1
+        return f"{proxy_id}-{epoch}"
 
 
-def new_stem(proxy_id: ProxyId) -> str:
-    """Not used before, so that a successor never writes over what its predecessor was started with."""
-    return f"{proxy_id}-{secrets.token_hex(4)}"
+def identity(stem: str) -> tuple[ProxyId, int]:
+    """The proxy's id and the epoch of its counts."""
+    id_, _, epoch = stem.partition("-")
+    return ProxyId(int(id_)), int(epoch)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Whole or not at all. Not flushed to the disk: after a power cut the boot is another anyway. Raises OSError."""
+    aside = path.with_name(f"{path.name}.new")
+    write_private(aside, text)
+    aside.replace(path)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,0 +1,47 @@
+"""3proxy engines that leave no process behind, and what they run."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from node.engine.three_proxy import ThreeProxyEngine
+from tests.integration.test_engine_contract import HERE, until
+from tests.three_proxies import skip_where_too_old
+
+
+@asynccontextmanager
+async def opened(directory: Path, binary: Path, **options: Any) -> AsyncIterator[ThreeProxyEngine]:
+    """Halted at the end. A test that needs a mixed proxy is skipped where 3proxy is too old for it."""
+    async with ThreeProxyEngine(directory, binary=binary, **{"listen": HERE} | options) as engine:
+        try:
+            yield engine
+        except Exception as error:
+            skip_where_too_old(error)
+            raise
+        finally:
+            await engine.halt()
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o700)
+    return path
+
+
+def processes_of(directory: Path) -> list[int]:
+    """Every process that was started with a file of the directory."""
+    found: list[int] = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):
+            if os.fsencode(directory) in Path(f"/proc/{name}/cmdline").read_bytes():
+                found.append(int(name))
+    return found
+
+
+async def vanished(directory: Path) -> None:
+    async def none_left() -> bool:
+        return not processes_of(directory)
+
+    await until(none_left)
