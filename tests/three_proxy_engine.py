@@ -1,7 +1,7 @@
 """3proxy engines that leave no process behind, and what they run."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from tests.three_proxies import skip_where_too_old
 
 
 @asynccontextmanager
-async def opened(directory: Path, binary: Path, **options: Any) -> AsyncIterator[ThreeProxyEngine]:
+async def opened(directory: Path, binary: Path, **options: Any) -> AsyncGenerator[ThreeProxyEngine]:
     """Halted at the end. A test that needs a mixed proxy is skipped where 3proxy is too old for it."""
-    async with ThreeProxyEngine(directory, binary=binary, **{"listen": HERE} | options) as engine:
+    settings: dict[str, Any] = {"listen": HERE, **options}
+    async with ThreeProxyEngine(directory, binary=binary, **settings) as engine:
         try:
             yield engine
         except Exception as error:

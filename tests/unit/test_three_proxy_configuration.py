@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from node.engine import EngineError
 from node.engine.three_proxy.configuration import configuration, sources
+from node.engine.three_proxy.destinations import guard
 from node.engine.three_proxy.readiness import NO_MIXED, outcome_of, reason
 from shared.proxies import CREDENTIAL_MAX, ProxyRecord
 
@@ -33,7 +34,6 @@ def test_a_proxy_with_login_and_sources_is_written_so() -> None:
         'users "alice:CL:wonder-1"\n'
         'allow "alice" 192.0.2.0/24 * * HTTP,HTTPS,CONNECT\n'
         'allow "alice" 2001:db8::1/128 * * HTTP,HTTPS,CONNECT\n'
-        "deny *\n"
         "auto -46 -a -u2 -ocTCP_NODELAY,SO_KEEPALIVE -osTCP_NODELAY,SO_KEEPALIVE -i127.0.0.1 -p20001\n"
     )
 
@@ -45,7 +45,6 @@ def test_a_proxy_without_login_knows_only_sources() -> None:
     assert "auth iponly" in lines
     assert [line for line in lines if line.startswith(("allow", "deny", "users"))] == [
         "allow * 192.0.2.7/32 * * HTTP,HTTPS,CONNECT",
-        "deny *",
     ]
 
 
@@ -81,6 +80,25 @@ def test_a_proxy_that_nobody_or_anybody_could_use_is_refused(login: dict[str, An
         configuration(record(**login), listen="127.0.0.1")
 
 
+def test_what_is_closed_stands_between_what_is_opened_of_it_and_the_rest() -> None:
+    text = configuration(
+        record(), listen="127.0.0.1", guard=guard(["127.0.0.0/8", "::1"], ["127.0.0.9", "2001:db8::/32"])
+    )
+    assert [line for line in text.splitlines() if line.startswith(("allow", "deny"))] == [
+        'allow "alice" * 127.0.0.9/32 * HTTP,HTTPS,CONNECT',
+        'allow "alice" * ::ffff:7f00:9/128 * HTTP,HTTPS,CONNECT',
+        'allow "alice" * 2001:db8::/32 * HTTP,HTTPS,CONNECT',
+        "deny * * 127.0.0.0/8",
+        "deny * * ::ffff:7f00:0/104",
+        "deny * * ::7f00:0/104",
+        "deny * * 2002:7f00::/24",
+        "deny * * 64:ff9b::7f00:0/104",
+        "deny * * ::1/128",
+        "deny * * 2001::/32",
+        'allow "alice" * * * HTTP,HTTPS,CONNECT',
+    ]
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -105,10 +123,12 @@ def test_no_login_adds_a_directive_or_a_line_that_is_too_long(username: str, pas
 
 
 @given(st.lists(st.ip_addresses(), min_size=1, max_size=300).map(lambda addresses: tuple(map(str, addresses))))
-def test_any_number_of_sources_keeps_lines_short_and_denies_the_rest_last(allow_ips: tuple[str, ...]) -> None:
+def test_any_number_of_sources_keeps_lines_short_and_lets_no_other_in(allow_ips: tuple[str, ...]) -> None:
     lines = configuration(record(allow_ips=allow_ips), listen="::").splitlines()
     assert max(map(len, lines)) < 1024
-    assert lines[-2] == "deny *"
+    rules = [line for line in lines if line.startswith(("allow", "deny"))]
+    assert {rule.split(" ")[:2] == ["allow", '"alice"'] for rule in rules} == {True}
+    assert "*" not in {rule.split(" ")[2] for rule in rules}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ LOG = (
     b"=00006 0 0 CONNECT\n"
     b"=00004 0 0 GET\n"
     b"=00003 0 0 CONNECT\n"
+    b"=00001 0 0 CONNECT\n"
     b"=00010 0 0 CONNECT\n"
     b"=00000 262150 12 \n"
     b"=00000 300 4 CONNECT\n"
@@ -26,7 +27,7 @@ def test_lines_are_summed_up_by_what_they_tell() -> None:
         sent_bytes=262450,
         received_bytes=16,
         connections=2,
-        refused={"login": 2, "source": 1, "limit": 1},
+        refused={"login": 2, "source": 1, "destination": 1, "limit": 1},
     )
 
 

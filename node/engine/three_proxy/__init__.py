@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 from node.engine import Counters, EngineError
 from node.engine.three_proxy.binary import find_binary, refuse_uncounted, version
 from node.engine.three_proxy.configuration import configuration, exit_address
+from node.engine.three_proxy.destinations import guard
 from node.engine.three_proxy.ledger import Ledger
 from node.engine.three_proxy.listening import holds, listener, refuse_foreign, refuse_unusable
 from node.engine.three_proxy.process import Process, boot, hold, is_meant, is_stray, numbers, spawn, started
@@ -40,7 +41,8 @@ class ThreeProxyEngine:
     """Leaving the context leaves the proxies running; one engine at a time may have a directory.
 
     `listen` None is every address, IPv6 and IPv4. `nservers` are asked for names in place of the system's resolver: a
-    statically linked 3proxy has none, and needs them. `on_change` is called in the loop when a process ended unasked.
+    statically linked 3proxy has none, and needs them. No client reaches the networks of `closed`, but for those of
+    `allow_destinations`. `on_change` is called in the loop when a process ended unasked.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class ThreeProxyEngine:
         binary: Path,
         listen: str | None = None,
         nservers: Sequence[str] = (),
+        closed: Sequence[str] = (),
+        allow_destinations: Sequence[str] = (),
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._folder = Folder(directory.absolute())
@@ -57,6 +61,7 @@ class ThreeProxyEngine:
         self._binary = binary
         self._listen = listen or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")
         self._nservers = tuple(nservers)
+        self._guard = guard(closed, allow_destinations)
         self._on_change = on_change
         self._served: dict[ProxyId, Served] = {}
         self._processes: set[Process] = set()
@@ -84,7 +89,7 @@ class ThreeProxyEngine:
     async def start(self, proxy: ProxyRecord) -> None:
         """As `Engine.start`. A record that changes nothing for 3proxy keeps the process; any other replaces it, which
         closes this proxy's connections. On the same port both listen for a moment (SO_REUSEPORT)."""
-        text = configuration(proxy, listen=self._listen, nservers=self._nservers)
+        text = configuration(proxy, listen=self._listen, nservers=self._nservers, guard=self._guard)
         id_ = ProxyId(proxy.id)
         async with self._alone(id_):
             before = self._served.get(id_)

@@ -1,9 +1,10 @@
 """What 3proxy is told about one proxy: pure text, after 3proxy.cfg(5)."""
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 from node.engine import EngineError
+from node.engine.three_proxy.destinations import MAPPED, OPEN, Guard, inside
 from shared.engines import unsupported
 from shared.proxies import Exit, Limits, ProxyRecord
 
@@ -33,10 +34,11 @@ RATE_STEPS = 64 * 8 * 1_000_000
 
 READY = "Accepting"
 
-V4_MAPPED = int(IPv6Network("::ffff:0:0/96").network_address)
+OFFERED = "HTTP,HTTPS,CONNECT"
+"""Neither BIND, nor UDP, nor FTP."""
 
 
-def configuration(proxy: ProxyRecord, *, listen: str, nservers: Sequence[str] = ()) -> str:
+def configuration(proxy: ProxyRecord, *, listen: str, nservers: Sequence[str] = (), guard: Guard = OPEN) -> str:
     """The whole file. Users and rules stand before the service line, which takes a snapshot of them.
 
     Raises EngineError for a proxy that would serve
@@ -45,7 +47,7 @@ def configuration(proxy: ProxyRecord, *, listen: str, nservers: Sequence[str] = 
     refuse_open(proxy)
     for _, reason in unsupported("3proxy", proxy.exit, proxy.limits):
         raise EngineError(reason)
-    return "".join(f"{line}\n" for line in directives(proxy, listen, nservers))
+    return "".join(f"{line}\n" for line in directives(proxy, listen, nservers, guard))
 
 
 def refuse_open(proxy: ProxyRecord) -> None:
@@ -55,7 +57,7 @@ def refuse_open(proxy: ProxyRecord) -> None:
         raise EngineError("neither a user name nor allowed sources: it would serve nobody")
 
 
-def directives(proxy: ProxyRecord, listen: str, nservers: Sequence[str]) -> Iterator[str]:
+def directives(proxy: ProxyRecord, listen: str, nservers: Sequence[str], guard: Guard) -> Iterator[str]:
     yield "log"
     yield f"logformat {quoted(LOG_FORMAT)}"
     yield f"logdump {LOG_EVERY_BYTES} {LOG_EVERY_BYTES}"
@@ -66,7 +68,7 @@ def directives(proxy: ProxyRecord, listen: str, nservers: Sequence[str]) -> Iter
     if nservers:
         yield "nscache 65536"
     yield from limits(proxy.limits)
-    yield from access(proxy, mapped=":" in listen)
+    yield from access(proxy, guard, mapped=":" in listen)
     yield service(proxy, listen)
 
 
@@ -89,8 +91,11 @@ def exact_rate(bandwidth_bps: int) -> int:
     return RATE_STEPS // round(RATE_STEPS / bandwidth_bps)
 
 
-def access(proxy: ProxyRecord, *, mapped: bool) -> Iterator[str]:
-    """Who gets in. One source a line, for a line holds no more than 64 KiB; BIND, UDP and FTP are not offered."""
+def access(proxy: ProxyRecord, guard: Guard, *, mapped: bool) -> Iterator[str]:
+    """Who gets in, and where to. One network a line, for a line holds no more than 64 KiB.
+
+    Whom no rule names is refused, with another result code than by a rule: it tells sources from destinations.
+    """
     user = "*"
     if proxy.username is None:
         yield "auth iponly"
@@ -98,9 +103,10 @@ def access(proxy: ProxyRecord, *, mapped: bool) -> Iterator[str]:
         yield "auth strong"
         yield f"users {quoted(f'{proxy.username}:CL:{proxy.password}')}"
         user = quoted(proxy.username)
-    for source in sources(proxy.allow_ips, mapped=mapped):
-        yield f"allow {user} {source} * * HTTP,HTTPS,CONNECT"
-    yield "deny *"
+    clients = [f"{user} {source}" for source in sources(proxy.allow_ips, mapped=mapped)]
+    yield from (f"allow {client} {network} * {OFFERED}" for network in guard.openings() for client in clients)
+    yield from (f"deny * * {network}" for network in guard.closures())
+    yield from (f"allow {client} * * {OFFERED}" for client in clients)
 
 
 def sources(networks: Sequence[str], *, mapped: bool) -> Iterator[str]:
@@ -109,8 +115,8 @@ def sources(networks: Sequence[str], *, mapped: bool) -> Iterator[str]:
         yield "*"
     for network in map(ip_network, networks):
         yield str(network)
-        if mapped and network.version == 4:
-            yield str(IPv6Network((V4_MAPPED + int(network.network_address), 96 + network.prefixlen)))
+        if mapped and isinstance(network, IPv4Network):
+            yield str(inside(MAPPED, network))
 
 
 def service(proxy: ProxyRecord, listen: str) -> str:

@@ -10,19 +10,9 @@ from node.engine.three_proxy.configuration import READY
 LINE = re.compile(rb"=(\d{5}) (\d+) (\d+) (.*)")
 """`LOG_FORMAT`. The mark in front keeps a line that a full file cut short from being read as one with the next."""
 
-REFUSALS = {
-    1: "source",
-    2: "source",
-    3: "source",
-    4: "login",
-    5: "login",
-    6: "login",
-    7: "login",
-    8: "login",
-    10: "limit",
-}
-"""Result codes of the manual: 1-3 the rules, 4-8 the login, 10 a limit. All others are of connections that were served,
-though their destination may not have answered."""
+REFUSALS = {1: "destination", 3: "source", **dict.fromkeys(range(4, 9), "login"), 10: "limit"}
+"""By result code: 1 a rule that denies, 3 no rule that allows, 4-8 the login, 10 a limit. All others are of connections
+that were served, though their destination may not have answered."""
 
 SERVICE_WORDS = {READY.encode(), b"Failed", b"failed", b"Memory"}
 """How 3proxy begins what it says of itself; or with a name and a colon."""
