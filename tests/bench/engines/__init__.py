@@ -1,0 +1,1 @@
+"""The built-in engine beside other proxies on the same work, in one run."""
