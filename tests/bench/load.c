@@ -12,6 +12,7 @@
    size=N                          bytes of an answer
    seconds=S, total=N              the end, whichever comes first
    verify=1                        compares every byte of the bodies
+   discard=1                       lets the kernel throw bodies away instead of copying them here (MSG_TRUNC, tcp(7))
    hold=idle|stalled               opens `connections`, uses each once (idle) or asks and never reads (stalled), prints
                                    "ready" and keeps them until its input ends
 
@@ -35,7 +36,7 @@
 #include <unistd.h>
 
 enum { CYCLE = 251, CHUNK = 256 * 1024, HEAD_MAX = 4096, BATCH = 256, STEPS_MAX = 4, OPENING_MAX = 100 };
-enum { HISTOGRAM = 64 * 60, GIVE_UP = 1000 };
+enum { DISCARD = 4 * 1024 * 1024, HISTOGRAM = 64 * 60, GIVE_UP = 1000 };
 
 static unsigned char pattern[CHUNK + CYCLE];
 static unsigned char buffer[CHUNK];
@@ -196,7 +197,7 @@ static struct {
     const char *how, *login, *basic, *hold;
     struct sockaddr_in to, origin;
     char origin_name[64];
-    uint64_t connections, size, total, reuse, verify;
+    uint64_t connections, size, total, reuse, verify, discard;
     double seconds;
     step steps[STEPS_MAX];
     int last_step;
@@ -438,7 +439,8 @@ static void ended(client *c, const char *reason) {
 
 static void readable(client *c) {
     if (c->left) {
-        ssize_t n = recv(c->fd, buffer, sizeof buffer, 0);
+        uint64_t most = c->left < DISCARD ? c->left : DISCARD;
+        ssize_t n = plan.discard ? recv(c->fd, NULL, most, MSG_TRUNC) : recv(c->fd, buffer, sizeof buffer, 0);
         if (n > 0) read_body(c, buffer, (size_t)n);
         else if (n == 0 || !again()) ended(c, n ? strerror(errno) : "closed in the middle of a body");
         return;
@@ -536,6 +538,7 @@ static void read_option(const char *key, const char *value) {
     else if (!strcmp(key, "total")) plan.total = strtoull(value, NULL, 10);
     else if (!strcmp(key, "reuse")) plan.reuse = strtoull(value, NULL, 10);
     else if (!strcmp(key, "verify")) plan.verify = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "discard")) plan.discard = strtoull(value, NULL, 10);
     else if (!strcmp(key, "seconds")) plan.seconds = strtod(value, NULL);
     else if (!strcmp(key, "origin")) {
         read_address(value, &plan.origin);

@@ -44,7 +44,6 @@ QUICK_RELAYS = {"idle": 1_000, "stalled": 50}
 def main() -> None:
     given = arguments()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    os.setpriority(os.PRIO_PROCESS, 0, given.nice)
     with tempfile.TemporaryDirectory(prefix="maybe-bench-") as folder:
         Path(folder).chmod(0o755)
         try:
@@ -98,11 +97,11 @@ async def measured(given: argparse.Namespace, folder: Path) -> Outcome:
     """Raises NoCompilerError."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    generator = Generator(compiled(folder), ("bench", secrets.token_hex(8)))
+    generator = Generator(compiled(folder), ("bench", secrets.token_hex(8)), given.nice)
     cores, host = split_cores(), own_address()
     with pinned(cores.load):
         async with generator.origin(host) as origin:
-            ground = Ground(folder, host, cores, generator.login, origin.address)
+            ground = Ground(folder, host, cores, generator.login, origin.address, given.nice)
             names, missing = present(given.only)
             outcome = Outcome(machine(cores), tuple(CASES[key] for key in given.cases), names, missing)
             if "speed" not in given.skip:

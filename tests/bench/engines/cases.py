@@ -67,7 +67,7 @@ def _bulk(streams: int) -> Case:
         Figure("cpu", "CPU per GiB", "s", (Target("3proxy", 0.35, "at most"),)),
     )
     title = f"bulk download, {streams} {'stream' if streams == 1 else 'streams'}"
-    options = {"connections": streams, "reuse": 1, "size": ENDLESS}
+    options = {"connections": streams, "reuse": 1, "size": ENDLESS, "discard": 1}
     return Case(f"bulk{streams}", title, ("connect", "socks5"), options, figures, bulk=True)
 
 

@@ -18,9 +18,10 @@ from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.process import worker_pid
 from shared.proxies import ProxyRecord
 from tests.bench.engines.configurations import PROGRAMS, Place, Program
-from tests.bench.engines.measuring import Cores, pinned
+from tests.bench.engines.measuring import Cores, pinned, prefer
 
 DIRECT, BUILTIN = "direct", "built-in"
+LOCAL = ("127.0.0.0/8",)
 READY_S = 20.0
 PORTS = range(20_000, 30_000)
 
@@ -51,6 +52,7 @@ class Ground:
     cores: Cores
     login: tuple[str, str]
     origin: str
+    nice: int = 0
 
     def place(self, name: str) -> Place:
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
@@ -115,11 +117,12 @@ async def builtin(ground: Ground) -> AsyncIterator[Running]:
 async def worker(directory: Path, ground: Ground) -> AsyncIterator[tuple[BuiltinEngine, int]]:
     """The engine of this repository with one worker on the proxy's core, and the worker's pid."""
     with pinned(ground.cores.proxy):
-        engine = await BuiltinEngine(directory, listen=ground.host, workers=1).__aenter__()
+        engine = await BuiltinEngine(directory, listen=ground.host, workers=1, allow_destinations=LOCAL).__aenter__()
     try:
         pid = worker_pid(directory, 0)
         if pid is None:
             raise StartError("the worker of the built-in engine did not start")
+        prefer(pid, ground.nice)
         yield engine, pid
     finally:
         await engine.halt()
@@ -151,6 +154,7 @@ async def launched(program: Program, ground: Ground) -> AsyncIterator[Running]:
             launch.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     try:
+        prefer(process.pid, ground.nice)
         for address in filter(None, (launch.http, launch.socks5, launch.relay)):
             await accepting(address, process)
         yield Running(

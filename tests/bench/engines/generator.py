@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.engines.measuring import prefer
+
 SOURCE = Path(__file__).parents[1] / "load.c"
 COMPILE_S = 60
 LATE_S = 60.0
@@ -60,11 +62,12 @@ class Generator:
 
     binary: Path
     login: tuple[str, str]
+    nice: int = 0
 
     @asynccontextmanager
     async def origin(self, host: str) -> AsyncIterator[Origin]:
         """Answers until the context is left."""
-        process = await _started(self.binary, "origin", host)
+        process = await self._started("origin", host)
         try:
             assert process.stdout
             port = int(await process.stdout.readline())
@@ -74,7 +77,7 @@ class Generator:
 
     async def run(self, **options: object) -> Load:
         """Keys and values as load.c explains them. Raises LoadError."""
-        process = await _started(self.binary, *self._arguments(options))
+        process = await self._started(*self._arguments(options))
         try:
             async with asyncio.timeout(float(str(options.get("seconds", 0))) + LATE_S):
                 output, _ = await process.communicate()
@@ -85,7 +88,7 @@ class Generator:
     @asynccontextmanager
     async def holding(self, **options: object) -> AsyncIterator[list[Load]]:
         """Connections are there while the context is; the list has the report once it is left. Raises LoadError."""
-        process, told = await _started(self.binary, *self._arguments(options)), list[Load]()
+        process, told = await self._started(*self._arguments(options)), list[Load]()
         try:
             assert process.stdin
             assert process.stdout
@@ -101,6 +104,14 @@ class Generator:
             told.append(_told(process, output))
         finally:
             await _let_go(process)
+
+    async def _started(self, *arguments: str) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            self.binary, *arguments, stdin=pipe, stdout=pipe, start_new_session=True
+        )
+        prefer(process.pid, self.nice)
+        return process
 
     def _arguments(self, options: dict[str, object]) -> list[str]:
         """The login goes along, except to where nobody asks for it."""
@@ -119,11 +130,6 @@ def compiled(folder: Path) -> Path:
     made = folder / "load"
     subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", made, SOURCE], check=True, timeout=COMPILE_S)
     return made
-
-
-async def _started(binary: Path, *arguments: str) -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(binary, *arguments, stdin=pipe, stdout=pipe, start_new_session=True)
 
 
 async def _let_go(process: asyncio.subprocess.Process) -> None:

@@ -43,6 +43,15 @@ def pinned(cores: Iterable[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def prefer(pid: int, nice: int) -> None:
+    """Gives the session of a process this priority. Where the kernel shares the processor among sessions, its own
+    nice value counts inside its session only (sched(7), autogroup)."""
+    if nice:
+        os.setpriority(os.PRIO_PGRP, os.getpgid(pid), nice)
+        with suppress(FileNotFoundError):
+            Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+
+
 def tree(roots: Iterable[int]) -> list[int]:
     return [pid for root in roots for pid in (root, *descendants(root))]
 

@@ -56,8 +56,16 @@ class Outcome:
         if self.samples:
             others = statistics.median(each.others_busy for each in self.samples)
             yield f"- Meanwhile other programs used {others:.2f} cores of this machine (median over the runs)."
-        for told in sorted({(each.contender, each.case, each.why) for each in self.samples if each.why}):
-            yield "- {}, {}: {}.".format(*told)
+        yield from self._failures()
+
+    def _failures(self) -> Iterator[str]:
+        """Each reason once."""
+        cases: dict[tuple[str, str], set[str]] = {}
+        for each in self.samples:
+            if each.why:
+                cases.setdefault((each.contender, each.why), set()).add(each.case)
+        for (name, why), among in cases.items():
+            yield f"- {name}, {', '.join(sorted(among))}: {why}."
 
     def _version(self, name: str) -> str:
         binary = find(name, os.environ)
