@@ -79,15 +79,21 @@ def _reaped_s(pid: int) -> float:
 
 def pss_bytes(roots: Iterable[int]) -> int:
     """Proportional memory: pages that several processes share are counted once among them."""
-    return sum(_pss_bytes(pid) for pid in tree(roots))
+    return _rolled_up(roots, "Pss:")
 
 
-def _pss_bytes(pid: int) -> int:
-    with suppress(FileNotFoundError, ProcessLookupError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
+def own_bytes(roots: Iterable[int]) -> int:
+    """Proportional memory without that of files, which changes with every other process that opens them."""
+    return _rolled_up(roots, "Pss_Anon:")
+
+
+def _rolled_up(roots: Iterable[int], name: str) -> int:
+    found = 0
+    for pid in tree(roots):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            found += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+    return found
 
 
 def machine_busy_s() -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.bench.engines.contenders import Ground, Running, running
 from tests.bench.engines.generator import Generator, LoadError
-from tests.bench.engines.measuring import pss_bytes
+from tests.bench.engines.measuring import own_bytes
 
 WARM = 100
 """Connections before the first look, so that what is taken once is not counted."""
@@ -17,7 +17,7 @@ LOOKS = 40
 
 @dataclass(frozen=True)
 class Held:
-    """Proportional memory of the proxy's processes, process memory only: what the kernel holds is not in it."""
+    """Anonymous memory of the proxy's processes: neither files nor what the kernel holds is in it."""
 
     contender: str
     kind: str
@@ -58,10 +58,10 @@ def _options(fresh: Running, ground: Ground, kind: str) -> dict[str, object]:
 
 async def _settled(roots: tuple[int, ...]) -> int:
     """When two looks in a row tell the same within 64 KiB, or after a while."""
-    last = pss_bytes(roots)
+    last = own_bytes(roots)
     for _ in range(LOOKS):
         await asyncio.sleep(LOOK_S)
-        now = pss_bytes(roots)
+        now = own_bytes(roots)
         if abs(now - last) < 64 * KIB:
             return now
         last = now
