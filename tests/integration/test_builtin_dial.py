@@ -8,6 +8,7 @@ from time import monotonic
 
 import pytest
 
+from node.engine.builtin.account import Account
 from node.engine.builtin.client import Client, Service
 from node.engine.builtin.destinations import Destination
 from node.engine.builtin.dial import Dial
@@ -16,6 +17,7 @@ from node.engine.builtin.guard import Guard, networks
 from node.engine.builtin.reactor import ATTEMPT_S, Reactor
 from node.engine.builtin.records import read_record
 from node.engine.builtin.resolver import Address
+from node.engine.builtin.spent import Spent
 from node.engine.builtin.wire import Wire
 from tests.streams import LIMIT_S, LOCAL
 
@@ -55,7 +57,7 @@ async def reactor() -> AsyncIterator[Reactor]:
 @contextmanager
 def client_of(reactor: Reactor) -> Iterator[Client]:
     told = {"id": 1, "version": 1, "protocol": "mixed", "port": 1, "username": "a", "password": "b", "allow_ips": []}
-    service = Service(reactor, read_record(told | {"exit": {}, "limits": {}}), lambda client: None)
+    service = Service(reactor, read_record(told | {"exit": {}, "limits": {}}), lambda client: None, Account(1, Spent()))
     ours, theirs = socket.socketpair()
     with theirs:
         client = Client(reactor, ours, service, "127.0.0.1")

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
-from node.engine import EngineError
+from node.engine import Condition, Counters, EngineError
 from node.engine.builtin.control import socket_name
+from node.engine.builtin.counted import Counted, highest
 from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.process import end_process, worker_numbers, worker_pid
 from node.engine.builtin.records import FIELDS
@@ -44,6 +45,7 @@ class BuiltinEngine:
         self._on_change = on_change
         self._configuration = {"allow_destinations": list(allow_destinations)}
         self._workers: list[Worker] = []
+        self._counted: list[Counted] = []
         self._group = asyncio.TaskGroup()
         self._keepers: list[asyncio.Task[None]] = []
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -61,6 +63,7 @@ class BuiltinEngine:
             )
             for number in sorted(numbers)
         ]
+        self._counted = [Counted(worker) for worker in self._workers]
         await self._group.__aenter__()
         self._keepers = [self._group.create_task(worker.keep()) for worker in self._workers]
         for worker in self._workers:
@@ -115,6 +118,29 @@ class BuiltinEngine:
         async with asyncio.TaskGroup() as tasks:
             answers = [tasks.create_task(_counted(worker)) for worker in self._workers]
         return {ProxyId(counters["id"]): counters for answer in answers for counters in answer.result()}
+
+    async def conditions(self) -> Mapping[ProxyId, Condition]:
+        """The proxies that their limits hold back. A worker that does not answer serves nobody, so its are left out."""
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(_held(worker)) for worker in self._workers]
+        return {
+            ProxyId(id_): Condition("expired" if word == "expired" else "limited", reason)
+            for answer in answers
+            for id_, word, reason in answer.result()
+        }
+
+    async def usage(self) -> Sequence[Counters]:
+        """See node.engine.Counting."""
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(counted.read()) for counted in self._counted]
+        return highest([counters for answer in answers for counters in answer.result()])
+
+    async def taken(self, counters: Sequence[Counters]) -> None:
+        """See node.engine.Counting."""
+        for counted in self._counted:
+            # A worker that does not answer tells them again.
+            with suppress(EngineError):
+                await counted.taken(counters)
 
     async def halt(self) -> None:
         """Ends every worker of the directory, this engine's or not; what they ran is closed. No context is needed."""
@@ -191,6 +217,13 @@ async def _told(worker: Worker) -> dict[int, int]:
 async def _counted(worker: Worker) -> list[dict[str, int]]:
     try:
         return (await worker.call("stats"))["proxies"]
+    except EngineError:
+        return []
+
+
+async def _held(worker: Worker) -> list[tuple[int, str, str]]:
+    try:
+        return await worker.call("conditions")
     except EngineError:
         return []
 

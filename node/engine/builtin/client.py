@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 
 from node.engine.builtin import journal
 from node.engine.builtin.access import allows, allows_source
+from node.engine.builtin.account import Account
+from node.engine.builtin.entry import Entry
+from node.engine.builtin.failures import Failure
+from node.engine.builtin.limits import Hold, crowded, held, next_turn
 from node.engine.builtin.pace import Pace
 from node.engine.builtin.reactor import Reactor, Stage
 from node.engine.builtin.records import Record
@@ -20,9 +24,11 @@ _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Client(Wire):
-    """`credentials` are those it was admitted with; `stage` is what it is doing now."""
+    """`credentials` are those it was admitted with; `stage` is what it is doing now. `seated`: it is one of the
+    connections that the proxy may have at once; nobody who may not use the proxy takes a seat.
+    """
 
-    __slots__ = ("admitted", "credentials", "service", "source", "stage")
+    __slots__ = ("admitted", "credentials", "seated", "service", "source", "stage")
 
     def __init__(self, reactor: Reactor, sock: socket.socket, service: "Service", source: str) -> None:
         super().__init__(reactor, sock)
@@ -30,6 +36,7 @@ class Client(Wire):
         self.source = source
         self.credentials: bytes | None = None
         self.admitted = False
+        self.seated = False
         self.stage: Stage | None = None
         service.open.add(self)
 
@@ -45,8 +52,28 @@ class Client(Wire):
         """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
         self.admitted = allows(self.service.record.access, self.source, presented)
         self.credentials = presented if self.admitted else None
-        self.service.refused += not self.admitted
+        if not self.admitted:
+            self.service.account.refuse("login" if self.from_allowed_source() else "source")
         return self.admitted
+
+    def missed(self, failure: Failure) -> None:
+        """The destination was not reached; counted where that is a refusal of this proxy."""
+        if failure is Failure.PRIVATE:
+            self.service.account.refuse("destination")
+        elif failure is Failure.EXHAUSTED:
+            self.service.account.refuse("resources")
+            self.reactor.exhausted("dial.exhausted")
+
+    def hold(self) -> Hold | None:
+        """Why this client, who may use the proxy, is refused all the same; counted. None: it has its seat."""
+        service = self.service
+        hold = service.held or (None if self.seated else crowded(service.record.limits, service.seats))
+        if hold is not None:
+            service.account.refuse(hold.word)
+        elif not self.seated:
+            self.seated = True
+            service.seats += 1
+        return hold
 
     def deliver(self) -> int:
         """As `flush`, counted."""
@@ -56,6 +83,9 @@ class Client(Wire):
 
     def drop(self) -> None:
         self.service.open.discard(self)
+        if self.seated:
+            self.seated = False
+            self.service.seats -= 1
         self.stage = None
         super().drop()
 
@@ -64,12 +94,15 @@ class Service:
     """One proxy: its record, its listener and its open connections. Counts since it was put here.
 
     `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes. `pace` is
-    there when bandwidth is limited.
+    there when bandwidth is limited. `held` is why everybody is refused for now, `turn` when that may change by itself,
+    `seats` how many connections are taken out of those that the proxy may have.
     """
 
     __slots__ = (
         "accepted",
+        "account",
         "first_stage",
+        "held",
         "listener",
         "open",
         "pace",
@@ -77,18 +110,24 @@ class Service:
         "reactor",
         "received",
         "record",
-        "refused",
+        "seats",
         "sent",
+        "turn",
     )
 
-    def __init__(self, reactor: Reactor, record: Record, first_stage: "Callable[[Client], None]") -> None:
+    def __init__(
+        self, reactor: Reactor, record: Record, first_stage: "Callable[[Client], None]", account: Account
+    ) -> None:
         self.reactor = reactor
         self.record = record
         self.first_stage = first_stage
         self.listener: socket.socket | None = None
         self.open: set[Client] = set()
         self.pace: Pace | None = None
-        self.accepted = self.refused = self.paused = 0
+        self.account = account
+        self.held: Hold | None = None
+        self.turn: float | None = None
+        self.accepted = self.seats = self.paused = 0
         self.received = self.sent = 0
 
     @property
@@ -111,6 +150,25 @@ class Service:
             for client in [each for each in self.open if each.admitted]:
                 if not allows(record.access, client.source, client.credentials):
                     self._close(client)
+
+    def is_due(self, now: float) -> bool:
+        """Whether traffic moved or the time has come that a look may find something new."""
+        moved = self.account.unbooked(self.received + self.sent)
+        return moved > 0 or (self.turn is not None and now >= self.turn)
+
+    def look(self, now: float) -> None:
+        """Holds the proxy to its limits, or lets it go again; `now` is the wall clock."""
+        limits = self.record.limits
+        spent = self.account.book(self.received + self.sent, now)
+        self.turn = next_turn(limits, now)
+        before, self.held = self.held, held(limits, spent, now)
+        if self.held is not None and before is None:
+            for client in [each for each in self.open if each.admitted]:
+                self._close(client)
+
+    def entry(self, now: float) -> Entry | None:
+        """For the ledger; None when nothing has changed."""
+        return self.account.entry(self.received, self.sent, self.accepted, now)
 
     def close(self) -> None:
         """The listener and every open connection."""

@@ -95,6 +95,7 @@ class Conversation:
 
     def unreached(self, failure: Failure) -> None:
         self._dial = None
+        self._client.missed(failure)
         self.answer(failure.status, failure.words)
         self.proceed()
 
@@ -232,10 +233,12 @@ class Conversation:
             return
         self._request = request
         if not client.from_allowed_source():
-            client.service.refused += 1
+            client.service.account.refuse("source")
             self.answer(403, "this proxy does not serve your address", close=True)
         elif not client.admit(basic_credentials(request.authorization)):
             self.answer(407, "this proxy wants a user name and a password")
+        elif (hold := client.hold()) is not None:
+            self.answer(hold.status, hold.reason, close=True)
         else:
             self._pass_on(request)
 

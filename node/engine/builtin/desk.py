@@ -134,11 +134,30 @@ class Visitor:
                 result = {"faults": self._desk.reactor.faults, "proxies": proxies.counters()}
             case {"op": "configure"}:
                 self._desk.sentry.open(networks(cast("list[str]", message.get("allow_destinations", []))))
+            case {"op": "conditions"}:
+                result = proxies.conditions()
+            case {"op": "usage", "since": int(since)}:
+                result = self._usage(since)
+            case {"op": "taken"}:
+                result = self._taken(cast("list[list[int]]", message.get("lives", [])))
             case {"op": "halt"}:
                 self._loop.call_soon(self._desk.halt)
             case _:
                 raise ValueError("the order is not known")
         return result
+
+    def _usage(self, since: int) -> object:
+        reached, lines = self._desk.proxies.books.ledger.told(since)
+        return {"since": reached, "lines": [line.decode() for line in lines]}
+
+    def _taken(self, lives: list[list[int]]) -> object:
+        """Those that are not told again; each life is [proxy, epoch, received, sent, connections]."""
+        ledger = self._desk.proxies.books.ledger
+        return [
+            [proxy, epoch]
+            for proxy, epoch, received, sent, connections in lives
+            if ledger.take((proxy, epoch), (received, sent, connections))
+        ]
 
     def _put(self, told: object, listener: socket.socket | None) -> bool:
         try:

@@ -3,8 +3,10 @@
 import socket
 from typing import Any
 
+from node.engine.builtin.books import Books
 from node.engine.builtin.client import Service
 from node.engine.builtin.first_byte import FIRST_STAGES
+from node.engine.builtin.ledger import Ledger
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import Record
 
@@ -12,9 +14,10 @@ from node.engine.builtin.records import Record
 class Proxies:
     """Put and remove cost the same however many there are."""
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: Reactor, ledger: Ledger) -> None:
         self._reactor = reactor
         self._services: dict[int, Service] = {}
+        self.books = Books(reactor, ledger, self._services.values())
 
     def put(self, record: Record, listener: socket.socket | None) -> bool:
         """Runs the record from now on, in place of the version before; False: it takes a listener. Raises OSError."""
@@ -23,11 +26,12 @@ class Proxies:
             return False
         first_stage = FIRST_STAGES[record.protocol]
         if service is None:
-            service = Service(self._reactor, record, first_stage)
+            service = Service(self._reactor, record, first_stage, self.books.account(record.id))
         if listener is not None:
             service.listen(listener)
         service.change(record, first_stage)
         self._services[record.id] = service
+        self.books.watch(service)
         self._reactor.sweep()
         return True
 
@@ -36,11 +40,18 @@ class Proxies:
         service = self._services.pop(proxy_id, None)
         if service is not None:
             service.close()
+            self.books.finish(service)
             self._reactor.sweep()
 
     def close(self) -> None:
         for proxy_id in list(self._services):
             self.remove(proxy_id)
+        self.books.close()
+
+    def conditions(self) -> list[tuple[int, str, str]]:
+        """(id, word, reason) of the proxies that refuse everybody at this moment."""
+        held = [(service.record.id, service.held) for service in self._services.values() if service.held is not None]
+        return [(id_, hold.word, hold.reason) for id_, hold in held]
 
     def listening(self) -> list[tuple[int, int, int]]:
         """(id, version, port) of what takes connections at this moment."""
@@ -57,7 +68,7 @@ class Proxies:
                 "id": service.record.id,
                 "open": len(service.open),
                 "accepted": service.accepted,
-                "refused": service.refused,
+                "refused": sum(service.account.refused.values()),
                 "paused": service.paused,
                 "received_bytes": service.received,
                 "sent_bytes": service.sent,

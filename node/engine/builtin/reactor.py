@@ -27,6 +27,7 @@ LINGER_S = 3.0
 _BATCH = 512
 _SLICE_S = 0.01
 _TICK_S = 1.0
+_TELL_AGAIN_S = 60.0
 
 
 class Stage(Protocol):
@@ -72,6 +73,7 @@ class Reactor:
         self.pipes = Pipes()
         self.now = monotonic()
         self.faults = 0
+        self._exhausted_until = 0.0
         self.resolver = Resolver(loop)
         self.may_dial: Callable[[str], bool] = Guard().permits
         self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
@@ -133,6 +135,12 @@ class Reactor:
         self.pipes.close()
         self.attempts.close()
         self.resolver.close()
+
+    def exhausted(self, event: str) -> None:
+        """The host has no more descriptors, ports or memory for somebody: told in the journal, not for each of them."""
+        if self.now >= self._exhausted_until:
+            self._exhausted_until = self.now + _TELL_AGAIN_S
+            journal.write(event, open=len(self.stages))
 
     def _fault(self, stage: Stage, error: Exception) -> None:
         self.faults += 1

@@ -59,6 +59,7 @@ class SocksHandshake:
         Tunnel(self._client, wire).start(early=early, answer=_GRANTED[self._version])
 
     def unreached(self, failure: Failure) -> None:
+        self._client.missed(failure)
         old = self._version == socks4.VERSION
         self._end(socks4.reply(socks4.REJECTED) if old else socks5.reply(failure.reply))
 
@@ -113,6 +114,8 @@ class SocksHandshake:
         if not self._client.admit(asked.user_id):
             known_place = self._client.from_allowed_source()
             return self._end(socks4.reply(socks4.OTHER_USER if known_place else socks4.REJECTED))
+        if self._client.hold() is not None:
+            return self._end(socks4.reply(socks4.REJECTED))
         self._call(asked.size, asked.destination)
         return False
 
@@ -124,7 +127,7 @@ class SocksHandshake:
             return self._end(greeting.answer)
         self._inbox = self._inbox[greeting.size :]
         if not self._client.from_allowed_source():
-            self._client.service.refused += 1
+            self._client.service.account.refuse("source")
             return self._end(bytes((socks5.VERSION, socks5.NO_ACCEPTABLE)))
         return self._agree(greeting.methods)
 
@@ -133,7 +136,7 @@ class SocksHandshake:
         method = socks5.choose_method(methods, login_needed=login_needed)
         choice = bytes((socks5.VERSION, method))
         if method == socks5.NO_ACCEPTABLE:
-            self._client.service.refused += 1
+            self._client.service.account.refuse("login")
             return self._end(choice)
         self._client.send(choice)
         self._step = self._log_in if method == socks5.USER_PASSWORD else self._request
@@ -161,6 +164,8 @@ class SocksHandshake:
         if isinstance(wanted, Malformed):
             return self._end(wanted.answer)
         if not self._client.admit(self._credentials):
+            return self._end(socks5.reply(socks5.NOT_ALLOWED))
+        if self._client.hold() is not None:
             return self._end(socks5.reply(socks5.NOT_ALLOWED))
         self._call(wanted.size, wanted.destination)
         return False

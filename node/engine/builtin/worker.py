@@ -17,6 +17,7 @@ from pathlib import Path
 from node.engine.builtin import journal
 from node.engine.builtin.control import lock_name, socket_name
 from node.engine.builtin.desk import Desk
+from node.engine.builtin.ledger import FOLDER, Ledger
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.sentry import Sentry
@@ -51,7 +52,7 @@ async def serve(index: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     reactor = Reactor(loop)
-    proxies = Proxies(reactor)
+    proxies = Proxies(reactor, Ledger(Path(FOLDER)))
     sentry = Sentry(reactor)
     desk = Desk(reactor, proxies, sentry, _control_socket(index), ended.set)
     journal.write("worker.started", index=index, pid=os.getpid())

@@ -1,0 +1,50 @@
+"""What one proxy has used since it came to this worker, and what it had spent before."""
+
+import time
+
+from node.engine.builtin.entry import Entry, Key
+from node.engine.builtin.spent import Spent
+
+
+class Account:
+    """One life of a proxy's counters. `refused` says how often by reason; `spent` is as of the last `book`."""
+
+    __slots__ = ("_booked", "_written", "epoch", "id", "refused", "spent")
+
+    def __init__(self, proxy_id: int, spent: Spent) -> None:
+        self.id = proxy_id
+        self.epoch = time.time_ns() // 1000
+        self.refused: dict[str, int] = {}
+        self.spent = spent
+        self._booked = 0
+        self._written = (0, 0, 0, 0)
+
+    @property
+    def key(self) -> Key:
+        return self.id, self.epoch
+
+    def refuse(self, reason: str) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def book(self, moved: int, now: float) -> Spent:
+        """`moved` is all that this life has moved, both directions together; `now` the wall clock."""
+        if moved != self._booked:
+            self.spent = self.spent.plus(moved - self._booked, now)
+            self._booked = moved
+        return self.spent
+
+    def unbooked(self, moved: int) -> int:
+        """Bytes that moved since they were booked last."""
+        return moved - self._booked
+
+    def entry(self, received: int, sent: int, connections: int, now: float) -> Entry | None:
+        """None when nothing has changed since the last one was `written`."""
+        if self._written == (received, sent, connections, sum(self.refused.values())):
+            return None
+        spent = self.book(received + sent, now)
+        return Entry(self.id, self.epoch, received, sent, connections, dict(self.refused), spent)
+
+    def written(self, entry: Entry) -> None:
+        """It is on disk."""
+        refused = sum(entry.refused.values())
+        self._written = (entry.received_bytes, entry.sent_bytes, entry.connections, refused)

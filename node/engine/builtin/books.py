@@ -1,0 +1,82 @@
+"""Keeps the ledger of a worker's proxies, and holds them to their limits of time and traffic."""
+
+import time
+from collections.abc import Collection, Iterable
+
+from node.engine.builtin import journal
+from node.engine.builtin.account import Account
+from node.engine.builtin.client import Service
+from node.engine.builtin.ledger import Ledger
+from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.spent import Spent
+
+WRITE_S = 1.0
+"""The most that a worker's sudden end costs."""
+LOOK_S = 0.4
+"""Between two looks at the clock for proxies that have limits; traffic is also looked at where it moves."""
+_ADOPT_S = 10.0
+
+
+class Books:
+    """Every proxy of the worker is in `services`."""
+
+    def __init__(self, reactor: Reactor, ledger: Ledger, services: Collection[Service]) -> None:
+        self.ledger = ledger
+        self._reactor = reactor
+        self._services = services
+        self._limited: set[Service] = set()
+        self._clock = time.time()
+        now = time.monotonic()
+        self._write_at, self._adopt_at = now + WRITE_S, now + _ADOPT_S
+        self._timer = reactor.loop.call_later(LOOK_S, self._tick)
+
+    def account(self, proxy_id: int) -> Account:
+        """Of a proxy that comes to this worker."""
+        try:
+            spent = self.ledger.spent(proxy_id)
+        except OSError as error:
+            journal.write("ledger.unreadable", proxy_id=proxy_id, errno=error.errno)
+            spent = Spent()
+        return Account(proxy_id, spent)
+
+    def watch(self, service: Service) -> None:
+        """After its record came or changed."""
+        if service.record.limits.expires_at is None and service.record.limits.traffic_bytes is None:
+            self._limited.discard(service)
+        else:
+            self._limited.add(service)
+        service.look(time.time())
+
+    def finish(self, service: Service) -> None:
+        """It is gone from this worker: whoever takes the proxy next finds what it has spent."""
+        self._limited.discard(service)
+        self._write([service], over=True)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self.ledger.close()
+
+    def _tick(self) -> None:
+        self._timer = self._reactor.loop.call_later(LOOK_S, self._tick)
+        before, self._clock = self._clock, time.time()
+        for service in list(self._limited):
+            if service.is_due(self._clock) or self._clock < before:
+                service.look(self._clock)
+        now = time.monotonic()
+        if now >= self._write_at:
+            self._write_at = now + WRITE_S
+            self._write(self._services, over=False)
+        if now >= self._adopt_at:
+            self._adopt_at = now + _ADOPT_S
+            self.ledger.adopt()
+        self._reactor.sweep()
+
+    def _write(self, services: Iterable[Service], *, over: bool) -> None:
+        now = time.time()
+        entries = [(service, entry) for service in services if (entry := service.entry(now)) is not None]
+        if entries and self.ledger.write((entry for _, entry in entries)):
+            for service, entry in entries:
+                service.account.written(entry)
+        if over:
+            for service in services:
+                self.ledger.end(service.account.key)
