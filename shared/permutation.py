@@ -35,7 +35,10 @@ class Permutation:
 
     def __init__(self, prefix: str, key: bytes) -> None:
         """Raises ValueError in words for a person."""
-        network = IPv6Network(prefix)
+        try:
+            network = IPv6Network(prefix)
+        except ValueError as error:
+            raise ValueError(f"{prefix} is no IPv6 network") from error
         if not SHORTEST_PREFIX <= network.prefixlen <= LONGEST_PREFIX:
             raise ValueError(f"a prefix of random exits has a length of {SHORTEST_PREFIX} to {LONGEST_PREFIX} bits")
         self._first = int(network.network_address)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.access import access, allows, allows_credentials, allows_source, basic_credentials
+from node.engine.builtin.access import access, allows, allows_credentials, allows_source, basic_credentials, session_of
 
 LOGIN = access("alice", "wonder", ())
 
@@ -87,3 +87,57 @@ def test_no_authorization_value_is_an_exception(value: bytes) -> None:
 
 def test_a_password_shows_in_no_representation() -> None:
     assert "wonder" not in repr(LOGIN)
+
+
+SESSIONS = access("alice", "wonder", [], sessions=True)
+
+
+@pytest.mark.parametrize(
+    ("presented", "session"),
+    [
+        (b"alice:wonder", None),
+        (b"alice-session-a1:wonder", b"a1"),
+        (b"alice-session-" + b"x" * 64 + b":wonder", b"x" * 64),
+    ],
+)
+def test_a_user_name_may_name_a_session_where_there_are_any(presented: bytes, session: bytes | None) -> None:
+    assert allows(SESSIONS, "192.0.2.1", presented)
+    assert session_of(SESSIONS, presented) == session
+
+
+@pytest.mark.parametrize(
+    "presented",
+    [
+        b"alice-session-:wonder",
+        b"alice-session-a b:wonder",
+        b"alice-session-a_b:wonder",
+        b"alice-session-" + b"x" * 65 + b":wonder",
+        b"alice-session-a:guess",
+        b"bob-session-a:wonder",
+        b"-session-a:wonder",
+        b"alice-session-a",
+        b"alice:wonder-session-a:wonder",
+    ],
+)
+def test_what_is_not_name_session_and_password_lets_nobody_in(presented: bytes) -> None:
+    assert not allows(SESSIONS, "192.0.2.1", presented)
+
+
+def test_without_sessions_a_user_name_is_taken_as_it_is() -> None:
+    asked = access("alice", "wonder", [])
+    assert not allows(asked, "192.0.2.1", b"alice-session-a:wonder")
+    assert session_of(asked, b"alice:wonder") is None
+
+
+def test_a_user_whose_own_name_looks_like_a_session_is_that_user_and_may_have_sessions_too() -> None:
+    asked = access("bob-session-1", "wonder", [], sessions=True)
+    assert allows(asked, "192.0.2.1", b"bob-session-1:wonder")
+    assert session_of(asked, b"bob-session-1:wonder") is None
+    assert allows(asked, "192.0.2.1", b"bob-session-1-session-2:wonder")
+    assert session_of(asked, b"bob-session-1-session-2:wonder") == b"2"
+
+
+def test_a_proxy_without_a_password_takes_sessions_from_any_name() -> None:
+    asked = access(None, None, ["192.0.2.0/24"], sessions=True)
+    assert allows(asked, "192.0.2.1", b"x-session-a:")
+    assert session_of(asked, b"x-session-a:") == b"a"

@@ -1,12 +1,14 @@
 """Who may use a proxy: credentials and source networks, decided without I/O."""
 
 import binascii
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hmac import compare_digest
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+_SESSION = re.compile(rb"([^:]*)-session-([A-Za-z0-9]{1,64})(:.*)", re.DOTALL)
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
@@ -14,15 +16,16 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 class Access:
     """What a proxy asks of a client. Both must hold where both are there; with neither nobody gets in.
 
-    `credentials` is `name:password`. `sources` holds (IP version, host bits, network numbers), so that a look-up costs
-    one set membership per prefix length.
+    `credentials` is `name:password`; with `sessions` the name may be followed by `-session-ID`. `sources` holds (IP
+    version, host bits, network numbers), so that a look-up costs one set membership per prefix length.
     """
 
     credentials: bytes | None = field(repr=False)
     sources: tuple[tuple[int, int, frozenset[int]], ...]
+    sessions: bool = False
 
 
-def access(username: str | None, password: str | None, networks: Iterable[str]) -> Access:
+def access(username: str | None, password: str | None, networks: Iterable[str], *, sessions: bool = False) -> Access:
     """Raises ValueError for what is no network."""
     named = username is not None or password is not None
     credentials = f"{username or ''}:{password or ''}".encode() if named else None
@@ -31,7 +34,7 @@ def access(username: str | None, password: str | None, networks: Iterable[str]) 
         network = _unmapped(ip_network(text, strict=False))
         host_bits = network.max_prefixlen - network.prefixlen
         groups.setdefault((network.version, host_bits), set()).add(int(network.network_address) >> host_bits)
-    return Access(credentials, tuple((*key, frozenset(numbers)) for key, numbers in sorted(groups.items())))
+    return Access(credentials, tuple((*key, frozenset(numbers)) for key, numbers in sorted(groups.items())), sessions)
 
 
 def allows_source(asked: Access, source: str) -> bool:
@@ -46,7 +49,17 @@ def allows_credentials(asked: Access, presented: bytes | None) -> bool:
     """Compares in constant time; `presented` is `name:password`."""
     if asked.credentials is None:
         return True
-    return presented is not None and compare_digest(presented, asked.credentials)
+    if presented is None:
+        return False
+    plain = _without_session(presented)[0] if asked.sessions else presented
+    return compare_digest(presented, asked.credentials) | compare_digest(plain, asked.credentials)
+
+
+def session_of(asked: Access, presented: bytes | None) -> bytes | None:
+    """The name of the session in credentials that are allowed, None where there is none."""
+    if presented is None or not asked.sessions or presented == asked.credentials:
+        return None
+    return _without_session(presented)[1]
 
 
 def allows(asked: Access, source: str, presented: bytes | None) -> bool:
@@ -65,6 +78,12 @@ def basic_credentials(value: bytes | None) -> bytes | None:
         return binascii.a2b_base64(token.strip(b" \t"), strict_mode=True)
     except binascii.Error:
         return None
+
+
+def _without_session(presented: bytes) -> tuple[bytes, bytes | None]:
+    """`name-session-ID:password` without the session, and its ID."""
+    form = _SESSION.fullmatch(presented)
+    return (form[1] + form[3], form[2]) if form else (presented, None)
 
 
 def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:

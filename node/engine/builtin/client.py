@@ -5,9 +5,10 @@ import socket
 from typing import TYPE_CHECKING
 
 from node.engine.builtin import journal
-from node.engine.builtin.access import allows, allows_source
+from node.engine.builtin.access import allows, allows_source, session_of
 from node.engine.builtin.account import Account
 from node.engine.builtin.entry import Entry
+from node.engine.builtin.exits import Exit, Lease, exit_of
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.limits import Hold, crowded, held, next_turn
 from node.engine.builtin.pace import Pace
@@ -24,17 +25,21 @@ _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Client(Wire):
-    """`credentials` are those it was admitted with; `stage` is what it is doing now. `seated`: it is one of the
-    connections that the proxy may have at once; nobody who may not use the proxy takes a seat.
+    """`credentials` are those it was admitted with, `session` is what they name; `stage` is what it is doing now.
+
+    `seated`: it is one of the connections that the proxy may have at once; nobody who may not use the proxy takes a
+    seat.
     """
 
-    __slots__ = ("admitted", "credentials", "seated", "service", "source", "stage")
+    __slots__ = ("admitted", "credentials", "lease", "seated", "service", "session", "source", "stage")
 
     def __init__(self, reactor: Reactor, sock: socket.socket, service: "Service", source: str) -> None:
         super().__init__(reactor, sock)
         self.service = service
         self.source = source
         self.credentials: bytes | None = None
+        self.session: bytes | None = None
+        self.lease: Lease | None = None
         self.admitted = False
         self.seated = False
         self.stage: Stage | None = None
@@ -50,8 +55,10 @@ class Client(Wire):
 
     def admit(self, presented: bytes | None) -> bool:
         """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
-        self.admitted = allows(self.service.record.access, self.source, presented)
+        asked = self.service.record.access
+        self.admitted = allows(asked, self.source, presented)
         self.credentials = presented if self.admitted else None
+        self.session = session_of(asked, self.credentials)
         if not self.admitted:
             self.service.account.refuse("login" if self.from_allowed_source() else "source")
         return self.admitted
@@ -81,11 +88,19 @@ class Client(Wire):
         self.service.sent += gone
         return gone
 
+    @property
+    def departure(self) -> tuple[Exit, bytes | None]:
+        """What two requests must have in common to go through one connection."""
+        return self.service.exit, self.session
+
     def drop(self) -> None:
         self.service.open.discard(self)
         if self.seated:
             self.seated = False
             self.service.seats -= 1
+        if self.lease is not None:
+            self.lease.end(self.reactor.now)
+            self.lease = None
         self.stage = None
         super().drop()
 
@@ -101,6 +116,7 @@ class Service:
     __slots__ = (
         "accepted",
         "account",
+        "exit",
         "first_stage",
         "held",
         "listener",
@@ -120,6 +136,7 @@ class Service:
     ) -> None:
         self.reactor = reactor
         self.record = record
+        self.exit = exit_of(record, reactor.draws)
         self.first_stage = first_stage
         self.listener: socket.socket | None = None
         self.open: set[Client] = set()
@@ -144,7 +161,9 @@ class Service:
         self._forget(before)
 
     def change(self, record: Record, first_stage: "Callable[[Client], None]") -> None:
-        """Connections that satisfy the new record stay, the others are closed."""
+        """Connections that satisfy the new record stay, the others are closed. Raises ValueError, nothing changed."""
+        if record.exit != self.record.exit:
+            self.exit = exit_of(record, self.reactor.draws, self.exit)
         asked_before, self.record, self.first_stage = self.record.access, record, first_stage
         if record.access != asked_before:
             for client in [each for each in self.open if each.admitted]:

@@ -5,6 +5,7 @@ from node.engine.builtin.client import Client
 from node.engine.builtin.deadlines import Deadlines
 from node.engine.builtin.dial import Dial
 from node.engine.builtin.exchange import Exchange
+from node.engine.builtin.exits import Exit
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.http_answers import ESTABLISHED, answer, leaves_open
 from node.engine.builtin.http_fields import MAX_HEAD, Refusal
@@ -25,6 +26,7 @@ class Conversation:
 
     __slots__ = (
         "_client",
+        "_departure",
         "_dial",
         "_exchange",
         "_kept",
@@ -39,6 +41,7 @@ class Conversation:
     def __init__(self, client: Client) -> None:
         self.inbox = bytearray()
         self._client = client
+        self._departure: tuple[Exit, bytes | None] | None = None
         self._seen = 0
         self._proceeding = False
         self._request: Request | None = None
@@ -249,7 +252,8 @@ class Conversation:
             return
         before, self._route = self._route, way
         kept = self._kept
-        if kept is not None and before is not None and before.destination == way.destination and request.repeatable:
+        same = kept is not None and self._departure == self._client.departure
+        if same and kept and before and before.destination == way.destination and request.repeatable:
             self._kept = None
             self._exchange = Exchange(self, self._client, kept, request, reused=True)
             self._exchange.start(way.head)
@@ -258,5 +262,6 @@ class Conversation:
             self._call(way)
 
     def _call(self, way: Route) -> None:
+        self._departure = self._client.departure
         self._dial = Dial(self._client, self, way.destination.port)
         self._dial.start(way.destination)

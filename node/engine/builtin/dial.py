@@ -2,10 +2,12 @@
 
 import errno
 import socket
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from node.engine.builtin.client import Client
 from node.engine.builtin.destinations import Destination
+from node.engine.builtin.exits import leave_by
 from node.engine.builtin.failures import Failure, failure_of
 from node.engine.builtin.reactor import Stage
 from node.engine.builtin.resolver import Address
@@ -13,6 +15,18 @@ from node.engine.builtin.wire import OUT, Wire
 
 _NON_BLOCKING = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _NO_WAY = frozenset({Failure.NAME, Failure.NETWORK, Failure.HOST})
+
+
+def reachable(
+    addresses: Sequence[Address], family: socket.AddressFamily | None, may_dial: Callable[[str], bool]
+) -> list[Address] | Failure:
+    """Those that an exit of this family reaches and that clients may be connected to; why there are none."""
+    if not addresses:
+        return Failure.NAME
+    of_family = [address for address in addresses if family is None or address[0] == family]
+    if not of_family:
+        return Failure.FAMILY
+    return [address for address in of_family if may_dial(address[1])] or Failure.PRIVATE
 
 
 class Caller(Stage, Protocol):
@@ -29,7 +43,7 @@ class Dial:
     The first address that answers wins, the other attempts are closed.
     """
 
-    __slots__ = ("_addresses", "_caller", "_client", "_ended", "_failure", "_port", "_reactor", "_wires")
+    __slots__ = ("_addresses", "_caller", "_client", "_ended", "_failure", "_port", "_reactor", "_source", "_wires")
 
     def __init__(self, client: Client, caller: Caller, port: int) -> None:
         self._client = client
@@ -38,6 +52,7 @@ class Dial:
         self._port = port
         self._addresses: list[Address] = []
         self._failure = Failure.NAME
+        self._source: str | None = None
         self._wires: dict[int, Wire] = {}
         self._ended = False
 
@@ -90,10 +105,16 @@ class Dial:
     def _resolved(self, addresses: tuple[Address, ...]) -> None:
         if self._ended:
             return
-        may_dial = self._reactor.may_dial
-        self._addresses = [address for address in reversed(addresses) if may_dial(address[1])]
-        if addresses and not self._addresses:
-            self._failure = Failure.PRIVATE
+        found = reachable(addresses, self._client.service.exit.family, self._reactor.may_dial)
+        if isinstance(found, Failure):
+            self._give_up(found)
+            return
+        source = self._client.service.exit.address(self._client, self._reactor.now)
+        if isinstance(source, Failure):
+            self._give_up(source)
+            return
+        self._source = source
+        self._addresses = list(reversed(found))
         self._next_attempt()
 
     def _next_attempt(self) -> None:
@@ -116,16 +137,25 @@ class Dial:
             self._note(failure_of(error.errno))
             return False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        error = sock.connect_ex((host, self._port))
+        error = self._connect(sock, host)
         if error not in (0, errno.EINPROGRESS):
             sock.close()
-            self._note(failure_of(error))
+            self._note(Failure.EXIT if self._source is not None and error == errno.EINVAL else failure_of(error))
             return False
         wire = Wire(self._reactor, sock)
         self._wires[wire.fd] = wire
         wire.belong(self)
         wire.watch(OUT)
         return True
+
+    def _connect(self, sock: socket.socket, host: str) -> int:
+        """The errno of a connect that is under way or failed at once; EINVAL: it cannot leave from its source."""
+        if self._source is not None:
+            try:
+                leave_by(sock, self._source)
+            except OSError:
+                return errno.EINVAL
+        return sock.connect_ex((host, self._port))
 
     def _note(self, failure: Failure) -> None:
         """That there is no way to one address says less than what another one answered."""

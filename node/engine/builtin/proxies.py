@@ -20,16 +20,16 @@ class Proxies:
         self.books = Books(reactor, ledger, self._services.values())
 
     def put(self, record: Record, listener: socket.socket | None) -> bool:
-        """Runs the record from now on, in place of the version before; False: it takes a listener. Raises OSError."""
+        """Runs the record in place of the version before; False: it takes a listener. Raises OSError, ValueError."""
         service = self._services.get(record.id)
         if listener is None and (service is None or service.port != record.port):
             return False
         first_stage = FIRST_STAGES[record.protocol]
         if service is None:
             service = Service(self._reactor, record, first_stage, self.books.account(record.id))
+        service.change(record, first_stage)
         if listener is not None:
             service.listen(listener)
-        service.change(record, first_stage)
         self._services[record.id] = service
         self.books.watch(service)
         self._reactor.sweep()

@@ -4,11 +4,13 @@ import asyncio
 import select
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
 from node.engine.builtin import journal
 from node.engine.builtin.deadlines import Deadlines, PromptDeadlines
+from node.engine.builtin.draws import Draws
 from node.engine.builtin.guard import Guard
 from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
@@ -60,6 +62,7 @@ class Reactor:
     """Owns the epoll, who listens to which descriptor, the buffer that all reads share, and the time-outs.
 
     `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
+    `draws` are kept in the working directory.
 
     Descriptors are closed at the end of a batch, so that a number is never used anew while old events name it.
     """
@@ -75,6 +78,7 @@ class Reactor:
         self.faults = 0
         self._exhausted_until = 0.0
         self.resolver = Resolver(loop)
+        self.draws = Draws(Path())
         self.may_dial: Callable[[str], bool] = Guard().permits
         self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
         self.dials: Deadlines[TimedStage] = Deadlines(DIAL_S, self._expire)

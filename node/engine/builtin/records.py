@@ -54,13 +54,19 @@ def read_record(told: Mapping[str, object]) -> Record:
     """Raises ValueError, without the values, for what is no record."""
     if not FIELDS.issuperset(told) or len(told) != len(FIELDS):
         raise ValueError("a record has other fields")
+    exit_ = _exit(_members(told, "exit", EXIT_FIELDS))
     return Record(
         id=_number(told, "id"),
         version=_number(told, "version"),
         protocol=_protocol(told["protocol"]),
         port=_number(told, "port"),
-        access=access(_text(told, "username"), _text(told, "password"), _texts(told, "allow_ips")),
-        exit=_exit(_members(told, "exit", EXIT_FIELDS)),
+        access=access(
+            _text(told, "username"),
+            _text(told, "password"),
+            _texts(told, "allow_ips"),
+            sessions=exit_.mode == "ipv6_session",
+        ),
+        exit=exit_,
         limits=_limits(_members(told, "limits", LIMIT_FIELDS)),
     )
 

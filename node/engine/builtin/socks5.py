@@ -55,11 +55,14 @@ def read_greeting(data: bytes) -> Greeting | Malformed | None:
     return Greeting(2 + data[1], data[2 : 2 + data[1]])
 
 
-def choose_method(methods: bytes, *, login_needed: bool) -> int:
-    """Who needs no login may still send one: many clients offer nothing else once they are given a password."""
-    if not login_needed and NO_AUTHENTICATION in methods:
-        return NO_AUTHENTICATION
-    return USER_PASSWORD if USER_PASSWORD in methods else NO_ACCEPTABLE
+def choose_method(methods: bytes, *, login_needed: bool, login_welcome: bool = False) -> int:
+    """Who needs no login may still send one: many clients offer nothing else once they are given a password.
+
+    One that is welcome is preferred to none: it may name a session.
+    """
+    if USER_PASSWORD in methods and (login_needed or login_welcome or NO_AUTHENTICATION not in methods):
+        return USER_PASSWORD
+    return NO_AUTHENTICATION if NO_AUTHENTICATION in methods and not login_needed else NO_ACCEPTABLE
 
 
 def read_login(data: bytes) -> Login | Malformed | None:

@@ -132,8 +132,8 @@ class SocksHandshake:
         return self._agree(greeting.methods)
 
     def _agree(self, methods: bytes) -> bool:
-        login_needed = self._client.service.record.access.credentials is not None
-        method = socks5.choose_method(methods, login_needed=login_needed)
+        asked = self._client.service.record.access
+        method = socks5.choose_method(methods, login_needed=asked.credentials is not None, login_welcome=asked.sessions)
         choice = bytes((socks5.VERSION, method))
         if method == socks5.NO_ACCEPTABLE:
             self._client.service.account.refuse("login")
