@@ -15,7 +15,7 @@ SESSION_TTL_S = 600
 MOST_SESSIONS = 16_384
 """Of one proxy at once; beyond it the one that ended longest ago loses its address early."""
 
-_IP_FREEBIND, _IP_BIND_ADDRESS_NO_PORT, _IPV6_FREEBIND = 15, 24, 78
+_IP_BIND_ADDRESS_NO_PORT, _IPV6_FREEBIND = 24, 78
 """Out of linux/in.h and linux/in6.h; Python does not name them."""
 
 
@@ -180,17 +180,15 @@ def exit_of(record: Record, draws: Draws, before: Exit | None = None) -> Exit:
 
 
 def leave_by(sock: socket.socket, address: str) -> None:
-    """Binds a socket to an address that need not be configured on this host (ip(7), IP_FREEBIND). Raises OSError.
+    """Binds a socket to an address that need not be configured on this host, only routed to it. Raises OSError.
 
-    The port is chosen when the destination is known, so that as many connections as there are ports can go to each
-    (ip(7), IP_BIND_ADDRESS_NO_PORT).
+    For IPv4 a local route is enough to bind; IPv6 wants IPV6_FREEBIND for that. The port is chosen when the destination
+    is known, so that as many connections as there are ports can go to each (ip(7), IP_BIND_ADDRESS_NO_PORT).
     """
     if sock.type == socket.SOCK_STREAM:
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
-    else:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
     sock.bind((address, 0))
 
 
