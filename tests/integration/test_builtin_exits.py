@@ -18,6 +18,7 @@ from node.engine.builtin import BuiltinEngine
 from shared.permutation import Drawn, Permutation
 from shared.proxies import ProxyRecord
 from tests.networks import CLONE_NEWNET, call, raise_loopback, require, unshared
+from tests.streams import LOCAL
 
 PREFIX, KEY = "2001:db8:77:1::/64", bytes(range(16))
 V4_EXIT, V6_EXIT = "198.51.100.7", "2001:db8:77:2::7"
@@ -48,7 +49,7 @@ def routed() -> Iterator[None]:
 
 @pytest.fixture
 async def engine(routed: None, tmp_path: Path) -> AsyncIterator[BuiltinEngine]:
-    async with BuiltinEngine(tmp_path / "engine", listen="127.0.0.1", workers=1) as opened:
+    async with BuiltinEngine(tmp_path / "engine", listen="127.0.0.1", workers=1, allow_destinations=LOCAL) as opened:
         yield opened
         await opened.halt()
 
@@ -175,7 +176,9 @@ async def test_a_killed_worker_and_its_successor_draw_no_address_twice(engine: B
     async with telling() as port:
         before = [await seen(proxy, port) for _ in range(20)]
         await engine.halt()
-        async with BuiltinEngine(tmp_path / "engine", listen="127.0.0.1", workers=1) as successor:
+        async with BuiltinEngine(
+            tmp_path / "engine", listen="127.0.0.1", workers=1, allow_destinations=LOCAL
+        ) as successor:
             await successor.start(proxy)
             after = [await seen(proxy, port) for _ in range(20)]
     assert len({*before, *after}) == 40
