@@ -9,10 +9,11 @@ from node.engine.builtin.exits import Exit
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.http_answers import ESTABLISHED, answer, leaves_open
 from node.engine.builtin.http_fields import MAX_HEAD, Refusal
-from node.engine.builtin.http_request import Request, head_size, read_request
-from node.engine.builtin.http_route import Route, route
+from node.engine.builtin.http_request import Request, head_size
+from node.engine.builtin.http_route import Order, Route, order_of
 from node.engine.builtin.linger import Linger
 from node.engine.builtin.reactor import TimedStage
+from node.engine.builtin.records import Record
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import GONE, IN, OUT, Wire
 
@@ -30,7 +31,9 @@ class Conversation:
         "_dial",
         "_exchange",
         "_kept",
+        "_order",
         "_proceeding",
+        "_record",
         "_request",
         "_route",
         "_seen",
@@ -48,7 +51,9 @@ class Conversation:
         self._route: Route | None = None
         self._dial: Dial | None = None
         self._exchange: Exchange | None = None
-        self._kept: Wire | None = None
+        self._kept: Exchange | None = None
+        self._order: Order | None = None
+        self._record: Record | None = None
         self._timed: Deadlines[TimedStage] | None = None
 
     def start(self, data: bytes = b"") -> None:
@@ -62,9 +67,7 @@ class Conversation:
 
     def ready(self, fd: int, events: int) -> None:
         client = self._client
-        if fd != client.fd:
-            self._forget_kept()
-        elif events & GONE:
+        if events & GONE:
             self.broken()
         else:
             if events & OUT:
@@ -92,8 +95,8 @@ class Conversation:
         if request is None or way is None or not way.head:
             self.tunnel(wire, ESTABLISHED)
         else:
-            self._exchange = Exchange(self, self._client, wire, request, reused=False)
-            self._exchange.start(way.head)
+            self._exchange = Exchange(self, self._client, wire, way.destination)
+            self._exchange.start(request, way.head, reused=False)
             self.proceed()
 
     def unreached(self, failure: Failure) -> None:
@@ -108,17 +111,19 @@ class Conversation:
         self._leave()
         Tunnel(self._client, origin).start(early=early, answer=last)
 
-    def answered(self, origin: Wire | None, *, close: bool) -> None:
-        """The exchange is over; the origin's connection is kept if it is given."""
+    def answered(self, exchange: Exchange, *, reusable: bool, close: bool) -> None:
+        """The exchange is over; the origin's connection is kept if it can be used again."""
         self._exchange = None
-        if close:
-            if origin is not None:
-                origin.drop()
-            self._end(b"")
-        elif origin is not None:
-            self._kept = origin
-            origin.belong(self)
-            origin.watch(IN)
+        if not close:
+            self._kept = exchange if reusable else None
+            return
+        if reusable:
+            exchange.origin.drop()
+        self._end(b"")
+
+    def deserted(self) -> None:
+        """The origin has closed the kept connection, or said something unasked."""
+        self._forget_kept()
 
     def send_again(self) -> None:
         """The origin had given up the kept connection: the same request on a fresh one."""
@@ -166,7 +171,7 @@ class Conversation:
 
     def _forget_kept(self) -> None:
         if self._kept is not None:
-            self._kept.drop()
+            self._kept.origin.drop()
             self._kept = None
 
     def _time(self, deadlines: Deadlines[TimedStage] | None) -> None:
@@ -203,19 +208,22 @@ class Conversation:
         inbox = self.inbox
         while inbox.startswith(b"\r\n"):
             del inbox[:2]
-        size = head_size(inbox, self._seen)
+        size = head_size(inbox, self._seen) if inbox else 0
         if not size:
             self._wait()
             return False
         self._seen = 0
-        self._request = None
         self._time(None)
         if isinstance(size, Refusal):
-            self.answer(*size)
+            self._refuse(size)
             return False
-        request = read_request(bytes(inbox[:size]))
+        head = bytes(inbox[:size])
         del inbox[:size]
-        self._serve(request)
+        order = order_of(head)
+        if isinstance(order, Refusal):
+            self._refuse(order)
+        else:
+            self._serve(order)
         return True
 
     def _wait(self) -> None:
@@ -229,34 +237,43 @@ class Conversation:
         else:
             self._time(reactor.idle)
 
-    def _serve(self, request: Request | Refusal) -> None:
-        client = self._client
-        if isinstance(request, Refusal):
-            self.answer(*request)
-            return
-        self._request = request
+    def _refuse(self, refusal: Refusal) -> None:
+        self._request = None
+        self.answer(*refusal)
+
+    def _serve(self, order: Order) -> None:
+        """What was let in before under the same version of the proxy need not be looked at again."""
+        self._request = order.request
+        record = self._client.service.record
+        if (order is self._order and record is self._record) or self._let_in(order.request):
+            self._order, self._record = order, record
+            self._pass_on(order)
+
+    def _let_in(self, request: Request) -> bool:
+        client, self._order = self._client, None
         if not client.from_allowed_source():
             client.service.account.refuse("source")
             self.answer(403, "this proxy does not serve your address", close=True)
-        elif not client.admit(basic_credentials(request.authorization)):
+            return False
+        if not client.admit(basic_credentials(request.authorization)):
             self.answer(407, "this proxy wants a user name and a password")
-        elif (hold := client.hold()) is not None:
+            return False
+        if (hold := client.hold()) is not None:
             self.answer(hold.status, hold.reason, close=True)
-        else:
-            self._pass_on(request)
+            return False
+        return True
 
-    def _pass_on(self, request: Request) -> None:
-        way = route(request)
+    def _pass_on(self, order: Order) -> None:
+        way = order.route
         if isinstance(way, Refusal):
             self.answer(*way, close=True)
             return
-        before, self._route = self._route, way
+        self._route = way
         kept = self._kept
         same = kept is not None and self._departure == self._client.departure
-        if same and kept and before and before.destination == way.destination and request.repeatable:
-            self._kept = None
-            self._exchange = Exchange(self, self._client, kept, request, reused=True)
-            self._exchange.start(way.head)
+        if kept is not None and same and order.repeatable and kept.destination == way.destination:
+            self._kept, self._exchange = None, kept
+            kept.start(order.request, way.head, reused=True)
         else:
             self._forget_kept()
             self._call(way)

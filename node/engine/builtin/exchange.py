@@ -3,10 +3,11 @@
 from typing import Protocol
 
 from node.engine.builtin.client import Client
+from node.engine.builtin.destinations import Destination
 from node.engine.builtin.http_body import Body, EndlessBody, body_of
-from node.engine.builtin.http_fields import CHUNKED, UNTIL_CLOSE, Refusal
+from node.engine.builtin.http_fields import CHUNKED, NO_BODY, UNTIL_CLOSE, Refusal
 from node.engine.builtin.http_request import Request
-from node.engine.builtin.http_response import Response, read_response
+from node.engine.builtin.http_response import Response, read_response, whole_response
 from node.engine.builtin.pace import DOWN, UP
 from node.engine.builtin.pipes import PIPE
 from node.engine.builtin.reactor import BUFFER, Stage
@@ -20,18 +21,24 @@ class Talk(Stage, Protocol):
 
     def proceed(self) -> None: ...
     def tunnel(self, origin: Wire, last: bytes) -> None: ...
-    def answered(self, origin: Wire | None, *, close: bool) -> None: ...
+    def answered(self, exchange: "Exchange", *, reusable: bool, close: bool) -> None: ...
+    def deserted(self) -> None: ...
     def answer(self, status: int, reason: str, *, close: bool = False) -> None: ...
     def send_again(self) -> None: ...
 
 
-class Exchange:
-    """Both directions run at once: an origin may answer before it has the whole request.
+_NO_REQUEST = Request(b"", b"", 1, [], None, NO_BODY, True, None)
 
-    `deaf`: the origin takes no more of the request; what it has answered is still passed on.
+
+class Exchange:
+    """A connection to an origin and the request that is on it; there may be another one after it.
+
+    Both directions run at once: an origin may answer before it has the whole request. `deaf`: the origin takes no more
+    of the request; what it has answered is still passed on.
     """
 
     __slots__ = (
+        "_busy",
         "_client",
         "_close",
         "_deaf",
@@ -43,31 +50,46 @@ class Exchange:
         "_seen",
         "_talk",
         "_upload",
+        "destination",
         "origin",
     )
 
-    def __init__(self, talk: Talk, client: Client, origin: Wire, request: Request, *, reused: bool) -> None:
+    def __init__(self, talk: Talk, client: Client, origin: Wire, destination: Destination) -> None:
         self.origin = origin
+        self.destination = destination
         self._talk = talk
         self._client = client
-        self._request = request
-        self._upload = body_of(request.body)
+        self._request = _NO_REQUEST
+        self._upload = body_of(NO_BODY)
         self._download: Body | None = None
         self._inbox = bytearray()
         self._seen = 0
-        self._reused = reused
+        self._busy = False
+        self._reused = False
         self._reusable = False
-        self._close = not request.keep_alive
+        self._close = False
         self._deaf = False
+        origin.belong(self)
 
     @property
     def uploading(self) -> bool:
         """Whether the client's next bytes belong to this request."""
         return not self._upload.done
 
-    def start(self, head: bytes) -> None:
-        self.origin.belong(self)
+    def start(self, request: Request, head: bytes, *, reused: bool) -> None:
+        """The next request; its body, as far as it is there, is in the talk's inbox."""
+        self._request = request
+        self._upload = body_of(request.body)
+        self._reused = reused
+        self._close = not request.keep_alive
+        self._busy = True
         self._client.held = self.origin.held = False
+        if self._upload.done:
+            self._pass_up(head)
+        else:
+            self._start_upload(head)
+
+    def _start_upload(self, head: bytes) -> None:
         inbox = self._talk.inbox
         used = self._upload.feed(inbox, 0, len(inbox))
         if self._upload.broken:
@@ -99,6 +121,9 @@ class Exchange:
         self._talk.proceed()
 
     def ready(self, fd: int, events: int) -> None:
+        if not self._busy:
+            self._talk.deserted()
+            return
         if events & OUT:
             self._flush()
         if events & ~OUT and not self._client.waiting:
@@ -200,8 +225,7 @@ class Exchange:
     def _pass_down(self, count: int) -> None:
         reactor, body = self._client.reactor, self._download
         if body is None:
-            self._inbox += reactor.view[:count]
-            self._read_heads()
+            self._begin_at_once(count)
             return
         used = body.feed(reactor.buffer, 0, count)
         if body.broken:
@@ -220,6 +244,17 @@ class Exchange:
 
     def _to_client(self, data: bytes | memoryview) -> None:
         self._client.service.sent += self._client.send(data)
+
+    def _begin_at_once(self, count: int) -> None:
+        """The beginning of a response is in the reactor's buffer; mostly its head is whole."""
+        reactor = self._client.reactor
+        end = 0 if self._inbox else reactor.buffer.find(b"\r\n\r\n", 0, count) + 4
+        response = whole_response(bytes(reactor.view[:end]), self._request.method) if end >= 4 else None
+        if isinstance(response, Response) and response.plain:
+            self._begin_body(response, reactor.buffer, reactor.view, count)
+        else:
+            self._inbox += reactor.view[:count]
+            self._read_heads()
 
     def _read_heads(self) -> None:
         """Any number of interim responses, then the final one."""
@@ -242,21 +277,22 @@ class Exchange:
     def _begin(self, response: Response) -> None:
         if response.status == 101:
             self._switch(response)
-        elif response.body == CHUNKED and not self._request.minor:
-            self._fail(502, "the destination answered in a form that the client cannot read")
-        else:
-            self._begin_body(response)
-
-    def _begin_body(self, response: Response) -> None:
+            return
         inbox, self._inbox = self._inbox, bytearray()
+        self._begin_body(response, inbox, memoryview(inbox), len(inbox))
+
+    def _begin_body(self, response: Response, data: bytearray, view: memoryview, end: int) -> None:
+        if response.body == CHUNKED and not self._request.minor:
+            self._fail(502, "the destination answered in a form that the client cannot read")
+            return
         self._download = body = body_of(response.body, lenient=True)
-        used = body.feed(inbox, response.size, len(inbox))
+        used = body.feed(data, response.size, end)
         if body.broken:
             self._talk.broken()
             return
         self._close = self._close or response.body == UNTIL_CLOSE
-        self._reusable = response.reusable and used == len(inbox)
-        self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), inbox[response.size : used]))
+        self._reusable = response.reusable and used == end
+        self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), view[response.size : used]))
         if body.done:
             self._finish()
 
@@ -273,7 +309,8 @@ class Exchange:
         self._talk.tunnel(self.origin, b"%b\r\n%b" % (response.head, self._inbox[response.size :]))
 
     def _finish(self) -> None:
+        self._busy, self._download = False, None
         reusable = self._reusable and not self.uploading and not self._deaf and not self.origin.waiting
         if not reusable:
             self.origin.drop()
-        self._talk.answered(self.origin if reusable else None, close=self._close or self.uploading)
+        self._talk.answered(self, reusable=reusable, close=self._close or self.uploading)

@@ -3,7 +3,7 @@
 import re
 from typing import Protocol
 
-from node.engine.builtin.http_fields import CHUNKED, FRAMING, HOP_BY_HOP, TOKEN, UNTIL_CLOSE
+from node.engine.builtin.http_fields import CHUNKED, FRAMING, HOP_BY_HOP, NO_BODY, TOKEN, UNTIL_CLOSE
 
 _MAX_LINE = 4096
 _MAX_TRAILERS = 16384
@@ -40,9 +40,11 @@ class Body(Protocol):
 
 def body_of(framing: int, *, lenient: bool = False) -> Body:
     """A follower for a length in bytes or one of the kinds of framing; `lenient` for what origins answer."""
+    if framing in (0, NO_BODY):
+        return _NOTHING
     if framing == CHUNKED:
         return ChunkedBody(_PADDED_CHUNK_LINE if lenient else _CHUNK_LINE)
-    return EndlessBody() if framing == UNTIL_CLOSE else LengthBody(max(framing, 0))
+    return EndlessBody() if framing == UNTIL_CLOSE else LengthBody(framing)
 
 
 class LengthBody:
@@ -67,6 +69,9 @@ class LengthBody:
     def skip(self, count: int) -> None:
         self.left -= count
         self.done = not self.left
+
+
+_NOTHING = LengthBody(0)
 
 
 class EndlessBody:

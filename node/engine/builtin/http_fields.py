@@ -7,6 +7,9 @@ from typing import NamedTuple
 MAX_HEAD = 65536
 """Bytes of a request or response head; a longer one is refused (431, 502)."""
 
+MEMORABLE, REMEMBERED = 1024, 512
+"""Heads of so many bytes at most, and how many of them, are remembered with what they say."""
+
 NO_BODY, CHUNKED, UNTIL_CLOSE = -1, -2, -3
 """Kinds of framing beside a length in bytes, which is zero or more."""
 

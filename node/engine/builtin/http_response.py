@@ -5,6 +5,7 @@ client is always clean. What would let one response be taken for two is refused.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from node.engine.builtin.http_fields import (
@@ -12,7 +13,9 @@ from node.engine.builtin.http_fields import (
     DIGITS,
     HOP_BY_HOP,
     MAX_HEAD,
+    MEMORABLE,
     NO_BODY,
+    REMEMBERED,
     TOKEN,
     UNTIL_CLOSE,
     WHITESPACE,
@@ -44,6 +47,11 @@ class Response(NamedTuple):
     def interim(self) -> bool:
         return self.status < 200 and self.status != 101
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is the answer and nothing else."""
+        return self.status >= 200
+
 
 def read_response(data: bytes | bytearray, seen: int, method: bytes) -> Response | Refusal | None:
     """None while the head is not complete; the first `seen` bytes were looked at before."""
@@ -58,6 +66,16 @@ def read_response(data: bytes | bytearray, seen: int, method: bytes) -> Response
     if status is None or fields is None:
         return Refusal(502, "the origin's response cannot be read")
     return _response(end.end(), status, method, *fields)
+
+
+def whole_response(data: bytes, method: bytes) -> Response | Refusal | None:
+    """The same for what ends with a blank line; it is not read again if it was read before."""
+    return _remembered(data, method) if len(data) <= MEMORABLE else read_response(data, 0, method)
+
+
+@lru_cache(REMEMBERED)
+def _remembered(data: bytes, method: bytes) -> Response | Refusal | None:
+    return read_response(data, 0, method)
 
 
 def _sorted(rows: list[bytes]) -> tuple[list[Line], dict[bytes, list[bytes]]] | None:

@@ -1,10 +1,11 @@
 """Where a request goes, and with which head."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from node.engine.builtin.destinations import Destination, read_absolute, read_authority
-from node.engine.builtin.http_fields import NO_BODY, Refusal
-from node.engine.builtin.http_request import Request, forwarded
+from node.engine.builtin.http_fields import MEMORABLE, NO_BODY, REMEMBERED, Refusal
+from node.engine.builtin.http_request import Request, forwarded, read_request
 
 
 class Route(NamedTuple):
@@ -25,3 +26,24 @@ def route(request: Request) -> Route | Refusal:
     if destination is None or request.body != NO_BODY:
         return Refusal(400, "a CONNECT names host:port and has no body")
     return Route(destination, b"")
+
+
+class Order(NamedTuple):
+    """All that a request head says."""
+
+    request: Request
+    route: Route | Refusal
+    repeatable: bool
+
+
+def order_of(head: bytes) -> Order | Refusal:
+    """A head that was read before is not read again, for most clients repeat themselves: it is the same object."""
+    return _remembered(head) if len(head) <= MEMORABLE else _order(head)
+
+
+def _order(head: bytes) -> Order | Refusal:
+    request = read_request(head)
+    return request if isinstance(request, Refusal) else Order(request, route(request), request.repeatable)
+
+
+_remembered = lru_cache(REMEMBERED)(_order)
