@@ -59,7 +59,6 @@ class Conversation:
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
         self._client.enter(self)
-        self._time(self._client.reactor.handshakes)
         self.inbox += data
         if not data:
             self._read()
@@ -232,7 +231,7 @@ class Conversation:
         self._seen = len(self.inbox)
         if self._client.ended:
             self.close()
-        elif self.inbox or self._timed is reactor.handshakes:
+        elif self.inbox or self._request is None:
             self._time(reactor.handshakes)
         else:
             self._time(reactor.idle)

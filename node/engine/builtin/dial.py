@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -69,7 +70,7 @@ class Dial:
         wire = self._wires.pop(fd, None)
         if wire is None:
             return
-        error = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        error = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events != OUT else 0
         if error:
             wire.drop()
             self._note(failure_of(error))
@@ -132,7 +133,7 @@ class Dial:
     def _try(self, family: socket.AddressFamily, host: str) -> bool:
         """Whether the attempt is under way."""
         try:
-            sock = socket.socket(family, _NON_BLOCKING)
+            sock = Socket(family, _NON_BLOCKING)
         except OSError as error:
             self._note(failure_of(error.errno))
             return False
@@ -148,7 +149,7 @@ class Dial:
         wire.watch(OUT)
         return True
 
-    def _connect(self, sock: socket.socket, host: str) -> int:
+    def _connect(self, sock: Socket, host: str) -> int:
         """The errno of a connect that is under way or failed at once; EINVAL: it cannot leave from its source."""
         if self._source is not None:
             try:

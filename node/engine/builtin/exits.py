@@ -1,6 +1,7 @@
 """Where the connections of a proxy leave this host."""
 
 import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from typing import Protocol
 
 from node.engine.builtin import journal
@@ -179,7 +180,7 @@ def exit_of(record: Record, draws: Draws, before: Exit | None = None) -> Exit:
             raise ValueError(f"this engine has no exit of mode {mode}")
 
 
-def leave_by(sock: socket.socket, address: str) -> None:
+def leave_by(sock: Socket, address: str) -> None:
     """Binds a socket to an address that need not be configured on this host, only routed to it. Raises OSError.
 
     For IPv4 a local route is enough to bind; IPv6 wants IPV6_FREEBIND for that. The port is chosen when the destination

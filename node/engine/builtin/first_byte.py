@@ -20,17 +20,16 @@ class FirstByte:
         client = self._client
         client.enter(self)
         client.reactor.handshakes.add(self, client.reactor.now)
-        self.ready(client.fd, IN)
+        client.watch(IN)
 
     def ready(self, fd: int, events: int) -> None:
         client = self._client
         count = client.receive()
         if count > 0:
-            self._hand_over(bytes(client.reactor.view[:count]))
+            client.reactor.handshakes.discard(self)
+            _open(client, bytes(client.reactor.view[:count]))
         elif count == 0:
             self.close()
-        else:
-            client.watch(IN)
 
     def expire(self) -> None:
         self.close()
@@ -42,14 +41,14 @@ class FirstByte:
     def broken(self) -> None:
         self.close()
 
-    def _hand_over(self, data: bytes) -> None:
-        self._client.reactor.handshakes.discard(self)
-        if data[0] in (socks4.VERSION, socks5.VERSION):
-            SocksHandshake(self._client).start(data)
-        elif could_be_http(data[:1]):
-            Conversation(self._client).start(data)
-        else:
-            self.close()
+
+def _open(client: Client, data: bytes) -> None:
+    if data[0] in (socks4.VERSION, socks5.VERSION):
+        SocksHandshake(client).start(data)
+    elif could_be_http(data[:1]):
+        Conversation(client).start(data)
+    else:
+        client.drop()
 
 
 def open_http(client: Client) -> None:
@@ -61,7 +60,14 @@ def open_socks5(client: Client) -> None:
 
 
 def open_mixed(client: Client) -> None:
-    FirstByte(client).start()
+    """Mostly the first bytes are here already."""
+    count = client.receive()
+    if count > 0:
+        _open(client, bytes(client.reactor.view[:count]))
+    elif count == 0:
+        client.drop()
+    else:
+        FirstByte(client).start()
 
 
 FIRST_STAGES = {"http": open_http, "socks5": open_socks5, "mixed": open_mixed}

@@ -1,8 +1,8 @@
-"""The data path's event loop: an epoll of its own, nested in the asyncio loop that does control, names and timers."""
+"""The data path's event loop: an epoll of its own; asyncio, for control, names and timers, is nested in it."""
 
 import asyncio
 import select
-import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -12,6 +12,7 @@ from node.engine.builtin import journal
 from node.engine.builtin.deadlines import Deadlines, PromptDeadlines
 from node.engine.builtin.draws import Draws
 from node.engine.builtin.guard import Guard
+from node.engine.builtin.loop import Loop
 from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
 
@@ -27,7 +28,6 @@ IDLE_S = 300.0
 LINGER_S = 3.0
 
 _BATCH = 512
-_SLICE_S = 0.01
 _TICK_S = 1.0
 _TELL_AGAIN_S = 60.0
 
@@ -61,6 +61,7 @@ class RacingStage(Stage, Protocol):
 class Reactor:
     """Owns the epoll, who listens to which descriptor, the buffer that all reads share, and the time-outs.
 
+    In a `Loop` it is what waits; in any other loop it is served as one reader among others.
     `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
     `draws` are kept in the working directory.
 
@@ -85,32 +86,40 @@ class Reactor:
         self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
-        self._closing: list[socket.socket] = []
-        loop.add_reader(self.epoll.fileno(), self.pump)
+        self._closing: list[Socket] = []
+        self._waker = -1
+        if isinstance(loop, Loop):
+            loop.attach(self)
+        else:
+            loop.add_reader(self.epoll.fileno(), self.serve, 0)
         loop.call_later(_TICK_S, self._tick)
 
-    def pump(self) -> None:
-        """Serves what is ready, for at most about 10 ms, so that control is never kept waiting."""
+    def serve(self, timeout: float) -> bool:
+        """Waits for at most so many seconds and serves what is ready; True when asyncio has something to do."""
+        events = self.epoll.poll(timeout, _BATCH)
         self.now = monotonic()
-        until = self.now + _SLICE_S
-        stages = self.stages
-        while events := self.epoll.poll(0, _BATCH):
-            for fd, mask in events:
-                stage = stages.get(fd)
-                if stage is not None:
-                    try:
-                        stage.ready(fd, mask)
-                    except OSError:
-                        stage.broken()
-                    except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
-                        self._fault(stage, error)
-            if self._closing:
-                self.sweep()
-            if monotonic() > until:
-                return
+        stages, woken = self.stages, False
+        for fd, mask in events:
+            stage = stages.get(fd)
+            if stage is not None:
+                try:
+                    stage.ready(fd, mask)
+                except OSError:
+                    stage.broken()
+                except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
+                    self._fault(stage, error)
+            elif fd == self._waker:
+                woken = True
+        if self._closing:
+            self.sweep()
+        return woken
+
+    def wake_on(self, fd: int) -> None:
+        self._waker = fd
+        self.epoll.register(fd, select.EPOLLIN)
 
     def run(self, stage: Stage, action: Callable[..., None], *arguments: Any) -> None:
-        """Does something for a connection from outside the pump, under the same guard."""
+        """Does something for a connection outside of `serve`, under the same guard."""
         self.now = monotonic()
         try:
             action(*arguments)
@@ -120,7 +129,7 @@ class Reactor:
             self._fault(stage, error)
         self.sweep()
 
-    def discard(self, fd: int, sock: socket.socket) -> None:
+    def discard(self, fd: int, sock: Socket) -> None:
         """No more events; the socket is closed at the end of the batch."""
         self.stages.pop(fd, None)
         self._closing.append(sock)
@@ -133,7 +142,10 @@ class Reactor:
 
     def close(self) -> None:
         """Gives back the epoll; connections still open are the owner's to close before."""
-        self.loop.remove_reader(self.epoll.fileno())
+        if isinstance(self.loop, Loop):
+            self.loop.detach()
+        else:
+            self.loop.remove_reader(self.epoll.fileno())
         self.sweep()
         self.epoll.close()
         self.pipes.close()

@@ -96,16 +96,26 @@ class Tunnel:
         client, origin = self.client, self.origin
         if client.stage is not self:
             return
-        for here, there in ((client, origin), (origin, client)):
-            if here.ended and not there.waiting and not there.shut:
-                there.finish()
-        if client.shut and origin.shut:
-            self.close()
-            return
-        for here, there in ((client, origin), (origin, client)):
-            waits = here.ended or here.held or there.pending or there.pipe
-            mask = (0 if waits else IN) | (OUT if here.waiting else 0)
-            if mask or not here.shut:
-                here.watch(mask)
-            else:
-                here.unwatch()
+        if client.ended or origin.ended:
+            if self._over():
+                self.close()
+                return
+            for here, there in ((client, origin), (origin, client)):
+                if here.ended and not there.waiting:
+                    there.finish()
+        _watch(client, origin)
+        _watch(origin, client)
+
+    def _over(self) -> bool:
+        """Both sides have ended and have what was for them; closing tells them as well as a half-close would."""
+        client, origin = self.client, self.origin
+        return client.ended and origin.ended and not client.waiting and not origin.waiting
+
+
+def _watch(here: Wire, there: Wire) -> None:
+    waits = here.ended or here.held or there.pending or there.pipe
+    mask = (0 if waits else IN) | (OUT if here.pending or here.pipe else 0)
+    if mask or not here.shut:
+        here.watch(mask)
+    else:
+        here.unwatch()

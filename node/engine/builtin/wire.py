@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import struct
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 
 from node.engine.builtin.pipes import PIPE, Pipe
 from node.engine.builtin.reactor import BUFFER, Reactor, Stage
@@ -31,7 +32,7 @@ class Wire:
 
     __slots__ = ("bulk", "ended", "fd", "held", "mask", "pending", "pipe", "reactor", "shut", "sock")
 
-    def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
+    def __init__(self, reactor: Reactor, sock: Socket) -> None:
         self.reactor = reactor
         self.sock = sock
         self.fd = sock.fileno()

@@ -18,6 +18,7 @@ from node.engine.builtin import journal
 from node.engine.builtin.control import lock_name, socket_name
 from node.engine.builtin.desk import Desk
 from node.engine.builtin.ledger import FOLDER, Ledger
+from node.engine.builtin.loop import Loop
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.sentry import Sentry
@@ -39,7 +40,8 @@ def main() -> None:
     _raise_descriptor_limit()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
-    asyncio.run(serve(index))
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(serve(index))
     sys.stderr.flush()
     # A look-up that hangs in a resolver thread must not keep the process alive.
     os._exit(0)
