@@ -22,6 +22,7 @@ from tests.malice import LOGIN, TRAP, Malice
 from tests.networks import CLONE_NEWNET, call, raise_loopback, require
 
 HERE = "127.0.0.1"
+LOCAL = ("127.0.0.0/8", "::1/128")
 PORTS = {"http": 21001, "socks5": 21002, "mixed": 21003}
 WEB, BLIND = 21010, 21011
 BYTES, WARM_BYTES, MANY_BYTES = 300_000, 150_000, 10_000_000
@@ -157,7 +158,7 @@ async def started(directory: Path, engine: BuiltinEngine) -> Worker:
 async def attacked(directory: Path, seed: int, total: int) -> None:
     """Warmed up by a part of it, so that what grows after that is a leak."""
     origins = Origins(Malice(seed + 100))
-    async with BuiltinEngine(directory, listen=HERE, workers=1) as engine:
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as engine:
         worker = await started(directory, engine)
         web = await asyncio.start_server(origins.web, HERE, WEB, backlog=1024)
         blind = await asyncio.start_server(origins.blind, HERE, BLIND, backlog=1024)
@@ -190,7 +191,7 @@ async def stormed(malice: Malice, total: int) -> None:
 
 async def customer(messages: Iterator[bytes], cuts: Iterator[int], malice: Malice) -> None:
     for data in messages:
-        port = PORTS["socks5"] if data[0] == 5 and next(cuts) % 2 else malice.dice.choice([*PORTS.values()])
+        port = PORTS["socks5"] if data[0] in (4, 5) and next(cuts) % 2 else malice.dice.choice([*PORTS.values()])
         try:
             async with asyncio.timeout(END_S):
                 await said(port, data, next(cuts) % len(data))
@@ -245,7 +246,7 @@ async def unfinished(directory: Path) -> None:
     """Every beginning of an HTTP head and of a SOCKS5 handshake, and then silence."""
     head = b"GET http://127.0.0.1/ HTTP/1.1\r\nProxy-Authorization: %b\r\n\r\n" % LOGIN
     socks = b"\5\1\2\1\5alice\6wonder\5\1\0\1\x7f\0\0\1\0\x50"
-    async with BuiltinEngine(directory, listen=HERE, workers=1) as engine:
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as engine:
         worker = await started(directory, engine)
         async with asyncio.timeout(HANDSHAKE_S + LINGER_S + 5), asyncio.TaskGroup() as group:
             for kind, data in (("http", head), ("socks5", socks), ("mixed", head), ("mixed", socks)):

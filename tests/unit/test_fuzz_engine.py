@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import h11
 import pytest
 
-from node.engine.builtin import socks5
+from node.engine.builtin import socks4, socks5
 from node.engine.builtin.http_body import Body, body_of
 from node.engine.builtin.http_fields import CHUNKED, MAX_HEAD, Refusal
 from node.engine.builtin.http_request import Request, head_size, read_request
@@ -239,7 +239,12 @@ def assert_one_response(data: bytes, method: bytes, told: object) -> bool:
     return True
 
 
-READERS: list[Callable[[bytes], object]] = [socks5.read_greeting, socks5.read_login, socks5.read_request]
+READERS: list[Callable[[bytes], object]] = [
+    socks4.read_request,
+    socks5.read_greeting,
+    socks5.read_login,
+    socks5.read_request,
+]
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -257,16 +262,18 @@ def socks_judged(read: Callable[[bytes], object], seed: int, total: int) -> None
     """Once there is a judgement, more bytes do not change it; and none takes more than there is."""
     malice = Malice(seed)
     while total > 0:
-        data = malice.damaged(malice.socks5())
-        data = data[malice.dice.choice((0, 3, 17)) :]
+        data = malice.damaged(malice.socks4() if read is socks4.read_request else malice.socks5())
+        data = data[malice.dice.choice((0, 0, 3, 17)) :]
         total -= len(data) + 1
         judgements = [judgement for cut in range(len(data) + 1) if (judgement := read(data[:cut])) is not None]
         assert all(judgement == judgements[0] for judgement in judgements), (seed, data)
-        assert all(isinstance(found, Malformed) or 0 < sized(found) <= len(data) for found in judgements), (seed, data)
+        assert all(
+            isinstance(found, Malformed | socks4.Refused) or 0 < sized(found) <= len(data) for found in judgements
+        ), (seed, data)
 
 
 def sized(found: object) -> int:
-    assert isinstance(found, socks5.Greeting | socks5.Login | socks5.Wanted)
+    assert isinstance(found, socks4.Asked | socks5.Greeting | socks5.Login | socks5.Wanted)
     return found.size
 
 
