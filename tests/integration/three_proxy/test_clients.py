@@ -2,7 +2,7 @@
 
 import asyncio
 import string
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +110,11 @@ async def test_names_are_asked_of_the_given_servers(directory: Path, binary: Pat
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(Resolver, (HERE, 0))
     server = f"{HERE}:{transport.get_extra_info('sockname')[1]}"
-    async with opened(directory, binary, nservers=[server]) as engine:
-        await engine.start(proxy := record(1))
-        assert await fetch(proxy, page, host="origin.test") == PAGE
-        assert await fetch(proxy, page, host="origin.test", way="socks5") == PAGE
-    transport.close()
+    with closing(transport):
+        async with opened(directory, binary, nservers=[server]) as engine:
+            await engine.start(proxy := record(1))
+            assert await fetch(proxy, page, host="origin.test") == PAGE
+            assert await fetch(proxy, page, host="origin.test", way="socks5") == PAGE
 
 
 async def test_an_origin_with_an_ipv6_address_is_reached(directory: Path, binary: Path) -> None:

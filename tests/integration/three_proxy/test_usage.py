@@ -1,6 +1,8 @@
 """What 3proxy's proxies moved is counted once: over changes, stops and agents that come and go."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from tests.integration.test_engine_contract import (
     tunnel,
     until,
 )
-from tests.three_proxy_engine import opened
+from tests.three_proxy_engine import opened, processes_of, vanished
 
 MIB = bytes(1024 * 1024)
 
@@ -131,6 +133,22 @@ async def test_connections_that_end_while_the_agent_is_away_are_counted_once(
     assert moved(after) == tuple(bytes_ + len(MIB) for bytes_ in moved(before))
     async with opened(directory, binary) as later:
         assert await later.usage() == after
+
+
+async def test_what_a_proxy_moved_that_died_while_the_agent_was_away_is_told(
+    directory: Path, binary: Path, page: int
+) -> None:
+    async with ThreeProxyEngine(directory, binary=binary, listen=HERE) as first:
+        await first.start(proxy := record(1, protocol="http"))
+        await fetch(proxy, page)
+        before = await connections(first, 1)
+    (pid,) = processes_of(directory)
+    os.kill(pid, signal.SIGKILL)
+    await vanished(directory)
+    async with opened(directory, binary) as again:
+        assert await again.usage() == before
+        await again.taken(before)
+        assert list(directory.iterdir()) == []
 
 
 async def test_an_emptied_log_is_counted_on(
