@@ -90,10 +90,10 @@ class Ledger:
         log = self._folder.log(stem)
         await asyncio.sleep(0)
         while stem in among:
-            before = among[stem]
-            among[stem] = after = counted(before, block_of(log, before.offset))
-            if after.offset == before.offset:
+            block = block_of(log, among[stem].offset)
+            if b"\n" not in block:
                 break
+            among[stem] = counted(among[stem], block)
             await asyncio.sleep(0)
         else:
             return
@@ -105,8 +105,9 @@ class Ledger:
         that reach past the log's end, or less is counted: never more."""
         log = self._folder.log(stem)
         self._keep(stem, among[stem])
-        among[stem] = counted(among[stem], block_of(log, among[stem].offset)).model_copy(update={"offset": 0})
+        last = counted(among[stem], block_of(log, among[stem].offset))
         os.truncate(log, 0)
+        among[stem] = last.model_copy(update={"offset": 0})
         self._keep(stem, among[stem])
 
     def _finish(self, stem: str) -> None:

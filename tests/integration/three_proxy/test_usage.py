@@ -166,6 +166,20 @@ async def test_an_emptied_log_is_counted_on(
         assert await again.usage() == told
 
 
+async def test_what_nobody_takes_is_kept_within_bounds(
+    directory: Path, binary: Path, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "KEPT", 2)
+    async with opened(directory, binary) as engine:
+        for id_ in range(1, 5):
+            await engine.start(proxy := record(id_, protocol="http"))
+            await fetch(proxy, page)
+            await connections(engine, min(id_, 3))
+            await engine.stop(id_)
+        assert [each.id for each in await engine.usage()] == [3, 4]
+        assert len(list(directory.iterdir())) == 2
+
+
 async def test_a_disk_without_room_stops_neither_counting_nor_stopping(
     directory: Path, binary: Path, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
