@@ -12,6 +12,8 @@ import structlog
 from node.agent import Agent
 from node.engine import Engine
 from node.engine.builtin import BuiltinEngine
+from node.engine.builtin.guard import CLOSED
+from node.engine.builtin.own_addresses import own_networks
 from node.engine.three_proxy import ThreeProxyEngine
 from node.engine.three_proxy import version as three_proxy_version
 from node.host import addresses, agent_version, host_name, os_name
@@ -64,11 +66,26 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
         versions = {"builtin": agent_version()}
         if settings.three_proxy is not None:
             three_proxy = ThreeProxyEngine(
-                settings.data_dir / "3proxy", binary=settings.three_proxy, listen=settings.listen, on_change=changed.set
+                settings.data_dir / "3proxy",
+                binary=settings.three_proxy,
+                listen=settings.listen,
+                closed=private_networks(),
+                allow_destinations=settings.allow_destinations,
+                on_change=changed.set,
             )
             engines["3proxy"] = await stack.enter_async_context(three_proxy)
             versions["3proxy"] = await three_proxy_version(settings.three_proxy)
         yield Engines(engines, versions)
+
+
+def private_networks() -> list[str]:
+    """What the built-in engine closes, as it is now."""
+    try:
+        own = own_networks()
+    except (OSError, ValueError) as error:
+        log.warning("guard.own_addresses_unknown", error=type(error).__name__)
+        own = frozenset()
+    return sorted({str(network) for network in (*CLOSED, *own)})
 
 
 class Program:
