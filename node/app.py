@@ -80,12 +80,12 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
 
 def private_networks() -> list[str]:
     """What the built-in engine closes, as it is now."""
+    closed = set(CLOSED)
     try:
-        own = own_networks()
+        closed |= own_networks()
     except (OSError, ValueError) as error:
         log.warning("guard.own_addresses_unknown", error=type(error).__name__)
-        own = frozenset()
-    return sorted({str(network) for network in (*CLOSED, *own)})
+    return sorted(map(str, closed))
 
 
 class Program:
