@@ -34,7 +34,8 @@ def highest(told: Iterable[Usage]) -> list[Usage]:
 
 
 async def page(session: Session, asked: UsageList) -> list[model.Usage]:
-    """Sums by what is asked for, oldest and lowest ids first."""
+    """Sums by what is asked for, oldest and lowest ids first; in a transaction."""
+    await session.execute("usage.plan_anew")
     after_s, after_proxy, after_node = asked.after
     rows = await session.rows(
         "usage.select_page",

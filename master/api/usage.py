@@ -20,7 +20,7 @@ from master.questions import UsageList, cursor
 async def sum_usage(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Bytes and connections as nodes have told them, each in the hour in which it was told: 15 s or so later."""
     asked = read_query(request, UsageList)
-    async with wiring.database.session() as session:
+    async with wiring.database.transaction() as session:
         items = await usage.page(session, asked)
     return shown(UsagePage(items=items, next=keys(items[-1]) if len(items) == asked.limit else None))
 

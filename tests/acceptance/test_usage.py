@@ -38,11 +38,13 @@ async def used(fleet: Cluster, query: str) -> dict[str, Any]:
 async def test_a_proxy_whose_traffic_is_spent_is_limited_and_runs_again_when_the_limit_is_raised(
     fleet: Cluster, client: Client
 ):
-    proxy, other = await made(fleet, limits={"traffic_bytes": 200_000}), await made(fleet)
+    proxy, other = await made(fleet, limits={"traffic_bytes": 2_000_000}), await made(fleet)
     spent, kept = await client.tunnel(proxy), await client.tunnel(other)
-    await spent.beat(50_000)
+    for _ in range(9):
+        await spent.beat(100_000)
     with pytest.raises((OSError, EOFError)):
-        await spent.beat(150_000)
+        for _ in range(20):
+            await spent.beat(100_000)
     await eventually(state_of(fleet, proxy, "limited"), 10)
     assert (await shown(fleet, proxy))["status"]["reason"]
     with pytest.raises((Refused, OSError)):

@@ -1,0 +1,131 @@
+"""What counters in reports cost a master and its database: reports taken one after the other, without a broker.
+
+    ./dev python -m tests.bench.usage_reports [NODES] [PROXIES]
+
+Told are 200 counters that grew, 200 that did not (a repetition), and none; the rounds are interleaved.
+"""
+
+import asyncio
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from pydantic import SecretStr
+
+from master.broker import Broker
+from master.db import Database
+from master.db.migrations import migrate
+from master.outbox import Outbox
+from master.reports import Reports
+from shared.bus import BusDown
+from shared.messages import Report, Usage
+from shared.proxies import NodeId
+from tests.services import Where, find_source
+from tests.services.folders import remove, scratch
+from tests.services.ports import claim_block
+
+ROUNDS = 60
+COUNTERS = 200
+MADE = (
+    "INSERT INTO nodes (name, ip, challenge_hash, broker_password_hash)"
+    " SELECT 'n' || i, '10.0.0.1', 'c' || i, 'h' FROM generate_series(1, $1::integer) i",
+    "INSERT INTO proxies (node_id, port, protocol, username, password)"
+    " SELECT n, 20000 + p, 'mixed', 'u', 'p' FROM generate_series(1, $1::integer) n, generate_series(1, $2::integer) p",
+)
+
+
+async def main() -> None:
+    nodes, proxies = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 1000), (2, 100)))
+    folder = scratch()
+    with claim_block().held() as ports:
+        postgres = await Where(find_source(print), folder, ports, print).postgres()
+        try:
+            await postgres.start()
+            address = await postgres.create("bench")
+            async with address.connection() as connection:
+                await migrate(connection)
+                await connection.execute(MADE[0], nodes)
+                await connection.execute(MADE[1], nodes, proxies)
+                await connection.execute("ANALYZE")
+            where = {"host": address.host, "port": address.port, "user": address.user, "password": address.password}
+            database = Database({**where, "database": address.name})
+            await measure(database, nodes, proxies)
+            await database.close()
+        finally:
+            await postgres.end()
+    remove(folder)
+
+
+async def measure(database: Database, nodes: int, proxies: int) -> None:
+    broker = Broker("http://127.0.0.1:1", SecretStr("amqp://a:b@127.0.0.1:1"))
+    reports = Reports(database, Outbox(database, broker, "c"))
+    async with database.session() as session:
+        wanted = await session.row("sync.wanted_digest", node_id=1)
+        ids = [row["id"] for row in await session.rows("proxies.select_page", **FILTER)]
+    assert wanted is not None
+    ids = (ids * (COUNTERS // len(ids) + 1))[:COUNTERS]
+    kinds: dict[str, Callable[[int], tuple[Usage, ...]]] = {
+        "no counters": lambda _: (),
+        f"{COUNTERS} that grew": lambda turn: told(ids, 1_000_000 * (turn + 1)),
+        f"{COUNTERS} told again": lambda turn: told(ids, 1_000_000 * (turn + 1)),
+    }
+    walls: dict[str, list[float]] = {name: [] for name in kinds}
+    cpus: dict[str, list[float]] = {name: [] for name in kinds}
+    number = 0
+    for turn in range(ROUNDS):
+        for name, counters in kinds.items():
+            number += 1
+            report = Report.model_construct(
+                rev=wanted["revision"],
+                seen=wanted["revision"],
+                top=1,
+                digest=f"{int(wanted['digest']) % 2**64:016x}",
+                content=f"{int(wanted['content']) % 2**64:016x}",
+                count=proxies,
+                running=proxies,
+                session=1000,
+                number=number,
+                usage=counters(turn),
+            )
+            began, cpu = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_utime
+            with suppress(BusDown):
+                await reports.take(NodeId(1), report)
+            walls[name].append((time.perf_counter() - began) * 1000)
+            cpus[name].append((resource.getrusage(resource.RUSAGE_SELF).ru_utime - cpu) * 1000)
+    print(f"{nodes} nodes with {proxies} proxies each; a report with:")
+    for name in kinds:
+        ordered = sorted(walls[name])
+        print(
+            f"  {name:16} median {statistics.median(ordered):5.1f} ms, p95 {ordered[int(len(ordered) * 0.95)]:5.1f} ms,"
+            f" of it the master's CPU {statistics.mean(cpus[name]):4.1f} ms"
+        )
+
+
+FILTER = {
+    **dict.fromkeys(("node_ids", "location_id", "protocol", "engine", "enabled", "state", "port", "name", "username")),
+    "node_id": 1,
+    "labels": [],
+    "after": 0,
+    "limit": COUNTERS,
+}
+
+
+def told(ids: list[int], sent: int) -> tuple[Usage, ...]:
+    """Of a node with fewer proxies several lives of each."""
+    return tuple(
+        Usage(
+            id=id_,
+            epoch=1 + place // len(set(ids)),
+            sent_bytes=sent,
+            received_bytes=sent // 10,
+            connections=sent // 1000,
+        )
+        for place, id_ in enumerate(ids)
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
