@@ -29,7 +29,7 @@ from tests.bench.engines.configurations import PROGRAMS
 from tests.bench.engines.contenders import BUILTIN, DIRECT, Ground, Running, StartError, find, own_address, running
 from tests.bench.engines.fleet import fleet
 from tests.bench.engines.generator import Generator, LoadError, NoCompilerError, Origin, compiled
-from tests.bench.engines.measuring import pinned, split_cores
+from tests.bench.engines.measuring import pinned, preferred, split_cores
 from tests.bench.engines.memory import held
 from tests.bench.engines.outcome import Outcome, machine
 from tests.bench.engines.rounds import Course
@@ -99,7 +99,7 @@ async def measured(given: argparse.Namespace, folder: Path) -> Outcome:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     generator = Generator(compiled(folder), ("bench", secrets.token_hex(8)), given.nice)
     cores, host = split_cores(), own_address()
-    with pinned(cores.load):
+    with preferred(given.nice), pinned(cores.load):
         async with generator.origin(host) as origin:
             ground = Ground(folder, host, cores, generator.login, origin.address, given.nice)
             names, missing = present(given.only)

@@ -67,10 +67,9 @@ def three_proxy(binary: str, place: Place) -> Launch:
 def tinyproxy(binary: str, place: Place) -> Launch:
     text = (
         f"Listen {place.host}\nPort {place.ports[0]}\nBasicAuth {place.user} {place.password}\nMaxClients {MOST}\n"
-        'LogLevel Critical\nTimeout 86400\nDisableViaHeader Yes\nPidFile "/dev/null"\n'
+        f'LogLevel Critical\nTimeout 86400\nDisableViaHeader Yes\nPidFile "{place.folder}/pid"\n'
     )
-    note = "closes after every answer"
-    return Launch((binary, "-d", "-c", place.file("tinyproxy.conf", text)), http=place.at(0), note=note)
+    return Launch((binary, "-d", "-c", place.file("tinyproxy.conf", text)), http=place.at(0))
 
 
 def squid(binary: str, place: Place) -> Launch:
@@ -90,7 +89,7 @@ def squid(binary: str, place: Place) -> Launch:
 
 
 def microsocks(binary: str, place: Place) -> Launch:
-    arguments = ("-q", "-i", place.host, "-p", str(place.ports[1]), "-u", place.user, "-P", place.password)
+    arguments = ("-i", place.host, "-p", str(place.ports[1]), "-u", place.user, "-P", place.password)
     return Launch((binary, *arguments), socks5=place.at(1))
 
 
@@ -107,7 +106,7 @@ def dante(binary: str, place: Place) -> Launch:
 
 def haproxy(binary: str, place: Place) -> Launch:
     text = (
-        f"global\n nbthread 1\n maxconn {MOST}\n"
+        f"global\n nbthread 1\n maxconn {MOST // 3}\n"
         "defaults\n mode tcp\n timeout connect 5s\n timeout client 1d\n timeout server 1d\n option splice-auto\n"
         f"listen relay\n bind {place.at(0)}\n server origin {place.origin}\n"
     )

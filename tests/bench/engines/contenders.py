@@ -87,7 +87,7 @@ def version(binary: str, program: Program) -> str:
     told = subprocess.run(
         [binary, *program.version], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=5
     )
-    found = re.search(r"\d+\.\d+[\w.]*", told.stdout + told.stderr)
+    found = re.search(r"\d+(\.\d+)+", told.stdout + told.stderr)
     return found[0] if found else ""
 
 

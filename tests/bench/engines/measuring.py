@@ -46,10 +46,20 @@ def pinned(cores: Iterable[int]) -> Iterator[None]:
 def prefer(pid: int, nice: int) -> None:
     """Gives the session of a process this priority. Where the kernel shares the processor among sessions, its own
     nice value counts inside its session only (sched(7), autogroup)."""
-    if nice:
-        os.setpriority(os.PRIO_PGRP, os.getpgid(pid), nice)
-        with suppress(FileNotFoundError):
-            Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+    os.setpriority(os.PRIO_PGRP, os.getpgid(pid), nice)
+    with suppress(FileNotFoundError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+
+
+@contextmanager
+def preferred(nice: int) -> Iterator[None]:
+    """This process's session, for as long as the context is entered."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    prefer(os.getpid(), nice)
+    try:
+        yield
+    finally:
+        prefer(os.getpid(), before)
 
 
 def tree(roots: Iterable[int]) -> list[int]:
