@@ -75,9 +75,9 @@ def free_port(host: str) -> int:
 
 
 def find(name: str, environ: Mapping[str, str]) -> str | None:
-    """The program's file."""
-    program = PROGRAMS[name]
-    return environ.get(program.variable) or shutil.which(name, path=f"{environ.get('PATH', '')}:/usr/sbin:/sbin")
+    """The program's file; of several that the variable names with colons between them, the first."""
+    named = environ.get(PROGRAMS[name].variable, "").split(os.pathsep)[0]
+    return named or shutil.which(name, path=f"{environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
 def version(binary: str, program: Program) -> str:
