@@ -9,6 +9,7 @@ from node.engine.builtin.client import Service
 from node.engine.builtin.ledger import Ledger
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.spent import Spent
+from node.engine.builtin.throttle import Throttle
 
 WRITE_S = 1.0
 """The most that a worker's sudden end costs."""
@@ -46,6 +47,16 @@ class Books:
         else:
             self._limited.add(service)
         service.look(time.time())
+        self._pace(service)
+
+    def _pace(self, service: Service) -> None:
+        limits, pace = service.record.limits, service.pace
+        if limits.bandwidth_bps is None and limits.traffic_bytes is None:
+            service.pace = None
+        elif pace is None:
+            pace = service.pace = Throttle(self._reactor, service)
+        if pace is not None:
+            pace.tune(limits.bandwidth_bps)
 
     def finish(self, service: Service) -> None:
         """It is gone from this worker: whoever takes the proxy next finds what it has spent."""

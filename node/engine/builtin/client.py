@@ -11,7 +11,7 @@ from node.engine.builtin.account import Account
 from node.engine.builtin.entry import Entry
 from node.engine.builtin.exits import Exit, Lease, exit_of
 from node.engine.builtin.failures import Failure
-from node.engine.builtin.limits import Hold, crowded, held, next_turn
+from node.engine.builtin.limits import Hold, crowded, held, next_turn, rest
 from node.engine.builtin.pace import Pace
 from node.engine.builtin.reactor import Reactor, Stage
 from node.engine.builtin.records import Record
@@ -110,8 +110,9 @@ class Service:
     """One proxy: its record, its listener and its open connections. Counts since it was put here.
 
     `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes. `pace` is
-    there when bandwidth is limited. `held` is why everybody is refused for now, `turn` when that may change by itself,
-    `seats` how many connections are taken out of those that the proxy may have.
+    there when bandwidth or traffic is limited, `stop_at` is what may have moved when the traffic is used up. `held` is
+    why everybody is refused for now, `turn` when that may change by itself; `seats` is how many connections are taken
+    out of those that the proxy may have.
     """
 
     __slots__ = (
@@ -131,6 +132,7 @@ class Service:
         "record",
         "seats",
         "sent",
+        "stop_at",
         "turn",
     )
 
@@ -149,6 +151,7 @@ class Service:
         self.account = account
         self.held: Hold | None = None
         self.turn: float | None = None
+        self.stop_at: int | None = None
         self.accepted = self.seats = self.paused = 0
         self.received = self.sent = 0
 
@@ -187,6 +190,8 @@ class Service:
         """Holds the proxy to its limits, or lets it go again; `now` is the wall clock."""
         limits = self.record.limits
         spent = self.account.book(self.received + self.sent, now)
+        left = rest(limits, spent, now)
+        self.stop_at = self.received + self.sent + left if left is not None else None
         self.turn = next_turn(limits, now)
         before, self.held = self.held, held(limits, spent, now)
         if self.held is not None and before is None:

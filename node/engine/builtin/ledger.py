@@ -104,6 +104,7 @@ class Ledger:
         if self._own is not None:
             os.fdatasync(self._own.fd)
             self._own.close()
+            self._own = None
 
     def _tell(self, key: Key, text: bytes) -> None:
         self._sequence += 1

@@ -36,6 +36,12 @@ def crowded(limits: Limits, connections: int) -> Hold | None:
     return Hold("limit", 429, f"all {limits.connections} connections of this proxy are in use")
 
 
+def rest(limits: Limits, spent: Spent, now: float) -> int | None:
+    """Bytes that may still move in this period; None: any number."""
+    most = limits.traffic_bytes
+    return max(0, most - spent.within(limits.traffic_period, now)) if most is not None else None
+
+
 def next_turn(limits: Limits, now: float) -> float | None:
     """When what `held` says may change although nothing moves; None: never."""
     turns = [limits.expires_at] if limits.expires_at is not None and limits.expires_at > now else []

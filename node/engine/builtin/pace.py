@@ -2,17 +2,23 @@
 
 from typing import Protocol
 
+from node.engine.builtin.reactor import Stage
+
 UP, DOWN = 0, 1
 """Directions: from the client to the destination, and back."""
 
 
-class Relay(Protocol):
+class Relay(Stage, Protocol):
     def resume(self) -> None:
         """Reads on where it had to wait."""
         ...
 
 
 class Pace(Protocol):
+    def tune(self, bandwidth_bps: int | None) -> None:
+        """Bits a second in each direction from now on; None: as much as goes, and nobody waits any more."""
+        ...
+
     def allowance(self, relay: Relay, direction: int, wanted: int) -> int:
         """Bytes that may move now, at most `wanted`. After 0, `relay.resume()` is called when there are more.
 

@@ -1,0 +1,144 @@
+"""Holds the relays of one proxy to its bandwidth and to the rest of its traffic."""
+
+import asyncio
+import time
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from node.engine.builtin.bucket import Bucket, shares
+from node.engine.builtin.pace import DOWN, UP, Relay
+from node.engine.builtin.reactor import Reactor
+
+if TYPE_CHECKING:
+    from node.engine.builtin.client import Service
+
+TURN_S = 0.02
+"""Between two rounds of a direction in which somebody waits."""
+
+
+class Lane:
+    """One direction. While nobody waits, whoever asks first gets what there is; else all take turns, in equal shares.
+
+    One timer, set only while somebody waits. What was granted but not taken goes back at the next turn.
+    """
+
+    __slots__ = ("_credit", "_reactor", "_seen", "_timer", "_waiting", "bucket")
+
+    def __init__(self, reactor: Reactor, rate: float, seen: int) -> None:
+        self.bucket = Bucket(rate, monotonic())
+        self._reactor = reactor
+        self._seen = seen
+        self._waiting: dict[Relay, None] = {}
+        self._credit: dict[Relay, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def allowance(self, relay: Relay, wanted: int, moved: int) -> int:
+        """`moved` is all that has moved in this direction."""
+        self._catch_up(moved)
+        credit = self._credit.get(relay, 0)
+        if not credit and not self._timer and not self.bucket.wait():
+            credit = int(self.bucket.level)
+        elif credit:
+            self._credit[relay] = credit - min(credit, wanted)
+        if not credit:
+            self._waiting[relay] = None
+            self._wind()
+        return min(credit, wanted)
+
+    def retune(self, rate: float) -> None:
+        self.bucket.retune(rate, monotonic())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._wind()
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting, self._waiting = self._waiting, {}
+        for relay in waiting:
+            self._reactor.run(relay, relay.resume)
+
+    def _catch_up(self, moved: int) -> None:
+        self.bucket.spend(moved - self._seen)
+        self._seen = moved
+        self.bucket.fill(monotonic())
+
+    def _wind(self) -> None:
+        if self._timer is None and self._waiting:
+            self._timer = self._reactor.loop.call_later(max(TURN_S, self.bucket.wait()), self._turn)
+
+    def _turn(self) -> None:
+        self._timer = None
+        self.bucket.fill(monotonic())
+        served, share = shares(self.bucket.level, len(self._waiting))
+        turn = [relay for relay, _ in zip(self._waiting, range(served), strict=False)]
+        self._credit = dict.fromkeys(turn, share)
+        for relay in turn:
+            del self._waiting[relay]
+        self._timer = self._reactor.loop.call_later(max(TURN_S, self.bucket.wait()), self._turn) if turn else None
+        self._wind()
+        for relay in turn:
+            self._reactor.run(relay, relay.resume)
+
+
+class Throttle:
+    """A service's pace. Without a limit of bandwidth only the end of its traffic is watched."""
+
+    __slots__ = ("_lanes", "_reactor", "_service", "_stalled")
+
+    def __init__(self, reactor: Reactor, service: "Service") -> None:
+        self._reactor = reactor
+        self._service = service
+        self._lanes: tuple[Lane, Lane] | None = None
+        self._stalled: dict[Relay, None] = {}
+
+    def allowance(self, relay: Relay, direction: int, wanted: int) -> int:
+        service = self._service
+        if service.stop_at is not None:
+            left = service.stop_at - service.received - service.sent
+            if left <= 0:
+                self._stall(relay)
+                return 0
+            wanted = min(wanted, left)
+        if self._lanes is None:
+            return wanted
+        moved = service.received if direction == UP else service.sent
+        return self._lanes[direction].allowance(relay, wanted, moved)
+
+    def tune(self, bandwidth_bps: int | None) -> None:
+        """Bits a second in each direction; None: as much as goes."""
+        lanes, service = self._lanes, self._service
+        if bandwidth_bps is None:
+            self._lanes = None
+            for lane in lanes or ():
+                lane.close()
+        elif lanes is None:
+            rate = bandwidth_bps / 8
+            self._lanes = Lane(self._reactor, rate, service.received), Lane(self._reactor, rate, service.sent)
+        else:
+            for lane in lanes:
+                lane.retune(bandwidth_bps / 8)
+
+    def levels(self) -> tuple[float, float] | None:
+        """What is saved up or overdrawn in each direction, in bytes."""
+        return (self._lanes[UP].bucket.level, self._lanes[DOWN].bucket.level) if self._lanes is not None else None
+
+    def set_levels(self, up: float, down: float) -> None:
+        if self._lanes is not None:
+            self._lanes[UP].bucket.level, self._lanes[DOWN].bucket.level = up, down
+
+    def _stall(self, relay: Relay) -> None:
+        """The traffic is used up: not here, in the middle of a relay, but right after it is closed."""
+        if not self._stalled:
+            self._reactor.loop.call_soon(self._look)
+        self._stalled[relay] = None
+
+    def _look(self) -> None:
+        stalled, self._stalled = self._stalled, {}
+        self._service.look(time.time())
+        for relay in stalled:
+            self._reactor.run(relay, relay.resume)
+        self._reactor.sweep()
