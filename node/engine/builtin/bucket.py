@@ -1,7 +1,7 @@
 """A token bucket: how many bytes may move now, decided without I/O."""
 
-DEPTH_S = 0.1
-"""How much of the rate may be saved up: 1 % of what moves in ten seconds."""
+DEPTH_S = 0.2
+"""How much of the rate may be saved up: 2 % of what moves in ten seconds, and room for a late turn."""
 LEAST = 1024
 """Bytes that are worth a system call; slow buckets are at least as deep."""
 
