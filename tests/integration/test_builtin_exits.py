@@ -1,6 +1,7 @@
 """Exits of the built-in engine, in a network namespace to which a /64 and some addresses are routed."""
 
 import asyncio
+import base64
 import os
 import socket
 import struct
@@ -17,6 +18,7 @@ from node.engine import EngineError
 from node.engine.builtin import BuiltinEngine
 from shared.permutation import Drawn, Permutation
 from shared.proxies import ProxyRecord
+from tests.datagrams import association, datagrams, headed
 from tests.networks import CLONE_NEWNET, call, raise_loopback, require, unshared
 from tests.streams import LOCAL
 
@@ -247,9 +249,7 @@ LOGIN = "YWxpY2U6d29uZGVy"
 
 async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, user: str) -> None:
     """One request through the proxy, answered."""
-    from base64 import b64encode
-
-    login = b64encode(f"{user}:wonder".encode()).decode()
+    login = base64.b64encode(f"{user}:wonder".encode()).decode()
     head = f"GET http://[::1]:{port}/ HTTP/1.1\r\nHost: [::1]\r\nProxy-Authorization: Basic {login}\r\n\r\n"
     writer.write(head.encode())
     async with asyncio.timeout(LIMIT_S):
@@ -270,6 +270,33 @@ async def pages() -> AsyncIterator[tuple[int, list[str]]]:
 
     async with await asyncio.start_server(serve, "::1", 0) as server:
         yield server.sockets[0].getsockname()[1], sources
+
+
+async def test_a_session_stays_when_the_exit_becomes_another(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record(SESSION))
+    async with pages() as (port, sources):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        await page(reader, writer, port, "alice-session-a")
+        await engine.start(record({"mode": "address", "address": V6_EXIT}, version=2))
+        await page(reader, writer, port, "alice")
+        writer.close()
+    assert sources[0] != V6_EXIT
+    assert sources[1] == V6_EXIT
+
+
+async def test_datagrams_leave_by_the_exit_too_and_only_to_its_family(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record(RANDOM))
+    async with datagrams("::1", echoes=True) as six, datagrams(echoes=True) as four:
+        sources: list[str] = []
+        for _ in range(2):
+            async with association(proxy) as client:
+                client.send(b"never", four.port)
+                client.send(b"ping", six.port, "::1")
+                assert await client.answer() == headed(b"ping", six.port, "::1")
+                sources.append((await six.next())[1][0])
+        assert four.heard.empty()
+    assert [number.proxy for each in sources if (number := decoded(each))] == [1, 1]
+    assert len(set(sources)) == 2
 
 
 async def test_an_exit_that_cannot_be_made_is_told_and_what_runs_goes_on(engine: BuiltinEngine) -> None:

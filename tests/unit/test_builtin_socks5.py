@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from node.engine.builtin import socks5
 from node.engine.builtin.destinations import Destination
-from node.engine.builtin.socks5 import Greeting, Login, Malformed, Wanted
+from node.engine.builtin.socks5 import Datagram, Greeting, Login, Malformed, Wanted
 
 BY_NAME = b"\5\1\0\3\x0bexample.com\x01\xbb"
 BY_IPV4 = b"\5\1\0\1\xc0\0\2\1\0\x50"
@@ -55,7 +55,9 @@ def test_a_destination_is_read(data: bytes, destination: Destination) -> None:
     ("data", "code"),
     [
         (b"\5\2\0\1", 0x07),
-        (b"\5\3\0\1", 0x07),
+        (b"\5\0\0\1", 0x07),
+        (b"\5\3\0\2", 0x08),
+        (b"\5\3\0\3\x04a b\0\0\x50", 0x04),
         (b"\5\1\0\2", 0x08),
         (b"\4\1\0\1", 0x01),
         (b"\5\1\0\1\0\0\0\0\0\0", 0x01),
@@ -94,3 +96,56 @@ def test_no_message_waits_for_more_than_its_longest_form(data: bytes) -> None:
     assert socks5.read_greeting(data)
     assert socks5.read_login(data)
     assert socks5.read_request(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "destination"),
+    [
+        (b"\5\3\0\1\0\0\0\0\0\0", Destination("0.0.0.0", 0)),
+        (b"\5\3\0\1\xc0\0\2\1\x30\x39", Destination("192.0.2.1", 12345)),
+        (b"\5\3\0\4" + bytes(16) + b"\0\0", Destination("::", 0)),
+    ],
+)
+def test_a_request_for_datagrams_tells_where_they_will_come_from(data: bytes, destination: Destination) -> None:
+    assert socks5.read_request(data) == Wanted(len(data), destination, udp=True)
+    assert [socks5.read_request(data[:cut]) for cut in range(len(data))] == [None] * len(data)
+
+
+@pytest.mark.parametrize("request_", [BY_NAME, BY_IPV4, BY_IPV6])
+def test_the_head_of_a_datagram_is_read_and_what_it_carries_left_alone(request_: bytes) -> None:
+    wanted = socks5.read_request(request_)
+    assert isinstance(wanted, Wanted)
+    datagram = b"\0\0\0" + request_[3:]
+    assert socks5.read_datagram(datagram + b"payload") == Datagram(wanted.size, wanted.destination)
+    assert socks5.read_datagram(datagram) == Datagram(wanted.size, wanted.destination)
+    assert [socks5.read_datagram(datagram[:cut]) for cut in range(len(datagram))] == [None] * len(datagram)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\0\0\1\1\xc0\0\2\1\0\x35",
+        b"\0\0\x80\1\xc0\0\2\1\0\x35",
+        b"\0\1\0\1\xc0\0\2\1\0\x35",
+        b"\0\0\0\2\xc0\0\2\1\0\x35",
+        b"\0\0\0\1\xc0\0\2\1\0\0",
+        b"\0\0\0\3\3a b\0\x35",
+        b"\0\0\0\3\0\0\x35",
+    ],
+)
+def test_fragments_and_datagrams_to_nowhere_are_dropped(head: bytes) -> None:
+    assert socks5.read_datagram(head + b"payload") is None
+
+
+@given(st.binary(max_size=400))
+def test_no_datagram_is_an_exception_and_none_is_read_past_its_end(data: bytes) -> None:
+    for datagram in (data, b"\0\0\0" + data):
+        found = socks5.read_datagram(datagram)
+        assert found is None or 8 <= found.size <= min(len(datagram), socks5.LONGEST_DATAGRAM_HEAD)
+
+
+def test_an_answer_says_where_it_comes_from() -> None:
+    assert socks5.answer_head("192.0.2.1", 53) == b"\0\0\0\1\xc0\0\2\1\0\x35"
+    assert socks5.answer_head("2001:db8::1", 53) == b"\0\0\0\4" + BY_IPV6[4:20] + b"\0\x35"
+    assert len(socks5.answer_head("2001:db8::1", 53)) == socks5.LONGEST_ANSWER_HEAD
+    assert socks5.reply(0, "192.0.2.1", 53) == b"\5\0\0\1\xc0\0\2\1\0\x35"

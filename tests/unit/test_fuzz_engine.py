@@ -244,6 +244,7 @@ READERS: list[Callable[[bytes], object]] = [
     socks5.read_greeting,
     socks5.read_login,
     socks5.read_request,
+    socks5.read_datagram,
 ]
 
 
@@ -262,7 +263,8 @@ def socks_judged(read: Callable[[bytes], object], seed: int, total: int) -> None
     """Once there is a judgement, more bytes do not change it; and none takes more than there is."""
     malice = Malice(seed)
     while total > 0:
-        data = malice.damaged(malice.socks4() if read is socks4.read_request else malice.socks5())
+        kinds = {socks4.read_request: malice.socks4, socks5.read_datagram: malice.datagram}
+        data = malice.damaged(kinds.get(read, malice.socks5)())
         data = data[malice.dice.choice((0, 0, 3, 17)) :]
         total -= len(data) + 1
         judgements = [judgement for cut in range(len(data) + 1) if (judgement := read(data[:cut])) is not None]
@@ -273,7 +275,7 @@ def socks_judged(read: Callable[[bytes], object], seed: int, total: int) -> None
 
 
 def sized(found: object) -> int:
-    assert isinstance(found, socks4.Asked | socks5.Greeting | socks5.Login | socks5.Wanted)
+    assert isinstance(found, socks4.Asked | socks5.Greeting | socks5.Login | socks5.Wanted | socks5.Datagram)
     return found.size
 
 

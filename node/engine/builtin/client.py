@@ -26,7 +26,7 @@ _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Client(Wire):
-    """`credentials` are those it was admitted with, `session` is what they name; `stage` is what it is doing now.
+    """`credentials` are those it was admitted with, without the `session` named in them; `stage` is what it does now.
 
     `seated`: it is one of the connections that the proxy may have at once; nobody who may not use the proxy takes a
     seat.
@@ -58,8 +58,8 @@ class Client(Wire):
         """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
         asked = self.service.record.access
         self.admitted = allows(asked, self.source, presented)
-        self.credentials = presented if self.admitted else None
-        self.session = session_of(asked, self.credentials)
+        self.credentials = (asked.credentials or presented) if self.admitted else None
+        self.session = session_of(asked, presented) if self.admitted else None
         if not self.admitted:
             self.service.account.refuse("login" if self.from_allowed_source() else "source")
         return self.admitted
@@ -120,6 +120,7 @@ class Service:
         "_family",
         "accepted",
         "account",
+        "associations",
         "exit",
         "first_stage",
         "held",
@@ -152,6 +153,7 @@ class Service:
         self.held: Hold | None = None
         self.turn: float | None = None
         self.stop_at: int | None = None
+        self.associations = 0
         self.accepted = self.seats = self.paused = 0
         self.received = self.sent = 0
 

@@ -76,7 +76,8 @@ class Resolver:
 
 
 def literal(host: str) -> tuple[Address, ...] | None:
-    """The one address that a literal names, None for a name; an IPv4-mapped IPv6 address is the IPv4 one."""
+    """The one address that a literal names, in its canonical spelling; None for a name. An IPv4-mapped IPv6 address
+    is the IPv4 one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         packed = socket.inet_pton(family, host)
@@ -84,7 +85,7 @@ def literal(host: str) -> tuple[Address, ...] | None:
         return None
     if packed.startswith(_MAPPED) and family == socket.AF_INET6:
         return ((socket.AF_INET, socket.inet_ntop(socket.AF_INET, packed[len(_MAPPED) :])),)
-    return ((family, host),)
+    return ((family, socket.inet_ntop(family, packed)),)
 
 
 def interleaved(addresses: Iterable[Address]) -> tuple[Address, ...]:

@@ -13,8 +13,12 @@ COMMAND_NOT_SUPPORTED, ADDRESS_TYPE_NOT_SUPPORTED = 0x07, 0x08
 
 LOGIN_ACCEPTED, LOGIN_REFUSED = b"\x01\x00", b"\x01\x01"
 
-_CONNECT = 0x01
+LONGEST_DATAGRAM_HEAD = 4 + 1 + 255 + 2
+LONGEST_ANSWER_HEAD = 4 + 16 + 2
+
+_CONNECT, _ASSOCIATE = 0x01, 0x03
 _NAME = 0x03
+_UNKNOWN = -1
 _ADDRESS_ENDS = MappingProxyType({0x01: 8, 0x04: 20})
 """Where an IPv4 and an IPv6 address end in a request."""
 
@@ -40,7 +44,18 @@ class Login(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """`size` bytes of a request to be connected."""
+    """`size` bytes of a request to be connected; of one to have datagrams relayed if `udp`.
+
+    Then the destination is where the client says it will send from, port 0 if it does not know.
+    """
+
+    size: int
+    destination: Destination
+    udp: bool = False
+
+
+class Datagram(NamedTuple):
+    """`size` bytes of a client's datagram are its head (RFC 1928 §7)."""
 
     size: int
     destination: Destination
@@ -79,38 +94,59 @@ def read_login(data: bytes) -> Login | Malformed | None:
 
 
 def read_request(data: bytes) -> Wanted | Malformed | None:
-    """None while more bytes are needed. BIND and UDP ASSOCIATE are refused by the code for that."""
+    """None while more bytes are needed. BIND is refused by the code for that."""
     if data and data[0] != VERSION:
         return Malformed(reply(GENERAL_FAILURE))
     if len(data) < 4:
         return None
-    if data[1] != _CONNECT:
+    if data[1] not in (_CONNECT, _ASSOCIATE):
         return Malformed(reply(COMMAND_NOT_SUPPORTED))
-    if data[3] == _NAME:
-        return _named(data)
-    end = _ADDRESS_ENDS.get(data[3])
-    if end is None:
+    end = _address_end(data)
+    if end == _UNKNOWN:
         return Malformed(reply(ADDRESS_TYPE_NOT_SUPPORTED))
-    return _wanted(data, str(ip_address(data[4:end])), end) if len(data) >= end + 2 else None
+    return _wanted(data, end) if end is not None and len(data) >= end + 2 else None
 
 
-def _named(data: bytes) -> Wanted | Malformed | None:
-    if len(data) < 5 or len(data) < 7 + data[4]:
+def read_datagram(data: bytes) -> Datagram | None:
+    """None for what is to be dropped: no head, a fragment, or no place to send it to."""
+    if len(data) < 5 or data[:3] != b"\0\0\0":
         return None
-    end = 5 + data[4]
-    host = read_host(data[5:end])
+    end = _address_end(data)
+    if end is None or end == _UNKNOWN or len(data) < end + 2:
+        return None
+    host, port = _host(data, end), int.from_bytes(data[end : end + 2])
+    return Datagram(end + 2, Destination(host, port)) if host is not None and port else None
+
+
+def answer_head(host: str, port: int) -> bytes:
+    """What stands before a datagram to the client; `host` is a literal address."""
+    return b"\0\0\0" + _place(host, port)
+
+
+def reply(code: int, host: str = "0.0.0.0", port: int = 0) -> bytes:
+    """The bound address and port, which clients of CONNECT have no use for."""
+    return bytes((VERSION, code, 0)) + _place(host, port)
+
+
+def _wanted(data: bytes, end: int) -> Wanted | Malformed:
+    host, port = _host(data, end), int.from_bytes(data[end : end + 2])
     if host is None:
         return Malformed(reply(HOST_UNREACHABLE))
-    return _wanted(data, host, end)
+    udp = data[1] == _ASSOCIATE
+    return Wanted(end + 2, Destination(host, port), udp) if port or udp else Malformed(reply(GENERAL_FAILURE))
 
 
-def _wanted(data: bytes, host: str, end: int) -> Wanted | Malformed:
-    port = int.from_bytes(data[end : end + 2])
-    if not port:
-        return Malformed(reply(GENERAL_FAILURE))
-    return Wanted(end + 2, Destination(host, port))
+def _address_end(data: bytes) -> int | None:
+    """Where the address behind four bytes ends; None while it cannot be told, _UNKNOWN for none of the three types."""
+    if data[3] != _NAME:
+        return _ADDRESS_ENDS.get(data[3], _UNKNOWN)
+    return 5 + data[4] if len(data) > 4 else None
 
 
-def reply(code: int) -> bytes:
-    """The bound address is told as 0.0.0.0:0: clients of CONNECT have no use for it."""
-    return bytes((VERSION, code, 0, 1, 0, 0, 0, 0, 0, 0))
+def _host(data: bytes, end: int) -> str | None:
+    return read_host(data[5:end]) if data[3] == _NAME else str(ip_address(data[4:end]))
+
+
+def _place(host: str, port: int) -> bytes:
+    address = ip_address(host)
+    return (b"\1" if address.version == 4 else b"\4") + address.packed + port.to_bytes(2)

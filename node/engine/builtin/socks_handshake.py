@@ -12,6 +12,7 @@ from node.engine.builtin.linger import Linger
 from node.engine.builtin.reactor import BUFFER
 from node.engine.builtin.socks5 import Malformed
 from node.engine.builtin.tunnel import Tunnel
+from node.engine.builtin.udp import associate
 from node.engine.builtin.wire import GONE, IN, OUT, Wire
 
 _GRANTED = MappingProxyType(
@@ -167,7 +168,17 @@ class SocksHandshake:
             return self._end(socks5.reply(socks5.NOT_ALLOWED))
         if self._client.hold() is not None:
             return self._end(socks5.reply(socks5.NOT_ALLOWED))
+        if wanted.udp:
+            return self._associate(wanted.destination)
         self._call(wanted.size, wanted.destination)
+        return False
+
+    def _associate(self, announced: Destination) -> bool:
+        association = associate(self._client, announced)
+        if isinstance(association, Failure):
+            return self._end(socks5.reply(association.reply))
+        self._leave()
+        association.start()
         return False
 
     def _call(self, size: int, destination: Destination) -> None:

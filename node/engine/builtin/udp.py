@@ -1,0 +1,244 @@
+"""Relays datagrams for a SOCKS5 client as long as its connection lasts (RFC 1928 §7, UDP ASSOCIATE)."""
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
+
+from node.engine.builtin import socks5
+from node.engine.builtin.client import Client
+from node.engine.builtin.destinations import Destination
+from node.engine.builtin.dial import reachable
+from node.engine.builtin.exits import leave_by
+from node.engine.builtin.failures import Failure, failure_of
+from node.engine.builtin.pace import DOWN, UP
+from node.engine.builtin.resolver import Address, literal
+from node.engine.builtin.wire import GONE, IN, OUT, Wire
+
+MOST_ASSOCIATIONS = 1024
+"""Of one proxy at once."""
+
+_BATCH = 64
+_MOST_PEERS = 1024
+"""Destinations whose answers are passed on; beyond it the one that was written to longest ago is forgotten."""
+_MOST_WAITING = 16
+"""Datagrams of one association that wait for a name; more are lost, as datagrams may be."""
+_DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+_ROOM = socks5.LONGEST_ANSWER_HEAD
+"""Datagrams are read that far into the reactor's buffer, so that an answer's head fits in front of it."""
+
+Sender = tuple[Any, ...]
+"""As the socket module tells it: the host, the port, and for IPv6 two numbers more."""
+
+
+class Place(NamedTuple):
+    """A literal address and a port."""
+
+    host: str
+    port: int
+
+
+class Association:
+    """Takes datagrams from the client's address only, and passes answers on only from where the client has sent
+    something: to everybody else it is silent, so it amplifies nothing.
+
+    What comes while a receiver or the proxy's pace takes no more is dropped, as datagrams may be. Nothing is sent on
+    to an address of another family than the exit's, nor to one that clients may not be connected to.
+    """
+
+    __slots__ = (
+        "_announced",
+        "_client",
+        "_family",
+        "_home",
+        "_inner",
+        "_outer",
+        "_peers",
+        "_place",
+        "_source",
+        "_waits",
+    )
+
+    def __init__(self, client: Client, inner: Wire, source: str | None, announced: Place | None) -> None:
+        """`inner` faces the client, `source` is where datagrams leave, `announced` where the client's come from."""
+        self._client = client
+        self._inner = inner
+        self._outer: dict[socket.AddressFamily, Wire] = {}
+        self._family = client.service.exit.family
+        self._source = source
+        self._announced = announced
+        self._place = _plain(client.source)
+        self._home: Sender | None = None
+        self._peers: dict[Place, None] = {}
+        self._waits = 0
+
+    def start(self) -> None:
+        client, inner = self._client, self._inner
+        client.service.associations += 1
+        client.enter(self)
+        inner.belong(self)
+        inner.watch(IN)
+        client.send(socks5.reply(socks5.SUCCEEDED, *inner.sock.getsockname()[:2]))
+        self._settle()
+
+    def ready(self, fd: int, events: int) -> None:
+        if fd == self._client.fd:
+            self._attend(events)
+        elif fd == self._inner.fd:
+            self._read(self._inner, self._take)
+        else:
+            for wire in [each for each in self._outer.values() if each.fd == fd]:
+                self._read(wire, self._give)
+
+    def resume(self) -> None:
+        """Nothing was kept back while the proxy's pace allowed nothing."""
+
+    def close(self) -> None:
+        if self._inner.fd >= 0:
+            self._client.service.associations -= 1
+        for wire in (self._inner, *self._outer.values(), self._client):
+            wire.drop()
+
+    def broken(self) -> None:
+        self.close()
+
+    def _attend(self, events: int) -> None:
+        """To the client's connection: what it says is ignored, its end is the association's."""
+        client = self._client
+        if events & GONE or (events & IN and not client.receive()):
+            self.close()
+            return
+        client.flush()
+        self._settle()
+
+    def _settle(self) -> None:
+        self._client.watch(IN | (OUT if self._client.waiting else 0))
+
+    def _read(self, wire: Wire, handle: Callable[[int, Sender], None]) -> None:
+        room = self._client.reactor.view[_ROOM:]
+        for _ in range(_BATCH):
+            try:
+                count, sender = wire.sock.recvfrom_into(room)
+            except BlockingIOError:
+                return
+            except OSError:
+                # What became of a datagram sent before (udp(7)); to have read it is all that is needed.
+                continue
+            handle(count, sender)
+
+    def _take(self, count: int, sender: Sender) -> None:
+        """From the client; the first datagram binds the association to its port unless that was announced."""
+        if sender != self._home and not self._is_home(sender):
+            return
+        reactor = self._client.reactor
+        data = reactor.view[_ROOM : _ROOM + count]
+        datagram = socks5.read_datagram(bytes(data[: socks5.LONGEST_DATAGRAM_HEAD]))
+        if datagram is None:
+            return
+        self._home = sender
+        payload, (host, port) = data[datagram.size :], datagram.destination
+        known = reactor.resolver.known(host)
+        if known is not None:
+            self._pass_on(known, port, payload)
+        elif self._waits < _MOST_WAITING:
+            self._waits += 1
+            found = partial(self._resolved, port, bytes(payload))
+            reactor.resolver.look_up(host, lambda addresses: reactor.run(self, found, addresses))
+
+    def _is_home(self, sender: Sender) -> bool:
+        if self._home is not None or sender[0] != self._place:
+            return False
+        return self._announced is None or sender[:2] == self._announced
+
+    def _resolved(self, port: int, payload: bytes, addresses: tuple[Address, ...]) -> None:
+        self._waits -= 1
+        if self._inner.fd >= 0:
+            self._pass_on(addresses, port, payload)
+
+    def _pass_on(self, addresses: tuple[Address, ...], port: int, payload: bytes | memoryview) -> None:
+        """To the first address that can be written to."""
+        found = reachable(addresses, self._family, self._client.reactor.may_dial)
+        if isinstance(found, Failure) or not self._allowed(UP, len(payload)):
+            return
+        for family, host in found:
+            if self._sent(family, Place(host, port), payload):
+                self._client.service.received += len(payload)
+                return
+
+    def _sent(self, family: socket.AddressFamily, place: Place, payload: bytes | memoryview) -> bool:
+        try:
+            self._way(family).sock.sendto(payload, place)
+        except OSError:
+            return False
+        self._peers.pop(place, None)
+        self._peers[place] = None
+        if len(self._peers) > _MOST_PEERS:
+            del self._peers[next(iter(self._peers))]
+        return True
+
+    def _way(self, family: socket.AddressFamily) -> Wire:
+        """The socket for destinations of this family. Raises OSError."""
+        wire = self._outer.get(family)
+        if wire is None:
+            sock = _bound(family, self._source)
+            wire = self._outer[family] = Wire(self._client.reactor, sock)
+            wire.belong(self)
+            wire.watch(IN)
+        return wire
+
+    def _give(self, count: int, sender: Sender) -> None:
+        """To the client, if it asked there."""
+        place = Place(*sender[:2])
+        if place not in self._peers or self._home is None or not self._allowed(DOWN, count):
+            return
+        head = socks5.answer_head(*place)
+        view, begin = self._client.reactor.view, _ROOM - len(head)
+        view[begin:_ROOM] = head
+        # A datagram that the client's side has no room for, or that its head made too long, is lost.
+        with suppress(OSError):
+            self._inner.sock.sendto(view[begin : _ROOM + count], self._home)
+            self._client.service.sent += count
+
+    def _allowed(self, direction: int, size: int) -> bool:
+        pace = self._client.service.pace
+        return pace is None or pace.allowance(self, direction, size) >= size
+
+
+def associate(client: Client, announced: Destination) -> Association | Failure:
+    """Ready to start: its socket is bound to the address at which the client has reached the proxy."""
+    service = client.service
+    if service.associations >= MOST_ASSOCIATIONS:
+        return Failure.EXHAUSTED
+    source = service.exit.address(client, client.reactor.now)
+    if isinstance(source, Failure):
+        return source
+    host, *_ = here = client.sock.getsockname()
+    family = socket.AF_INET6 if ":" in _plain(host) else socket.AF_INET
+    try:
+        sock = _bound(family, None, (_plain(host), 0, *here[2:]) if family == socket.AF_INET6 else (_plain(host), 0))
+    except OSError as error:
+        return failure_of(error.errno)
+    at_home = announced.port and _plain(announced.host) == _plain(client.source)
+    place = Place(_plain(announced.host), announced.port) if at_home else None
+    return Association(client, Wire(client.reactor, sock), source, place)
+
+
+def _bound(family: socket.AddressFamily, source: str | None, place: Sender | None = None) -> socket.socket:
+    """Raises OSError."""
+    sock = socket.socket(family, _DATAGRAMS)
+    try:
+        if source is not None:
+            leave_by(sock, source)
+        elif place is not None:
+            sock.bind(place)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _plain(host: str) -> str:
+    """An IPv4-mapped address as the IPv4 one; what is no address as it is."""
+    found = literal(host)
+    return found[0][1] if found else host
