@@ -176,7 +176,8 @@ class SocksHandshake:
     def _associate(self, announced: Destination) -> bool:
         association = associate(self._client, announced)
         if isinstance(association, Failure):
-            return self._end(socks5.reply(association.reply))
+            self.unreached(association)
+            return False
         self._leave()
         association.start()
         return False
