@@ -19,6 +19,7 @@ COMMANDS = {
     "stop": "end every proxy of this data directory, for when the node shall really be down",
     "health": "exit with 0 while the agent runs, with 1 else",
     "doctor": "tell what is wrong with this node and its host; exit with 0 when nothing is a problem, with 1 else",
+    "whois": "tell whose connection left by the random IPv6 address that follows; exit with 1 when nobody's did",
     "forget": "forget who this node is; at its next start it waits to be enrolled",
 }
 
@@ -32,7 +33,10 @@ def main() -> None:
     try:
         settings = read_settings(os.environ)
         configure(settings.log_level)
-        code = asyncio.run(obey(arguments.command, settings))
+        if arguments.command == "whois":
+            tell_owner(settings, arguments.address or "")
+        else:
+            code = asyncio.run(obey(arguments.command, settings))
     except* NodeError as group:
         for error in leaves(group):
             print(f"maybe-node: {error}", file=sys.stderr)
@@ -45,8 +49,17 @@ def parser() -> argparse.ArgumentParser:
     text = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
     made = argparse.ArgumentParser(prog="maybe-node", epilog=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("command", nargs="?", default="run", choices=COMMANDS)
+    made.add_argument("address", nargs="?", help="for whois")
     made.add_argument("--json", action="store_true", help="what the doctor finds as JSON")
     return made
+
+
+def tell_owner(settings: Settings, address: str) -> None:
+    """Print whose a random exit address was. Raises NodeError."""
+    from node.whois import whois
+
+    for trace in whois(settings, address):
+        print(trace)
 
 
 def look(*, to_program: bool) -> int:

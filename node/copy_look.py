@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from shared.findings import Finding, ok, problem, some, warning
+from shared.proxies import Exit
 
 BUSY_S = 2.0
 
@@ -16,7 +17,7 @@ BUSY_S = 2.0
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CopyLook:
     """`ports` by id of the wanted proxies whose record is here; `refused` are those that could not be applied,
-    `builtin` counts the records of that engine."""
+    `builtin` counts the records of that engine, `exits` are theirs by id."""
 
     state: Literal["none", "whole", "broken", "closed"]
     reason: str = ""
@@ -26,6 +27,12 @@ class CopyLook:
     refused: tuple[int, ...] = ()
     ports: Mapping[int, int] = field(default_factory=dict[int, int])
     builtin: int = 0
+    exits: Mapping[int, Exit] = field(default_factory=dict[int, Exit])
+
+    @property
+    def exit_keys(self) -> list[tuple[str, str]]:
+        """(prefix, key) of every exit that draws random addresses; a secret."""
+        return [(each.prefix, each.key) for each in self.exits.values() if each.prefix and each.key]
 
 
 def look_at_copy(path: Path, *, live: bool) -> CopyLook:
@@ -66,6 +73,11 @@ def read_copy(db: sqlite3.Connection) -> CopyLook:
         refused=tuple(id_ for id_, _, refusal in rows if refusal),
         ports={id_: record["port"] for id_, record in records.items()},
         builtin=sum(record["engine"] == "builtin" for record in records.values()),
+        exits={
+            id_: Exit.model_validate(record.get("exit", {}))
+            for id_, record in records.items()
+            if record["engine"] == "builtin"
+        },
     )
 
 

@@ -26,6 +26,7 @@ from node.diagnosis import (
 )
 from node.engine.three_proxy import version as three_proxy_version
 from node.errors import BadConfiguration, BadIdentity
+from node.exit_look import exit_findings
 from node.host_look import (
     all_listening,
     bind_failure,
@@ -196,6 +197,7 @@ class Examination:
         return [
             *listen_findings(self.settings.listen),
             *port_findings(set(self.copy.ports.values()), (low, high), reserved),
+            *await asyncio.to_thread(exit_findings, self.copy.exits),
             ok("IPv6", "a global address" if has_global_ipv6() else "no global address: proxies serve IPv4 only"),
             *room_findings((int(used), int(size)) if used and size else None, int(queue) if queue else None),
         ]

@@ -1,0 +1,109 @@
+"""Whose a random exit address was, and what the doctor says of exits."""
+
+import sqlite3
+from ipaddress import IPv6Address
+from pathlib import Path
+
+import pytest
+
+from node.engine.builtin.draws import BLOCK, Draws
+from node.errors import NodeError
+from node.exit_look import exit_findings, sample
+from node.settings import Settings, read_settings
+from node.store import Store
+from node.whois import traces, whois
+from shared.permutation import Permutation
+from shared.proxies import Exit, ProxyRecord
+
+PREFIX, KEY, OTHER_KEY = "2001:db8:1:2::/64", "0f" * 16, "f0" * 16
+RANDOM = Exit(mode="ipv6_random", prefix=PREFIX, key=KEY)
+
+
+def address(proxy: int, counter: int, prefix: str = PREFIX, key: str = KEY) -> IPv6Address:
+    return IPv6Address(Permutation(prefix, bytes.fromhex(key)).address(proxy, counter))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return read_settings({"NODE_DATA_DIR": str(tmp_path)})
+
+
+def hold(settings: Settings, proxy: ProxyRecord) -> None:
+    """Put a record into the local copy."""
+    Store(settings.copy_file).close()
+    with sqlite3.connect(settings.copy_file) as db:
+        row = (proxy.id, 1, 1, 1, proxy.model_dump_json(), "", None)
+        db.execute("INSERT INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("INSERT INTO wanted VALUES (?, 1)", (proxy.id,))
+    db.close()
+
+
+def draw(settings: Settings, *keys: str) -> None:
+    """As a worker does that draws one address under each key."""
+    engine = settings.data_dir / "builtin"
+    engine.mkdir()
+    for key in keys:
+        draws = Draws(engine)
+        draws.note(PREFIX, bytes.fromhex(key))
+        draws.next()
+
+
+def test_an_address_is_traced_to_its_proxy_and_connection() -> None:
+    (found,) = traces(address(17, 5), [(PREFIX, OTHER_KEY), (PREFIX, KEY)], {17, 18}, BLOCK)
+    assert (found.prefix, found.number, found.proxies) == (PREFIX, 5, (17,))
+    assert str(found) == f"proxy 17 (connection 5 out of {PREFIX})"
+
+
+def test_a_proxy_that_is_gone_is_told_by_its_number() -> None:
+    (found,) = traces(address(17, 5), [(PREFIX, KEY)], {18}, BLOCK)
+    assert str(found).startswith("a proxy that is gone, of id 17 or that and a multiple of 268435456")
+
+
+def test_a_small_prefix_names_every_proxy_that_it_can_be() -> None:
+    small = "2001:db8::/112"
+    (found,) = traces(address(17, 5, small), [(small, KEY)], {17, 17 + 128, 18}, BLOCK)
+    assert found.proxies == (17, 145)
+
+
+def test_a_number_that_was_not_reserved_yet_was_nobodys() -> None:
+    assert traces(address(17, BLOCK), [(PREFIX, KEY)], {17}, BLOCK) == []
+
+
+def test_an_address_of_another_prefix_was_nobodys() -> None:
+    assert traces(IPv6Address("2001:db8:1:3::1"), [(PREFIX, KEY)], {17}, BLOCK) == []
+
+
+def test_the_local_copy_knows_the_proxies_and_the_engine_the_keys_of_those_that_are_gone(settings: Settings) -> None:
+    hold(settings, ProxyRecord(id=17, version=1, content=1, protocol="http", port=20001, username="a", exit=RANDOM))
+    draw(settings, KEY, OTHER_KEY)
+    assert [trace.proxies for trace in whois(settings, str(address(17, 0)))] == [(17,)]
+    assert [trace.rest for trace in whois(settings, str(address(4, 1, key=OTHER_KEY)))] == [4]
+
+
+@pytest.mark.parametrize("text", ["", "nowhere", "192.0.2.1", "2001:db8::1", "2001:db8:1:2::1"])
+def test_what_this_node_never_drew_is_an_error_in_words(settings: Settings, text: str) -> None:
+    draw(settings, KEY)
+    with pytest.raises(NodeError, match=r"is no IP address|no proxy of this node drew") as error:
+        whois(settings, text)
+    assert KEY not in str(error.value)
+
+
+def test_each_exit_is_looked_at_once_and_what_does_not_come_home_is_a_problem() -> None:
+    fixed = Exit(mode="address", address="198.51.100.7")
+    session = RANDOM.model_copy(update={"mode": "ipv6_session"})
+    exits = {1: RANDOM, 2: session, 3: fixed, 4: Exit(), 5: Exit(prefix=PREFIX)}
+    looked: list[str] = []
+
+    def arrives(place: str) -> bool:
+        looked.append(place)
+        return place == "198.51.100.7"
+
+    good, bad = exit_findings(exits, arrives)
+    assert looked == ["198.51.100.7", sample(PREFIX)]
+    assert (good.level, bad.level) == ("ok", "problem")
+    assert "2 proxies" in bad.text
+    assert f"ip -6 route add local {PREFIX} dev lo" in bad.advice
+
+
+def test_without_exits_there_is_nothing_to_tell() -> None:
+    assert exit_findings({1: Exit()}, lambda place: False) == []
