@@ -1,0 +1,232 @@
+"""How a tunnel of the built-in engine moves bulk data: through pipes while there are any, exactly counted."""
+
+import asyncio
+import os
+import random
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from time import monotonic
+
+import pytest
+
+from node.engine.builtin.client import Client, Service
+from node.engine.builtin.pace import DOWN, Relay
+from node.engine.builtin.pipes import PIPE, Pipes
+from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.records import read_record
+from node.engine.builtin.tunnel import Tunnel
+from node.engine.builtin.wire import Wire
+from tests.streams import HERE, LIMIT_S
+
+DATA = random.randbytes(8 << 20)
+
+
+@dataclass
+class Ends:
+    """A tunnel between two sockets of the test's own."""
+
+    reactor: Reactor
+    service: Service
+    tunnel: Tunnel
+    near: socket.socket
+    far: socket.socket
+    left: bytes = b""
+    got: bytearray = field(default_factory=bytearray)
+
+    def pour(self) -> None:
+        """What the far end sends next, as much as goes."""
+        try:
+            while self.left:
+                self.left = self.left[self.far.send(self.left[: 1 << 20]) :]
+        except BlockingIOError:
+            return
+
+    def drink(self) -> bytes | None:
+        """What the near end has got; empty at the end, None before."""
+        try:
+            while data := self.near.recv(1 << 20):
+                self.got += data
+        except BlockingIOError:
+            return None
+        return b""
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        end = monotonic() + LIMIT_S
+        while not condition():
+            assert monotonic() < end
+            self.reactor.serve(0.01)
+
+    def stall(self) -> None:
+        """Sends until nothing moves for a while, for the near end does not read."""
+        calm = 0
+        while calm < 5:
+            before = (len(self.left), self.service.sent)
+            self.pour()
+            self.reactor.serve(0.02)
+            calm = calm + 1 if before == (len(self.left), self.service.sent) else 0
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server((HERE, 0)) as listener:
+        one = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+    for end in (one, other):
+        end.setblocking(False)
+    return one, other
+
+
+@pytest.fixture
+async def reactor() -> AsyncIterator[Reactor]:
+    opened = Reactor(asyncio.get_running_loop())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make(reactor: Reactor) -> Iterator[Callable[[], Ends]]:
+    made: list[Ends] = []
+
+    def new() -> Ends:
+        told = {"id": 1, "version": 1, "protocol": "mixed", "port": 1, "username": "a", "password": "b"}
+        record = read_record(told | {"allow_ips": [], "exit": {}, "limits": {}})
+        service = Service(reactor, record, lambda client: None)
+        (near, inner), (far, outer) = pair(), pair()
+        tunnel = Tunnel(Client(reactor, inner, service, HERE), Wire(reactor, outer))
+        tunnel.start()
+        made.append(Ends(reactor, service, tunnel, near, far, DATA))
+        return made[-1]
+
+    yield new
+    for ends in made:
+        closed(ends)
+
+
+@pytest.fixture
+def ends(make: Callable[[], Ends]) -> Ends:
+    return make()
+
+
+def arrived(ends: Ends) -> bool:
+    ends.pour()
+    ends.drink()
+    return len(ends.got) == len(DATA)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def closed(ends: Ends) -> None:
+    ends.near.close()
+    ends.far.close()
+    ends.tunnel.close()
+    ends.reactor.sweep()
+
+
+async def test_bulk_goes_through_a_pipe_that_is_given_back(ends: Ends) -> None:
+    before = descriptors()
+    ends.until(lambda: arrived(ends))
+    assert descriptors() == before + 2
+    ends.reactor.pipes.trim()
+    ends.reactor.pipes.trim()
+    assert descriptors() == before
+    assert ends.got == DATA
+    assert ends.service.sent == len(DATA)
+
+
+async def test_a_stalled_receiver_holds_one_pipe_and_only_what_it_took_is_counted(ends: Ends) -> None:
+    ends.stall()
+    client = ends.tunnel.client
+    assert client.pipe is not None
+    assert 0 < client.waiting <= PIPE
+    assert len(client.pending) == 0
+    taken = ends.service.sent
+    async with asyncio.timeout(LIMIT_S):
+        while len(ends.got) < taken:
+            ends.drink()
+            await asyncio.sleep(0)
+    ends.until(lambda: arrived(ends))
+    assert ends.got == DATA
+    assert client.pipe is None
+
+
+async def test_a_sender_that_ends_while_its_data_is_in_a_pipe_loses_nothing(ends: Ends) -> None:
+    ends.left = DATA
+    ends.stall()
+    sent = DATA[: len(DATA) - len(ends.left)]
+    ends.far.shutdown(socket.SHUT_WR)
+    ends.reactor.serve(0.02)
+    ends.until(lambda: ends.drink() == b"")
+    assert ends.got == sent
+    ends.near.send(b"and back")
+    ends.until(lambda: ends.service.received == len(b"and back"))
+    assert ends.far.recv(100) == b"and back"
+
+
+async def test_a_reset_while_data_is_in_a_pipe_reaches_the_receiver_and_frees_the_pipe(ends: Ends) -> None:
+    before = descriptors()
+    ends.stall()
+    ends.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    ends.far.close()
+    ends.until(lambda: ends.tunnel.client.fd < 0)
+    assert descriptors() == before - 3
+    with pytest.raises(ConnectionResetError):
+        ends.drink()
+
+
+async def test_without_a_pipe_to_be_had_data_is_copied(make: Callable[[], Ends], reactor: Reactor) -> None:
+    reactor.pipes = Pipes(most=1)
+    first, second = make(), make()
+    first.stall()
+    second.stall()
+    assert first.tunnel.client.pipe is not None
+    assert second.tunnel.client.pipe is None
+    assert 0 < len(second.tunnel.client.pending) <= 65536
+    second.until(lambda: arrived(second))
+    first.until(lambda: arrived(first))
+    assert first.got == second.got == DATA
+    assert first.service.sent == second.service.sent == len(DATA)
+
+
+class Miser:
+    """Allows so many bytes at a time, and then nothing until it is asked again."""
+
+    def __init__(self, portion: int) -> None:
+        self.portion = portion
+        self.relays: list[Relay] = []
+        self.refused = False
+
+    def allowance(self, relay: Relay, direction: int, wanted: int) -> int:
+        assert direction == DOWN
+        self.refused = not self.refused
+        if not self.refused:
+            return min(self.portion, wanted)
+        self.relays.append(relay)
+        return 0
+
+    def relent(self) -> None:
+        while self.relays:
+            self.relays.pop().resume()
+
+
+@pytest.mark.parametrize("portion", [50_000, 200_000])
+async def test_no_more_moves_than_the_pace_allows(ends: Ends, portion: int) -> None:
+    pace = ends.service.pace = Miser(portion)
+    ends.left = DATA[: 1 << 20]
+    ends.pour()
+    ends.until(lambda: bool(pace.relays))
+    counts: list[int] = []
+
+    def whole() -> bool:
+        counts.append(ends.service.sent)
+        ends.pour()
+        ends.drink()
+        pace.relent()
+        return len(ends.got) == 1 << 20
+
+    ends.until(whole)
+    assert ends.got == DATA[: 1 << 20]
+    assert max(later - earlier for earlier, later in pairwise(counts)) <= portion
