@@ -199,6 +199,27 @@ async def test_request_bodies_pass_through_and_the_connection_goes_on(engine: Bu
             assert (await reader.readexactly(75))[4:68] == hashlib.sha256(sent).hexdigest().encode()
 
 
+@pytest.mark.parametrize("framing", ["length", "chunked", "none"])
+async def test_large_bodies_arrive_whole_in_every_framing(engine: BuiltinEngine, framing: str) -> None:
+    await engine.start(proxy := record())
+    body = random.randbytes(1 << 20) * 16
+    chunks = b"".join(b"%x\r\n%b\r\n" % (4 << 20, body[at : at + (4 << 20)]) for at in range(0, len(body), 4 << 20))
+    sent = chunks + b"0\r\n\r\n" if framing == "chunked" else body
+    told = {"length": f"Content-Length: {len(body)}", "chunked": "Transfer-Encoding: chunked", "none": "A: b"}[framing]
+
+    async def mirror(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        got = await reader.readexactly(len(sent)) if framing != "none" else body
+        writer.write(f"HTTP/1.1 200 OK\r\n{told}\r\n\r\n".encode() + got)
+        await writer.drain()
+
+    async with serving(mirror) as port, dialled(proxy.port) as (reader, writer):
+        request = get(port, "/", told, method="GET" if framing == "none" else "POST").encode()
+        writer.write(request if framing == "none" else request + sent)
+        assert (await head_of(reader)).startswith(b"HTTP/1.1 200")
+        assert hashlib.sha256(await reader.readexactly(len(sent))).digest() == hashlib.sha256(sent).digest()
+
+
 async def test_a_body_is_waited_for_until_the_origin_says_continue(engine: BuiltinEngine) -> None:
     await engine.start(proxy := record())
 

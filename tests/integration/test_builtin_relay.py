@@ -12,11 +12,13 @@ from time import monotonic
 
 import pytest
 
+from node.engine.builtin.account import Account
 from node.engine.builtin.client import Client, Service
 from node.engine.builtin.pace import DOWN, Relay
 from node.engine.builtin.pipes import PIPE, Pipes
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record
+from node.engine.builtin.spent import Spent
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import Wire
 from tests.streams import HERE, LIMIT_S
@@ -92,7 +94,7 @@ def make(reactor: Reactor) -> Iterator[Callable[[], Ends]]:
     def new() -> Ends:
         told = {"id": 1, "version": 1, "protocol": "mixed", "port": 1, "username": "a", "password": "b"}
         record = read_record(told | {"allow_ips": [], "exit": {}, "limits": {}})
-        service = Service(reactor, record, lambda client: None)
+        service = Service(reactor, record, lambda client: None, Account(1, Spent()))
         (near, inner), (far, outer) = pair(), pair()
         tunnel = Tunnel(Client(reactor, inner, service, HERE), Wire(reactor, outer))
         tunnel.start()
