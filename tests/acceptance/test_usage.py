@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.conftest import eventually, made, shown
 from tests.cluster import Cluster, succeeded
-from tests.traffic import Client, Refused
+from tests.traffic import Client, Refused, Tunnel
 
 TOLD_WITHIN_S = 40
 """Counters go with a node's regular report, every 15 s or so."""
@@ -35,16 +35,20 @@ async def used(fleet: Cluster, query: str) -> dict[str, Any]:
     return items[0] if items else {}
 
 
+async def beats(tunnel: Tunnel, count: int) -> None:
+    """100 kB there and back, so many times."""
+    for _ in range(count):
+        await tunnel.beat(100_000)
+
+
 async def test_a_proxy_whose_traffic_is_spent_is_limited_and_runs_again_when_the_limit_is_raised(
     fleet: Cluster, client: Client
 ):
     proxy, other = await made(fleet, limits={"traffic_bytes": 2_000_000}), await made(fleet)
     spent, kept = await client.tunnel(proxy), await client.tunnel(other)
-    for _ in range(9):
-        await spent.beat(100_000)
+    await beats(spent, 9)
     with pytest.raises((OSError, EOFError)):
-        for _ in range(20):
-            await spent.beat(100_000)
+        await beats(spent, 20)
     await eventually(state_of(fleet, proxy, "limited"), 10)
     assert (await shown(fleet, proxy))["status"]["reason"]
     with pytest.raises((Refused, OSError)):
