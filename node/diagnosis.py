@@ -159,10 +159,10 @@ def version_number(version: str) -> tuple[int, ...]:
 
 
 def worker_findings(workers: Mapping[int, str], *, agent_runs: bool, wanted: int) -> list[Finding]:
-    """`workers`: the state letter of each one's process (proc(5)); `wanted`: proxies that want one."""
-    stuck = sorted(number for number, state in workers.items() if state in "TtD")
+    """`workers`: the state letter of each process (proc(5)) by pid; `wanted`: proxies that want one."""
+    stuck = sorted(pid for pid, state in workers.items() if state in "TtD")
     if stuck:
-        text = f"stopped or stuck in the kernel: {some(stuck)}"
+        text = f"stopped or stuck in the kernel: pid {some(stuck)}"
         return [problem("workers", text, "kill -CONT them, or look at the disk; if that fails restart the agent")]
     if not workers and agent_runs:
         return [

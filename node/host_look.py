@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from node.diagnosis import Folder, listening_ports
-from node.engine.builtin.process import worker_numbers, worker_pid
+from node.engine.builtin.process import worker_names, worker_pid
 
 TIME_ERROR = 5
 """What adjtimex(2) answers while the clock is not synchronised."""
@@ -61,10 +61,10 @@ def clock_synchronised() -> bool | None:
 
 
 def worker_states(directory: Path) -> dict[int, str]:
-    """The state letter (proc(5)) by number, of the workers that live."""
-    pids = {number: worker_pid(directory, number) for number in worker_numbers(directory)}
-    stats = {number: read_text(Path(f"/proc/{pid}/stat")) for number, pid in pids.items() if pid}
-    return {number: stat.rpartition(")")[2].split()[0] for number, stat in stats.items() if stat}
+    """The state letter (proc(5)) by pid, of the workers that live."""
+    pids = {pid for name in worker_names(directory) if (pid := worker_pid(directory, *name)) is not None}
+    stats = {pid: read_text(Path(f"/proc/{pid}/stat")) for pid in pids}
+    return {pid: stat.rpartition(")")[2].split()[0] for pid, stat in stats.items() if stat}
 
 
 def all_listening() -> set[int]:

@@ -11,23 +11,29 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from node.engine import Condition, Counters, EngineError
-from node.engine.builtin.control import socket_name
-from node.engine.builtin.counted import Counted, highest
+from node.engine.builtin.control import WorkerName
+from node.engine.builtin.crew import Crew
 from node.engine.builtin.listeners import open_listener
-from node.engine.builtin.process import end_process, worker_numbers, worker_pid
+from node.engine.builtin.process import end_process, worker_names, worker_pid
 from node.engine.builtin.records import FIELDS
-from node.engine.builtin.workers import START_S, Worker, WorkerGoneError
+from node.engine.builtin.tally import Tally
+from node.engine.builtin.upgrade import Moved
+from node.engine.builtin.workers import START_S, Place, Told, Worker, WorkerGoneError
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 _HALT_S = 2.0
+_REBIRTH_S = 1.0
+"""For which a worker that has just died is waited for before its proxies are told as gone."""
 
 
 class BuiltinEngine:
     """Steers the workers of one directory, each proxy in exactly one of them.
 
-    Leaving the context leaves the workers running; opened again on the same directory the engine finds them. `listen`
-    is a literal address, None is every address of the host. `allow_destinations` are networks that proxies may connect
-    to though they are private to the node (see guard.py). `on_change` is called when a worker died or is back.
+    Leaving the context leaves the workers running; opened again on the same directory the engine finds them, and has
+    those that run other code relieved. A worker that dies is started again with what it ran. `listen` is a literal
+    address, None is every address of the host. `allow_destinations` are networks that proxies may connect to though
+    they are private to the node (see guard.py). `on_change` is called when something may run that did not before, or
+    the other way round.
     """
 
     def __init__(
@@ -41,41 +47,28 @@ class BuiltinEngine:
     ) -> None:
         self._directory = directory
         self._listen = listen
-        self._count = workers or os.cpu_count() or 1
-        self._on_change = on_change
-        self._configuration = {"allow_destinations": list(allow_destinations)}
-        self._workers: list[Worker] = []
-        self._counted: list[Counted] = []
+        place = Place(
+            directory,
+            opened=lambda port: open_listener(listen, port),
+            changed=on_change,
+            configuration={"allow_destinations": list(allow_destinations)},
+        )
+        self._crew = Crew(place, workers or os.cpu_count() or 1)
+        self._tally = Tally(self._crew)
         self._group = asyncio.TaskGroup()
-        self._keepers: list[asyncio.Task[None]] = []
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        numbers = {*range(self._count), *worker_numbers(self._directory)}
-        self._workers = [
-            Worker(
-                self._directory,
-                number,
-                self._on_change,
-                permanent=number < self._count,
-                configuration=self._configuration,
-            )
-            for number in sorted(numbers)
-        ]
-        self._counted = [Counted(worker) for worker in self._workers]
         await self._group.__aenter__()
-        self._keepers = [self._group.create_task(worker.keep()) for worker in self._workers]
-        for worker in self._workers:
-            await worker.settled.wait()
+        await self._crew.assemble(self._group)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """An error of the caller's own goes on as it is, not wrapped into a group."""
-        for keeper in self._keepers:
-            keeper.cancel()
+        self._crew.disband()
         if kind is asyncio.CancelledError:
             await self._group.__aexit__(kind, error, trace)
         else:
@@ -83,112 +76,131 @@ class BuiltinEngine:
 
     async def running(self) -> Mapping[ProxyId, Version]:
         """What accepts connections at this moment. A worker that does not answer serves nobody, so its are left out."""
-        async with asyncio.TaskGroup() as tasks:
-            answers = [(worker, tasks.create_task(_told(worker))) for worker in self._workers]
-        found: dict[int, tuple[int, Worker]] = {}
-        for worker, answer in answers:
-            for id_, version in answer.result().items():
-                if id_ in found:
-                    await self._part(id_, found[id_], (version, worker))
-                found[id_] = max(found.get(id_, (0, worker)), (version, worker), key=lambda each: each[0])
-        return {ProxyId(id_): Version(version) for id_, (version, _) in found.items()}
+        async with self._crew.passage.order():
+            answers = await self._versions()
+            found: dict[int, tuple[int, Worker]] = {}
+            for worker, versions in answers.items():
+                for id_, version in versions.items():
+                    if id_ in found:
+                        await self._part(id_, found[id_], (version, worker))
+                    found[id_] = max(found.get(id_, (0, worker)), (version, worker), key=lambda each: each[0])
+            return {ProxyId(id_): Version(version) for id_, (version, _) in found.items()}
 
     async def start(self, proxy: ProxyRecord) -> None:
         """Raises EngineError."""
-        async with self._turn(proxy.id):
+        async with self._turn(proxy.id), self._crew.passage.order():
             worker = await self._home(proxy.id)
             port_before = worker.ports.setdefault(proxy.id, 0)
+            told = proxy.model_dump(mode="json", include=set(FIELDS))
             try:
-                await self._put(worker, proxy, port_before)
+                await self._put(worker, told, port_before)
             except BaseException:
                 if not port_before:
                     worker.ports.pop(proxy.id, None)
                 raise
             worker.ports[proxy.id] = proxy.port
+            worker.records[proxy.id] = told
+            for before in self._leaving():
+                with suppress(WorkerGoneError):
+                    await before.put(told, None)
 
     async def stop(self, proxy_id: ProxyId) -> None:
         """Raises EngineError when its worker does not answer."""
-        async with self._turn(proxy_id):
-            for worker in self._workers:
-                if proxy_id in worker.ports:
-                    await _remove(worker, proxy_id)
+        async with self._turn(proxy_id), self._crew.passage.order():
+            for worker in [each for each in self._crew.workers if each.has(proxy_id)] + self._leaving():
+                await _remove(worker, proxy_id)
+
+    async def upgrade(self) -> list[Moved]:
+        """All proxies and connections to new processes, with the code as it is on disk now, and nothing is lost.
+
+        Raises EngineError for the first worker that fails; it and those after it run on.
+        """
+        return await self._crew.upgrade()
 
     async def stats(self) -> Mapping[ProxyId, Mapping[str, int]]:
         """Counters by proxy since it came to its worker: open, accepted, refused, received_bytes, sent_bytes."""
-        async with asyncio.TaskGroup() as tasks:
-            answers = [tasks.create_task(_counted(worker)) for worker in self._workers]
-        return {ProxyId(counters["id"]): counters for answer in answers for counters in answer.result()}
+        async with self._crew.passage.order():
+            return await self._tally.stats()
 
     async def conditions(self) -> Mapping[ProxyId, Condition]:
         """The proxies that their limits hold back. A worker that does not answer serves nobody, so its are left out."""
-        async with asyncio.TaskGroup() as tasks:
-            answers = [tasks.create_task(_held(worker)) for worker in self._workers]
-        return {
-            ProxyId(id_): Condition("expired" if word == "expired" else "limited", reason)
-            for answer in answers
-            for id_, word, reason in answer.result()
-        }
+        async with self._crew.passage.order():
+            return await self._tally.conditions()
 
     async def usage(self) -> Sequence[Counters]:
         """See node.engine.Counting."""
-        async with asyncio.TaskGroup() as tasks:
-            answers = [tasks.create_task(counted.read()) for counted in self._counted]
-        return highest([counters for answer in answers for counters in answer.result()])
+        return await self._tally.usage()
 
     async def taken(self, counters: Sequence[Counters]) -> None:
         """See node.engine.Counting."""
-        for counted in self._counted:
-            # A worker that does not answer tells them again.
-            with suppress(EngineError):
-                await counted.taken(counters)
+        await self._tally.taken(counters)
 
     async def halt(self) -> None:
         """Ends every worker of the directory, this engine's or not; what they ran is closed. No context is needed."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        if self._keepers:
-            await asyncio.wait(self._keepers)
+        await self._crew.disbanded()
         async with asyncio.TaskGroup() as tasks:
-            for number in worker_numbers(self._directory):
-                tasks.create_task(_halted(self._directory, number))
+            for name in worker_names(self._directory):
+                tasks.create_task(_halted(self._directory, name))
 
     def _turn(self, proxy_id: int) -> asyncio.Lock:
         """One order at a time for each proxy."""
         return self._turns.setdefault(proxy_id, asyncio.Lock())
 
+    def _leaving(self) -> list[Worker]:
+        """Those that end with their last connection; whose it is they do not tell."""
+        return [worker for worker in self._crew.workers if worker.state == "leaving"]
+
+    async def _versions(self) -> Mapping[Worker, Mapping[int, int]]:
+        """What each worker listens for. One that has just died and comes back with its proxies is waited for."""
+        await self._reborn()
+        answers = await self._answers()
+        if all(worker.alive or not worker.records for worker in self._crew.workers):
+            return answers
+        await self._reborn()
+        return await self._answers()
+
+    async def _reborn(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REBIRTH_S):
+                for worker in [each for each in self._crew.workers if each.records]:
+                    await worker.settled.wait()
+
+    async def _answers(self) -> Mapping[Worker, Mapping[int, int]]:
+        async with asyncio.TaskGroup() as tasks:
+            answers = {worker: tasks.create_task(_told(worker)) for worker in self._crew.workers}
+        return {worker: answer.result() for worker, answer in answers.items()}
+
     async def _home(self, proxy_id: int) -> Worker:
         """Where the proxy is, or the least loaded worker. Raises EngineError."""
-        for worker in self._workers:
-            if proxy_id in worker.ports:
+        for worker in self._crew.workers:
+            if worker.has(proxy_id):
+                await _started(worker)
                 return worker
-        permanent = [worker for worker in self._workers if worker.permanent]
+        permanent = [worker for worker in self._crew.workers if worker.permanent]
         if not permanent:
             raise EngineError("the built-in engine is not open")
         worker = min(permanent, key=lambda each: (not each.alive, each.stuck, len(each.ports), each.index))
         await _started(worker)
         return worker
 
-    async def _put(self, worker: Worker, proxy: ProxyRecord, port_before: int) -> None:
+    async def _put(self, worker: Worker, told: Told, port_before: int) -> None:
         """A new listener is open before the old one closes; on the same port the worker keeps its own."""
-        told = proxy.model_dump(mode="json", include=set(FIELDS))
-        if port_before == proxy.port and await worker.call("put", record=told):
+        if (worker.stuck or port_before == told["port"]) and await worker.put(told, None):
             return
-        if worker.stuck:
-            await worker.call("put", record=told)
-        with self._opened(proxy.port) as listener:
-            await worker.call("put", record=told, fds=[listener.fileno()])
+        with self._opened(told["port"]) as listener:
+            await worker.put(told, listener)
 
     def _opened(self, port: int) -> socket.socket:
         """Raises EngineError; names the proxy that has the port where it is one of these."""
         try:
             return open_listener(self._listen, port)
         except EngineError as error:
-            for worker in self._workers:
+            for worker in self._crew.workers:
                 for id_, taken in worker.ports.items():
                     if taken == port:
                         raise EngineError(f"port {port} is taken by proxy {id_}") from error
                 if worker.stuck:
-                    raise EngineError(f"{error}, perhaps by {worker.name}, which does not answer") from error
+                    raise EngineError(f"{error}, perhaps by {worker}, which does not answer") from error
             raise
 
     async def _part(self, proxy_id: int, one: tuple[int, Worker], other: tuple[int, Worker]) -> None:
@@ -214,29 +226,19 @@ async def _told(worker: Worker) -> dict[int, int]:
         return {}
 
 
-async def _counted(worker: Worker) -> list[dict[str, int]]:
-    try:
-        return (await worker.call("stats"))["proxies"]
-    except EngineError:
-        return []
-
-
-async def _held(worker: Worker) -> list[tuple[int, str, str]]:
-    try:
-        return await worker.call("conditions")
-    except EngineError:
-        return []
-
-
 async def _remove(worker: Worker, proxy_id: int) -> None:
-    """Raises EngineError when the worker lives but does not answer."""
-    with suppress(WorkerGoneError):
-        await worker.call("remove", proxy_id=proxy_id)
-    worker.ports.pop(proxy_id, None)
+    """Raises EngineError when the worker lives but does not answer; it will not run it again in any case."""
+    try:
+        worker.records.pop(proxy_id, None)
+        with suppress(WorkerGoneError):
+            await worker.call("remove", proxy_id=proxy_id)
+        worker.ports.pop(proxy_id, None)
+    finally:
+        worker.records.pop(proxy_id, None)
 
 
-async def _halted(directory: Path, number: int) -> None:
-    pid = worker_pid(directory, number)
+async def _halted(directory: Path, name: WorkerName) -> None:
+    pid = worker_pid(directory, *name)
     if pid is not None:
         await end_process(pid, patience=_HALT_S)
-    (directory / socket_name(number)).unlink(missing_ok=True)
+    (directory / name.socket).unlink(missing_ok=True)

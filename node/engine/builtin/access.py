@@ -2,7 +2,7 @@
 
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hmac import compare_digest
@@ -35,6 +35,15 @@ def access(username: str | None, password: str | None, networks: Iterable[str], 
         host_bits = network.max_prefixlen - network.prefixlen
         groups.setdefault((network.version, host_bits), set()).add(int(network.network_address) >> host_bits)
     return Access(credentials, tuple((*key, frozenset(numbers)) for key, numbers in sorted(groups.items())), sessions)
+
+
+def networks(asked: Access) -> Iterator[str]:
+    """The sources as `access` takes them."""
+    for version, host_bits, numbers in asked.sources:
+        kind = IPv4Network if version == 4 else IPv6Network
+        for number in sorted(numbers):
+            first = number << host_bits
+            yield str(kind((first, (32 if version == 4 else 128) - host_bits)))
 
 
 def allows_source(asked: Access, source: str) -> bool:

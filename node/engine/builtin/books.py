@@ -1,7 +1,7 @@
 """Keeps the ledger of a worker's proxies, and holds them to their limits of time and traffic."""
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from node.engine.builtin import journal
 from node.engine.builtin.account import Account
@@ -19,9 +19,9 @@ _ADOPT_S = 10.0
 
 
 class Books:
-    """Every proxy of the worker is in `services`."""
+    """`services` tells every proxy of the worker."""
 
-    def __init__(self, reactor: Reactor, ledger: Ledger, services: Collection[Service]) -> None:
+    def __init__(self, reactor: Reactor, ledger: Ledger, services: Callable[[], Iterable[Service]]) -> None:
         self.ledger = ledger
         self._reactor = reactor
         self._services = services
@@ -58,10 +58,10 @@ class Books:
         if pace is not None:
             pace.tune(limits.bandwidth_bps)
 
-    def finish(self, service: Service) -> None:
-        """It is gone from this worker: whoever takes the proxy next finds what it has spent."""
-        self._limited.discard(service)
-        self._write([service], over=True)
+    def finish(self, services: Collection[Service]) -> None:
+        """They are gone from this worker: whoever takes the proxies next finds what they have spent."""
+        self._limited.difference_update(services)
+        self._write(services, over=True)
 
     def close(self) -> None:
         self._timer.cancel()
@@ -76,7 +76,7 @@ class Books:
         now = time.monotonic()
         if now >= self._write_at:
             self._write_at = now + WRITE_S
-            self._write(self._services, over=False)
+            self._write(self._services(), over=False)
         if now >= self._adopt_at:
             self._adopt_at = now + _ADOPT_S
             self.ledger.adopt()

@@ -173,6 +173,24 @@ class Service:
         self.reactor.epoll.register(listener.fileno(), IN)
         self._forget(before)
 
+    def hold(self) -> None:
+        """Whoever comes waits in the backlog."""
+        if self.listener is not None:
+            self.reactor.stages.pop(self.listener.fileno(), None)
+            self.reactor.epoll.unregister(self.listener.fileno())
+
+    def go_on(self) -> None:
+        """Takes clients again after `hold`."""
+        if self.listener is not None:
+            self.reactor.stages[self.listener.fileno()] = self
+            self.reactor.epoll.register(self.listener.fileno(), IN)
+
+    def let_go(self) -> None:
+        """Another process has the listener that is on hold; here it is closed, which does not disturb it there."""
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
+
     def change(self, record: Record, first_stage: "Callable[[Client], None]") -> None:
         """Connections that satisfy the new record stay, the others are closed. Raises ValueError, nothing changed."""
         if record.exit != self.record.exit:
@@ -262,7 +280,7 @@ class Service:
             self.reactor.loop.call_later(_PAUSE_S, self._resume, listener)
 
     def _resume(self, listener: socket.socket) -> None:
-        if listener is self.listener:
+        if self.reactor.stages.get(listener.fileno()) is self:
             self.reactor.epoll.modify(listener.fileno(), IN)
 
     def _forget(self, listener: socket.socket | None) -> None:

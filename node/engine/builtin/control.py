@@ -1,22 +1,27 @@
 """The frames that an agent and its workers exchange: four bytes of length, big-endian, then JSON in UTF-8.
 
-A request is `{"id": n, "op": ...}`; its answer carries the same id and either `result` or `error`. A listening socket
-travels beside the first byte of its frame (SCM_RIGHTS), which then says `"fds": 1`.
+A request is `{"id": n, "op": ...}`; its answer carries the same id and either `result` or `error`. Descriptors travel
+beside the first bytes of their frame (SCM_RIGHTS), which then says how many they are: `"fds": n`.
 """
 
 import json
 import socket
 import struct
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar, cast
 
 MAX_FRAME = 64 * 1024 * 1024
-PROTOCOL = 1
+MOST_FDS = 253
+"""In one message (SCM_MAX_FD, unix(7))."""
+PROTOCOL = 2
 """Told by `list`, for an agent that finds a worker of another age."""
 
 _LENGTH = struct.Struct("!I")
 _CREDENTIALS = struct.Struct("3i")
 
 Message = dict[str, Any]
+T = TypeVar("T")
 
 
 class ControlError(Exception):
@@ -69,15 +74,44 @@ def peer(connection: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
-def socket_name(index: int) -> str:
-    """A worker's control socket inside the engine's directory."""
-    return f"worker-{index}.sock"
+class WorkerName(NamedTuple):
+    """Which worker, and which process of it: a handover starts its next generation beside the one before."""
+
+    number: int
+    generation: int = 0
+
+    @property
+    def stem(self) -> str:
+        """What its files are called."""
+        return f"worker-{self.number}.{self.generation}" if self.generation else f"worker-{self.number}"
+
+    @property
+    def socket(self) -> str:
+        """Its control socket inside the engine's directory."""
+        return f"{self.stem}.sock"
+
+    @property
+    def lock(self) -> str:
+        """Held locked by the process as long as it lives, so that there are never two of one name."""
+        return f"{self.stem}.lock"
+
+    @property
+    def log(self) -> str:
+        """One for all generations."""
+        return f"worker-{self.number}.log"
 
 
-def log_name(index: int) -> str:
-    return f"worker-{index}.log"
+def worker_name(stem: str) -> WorkerName | None:
+    """The name whose files are called so."""
+    kind, _, number = stem.partition("-")
+    first, _, generation = number.partition(".")
+    if kind != "worker" or not first.isdecimal() or not (generation or "0").isdecimal():
+        return None
+    return WorkerName(int(first), int(generation or 0))
 
 
-def lock_name(index: int) -> str:
-    """Held locked by the worker as long as it lives, so that there are never two of one number."""
-    return f"worker-{index}.lock"
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """In their order, none empty."""
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch

@@ -88,6 +88,18 @@ class Conversation:
         if client.stage is self:
             self._settle()
 
+    def between_requests(self) -> bytes | None:
+        """What the client has sent of its next request; None while one is being served."""
+        busy = self._exchange is not None or self._dial is not None or self._client.waiting or self._client.ended
+        return None if busy else bytes(self.inbox)
+
+    def go_on(self, inbox: bytes) -> None:
+        """Between two requests, where another process was with this client."""
+        self._client.enter(self)
+        self.inbox += inbox
+        self._read()
+        self.proceed()
+
     def reached(self, wire: Wire) -> None:
         self._dial = None
         request, way = self._request, self._route

@@ -3,39 +3,28 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
-from typing import cast
 
 from node.engine.builtin import journal
-from node.engine.builtin.control import PROTOCOL, ControlError, FrameReader, Message, frame, peer
-from node.engine.builtin.guard import networks
-from node.engine.builtin.proxies import Proxies
-from node.engine.builtin.reactor import Reactor
-from node.engine.builtin.records import read_record
-from node.engine.builtin.sentry import Sentry
+from node.engine.builtin.control import MOST_FDS, ControlError, FrameReader, Message, frame, peer
+from node.engine.builtin.orders import Orders
 
-_READ = 65536
-_FDS = 64
+_READ = 262144
 _BACKLOG = 16
 
 
 class Desk:
     """Takes orders from every process of the same user that connects; answers them in their order."""
 
-    def __init__(
-        self, reactor: Reactor, proxies: Proxies, sentry: Sentry, listener: socket.socket, halt: Callable[[], None]
-    ) -> None:
-        self.reactor = reactor
-        self.proxies = proxies
-        self.sentry = sentry
-        self.halt = halt
+    def __init__(self, loop: asyncio.AbstractEventLoop, orders: Orders, listener: socket.socket) -> None:
+        self.loop = loop
+        self.orders = orders
         self._listener = listener
         listener.setblocking(False)
         listener.listen(_BACKLOG)
-        reactor.loop.add_reader(listener.fileno(), self._accept)
+        loop.add_reader(listener.fileno(), self._accept)
 
     def close(self) -> None:
-        self.reactor.loop.remove_reader(self._listener.fileno())
+        self.loop.remove_reader(self._listener.fileno())
         self._listener.close()
 
     def _accept(self) -> None:
@@ -58,8 +47,8 @@ class Visitor:
 
     def __init__(self, desk: Desk, connection: socket.socket) -> None:
         connection.setblocking(False)
-        self._desk = desk
-        self._loop: asyncio.AbstractEventLoop = desk.reactor.loop
+        self._loop = desk.loop
+        self._orders = desk.orders
         self._connection = connection
         self._frames = FrameReader()
         self._sockets: list[socket.socket] = []
@@ -68,7 +57,7 @@ class Visitor:
 
     def _read(self) -> None:
         try:
-            data, fds, _, _ = socket.recv_fds(self._connection, _READ, _FDS)
+            data, fds, _, _ = socket.recv_fds(self._connection, _READ, MOST_FDS)
             self._sockets += [socket.socket(fileno=fd) for fd in fds]
             messages = self._frames.feed(data)
         except BlockingIOError:
@@ -78,11 +67,19 @@ class Visitor:
             self._close()
             return
         for message in messages:
-            self._send(self._answer(message))
+            self._obey(message)
         if not data:
             self._close()
 
+    def _obey(self, message: Message) -> None:
+        count, number = message.get("fds", 0), message.get("id")
+        sockets, self._sockets = self._sockets[:count], self._sockets[count:]
+        self._orders.obey(message, sockets, lambda answer: self._send({"id": number, **answer}))
+
     def _send(self, answer: Message) -> None:
+        """To an agent that is gone, nothing."""
+        if self._connection.fileno() < 0:
+            return
         if not self._outbox:
             self._loop.add_writer(self._connection.fileno(), self._write)
         self._outbox += frame(answer)
@@ -107,64 +104,3 @@ class Visitor:
             self._connection.close()
         for listener in self._sockets:
             listener.close()
-
-    def _answer(self, message: Message) -> Message:
-        """Never raises: an order that cannot be followed is answered with an error of a few words."""
-        try:
-            return {"id": message.get("id"), "result": self._obey(message)}
-        except ValueError as error:
-            return {"id": message.get("id"), "error": str(error)}
-        except OSError as error:
-            return {"id": message.get("id"), "error": os.strerror(error.errno or 0)}
-        except Exception as error:  # noqa: BLE001 (a fault in one order must not end every proxy of this worker)
-            journal.fault("control.fault", error)
-            return {"id": message.get("id"), "error": f"a fault in the worker ({type(error).__name__})"}
-
-    def _obey(self, message: Message) -> object:
-        proxies, result = self._desk.proxies, None
-        listener = self._sockets.pop(0) if message.get("fds") else None
-        match message:
-            case {"op": "put"}:
-                result = self._put(message.get("record"), listener)
-            case {"op": "remove", "proxy_id": int(proxy_id)}:
-                proxies.remove(proxy_id)
-            case {"op": "list"}:
-                result = {"protocol": PROTOCOL, "proxies": proxies.listening()}
-            case {"op": "stats"}:
-                result = {"faults": self._desk.reactor.faults, "proxies": proxies.counters()}
-            case {"op": "configure"}:
-                self._desk.sentry.open(networks(cast("list[str]", message.get("allow_destinations", []))))
-            case {"op": "conditions"}:
-                result = proxies.conditions()
-            case {"op": "usage", "since": int(since)}:
-                result = self._usage(since)
-            case {"op": "taken"}:
-                result = self._taken(cast("list[list[int]]", message.get("lives", [])))
-            case {"op": "halt"}:
-                self._loop.call_soon(self._desk.halt)
-            case _:
-                raise ValueError("the order is not known")
-        return result
-
-    def _usage(self, since: int) -> object:
-        reached, lines = self._desk.proxies.books.ledger.told(since)
-        return {"since": reached, "lines": [line.decode() for line in lines]}
-
-    def _taken(self, lives: list[list[int]]) -> object:
-        """Those that are not told again; each life is [proxy, epoch, received, sent, connections]."""
-        ledger = self._desk.proxies.books.ledger
-        return [
-            [proxy, epoch]
-            for proxy, epoch, received, sent, connections in lives
-            if ledger.take((proxy, epoch), (received, sent, connections))
-        ]
-
-    def _put(self, told: object, listener: socket.socket | None) -> bool:
-        try:
-            if not isinstance(told, dict):
-                raise ValueError("there is no record")
-            return self._desk.proxies.put(read_record(cast("dict[str, object]", told)), listener)
-        except BaseException:
-            if listener is not None:
-                listener.close()
-            raise

@@ -11,19 +11,19 @@ from node.engine.builtin.wire import IN
 class FirstByte:
     """Waits for it, then hands over; what begins like none of them is closed."""
 
-    __slots__ = ("_client",)
+    __slots__ = ("client",)
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
 
     def start(self) -> None:
-        client = self._client
+        client = self.client
         client.enter(self)
         client.reactor.handshakes.add(self, client.reactor.now)
         client.watch(IN)
 
     def ready(self, fd: int, events: int) -> None:
-        client = self._client
+        client = self.client
         count = client.receive()
         if count > 0:
             client.reactor.handshakes.discard(self)
@@ -35,8 +35,8 @@ class FirstByte:
         self.close()
 
     def close(self) -> None:
-        self._client.reactor.handshakes.discard(self)
-        self._client.drop()
+        self.client.reactor.handshakes.discard(self)
+        self.client.drop()
 
     def broken(self) -> None:
         self.close()

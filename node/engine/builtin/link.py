@@ -40,7 +40,7 @@ class Link:
         self._frames = FrameReader()
         self._next_id = 0
         self._waiting: dict[int, asyncio.Future[Message]] = {}
-        self._outbox: deque[tuple[bytes, list[int]]] = deque()
+        self._outbox: deque[tuple[memoryview, list[int]]] = deque()
         self._loop.add_reader(connection.fileno(), self._read)
 
     async def call(self, op: str, *, fds: Sequence[int] = (), timeout: float, **fields: Any) -> Any:
@@ -80,7 +80,7 @@ class Link:
 
     def _send(self, message: Message, fds: Sequence[int]) -> None:
         """Descriptors are copied, for the caller may have closed its own before the worker takes them."""
-        self._outbox.append((frame(message), [os.dup(fd) for fd in fds]))
+        self._outbox.append((memoryview(frame(message)), [os.dup(fd) for fd in fds]))
         if len(self._outbox) == 1:
             self._write()
             if self._outbox:

@@ -64,6 +64,10 @@ class Pipes:
         else:
             self._idle.append(pipe)
 
+    def adopt(self, pipe: Pipe) -> None:
+        """One that was opened by another process; it may exceed what is handed out here."""
+        self._open += 1
+
     def trim(self) -> None:
         """Closes those that nobody needed since it was called the last time."""
         for pipe in self._idle[: self._unneeded]:

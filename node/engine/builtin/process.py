@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from node.engine.builtin.control import lock_name, log_name, peer, socket_name
+from node.engine.builtin.control import WorkerName, peer, worker_name
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS")
 """All that a worker gets to see of the agent's environment, which may hold secrets."""
@@ -22,15 +22,15 @@ _LOG_MAX = 1024 * 1024
 _BARE = Path(__file__).with_name("bare.py")
 
 
-def start_worker(directory: Path, index: int) -> int:
+def start_worker(directory: Path, name: WorkerName) -> int:
     """The pid of a new worker in a session of its own, so that nothing that ends the agent ends it. Raises OSError."""
-    log = directory / log_name(index)
+    log = directory / name.log
     if log.exists() and log.stat().st_size > _LOG_MAX:
         log.replace(log.with_suffix(".log.old"))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-I", "-S", str(_BARE), "node.engine.builtin.worker", str(directory), str(index)],
+        [sys.executable, "-I", "-S", str(_BARE), "node.engine.builtin.worker", str(directory), *map(str, name)],
         {name: os.environ[name] for name in _INHERITED if name in os.environ},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -43,15 +43,15 @@ def start_worker(directory: Path, index: int) -> int:
     )
 
 
-def connect_worker(directory: Path, index: int) -> socket.socket | None:
-    """A connection to the worker of that number if one lives, refused to a process of another user.
+def connect_worker(directory: Path, index: int, generation: int = 0) -> socket.socket | None:
+    """A connection to the worker of that name if it lives, refused to a process of another user.
 
     Through a descriptor of the directory: a path of a socket may have 107 bytes (unix(7)).
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        connection.connect(f"/proc/self/fd/{place}/{socket_name(index)}")
+        connection.connect(f"/proc/self/fd/{place}/{WorkerName(index, generation).socket}")
         if peer(connection)[1] == os.geteuid():
             return connection
     except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
@@ -62,16 +62,16 @@ def connect_worker(directory: Path, index: int) -> socket.socket | None:
     return None
 
 
-def worker_numbers(directory: Path) -> list[int]:
-    """Of the workers that live there."""
-    names = [path.stem.removeprefix("worker-") for path in directory.glob("worker-*.lock")]
-    return sorted(int(name) for name in names if name.isdecimal() and worker_pid(directory, int(name)))
+def worker_names(directory: Path) -> list[WorkerName]:
+    """Of the workers that live there, older generations of one before newer ones."""
+    names = [worker_name(path.stem) for path in directory.glob("worker-*.lock")]
+    return sorted(name for name in names if name is not None and worker_pid(directory, *name))
 
 
-def worker_pid(directory: Path, index: int) -> int | None:
+def worker_pid(directory: Path, index: int, generation: int = 0) -> int | None:
     """Who holds that worker's lock, as the kernel knows it (fcntl(2), F_GETLK); asked even while it does not answer."""
     try:
-        lock = os.open(directory / lock_name(index), os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(directory / WorkerName(index, generation).lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

@@ -1,26 +1,37 @@
 """The proxies that one worker runs."""
 
 import socket
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
+from node.engine.builtin.account import Account
 from node.engine.builtin.books import Books
 from node.engine.builtin.client import Service
+from node.engine.builtin.exits import SessionExit
 from node.engine.builtin.first_byte import FIRST_STAGES
 from node.engine.builtin.ledger import Ledger
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import Record
+from node.engine.builtin.spent import Spent
 
 
 class Proxies:
-    """Put and remove cost the same however many there are."""
+    """Put and remove cost the same however many there are.
+
+    `left`: those that another process has taken over, each with the connections that could not be moved.
+    """
 
     def __init__(self, reactor: Reactor, ledger: Ledger) -> None:
+        self.left: list[Service] = []
         self._reactor = reactor
         self._services: dict[int, Service] = {}
-        self.books = Books(reactor, ledger, self._services.values())
+        self.books = Books(reactor, ledger, self._all)
 
     def put(self, record: Record, listener: socket.socket | None) -> bool:
         """Runs the record in place of the version before; False: it takes a listener. Raises OSError, ValueError."""
+        for before in self._left(record.id):
+            before.change(record, FIRST_STAGES[record.protocol])
         service = self._services.get(record.id)
         if listener is None and (service is None or service.port != record.port):
             return False
@@ -38,13 +49,16 @@ class Proxies:
     def remove(self, proxy_id: int) -> None:
         """Nothing happens when it is unknown."""
         service = self._services.pop(proxy_id, None)
-        if service is not None:
-            service.close()
-            self.books.finish(service)
+        gone = [*self._left(proxy_id), *([service] if service is not None else [])]
+        self.left = [each for each in self.left if each.record.id != proxy_id]
+        for each in gone:
+            each.close()
+        if gone:
+            self.books.finish(gone)
             self._reactor.sweep()
 
     def close(self) -> None:
-        for proxy_id in list(self._services):
+        for proxy_id in [*self._services, *(service.record.id for service in self.left)]:
             self.remove(proxy_id)
         self.books.close()
 
@@ -53,6 +67,40 @@ class Proxies:
         held = [(service.record.id, service.held) for service in self._services.values() if service.held is not None]
         return [(id_, hold.word, hold.reason) for id_, hold in held]
 
+    def some(self, most: int) -> list[Service]:
+        """Some of those that nobody has taken over."""
+        return list(islice(self._services.values(), most))
+
+    def leave(self, services: Iterable[Service]) -> None:
+        """Another process runs these now."""
+        for service in services:
+            del self._services[service.record.id]
+            self.left.append(service)
+
+    def has_clients(self) -> bool:
+        """Whether there is a connection left to those that were taken over."""
+        ended = [service for service in self.left if not service.open]
+        if ended:
+            self.left = [service for service in self.left if service.open]
+            self.books.finish(ended)
+        return bool(self.left)
+
+    def inherit(self, record: Record, listener: socket.socket, spent: Spent, sessions: list[tuple[str, str]]) -> None:
+        """From the process that ran it before. Raises OSError, ValueError."""
+        if record.id in self._services:
+            listener.close()
+            return
+        first_stage = FIRST_STAGES[record.protocol]
+        service = Service(self._reactor, record, first_stage, Account(record.id, spent))
+        if isinstance(service.exit, SessionExit):
+            service.exit.adopt(sessions, self._reactor.now)
+        service.listen(listener)
+        self._services[record.id] = service
+        self.books.watch(service)
+
+    def service(self, proxy_id: int) -> Service | None:
+        return self._services.get(proxy_id)
+
     def listening(self) -> list[tuple[int, int, int]]:
         """(id, version, port) of what takes connections at this moment."""
         return [
@@ -60,6 +108,10 @@ class Proxies:
             for service in self._services.values()
             if (port := service.port) is not None
         ]
+
+    def records(self, ids: Iterable[int]) -> list[Record]:
+        """Of those that are here."""
+        return [service.record for id_ in ids if (service := self._services.get(id_)) is not None]
 
     def counters(self) -> list[dict[str, Any]]:
         """Per proxy, since it came to this worker."""
@@ -75,3 +127,9 @@ class Proxies:
             }
             for service in self._services.values()
         ]
+
+    def _all(self) -> list[Service]:
+        return [*self._services.values(), *self.left]
+
+    def _left(self, proxy_id: int) -> list[Service]:
+        return [service for service in self.left if service.record.id == proxy_id]

@@ -1,11 +1,11 @@
 """What a worker knows of a proxy; the form in which it crosses the control socket is plain JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, cast
 
-from node.engine.builtin.access import Access, access
+from node.engine.builtin.access import Access, access, networks
 
 Protocol = Literal["http", "socks5", "mixed"]
 PROTOCOLS: tuple[Protocol, ...] = ("http", "socks5", "mixed")
@@ -69,6 +69,26 @@ def read_record(told: Mapping[str, object]) -> Record:
         exit=exit_,
         limits=_limits(_members(told, "limits", LIMIT_FIELDS)),
     )
+
+
+def tell_record(record: Record) -> dict[str, object]:
+    """What read_record makes this record of."""
+    username, colon, password = (record.access.credentials or b"").decode().partition(":")
+    return {
+        "id": record.id,
+        "version": record.version,
+        "protocol": record.protocol,
+        "port": record.port,
+        "username": username if colon else None,
+        "password": password if colon else None,
+        "allow_ips": list(networks(record.access)),
+        "exit": asdict(record.exit) | {"key": record.exit.key.hex() if record.exit.key is not None else None},
+        "limits": asdict(record.limits) | {"expires_at": _moment(record.limits.expires_at)},
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds is not None else None
 
 
 def _exit(told: Mapping[str, object]) -> Exit:

@@ -1,6 +1,6 @@
 """A worker of the built-in engine: a process of its own that runs proxies and outlives the agent that started it.
 
-Run as `python -m node.engine.builtin.worker DIRECTORY INDEX`; the standard library is all it imports.
+Run as `python -m node.engine.builtin.worker DIRECTORY INDEX GENERATION`; the standard library is all it imports.
 """
 
 import asyncio
@@ -15,10 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from node.engine.builtin import journal
-from node.engine.builtin.control import lock_name, socket_name
+from node.engine.builtin.control import WorkerName
 from node.engine.builtin.desk import Desk
+from node.engine.builtin.handover import Handover
 from node.engine.builtin.ledger import FOLDER, Ledger
 from node.engine.builtin.loop import Loop
+from node.engine.builtin.orders import Orders
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.sentry import Sentry
@@ -28,26 +30,26 @@ _COLLECT_AFTER = 50_000
 
 
 def main() -> None:
-    directory, index = Path(sys.argv[1]), int(sys.argv[2])
+    directory, name = Path(sys.argv[1]), WorkerName(*map(int, sys.argv[2:]))
     os.umask(0o077)
     os.chdir(directory)
-    lock = os.open(lock_name(index), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    lock = os.open(name.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
-        journal.write("worker.already_running", index=index)
+        journal.write("worker.already_running", worker=name.stem)
         sys.exit(1)
     _raise_descriptor_limit()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(serve(index))
+        runner.run(serve(name))
     sys.stderr.flush()
     # A look-up that hangs in a resolver thread must not keep the process alive.
     os._exit(0)
 
 
-async def serve(index: int) -> None:
+async def serve(name: WorkerName) -> None:
     """Until SIGTERM or an order to halt."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -56,24 +58,27 @@ async def serve(index: int) -> None:
     reactor = Reactor(loop)
     proxies = Proxies(reactor, Ledger(Path(FOLDER)))
     sentry = Sentry(reactor)
-    desk = Desk(reactor, proxies, sentry, _control_socket(index), ended.set)
-    journal.write("worker.started", index=index, pid=os.getpid())
-    await ended.wait()
-    desk.close()
+    async with asyncio.TaskGroup() as tasks:
+        handover = Handover(reactor, proxies, tasks, ended.set)
+        orders = Orders(reactor, proxies, sentry, handover, ended.set)
+        desk = Desk(loop, orders, _control_socket(name))
+        journal.write("worker.started", worker=name.stem, pid=os.getpid())
+        await ended.wait()
+        desk.close()
+        handover.close()
     proxies.close()
     sentry.close()
     reactor.close()
     with suppress(FileNotFoundError):
-        os.unlink(socket_name(index))
-    journal.write("worker.ended", index=index, pid=os.getpid())
+        os.unlink(name.socket)
+    journal.write("worker.ended", worker=name.stem, pid=os.getpid())
 
 
-def _control_socket(index: int) -> socket.socket:
+def _control_socket(name: WorkerName) -> socket.socket:
     """By its name in the working directory: a path of a socket may have 107 bytes (unix(7))."""
-    name = Path(socket_name(index))
-    name.unlink(missing_ok=True)
+    Path(name.socket).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(name))
+    listener.bind(name.socket)
     return listener
 
 

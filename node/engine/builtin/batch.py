@@ -1,0 +1,56 @@
+"""Orders to put proxies that come at about the same time, gathered into one."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from node.engine import EngineError
+from node.engine.builtin.control import MOST_FDS
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record as a worker is told it, and the listener that it takes, if it takes one."""
+
+    told: Mapping[str, Any] = field(repr=False)
+    listener: socket.socket | None = None
+
+
+class Batch:
+    """Whoever made it runs it; all who added to it wait for their answers."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._answers: Sequence[bool | str] = ()
+        self._error: EngineError | None = None
+        self._done = asyncio.Event()
+        self.closed = False
+
+    def add(self, entry: Entry) -> int:
+        """Its place."""
+        self._entries.append(entry)
+        self.closed = len(self._entries) == MOST_FDS
+        return len(self._entries) - 1
+
+    async def run(self, put: Callable[[Sequence[Entry]], Awaitable[Sequence[bool | str]]]) -> None:
+        """Once those of this turn of the event loop have been added. Who waits is told of an EngineError as well."""
+        self._error = EngineError("the order was given up")
+        try:
+            await asyncio.sleep(0)
+            self.closed = True
+            self._answers = await put(self._entries)
+            self._error = None
+        except EngineError as error:
+            self._error = error
+        finally:
+            self.closed = True
+            self._done.set()
+
+    async def answer(self, place: int) -> bool | str:
+        """True: it runs. False: it takes a listener. A text: why not. Raises EngineError."""
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._answers[place]

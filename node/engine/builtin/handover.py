@@ -1,0 +1,84 @@
+"""A worker's handovers: it gives everything to another one, or takes everything from another one."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+from node.engine.builtin import journal
+from node.engine.builtin.build import build_id
+from node.engine.builtin.channel import Channel
+from node.engine.builtin.control import Message
+from node.engine.builtin.giving import give
+from node.engine.builtin.proxies import Proxies
+from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.remaining import Remaining
+from node.engine.builtin.taking import HandoverError, Taking
+
+
+class Handover:
+    """`state`: while it is `giving` another worker takes over what runs here; then it is `leaving`, and ends with the
+    last connection that could not be moved. `build` is the code that this worker runs.
+    """
+
+    def __init__(self, reactor: Reactor, proxies: Proxies, tasks: asyncio.TaskGroup, halt: Callable[[], None]) -> None:
+        self.state: Literal["serving", "giving", "leaving"] = "serving"
+        self.build = build_id()
+        self._reactor = reactor
+        self._proxies = proxies
+        self._group = tasks
+        self._halt = halt
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def give(self, connection: socket.socket) -> None:
+        """Everything to the worker at the other end. Raises ValueError."""
+        if self.state != "serving":
+            connection.close()
+            raise ValueError(f"this worker is {self.state} already")
+        self.state = "giving"
+        self._run(self._give(Channel(connection)))
+
+    def take(self, connection: socket.socket, giver: int, answer: Callable[[Message], None]) -> None:
+        """Everything that the worker at the other end, whose pid is `giver`, gives; answered when it is here."""
+        try:
+            handle = os.pidfd_open(giver)
+        except ProcessLookupError:
+            handle = None
+        self._run(self._take(Taking(self._reactor, self._proxies, Channel(connection), handle), answer))
+
+    def _run(self, handover: Coroutine[Any, Any, None]) -> None:
+        task = self._group.create_task(handover)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _give(self, channel: Channel) -> None:
+        try:
+            if await give(self._proxies, channel):
+                self.state = "leaving"
+                await Remaining(self._proxies, channel).last()
+                self._halt()
+        except Exception as error:  # noqa: BLE001 (a fault in a handover must not end what still runs here)
+            journal.fault("handover.fault", error)
+        finally:
+            channel.close()
+            if self.state == "giving":
+                self.state = "serving"
+
+    async def _take(self, taking: Taking, answer: Callable[[Message], None]) -> None:
+        try:
+            told = await taking.until_left()
+            journal.write("handover.taken", **told)
+            answer({"result": told})
+            await taking.rest()
+        except HandoverError as error:
+            answer({"error": str(error)})
+        except Exception as error:  # noqa: BLE001 (a fault in a handover must not end what already runs here)
+            journal.fault("handover.fault", error)
+            answer({"error": f"a fault in the worker ({type(error).__name__})"})
+        finally:
+            taking.close()

@@ -1,0 +1,143 @@
+"""What of a connection crosses over to another process, and how it goes on there or, after all, here."""
+
+import base64
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from node.engine.builtin.access import allows, session_of
+from node.engine.builtin.client import Client, Service
+from node.engine.builtin.conversation import Conversation
+from node.engine.builtin.first_byte import FirstByte
+from node.engine.builtin.pipes import Pipe
+from node.engine.builtin.tunnel import Tunnel
+from node.engine.builtin.wire import IN, Wire
+
+State = dict[str, Any]
+"""Plain JSON; the descriptors go beside it, in the order in which they are added here."""
+
+
+class Parcel:
+    """The stage of a connection that is on its way: nothing reads or writes it here meanwhile."""
+
+    __slots__ = ("client", "fds", "stage", "state")
+
+    def __init__(self, client: Client, stage: Tunnel | Conversation | FirstByte, inbox: bytes = b"") -> None:
+        self.client = client
+        self.stage = stage
+        self.fds: list[int] = []
+        self.state: State = {
+            "proxy": client.service.record.id,
+            "source": client.source,
+            "admitted": client.admitted,
+            "seated": client.seated,
+            "leased": client.lease is not None,
+            "credentials": _text(client.credentials),
+            "client": _pack(client, self.fds),
+            "origin": _pack(stage.origin, self.fds) if isinstance(stage, Tunnel) else None,
+            "inbox": _text(inbox) if isinstance(stage, Conversation) else None,
+        }
+        client.stage = self
+
+    def ready(self, fd: int, events: int) -> None:
+        """Nothing is watched."""
+
+    def go_on(self) -> None:
+        """It stays here after all, unless it was closed meanwhile."""
+        client, stage = self.client, self.stage
+        if client.stage is not self:
+            return
+        client.stage = stage
+        match stage:
+            case Tunnel():
+                stage.resume()
+            case Conversation():
+                stage.proceed()
+            case FirstByte():
+                client.watch(IN)
+
+    def close(self) -> None:
+        """Here alone: whoever has the same descriptors goes on undisturbed."""
+        self.client.stage = self.stage
+        self.stage.close()
+
+    def broken(self) -> None:
+        self.close()
+
+
+def parcel(client: Client) -> Parcel | None:
+    """The connection packed; None when it cannot be moved as long as it does what it does now."""
+    stage = client.stage
+    match stage:
+        case Tunnel() | FirstByte():
+            return Parcel(client, stage)
+        case Conversation() if (inbox := stage.between_requests()) is not None:
+            return Parcel(client, stage, inbox)
+        case _:
+            return None
+
+
+def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
+    """The connection goes on in this process, unless the proxy does not allow it any more. Raises OSError."""
+    left = iter(fds)
+    client = Client(service.reactor, _socket(state["client"], left), service, state["source"])
+    client.admitted, client.credentials = state["admitted"], _bytes(state["credentials"])
+    client.session = session_of(service.record.access, client.credentials)
+    client.seated = state["seated"]
+    service.seats += client.seated
+    if state["leased"]:
+        service.exit.address(client, service.reactor.now)
+    _restore(client, state["client"], left)
+    origin = None
+    if state["origin"] is not None:
+        origin = Wire(service.reactor, _socket(state["origin"], left))
+        _restore(origin, state["origin"], left)
+    if client.admitted and not allows(service.record.access, client.source, client.credentials):
+        client.drop()
+        if origin is not None:
+            origin.drop()
+    elif origin is not None:
+        Tunnel(client, origin).start()
+    elif (inbox := _bytes(state["inbox"])) is not None:
+        Conversation(client).go_on(inbox)
+    else:
+        service.first_stage(client)
+
+
+def _pack(wire: Wire, fds: list[int]) -> State:
+    wire.unwatch()
+    fds.append(wire.fd)
+    if wire.pipe is not None:
+        fds += (wire.pipe.read, wire.pipe.write)
+    return {
+        "family": int(wire.sock.family),
+        "pipe": wire.pipe.held if wire.pipe is not None else None,
+        "pending": base64.b64encode(wire.pending).decode(),
+        "bulk": wire.bulk,
+        "ended": wire.ended,
+        "shut": wire.shut,
+    }
+
+
+def _socket(state: State, fds: Iterator[int]) -> socket.socket:
+    sock = socket.socket(state["family"], socket.SOCK_STREAM, 0, fileno=next(fds))
+    sock.setblocking(False)
+    return sock
+
+
+def _restore(wire: Wire, state: State, fds: Iterator[int]) -> None:
+    if state["pipe"] is not None:
+        wire.pipe = Pipe(next(fds), next(fds))
+        wire.pipe.held = state["pipe"]
+        wire.reactor.pipes.adopt(wire.pipe)
+    wire.pending = base64.b64decode(state["pending"])
+    wire.bulk, wire.ended, wire.shut = state["bulk"], state["ended"], state["shut"]
+
+
+def _text(data: bytes | None) -> str | None:
+    """Any bytes as JSON can carry them."""
+    return data.decode("latin-1") if data is not None else None
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return text.encode("latin-1") if text is not None else None

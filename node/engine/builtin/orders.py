@@ -1,0 +1,125 @@
+"""What an agent may ask of a worker."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from node.engine.builtin import journal
+from node.engine.builtin.control import PROTOCOL, Message
+from node.engine.builtin.guard import networks
+from node.engine.builtin.handover import Handover
+from node.engine.builtin.proxies import Proxies
+from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.records import read_record, tell_record
+from node.engine.builtin.sentry import Sentry
+
+Answer = Callable[[Message], None]
+
+
+class Orders:
+    """Each is answered in its turn, `take` when all is here."""
+
+    def __init__(
+        self, reactor: Reactor, proxies: Proxies, sentry: Sentry, handover: Handover, halt: Callable[[], None]
+    ) -> None:
+        self._reactor = reactor
+        self._proxies = proxies
+        self._ledger = proxies.books.ledger
+        self._sentry = sentry
+        self._handover = handover
+        self._halt = halt
+        self._by_name: Mapping[str, Callable[[Message], object]] = {
+            "remove": self._remove,
+            "list": self._list,
+            "records": self._records,
+            "stats": self._stats,
+            "configure": self._configure,
+            "conditions": self._conditions,
+            "usage": self._usage,
+            "taken": self._taken,
+            "halt": self._end,
+        }
+
+    def obey(self, message: Message, sockets: Sequence[socket.socket], answer: Answer) -> None:
+        """Never raises: an order that cannot be followed is answered with an error of a few words."""
+        try:
+            self._obey(message, sockets, answer)
+        except ValueError as error:
+            answer({"error": str(error)})
+        except OSError as error:
+            answer({"error": os.strerror(error.errno or 0)})
+        except Exception as error:  # noqa: BLE001 (a fault in one order must not end every proxy of this worker)
+            journal.fault("control.fault", error)
+            answer({"error": f"a fault in the worker ({type(error).__name__})"})
+
+    def _obey(self, message: Message, sockets: Sequence[socket.socket], answer: Answer) -> None:
+        match message.get("op"), *sockets:
+            case "put", *listeners:
+                answer({"result": self._put(message["proxies"], listeners)})
+            case "give", connection:
+                self._handover.give(connection)
+                answer({"result": None})
+            case "take", connection:
+                self._handover.take(connection, message["giver"], answer)
+            case (str(name),) if name in self._by_name:
+                answer({"result": self._by_name[name](message)})
+            case _:
+                for each in sockets:
+                    each.close()
+                raise ValueError("the order is not known")
+
+    def _put(self, told: list[dict[str, Any]], listeners: Sequence[socket.socket]) -> list[bool | str]:
+        """For each whether it runs now, False: it takes a listener, or why not."""
+        left = iter(listeners)
+        return [self._put_one(each.get("record"), next(left) if each.get("listens") else None) for each in told]
+
+    def _put_one(self, told: object, listener: socket.socket | None) -> bool | str:
+        try:
+            if not isinstance(told, dict):
+                raise ValueError("there is no record")
+            return self._proxies.put(read_record(cast("dict[str, object]", told)), listener)
+        except (ValueError, OSError) as error:
+            if listener is not None:
+                listener.close()
+            return str(error) if isinstance(error, ValueError) else os.strerror(error.errno or 0)
+
+    def _remove(self, message: Message) -> object:
+        return self._proxies.remove(message["proxy_id"])
+
+    def _list(self, _: Message) -> object:
+        handover = self._handover
+        return {
+            "protocol": PROTOCOL,
+            "build": handover.build,
+            "state": handover.state,
+            "proxies": self._proxies.listening(),
+        }
+
+    def _records(self, message: Message) -> object:
+        return [tell_record(record) for record in self._proxies.records(message["ids"])]
+
+    def _stats(self, _: Message) -> object:
+        return {"faults": self._reactor.faults, "proxies": self._proxies.counters()}
+
+    def _configure(self, message: Message) -> object:
+        return self._sentry.open(networks(message.get("allow_destinations", [])))
+
+    def _conditions(self, _: Message) -> object:
+        return self._proxies.conditions()
+
+    def _usage(self, message: Message) -> object:
+        reached, lines = self._ledger.told(message["since"])
+        return {"since": reached, "lines": [line.decode() for line in lines]}
+
+    def _taken(self, message: Message) -> object:
+        """Those that are not told again; each life is [proxy, epoch, received, sent, connections]."""
+        return [
+            [proxy, epoch]
+            for proxy, epoch, received, sent, connections in message["lives"]
+            if self._ledger.take((proxy, epoch), (received, sent, connections))
+        ]
+
+    def _end(self, _: Message) -> object:
+        self._reactor.loop.call_soon(self._halt)
+        return None
