@@ -1,6 +1,7 @@
 """What a worker writes of its proxies' traffic, and what any other worker reads."""
 
 import errno
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.engine.builtin import ledger as ledger_module
+from node.engine.builtin.account import Account
 from node.engine.builtin.entry import Entry, key_of, line, read_line, taken_line
 from node.engine.builtin.ledger import Ledger
 from node.engine.builtin.ledger_file import SUFFIX, LedgerFile
 from node.engine.builtin.spent import Spent
 
+NOW = 1_767_225_600.0
 NUMBERS = st.integers(0, 2**63 - 1)
 ENTRIES = st.builds(
     Entry,
@@ -224,3 +227,28 @@ def test_a_file_in_the_making_is_no_orphan(tmp_path: Path) -> None:
     file.close()
     assert found.take_over()
     found.close()
+
+
+def test_an_account_goes_on_in_another_process_where_it_was_given() -> None:
+    """The traffic that the first process still moves is counted there once, and spent in both."""
+    old, new = Account(7, Spent()), Account(7, Spent())
+    new.take(json.loads(json.dumps(old.give(1000, NOW))))
+    assert (new.spent.total, new.spent.within("day", NOW)) == (1000, 1000)
+    for moved in (1200, 1500):
+        new.add(old.remainder(moved), NOW)
+    assert old.remainder(1500) == 0
+    assert new.book(50, NOW).total == 1550
+    entry = new.entry(50, 0, 1, NOW)
+    assert entry is not None
+    assert (entry.received_bytes, entry.spent.total) == (50, 1550)
+
+
+def test_nothing_is_written_of_an_account_that_nobody_used() -> None:
+    account = Account(7, Spent(total=5))
+    assert account.entry(0, 0, 0, NOW) is None
+    account.refuse("login")
+    entry = account.entry(0, 0, 0, NOW)
+    assert entry is not None
+    account.written(entry)
+    assert account.entry(0, 0, 0, NOW) is None
+    assert account.entry(1, 0, 0, NOW) is not None

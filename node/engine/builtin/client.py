@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import time
 from _socket import socket as Socket  # noqa: N812 (a class; the library's own wrapper costs 3 us a connection)
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from node.engine.builtin.records import Record
 from node.engine.builtin.wire import IN, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _ACCEPTS = 32
 _PAUSE_S = 0.1
@@ -112,7 +113,8 @@ class Service:
     `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes. `pace` is
     there when bandwidth or traffic is limited, `stop_at` is what may have moved when the traffic is used up. `held` is
     why everybody is refused for now, `turn` when that may change by itself; `seats` is how many connections are taken
-    out of those that the proxy may have.
+    out of those that the proxy may have. `quiet_at`: nothing is open, and all is written that there was when so many
+    connections had been accepted.
     """
 
     __slots__ = (
@@ -128,6 +130,7 @@ class Service:
         "open",
         "pace",
         "paused",
+        "quiet_at",
         "reactor",
         "received",
         "record",
@@ -154,6 +157,7 @@ class Service:
         self.turn: float | None = None
         self.stop_at: int | None = None
         self.associations = 0
+        self.quiet_at = 0
         self.accepted = self.seats = self.paused = 0
         self.received = self.sent = 0
 
@@ -218,9 +222,38 @@ class Service:
             for client in [each for each in self.open if each.admitted]:
                 self._close(client)
 
+    def export_state(self) -> dict[str, Any]:
+        """Plain JSON for the process that goes on with this proxy. Counters stay: each process has lives of its own."""
+        moved = self.received + self.sent
+        levels = self.pace.levels() if self.pace is not None else None
+        return {"spent": self.account.give(moved, time.time()), "levels": levels}
+
+    def adopt_state(self, state: "Mapping[str, Any]") -> None:
+        """After the record was put. Raises ValueError, KeyError or TypeError for what is no such state."""
+        self.account.take(state["spent"])
+        if self.pace is not None and state["levels"] is not None:
+            self.pace.set_levels(*state["levels"])
+        self.look(time.time())
+
+    def take_counts(self) -> dict[str, int]:
+        """What moved here since `export_state` or the last call, for `add_counts` over there."""
+        return {"moved_bytes": self.account.remainder(self.received + self.sent)}
+
+    def add_counts(self, counts: "Mapping[str, int]") -> None:
+        """Traffic that the process before this one still moves is spent as well."""
+        self.account.add(counts["moved_bytes"], time.time())
+        self.quiet_at = -1
+        self.look(time.time())
+
     def entry(self, now: float) -> Entry | None:
         """For the ledger; None when nothing has changed."""
-        return self.account.entry(self.received, self.sent, self.accepted, now)
+        if not self.open and self.quiet_at == self.accepted:
+            return None
+        self.quiet_at = -1
+        entry = self.account.entry(self.received, self.sent, self.accepted, now)
+        if entry is None and not self.open:
+            self.quiet_at = self.accepted
+        return entry
 
     def close(self) -> None:
         """The listener and every open connection."""

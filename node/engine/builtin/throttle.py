@@ -123,7 +123,6 @@ class Throttle:
                 lane.retune(bandwidth_bps / 8)
 
     def levels(self) -> tuple[float, float] | None:
-        """What is saved up or overdrawn in each direction, in bytes."""
         return (self._lanes[UP].bucket.level, self._lanes[DOWN].bucket.level) if self._lanes is not None else None
 
     def set_levels(self, up: float, down: float) -> None:
