@@ -51,6 +51,11 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
         each.close()
 
 
+def spent_in(ledger: Ledger, proxy_id: int) -> Spent:
+    ledger.follow()
+    return ledger.spent(proxy_id)
+
+
 def told(ledger: Ledger) -> list[Entry]:
     return [found for text in ledger.told(0)[1] if isinstance(found := read_line(text), Entry)]
 
@@ -81,13 +86,13 @@ def test_a_taken_line_names_its_life() -> None:
 
 def test_a_proxy_that_comes_to_another_worker_has_spent_what_it_had_spent(opened: Opened) -> None:
     one, other = opened(), opened()
-    assert other.spent(7) == Spent()
+    assert spent_in(other, 7) == Spent()
     one.write([entry(7, 1, 100), entry(8, 1, 5)])
-    assert other.spent(7).total == 100
+    assert spent_in(other, 7).total == 100
     one.write([entry(7, 1, 150)])
-    assert other.spent(7).total == 150
+    assert spent_in(other, 7).total == 150
     other.write([entry(7, 2, 20, total=170)])
-    assert one.spent(7).total == 170
+    assert spent_in(one, 7).total == 170
 
 
 def test_what_an_ended_worker_left_is_taken_over_and_told(opened: Opened, tmp_path: Path) -> None:
@@ -96,7 +101,7 @@ def test_what_an_ended_worker_left_is_taken_over_and_told(opened: Opened, tmp_pa
     one.close()
     other = opened()
     assert told(other) == [entry(7, 1, 100), entry(8, 1, 5)]
-    assert other.spent(7).total == 100
+    assert spent_in(other, 7).total == 100
     assert len(list(tmp_path.glob(f"usage/*{SUFFIX}"))) == 1
 
 
@@ -139,7 +144,7 @@ def test_a_life_is_told_until_it_has_ended_and_is_taken_with_its_last_figures(op
     ledger.close()
     after = opened()
     assert told(after) == []
-    assert after.spent(7).total == 100
+    assert spent_in(after, 7).total == 100
 
 
 def test_a_file_that_grew_is_written_anew_with_all_that_matters(
@@ -154,10 +159,10 @@ def test_a_file_that_grew_is_written_anew_with_all_that_matters(
     sizes: list[int] = []
     while sizes == sorted(sizes):
         ledger.write([entry(3, 1, len(sizes))])
-        assert other.spent(3).total == len(sizes)
+        assert spent_in(other, 3).total == len(sizes)
         sizes.append(sum(path.stat().st_size for path in (tmp_path / "usage").iterdir()))
         assert len(sizes) < 10_000
-    assert [other.spent(id_).total for id_ in (1, 2, 3)] == [10, 20, len(sizes) - 1]
+    assert [spent_in(other, id_).total for id_ in (1, 2, 3)] == [10, 20, len(sizes) - 1]
     ledger.close()
     assert sorted(each.key for each in told(opened())) == [(2, 1), (3, 1)]
 
@@ -193,7 +198,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(opened: Opened, monkeypat
     monkeypatch.setattr(os, "write", real)
     assert told(ledger) == [entry(7, 1, 100)]
     assert ledger.write([entry(7, 1, 200)])
-    assert opened().spent(7).total == 200
+    assert spent_in(opened(), 7).total == 200
 
 
 def test_a_line_of_an_older_life_does_not_hide_what_this_worker_has_counted(opened: Opened) -> None:
@@ -203,7 +208,7 @@ def test_a_line_of_an_older_life_does_not_hide_what_this_worker_has_counted(open
     one.write([entry(7, 1, 100)])
     one.close()
     other.adopt()
-    assert opened().spent(7).total == 500
+    assert spent_in(opened(), 7).total == 500
     assert sorted(each.key for each in told(other)) == [(7, 1), (7, 2)]
 
 
@@ -212,10 +217,10 @@ def test_a_reader_that_meets_a_take_over_misses_nothing(opened: Opened, tmp_path
     one, other, reader = opened(), opened(), opened()
     other.write([entry(9, 1, 1)])
     one.write([entry(7, 1, 100)])
-    assert reader.spent(9).total == 1
+    assert spent_in(reader, 9).total == 1
     one.close()
     other.adopt()
-    assert reader.spent(7).total == 100
+    assert spent_in(reader, 7).total == 100
 
 
 def test_a_file_in_the_making_is_no_orphan(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ class Books:
         self._reactor = reactor
         self._services = services
         self._limited: set[Service] = set()
+        self._followed = False
         self._clock = time.time()
         now = time.monotonic()
         self._write_at, self._adopt_at = now + WRITE_S, now + _ADOPT_S
@@ -34,11 +35,22 @@ class Books:
     def account(self, proxy_id: int) -> Account:
         """Of a proxy that comes to this worker."""
         try:
+            self._follow()
             spent = self.ledger.spent(proxy_id)
         except OSError as error:
             journal.write("ledger.unreadable", proxy_id=proxy_id, errno=error.errno)
             spent = Spent()
         return Account(proxy_id, spent)
+
+    def _follow(self) -> None:
+        """Once for all orders that came together: what others wrote before they were sent is there by now."""
+        if not self._followed:
+            self.ledger.follow()
+            self._followed = True
+            self._reactor.loop.call_soon(self._forget_followed)
+
+    def _forget_followed(self) -> None:
+        self._followed = False
 
     def watch(self, service: Service) -> None:
         """After its record came or changed."""

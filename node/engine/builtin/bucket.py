@@ -2,8 +2,8 @@
 
 DEPTH_S = 0.2
 """How much of the rate may be saved up: 2 % of what moves in ten seconds, and room for a late turn."""
-LEAST = 1024
-"""Bytes that are worth a system call; slow buckets are at least as deep."""
+LEAST = 1500
+"""Bytes that are worth a system call, and a datagram; slow buckets are at least as deep."""
 
 
 class Bucket:

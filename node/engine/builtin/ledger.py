@@ -61,8 +61,12 @@ class Ledger:
         """Nothing more is written of this life."""
         self._open.discard(key)
 
+    def follow(self) -> None:
+        """Reads what others have written meanwhile. Raises OSError."""
+        self._places.follow()
+
     def spent(self, proxy_id: int) -> Spent:
-        """What was written last for this proxy, by whomever. Raises OSError."""
+        """What was written last for this proxy, by whomever, as of the last `follow`. Raises OSError."""
         entries = [entry for text in self._places.newest(proxy_id) if isinstance(entry := read_line(text), Entry)]
         return max((entry.spent for entry in entries), key=lambda spent: spent.total, default=Spent())
 
@@ -207,7 +211,8 @@ class Ledger:
                     pass
                 case key:
                     lives.pop(key, None)
-        untold = [text for text in lives.values() if text not in set(latest.values())]
+        last = set(latest.values())
+        untold = [text for text in lives.values() if text not in last]
         ours = [self._told[key][1] for key in self._open if key[0] in latest]
         if not self._append([*untold, *latest.values(), *ours]):
             return False

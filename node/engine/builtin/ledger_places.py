@@ -14,10 +14,13 @@ class Places:
         self._folder = folder
         self._files: dict[str, tuple[LedgerFile, dict[int, int]]] = {}
 
-    def newest(self, proxy_id: int) -> list[bytes]:
-        """The last line of this proxy in each file that has one. Raises OSError."""
+    def follow(self) -> None:
+        """Reads on to what is there now. Raises OSError."""
         while not self._read_on():
             pass
+
+    def newest(self, proxy_id: int) -> list[bytes]:
+        """The last line of this proxy in each file that has one, as of the last `follow`. Raises OSError."""
         return [file.line_at(places[proxy_id]) for file, places in self._files.values() if proxy_id in places]
 
     def close(self) -> None:
