@@ -184,3 +184,26 @@ async def test_associations_of_one_proxy_have_an_end(engine: BuiltinEngine, monk
 
     client: Client = Full()  # type: ignore[assignment]
     assert associate(client, Destination("0.0.0.0", 0)) is Failure.EXHAUSTED
+
+
+async def test_datagrams_are_held_to_the_bandwidth_and_lost_beyond_it(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record(limits={"bandwidth_bps": 800_000}))
+    loop = asyncio.get_running_loop()
+    async with datagrams() as target, association(proxy) as client:
+        end = loop.time() + 3
+        while loop.time() < end:
+            client.send(bytes(1000), target.port)
+            await asyncio.sleep(0.001)
+        count = target.heard.qsize()
+    assert 200 <= count <= 420
+
+
+async def test_a_spent_quota_ends_the_association(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record(limits={"traffic_bytes": 10_500}))
+    async with datagrams() as target, association(proxy) as client:
+        for _ in range(20):
+            client.send(bytes(1000), target.port)
+        async with asyncio.timeout(2):
+            assert await client.reader.read() == b""
+        assert sum([len((await target.next())[0]) for _ in range(11)]) == 11_000
+        assert target.heard.empty()

@@ -201,8 +201,9 @@ class Association:
             self._client.service.sent += count
 
     def _allowed(self, direction: int, size: int) -> bool:
+        """A datagram goes as a whole or not at all: it may overdraw what is left, and later ones wait for that."""
         pace = self._client.service.pace
-        return pace is None or pace.allowance(self, direction, size) >= size
+        return pace is None or not size or pace.allowance(self, direction, size) > 0
 
 
 def associate(client: Client, announced: Destination) -> Association | Failure:
