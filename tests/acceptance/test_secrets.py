@@ -46,12 +46,13 @@ async def test_no_secret_is_in_any_log_event_error_or_process_or_reaches_another
     await enrolled(bare, told)
     async with bare.vhost.management() as broker:
         await watch(bare, broker)
+        await random_exit(bare, told)
         await main_job(bare, client, told)
         told.texts["another node"] = await watched(bare, broker)
     told.texts |= await events(bare) | logs(bare)
     assert [where for where in told.texts if where.startswith("worker")]
     assert "check-sync" in told.texts["another node"]
-    assert len(told.secrets) == 5 + 3 + 2 + len(PROTOCOLS)
+    assert len(told.secrets) == 5 + 3 + 2 + 1 + len(PROTOCOLS)
     assert not list(told.leaks())
 
 
@@ -101,6 +102,17 @@ async def watched(cluster: Cluster, broker: httpx.AsyncClient) -> str:
     return (await broker.post(f"queues/{cluster.vhost.name}/watch/get", json=asked)).raise_for_status().text
 
 
+async def random_exit(cluster: Cluster, told: Told) -> None:
+    """A proxy of node 1 that draws addresses: its record carries the node's key."""
+    succeeded(await cluster.api.patch("/nodes/1", json={"exits": {"ipv6_prefixes": ["2001:db8::/64"]}}))
+    wish = {"node_ids": [1], "exit": {"mode": "ipv6_random"}}
+    told.texts["random exit"] = succeeded(
+        await cluster.api.post("/proxies", json=wish, headers={"Prefer": "wait=10"})
+    ).text
+    async with cluster.database.connection() as rows:
+        told.secrets["exit key"] = await rows.fetchval("SELECT exit_key FROM nodes WHERE id = 1")
+
+
 async def main_job(cluster: Cluster, client: Client, told: Told) -> None:
     """Proxies of every protocol on node 1: made, used rightly and wrongly, changed, and taken away."""
     made = [await running(cluster, node_ids=[1], protocol=protocol) for protocol in PROTOCOLS]
@@ -115,7 +127,7 @@ async def main_job(cluster: Cluster, client: Client, told: Told) -> None:
         changed = await cluster.api.patch(path, json={"password": CHANGED}, headers={"Prefer": "wait=10"})
         await used(client, succeeded(changed).json())
     told.texts["processes later"] = processes()
-    answer = await cluster.api.delete("/proxies", params={"node_id": 1, "expect": 3}, headers={"Prefer": "wait=10"})
+    answer = await cluster.api.delete("/proxies", params={"node_id": 1, "expect": 4}, headers={"Prefer": "wait=10"})
     succeeded(answer)
 
 
