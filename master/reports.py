@@ -14,7 +14,7 @@ from master.events import Event, record_events
 from master.outbox import Outbox
 from master.proxies import move_ports
 from shared.messages import Report
-from shared.proxies import NodeId
+from shared.proxies import MAX_BIGINT, NodeId
 
 log = structlog.get_logger()
 
@@ -125,7 +125,8 @@ class Reports:
             return
         confirmed = max(answer.confirmed or 0, min(before["confirmed_rev"], node["revision"], report.rev))
         failed = await self._store_failures(session, node_id, report, before)
-        await session.execute("sync.store_status", node_id=node_id, **status_columns(report, confirmed))
+        counts = failure_counts(report) or await session.row("sync.count_failures", node_id=node_id) or {}
+        await session.execute("sync.store_status", node_id=node_id, **status_columns(report, confirmed), **counts)
         if report.agent and (report.agent, report.engines) != (node["agent"], node["engines"]):
             await session.execute(
                 "sync.store_program", node_id=node_id, agent=report.agent, engines=dict(report.engines)
@@ -194,13 +195,19 @@ def hindered(node_id: NodeId, row: Row) -> Event:
     return Event(type=f"proxy.{row['kind']}", node_id=node_id, proxy_id=row["proxy_id"], details=details)
 
 
+def failure_counts(report: Report) -> dict[str, int] | None:
+    """How many proxies failed and how many serve nobody; None when the report does not tell of all of them."""
+    if report.failed_from > 0 or report.failed_to < MAX_BIGINT:
+        return None
+    kinds = Counter(failure.kind for failure in report.failed)
+    return {"failed": kinds["failed"], "limited": kinds["limited"] + kinds["expired"]}
+
+
 def status_columns(report: Report, confirmed: int) -> dict[str, object]:
     """What is kept of a report."""
-    held, kinds = report.held, Counter(failure.kind for failure in report.failed)
+    held = report.held
     return {
         "confirmed_rev": confirmed,
-        "failed": kinds["failed"],
-        "limited": kinds["limited"] + kinds["expired"],
         "held_rev": held.rev if held else None,
         "held_stops": held.stops if held else None,
         "held_of": held.of if held else None,

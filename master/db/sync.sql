@@ -107,6 +107,10 @@ WHERE (f.node_id, f.version, f.reason, f.kind)
     IS DISTINCT FROM (EXCLUDED.node_id, EXCLUDED.version, EXCLUDED.reason, EXCLUDED.kind)
 RETURNING f.proxy_id, f.version, f.reason, f.kind;
 
+-- name: count_failures
+SELECT count(*) FILTER (WHERE kind = 'failed') AS failed, count(*) FILTER (WHERE kind <> 'failed') AS limited
+FROM proxy_failures WHERE node_id = :node_id;
+
 -- name: mark_ran
 UPDATE proxies p SET ever_ran = true
 WHERE p.node_id = :node_id AND NOT p.ever_ran AND p.enabled AND p.changed_revision <= :confirmed

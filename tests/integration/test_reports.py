@@ -79,3 +79,29 @@ async def test_failures_are_complete_for_the_range_that_a_report_names_and_kept_
     states = [(await api.call("GET", f"/proxies/{id_}", 200))["status"]["state"] for id_ in ids]
     assert [state == "failed" for state in states] == [False, False, True]
     assert [event["proxy_id"] for event in await events(api, "proxy.recovered")] == ids[:2]
+
+
+async def test_failures_that_come_in_several_reports_are_counted_together(api: Api, reports: Reports):
+    node_id = NodeId(await api.node())
+    ids = [(await api.proxy(node_id))["id"] for _ in range(3)]
+    kinds = zip(ids, ("failed", "limited", "expired"), strict=True)
+    failed = [Failure.model_validate({"id": id_, "version": 1, "reason": "r", "kind": kind}) for id_, kind in kinds]
+    await take(reports, node_id, report(session=1000, number=1, failed=failed[:2], failed_to=ids[1]))
+    await take(reports, node_id, report(session=1000, number=2, failed=failed[2:], failed_from=ids[1] + 1))
+    status = (await api.call("GET", f"/nodes/{node_id}", 200))["status"]
+    assert (status["failed"], status["limited"]) == (1, 2)
+
+
+async def test_proxies_that_serve_nobody_are_told_once_by_what_they_are_and_again_when_they_serve(
+    api: Api, reports: Reports
+):
+    node_id = NodeId(await api.node())
+    id_ = (await api.proxy(node_id))["id"]
+    spent = {"id": id_, "version": 1, "reason": "spent", "kind": "limited"}
+    for number, failed in enumerate(([spent], [spent], [], []), start=1):
+        await take(reports, node_id, report(session=1000, number=number, failed=failed))
+    told = [(one["type"], one["details"]) for one in (await api.call("GET", "/events", 200))["items"]]
+    assert told[-2:] == [
+        ("proxy.limited", {"version": 1, "reason": "spent"}),
+        ("proxy.recovered", {"was": "limited"}),
+    ]

@@ -1,5 +1,6 @@
 """Counters that nodes tell become sums that never go backwards and count nothing twice."""
 
+import asyncio
 import random
 from typing import Any
 
@@ -80,6 +81,17 @@ async def test_a_counter_that_is_told_twice_late_or_in_any_order_counts_once(api
         await node.tell(one)
         assert before <= await sent(api) <= 3000
     assert await sent(api) == 3000
+
+
+async def test_two_masters_that_hear_the_same_node_at_once_count_once(
+    api: Api, node: Node, proxy: int, rows: Database, broker: Broker
+):
+    masters = [Node(node.id, Reports(rows, Outbox(rows, broker, "c"))) for _ in range(2)]
+    async with asyncio.TaskGroup() as group:
+        for sent_bytes in range(100, 2100, 100):
+            for master in masters:
+                group.create_task(master.tell(counted(proxy, sent_bytes), counted(proxy, sent_bytes, epoch=2)))
+    assert await sent(api) == 4000
 
 
 async def test_a_report_that_comes_late_may_still_raise_counters(api: Api, node: Node, proxy: int):
