@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import eventually, made, shown
 from tests.cluster import Cluster, succeeded
+from tests.three_proxies import binaries
 from tests.traffic import Client, Refused, Tunnel
 
 TOLD_WITHIN_S = 40
@@ -108,3 +109,17 @@ async def test_usage_is_the_bytes_that_were_moved_whoever_is_killed_and_stays_wh
 
 HEADS = 400
 """Bytes of the request for a tunnel and of its answer, which belong to what a client has sent and got."""
+
+
+@pytest.mark.skipif(not binaries(), reason="3proxy is neither named by THREE_PROXY nor on PATH")
+async def test_what_3proxy_counts_when_a_connection_ends_is_usage_too(fleet: Cluster, client: Client):
+    proxy = await made(fleet, engine="3proxy", protocol="http")
+    tunnel = await client.tunnel(proxy)
+    await tunnel.beat(100_000)
+    await tunnel.close()
+
+    async def is_told() -> bool:
+        sums = await used(fleet, f"by=proxy&proxy_id={proxy['id']}")
+        return sums.get("received_bytes", 0) >= 100_000 and sums.get("sent_bytes", 0) >= 100_000
+
+    await eventually(is_told, TOLD_WITHIN_S)
