@@ -186,7 +186,7 @@ typedef struct {
 
 typedef enum { SLEEPING, CONNECTING, TALKING, HELD } phase;
 typedef struct {
-    int fd, step;
+    int fd, step, wake;
     phase phase;
     bool used, last;
     size_t heard;
@@ -326,6 +326,7 @@ static void client_open(client *c) {
     told.opened++;
     c->step = 0;
     c->used = c->last = false;
+    c->wake = 1;
     c->began = now_ns();
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) die("socket");
@@ -372,6 +373,13 @@ static void next_step(client *c) {
     say(c);
 }
 
+/* On one machine whoever sends pays for waking the receiver, which clients elsewhere do not cost a proxy. */
+static void wake_for(client *c, uint64_t bytes) {
+    int least = bytes < WAKE ? (int)bytes : WAKE;
+    if (least != c->wake) setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
+    c->wake = least;
+}
+
 static void read_body(client *c, const unsigned char *data, size_t n) {
     if (n > c->left) {
         fail(c, "more bytes than announced");
@@ -380,13 +388,8 @@ static void read_body(client *c, const unsigned char *data, size_t n) {
     if (plan.verify && n && memcmp(data, pattern + (c->size - c->left) % CYCLE, n) != 0) told.wrong++;
     told.bytes += n;
     c->left -= n;
+    if (plan.discard) wake_for(c, c->left ? c->left : 1);
     if (!c->left) answered(c);
-}
-
-/* On one machine whoever sends pays for waking the receiver, which clients elsewhere do not cost a proxy. */
-static void rarely_woken(int fd) {
-    int least = WAKE;
-    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
 }
 
 static void read_head(client *c, bool body) {
@@ -415,7 +418,6 @@ static void read_head(client *c, bool body) {
     c->last = strcasestr(head, "Connection: close") || strncmp(head, "HTTP/1.0", 8) == 0;
     size_t start = (size_t)(end + 4 - head), rest = c->heard - start;
     c->size = c->left = plan.size;
-    if (plan.discard) rarely_woken(c->fd);
     c->heard = 0;
     read_body(c, c->head + start, rest);
 }
