@@ -26,12 +26,12 @@ class Conversation:
     """
 
     __slots__ = (
+        "_authorization",
         "_client",
         "_departure",
         "_dial",
         "_exchange",
         "_kept",
-        "_order",
         "_proceeding",
         "_record",
         "_request",
@@ -52,7 +52,7 @@ class Conversation:
         self._dial: Dial | None = None
         self._exchange: Exchange | None = None
         self._kept: Exchange | None = None
-        self._order: Order | None = None
+        self._authorization: bytes | None = None
         self._record: Record | None = None
         self._timed: Deadlines[TimedStage] | None = None
 
@@ -124,13 +124,18 @@ class Conversation:
 
     def answered(self, exchange: Exchange, *, reusable: bool, close: bool) -> None:
         """The exchange is over; the origin's connection is kept if it can be used again."""
-        self._exchange = None
+        last = self._request is not None and not self._request.keep_alive
+        self._exchange = self._request = self._route = None
         if not close:
             self._kept = exchange if reusable else None
             return
         if reusable:
             exchange.origin.drop()
-        self._end(b"")
+        if last and not (self.inbox or exchange.uploading or self._client.waiting):
+            # The client sends nothing more, so a close cannot turn into a reset.
+            self.close()
+        else:
+            self._end(b"")
 
     def deserted(self) -> None:
         """The origin has closed the kept connection, or said something unasked."""
@@ -243,7 +248,7 @@ class Conversation:
         self._seen = len(self.inbox)
         if self._client.ended:
             self.close()
-        elif self.inbox or self._request is None:
+        elif self.inbox or self._record is None:
             self._time(reactor.handshakes)
         else:
             self._time(reactor.idle)
@@ -253,15 +258,16 @@ class Conversation:
         self.answer(*refusal)
 
     def _serve(self, order: Order) -> None:
-        """What was let in before under the same version of the proxy need not be looked at again."""
-        self._request = order.request
-        record = self._client.service.record
-        if (order is self._order and record is self._record) or self._let_in(order.request):
-            self._order, self._record = order, record
+        """Who was let in under this version of the proxy, and says the same again, need not be looked at again."""
+        self._request = request = order.request
+        if self._record is self._client.service.record and request.authorization == self._authorization:
+            self._pass_on(order)
+        elif self._let_in(request):
+            self._record, self._authorization = self._client.service.record, request.authorization
             self._pass_on(order)
 
     def _let_in(self, request: Request) -> bool:
-        client, self._order = self._client, None
+        client, self._record = self._client, None
         if not client.from_allowed_source():
             client.service.account.refuse("source")
             self.answer(403, "this proxy does not serve your address", close=True)

@@ -62,7 +62,7 @@ class Exchange:
         self._request = _NO_REQUEST
         self._upload = body_of(NO_BODY)
         self._download: Body | None = None
-        self._inbox = bytearray()
+        self._inbox: bytearray | None = None
         self._seen = 0
         self._busy = False
         self._reused = False
@@ -253,33 +253,34 @@ class Exchange:
         if isinstance(response, Response) and response.plain:
             self._begin_body(response, reactor.buffer, reactor.view, count)
         else:
-            self._inbox += reactor.view[:count]
-            self._read_heads()
+            self._inbox = inbox = self._inbox or bytearray()
+            inbox += reactor.view[:count]
+            self._read_heads(inbox)
 
-    def _read_heads(self) -> None:
+    def _read_heads(self, inbox: bytearray) -> None:
         """Any number of interim responses, then the final one."""
         while True:
-            response = read_response(self._inbox, self._seen, self._request.method)
-            self._seen = len(self._inbox)
+            response = read_response(inbox, self._seen, self._request.method)
+            self._seen = len(inbox)
             if response is None:
                 return
             if isinstance(response, Refusal):
                 self._fail(*response)
                 return
             if not response.interim:
-                self._begin(response)
+                self._begin(response, inbox)
                 return
             if self._request.minor:
                 self._to_client(response.head + b"\r\n")
-            del self._inbox[: response.size]
+            del inbox[: response.size]
             self._seen = 0
 
-    def _begin(self, response: Response) -> None:
+    def _begin(self, response: Response, inbox: bytearray) -> None:
+        self._inbox, self._seen = None, 0
         if response.status == 101:
-            self._switch(response)
-            return
-        inbox, self._inbox = self._inbox, bytearray()
-        self._begin_body(response, inbox, memoryview(inbox), len(inbox))
+            self._switch(response, inbox[response.size :])
+        else:
+            self._begin_body(response, inbox, memoryview(inbox), len(inbox))
 
     def _begin_body(self, response: Response, data: bytearray, view: memoryview, end: int) -> None:
         if response.body == CHUNKED and not self._request.minor:
@@ -301,15 +302,15 @@ class Exchange:
             return b"Connection: close\r\n"
         return b"" if self._request.minor else b"Connection: keep-alive\r\n"
 
-    def _switch(self, response: Response) -> None:
+    def _switch(self, response: Response, early: bytearray) -> None:
         """101: the connection is something else from here on, if the client asked for that."""
         if self._request.upgrade is None or self.uploading:
             self._fail(502, "the destination switched protocols unasked")
             return
-        self._talk.tunnel(self.origin, b"%b\r\n%b" % (response.head, self._inbox[response.size :]))
+        self._talk.tunnel(self.origin, b"%b\r\n%b" % (response.head, early))
 
     def _finish(self) -> None:
-        self._busy, self._download = False, None
+        self._busy, self._download, self._request = False, None, _NO_REQUEST
         reusable = self._reusable and not self.uploading and not self._deaf and not self.origin.waiting
         if not reusable:
             self.origin.drop()
