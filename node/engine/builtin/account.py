@@ -36,11 +36,6 @@ class Account:
             self._booked = moved
         return self.spent
 
-    def add(self, count: int, now: float) -> None:
-        """Bytes that the process moved from which this one has taken over; counted there, spent here."""
-        self.spent = self.spent.plus(count, now)
-        self._written = (-1, 0, 0, 0)
-
     def unbooked(self, moved: int) -> int:
         """Bytes that moved since they were booked last."""
         return moved - self._booked
