@@ -20,7 +20,9 @@ from node.identity import Identity, read_identity, write_identity
 from node.settings import read_settings
 from shared.enrolment import NodeConfig
 from shared.findings import Finding, as_text
+from shared.proxies import Exit, ProxyRecord
 from tests.cluster import ROOT, Cluster, Node, cluster, succeeded
+from tests.copies import hold
 from tests.services import Database, PostgreSQL, RabbitMQ, Vhost, Where
 from tests.services.folders import Folder
 
@@ -243,6 +245,18 @@ async def test_a_3proxy_of_another_system_is_named(env: dict[str, str], tmp_path
     program.write_bytes(b"\x7fELF nothing that runs here")
     program.chmod(0o755)
     assert "3proxy" in await problems({**env, "THREE_PROXY": str(program)})
+
+
+async def test_an_exit_that_is_not_this_hosts_is_named_and_its_key_is_not(env: dict[str, str]):
+    key = "0f" * 16
+    exit_ = Exit(mode="ipv6_random", prefix="2001:db8:ffff::/64", key=key)
+    hold(
+        read_settings(env),
+        ProxyRecord(id=1, version=1, content=1, protocol="http", port=20001, username="a", exit=exit_),
+    )
+    found = await problems(env)
+    assert "2001:db8:ffff::/64" in found["exits"]
+    assert key not in str(found)
 
 
 def test_a_whole_copy_is_read_without_a_file_being_made(tmp_path: Path):

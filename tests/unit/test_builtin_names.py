@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from node.engine.builtin import resolver as resolving
 from node.engine.builtin.deadlines import PromptDeadlines
 from node.engine.builtin.resolver import MOST_ADDRESSES, Address, Resolver, interleaved, literal
 
+LIMIT_S = 10.0
 V4, V6 = socket.AF_INET, socket.AF_INET6
 addresses = st.tuples(st.sampled_from([V4, V6]), st.integers(0, 5).map(str))
 
@@ -77,23 +79,53 @@ async def test_a_name_is_remembered_for_half_a_minute_and_a_failure_for_three_se
     assert told == [(True, True), (True, False), (True, False), (False, False)]
 
 
-async def test_too_many_names_at_once_fail_at_once(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolving, "_MOST_WAITING", 1)
-    answers: list[tuple[str, object]] = []
-    done = asyncio.Event()
+class Names:
+    """Stands for the system's resolver: answers a name when it is let go, in threads like the real one."""
 
-    def heard(name: str, addresses: tuple[Address, ...]) -> None:
-        answers.append((name, addresses))
-        if name == "second":
-            done.set()
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+        self.free = threading.Event()
 
-    resolver.look_up("localhost", lambda found: heard("first", found))
-    resolver.look_up("other.invalid", lambda found: heard("refused", found))
-    resolver.look_up("localhost", lambda found: heard("second", found))
-    async with asyncio.timeout(5):
-        await done.wait()
-    assert answers[0] == ("refused", ())
-    assert [name for name, _ in answers[1:]] == ["first", "second"]
+    def look_up(self, host: str) -> tuple[Address, ...]:
+        self.asked.add(host)
+        self.free.wait(LIMIT_S)
+        return ((V4, "192.0.2.1"),)
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    made = Names()
+    monkeypatch.setattr(resolving, "_look_up", made.look_up)
+    yield made
+    made.free.set()
+
+
+async def test_one_proxys_dead_names_hold_up_no_other_proxy(resolver: Resolver, names: Names) -> None:
+    for number in range(100):
+        resolver.look_up(f"dead-{number}", lambda found: None, 1)
+    resolver.look_up("other", lambda found: None, 2)
+    async with asyncio.timeout(LIMIT_S):
+        while "other" not in names.asked or len(names.asked) < 9:
+            await asyncio.sleep(0.01)
+    assert len(names.asked) == 9
+
+
+async def test_names_that_wait_get_their_turn_in_order_and_those_beyond_fail_at_once(
+    resolver: Resolver, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolving, "_AT_ONCE", 1)
+    monkeypatch.setattr(resolving, "_MOST_QUEUED", 2)
+    answers: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+    for name in ("first", "second", "third", "beyond", "first", "third"):
+        resolver.look_up(name, lambda found, name=name: answers.put_nowait((name, len(found))), 1)
+    assert answers.get_nowait() == ("beyond", 0)
+    names.free.set()
+    async with asyncio.timeout(LIMIT_S):
+        told = [await answers.get() for _ in range(5)]
+    assert told == [("first", 1), ("first", 1), ("second", 1), ("third", 1), ("third", 1)]
+    resolver.look_up("fourth", lambda found: answers.put_nowait(("fourth", len(found))), 1)
+    async with asyncio.timeout(LIMIT_S):
+        assert await answers.get() == ("fourth", 1)
 
 
 async def test_prompt_deadlines_ring_by_themselves_and_in_order() -> None:

@@ -1,6 +1,5 @@
 """Whose a random exit address was, and what the doctor says of exits."""
 
-import sqlite3
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -10,10 +9,10 @@ from node.engine.builtin.draws import BLOCK, Draws
 from node.errors import NodeError
 from node.exit_look import exit_findings, sample
 from node.settings import Settings, read_settings
-from node.store import Store
 from node.whois import traces, whois
 from shared.permutation import Permutation
 from shared.proxies import Exit, ProxyRecord
+from tests.copies import hold
 
 PREFIX, KEY, OTHER_KEY = "2001:db8:1:2::/64", "0f" * 16, "f0" * 16
 RANDOM = Exit(mode="ipv6_random", prefix=PREFIX, key=KEY)
@@ -26,16 +25,6 @@ def address(proxy: int, counter: int, prefix: str = PREFIX, key: str = KEY) -> I
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return read_settings({"NODE_DATA_DIR": str(tmp_path)})
-
-
-def hold(settings: Settings, proxy: ProxyRecord) -> None:
-    """Put a record into the local copy."""
-    Store(settings.copy_file).close()
-    with sqlite3.connect(settings.copy_file) as db:
-        row = (proxy.id, 1, 1, 1, proxy.model_dump_json(), "", None)
-        db.execute("INSERT INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        db.execute("INSERT INTO wanted VALUES (?, 1)", (proxy.id,))
-    db.close()
 
 
 def draw(settings: Settings, *keys: str) -> None:

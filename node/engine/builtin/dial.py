@@ -64,7 +64,8 @@ class Dial:
         if known is not None:
             self._resolved(known)
         else:
-            reactor.resolver.look_up(host, lambda addresses: reactor.run(self, self._resolved, addresses))
+            proxy_id = self._client.service.record.id
+            reactor.resolver.look_up(host, lambda found: reactor.run(self, self._resolved, found), proxy_id)
 
     def ready(self, fd: int, events: int) -> None:
         wire = self._wires.pop(fd, None)

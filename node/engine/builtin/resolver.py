@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, zip_longest
@@ -16,8 +17,10 @@ MOST_ADDRESSES = 16
 _THREADS = 32
 """Made as they are needed: one that waits for a dead name server holds up nobody else."""
 _REMEMBERED = 4096
-_MOST_WAITING = 1024
-"""Names at once; beyond it the next ones fail at once."""
+_AT_ONCE = 8
+"""Names of one proxy; a client that asks for many dead ones keeps its own proxy waiting, not the others."""
+_MOST_QUEUED = 256
+"""Of one proxy behind those; the next ones fail at once."""
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 Address = tuple[socket.AddressFamily, str]
@@ -33,6 +36,8 @@ class Resolver:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolver")
         self._known: dict[str, tuple[float, tuple[Address, ...]]] = {}
         self._waiting: dict[str, list[Waiting]] = {}
+        self._busy: dict[int, int] = {}
+        self._queues: dict[int, deque[str]] = {}
 
     def known(self, host: str) -> tuple[Address, ...] | None:
         """The addresses of a literal or of a name it remembers; None when it must be looked up."""
@@ -41,17 +46,18 @@ class Resolver:
             return remembered[1]
         return literal(host)
 
-    def look_up(self, host: str, then: Waiting) -> None:
-        """Calls back in the event loop; later, unless too many names are waited for."""
+    def look_up(self, host: str, then: Waiting, proxy_id: int) -> None:
+        """Calls back in the event loop; later, unless the proxy waits for too many names."""
         if host in self._waiting:
             self._waiting[host].append(then)
-            return
-        if len(self._waiting) >= _MOST_WAITING:
+        elif self._busy.get(proxy_id, 0) < _AT_ONCE:
+            self._waiting[host] = [then]
+            self._begin(host, proxy_id)
+        elif len(queue := self._queues.setdefault(proxy_id, deque())) < _MOST_QUEUED:
+            self._waiting[host] = [then]
+            queue.append(host)
+        else:
             then(())
-            return
-        self._waiting[host] = [then]
-        found = self._threads.submit(_look_up, host)
-        found.add_done_callback(lambda done: self._tell(host, done))
 
     def remember(self, host: str, addresses: tuple[Address, ...]) -> None:
         """For a while; the name that was looked up longest ago is forgotten for it."""
@@ -63,16 +69,33 @@ class Resolver:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _tell(self, host: str, done: Future[tuple[Address, ...]]) -> None:
+    def _begin(self, host: str, proxy_id: int) -> None:
+        self._busy[proxy_id] = self._busy.get(proxy_id, 0) + 1
+        found = self._threads.submit(_look_up, host)
+        found.add_done_callback(lambda done: self._tell(host, proxy_id, done))
+
+    def _tell(self, host: str, proxy_id: int, done: Future[tuple[Address, ...]]) -> None:
         """Runs in a resolver thread."""
         if not done.cancelled() and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._resolved, host, done)
+            self._loop.call_soon_threadsafe(self._resolved, host, proxy_id, done)
 
-    def _resolved(self, host: str, done: Future[tuple[Address, ...]]) -> None:
+    def _resolved(self, host: str, proxy_id: int, done: Future[tuple[Address, ...]]) -> None:
+        self._go_on(proxy_id)
         addresses = done.result()
         self.remember(host, addresses)
         for then in self._waiting.pop(host):
             then(addresses)
+
+    def _go_on(self, proxy_id: int) -> None:
+        """One of its names is done, so the next one begins."""
+        self._busy[proxy_id] -= 1
+        queue = self._queues.get(proxy_id)
+        if queue:
+            self._begin(queue.popleft(), proxy_id)
+        if not queue:
+            self._queues.pop(proxy_id, None)
+        if not self._busy[proxy_id]:
+            del self._busy[proxy_id]
 
 
 def literal(host: str) -> tuple[Address, ...] | None:

@@ -144,7 +144,8 @@ class Association:
         elif self._waits < _MOST_WAITING:
             self._waits += 1
             found = partial(self._resolved, port, bytes(payload))
-            reactor.resolver.look_up(host, lambda addresses: reactor.run(self, found, addresses))
+            proxy_id = self._client.service.record.id
+            reactor.resolver.look_up(host, lambda addresses: reactor.run(self, found, addresses), proxy_id)
 
     def _is_home(self, sender: Sender) -> bool:
         if self._home is not None or sender[0] != self._place:
