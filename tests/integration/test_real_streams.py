@@ -18,11 +18,14 @@ from node.engine.builtin import BuiltinEngine
 from shared.proxies import ProxyRecord
 from tests import connect
 from tests.bench.engines.generator import Generator, NoCompilerError, compiled
+from tests.datagrams import association, datagrams, headed
 from tests.origins import HERE, answer_socket, message_frame, read_message, serving, socket_accept
 from tests.streams import LOCAL, LOGIN, Streams, dialled, free_port, head_of, record, tunnel, until
 
 CONNECT = connect.__file__
 GIB = 2**30
+QUESTION = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\7example\4test\0\0\1\0\1"
+"""The address of example.test, asked for as a stub resolver does (RFC 1035, 4.1)."""
 SSHD = ("/usr/sbin/sshd", "/usr/local/sbin/sshd")
 MASK = b"\x37\xfa\x21\x3d"
 MESSAGES = (b"Hello", bytes(range(256)) * 200, "grüße".encode())
@@ -141,6 +144,20 @@ async def test_a_websocket_runs_through_a_tunnel(proxy: ProxyRecord) -> None:
 async def test_a_websocket_runs_through_an_http_upgrade(proxy: ProxyRecord) -> None:
     async with serving(answer_socket) as port, dialled(proxy.port) as streams:
         await talk(streams, f"http://{HERE}:{port}/chat", LOGIN)
+
+
+async def test_a_dns_query_is_answered_through_an_association(proxy: ProxyRecord) -> None:
+    async with datagrams() as server, association(proxy) as client:
+        client.send(QUESTION, server.port)
+        asked, where = await server.next()
+        server.send(dns_answer(asked), where)
+        told = await client.answer()
+    assert told == headed(dns_answer(QUESTION), server.port, HERE)
+
+
+def dns_answer(question: bytes) -> bytes:
+    """One A record with 192.0.2.7 for what was asked (RFC 1035, 4.1)."""
+    return question[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question[12:] + b"\xc0\x0c\0\1\0\1\0\0\0<\0\4\xc0\0\2\x07"
 
 
 @pytest.mark.long

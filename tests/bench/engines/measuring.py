@@ -46,8 +46,9 @@ def pinned(cores: Iterable[int]) -> Iterator[None]:
 def prefer(pid: int, nice: int) -> None:
     """Gives the session of a process this priority. Where the kernel shares the processor among sessions, its own
     nice value counts inside its session only (sched(7), autogroup)."""
-    os.setpriority(os.PRIO_PGRP, os.getpgid(pid), nice)
-    with suppress(FileNotFoundError):
+    # A short run may be over already.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        os.setpriority(os.PRIO_PGRP, os.getpgid(pid), nice)
         Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
