@@ -60,6 +60,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
             listen=settings.listen,
             workers=settings.workers,
             allow_destinations=settings.allow_destinations,
+            connections_per_source=settings.connections_per_source,
             on_change=changed.set,
         )
         engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import cast, get_args
 
+from node.engine.builtin.sources import PER_SOURCE
 from node.errors import BadConfiguration
 from shared.logs import LogLevel
 
@@ -25,6 +26,7 @@ class Settings:
     challenge_file: Path | None
     workers: int
     allow_destinations: tuple[str, ...]
+    connections_per_source: int
     log_level: LogLevel
 
     @property
@@ -60,6 +62,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         three_proxy=three_proxy(env),
         challenge_file=Path(env["NODE_CHALLENGE_FILE"]) if env.get("NODE_CHALLENGE_FILE") else None,
         workers=number(env, "NODE_WORKERS", os.cpu_count() or 1, 1, 256),
+        connections_per_source=number(env, "NODE_CONNECTIONS_PER_SOURCE", PER_SOURCE, 1, 10**6),
         allow_destinations=networks(env, "NODE_ALLOW_DESTINATIONS"),
         log_level=log_level(env),
     )

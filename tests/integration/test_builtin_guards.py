@@ -1,12 +1,19 @@
 """What a proxy of the built-in engine does not do for anybody, shown with real workers and sockets."""
 
+import asyncio
+import os
+import resource
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from node.engine.builtin import BuiltinEngine
-from tests.streams import HERE, LOGIN, dialled, echo, head_of, record, said, serving
+from node.engine.builtin.control import peer
+from node.engine.builtin.process import connect_worker
+from tests.streams import HERE, LOCAL, LOGIN, dialled, echo, echoes, head_of, record, said, serving, tunnel, until
 
 SOCKS_LOGIN = b"\5\1\2\1\5alice\6wonder"
 
@@ -49,3 +56,74 @@ async def test_a_guard_that_is_told_anew_holds_for_the_next_connection(tmp_path:
                     writer.write(request)
                     assert (await head_of(reader)).split()[1] == status
         await engine.halt()
+
+
+async def test_one_source_may_not_take_all_connections_and_gets_them_back(tmp_path: Path) -> None:
+    async with opened(tmp_path, connections_per_source=3) as engine:
+        await engine.start(proxy := record())
+        async with serving(echo) as port, AsyncExitStack() as silent:
+            async with tunnel(proxy, port) as streams:
+                for _ in range(2):
+                    await silent.enter_async_context(dialled(proxy.port))
+                async with dialled(proxy.port) as (reader, _):
+                    assert await reader.read() == b""
+                assert await echoes(streams)
+
+            async def welcome() -> bool:
+                with suppress(asyncio.IncompleteReadError, ConnectionError):
+                    async with tunnel(proxy, port) as again:
+                        return await echoes(again)
+                return False
+
+            await until(welcome)
+
+            async def told() -> bool:
+                return any(each.refused.get("flood") for each in await engine.usage())
+
+            await until(told)
+
+
+async def test_a_worker_out_of_descriptors_says_so_and_serves_on(tmp_path: Path) -> None:
+    """Every connection to a destination needs one; those that are open keep theirs."""
+    async with opened(tmp_path) as engine:
+        await engine.start(proxy := record())
+        pid = pid_of_worker(tmp_path)
+        used = len(os.listdir(f"/proc/{pid}/fd"))
+        async with serving(echo) as port, AsyncExitStack() as stack:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 21, used + 21))
+            tunnels = [await stack.enter_async_context(tunnel(proxy, port)) for _ in range(8)]
+            answers: list[bytes] = []
+            waiting = [await stack.enter_async_context(dialled(proxy.port)) for _ in range(4)]
+            for _, writer in waiting:
+                writer.write(f"CONNECT {HERE}:{port} HTTP/1.1\r\n{LOGIN}\r\n\r\n".encode())
+            for reader, _ in waiting:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        answers.append((await head_of(reader)).split()[1])
+            assert b"503" in answers
+            assert all([await echoes(streams) for streams in tunnels])
+        async with serving(echo) as port, tunnel(proxy, port) as again:
+            assert await echoes(again)
+
+        async def told() -> bool:
+            return any(each.refused.get("resources") for each in await engine.usage())
+
+        await until(told)
+        assert "dial.exhausted" in (tmp_path / "worker-0.log").read_text()
+        assert pid_of_worker(tmp_path) == pid
+
+
+@asynccontextmanager
+async def opened(directory: Path, **more: Any) -> AsyncIterator[BuiltinEngine]:
+    async with BuiltinEngine(directory, listen=HERE, workers=1, allow_destinations=LOCAL, **more) as engine:
+        try:
+            yield engine
+        finally:
+            await engine.halt()
+
+
+def pid_of_worker(directory: Path) -> int:
+    connection = connect_worker(directory, 0)
+    assert connection is not None
+    with connection:
+        return peer(connection)[0]

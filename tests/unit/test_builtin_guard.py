@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from node.engine.builtin.guard import CLOSED, Guard, networks
 from node.engine.builtin.own_addresses import own_networks
+from node.engine.builtin.sources import Sources, group
 
 METADATA = ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 PRIVATE = (
@@ -81,3 +82,19 @@ def test_the_kernel_tells_the_hosts_own_addresses_and_local_prefixes() -> None:
     if done.returncode and "Operation not permitted" in done.stderr:
         pytest.skip("this user may not make network namespaces")
     assert {"203.0.113.9/32", "2001:db8:1::9/128", "2001:db8:2::/64", "127.0.0.0/8"} <= set(done.stdout.split())
+
+
+def test_a_source_is_an_ipv4_address_or_a_64_of_ipv6() -> None:
+    assert group("203.0.113.9") == group("::ffff:203.0.113.9") != group("203.0.113.8")
+    assert group("2001:db8::1") == group("2001:db8::ffff:1%eth0") != group("2001:db8:0:1::1")
+
+
+def test_a_source_that_left_may_come_again() -> None:
+    sources = Sources()
+    sources.most = 2
+    sources.enter("203.0.113.9")
+    sources.enter("::ffff:203.0.113.9")
+    assert sources.is_full("203.0.113.9")
+    assert not sources.is_full("203.0.113.8")
+    sources.leave("203.0.113.9")
+    assert not sources.is_full("203.0.113.9")

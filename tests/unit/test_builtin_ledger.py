@@ -1,7 +1,6 @@
 """What a worker writes of its proxies' traffic, and what any other worker reads."""
 
 import errno
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -232,20 +231,6 @@ def test_a_file_in_the_making_is_no_orphan(tmp_path: Path) -> None:
     file.close()
     assert found.take_over()
     found.close()
-
-
-def test_an_account_goes_on_in_another_process_where_it_was_given() -> None:
-    """The traffic that the first process still moves is counted there once, and spent in both."""
-    old, new = Account(7, Spent()), Account(7, Spent())
-    new.take(json.loads(json.dumps(old.give(1000, NOW))))
-    assert (new.spent.total, new.spent.within("day", NOW)) == (1000, 1000)
-    for moved in (1200, 1500):
-        new.add(old.remainder(moved), NOW)
-    assert old.remainder(1500) == 0
-    assert new.book(50, NOW).total == 1550
-    entry = new.entry(50, 0, 1, NOW)
-    assert entry is not None
-    assert (entry.received_bytes, entry.spent.total) == (50, 1550)
 
 
 def test_nothing_is_written_of_an_account_that_nobody_used() -> None:

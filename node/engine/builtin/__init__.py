@@ -16,6 +16,7 @@ from node.engine.builtin.crew import Crew
 from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.process import end_process, worker_names, worker_pid
 from node.engine.builtin.records import FIELDS
+from node.engine.builtin.sources import PER_SOURCE
 from node.engine.builtin.tally import Tally
 from node.engine.builtin.upgrade import Moved
 from node.engine.builtin.workers import START_S, Place, Told, Worker, WorkerGoneError
@@ -32,8 +33,8 @@ class BuiltinEngine:
     Leaving the context leaves the workers running; opened again on the same directory the engine finds them, and has
     those that run other code relieved. A worker that dies is started again with what it ran. `listen` is a literal
     address, None is every address of the host. `allow_destinations` are networks that proxies may connect to though
-    they are private to the node (see guard.py). `on_change` is called when something may run that did not before, or
-    the other way round.
+    they are private to the node (see guard.py), `connections_per_source` is what one client address may have open at a
+    worker. `on_change` is called when something may run that did not before, or the other way round.
     """
 
     def __init__(
@@ -43,15 +44,20 @@ class BuiltinEngine:
         listen: str | None = None,
         workers: int | None = None,
         allow_destinations: Sequence[str] = (),
+        connections_per_source: int = PER_SOURCE,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._directory = directory
         self._listen = listen
+        self._configuration: dict[str, object] = {
+            "allow_destinations": list(allow_destinations),
+            "connections_per_source": connections_per_source,
+        }
         place = Place(
             directory,
             opened=lambda port: open_listener(listen, port),
             changed=on_change,
-            configuration={"allow_destinations": list(allow_destinations)},
+            configuration=self._configuration,
         )
         self._crew = Crew(place, workers or os.cpu_count() or 1)
         self._tally = Tally(self._crew)
@@ -121,6 +127,13 @@ class BuiltinEngine:
         """Counters by proxy since it came to its worker: open, accepted, refused, received_bytes, sent_bytes."""
         async with self._crew.passage.order():
             return await self._tally.stats()
+
+    async def protect(self, addresses: Sequence[str]) -> None:
+        """Destinations that are private to this node although their addresses do not show it."""
+        self._configuration["protect_destinations"] = list(addresses)
+        async with asyncio.TaskGroup() as tasks:
+            for worker in self._crew.workers:
+                tasks.create_task(worker.configure())
 
     async def conditions(self) -> Mapping[ProxyId, Condition]:
         """The proxies that their limits hold back. A worker that does not answer serves nobody, so its are left out."""

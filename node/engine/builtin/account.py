@@ -1,8 +1,6 @@
 """What one proxy has used since it came to this worker, and what it had spent before."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import astuple
 
 from node.engine.builtin.entry import Entry, Key
 from node.engine.builtin.spent import Spent
@@ -11,7 +9,7 @@ from node.engine.builtin.spent import Spent
 class Account:
     """One life of a proxy's counters. `refused` says how often by reason; `spent` is as of the last `book`."""
 
-    __slots__ = ("_booked", "_given", "_written", "epoch", "id", "refused", "spent")
+    __slots__ = ("_booked", "_written", "epoch", "id", "refused", "spent")
 
     def __init__(self, proxy_id: int, spent: Spent) -> None:
         self.id = proxy_id
@@ -19,7 +17,6 @@ class Account:
         self.refused: dict[str, int] = {}
         self.spent = spent
         self._booked = 0
-        self._given = 0
         self._written = (0, 0, 0, 0, spent.total)
 
     @property
@@ -39,26 +36,6 @@ class Account:
     def unbooked(self, moved: int) -> int:
         """Bytes that moved since they were booked last."""
         return moved - self._booked
-
-    def give(self, moved: int, now: float) -> list[float]:
-        """What the proxy has spent, for the process that goes on with it; later traffic here is told by `remainder`."""
-        self._given = moved
-        return list(astuple(self.book(moved, now)))
-
-    def remainder(self, moved: int) -> int:
-        """Bytes that moved since they were given or asked for last."""
-        before, self._given = self._given, moved
-        return moved - before
-
-    def take(self, given: Sequence[float]) -> None:
-        """Goes on from there. Raises ValueError."""
-        total, day, in_day, month, in_month = given
-        self.spent = Spent(int(total), day, int(in_day), month, int(in_month))
-        self._written = (*self._written[:4], self.spent.total)
-
-    def add(self, count: int, now: float) -> None:
-        """Traffic of this proxy that another process moved: it is spent here, and counted there."""
-        self.spent = self.spent.plus(count, now)
 
     def entry(self, received: int, sent: int, connections: int, now: float) -> Entry | None:
         """None when nothing has changed since the last one was `written`."""

@@ -2,7 +2,6 @@
 
 import errno
 import socket
-import time
 from _socket import socket as Socket  # noqa: N812 (a class; the library's own wrapper costs 3 us a connection)
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from node.engine.builtin.records import Record
 from node.engine.builtin.wire import IN, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 _ACCEPTS = 32
 _PAUSE_S = 0.1
@@ -46,6 +45,7 @@ class Client(Wire):
         self.seated = False
         self.stage: Stage | None = None
         service.open.add(self)
+        reactor.sources.enter(source)
 
     def enter(self, stage: Stage) -> None:
         """From now on this stage has the connection."""
@@ -96,7 +96,9 @@ class Client(Wire):
         return self.service.exit, self.session
 
     def drop(self) -> None:
-        self.service.open.discard(self)
+        if self in self.service.open:
+            self.service.open.discard(self)
+            self.reactor.sources.leave(self.source)
         if self.seated:
             self.seated = False
             self.service.seats -= 1
@@ -222,28 +224,10 @@ class Service:
             for client in [each for each in self.open if each.admitted]:
                 self._close(client)
 
-    def export_state(self) -> dict[str, Any]:
-        """Plain JSON for the process that goes on with this proxy. Counters stay: each process has lives of its own."""
-        moved = self.received + self.sent
-        levels = self.pace.levels() if self.pace is not None else None
-        return {"spent": self.account.give(moved, time.time()), "levels": levels}
-
-    def adopt_state(self, state: "Mapping[str, Any]") -> None:
-        """After the record was put. Raises ValueError, KeyError or TypeError for what is no such state."""
-        self.account.take(state["spent"])
-        if self.pace is not None and state["levels"] is not None:
-            self.pace.set_levels(*state["levels"])
-        self.look(time.time())
-
-    def take_counts(self) -> dict[str, int]:
-        """What moved here since `export_state` or the last call, for `add_counts` over there."""
-        return {"moved_bytes": self.account.remainder(self.received + self.sent)}
-
-    def add_counts(self, counts: "Mapping[str, int]") -> None:
-        """Traffic that the process before this one still moves is spent as well."""
-        self.account.add(counts["moved_bytes"], time.time())
+    def add_spent(self, count: int, now: float) -> None:
+        """Traffic of this proxy that another process moved; counted there."""
+        self.account.add(count, now)
         self.quiet_at = -1
-        self.look(time.time())
 
     def entry(self, now: float) -> Entry | None:
         """For the ledger; None when nothing has changed."""
@@ -286,6 +270,10 @@ class Service:
 
     def _welcome(self, sock: Socket, source: str) -> None:
         self.accepted += 1
+        if self.reactor.sources.is_full(source):
+            self.account.refuse("flood")
+            sock.close()
+            return
         client = Client(self.reactor, sock, self, source)
         try:
             self.first_stage(client)

@@ -13,6 +13,7 @@ from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record, tell_record
 from node.engine.builtin.sentry import Sentry
+from node.engine.builtin.sources import PER_SOURCE
 
 Answer = Callable[[Message], None]
 
@@ -103,7 +104,12 @@ class Orders:
         return {"faults": self._reactor.faults, "proxies": self._proxies.counters()}
 
     def _configure(self, message: Message) -> object:
-        return self._sentry.open(networks(message.get("allow_destinations", [])))
+        self._sentry.open(networks(message.get("allow_destinations", [])))
+        self._reactor.sources.most = int(message.get("connections_per_source", PER_SOURCE))
+        # An agent that has not heard of its broker yet leaves what the one before it knew.
+        if "protect_destinations" in message:
+            self._sentry.protect(networks(message["protect_destinations"]))
+        return None
 
     def _conditions(self, _: Message) -> object:
         return self._proxies.conditions()

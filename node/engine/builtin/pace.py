@@ -15,12 +15,6 @@ class Relay(Stage, Protocol):
 
 
 class Pace(Protocol):
-    def levels(self) -> tuple[float, float] | None:
-        """What is saved up or overdrawn up and down, in bytes; None where bandwidth is not limited."""
-        ...
-
-    def set_levels(self, up: float, down: float) -> None: ...
-
     def tune(self, bandwidth_bps: int | None) -> None:
         """Bits a second in each direction from now on; None: as much as goes, and nobody waits any more."""
         ...

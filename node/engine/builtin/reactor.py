@@ -15,6 +15,7 @@ from node.engine.builtin.guard import Guard
 from node.engine.builtin.loop import Loop
 from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
+from node.engine.builtin.sources import Sources
 
 BUFFER = 65536
 """Bytes read at once, and the most that is kept in the process for a receiver that does not take them."""
@@ -80,6 +81,7 @@ class Reactor:
         self._exhausted_until = 0.0
         self.resolver = Resolver(loop)
         self.draws = Draws(Path())
+        self.sources = Sources()
         self.may_dial: Callable[[str], bool] = Guard().permits
         self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
         self.dials: Deadlines[TimedStage] = Deadlines(DIAL_S, self._expire)

@@ -20,6 +20,7 @@ class Sentry:
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
         self._opened: tuple[Network, ...] = ()
+        self._protected: tuple[Network, ...] = ()
         self._own: frozenset[Network] = frozenset()
         self._silent = False
         self._notice = self._open_notice()
@@ -29,7 +30,12 @@ class Sentry:
     def open(self, opened: tuple[Network, ...]) -> None:
         """Destinations that are allowed though they are private to the node; new connections only."""
         self._opened = opened
-        self._reactor.may_dial = Guard(opened, self._own).permits
+        self._renew()
+
+    def protect(self, protected: tuple[Network, ...]) -> None:
+        """Destinations that are private to the node wherever they are."""
+        self._protected = protected
+        self._renew()
 
     def close(self) -> None:
         self._timer.cancel()
@@ -49,7 +55,10 @@ class Sentry:
         self._silent = False
         if own != self._own:
             self._own = own
-            self.open(self._opened)
+            self._renew()
+
+    def _renew(self) -> None:
+        self._reactor.may_dial = Guard(self._opened, (*self._own, *self._protected)).permits
 
     def _later(self, seconds: float) -> None:
         self._timer.cancel()

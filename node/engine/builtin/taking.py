@@ -110,7 +110,7 @@ class Taking:
         for id_, count in used:
             service = self._mine.service(id_)
             if service is not None and count:
-                service.account.add(count, now)
+                service.add_spent(count, now)
                 service.look(now)
             if service is None or service.held is not None:
                 held.append(id_)

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from node.engine.builtin.bucket import Bucket, shares
-from node.engine.builtin.pace import DOWN, UP, Relay
+from node.engine.builtin.pace import UP, Relay
 from node.engine.builtin.reactor import Reactor
 
 if TYPE_CHECKING:
@@ -121,13 +121,6 @@ class Throttle:
         else:
             for lane in lanes:
                 lane.retune(bandwidth_bps / 8)
-
-    def levels(self) -> tuple[float, float] | None:
-        return (self._lanes[UP].bucket.level, self._lanes[DOWN].bucket.level) if self._lanes is not None else None
-
-    def set_levels(self, up: float, down: float) -> None:
-        if self._lanes is not None:
-            self._lanes[UP].bucket.level, self._lanes[DOWN].bucket.level = up, down
 
     def _stall(self, relay: Relay) -> None:
         """The traffic is used up: not here, in the middle of a relay, but right after it is closed."""

@@ -233,7 +233,7 @@ class Worker:
             self.settled.set()
             self._place.changed()
             return
-        await self._configure()
+        await self.configure()
         await self.learn()
         with suppress(EngineError):
             await self.restore(opened)
@@ -288,7 +288,8 @@ class Worker:
                 if self.ports.get(told["id"]):
                     self.records.setdefault(told["id"], told)
 
-    async def _configure(self) -> None:
+    async def configure(self) -> None:
+        """Tells it its configuration as it is now; a process that is not there yet is told when it is."""
         try:
             await self.call("configure", **self._place.configuration)
         except EngineError as error:
@@ -300,7 +301,7 @@ class Worker:
             await self._woken.wait()
             self._woken.clear()
             if not self._ended.is_set():
-                await self._configure()
+                await self.configure()
                 await self.learn()
                 await self._leave_if_idle()
                 self._place.changed()

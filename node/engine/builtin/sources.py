@@ -1,0 +1,41 @@
+"""How many connections each client address has open at a worker, so that no one of them takes all descriptors."""
+
+from functools import lru_cache
+from ipaddress import IPv6Address
+
+PER_SOURCE = 10_000
+"""Far beyond any customer's need, far below the descriptors of a host that is set up for proxies."""
+
+
+class Sources:
+    """Counted over all proxies of the worker."""
+
+    __slots__ = ("_open", "most")
+
+    def __init__(self) -> None:
+        self.most = PER_SOURCE
+        self._open: dict[str, int] = {}
+
+    def is_full(self, source: str) -> bool:
+        return self._open.get(group(source), 0) >= self.most
+
+    def enter(self, source: str) -> None:
+        key = group(source)
+        self._open[key] = self._open.get(key, 0) + 1
+
+    def leave(self, source: str) -> None:
+        key = group(source)
+        left = self._open.get(key, 0) - 1
+        if left > 0:
+            self._open[key] = left
+        else:
+            self._open.pop(key, None)
+
+
+@lru_cache(maxsize=4096)
+def group(source: str) -> str:
+    """An IPv4 address; of an IPv6 address the /64, for one customer has as many addresses in it as he likes."""
+    if ":" not in source:
+        return source
+    address = IPv6Address(source.partition("%")[0])
+    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
