@@ -17,6 +17,7 @@ from shared.tasks import leaves
 COMMANDS = {
     "run": "run the agent (the default); its proxies go on when it ends",
     "stop": "end every proxy of this data directory, for when the node shall really be down",
+    "upgrade-engine": "have the built-in engine go on in new processes, with the code as it is now; nothing is lost",
     "health": "exit with 0 while the agent runs, with 1 else",
     "doctor": "tell what is wrong with this node and its host; exit with 0 when nothing is a problem, with 1 else",
     "whois": "tell whose connection left by the random IPv6 address that follows; exit with 1 when nobody's did",
@@ -46,7 +47,7 @@ def main() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Of the commands."""
-    text = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
+    text = "\n".join(f"  {name:14} {what}" for name, what in COMMANDS.items())
     made = argparse.ArgumentParser(prog="maybe-node", epilog=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("command", nargs="?", default="run", choices=COMMANDS)
     made.add_argument("address", nargs="?", help="for whois")
@@ -89,10 +90,14 @@ async def obey(command: str, settings: Settings) -> int:
             if is_running(settings):
                 raise NodeError("the agent still runs; end it first")
             settings.identity_file.unlink(missing_ok=True)
+        case "upgrade-engine":
+            from node.upgrading import upgrade_engine
+
+            print("\n".join(await upgrade_engine(settings)))
         case _:
             from node.app import run_node
 
-            await run_node(settings, stop_on_signals())
+            await run_node(settings, stop_on_signals(), upgrade=upgrade_on_signal())
     return 0
 
 
@@ -103,6 +108,13 @@ def stop_on_signals() -> asyncio.Event:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     structlog.contextvars.bind_contextvars(program="node")
     return stop
+
+
+def upgrade_on_signal() -> asyncio.Event:
+    """An event that SIGUSR1 sets."""
+    wanted = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, wanted.set)
+    return wanted
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from node.agent import Agent
-from node.engine import Engine
+from node.engine import Engine, EngineError
 from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.guard import CLOSED
 from node.engine.builtin.own_addresses import own_networks
+from node.engine.builtin.upgrade import Moved
 from node.engine.three_proxy import ThreeProxyEngine
 from node.engine.three_proxy import version as three_proxy_version
 from node.host import addresses, agent_version, host_name, os_name
@@ -49,6 +50,7 @@ class Engines:
 
     by_name: Mapping[str, HaltingEngine]
     versions: Mapping[str, str]
+    builtin: BuiltinEngine
 
 
 @asynccontextmanager
@@ -76,7 +78,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
             )
             engines["3proxy"] = await stack.enter_async_context(three_proxy)
             versions["3proxy"] = await three_proxy_version(settings.three_proxy)
-        yield Engines(engines, versions)
+        yield Engines(engines, versions, builtin)
 
 
 def private_networks() -> list[str]:
@@ -92,9 +94,12 @@ def private_networks() -> list[str]:
 class Program:
     """A running node."""
 
-    def __init__(self, settings: Settings, engines: Engines, changed: asyncio.Event, store: Store) -> None:
-        """`changed` is set by an engine in which something happened by itself."""
+    def __init__(
+        self, settings: Settings, engines: Engines, changed: asyncio.Event, store: Store, upgrade: asyncio.Event
+    ) -> None:
+        """`changed` is set by an engine in which something happened by itself, `upgrade` by the operator."""
         self._settings, self._engines, self._changed, self._store = settings, engines, changed, store
+        self._upgrade = upgrade
         self._copy = store.load()
         self._supervisor = Supervisor(self._copy, engines.by_name, on_change=self._reconciled)
         self._identity = read_identity(settings.identity_file)
@@ -107,6 +112,7 @@ class Program:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run())
             group.create_task(self._hear_engines())
+            group.create_task(self._upgrade_on_demand())
             group.create_task(self._belong())
 
     async def _hear_engines(self) -> None:
@@ -114,6 +120,15 @@ class Program:
             await self._changed.wait()
             self._changed.clear()
             self._supervisor.wake()
+
+    async def _upgrade_on_demand(self) -> None:
+        while True:
+            await self._upgrade.wait()
+            self._upgrade.clear()
+            try:
+                await self._engines.builtin.upgrade()
+            except EngineError as error:
+                log.error("engine.upgrade_failed", reason=str(error))
 
     async def _reconciled(self, ran: list[Holding]) -> None:
         if self._agent is not None:
@@ -186,17 +201,26 @@ class Program:
         )
 
 
-async def run_node(settings: Settings, stop: asyncio.Event) -> None:
-    """Run until `stop`; the proxies go on when the agent ends. Raises NodeError."""
+async def run_node(settings: Settings, stop: asyncio.Event, *, upgrade: asyncio.Event) -> None:
+    """Run until `stop`; the proxies go on when the agent ends. At each `upgrade` the built-in engine's workers are
+    relieved by new ones. Raises NodeError.
+    """
     changed = asyncio.Event()
     with sole_agent(settings):
         async with opened_engines(settings, changed) as engines:
             store = await asyncio.to_thread(Store, settings.copy_file)
             try:
-                await run_until(stop, Program(settings, engines, changed, store).run)
+                await run_until(stop, Program(settings, engines, changed, store, upgrade).run)
             finally:
                 store.close()
     log.info("node.stopped", proxies="they go on; `maybe-node stop` ends them")
+
+
+async def upgrade_by_itself(settings: Settings) -> list[Moved]:
+    """Relieve the workers that an agent has left. Raises NodeError, EngineError."""
+    with sole_agent(settings):
+        async with opened_engines(settings, asyncio.Event()) as engines:
+            return await engines.builtin.upgrade()
 
 
 async def halt_engines(settings: Settings) -> None:

@@ -9,8 +9,11 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from node.engine import EngineError
 from node.engine.builtin.control import WorkerName, peer, worker_name
+from node.engine.builtin.link import Link, LostError, RefusedError, UnansweredError
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS")
 """All that a worker gets to see of the agent's environment, which may hold secrets."""
@@ -18,6 +21,7 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", 
 _LOCK = struct.Struct("hhqqi")
 """struct flock of 64-bit Linux: type, whence, start, length, pid."""
 
+_ANSWER_S = 4.0
 _LOG_MAX = 1024 * 1024
 _BARE = Path(__file__).with_name("bare.py")
 
@@ -60,6 +64,24 @@ def connect_worker(directory: Path, index: int, generation: int = 0) -> socket.s
         os.close(place)
     connection.close()
     return None
+
+
+async def ask_worker(directory: Path, name: WorkerName, op: str) -> Any:
+    """One question by somebody who is not the agent. Raises EngineError."""
+    connection = connect_worker(directory, *name)
+    if connection is None:
+        raise EngineError(f"{name.stem} of the built-in engine is not running")
+    link = Link(connection, heard=_nothing, lost=_nothing)
+    try:
+        return await link.call(op, timeout=_ANSWER_S)
+    except (LostError, UnansweredError, RefusedError) as error:
+        raise EngineError(f"{name.stem} of the built-in engine does not answer") from error
+    finally:
+        link.close()
+
+
+def _nothing() -> None:
+    pass
 
 
 def worker_names(directory: Path) -> list[WorkerName]:

@@ -244,7 +244,10 @@ class Worker:
         await self._watch()
         self._disconnect()
         await bury(self.pid, patience=_LOOK_S * 100)
-        _log.warning("worker.ended" if self.state == "leaving" else "worker.died", worker=self.index, pid=self.pid)
+        if self.state == "leaving":
+            _log.info("worker.ended", worker=self.index, pid=self.pid)
+        else:
+            _log.warning("worker.died", worker=self.index, pid=self.pid)
 
     async def _connect(self, *, start: bool) -> dict[int, socket.socket]:
         """Listeners opened meanwhile, at which clients who come in between wait. Raises OSError, TimeoutError."""
