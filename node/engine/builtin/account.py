@@ -37,6 +37,10 @@ class Account:
         """Bytes that moved since they were booked last."""
         return moved - self._booked
 
+    def add(self, count: int, now: float) -> None:
+        """Traffic of this proxy that another process moved: it is spent here, and counted there."""
+        self.spent = self.spent.plus(count, now)
+
     def entry(self, received: int, sent: int, connections: int, now: float) -> Entry | None:
         """None when nothing has changed since the last one was `written`."""
         moved = received + sent
