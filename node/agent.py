@@ -120,11 +120,12 @@ class Agent:
                 log.error("store.write_failed", reason=str(error))
 
     async def run(self) -> None:
-        """Ask and report until cancelled."""
+        """Ask, count and report until cancelled."""
         await self._begin_session()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_asking())
             group.create_task(self._keep_reporting())
+            group.create_task(self._tellings.run())
 
     async def _begin_session(self) -> None:
         """The master drops reports of sessions before the last one it heard of."""
@@ -210,7 +211,6 @@ class Agent:
 
     async def _send_report(self) -> None:
         connected, foreign = self._connected, self._foreign
-        await self._tellings.look()
         digests = self._copy.digests()
         for failures, first, last in failure_parts(self._supervisor.failures()):
             self._number += 1

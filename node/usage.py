@@ -1,5 +1,6 @@
 """Tells the master what proxies were used for: which counters go into a report, and when they are safe there."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +10,12 @@ import structlog
 
 from node.engine import Counters, Counting, Engine, EngineError
 from shared.messages import Usage, usage_size
+from shared.proxies import ProxyId
 
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 5.0
+"""Engines are asked apart from reports: one that is slow to answer holds none up."""
 REPEATS_S = (60.0, 600.0, 3600.0)
 """A counter that stands still is told again so long after its last telling, at the end again and again: a report may be
 lost, and a database restored. What changes is told anew in any case."""
@@ -67,6 +70,13 @@ SMALLEST = len('{"id":1,"epoch":1},')
 """Bytes of the smallest counter."""
 
 
+def counters_of(usage: Usage) -> Counters:
+    """As the engine counted it."""
+    return Counters(
+        ProxyId(usage.id), usage.epoch, usage.received_bytes, usage.sent_bytes, usage.connections, usage.refused
+    )
+
+
 def life(one: Counters | Usage) -> Life:
     """One life of one proxy's counters."""
     return one.id, one.epoch
@@ -88,40 +98,43 @@ class Tellings:
         self._counters: dict[Life, Counters] = {}
         self._told: dict[Life, Told] = {}
         self._due: list[Counters] = []
-        self._looked_at = -LOOK_EVERY_S
 
     @property
     def more(self) -> bool:
         """Whether something that is due has not been told yet."""
         return bool(self._due)
 
+    async def run(self) -> None:
+        """Ask the engines until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
     async def look(self) -> None:
-        """Ask the engines, unless they were asked a moment ago. One that does not answer is asked the next time."""
-        now = time.monotonic()
-        if now - self._looked_at < LOOK_EVERY_S:
-            return
-        self._looked_at = now
+        """Ask the engines; one that does not answer is asked the next time."""
         found: list[Counters] = []
         for engine in self._engines:
             try:
                 found += await engine.usage()
             except EngineError as error:
                 log.warning("usage.not_counted", reason=str(error))
-                found += self._counters.values()
+                found = [*self._counters.values(), *found]
         self._counters = {life(one): one for one in found}
         self._told = {key: known for key, known in self._told.items() if key in self._counters}
-        self._due = due(self._counters.values(), self._told, now)
+        self._due = due(self._counters.values(), self._told, time.monotonic())
 
     def next(self, room: int) -> tuple[Usage, ...]:
         """What is to be told next, in so many bytes."""
         return fitting(self._due, room)
 
-    async def sent(self, usage: Sequence[Usage]) -> None:
-        """The broker has these, the first that were due; what has been told often enough is safe with the master."""
+    async def sent(self, usage: Iterable[Usage]) -> None:
+        """The broker has these; what has been told often enough is safe with the master."""
         now = time.monotonic()
-        told, self._due = self._due[: len(usage)], self._due[len(usage) :]
-        news = {life(one): retold(self._told.get(life(one)), one, now) for one in told}
+        news = {life(one): retold(self._told.get(life(one)), counters_of(one), now) for one in usage}
+        if not news:
+            return
         self._told |= news
+        self._due = [one for one in self._due if is_due(one, self._told.get(life(one)), now)]
         safe = [known.counters for known in news.values() if known.times >= SAFE_AFTER]
         for engine in self._engines if safe else []:
             try:

@@ -115,6 +115,17 @@ async def test_counters_are_given_back_as_taken_when_they_were_told_three_times(
     assert engine.given == [counters()]
 
 
+async def test_what_grew_while_it_was_sent_is_told_again(clock: list[float]):
+    engine = Engine([counters(1), counters(2)])
+    tellings = Tellings([engine])
+    await tellings.look()
+    chosen = tellings.next(10_000)
+    engine.counted = [counters(1, sent=99), counters(2)]
+    await tellings.look()
+    await tellings.sent(chosen)
+    assert [(one.id, one.sent_bytes) for one in tellings.next(10_000)] == [(1, 99)]
+
+
 async def test_what_was_not_sent_stays_due(clock: list[float]):
     tellings = Tellings([Engine([counters()])])
     await tellings.look()
