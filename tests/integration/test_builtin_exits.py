@@ -207,6 +207,17 @@ async def test_a_session_keeps_its_address_until_its_time_after_the_last_connect
         await until(changed)
 
 
+async def test_a_session_in_use_keeps_its_address_when_another_process_takes_over(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record(SESSION))
+    async with telling() as port:
+        ended = await seen(proxy, port, user="alice-session-b2")
+        async with asked(proxy, "::1", port, "alice-session-a1") as first:
+            await engine.upgrade()
+            assert await seen(proxy, port, user="alice-session-b2") == ended
+            await asyncio.sleep(1.2)
+            assert await seen(proxy, port, user="alice-session-a1") == first
+
+
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(LIMIT_S):
         while not await condition():

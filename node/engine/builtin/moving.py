@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node.engine.builtin.access import allows, session_of
+from node.engine.builtin.access import allows
 from node.engine.builtin.client import Client, Service
 from node.engine.builtin.conversation import Conversation
 from node.engine.builtin.first_byte import FirstByte
@@ -33,6 +33,7 @@ class Parcel:
             "seated": client.seated,
             "leased": client.lease is not None,
             "credentials": _text(client.credentials),
+            "session": _text(client.session),
             "client": _pack(client, self.fds),
             "origin": _pack(stage.origin, self.fds) if isinstance(stage, Tunnel) else None,
             "inbox": _text(inbox) if isinstance(stage, Conversation) else None,
@@ -82,7 +83,7 @@ def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
     left = iter(fds)
     client = Client(service.reactor, _socket(state["client"], left), service, state["source"])
     client.admitted, client.credentials = state["admitted"], _bytes(state["credentials"])
-    client.session = session_of(service.record.access, client.credentials)
+    client.session = _bytes(state["session"])
     client.seated = state["seated"]
     service.seats += client.seated
     if state["leased"]:
