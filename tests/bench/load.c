@@ -5,6 +5,7 @@
 
    how=direct|get|connect|socks5   no proxy, absolute-form, a tunnel by CONNECT, a tunnel by SOCKS5 (RFC 1928, 1929)
    to=ADDRESS:PORT                 where connections go: the proxy, or the origin when there is none
+   spread=N                        over that port and those after it, N in all, in turns
    origin=ADDRESS:PORT             what is asked for
    login=USER:PASSWORD basic=...   and the same in base64 for HTTP; without them nothing is said
    connections=N                   in flight at once
@@ -15,7 +16,7 @@
    discard=1                       for long bodies: the kernel throws them away instead of copying them here (MSG_TRUNC,
                                    tcp(7)), and wakes this program for half a MiB at a time (SO_RCVLOWAT, socket(7))
    hold=idle|stalled               opens `connections`, uses each once (idle) or asks and never reads (stalled), prints
-                                   "ready" and keeps them until its input ends
+                                   "ready" and keeps them until its input ends; `again=1` then uses each once more
 
    Byte i of every body is i % 251, so that a byte that was lost, doubled or moved is found. */
 
@@ -39,6 +40,7 @@
 enum { CYCLE = 251, CHUNK = 256 * 1024, HEAD_MAX = 4096, BATCH = 256, STEPS_MAX = 4, OPENING_MAX = 100 };
 enum { DISCARD = 4 * 1024 * 1024, WAKE = 512 * 1024, HISTOGRAM = 64 * 60, GIVE_UP = 1000 };
 
+static const uint64_t PATIENCE_NS = 20000000000u;
 static unsigned char pattern[CHUNK + CYCLE];
 static unsigned char buffer[CHUNK];
 static int poller;
@@ -198,11 +200,11 @@ static struct {
     const char *how, *login, *basic, *hold;
     struct sockaddr_in to, origin;
     char origin_name[64];
-    uint64_t connections, size, total, reuse, verify, discard;
+    uint64_t connections, size, total, reuse, verify, discard, spread, again;
     double seconds;
     step steps[STEPS_MAX];
     int last_step;
-} plan = {.how = "direct", .login = "", .basic = "", .hold = "", .connections = 1, .size = 64};
+} plan = {.how = "direct", .login = "", .basic = "", .hold = "", .connections = 1, .size = 64, .spread = 1};
 
 static struct {
     uint64_t opened, opening, done, failed, reopened, wrong, lost, bytes, slowest;
@@ -323,14 +325,15 @@ static bool may_open(void) {
 
 static void client_open(client *c) {
     if (!may_open()) return;
-    told.opened++;
+    struct sockaddr_in to = plan.to;
+    to.sin_port = htons((uint16_t)(ntohs(to.sin_port) + told.opened++ % plan.spread));
     c->step = 0;
     c->used = c->last = false;
     c->wake = 1;
     c->began = now_ns();
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) die("socket");
-    bool there = connect(c->fd, (struct sockaddr *)&plan.to, sizeof plan.to) == 0;
+    bool there = connect(c->fd, (struct sockaddr *)&to, sizeof to) == 0;
     enter(c, there ? TALKING : CONNECTING);
     watch(EPOLL_CTL_ADD, c->fd, there ? EPOLLIN : EPOLLIN | EPOLLOUT, c);
     if (there) say(c);
@@ -504,6 +507,19 @@ static void report(double seconds) {
            quantile(0.99), told.slowest, cpu, told.reason);
 }
 
+/* Those that were held are asked once more; they count as done a second time. */
+static void use_again(client *clients) {
+    watch(EPOLL_CTL_DEL, 0, 0, NULL);
+    for (uint64_t i = 0; i < plan.connections; i++) {
+        if (clients[i].phase != HELD) continue;
+        plan.total++;
+        clients[i].began = now_ns();
+        enter(&clients[i], TALKING);
+        say(&clients[i]);
+    }
+    turn(clients, now_ns() + PATIENCE_NS, false);
+}
+
 static int run(void) {
     client *clients = calloc(plan.connections, sizeof *clients);
     if (!clients) die("memory");
@@ -519,6 +535,7 @@ static int run(void) {
         fflush(stdout);
         watch(EPOLL_CTL_ADD, 0, EPOLLIN, NULL);
         turn(clients, 0, true);
+        if (plan.again) use_again(clients);
     }
     report((double)(ended_at - began) / 1e9);
     return 0;
@@ -549,6 +566,8 @@ static void read_option(const char *key, const char *value) {
     else if (!strcmp(key, "reuse")) plan.reuse = strtoull(value, NULL, 10);
     else if (!strcmp(key, "verify")) plan.verify = strtoull(value, NULL, 10);
     else if (!strcmp(key, "discard")) plan.discard = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "spread")) plan.spread = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "again")) plan.again = strtoull(value, NULL, 10);
     else if (!strcmp(key, "seconds")) plan.seconds = strtod(value, NULL);
     else if (!strcmp(key, "origin")) {
         read_address(value, &plan.origin);

@@ -12,6 +12,7 @@ from tests.bench.engines.cases import CASES
 from tests.bench.engines.contenders import BUILTIN, DIRECT, Ground, Running, own_address, running
 from tests.bench.engines.fleet import fleet
 from tests.bench.engines.generator import Generator, NoCompilerError, Origin, compiled
+from tests.bench.engines.handover import handover
 from tests.bench.engines.measuring import split_cores
 from tests.bench.engines.memory import held
 from tests.bench.engines.rounds import Course
@@ -119,3 +120,11 @@ async def test_a_fleet_is_started_and_added_to(ground: Ground) -> None:
     found = await fleet(30, ground)
     assert found.proxies == 30
     assert 0 < found.adding_ms <= found.adding_worst_ms
+
+
+async def test_a_handover_under_load_is_measured(ground: Ground, generator: Generator) -> None:
+    found = await handover(20, 150, ground, generator)
+    assert (found.lost, found.broken, found.wrong, found.refused) == (0, 0, 0, 0)
+    assert found.connections >= 100
+    assert found.exchanges > 0
+    assert found.new_connections > 0

@@ -1,7 +1,7 @@
 """The built-in engine beside 3proxy and what else is installed: speed, CPU, memory, many proxies.
 
     ./dev python -m tests.bench.engines [--quick] [--rounds N] [--seconds S] [--only NAME,...] [--cases KEY,...]
-                                        [--skip speed,memory,fleet] [--nice N] [--json FILE] [--svg FILE]
+                                        [--skip speed,memory,fleet,handover] [--nice N] [--json FILE] [--svg FILE]
 
 3proxy is found by THREE_PROXY or on PATH, the others on PATH; what is not there is named and left out. All contenders
 run at the same time and are measured in turns; a figure is the median over the rounds. The table goes to standard
@@ -29,6 +29,7 @@ from tests.bench.engines.configurations import PROGRAMS
 from tests.bench.engines.contenders import BUILTIN, DIRECT, Ground, Running, StartError, find, own_address, running
 from tests.bench.engines.fleet import fleet
 from tests.bench.engines.generator import Generator, LoadError, NoCompilerError, Origin, compiled
+from tests.bench.engines.handover import handover
 from tests.bench.engines.measuring import pinned, preferred, split_cores
 from tests.bench.engines.memory import held
 from tests.bench.engines.outcome import Outcome, machine
@@ -36,7 +37,8 @@ from tests.bench.engines.rounds import Course
 
 QUICK = (DIRECT, BUILTIN, "3proxy")
 FLEETS = (10, 1_000, 10_000)
-PARTS = ("speed", "memory", "fleet")
+PARTS = ("speed", "memory", "fleet", "handover")
+HANDOVER, QUICK_HANDOVER = (1_000, 4_500), (100, 500)
 RELAYS = {"idle": 5_000, "stalled": 100}
 QUICK_RELAYS = {"idle": 1_000, "stalled": 50}
 
@@ -110,6 +112,8 @@ async def measured(given: argparse.Namespace, folder: Path) -> Outcome:
                 await memory(outcome, QUICK_RELAYS if given.quick else RELAYS, ground, generator)
             if "fleet" not in given.skip and BUILTIN in names:
                 await fleets(outcome, ground)
+            if "handover" not in given.skip and BUILTIN in names:
+                await upgrade(outcome, QUICK_HANDOVER if given.quick else HANDOVER, ground, generator)
     return outcome
 
 
@@ -167,6 +171,14 @@ async def fleets(outcome: Outcome, ground: Ground) -> None:
             outcome.fleets.append(await fleet(proxies, ground))
         except (StartError, EngineError) as error:
             tell(f"  not measured: {error}")
+
+
+async def upgrade(outcome: Outcome, size: tuple[int, int], ground: Ground, generator: Generator) -> None:
+    tell(f"handover of {size[0]:,} proxies and {size[1]:,} relays")
+    try:
+        outcome.handovers.append(await handover(*size, ground, generator))
+    except (StartError, EngineError, LoadError) as error:
+        tell(f"  not measured: {error}")
 
 
 if __name__ == "__main__":

@@ -36,9 +36,7 @@ async def fleet(proxies: int, ground: Ground) -> Fleet:
     records = (record(id_, FIRST_PORT + id_, ground.login) for id_ in range(1, proxies + 1))
     began = time.perf_counter()
     async with worker(directory, ground) as (engine, pid):
-        async with asyncio.TaskGroup() as starting:
-            for _ in range(AT_ONCE):
-                starting.create_task(_start_all(engine, records))
+        await start_all(engine, records)
         accepting_s = time.perf_counter() - began
         if len(await engine.running()) != proxies:
             raise StartError(f"only {len(await engine.running())} of {proxies} proxies run")
@@ -48,7 +46,14 @@ async def fleet(proxies: int, ground: Ground) -> Fleet:
     return Fleet(proxies, accepting_s, used, statistics.median(added), max(added))
 
 
-async def _start_all(engine: BuiltinEngine, records: Iterator[ProxyRecord]) -> None:
+async def start_all(engine: BuiltinEngine, records: Iterator[ProxyRecord]) -> None:
+    """Raises EngineError."""
+    async with asyncio.TaskGroup() as starting:
+        for _ in range(AT_ONCE):
+            starting.create_task(_start_each(engine, records))
+
+
+async def _start_each(engine: BuiltinEngine, records: Iterator[ProxyRecord]) -> None:
     for each in records:
         await engine.start(each)
 

@@ -14,6 +14,7 @@ from tests.bench.engines.cases import Case
 from tests.bench.engines.configurations import PROGRAMS
 from tests.bench.engines.contenders import find, version
 from tests.bench.engines.fleet import Fleet
+from tests.bench.engines.handover import Handover
 from tests.bench.engines.measuring import Cores
 from tests.bench.engines.memory import Held
 from tests.bench.engines.rounds import Sample
@@ -31,6 +32,7 @@ class Outcome:
     samples: list[Sample] = field(default_factory=list[Sample])
     held: list[Held] = field(default_factory=list[Held])
     fleets: list[Fleet] = field(default_factory=list[Fleet])
+    handovers: list[Handover] = field(default_factory=list[Handover])
 
     def leave_out(self, name: str, why: str) -> None:
         self.names.remove(name)
@@ -44,6 +46,8 @@ class Outcome:
             parts += [table.memory(self.held, [name for name in self.names if name != "direct"]), ""]
         if self.fleets:
             parts += [table.fleets(self.fleets), ""]
+        if self.handovers:
+            parts += [table.handovers(self.handovers), ""]
         return "\n".join([*parts, *self._remarks()])
 
     def _remarks(self) -> Iterator[str]:
@@ -80,6 +84,7 @@ class Outcome:
             "samples": [asdict(each) for each in self.samples],
             "memory": [asdict(each) for each in self.held],
             "fleets": [asdict(each) for each in self.fleets],
+            "handovers": [asdict(each) for each in self.handovers],
         }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from tests.bench.engines.cases import Case, Figure, Target
 from tests.bench.engines.contenders import BUILTIN
 from tests.bench.engines.fleet import Fleet
+from tests.bench.engines.handover import Handover
 from tests.bench.engines.memory import Held
 from tests.bench.engines.rounds import FULL, Sample
 
@@ -19,6 +20,7 @@ HELD = {
 }
 FLEETS = {10: None, 1_000: (0.3, 25), 10_000: (1.0, 40)}
 ADDING_MS = 1.0
+PAUSE_MS = 200
 
 
 def medians(samples: Iterable[Sample], case: str, contender: str) -> dict[str, float] | None:
@@ -93,6 +95,28 @@ def fleets(found: Sequence[Fleet]) -> str:
     ]
     heads = ["proxies in one worker", "all accept after, s", "PSS, MiB", "adding one, median ms", "worst of 50, ms"]
     return table(heads, rows)
+
+
+def handovers(found: Sequence[Handover]) -> str:
+    """What came through an upgrade."""
+    rows = [
+        [
+            f"{each.proxies:,} proxies, {each.relays:,} relays",
+            f"{each.lost + each.broken} of {each.relays:,}{passed(not each.lost + each.broken)}",
+            f"{each.refused} of {each.new_connections:,}{passed(not each.refused)}",
+            f"{each.wrong} in {each.exchanges:,} exchanges{passed(not each.wrong)}",
+            f"{number(each.pause_s * 1000)} (≤ {PAUSE_MS}{passed(each.pause_s * 1000 <= PAUSE_MS)})",
+            number(each.waited_ms),
+            number(each.took_s),
+        ]
+        for each in found
+    ]
+    heads = ["handover under load", "relays lost", "connects failed", "chunks wrong", "longest pause, ms"]
+    return table([*heads, "slowest exchange, ms", "took, s"], rows)
+
+
+def passed(good: bool) -> str:
+    return " ✓" if good else " ✗"
 
 
 def within(value: float, most: tuple[float, float] | None, which: int) -> str:
