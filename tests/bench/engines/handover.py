@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.engines.contenders import Ground, StartError, record, worker
 from tests.bench.engines.fleet import FIRST_PORT, start_all
@@ -36,7 +36,8 @@ class Handover:
 
 
 async def handover(proxies: int, relays: int, ground: Ground, generator: Generator) -> Handover:
-    """Raises StartError, LoadError, EngineError."""
+    """All at the usual priority, which the new process has. Raises StartError, LoadError, EngineError."""
+    ground, generator = replace(ground, nice=0), replace(generator, nice=0)
     directory = ground.place("handover").folder / "engine"
     async with worker(directory, ground) as (engine, _):
         await start_all(engine, (record(id_, FIRST_PORT + id_, ground.login) for id_ in range(1, proxies + 1)))
