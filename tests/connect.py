@@ -6,6 +6,7 @@ Tests use it where no such program is installed; a password among the arguments 
 """
 
 import base64
+import os
 import socket
 import sys
 import threading
@@ -33,7 +34,7 @@ def main() -> None:
 
 def send(tunnel: socket.socket) -> None:
     """What comes in, until it ends."""
-    while data := sys.stdin.buffer.read1(65536):
+    while data := os.read(0, 65536):
         tunnel.sendall(data)
     tunnel.shutdown(socket.SHUT_WR)
 

@@ -5,7 +5,7 @@ import base64
 import hashlib
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -65,7 +65,7 @@ def certificate(folder: Path) -> Certificate:
 
 
 @asynccontextmanager
-async def serving(answer: Answer, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(answer: Answer, context: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
     """The port of an origin."""
     sessions: set[asyncio.StreamWriter] = set()
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ def version(binary: str, program: Program) -> str:
 
 
 @asynccontextmanager
-async def running(name: str, ground: Ground) -> AsyncIterator[Running]:
+async def running(name: str, ground: Ground) -> AsyncGenerator[Running]:
     """The contender, accepting, until the context is left. Raises StartError."""
     if name == DIRECT:
         yield Running(DIRECT, relay=ground.origin, anonymous=True)
@@ -105,7 +105,7 @@ async def running(name: str, ground: Ground) -> AsyncIterator[Running]:
 
 
 @asynccontextmanager
-async def builtin(ground: Ground) -> AsyncIterator[Running]:
+async def builtin(ground: Ground) -> AsyncGenerator[Running]:
     """One worker with one proxy that speaks everything on one port."""
     place = ground.place("builtin")
     async with worker(place.folder / "engine", ground) as (engine, pid):
@@ -114,7 +114,7 @@ async def builtin(ground: Ground) -> AsyncIterator[Running]:
 
 
 @asynccontextmanager
-async def worker(directory: Path, ground: Ground) -> AsyncIterator[tuple[BuiltinEngine, int]]:
+async def worker(directory: Path, ground: Ground) -> AsyncGenerator[tuple[BuiltinEngine, int]]:
     """The engine of this repository with one worker on the proxy's core, and the worker's pid."""
     with pinned(ground.cores.proxy):
         engine = await BuiltinEngine(directory, listen=ground.host, workers=1, allow_destinations=LOCAL).__aenter__()
@@ -144,7 +144,7 @@ def record(id_: int, port: int, login: tuple[str, str]) -> ProxyRecord:
 
 
 @asynccontextmanager
-async def launched(program: Program, ground: Ground) -> AsyncIterator[Running]:
+async def launched(program: Program, ground: Ground) -> AsyncGenerator[Running]:
     """In a session of its own, all of which is killed in the end."""
     binary = find(program.name, os.environ)
     assert binary

@@ -5,7 +5,7 @@ import base64
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ class Generator:
     nice: int = 0
 
     @asynccontextmanager
-    async def origin(self, host: str) -> AsyncIterator[Origin]:
+    async def origin(self, host: str) -> AsyncGenerator[Origin]:
         """Answers until the context is left."""
         process = await self._started("origin", host)
         try:
@@ -86,7 +86,7 @@ class Generator:
         return _told(process, output)
 
     @asynccontextmanager
-    async def holding(self, **options: object) -> AsyncIterator[list[Load]]:
+    async def holding(self, **options: object) -> AsyncGenerator[list[Load]]:
         """Connections are there while the context is; the list has the report once it is left. Raises LoadError."""
         process, told = await self._started(*self._arguments(options)), list[Load]()
         try:

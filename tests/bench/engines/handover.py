@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tests.bench.engines.contenders import Ground, StartError, record, worker
@@ -70,5 +71,5 @@ async def handover(proxies: int, relays: int, ground: Ground, generator: Generat
     )
 
 
-async def _busy(generator: Generator, aim: dict[str, object]) -> Load:
+async def _busy(generator: Generator, aim: Mapping[str, object]) -> Load:
     return await generator.run(**aim, how="connect", connections=BUSY, reuse=1, size=20_000, verify=1, seconds=SECONDS)

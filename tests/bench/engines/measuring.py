@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ def split_cores() -> Cores:
 
 
 @contextmanager
-def pinned(cores: Iterable[int]) -> Iterator[None]:
+def pinned(cores: Iterable[int]) -> Generator[None]:
     """What is started meanwhile inherits these cores (sched_setaffinity(2))."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
@@ -53,7 +53,7 @@ def prefer(pid: int, nice: int) -> None:
 
 
 @contextmanager
-def preferred(nice: int) -> Iterator[None]:
+def preferred(nice: int) -> Generator[None]:
     """This process's session, for as long as the context is entered."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
     prefer(os.getpid(), nice)
