@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -45,6 +46,8 @@ QUICK_RELAYS = {"idle": 1_000, "stalled": 50}
 
 def main() -> None:
     given = arguments()
+    # Ended by a signal it still ends what it started, for all of that lives in sessions of its own.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with tempfile.TemporaryDirectory(prefix="maybe-bench-") as folder:
         Path(folder).chmod(0o755)
