@@ -20,6 +20,7 @@ from node.engine.three_proxy import version as three_proxy_version
 from node.host import addresses, agent_version, host_name, os_name
 from node.identity import Identity, read_identity, write_identity
 from node.local_copy import Holding
+from node.own_services import broker_addresses
 from node.presence import sole_agent
 from node.settings import Settings
 from node.store import Store
@@ -181,6 +182,7 @@ class Program:
             if waiting is not None and not waiting.proven.is_set():
                 await asyncio.to_thread(write_identity, self._settings.identity_file, replace(identity, challenge=None))
                 waiting.proven.set()
+            await self._protect_broker(config.amqp_url.get_secret_value())
             await agent.came_up()
 
         agent.bus = Bus(
@@ -188,8 +190,16 @@ class Program:
         )
         self._agent = agent
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._protect_broker(config.amqp_url.get_secret_value()))
             group.create_task(agent.run())
             group.create_task(agent.bus.run())
+
+    async def _protect_broker(self, amqp_url: str) -> None:
+        """Proxies must not reach it, wherever it is; asked again at each connection, for its name may move."""
+        addresses = await broker_addresses(amqp_url)
+        for engine in self._engines.by_name.values():
+            if addresses and isinstance(engine, BuiltinEngine):
+                await engine.protect(addresses)
 
     def _facts(self) -> NodeFacts:
         return NodeFacts(

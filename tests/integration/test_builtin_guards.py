@@ -58,6 +58,25 @@ async def test_a_guard_that_is_told_anew_holds_for_the_next_connection(tmp_path:
         await engine.halt()
 
 
+async def test_a_protected_destination_is_refused_by_every_worker_and_stays_so_for_the_next_agent(
+    tmp_path: Path,
+) -> None:
+    """203.0.113.0/24 is nobody's (RFC 5737): a connection there never comes about, but only a guard says 403."""
+    proxy = record()
+
+    async def status(host: str) -> bytes:
+        async with dialled(proxy.port) as (reader, writer):
+            writer.write(f"CONNECT {host}:5672 HTTP/1.1\r\n{LOGIN}\r\n\r\n".encode())
+            return (await head_of(reader)).split()[1]
+
+    async with opened(tmp_path, leave=True) as engine:
+        await engine.start(proxy)
+        await engine.protect(["203.0.113.9"])
+        assert await status("203.0.113.9") == b"403"
+    async with opened(tmp_path):
+        assert await status("203.0.113.9") == b"403"
+
+
 async def test_one_source_may_not_take_all_connections_and_gets_them_back(tmp_path: Path) -> None:
     async with opened(tmp_path, connections_per_source=3) as engine:
         await engine.start(proxy := record())
@@ -114,12 +133,13 @@ async def test_a_worker_out_of_descriptors_says_so_and_serves_on(tmp_path: Path)
 
 
 @asynccontextmanager
-async def opened(directory: Path, **more: Any) -> AsyncIterator[BuiltinEngine]:
+async def opened(directory: Path, *, leave: bool = False, **more: Any) -> AsyncIterator[BuiltinEngine]:
     async with BuiltinEngine(directory, listen=HERE, workers=1, allow_destinations=LOCAL, **more) as engine:
         try:
             yield engine
         finally:
-            await engine.halt()
+            if not leave:
+                await engine.halt()
 
 
 def pid_of_worker(directory: Path) -> int:
