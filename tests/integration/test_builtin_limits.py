@@ -430,6 +430,7 @@ async def test_a_removed_proxy_is_told_until_it_is_taken(directory: Path) -> Non
         assert await engine.usage() == told
         await engine.taken(told)
         assert await engine.usage() == []
+        await engine.start(proxy)
         await until_reborn(engine, directory, proxy, kill_worker(directory))
         assert await engine.usage() == []
 
