@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from node.engine import Condition
+from node.engine import Condition, EngineError
 from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.control import peer
 from node.engine.builtin.process import connect_worker
@@ -355,14 +355,19 @@ async def test_spent_traffic_stays_spent_whatever_dies(directory: Path) -> None:
 
 
 async def until_reborn(engine: BuiltinEngine, directory: Path, proxy: ProxyRecord, killed: int) -> None:
-    """Another process has it."""
+    """In another process: the engine puts it back, and after several deaths in a row its agent does."""
 
     async def reborn() -> bool:
         connection = connect_worker(directory, 0)
         if connection is None:
             return False
         with connection:
-            return peer(connection)[0] != killed and proxy.id in await engine.running()
+            if peer(connection)[0] == killed:
+                return False
+        if proxy.id not in await engine.running():
+            with suppress(EngineError):
+                await engine.start(proxy)
+        return proxy.id in await engine.running()
 
     await until(reborn)
 
