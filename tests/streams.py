@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -100,3 +101,22 @@ async def echoes(streams: Streams, data: bytes = b"still here") -> bool:
     streams[1].write(data)
     async with asyncio.timeout(LIMIT_S):
         return await streams[0].readexactly(len(data)) == data
+
+
+async def flows_whole(streams: Streams, done: asyncio.Event) -> bool:
+    """Pours random bytes into an echo and reads them back meanwhile, until the event; whether all came back."""
+    reader, writer = streams
+    block, sent, back = random.randbytes(1 << 16), hashlib.sha256(), hashlib.sha256()
+
+    async def pour() -> None:
+        while not done.is_set():
+            writer.write(block)
+            sent.update(block)
+            await writer.drain()
+        writer.write_eof()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(pour())
+        while data := await reader.read(1 << 18):
+            back.update(data)
+    return back.digest() == sent.digest()

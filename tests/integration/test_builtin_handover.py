@@ -15,6 +15,7 @@ from node.engine import EngineError
 from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.process import worker_names, worker_pid
 from shared.proxies import ProxyRecord
+from tests.bench.handover import Loss, measure
 from tests.streams import (
     HERE,
     LOCAL,
@@ -23,6 +24,7 @@ from tests.streams import (
     dialled,
     echo,
     echoes,
+    flows_whole,
     free_port,
     head_of,
     record,
@@ -72,27 +74,6 @@ async def one_is_left(directory: Path) -> None:
     await until(alone)
 
 
-async def flow(streams: Streams, done: asyncio.Event, total: int = 1 << 30) -> str:
-    """Pours random bytes into an echo and reads them back meanwhile, until the event; "" if all came back whole."""
-    reader, writer = streams
-    block, sent, back = random.randbytes(1 << 16), hashlib.sha256(), hashlib.sha256()
-
-    async def pour() -> None:
-        poured = 0
-        while not done.is_set() and poured < total:
-            writer.write(block)
-            sent.update(block)
-            poured += len(block)
-            await writer.drain()
-        writer.write_eof()
-
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(pour())
-        while data := await reader.read(1 << 18):
-            back.update(data)
-    return "" if back.digest() == sent.digest() else "other bytes came back"
-
-
 async def test_streams_run_on_whole_while_their_worker_is_relieved_again_and_again(
     engine: BuiltinEngine, directory: Path
 ) -> None:
@@ -101,14 +82,23 @@ async def test_streams_run_on_whole_while_their_worker_is_relieved_again_and_aga
     async with serving(echo) as port, AsyncExitStack() as stack:
         tunnels = [await stack.enter_async_context(tunnel(proxy, port)) for _ in range(8)]
         async with asyncio.TaskGroup() as tasks:
-            flows = [tasks.create_task(flow(streams, done)) for streams in tunnels]
+            flows = [tasks.create_task(flows_whole(streams, done)) for streams in tunnels]
             moved = [(await engine.upgrade())[0] for _ in range(4)]
             done.set()
-        assert [flow.result() for flow in flows] == [""] * 8
+        assert all(flow.result() for flow in flows)
     assert [(each.proxies, each.connections) for each in moved] == [(1, 8)] * 4
     await one_is_left(directory)
     assert not first & pids(directory)
     assert await engine.running() == {1: 1}
+
+
+@pytest.mark.parametrize(("listeners", "relays"), [(20, 100), pytest.param(1000, 4500, marks=pytest.mark.long)])
+async def test_a_handover_costs_no_relay_no_byte_and_no_connect(
+    engine: BuiltinEngine, listeners: int, relays: int
+) -> None:
+    (figures,), loss = await measure(engine, listeners, relays, 1, quiet_s=0.5)
+    assert loss == Loss()
+    assert figures.connects > 0
 
 
 async def test_what_a_stalled_receiver_has_not_taken_arrives_after_the_handover(engine: BuiltinEngine) -> None:

@@ -25,8 +25,8 @@ FORMAT = 1
 """Of what is said on the channel; a taker of another age refuses it, and nothing happens."""
 STEP_S = 2.0
 """For the other worker to take one bundle: its connections wait meanwhile."""
-_PROXIES = 200
-_CONNECTIONS = 200
+_PROXIES = 50
+_CONNECTIONS = 100
 _PER_FRAME = 40
 """Connections: at most six descriptors each, and two buffers of 64 KiB."""
 FAILED = (ClosedError, ControlError, TimeoutError)
