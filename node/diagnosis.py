@@ -8,7 +8,7 @@ from shared.findings import Finding, ok, problem, some, warning
 
 LEAST_FREE_BYTES = 50_000_000
 LITTLE_FREE_BYTES = 500_000_000
-FEW_FILES = 8_192
+FEW_FILES = 65_536
 FILES_A_CONNECTION = 2
 SHORT_QUEUE = 512
 """Connections that wait to be accepted; Linux allows 4,096 since 5.4, and 128 before."""

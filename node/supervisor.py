@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 
 import structlog
@@ -18,7 +19,10 @@ log = structlog.get_logger()
 
 SWEEP_S = 5.0
 """Engines are asked what they run this often, besides when they say that something changed."""
-AT_ONCE = 16
+
+
+Limits = Mapping[str, asyncio.Semaphore]
+"""How many orders at once, by engine."""
 
 
 class Supervisor:
@@ -90,14 +94,14 @@ class Supervisor:
             if self._conditions != conditions:
                 await self._on_change([])
             return
-        limit = asyncio.Semaphore(AT_ONCE)
+        limits = {name: asyncio.Semaphore(engine.at_once) for name, engine in self._engines.items()}
         ran: list[Holding] = []
         async with asyncio.TaskGroup() as group:
             for id_ in todo.stop:
-                group.create_task(self._stop(limit, id_))
+                group.create_task(self._stop(limits, id_))
         async with asyncio.TaskGroup() as group:
             for record in todo.start:
-                group.create_task(self._start(limit, record, ran))
+                group.create_task(self._start(limits, record, ran))
         await self._ask_conditions()
         self._at_work = set()
         if todo.blocked:
@@ -149,9 +153,9 @@ class Supervisor:
                 found.update(self._conditions)
         self._conditions = found
 
-    async def _stop(self, limit: asyncio.Semaphore, id_: int) -> None:
+    async def _stop(self, limits: Limits, id_: int) -> None:
         running = self._running[id_]
-        async with limit:
+        async with limits[running.engine]:
             try:
                 await self._engines[running.engine].stop(ProxyId(id_))
             except EngineError as error:
@@ -161,9 +165,9 @@ class Supervisor:
         self._running.pop(id_, None)
         log.info("proxy.stopped", proxy_id=id_)
 
-    async def _start(self, limit: asyncio.Semaphore, record: ProxyRecord, ran: list[Holding]) -> None:
+    async def _start(self, limits: Limits, record: ProxyRecord, ran: list[Holding]) -> None:
         id_ = record.id
-        async with limit:
+        async with limits.get(record.engine) or nullcontext():
             try:
                 await self._move(record)
             except EngineError as error:

@@ -25,6 +25,9 @@ class Engine(Protocol):
     same directory finds them again.
     """
 
+    at_once: int
+    """How many starts at the same time do it good."""
+
     async def running(self) -> Mapping[ProxyId, Version]:
         """What accepts connections at this moment."""
         ...

@@ -1,6 +1,7 @@
 """What crosses the control socket, and what a worker makes of time and failures."""
 
 import errno
+import json
 import struct
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from node.engine.builtin import bare
 from node.engine.builtin.control import ControlError, FrameReader, frame
 from node.engine.builtin.deadlines import Deadlines
 from node.engine.builtin.failures import Failure, failure_of
-from node.engine.builtin.records import FIELDS, read_record
+from node.engine.builtin.records import FIELDS, read_record, tell_record
 from shared.proxies import Exit, Limits, ProxyRecord
 
 PROXY = ProxyRecord(
@@ -39,6 +40,24 @@ def test_exit_and_limits_come_through_as_they_were_told() -> None:
     record = read_record(told)
     assert (record.exit.prefix, record.exit.key, record.exit.session_ttl_s) == ("2001:db8::/64", bytes(16), 60)
     assert (record.limits.traffic_period, record.limits.expires_at) == ("day", 1767225600.0)
+
+
+@given(
+    st.sampled_from([{}, {"username": "alice", "password": "won:der"}]),
+    st.sets(st.ip_addresses().map(str), max_size=4),
+    st.sampled_from(["203.0.113.0/24", "2001:db8::/32", "0.0.0.0/0", "::ffff:192.0.2.0/120"]),
+    st.sampled_from([{}, {"exit": Exit(mode="ipv6_session", prefix="2001:db8::/64", key="00" * 16, session_ttl_s=60)}]),
+    st.none() | st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+)
+def test_a_record_that_goes_from_worker_to_worker_stays_the_same(
+    login: dict[str, str], sources: set[str], network: str, exit_: dict[str, Exit], expires_at: datetime | None
+) -> None:
+    limits = Limits(connections=3, expires_at=expires_at)
+    proxy = PROXY.model_copy(
+        update={"username": None, "password": None, "allow_ips": (*sources, network), "limits": limits} | login | exit_
+    )
+    record = read_record(proxy.model_dump(mode="json", include=set(FIELDS)))
+    assert read_record(json.loads(json.dumps(tell_record(record)))) == record
 
 
 def test_a_record_shows_no_password() -> None:

@@ -11,7 +11,7 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from node.engine import Condition, Counters, EngineError
-from node.engine.builtin.control import WorkerName
+from node.engine.builtin.control import MOST_FDS, WorkerName
 from node.engine.builtin.crew import Crew
 from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.process import end_process, worker_names, worker_pid
@@ -36,6 +36,8 @@ class BuiltinEngine:
     they are private to the node (see guard.py), `connections_per_source` is what one client address may have open at a
     worker. `on_change` is called when something may run that did not before, or the other way round.
     """
+
+    at_once = MOST_FDS
 
     def __init__(
         self,

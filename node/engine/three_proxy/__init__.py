@@ -45,6 +45,8 @@ class ThreeProxyEngine:
     `allow_destinations`. `on_change` is called in the loop when a process ended unasked.
     """
 
+    at_once = 16
+
     def __init__(
         self,
         directory: Path,
