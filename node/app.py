@@ -1,6 +1,7 @@
 """The composition root: puts the node together and runs it as one group of tasks."""
 
 import asyncio
+import resource
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -215,6 +216,7 @@ async def run_node(settings: Settings, stop: asyncio.Event, *, upgrade: asyncio.
     """Run until `stop`; the proxies go on when the agent ends. At each `upgrade` the built-in engine's workers are
     relieved by new ones. Raises NodeError.
     """
+    raise_descriptor_limit()
     changed = asyncio.Event()
     with sole_agent(settings):
         async with opened_engines(settings, changed) as engines:
@@ -224,6 +226,12 @@ async def run_node(settings: Settings, stop: asyncio.Event, *, upgrade: asyncio.
             finally:
                 store.close()
     log.info("node.stopped", proxies="they go on; `maybe-node stop` ends them")
+
+
+def raise_descriptor_limit() -> None:
+    """To the hard limit: the listeners of a worker that died are open here until its successor has them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def upgrade_by_itself(settings: Settings) -> list[Moved]:

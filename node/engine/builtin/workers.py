@@ -1,6 +1,7 @@
 """One worker as the agent sees it: found or started, connected, watched, and what it runs."""
 
 import asyncio
+import resource
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +22,13 @@ CALL_S = 4.0
 START_S = 10.0
 _LOOK_S = 0.01
 _STEADY_S = 10.0
-_PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
+_PAUSES_S = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0)
 """Before a worker that keeps dying is started again; from the beginning once one has lived for a while."""
 _TRUSTED = 2
 """Deaths in a row after which what it ran is not put back at once: some of it may be what kills it."""
-_AHEAD = 400
-"""Listeners that are opened while a new process is on its way."""
+_AHEAD = 5000
+"""Most listeners that are opened while a new process is on its way, a third of this process's descriptors at most."""
+_BREATH = 100
 
 Told = Mapping[str, Any]
 """A record as it crosses the control socket."""
@@ -278,9 +280,12 @@ class Worker:
 
     async def _open_ahead(self) -> dict[int, socket.socket]:
         opened: dict[int, socket.socket] = {}
-        for told in list(self.records.values())[:_AHEAD]:
-            if told["id"] in self.records and (listener := self._reopened(told)) is not None:
-                opened[told["id"]] = listener
+        room = min(_AHEAD, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 3)
+        for several in batches(list(self.records.values())[:room], _BREATH):
+            for told in several:
+                if told["id"] in self.records and (listener := self._reopened(told)) is not None:
+                    opened[told["id"]] = listener
+            await asyncio.sleep(0)
         return opened
 
     async def _recall(self) -> None:
