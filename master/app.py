@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import socket
+from datetime import timedelta
 
 import asyncpg
 import structlog
@@ -14,7 +15,8 @@ from master.db import AWAY, Database
 from master.db.migrations import migrate
 from master.enrolment import Enrolment
 from master.errors import BadConfiguration, BrokerAway, DatabaseAway
-from master.events import Event, record_events
+from master.events import Event, forget, record_events
+from master.feed import Feed
 from master.floods import Floods
 from master.inbox import Inbox
 from master.outbox import Outbox
@@ -76,13 +78,14 @@ class Program:
 
     def __init__(self, settings: Settings, cluster: str, listener: socket.socket) -> None:
         """The database is up to date; the broker may be away."""
-        self._listener = listener
+        self._listener, self._events_kept = listener, timedelta(days=settings.events_keep_days)
         self._database = Database(settings.database)
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
         self._enrolment = Enrolment(self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url)
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._reports = Reports(self._database, self._outbox)
-        self._waiter = Waiter(self._database, self._outbox.wake)
+        self._feed = Feed(self._database)
+        self._waiter = Waiter(self._database, self._outbox.wake, self._feed.wake)
         self._floods = Floods(self._database, self._broker)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster)
         self._bus = Bus(
@@ -104,7 +107,14 @@ class Program:
         try:
             async with asyncio.TaskGroup() as group:
                 own = (self._floods.run, self._watch, self._keep_logins)
-                for program in (self._bus.run, self._waiter.run, self._outbox.run, self._outbox.sweep, *own):
+                for program in (
+                    self._bus.run,
+                    self._waiter.run,
+                    self._feed.run,
+                    self._outbox.run,
+                    self._outbox.sweep,
+                    *own,
+                ):
                     group.create_task(program())
                 await self._serve()
         finally:
@@ -118,6 +128,7 @@ class Program:
             enroller=self._enrolment,
             waiter=self._waiter,
             syncer=self._outbox,
+            feed=self._feed,
             broker_state=lambda: self._bus.state,
         )
         config = uvicorn.Config(
@@ -132,6 +143,7 @@ class Program:
                 await asyncio.shield(serving)
             except asyncio.CancelledError:
                 server.should_exit = True
+                self._feed.close()
                 await serving
                 raise
 
@@ -182,6 +194,8 @@ class Program:
                 await self._reports.lose_silent()
                 if turn % FORGET_EVERY == 0:
                     await self._reports.forget_old()
+                    async with self._database.session() as session:
+                        await forget(session, self._events_kept)
             except DatabaseAway as error:
                 log.warning("database.away", reason=error.reason)
 

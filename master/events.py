@@ -1,28 +1,39 @@
 """The durable log of what happened."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from typing import Any
 
+from structlog.contextvars import get_contextvars
+
 from master import model
-from master.db import Session
+from master.db import Row, Session
+from master.event_types import SUBJECTS, Choice, EventType
 from master.questions import EventList
+
+FORGET_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """An event that is not yet in the log. `details` must hold no secret."""
 
-    type: str
+    type: EventType
     node_id: int | None = None
     proxy_id: int | None = None
+    stack_id: int | None = None
     location_id: int | None = None
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 async def record_events(session: Session, events: Iterable[Event]) -> None:
-    """Write these; the last thing in a transaction, since it holds the log to the transaction's end."""
-    rows = [asdict(event) for event in events]
+    """Write these; the last thing in a transaction, since it holds the log to the transaction's end.
+
+    Each carries the id of the request that is being served, if one is.
+    """
+    request = {name: value for name, value in get_contextvars().items() if name == "request_id"}
+    rows = [asdict(event) | {"details": event.details | request} for event in events]
     if rows:
         await session.execute("events.lock")
         await session.execute("events.insert", rows=rows)
@@ -30,4 +41,27 @@ async def record_events(session: Session, events: Iterable[Event]) -> None:
 
 async def page(session: Session, asked: EventList) -> list[model.Event]:
     """Those that match, oldest first."""
-    return [model.event(row) for row in await session.rows("events.select_page", **asked.model_dump())]
+    return await chosen(session, asked.choice, asked.after or 0, asked.limit)
+
+
+async def chosen(session: Session, choice: Choice, after: int, limit: int) -> list[model.Event]:
+    """Those of this choice after this id, oldest first."""
+    subjects = {name: choice.subjects.get(name) for name in SUBJECTS}
+    rows = await session.rows("events.select_page", **subjects, types=sorted(choice.types), after=after, limit=limit)
+    return [model.event(row) for row in rows]
+
+
+async def following(session: Session, after: int, limit: int) -> Sequence[model.Event]:
+    """Those after this id, of every kind, oldest first."""
+    return [model.event(row) for row in await session.rows("events.follow", after=after, limit=limit)]
+
+
+async def ends(session: Session) -> Row:
+    """`forgotten`, the last id that is no more, and `last`, the last id that there is."""
+    return await session.row("events.ends") or {"forgotten": 0, "last": 0}
+
+
+async def forget(session: Session, kept: timedelta) -> None:
+    """Let go of what is older, a batch at a time."""
+    while await session.execute("events.forget", kept=kept, most=FORGET_AT_ONCE):
+        pass

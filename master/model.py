@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from master.event_types import TYPES
 from shared.proxies import EngineName, ExitMode, Protocol, TrafficPeriod
 
 NodeState = Literal["active", "draining", "disabled"]
@@ -167,9 +168,10 @@ class Event(Shown):
 
     id: int = Field(description="grows; may be given as `after`")
     at: datetime
-    type: str
+    type: str = Field(json_schema_extra={"enum": list(TYPES)})
     node_id: int | None
     proxy_id: int | None
+    stack_id: int | None
     location_id: int | None
     details: dict[str, Any]
 

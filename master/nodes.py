@@ -7,12 +7,17 @@ from master import model, proxies
 from master.conflicts import StillUsed, pointed, port_taken
 from master.db import Row, Session
 from master.errors import Conflict, NotFound
+from master.event_types import EventType
 from master.events import Event, record_events
 from master.exits import lacking
 from master.questions import NodeFilter, NodeList, ProxyFilter, criteria
 from master.wishes import NodeChanges, differing, merged, port_bounds
 
-STATE_EVENTS = {"active": "node.activated", "draining": "node.drained", "disabled": "node.disabled"}
+STATE_EVENTS: Mapping[str, EventType] = {
+    "active": "node.activated",
+    "draining": "node.drained",
+    "disabled": "node.disabled",
+}
 
 
 class PortsExcluded(Conflict):

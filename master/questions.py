@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from master.event_types import PATTERNS, SUBJECTS, Choice
 from master.model import NodeState, ProxyState
 from master.wishes import PRINTABLE, NodeIp, instant
 from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
@@ -82,6 +83,21 @@ UsageCursor = Annotated[
     Annotated[tuple[int, ...], BeforeValidator(lambda text: read_keys(text, 3)), BeforeValidator(said_once)],
     Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
 ]
+
+
+def event_pattern(text: str) -> str:
+    """A type of event, or all of a kind. Raises ValueError."""
+    if text not in PATTERNS:
+        raise ValueError(f"there is no such event: one of {', '.join(PATTERNS)}")
+    return text
+
+
+EventPattern = Annotated[str, AfterValidator(event_pattern), Field(json_schema_extra={"enum": list(PATTERNS)})]
+EventPatterns = Annotated[
+    list[EventPattern],
+    Field(max_length=64, description="a type, or all of a kind, as in proxy.*; may be given more than once"),
+]
+EventId = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
 
 
 class Question(BaseModel):
@@ -162,14 +178,23 @@ class NodeRemoval(Question):
 
 
 class EventList(Question):
-    """A page of events, oldest first."""
+    """Events, oldest first."""
 
-    type: Text | None = None
+    type: EventPatterns = Field(default_factory=list[str])
     node_id: Id | None = None
     proxy_id: Id | None = None
-    location_id: Id | None = None
-    limit: Limit = 50
-    after: Annotated[int, Field(ge=0, le=MAX_BIGINT, description="id of the last event known")] = 0
+    stack_id: Id | None = None
+    location_id: Id | None = Field(default=None, description="of the event's node at the time")
+    limit: Limit = Field(default=50, description="of a page; a stream has none")
+    after: EventId | None = Field(
+        default=None, description="id of the last event known; without it a page begins with the first, a stream now"
+    )
+
+    @property
+    def choice(self) -> Choice:
+        """What is asked for."""
+        subjects = {name: getattr(self, name) for name in SUBJECTS}
+        return Choice(frozenset(self.type), {name: id_ for name, id_ in subjects.items() if id_ is not None})
 
 
 class UsageList(Question):

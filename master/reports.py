@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,6 +10,7 @@ import structlog
 
 from master import rounds, usage
 from master.db import Database, Row, Session
+from master.event_types import EventType
 from master.events import Event, record_events
 from master.outbox import Outbox
 from master.proxies import move_ports
@@ -21,6 +22,11 @@ log = structlog.get_logger()
 OFFLINE_AFTER_S = 45.0
 """Three reports missed."""
 CLONE_EVENT_EVERY_S = 600.0
+HINDRANCES: Mapping[str, EventType] = {
+    "failed": "proxy.failed",
+    "limited": "proxy.limited",
+    "expired": "proxy.expired",
+}
 STORED = ("rev", "seen", "count", "running", "missing", "session", "number")
 
 
@@ -192,7 +198,7 @@ def recovered(node_id: NodeId, row: Row) -> Event:
 def hindered(node_id: NodeId, row: Row) -> Event:
     """Of a proxy that serves nobody: proxy.failed, proxy.limited or proxy.expired."""
     details = {"version": row["version"], "reason": row["reason"]}
-    return Event(type=f"proxy.{row['kind']}", node_id=node_id, proxy_id=row["proxy_id"], details=details)
+    return Event(type=HINDRANCES[row["kind"]], node_id=node_id, proxy_id=row["proxy_id"], details=details)
 
 
 def failure_counts(report: Report) -> dict[str, int] | None:

@@ -12,6 +12,8 @@ from master.errors import BadConfiguration
 from shared.logs import LogLevel
 
 QueueType = Literal["classic", "quorum"]
+Flag = Literal["yes", "no"]
+MOST_DAYS = 3_650
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +28,8 @@ class Settings:
     license_key: SecretStr | None
     api_host: str
     api_port: int
+    events_keep_days: int
+    webhook_allow_private: bool
     log_level: LogLevel
 
 
@@ -49,6 +53,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         license_key=SecretStr(env["LICENSE_KEY"]) if env.get("LICENSE_KEY") else None,
         api_host=address(env, "API_HOST", "0.0.0.0"),
         api_port=number(env, "API_PORT", 3005),
+        events_keep_days=days(env, "EVENTS_KEEP_DAYS", 30),
+        webhook_allow_private=one_of(env, "WEBHOOK_ALLOW_PRIVATE", Flag, "no") == "yes",
         log_level=one_of(env, "LOG_LEVEL", LogLevel, "info"),
     )
 
@@ -66,6 +72,14 @@ def number(env: Mapping[str, str], variable: str, default: int) -> int:
     text = env.get(variable) or str(default)
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
         raise BadConfiguration(variable, f"{text!r} is not a port number")
+    return int(text)
+
+
+def days(env: Mapping[str, str], variable: str, default: int) -> int:
+    """A number of days, 1 to 3650."""
+    text = env.get(variable) or str(default)
+    if not text.isascii() or not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= MOST_DAYS:
+        raise BadConfiguration(variable, f"{text!r} is not a number of days from 1 to {MOST_DAYS}")
     return int(text)
 
 

@@ -12,7 +12,7 @@ from shared.tasks import Backoff, wait_for_event
 
 log = structlog.get_logger()
 
-CHANGED, REPORTED = "maybe_changed", "maybe_reported"
+CHANGED, REPORTED, HAPPENED = "maybe_changed", "maybe_reported", "maybe_events"
 RETRY_MOST_S = 3.0
 """Between two tries while the database is away."""
 POLL_S = 1.0
@@ -21,9 +21,9 @@ POLL_S = 1.0
 class Waiter:
     """One LISTEN connection for this master, however many wait. What it misses while cut, polling finds."""
 
-    def __init__(self, database: Database, changed: Callable[[], None]) -> None:
-        """`changed` is called when some node's revision grew."""
-        self._database, self._changed = database, changed
+    def __init__(self, database: Database, changed: Callable[[], None], happened: Callable[[], None]) -> None:
+        """`changed` is called when some node's revision grew, `happened` when the log did."""
+        self._database, self._changed, self._happened = database, changed, happened
         self._waiting: set[asyncio.Event] = set()
 
     async def run(self) -> None:
@@ -32,7 +32,7 @@ class Waiter:
         while True:
             lost = asyncio.Event()
             try:
-                close = await self._database.listener((CHANGED, REPORTED), self._heard, lost.set)
+                close = await self._database.listener((CHANGED, REPORTED, HAPPENED), self._heard, lost.set)
             except DatabaseAway as error:
                 log.warning("database.away", reason=error.reason)
                 await asyncio.sleep(backoff.next())
@@ -41,6 +41,7 @@ class Waiter:
             try:
                 self._heard(CHANGED, "")
                 self._heard(REPORTED, "")
+                self._heard(HAPPENED, "")
                 await lost.wait()
             finally:
                 await close()
@@ -65,6 +66,8 @@ class Waiter:
         del payload
         if channel == CHANGED:
             self._changed()
+        elif channel == HAPPENED:
+            self._happened()
         else:
             for event in self._waiting:
                 event.set()

@@ -8,11 +8,12 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import LifeSpanScope, Message, Scope
 
-from master.api import docs, locations, nodes, proxies, system, usage
+from master.api import docs, events, locations, nodes, proxies, system, usage
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
 from master.api.seams import Enroller, Syncer, Waiter, Wiring
 from master.db import Database
+from master.feed import Feed
 
 
 class Api(Litestar):
@@ -24,23 +25,38 @@ class Api(Litestar):
             await super().__call__(scope, receive, send)
             return
 
+        ended = False
+
         async def bodiless(message: Message) -> None:
-            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+            nonlocal ended
+            if message["type"] != "http.response.body":
+                await send(message)
+            elif not ended:
+                ended = True  # a stream goes on, but nobody hears it
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         await super().__call__({**scope, "method": "GET"}, receive, bodiless)
 
 
 def create_app(
-    *, database: Database, enroller: Enroller, waiter: Waiter, syncer: Syncer, broker_state: Callable[[], str]
+    *,
+    database: Database,
+    enroller: Enroller,
+    waiter: Waiter,
+    syncer: Syncer,
+    feed: Feed,
+    broker_state: Callable[[], str],
 ) -> Litestar:
     """The API over these; `broker_state` is "up" while the broker can be reached, anything else is told as it is."""
-    wiring = Wiring(database=database, enroller=enroller, waiter=waiter, syncer=syncer, broker_state=broker_state)
+    wiring = Wiring(
+        database=database, enroller=enroller, waiter=waiter, syncer=syncer, feed=feed, broker_state=broker_state
+    )
     app = Api(
         route_handlers=[
             locations.router,
             nodes.router,
             proxies.router,
-            system.list_events,
+            events.list_events,
             usage.sum_usage,
             system.live,
             system.ready,

@@ -140,7 +140,9 @@ def answers(told: Told) -> Json:
     headers = {name: {"description": RESPONSE_HEADERS[name], "schema": TEXT} for name in told.gives}
     found: Json = {}
     for status, model in told.answers.items():
-        content = {"content": {"application/json": {"schema": ref(model)}}} if model is not None else {}
+        content: Json = {"content": {"application/json": {"schema": ref(model)}}} if model is not None else {}
+        if status == HTTPStatus.OK and told.streams is not None:
+            content["content"][told.streams] = {"schema": TEXT}
         words = told.words.get(status, HTTPStatus(status).phrase)
         found[str(status)] = {"description": words, **({"headers": headers} if headers else {}), **content}
     return found

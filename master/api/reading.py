@@ -21,6 +21,9 @@ JSON_TYPES = ("application/json", "application/merge-patch+json")
 MOST_WAIT_S = 60
 MOST_KEY_LETTERS = 255
 
+MANY = ("label", "type")
+"""Parameters that may be said more than once."""
+
 PathId = Annotated[int, PathParameter(ge=1, le=MAX_BIGINT)]
 
 Asked = Request[Any, Any, Any]
@@ -71,11 +74,11 @@ def read_query(request: Asked, kind: type[Q]) -> Q:
 
 
 def gathered(items: Iterable[tuple[str, Any]]) -> Mapping[str, object]:
-    """Values by name; `label` may come more than once, anything else that does becomes a list and is refused so."""
+    """Values by name; what may come more than once is a list, anything else that does becomes one and is refused."""
     values: defaultdict[str, list[str]] = defaultdict(list)
     for name, value in items:
         values[name].append(str(value))
-    return {name: found if name == "label" or len(found) > 1 else found[0] for name, found in values.items()}
+    return {name: found if name in MANY or len(found) > 1 else found[0] for name, found in values.items()}
 
 
 def read_wait(prefer: str | None) -> int | None:
@@ -91,6 +94,16 @@ def read_if_match(header: str | None) -> frozenset[int] | None:
         return None
     found = (re.fullmatch(r'(?:W/)?"?(\d{1,19})"?', tag) for tag in tags)
     return frozenset(int(match[1]) for match in found if match)
+
+
+def read_last_event_id(header: str | None, after: int | None) -> int | None:
+    """Where a stream goes on: what a reader has had counts more than where he once began. Raises Invalid."""
+    if not header:
+        return after
+    if header.isascii() and header.isdecimal() and len(header) < 20 and int(header) <= MAX_BIGINT:
+        return int(header)
+    detail = "a Last-Event-ID is the id of an event"
+    raise Invalid(detail, {"errors": [{"header": "Last-Event-ID", "detail": detail}]})
 
 
 def read_key(header: str | None) -> str | None:

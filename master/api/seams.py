@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from master.db import Database
+from master.feed import Feed
 from shared.proxies import NodeId
 
 
@@ -49,4 +50,5 @@ class Wiring:
     enroller: Enroller
     waiter: Waiter
     syncer: Syncer
+    feed: Feed
     broker_state: Callable[[], str]

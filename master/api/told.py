@@ -9,11 +9,13 @@ from pydantic import BaseModel
 PREFER = "Prefer"
 IF_MATCH = "If-Match"
 IDEMPOTENCY_KEY = "Idempotency-Key"
+LAST_EVENT_ID = "Last-Event-ID"
 
 REQUEST_HEADERS: Mapping[str, str] = {
     PREFER: "wait=N: hold the answer until the nodes have confirmed, N seconds (0 to 60) at most (RFC 7240)",
     IF_MATCH: "versions, as in ETag; when the proxy is at none of them, nothing is done (412)",
     IDEMPOTENCY_KEY: "your choice; within 24 hours the same request with the same key is done once and answered alike",
+    LAST_EVENT_ID: "id of the last event that a stream told: it goes on after it",
 }
 RESPONSE_HEADERS: Mapping[str, str] = {
     "ETag": "the proxy's version, quoted",
@@ -33,6 +35,8 @@ class Told:
     headers: Sequence[str] = ()
     gives: Sequence[str] = ()
     problems: Sequence[int] = ()
+    streams: str | None = None
+    """The media type of 200, when a stream is asked for."""
     words: Mapping[int, str] = field(default_factory=dict[int, str])
 
 

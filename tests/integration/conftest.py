@@ -15,6 +15,7 @@ from master.api import create_app
 from master.broker import Broker
 from master.db import Database
 from master.enrolment import Enrolment
+from master.feed import Feed
 from master.waiting import Waiter
 from shared.proxies import NodeId
 from tests.services import Database as Address
@@ -135,8 +136,9 @@ async def api(database: Address) -> AsyncIterator[Api]:
     app = create_app(
         database=own,
         enroller=enroller,
-        waiter=Waiter(own, lambda: None),
+        waiter=Waiter(own, lambda: None, lambda: None),
         syncer=syncer,
+        feed=Feed(own),
         broker_state=lambda: "down",
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

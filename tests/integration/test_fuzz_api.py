@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 
 from master.api import create_app, docs
 from master.db import Database
+from master.feed import Feed
 from master.waiting import Waiter
 from tests.integration.conftest import Api, Enroller, Syncer
 from tests.services import Database as Address
@@ -56,8 +57,9 @@ def base_url(database: Address) -> Iterator[str]:
     app = create_app(
         database=rows,
         enroller=Enroller(),
-        waiter=Waiter(rows, lambda: None),
+        waiter=Waiter(rows, lambda: None, lambda: None),
         syncer=Syncer(),
+        feed=Feed(rows),
         broker_state=lambda: "down",
     )
     listener = socket.create_server(("127.0.0.1", 0))
@@ -93,7 +95,9 @@ async def filled(database: Address) -> None:
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     unused: Any = object()
-    app = create_app(database=Database({}), enroller=unused, waiter=unused, syncer=unused, broker_state=lambda: "up")
+    app = create_app(
+        database=Database({}), enroller=unused, waiter=unused, syncer=unused, feed=unused, broker_state=lambda: "up"
+    )
     return json.loads(app.state[docs.DOCUMENT])
 
 

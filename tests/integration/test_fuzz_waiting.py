@@ -63,7 +63,7 @@ class Stranger:
 
 @pytest.fixture
 async def stranger(enrolment: Enrolment, rows: Database, block: PortBlock) -> AsyncIterator[Stranger]:
-    waiter = Waiter(rows, lambda: None)
+    waiter = Waiter(rows, lambda: None, lambda: None)
     app = create_app(database=rows, enroller=enrolment, waiter=waiter, syncer=Syncer(), broker_state=lambda: "up")
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://master") as line:

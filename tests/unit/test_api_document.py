@@ -15,7 +15,9 @@ from master.wishes import Wish
 @pytest.fixture(scope="module")
 def app() -> Any:
     unused: Any = object()
-    return create_app(database=Database({}), enroller=unused, waiter=unused, syncer=unused, broker_state=lambda: "up")
+    return create_app(
+        database=Database({}), enroller=unused, waiter=unused, syncer=unused, feed=unused, broker_state=lambda: "up"
+    )
 
 
 @pytest.fixture(scope="module")
