@@ -13,6 +13,7 @@ from master.api import create_app
 from master.broker import Broker
 from master.db import AWAY, Database
 from master.db.migrations import migrate
+from master.deliveries import Deliveries
 from master.enrolment import Enrolment
 from master.errors import BadConfiguration, BrokerAway, DatabaseAway
 from master.events import Event, forget, record_events
@@ -85,7 +86,8 @@ class Program:
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._reports = Reports(self._database, self._outbox)
         self._feed = Feed(self._database)
-        self._waiter = Waiter(self._database, self._outbox.wake, self._feed.wake)
+        self._deliveries = Deliveries(self._database, allow_private=settings.webhook_allow_private)
+        self._waiter = Waiter(self._database, self._outbox.wake, self._happened)
         self._floods = Floods(self._database, self._broker)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster)
         self._bus = Bus(
@@ -111,6 +113,7 @@ class Program:
                     self._bus.run,
                     self._waiter.run,
                     self._feed.run,
+                    self._deliveries.run,
                     self._outbox.run,
                     self._outbox.sweep,
                     *own,
@@ -121,6 +124,7 @@ class Program:
             await self._database.close()
             await self._broker.close()
             await self._enrolment.close()
+            await self._deliveries.close()
 
     async def _serve(self) -> None:
         app = create_app(
@@ -129,6 +133,7 @@ class Program:
             waiter=self._waiter,
             syncer=self._outbox,
             feed=self._feed,
+            deliveries=self._deliveries,
             broker_state=lambda: self._bus.state,
         )
         config = uvicorn.Config(
@@ -159,6 +164,10 @@ class Program:
         async with self._database.session() as session:
             rows = await session.rows("sync.all_logins")
         return {NodeId(row["id"]): row["broker_password_hash"] for row in rows}
+
+    def _happened(self) -> None:
+        self._feed.wake()
+        self._deliveries.wake()
 
     async def _came_up(self) -> None:
         self._outbox.wake()

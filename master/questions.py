@@ -197,6 +197,10 @@ class EventList(Question):
         return Choice(frozenset(self.type), {name: id_ for name, id_ in subjects.items() if id_ is not None})
 
 
+class WebhookList(Paging):
+    """A page of webhooks."""
+
+
 class UsageList(Question):
     """A page of sums of what proxies were used for."""
 

@@ -12,6 +12,7 @@ import uvicorn
 
 from master.api import create_app
 from master.db import Database, Row, Session
+from master.deliveries import Deliveries
 from master.feed import Feed
 from master.waiting import Waiter
 from shared.serving import Server, bound_socket
@@ -61,6 +62,7 @@ class Master:
     http: httpx.AsyncClient
     rows: Watched
     feed: Feed
+    deliveries: Deliveries
     waiter: Waiter
 
     @asynccontextmanager
@@ -105,13 +107,27 @@ class Events:
 
 
 @asynccontextmanager
-async def master(database: Address, *, kept: int = 4_000, heartbeat_s: float = 15.0) -> AsyncGenerator[Master]:
+async def master(
+    database: Address, *, kept: int = 4_000, heartbeat_s: float = 15.0, allow_private: bool = True
+) -> AsyncGenerator[Master]:
     """Serves for as long as this is open."""
     rows, unused = opened(database), Any
     feed = Feed(rows, kept=kept, heartbeat_s=heartbeat_s)
-    waiter = Waiter(rows, lambda: None, feed.wake)
+    deliveries = Deliveries(rows, allow_private=allow_private)
+
+    def happened() -> None:
+        feed.wake()
+        deliveries.wake()
+
+    waiter = Waiter(rows, lambda: None, happened)
     app = create_app(
-        database=rows, enroller=unused, waiter=waiter, syncer=unused, feed=feed, broker_state=lambda: "down"
+        database=rows,
+        enroller=unused,
+        waiter=waiter,
+        syncer=unused,
+        feed=feed,
+        deliveries=deliveries,
+        broker_state=lambda: "down",
     )
     listener = bound_socket("127.0.0.1", 0)
     listener.listen(2_048)
@@ -119,14 +135,15 @@ async def master(database: Address, *, kept: int = 4_000, heartbeat_s: float = 1
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(run) for run in (feed.run(), waiter.run())]
+        tasks = [group.create_task(run) for run in (feed.run(), deliveries.run(), waiter.run())]
         serving = group.create_task(server.serve(sockets=[listener]))
         async with httpx.AsyncClient(base_url=url, limits=limits, timeout=LIMIT_S, trust_env=False) as http:
-            yield Master(http, rows, feed, waiter)
+            yield Master(http, rows, feed, deliveries, waiter)
         feed.close()
         server.should_exit = True
         await serving
         for task in tasks:
             task.cancel()
+    await deliveries.close()
     await rows.close()
     listener.close()

@@ -8,11 +8,12 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import LifeSpanScope, Message, Scope
 
-from master.api import docs, events, locations, nodes, proxies, system, usage
+from master.api import docs, events, locations, nodes, proxies, system, usage, webhooks
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
 from master.api.seams import Enroller, Syncer, Waiter, Wiring
 from master.db import Database
+from master.deliveries import Deliveries
 from master.feed import Feed
 
 
@@ -45,11 +46,18 @@ def create_app(
     waiter: Waiter,
     syncer: Syncer,
     feed: Feed,
+    deliveries: Deliveries,
     broker_state: Callable[[], str],
 ) -> Litestar:
     """The API over these; `broker_state` is "up" while the broker can be reached, anything else is told as it is."""
     wiring = Wiring(
-        database=database, enroller=enroller, waiter=waiter, syncer=syncer, feed=feed, broker_state=broker_state
+        database=database,
+        enroller=enroller,
+        waiter=waiter,
+        syncer=syncer,
+        feed=feed,
+        deliveries=deliveries,
+        broker_state=broker_state,
     )
     app = Api(
         route_handlers=[
@@ -58,6 +66,7 @@ def create_app(
             proxies.router,
             events.list_events,
             usage.sum_usage,
+            webhooks.router,
             system.live,
             system.ready,
             docs.api_page,

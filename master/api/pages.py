@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from master.model import Event, Location, Node, Proxy, Shown, Usage
 from master.questions import cursor
+from master.subscriptions import Webhook
 
 
 class LocationPage(Shown):
@@ -35,6 +36,13 @@ class EventPage(Shown):
 
     items: list[Event]
     next: int | None
+
+
+class WebhookPage(Shown):
+    """Webhooks by id; `next` goes into `after` for the following page, null when there is none."""
+
+    items: list[Webhook]
+    next: str | None
 
 
 class UsagePage(Shown):

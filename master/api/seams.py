@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from master.db import Database
+from master.deliveries import Deliveries
 from master.feed import Feed
 from shared.proxies import NodeId
 
@@ -51,4 +52,5 @@ class Wiring:
     waiter: Waiter
     syncer: Syncer
     feed: Feed
+    deliveries: Deliveries
     broker_state: Callable[[], str]

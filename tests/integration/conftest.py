@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from master.api import create_app
 from master.broker import Broker
 from master.db import Database
+from master.deliveries import Deliveries
 from master.enrolment import Enrolment
 from master.feed import Feed
 from master.waiting import Waiter
@@ -139,6 +140,7 @@ async def api(database: Address) -> AsyncIterator[Api]:
         waiter=Waiter(own, lambda: None, lambda: None),
         syncer=syncer,
         feed=Feed(own),
+        deliveries=Deliveries(own, allow_private=False),
         broker_state=lambda: "down",
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 
 from master.api import create_app, docs
 from master.db import Database
+from master.deliveries import Deliveries
 from master.feed import Feed
 from master.waiting import Waiter
 from tests.integration.conftest import Api, Enroller, Syncer
@@ -60,6 +61,7 @@ def base_url(database: Address) -> Iterator[str]:
         waiter=Waiter(rows, lambda: None, lambda: None),
         syncer=Syncer(),
         feed=Feed(rows),
+        deliveries=Deliveries(rows, allow_private=False),
         broker_state=lambda: "down",
     )
     listener = socket.create_server(("127.0.0.1", 0))
@@ -96,7 +98,13 @@ async def filled(database: Address) -> None:
 def document() -> dict[str, Any]:
     unused: Any = object()
     app = create_app(
-        database=Database({}), enroller=unused, waiter=unused, syncer=unused, feed=unused, broker_state=lambda: "up"
+        database=Database({}),
+        enroller=unused,
+        waiter=unused,
+        syncer=unused,
+        feed=unused,
+        deliveries=unused,
+        broker_state=lambda: "up",
     )
     return json.loads(app.state[docs.DOCUMENT])
 
