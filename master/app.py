@@ -20,6 +20,7 @@ from master.events import Event, forget, record_events
 from master.feed import Feed
 from master.floods import Floods
 from master.inbox import Inbox
+from master.meters import Meters
 from master.outbox import Outbox
 from master.reports import Reports
 from master.settings import Settings
@@ -84,12 +85,13 @@ class Program:
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
         self._enrolment = Enrolment(self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url)
         self._outbox = Outbox(self._database, self._broker, cluster)
+        self._meters = Meters()
         self._reports = Reports(self._database, self._outbox)
         self._feed = Feed(self._database)
         self._deliveries = Deliveries(self._database, allow_private=settings.webhook_allow_private)
         self._waiter = Waiter(self._database, self._outbox.wake, self._happened)
         self._floods = Floods(self._database, self._broker)
-        inbox = Inbox(self._database, self._outbox, self._reports, cluster)
+        inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
             settings.amqp_url,
             program="master",
@@ -100,7 +102,7 @@ class Program:
             lane=lane_of,
             on_up=self._came_up,
             handle_s=HANDLE_S,
-            admit=self._floods.admit,
+            admit=self._admit,
         )
         inbox.bus = self._outbox.bus = self._bus
 
@@ -134,6 +136,7 @@ class Program:
             syncer=self._outbox,
             feed=self._feed,
             deliveries=self._deliveries,
+            meters=self._meters,
             broker_state=lambda: self._bus.state,
         )
         config = uvicorn.Config(
@@ -164,6 +167,12 @@ class Program:
         async with self._database.session() as session:
             rows = await session.rows("sync.all_logins")
         return {NodeId(row["id"]): row["broker_password_hash"] for row in rows}
+
+    def _admit(self, message: Incoming) -> bool:
+        is_admitted = self._floods.admit(message)
+        if not is_admitted:
+            self._meters.messages["any", "dropped"] += 1
+        return is_admitted
 
     def _happened(self) -> None:
         self._feed.wake()

@@ -9,11 +9,13 @@ import structlog
 from master.db import Database, Row
 from master.errors import DatabaseAway
 from master.events import Event, record_events
+from master.meters import Meters, Verdict
 from master.outbox import Outbox
 from master.reports import Absurd, Reports
 from shared.bus import Bus, BusDown, Incoming, Outgoing
 from shared.messages import (
     DEAD_QUEUE,
+    MESSAGE_TYPES,
     NODE_EXCHANGE,
     READ_LIMIT,
     WIRE_VERSION,
@@ -62,24 +64,30 @@ def sender(message: Incoming, header: Header, cluster: str) -> NodeId:
 class Inbox:
     """The master's handler of messages."""
 
-    def __init__(self, database: Database, outbox: Outbox, reports: Reports, cluster: str) -> None:
+    def __init__(self, database: Database, outbox: Outbox, reports: Reports, cluster: str, meters: Meters) -> None:
         """`bus` is set before any message comes."""
         self._database, self._outbox, self._reports, self._cluster = database, outbox, reports, cluster
         self._told: dict[str, float] = {}
+        self._meters = meters
         self.bus: Bus | None = None
 
     async def handle(self, message: Incoming) -> None:
         """Take one message. One that cannot be acted on is parked or refused, and said so once; none comes twice."""
+        verdict = await self._take(message)
+        known = message.type if message.type in MESSAGE_TYPES else "other"
+        self._meters.messages[known or "other", verdict] += 1
+
+    async def _take(self, message: Incoming) -> Verdict:
         try:
             header = decode_header(message.headers)
             node_id = sender(message, header, self._cluster)
             body = decode(message.type, message.body)
         except Unreadable as error:
             await self._park(message, str(error))
-            return
+            return "parked"
         except Forged as error:
             await self._refuse(message, error.reason)
-            return
+            return "refused"
         try:
             match body:
                 case NeedSync(ids=ids):
@@ -88,10 +96,14 @@ class Inbox:
                     await self._reports.take(node_id, body)
                 case CheckSync() | Sync():
                     await self._refuse(message, "a node does not send this")
+                    return "refused"
         except Absurd as error:
             await self._refuse(message, error.reason)
+            return "refused"
         except DatabaseAway as error:
             log.warning("message.given_up", type=message.type, node_id=node_id, reason=error.reason)
+            return "given_up"
+        return "taken"
 
     async def _answer(self, node_id: NodeId, ids: tuple[int, ...], round_: str | None) -> None:
         """Send the records that are this node's; when some are not, its list is not ours: a check-sync follows."""

@@ -15,7 +15,7 @@ from master.broker import Broker
 from master.db import Database, Row
 from master.errors import BrokerAway, DatabaseAway
 from shared.bus import Bus, BusDown, Outgoing, Unroutable
-from shared.messages import AGREED, CONFIRMS, NODE_EXCHANGE, WIRE_VERSION, Header, encode_pairs
+from shared.messages import AGREED, CONFIRMS, NODE_EXCHANGE, REQUESTS, WIRE_VERSION, Header, encode_pairs
 from shared.proxies import NodeId
 from shared.tasks import Backoff, wait_for_event
 
@@ -82,7 +82,7 @@ class Outbox:
         """
         async with self._in_flight:
             async with self._database.session() as session:
-                row = await session.row("sync.wanted_list", node_id=node_id, most=CONFIRMS)
+                row = await session.row("sync.wanted_list", node_id=node_id, most=CONFIRMS, most_requests=REQUESTS)
             if row is None or not (again or self._is_news(node_id, row["revision"])):
                 return
             await self._publish(node_id, row, confirm=AGREED if confirm else row["removed"])
@@ -143,6 +143,7 @@ class Outbox:
                 part=part,
                 parts=len(bodies),
                 confirm=tuple((rev, count) for rev, count in confirm),
+                requests=tuple(row["requests"]),
             )
             message = Outgoing(
                 exchange=NODE_EXCHANGE, key=str(node_id), type="check-sync", body=body, header=header, round=round_

@@ -150,6 +150,9 @@ class Agent:
         change = await self._take(lambda: on_list(self._copy, header, pairs))
         if change.held is not None and change.held != held:
             log.error("list.held", rev=header.rev, stops=change.held.stops, of=change.held.of)
+        if header.requests and change.verdict == "taken":
+            news = {"stopped": len(change.drop), "wanted": len(self._copy.missing())}
+            log.info("list.taken", rev=header.rev, request_ids=header.requests, **news)
         self._report.set()
 
     async def _take(self, decide: Callable[[], Change]) -> Change:

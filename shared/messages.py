@@ -42,6 +42,9 @@ FailureKind = Literal["failed", "limited", "expired"]
 """`limited` and `expired`: the proxy runs at its version, but serves nobody now."""
 RefusalReason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 COMPLAINT_LIMIT = 300
+REQUEST_ID = r"[A-Za-z0-9._-]{1,64}"
+REQUESTS = 5
+"""Ids of requests in a check-sync; a burst of changes that melts into one carries its last."""
 
 
 class Unreadable(Exception):
@@ -59,7 +62,8 @@ class Header(Wire):
 
     `rev` is the node's revision that the sender speaks of. `part` counts from 1. `confirm` says at
     which revisions how many proxies were taken away on purpose, as far as the node's last report does not cover them:
-    the node counts those past its own revision.
+    the node counts those past its own revision. `requests` are the last that changed something of the node: a hint, for
+    its log.
     """
 
     v: int
@@ -69,6 +73,7 @@ class Header(Wire):
     part: Annotated[int, Field(ge=1, le=100_000)] = 1
     parts: Annotated[int, Field(ge=1, le=100_000)] = 1
     confirm: Annotated[tuple[tuple[Rev, Count], ...], Field(max_length=CONFIRMS)] = ()
+    requests: Annotated[tuple[Short, ...], Field(max_length=REQUESTS)] = ()
 
 
 class SyncItem(Wire):

@@ -14,6 +14,7 @@ from master.api import create_app
 from master.db import Database, Row, Session
 from master.deliveries import Deliveries
 from master.feed import Feed
+from master.meters import Meters
 from master.waiting import Waiter
 from shared.serving import Server, bound_socket
 from tests.services import Database as Address
@@ -127,6 +128,7 @@ async def master(
         syncer=unused,
         feed=feed,
         deliveries=deliveries,
+        meters=Meters(),
         broker_state=lambda: "down",
     )
     listener = bound_socket("127.0.0.1", 0)

@@ -8,24 +8,33 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import LifeSpanScope, Message, Scope
 
-from master.api import docs, events, locations, nodes, proxies, system, usage, webhooks
+from master.api import docs, events, locations, metrics, nodes, proxies, system, usage, webhooks
+from master.api.entry import entered
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
 from master.api.seams import Enroller, Syncer, Waiter, Wiring
 from master.db import Database
 from master.deliveries import Deliveries
 from master.feed import Feed
+from master.fleet import Fleet as FleetMetrics
+from master.meters import Meters
+
+METERS = "meters"
 
 
 class Api(Litestar):
-    """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2)."""
+    """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2), and counts what it answers."""
 
     async def __call__(self, scope: Scope | LifeSpanScope, receive: Any, send: Any) -> None:
         """One connection of ASGI."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
-            return
+        elif scope["method"] != "HEAD":
+            await entered(super().__call__, self.state[METERS], scope, receive, send)
+        else:
+            await self._bodiless({**scope, "method": "GET"}, receive, send)
 
+    async def _bodiless(self, scope: Any, receive: Any, send: Any) -> None:
         ended = False
 
         async def bodiless(message: Message) -> None:
@@ -36,7 +45,7 @@ class Api(Litestar):
                 ended = True  # a stream goes on, but nobody hears it
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await super().__call__({**scope, "method": "GET"}, receive, bodiless)
+        await entered(super().__call__, self.state[METERS], scope, receive, bodiless)
 
 
 def create_app(
@@ -47,6 +56,7 @@ def create_app(
     syncer: Syncer,
     feed: Feed,
     deliveries: Deliveries,
+    meters: Meters,
     broker_state: Callable[[], str],
 ) -> Litestar:
     """The API over these; `broker_state` is "up" while the broker can be reached, anything else is told as it is."""
@@ -57,6 +67,8 @@ def create_app(
         syncer=syncer,
         feed=feed,
         deliveries=deliveries,
+        meters=meters,
+        fleet=FleetMetrics(database),
         broker_state=broker_state,
     )
     app = Api(
@@ -67,6 +79,7 @@ def create_app(
             events.list_events,
             usage.sum_usage,
             webhooks.router,
+            metrics.show_metrics,
             system.live,
             system.ready,
             docs.api_page,
@@ -79,5 +92,6 @@ def create_app(
         openapi_config=None,
         logging_config=None,
     )
+    app.state[METERS] = meters
     app.state[docs.DOCUMENT] = json.dumps(document(app.routes)).encode()
     return app

@@ -142,7 +142,7 @@ def answers(told: Told) -> Json:
     for status, model in told.answers.items():
         content: Json = {"content": {"application/json": {"schema": ref(model)}}} if model is not None else {}
         if status == HTTPStatus.OK and told.streams is not None:
-            content["content"][told.streams] = {"schema": TEXT}
+            content.setdefault("content", {})[told.streams] = {"schema": TEXT}
         words = told.words.get(status, HTTPStatus(status).phrase)
         found[str(status)] = {"description": words, **({"headers": headers} if headers else {}), **content}
     return found

@@ -7,6 +7,8 @@ from typing import Protocol
 from master.db import Database
 from master.deliveries import Deliveries
 from master.feed import Feed
+from master.fleet import Fleet
+from master.meters import Meters
 from shared.proxies import NodeId
 
 
@@ -53,4 +55,6 @@ class Wiring:
     syncer: Syncer
     feed: Feed
     deliveries: Deliveries
+    meters: Meters
+    fleet: Fleet
     broker_state: Callable[[], str]

@@ -133,6 +133,13 @@ class Database:
         self._connect, self._size = dict(connect), size
         self._pool: asyncpg.Pool[Any] | None = None
 
+    @property
+    def pool(self) -> tuple[int, int, int]:
+        """(open, idle, most) connections."""
+        if self._pool is None:
+            return 0, 0, self._size
+        return self._pool.get_size(), self._pool.get_idle_size(), self._size
+
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
         """A connection without a transaction: each statement is its own. Raises DatabaseAway."""

@@ -21,7 +21,8 @@ UPDATE nodes
 SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet::interval
 WHERE id = :node_id;
 
--- Revision, list and what was removed on purpose since the node's last word, in one statement: one snapshot.
+-- Revision, list and what was removed on purpose since the node's last word, in one statement: one snapshot. With it go
+-- the requests that made the list news, as far as the log tells.
 -- name: wanted_list
 SELECT
     n.revision,
@@ -36,7 +37,22 @@ SELECT
                 GROUP BY revision ORDER BY revision DESC LIMIT :most
             ) AS r
         ), '{}'
-    ) AS removed
+    ) AS removed,
+    COALESCE(
+        (
+            SELECT array_agg(e.request_id ORDER BY e.id)
+            FROM (
+                SELECT max(id) AS id, request_id
+                FROM (
+                    SELECT id, at, details ->> 'request_id' AS request_id FROM events
+                    WHERE node_id = n.id AND n.revision > n.sent_revision
+                    ORDER BY id DESC LIMIT 20
+                ) AS latest
+                WHERE request_id IS NOT NULL AND at > now() - interval '1 minute'
+                GROUP BY request_id ORDER BY 1 DESC LIMIT :most_requests
+            ) AS e
+        ), '{}'
+    ) AS requests
 FROM nodes n
 JOIN node_status s ON s.node_id = n.id
 WHERE n.id = :node_id;

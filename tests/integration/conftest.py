@@ -17,12 +17,16 @@ from master.db import Database
 from master.deliveries import Deliveries
 from master.enrolment import Enrolment
 from master.feed import Feed
+from master.meters import Meters
 from master.waiting import Waiter
 from shared.proxies import NodeId
 from tests.services import Database as Address
 from tests.services import Vhost
 from tests.services.ports import PortBlock, claim_block
 from tests.waiting import WaitingNode, waiting_node
+
+REQUEST = "a-test"
+"""The id of all requests."""
 
 
 @dataclass
@@ -141,10 +145,14 @@ async def api(database: Address) -> AsyncIterator[Api]:
         syncer=syncer,
         feed=Feed(own),
         deliveries=Deliveries(own, allow_private=False),
+        meters=Meters(),
         broker_state=lambda: "down",
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://master") as http, database.connection() as rows:
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://master", headers={"X-Request-Id": REQUEST}) as http,
+        database.connection() as rows,
+    ):
         yield Api(http, rows, enroller, syncer)
     await own.close()
 

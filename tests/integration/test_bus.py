@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from master.broker import Broker, password_hash
 from master.db import Database
 from master.inbox import Inbox
+from master.meters import Meters
 from master.outbox import Outbox
 from master.reports import Reports
 from shared.bus import Bus, BusDown, Incoming, Outgoing, Unroutable
@@ -179,7 +180,7 @@ async def test_a_message_for_nobody_is_told_as_such(two_nodes: Broker, vhost: Vh
 async def inbox(rows: Database, two_nodes: Broker, vhost: Vhost) -> AsyncIterator[Inbox]:
     """The master's handler behind a real bus."""
     outbox = Outbox(rows, two_nodes, CLUSTER)
-    made = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER)
+    made = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER, Meters())
     made.bus = outbox.bus = bus = bus_of(vhost.amqp_url, MASTER_QUEUE, made.handle)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(bus.run())

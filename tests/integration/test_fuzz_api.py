@@ -27,6 +27,7 @@ from master.api import create_app, docs
 from master.db import Database
 from master.deliveries import Deliveries
 from master.feed import Feed
+from master.meters import Meters
 from master.waiting import Waiter
 from tests.integration.conftest import Api, Enroller, Syncer
 from tests.services import Database as Address
@@ -62,6 +63,7 @@ def base_url(database: Address) -> Iterator[str]:
         syncer=Syncer(),
         feed=Feed(rows),
         deliveries=Deliveries(rows, allow_private=False),
+        meters=Meters(),
         broker_state=lambda: "down",
     )
     listener = socket.create_server(("127.0.0.1", 0))
@@ -104,6 +106,7 @@ def document() -> dict[str, Any]:
         syncer=unused,
         feed=unused,
         deliveries=unused,
+        meters=unused,
         broker_state=lambda: "up",
     )
     return json.loads(app.state[docs.DOCUMENT])

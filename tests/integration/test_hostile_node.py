@@ -20,6 +20,7 @@ from master.broker import Broker, password_hash
 from master.db import Database
 from master.floods import Floods
 from master.inbox import Inbox
+from master.meters import Meters
 from master.outbox import Outbox
 from master.reports import Reports
 from shared.bus import Bus
@@ -140,7 +141,7 @@ async def master(rows: Database, database: Address, broker: Broker, vhost: Vhost
 async def served(rows: Database, database: Address, broker: Broker, vhost: Vhost) -> AsyncIterator[Master]:
     """The master's half of the bus, as its program puts it together."""
     outbox, floods = Outbox(rows, broker, CLUSTER), Floods(rows, broker)
-    inbox = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER)
+    inbox = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER, Meters())
     bus = Bus(
         SecretStr(vhost.amqp_url),
         program="master",

@@ -16,7 +16,14 @@ from master.wishes import Wish
 def app() -> Any:
     unused: Any = object()
     return create_app(
-        database=Database({}), enroller=unused, waiter=unused, syncer=unused, feed=unused, deliveries=unused, broker_state=lambda: "up"
+        database=Database({}),
+        enroller=unused,
+        waiter=unused,
+        syncer=unused,
+        feed=unused,
+        deliveries=unused,
+        meters=unused,
+        broker_state=lambda: "up",
     )
 
 

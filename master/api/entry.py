@@ -1,0 +1,49 @@
+"""What is done with every request before and after it is served: its id, its duration, its log line."""
+
+import re
+import time
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from litestar.types import ASGIApp, Message, Scope
+from structlog.contextvars import bound_contextvars
+
+from master.meters import Meters
+from shared.messages import REQUEST_ID
+
+log = structlog.get_logger()
+
+HEADER = b"x-request-id"
+READING = ("GET", "HEAD", "OPTIONS")
+
+
+async def entered(app: ASGIApp, meters: Meters, scope: Any, receive: Any, send: Any) -> None:
+    """Serve a request under its id: everything that is logged, recorded or sent for it carries the id."""
+    request_id = given_id(scope) or uuid4().hex
+    began = time.perf_counter()
+
+    async def passing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (HEADER, request_id.encode())]
+            message = {**message, "headers": headers}  # type: ignore[assignment] # the same kind of message
+            told(meters, scope, message["status"], time.perf_counter() - began)
+        await send(message)
+
+    with bound_contextvars(request_id=request_id):
+        await app(scope, receive, passing)
+
+
+def given_id(scope: Scope) -> str | None:
+    """The asker's own, when it is fit for logs and headers."""
+    found = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER), "")
+    return found if re.fullmatch(REQUEST_ID, found) else None
+
+
+def told(meters: Meters, scope: Any, status: int, seconds: float) -> None:
+    """Count an answer that begins; log it when it may have changed the world."""
+    route: str = scope.get("path_template") or "none"
+    method: str = scope["method"]
+    meters.served(method, route, status, seconds)
+    if method not in READING:
+        log.info("request.served", method=method, route=route, status=status, ms=round(seconds * 1000, 1))

@@ -1,0 +1,23 @@
+-- name: proxies
+SELECT state, count(*) AS count FROM shown_proxies GROUP BY state;
+
+-- name: nodes
+SELECT state, link, count(*) AS count FROM shown_nodes GROUP BY state, link;
+
+-- How far nodes are behind what is wanted of them.
+-- name: lag
+SELECT
+    COALESCE(max(lag), 0)::bigint AS most, COALESCE(sum(lag), 0)::bigint AS sum,
+    count(*) FILTER (WHERE lag > 0) AS nodes, count(*) FILTER (WHERE held_rev IS NOT NULL) AS held
+FROM (SELECT GREATEST(revision - confirmed_rev, 0) AS lag, held_rev FROM shown_nodes) AS lags;
+
+-- name: webhooks
+SELECT
+    CASE WHEN NOT w.enabled THEN 'disabled' WHEN w.failures > 0 THEN 'failing' ELSE 'active' END AS state,
+    count(*) AS count, max(b.lag)::bigint AS lag
+FROM webhooks w
+CROSS JOIN LATERAL (
+    SELECT count(*) AS lag
+    FROM (SELECT FROM events e WHERE e.id > w.position AND is_wanted_by(e, w) LIMIT :most_lag::bigint) AS behind
+) AS b
+GROUP BY 1;

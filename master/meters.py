@@ -1,0 +1,102 @@
+"""What this master has done since it started, counted for /metrics; and the text format of Prometheus."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Verdict = Literal["taken", "parked", "refused", "given_up", "dropped"]
+"""What became of a message. given_up: the database was away; dropped: its sender floods."""
+Sample = tuple[str, Mapping[str, object], float]
+"""Suffix of the name, labels, value."""
+
+
+@dataclass(slots=True)
+class Durations:
+    """How long something took; `counts` by the first bound that it kept, the last beyond all."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
+    sum_s: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.sum_s += seconds
+
+    def samples(self, labels: Mapping[str, object]) -> Iterable[Sample]:
+        """As a histogram."""
+        total = 0
+        for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), self.counts, strict=True):
+            total += count
+            yield "_bucket", {**labels, "le": bound}, total
+        yield "_sum", labels, self.sum_s
+        yield "_count", labels, total
+
+
+@dataclass(slots=True)
+class Meters:
+    """Counters of one program."""
+
+    requests: Counter[tuple[str, str, int]] = field(default_factory=Counter[tuple[str, str, int]])
+    durations: dict[tuple[str, str], Durations] = field(default_factory=dict[tuple[str, str], Durations])
+    messages: Counter[tuple[str, Verdict]] = field(default_factory=Counter[tuple[str, Verdict]])
+
+    def served(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request; `route` is a template, never a path, so that nobody makes up labels."""
+        method = method if method in METHODS else "other"
+        self.requests[method, route, status] += 1
+        self.durations.setdefault((method, route), Durations()).add(seconds)
+
+    def families(self) -> Iterable[str]:
+        """All of them in the text format."""
+        requests = [
+            ("", {"method": method, "route": route, "status": status}, count)
+            for (method, route, status), count in sorted(self.requests.items())
+        ]
+        yield family("maybe_api_requests_total", "counter", "Requests to the API.", requests)
+        durations = [
+            sample
+            for (method, route), took in sorted(self.durations.items())
+            for sample in took.samples({"method": method, "route": route})
+        ]
+        words = "Seconds until an answer began."
+        yield family("maybe_api_request_duration_seconds", "histogram", words, durations)
+        messages = [
+            ("", {"type": type_, "verdict": verdict}, count)
+            for (type_, verdict), count in sorted(self.messages.items())
+        ]
+        yield family("maybe_messages_total", "counter", "Messages of nodes, by what became of them.", messages)
+
+
+def family(name: str, kind: str, words: str, samples: Iterable[Sample]) -> str:
+    """One metric in the text format (Prometheus, exposition formats, 0.0.4)."""
+    lines = [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
+    lines += [f"{name}{suffix}{braced(labels)} {value:.10g}" for suffix, labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def braced(labels: Mapping[str, object]) -> str:
+    """{name="value",...}, or nothing."""
+    pairs = ",".join(f'{name}="{escaped(str(value))}"' for name, value in labels.items())
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def escaped(text: str) -> str:
+    """As the text format wants a label's value."""
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def gauge(name: str, words: str, value: float) -> str:
+    """One that has no labels."""
+    return family(name, "gauge", words, [("", {}, value)])
+
+
+def by(name: str, words: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]) -> str:
+    """A gauge by labels."""
+    samples = [("", dict(zip(labels, key, strict=True)), value) for key, value in sorted(values.items())]
+    return family(name, "gauge", words, samples)
