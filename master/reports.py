@@ -124,10 +124,10 @@ class Reports:
         """Lock order: the node (kept, not held up), its status, its proxies, the log."""
         node = await session.row("sync.keep_node", node_id=node_id)
         before = await session.row("sync.lock_status", node_id=node_id)
-        if node is not None and before is not None:
-            await usage.take(session, node_id, report.usage)
+        passed = await usage.take(session, node_id, report.usage) if node is not None and before is not None else []
         if node is None or before is None or (report.session, report.number) <= (before["session"], before["number"]):
             await self._suspect_clone(session, node_id, report, before)
+            await record_events(session, passed)
             return
         confirmed = max(answer.confirmed or 0, min(before["confirmed_rev"], node["revision"], report.rev))
         failed = await self._store_failures(session, node_id, report, before)
@@ -140,7 +140,7 @@ class Reports:
         if confirmed > before["confirmed_rev"] or failed:
             await session.value("sync.lock_node", node_id=node_id)
             await session.execute("sync.mark_ran", node_id=node_id, confirmed=confirmed)
-        news = [*status_events(node_id, report, before), *failed]
+        news = [*status_events(node_id, report, before), *failed, *passed]
         await record_events(session, news)
         if news or confirmed > before["confirmed_rev"] or report.rev != before["rev"]:
             await session.execute("sync.notify_reported", node_id=str(node_id))

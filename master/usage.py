@@ -6,6 +6,7 @@ from typing import Any
 
 from master import model
 from master.db import Row, Session
+from master.events import Event
 from master.questions import UsageList
 from shared.messages import Usage
 from shared.proxies import NodeId
@@ -15,13 +16,27 @@ HOURS_KEPT = timedelta(days=90)
 MOST_EPOCHS = 10_000
 """Lives of one proxy's counters; an honest node begins one when a proxy comes to another worker process."""
 FOLD_AT_ONCE = 10_000
+PERCENTS = (80, 100)
+"""Of a traffic limit: whoever passes one is told of, once in each period."""
 
 
-async def take(session: Session, node_id: NodeId, told: Iterable[Usage]) -> None:
-    """Add by how much these counters grew; the node's status is locked already."""
+async def take(session: Session, node_id: NodeId, told: Iterable[Usage]) -> list[Event]:
+    """Add by how much these counters grew; the node's status is locked already. What is to be recorded of it."""
     rows = [usage.model_dump() for usage in highest(told)]
-    if rows:
-        await session.execute("usage.store", node_id=node_id, rows=rows, kept=HOURS_KEPT, most_epochs=MOST_EPOCHS)
+    if not rows:
+        return []
+    grew = await session.execute("usage.store", node_id=node_id, rows=rows, kept=HOURS_KEPT, most_epochs=MOST_EPOCHS)
+    if not grew:
+        return []
+    ids = sorted({row["id"] for row in rows})
+    passed = await session.rows("usage.pass_thresholds", ids=ids, percents=list(PERCENTS))
+    return [threshold(node_id, row) for row in passed]
+
+
+def threshold(node_id: NodeId, row: Row) -> Event:
+    """Of a proxy that has used so much of its traffic."""
+    details = {name: row[name] for name in ("percent", "bytes", "limit_bytes", "period")}
+    return Event(type="usage.threshold", node_id=node_id, proxy_id=row["id"], details=details)
 
 
 def highest(told: Iterable[Usage]) -> list[Usage]:
@@ -74,3 +89,4 @@ async def forget(session: Session) -> None:
     while await session.execute("usage.fold", kept=HOURS_KEPT, most=FOLD_AT_ONCE):
         pass
     await session.execute("usage.forget_counters", kept=HOURS_KEPT)
+    await session.execute("usage.forget_thresholds")

@@ -135,3 +135,43 @@ DELETE FROM usage_counters c
 USING former_proxies f
 WHERE f.proxy_id = c.proxy_id AND f.node_id = c.node_id AND f.left_at < now() - :kept::interval
     AND NOT EXISTS (SELECT FROM proxies p WHERE p.id = c.proxy_id AND p.node_id = c.node_id);
+
+-- Shares of traffic limits that these proxies have passed in the present period: each is answered once.
+-- name: pass_thresholds
+WITH used AS (
+    SELECT
+        p.id, (p.limits ->> 'traffic_bytes')::bigint AS limit_bytes, period.name AS period, period.began,
+        CASE period.name
+            WHEN 'total' THEN (
+                SELECT sum(c.received_bytes::numeric + c.sent_bytes) FROM usage_counters c WHERE c.proxy_id = p.id
+            )
+            ELSE (
+                SELECT sum(h.received_bytes::numeric + h.sent_bytes) FROM usage_hours h
+                WHERE h.proxy_id = p.id AND h.hour >= period.began
+            )
+        END AS bytes
+    FROM proxies p
+    CROSS JOIN LATERAL (
+        SELECT
+            name,
+            CASE name WHEN 'total' THEN '-infinity'::timestamptz ELSE date_trunc(name, now(), 'UTC') END AS began
+        FROM COALESCE(p.limits ->> 'traffic_period', 'total') AS name
+    ) AS period
+    WHERE p.id = ANY (:ids::bigint[]) AND p.limits ? 'traffic_bytes'
+), passed AS (
+    INSERT INTO usage_thresholds (proxy_id, percent, limit_bytes, began)
+    SELECT u.id, t.percent, u.limit_bytes, u.began
+    FROM used u
+    JOIN unnest(:percents::integer[]) AS t (percent) ON u.bytes >= u.limit_bytes::numeric * t.percent / 100
+    ON CONFLICT DO NOTHING
+    RETURNING proxy_id, percent
+)
+SELECT
+    u.id, d.percent, u.limit_bytes, u.period, LEAST(u.bytes, 9223372036854775807)::bigint AS bytes
+FROM passed d
+JOIN used u ON u.id = d.proxy_id
+ORDER BY u.id, d.percent;
+
+-- A month is the longest period that ends.
+-- name: forget_thresholds
+DELETE FROM usage_thresholds WHERE began > '-infinity' AND began < now() - interval '62 days';
