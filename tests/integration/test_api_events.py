@@ -19,6 +19,18 @@ async def test_events_are_filtered_and_followed_by_their_ids(api: Api):
         assert len((await api.call("GET", f"/events?{query}", 200))["items"]) == count
 
 
+async def test_what_happens_on_a_node_happens_at_its_location(api: Api):
+    here = await api.location()
+    proxy = (await api.proxy(await api.node(location_id=here)))["id"]
+    items = (await api.call("GET", f"/events?location_id={here}", 200))["items"]
+    assert [(one["type"], one["proxy_id"]) for one in items] == [("location.created", None), ("proxy.created", proxy)]
+
+
+async def test_a_type_that_there_is_not_is_refused(api: Api):
+    answer = await api.call("GET", "/events?type=proxy.*&type=proxy.flew", 422)
+    assert "there is no such event" in answer["detail"]
+
+
 async def test_pages_of_events_follow_one_another(api: Api):
     for number in range(3):
         await api.location(f"l{number}")

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import socket
 import time
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from master import events
 from master.db import Database
 from master.events import Event, record_events
-from tests.masters import Master, master, opened
+from tests.masters import Events, Master, master, opened
 from tests.services import Database as Address
 
 
@@ -148,6 +150,57 @@ async def read(masters: list[Master], count: int, cuts: int) -> list[int]:
             seen += await stream.ids(limit - len(seen))
             last = stream.last or last
     return seen
+
+
+async def test_a_reader_keeps_his_stream_and_misses_nothing_when_the_databases_connections_are_cut(database: Address):
+    async with master(database) as one, one.stream() as stream, database.connection() as rows:
+        await happen(one.rows)
+        assert await stream.ids(1) == [1]
+        for number in (2, 3):
+            await rows.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await rows.execute("INSERT INTO events (type) VALUES ('node.updated')")
+            assert await stream.ids(1) == [number]
+
+
+async def test_a_reader_who_does_not_read_hurts_nobody_and_gets_everything_later(database: Address):
+    count, at_once = 20_000, 1_000
+    async with master(database, kept=100) as one, one.stream("after=0") as quick, AsyncExitStack() as stack:
+        slow = await stack.enter_async_context(stalled(one))
+        for first in range(1, count, at_once):
+            await happen(one.rows, at_once)
+            assert await quick.ids(at_once) == list(range(first, first + at_once))
+        assert len(one.feed._recent) < at_once
+        assert await slow.ids(count) == list(range(1, count + 1))
+
+
+@asynccontextmanager
+async def stalled(one: Master) -> AsyncGenerator[Events]:
+    """A stream from the beginning, of which nothing is read as yet."""
+    with socket.socket() as own:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        own.setblocking(False)
+        url = one.http.base_url
+        await asyncio.get_running_loop().sock_connect(own, (url.host, url.port))
+        reader, writer = await asyncio.open_connection(sock=own, limit=4_096)
+        writer.write(b"GET /events?after=0 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+        yield Events(lines_of(reader))
+        writer.transport.abort()
+
+
+async def lines_of(reader: asyncio.StreamReader) -> AsyncGenerator[str]:
+    """Of a chunked body, whose lengths are lines that say nothing to a reader of events."""
+    text = b""
+    await reader.readuntil(b"\r\n\r\n")
+    while True:
+        size = int(await reader.readline(), 16)
+        text += await reader.readexactly(size)
+        await reader.readexactly(2)
+        *whole, text = text.split(b"\n")
+        for line in whole:
+            yield line.decode()
 
 
 @pytest.mark.parametrize("readers", [100, pytest.param(1_000, marks=pytest.mark.long)])
