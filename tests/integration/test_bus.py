@@ -197,13 +197,13 @@ async def said(rows: Database, type_: str) -> list[dict[str, Any]]:
     async with asyncio.timeout(10):
         while True:
             async with rows.session() as session:
-                found = [dict(row) for row in await session.rows("events.select_page", **PAGE, type=type_)]
+                found = [dict(row) for row in await session.rows("events.select_page", **PAGE, types=[type_])]
             if found:
                 return found
             await asyncio.sleep(0.05)
 
 
-PAGE = {"after": 0, "limit": 50, "node_id": None, "proxy_id": None, "location_id": None}
+PAGE = {"after": 0, "limit": 50, "node_id": None, "proxy_id": None, "stack_id": None, "location_id": None}
 
 
 async def test_an_unreadable_message_is_parked_once_with_its_reason(

@@ -31,7 +31,15 @@ from tests.services import Vhost
 
 CLUSTER = "11111111-1111-4111-8111-111111111111"
 THIEF, HONEST = 1, 2
-PAGE = {"after": 0, "limit": 1000, "node_id": None, "proxy_id": None, "location_id": None, "type": None}
+PAGE = {
+    "after": 0,
+    "limit": 1000,
+    "node_id": None,
+    "proxy_id": None,
+    "location_id": None,
+    "types": [],
+    "stack_id": None,
+}
 REPORT: dict[str, Any] = {
     "rev": 0,
     "seen": 0,
