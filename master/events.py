@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from structlog.contextvars import get_contextvars
 
@@ -13,6 +13,8 @@ from master.event_types import SUBJECTS, Choice, EventType
 from master.questions import EventList
 
 FORGET_AT_ONCE = 5_000
+
+Loss = Literal["forgotten", "ahead"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +61,13 @@ async def following(session: Session, after: int, limit: int) -> Sequence[model.
 async def ends(session: Session) -> Row:
     """`forgotten`, the last id that is no more, and `last`, the last id that there is."""
     return await session.row("events.ends") or {"forgotten": 0, "last": 0}
+
+
+def loss(after: int, ends: Row) -> Loss | None:
+    """Why events after this one cannot be told any more: they are forgotten, or the database went back behind it."""
+    if 0 < after < ends["forgotten"]:
+        return "forgotten"
+    return "ahead" if after > ends["last"] else None
 
 
 async def forget(session: Session, kept: timedelta) -> None:

@@ -9,7 +9,6 @@ import time
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import structlog
 
@@ -50,7 +49,7 @@ class Portion:
 
     told: tuple[Told, ...]
     position: int
-    reset: Literal["forgotten", "ahead"] | None = None
+    reset: events.Loss | None = None
 
 
 def told(event: Event) -> Told:
@@ -176,11 +175,13 @@ class Feed:
             ends = await events.ends(session)
         if after is None:
             return Portion((), ends["last"])
-        if 0 < after < ends["forgotten"]:
-            return Portion((), ends["forgotten"], "forgotten")
-        if after > ends["last"]:
-            return Portion((), ends["last"], "ahead")
-        return Portion((), after)
+        match events.loss(after, ends):
+            case "forgotten":
+                return Portion((), ends["forgotten"], "forgotten")
+            case "ahead":
+                return Portion((), ends["last"], "ahead")
+            case None:
+                return Portion((), after)
 
     async def _after(self, position: int, choice: Choice) -> Portion:
         """What comes next for a reader at this place: out of memory when he is near, out of the database else."""

@@ -49,7 +49,8 @@ async def list_events(request: Asked, wiring: NamedDependency[Wiring]) -> Respon
         return Stream(frames(wiring.feed, asked, begun), media_type=STREAM, headers=HEADERS)
     async with wiring.database.session() as session:
         items = await events.page(session, asked)
-    return shown(EventPage(items=items, next=items[-1].id if len(items) == asked.limit else None))
+        reset = events.loss(asked.after or 0, await events.ends(session))  # last: forgetting goes on meanwhile
+    return shown(EventPage(items=items, next=items[-1].id if len(items) == asked.limit else None, reset=reset))
 
 
 async def frames(feed: Feed, asked: EventList, begun: Portion) -> AsyncGenerator[bytes]:

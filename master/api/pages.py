@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from master.events import Loss
 from master.model import Event, Location, Node, Proxy, Shown, Usage
 from master.questions import cursor
 from master.subscriptions import Webhook
@@ -36,6 +37,9 @@ class EventPage(Shown):
 
     items: list[Event]
     next: int | None
+    reset: Loss | None = Field(
+        description="why events after `after` are missing: older than what is kept, or the database went back"
+    )
 
 
 class WebhookPage(Shown):

@@ -75,6 +75,8 @@ async def test_a_reader_is_told_that_what_he_missed_is_forgotten(database: Addre
         async with one.stream(last=1) as stream:
             assert await stream.next() == ("reset", {"reason": "forgotten", "after": 3})
             assert await stream.ids(1) == [4]
+        pages = [(await one.http.get(f"/events?after={after}")).json() for after in (0, 1, 3, 4, 5)]
+        assert [page["reset"] for page in pages] == [None, "forgotten", None, None, "ahead"]
         async with one.stream(last=3) as stream:
             assert await stream.ids(1) == [4]
 
