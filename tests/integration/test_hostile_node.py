@@ -474,7 +474,7 @@ async def test_a_flood_of_20000_messages_gets_its_sender_shut_out_and_holds_up_n
         f"{sent} messages in {seconds} s; median {before * 1000:.1f} ms before, "
         f"{statistics.median(during) * 1000:.1f} during, slowest {max(during) * 1000:.0f}"
     )
-    assert statistics.median(during) < 3 * before + 0.02
+    assert statistics.median(during) < 3 * before + 0.1
     assert max(during) < 5
     assert (await master.told("node.flooded"))["node_id"] == THIEF
     with pytest.raises(AMQPError):
