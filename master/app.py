@@ -23,6 +23,7 @@ from master.inbox import Inbox
 from master.meters import Meters
 from master.outbox import Outbox
 from master.reports import Reports
+from master.rotations import Rotations
 from master.settings import Settings
 from master.waiting import Waiter
 from shared.bus import Bus, Incoming
@@ -91,6 +92,8 @@ class Program:
         self._deliveries = Deliveries(self._database, allow_private=settings.webhook_allow_private)
         self._waiter = Waiter(self._database, self._outbox.wake, self._happened)
         self._floods = Floods(self._database, self._broker)
+        self._check_target = settings.check_target
+        self._rotations = Rotations(self._database, self._waiter, settings.check_target)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
             settings.amqp_url,
@@ -110,7 +113,7 @@ class Program:
         """Serve until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                own = (self._floods.run, self._watch, self._keep_logins)
+                own = (self._floods.run, self._watch, self._keep_logins, self._rotations.run)
                 for program in (
                     self._bus.run,
                     self._waiter.run,
@@ -138,6 +141,7 @@ class Program:
             deliveries=self._deliveries,
             meters=self._meters,
             broker_state=lambda: self._bus.state,
+            check_target=self._check_target,
         )
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5

@@ -57,6 +57,18 @@ class CountDiffers(Conflict):
     title = "Unexpected count"
 
 
+class RotationUnderWay(Conflict):
+    """One rotation of a proxy at a time; members proxy_id, rotation_id where it is known."""
+
+    title = "Rotation under way"
+
+
+class NotRotatable(Conflict):
+    """A proxy has nothing of that kind to rotate; member proxies [{proxy_id, reason}]."""
+
+    title = "Not rotatable"
+
+
 def pointed(detail: str, *pointers: str) -> Invalid:
     """A refusal of what stands at these JSON pointers of the body."""
     return Invalid(detail, {"errors": [{"pointer": pointer, "detail": detail} for pointer in pointers]})
@@ -68,6 +80,20 @@ def port_taken(port: int, by_proxy: ProxyId, node_id: NodeId) -> PortTaken:
         f"port {port} is taken by proxy {by_proxy} on node {node_id}",
         {"by_proxy": by_proxy, "node_id": node_id, "port": port},
     )
+
+
+def rotation_under_way(proxy_id: ProxyId, rotation_id: int) -> RotationUnderWay:
+    """Names it."""
+    detail = f"proxy {proxy_id} is being rotated"
+    return RotationUnderWay(detail, {"proxy_id": proxy_id, "rotation_id": rotation_id})
+
+
+def not_rotatable(hindrances: Mapping[int, str]) -> NotRotatable:
+    """Names the proxies and what each lacks."""
+    proxies = [{"proxy_id": id_, "reason": reason} for id_, reason in hindrances.items()]
+    first = proxies[0]
+    which = f"proxy {first['proxy_id']}: {first['reason']}" if len(proxies) == 1 else f"{len(proxies)} proxies"
+    return NotRotatable(f"this cannot be rotated: {which}", {"proxies": proxies})
 
 
 def engine_missing(engine: str, node_ids: Iterable[int]) -> EngineMissing:
@@ -92,13 +118,17 @@ def exit_missing(lacks: Sequence[tuple[Mapping[str, Any], str]]) -> ExitMissing:
     return ExitMissing(f"connections cannot leave so: {which}", {"nodes": nodes})
 
 
-def refusal(constraint: str) -> Refused | None:
+def refusal(constraint: str) -> Refused | None:  # noqa: PLR0911 (one for each constraint)
     """What a constraint of the schema says to the user; None when only a bug can break it."""
     match constraint:
         case "locations_name_key" | "nodes_name_key" | "proxies_name_key":
             return NameTaken(f"another one of the {constraint.partition('_')[0]} has this name")
         case "proxies_node_id_port_key":
             return PortTaken("another proxy of the node has this port")
+        case "rotations_open_key":
+            return RotationUnderWay("a rotation of the proxy is under way")
+        case "endpoints_node_id_fkey":
+            return StillUsed("a proxy is being rotated away from the node or to it")
         case "proxies_not_open":
             return pointed("a proxy without a user name needs allow_ips", "/allow_ips")
         case "nodes_location_id_fkey":

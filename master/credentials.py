@@ -26,12 +26,12 @@ def first_settings(wish: NewProxy) -> dict[str, Any]:
     Raises Invalid when it would be open or have half a login, or when its engine cannot do what is asked of it.
     """
     fields = {"name", "protocol", "allow_ips", "engine", "enabled", "labels"}
-    asked = {"exit": wish.exit.given(), "limits": wish.limits.given()}
+    asked = {"exit": wish.exit.given(), "limits": wish.limits.given(), "rotation": wish.rotation.given()}
     username, password = wish.username, wish.password
     if username is None and "username" not in wish.model_fields_set and (password or not wish.allow_ips):
         username = drawn(USERNAME_LETTERS)
     login = checked({**wish.model_dump(include=fields), "username": username, "password": password})
-    return with_terms(merged({**login, "exit": {}, "limits": {}}, asked), asked)
+    return with_terms(merged({**login, "exit": {}, "limits": {}, "rotation": {}}, asked), asked)
 
 
 def amended(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,10 @@ EventType = Literal[
     "proxy.limited",
     "proxy.moved",
     "proxy.recovered",
+    "proxy.rotated",
+    "proxy.rotation_begun",
+    "proxy.rotation_ended",
+    "proxy.rotation_failed",
     "proxy.updated",
     "usage.threshold",
 ]

@@ -32,7 +32,7 @@ from shared.messages import (
     printable,
     report_key,
 )
-from shared.proxies import Exit, Limits, NodeId, ProxyRecord
+from shared.proxies import Also, Exit, Limits, NodeId, ProxyRecord
 
 log = structlog.get_logger()
 
@@ -157,4 +157,5 @@ def record_of(row: Row) -> bytes:
     fields = {name: value for name, value in row.items() if name != "revision"}
     fields["allow_ips"] = tuple(fields["allow_ips"])
     fields["exit"], fields["limits"] = Exit.model_validate(row["exit"]), Limits.model_validate(row["limits"])
+    fields["also"] = tuple(Also.model_validate(each) for each in row["also"])
     return ProxyRecord.model_construct(**fields).model_dump_json(exclude_defaults=True).encode()

@@ -9,11 +9,14 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from master.event_types import TYPES
+from master.turns import Turn
 from shared.proxies import EngineName, ExitMode, Protocol, TrafficPeriod
 
 NodeState = Literal["active", "draining", "disabled"]
 NodeLink = Literal["online", "offline", "unseen"]
 ProxyState = Literal["pending", "running", "failed", "stopped", "limited", "expired", "unknown"]
+
+RotationState = Literal["waiting", "starting", "overlap", "done", "failed"]
 
 Row = Mapping[str, Any]
 
@@ -115,6 +118,31 @@ class ProxyLimits(Shown):
     expires_at: datetime | None = None
 
 
+class ProxyRotation(Shown):
+    """When and how a proxy is rotated by itself."""
+
+    every_s: int
+    jitter_s: int
+    what: list[Turn]
+    overlap_s: int
+    next_at: datetime
+
+
+class Rotation(Shown):
+    """One rotation of a proxy. `overlap`: the new endpoint serves, and the former one until `until`."""
+
+    id: int
+    proxy_id: int
+    what: list[Turn]
+    overlap_s: int
+    scheduled: bool
+    state: RotationState = Field(description="waiting: for its node; starting: the new endpoint is made and probed")
+    reason: str | None = Field(description="why it failed; the proxy is as it was then")
+    until: datetime | None = Field(description="when the former endpoint ends")
+    created_at: datetime
+    updated_at: datetime
+
+
 class ProxyStatus(Shown):
     """What the node's latest word makes of a proxy. `limited`: its quota is spent."""
 
@@ -140,6 +168,7 @@ class Proxy(Shown):
     engine: EngineName
     exit: ProxyExit
     limits: ProxyLimits
+    rotation: ProxyRotation | None
     enabled: bool
     labels: dict[str, str]
     version: int = Field(description="grows with every change; the ETag")
@@ -216,7 +245,15 @@ def node_status(row: Row) -> NodeStatus:
 def proxy(row: Row) -> Proxy:
     """Out of a row of `shown_proxies`."""
     status = ProxyStatus(**{name: row[name] for name in ("state", "reason", "observed_version", "observed_at")})
-    return Proxy.model_validate({**{name: row[name] for name in PROXY_COLUMNS}, "status": status, "urls": urls(row)})
+    columns = {name: row[name] for name in PROXY_COLUMNS}
+    exit_ = {name: value for name, value in row["exit"].items() if name in ProxyExit.model_fields}
+    rotation = {**row["rotation"], "next_at": row["next_at"]} if row["rotation"] else None
+    return Proxy.model_validate({**columns, "exit": exit_, "rotation": rotation, "status": status, "urls": urls(row)})
+
+
+def rotation(row: Row) -> Rotation:
+    """Out of a row of `rotations`."""
+    return Rotation.model_validate(dict(row))
 
 
 def urls(row: Row) -> list[str]:
@@ -228,4 +265,4 @@ def urls(row: Row) -> list[str]:
 
 
 NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in ("limits", "exits", "status"))
-PROXY_COLUMNS = tuple(name for name in Proxy.model_fields if name not in ("status", "urls"))
+PROXY_COLUMNS = tuple(name for name in Proxy.model_fields if name not in ("exit", "rotation", "status", "urls"))

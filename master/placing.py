@@ -22,8 +22,10 @@ async def create(session: Session, wish: NewProxy) -> model.Proxy:
     await lock_placement(session)
     node_id = await choose(session, wish, settings["exit"])
     port = await take_port(session, node_id, wish.port)
-    asked = wish.port is not None
+    asked, rotation = wish.port is not None, settings.pop("rotation")
     id_ = await session.value("proxies.insert", **settings, node_id=node_id, port=port, port_asked=asked)
+    if rotation:
+        await session.execute("rotations.schedule", rows=[{"id": id_, "rotation": rotation}])
     details = {"port": port, "protocol": wish.protocol, "version": 1}
     await record_events(session, [Event(type="proxy.created", proxy_id=id_, node_id=node_id, details=details)])
     return await get(session, id_)

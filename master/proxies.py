@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from master import model
-from master.conflicts import CountDiffers, PortOutsideRange, engine_missing, exit_missing, port_taken
+from master.conflicts import (
+    CountDiffers,
+    PortOutsideRange,
+    engine_missing,
+    exit_missing,
+    port_taken,
+    rotation_under_way,
+)
 from master.credentials import amended
 from master.db import Row, Session
 from master.errors import Invalid, NotFound, PreconditionFailed
@@ -26,9 +33,11 @@ SETTINGS = (
     "engine",
     "exit",
     "limits",
+    "rotation",
     "enabled",
     "labels",
 )
+ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +102,7 @@ async def change(session: Session, id_: int, wish: ProxyChanges, versions: froze
     transaction's end raises NameTaken.
     """
     given = wish.given()
-    node = known(id_, await session.row("nodes.lock_of_proxy", proxy_id=id_))
-    row = known(id_, await session.row("proxies.select_one", id=id_))
+    node, row = await locked(session, id_)
     check_version(row, versions)
     wanted = Change(row=row, after=amended(settings(row), given))
     if "port" in wanted.changed:
@@ -117,8 +125,7 @@ async def change_fleet(session: Session, fleet: Fleet, wish: FleetChanges) -> Ou
 
 async def remove(session: Session, id_: int, versions: frozenset[int] | None = None) -> Outcome:
     """One proxy; with `versions` only when it is at one of them. Raises NotFound, PreconditionFailed."""
-    known(id_, await session.row("nodes.lock_of_proxy", proxy_id=id_))
-    row = known(id_, await session.row("proxies.select_one", id=id_))
+    _, row = await locked(session, id_)
     check_version(row, versions)
     return await delete(session, [row])
 
@@ -129,6 +136,19 @@ async def remove_fleet(session: Session, fleet: Fleet) -> Outcome:
     return await delete(session, rows)
 
 
+async def locked(session: Session, id_: int) -> tuple[Row, Row]:
+    """A proxy's node and the proxy, all nodes that a change of it concerns being locked. Raises NotFound.
+
+    A rotation may take it to another node while the lock is waited for.
+    """
+    while True:
+        ids = [row["node_id"] for row in await session.rows("nodes.select_of_proxies", proxy_ids=[id_])]
+        nodes = {node["id"]: node for node in await session.rows("nodes.lock", ids=ids)}
+        row = known(id_, await session.row("proxies.select_one", id=id_))
+        if row["node_id"] in nodes:
+            return nodes[row["node_id"]], row
+
+
 async def lock_fleet(session: Session, fleet: Fleet) -> tuple[list[Row], list[Row]]:
     """The locked nodes of all that match, and what matches now that they are locked. Raises CountDiffers, Invalid."""
     if is_unfiltered(fleet) and not fleet.all:
@@ -136,7 +156,8 @@ async def lock_fleet(session: Session, fleet: Fleet) -> tuple[list[Row], list[Ro
             "without a filter this means every proxy: say all=true",
             {"errors": [{"parameter": "all", "detail": "must be true when there is no filter"}]},
         )
-    ids = sorted({row["node_id"] for row in await matching(session, fleet)})
+    proxy_ids = [row["id"] for row in await matching(session, fleet)]
+    ids = [row["node_id"] for row in await session.rows("nodes.select_of_proxies", proxy_ids=proxy_ids)]
     nodes = await session.rows("nodes.lock", ids=ids)
     rows = await matching(session, fleet, node_ids=ids)
     if len(rows) != fleet.expect:
@@ -150,7 +171,10 @@ async def write(session: Session, wanted: Sequence[Change]) -> Outcome:
     real = [one for one in wanted if one.changed]
     if not real:
         return Outcome(matched=len(wanted), changed=(), revisions={})
+    await check_rotating(session, real)
     rows = [{"id": one.row["id"], **one.after} for one in real]
+    if any("rotation" in one.changed for one in real):
+        await session.execute("rotations.schedule", rows=rows)
     versions = {row["id"]: row["version"] for row in await session.rows("proxies.update", rows=rows)}
     await record_removals(session, Counter(one.row["node_id"] for one in real if one.takes_away))
     revisions = await revisions_of(session, {one.row["node_id"] for one in real})
@@ -207,6 +231,14 @@ async def move_ports(session: Session, node_id: NodeId, ids: Sequence[int]) -> l
         )
         for row in rows
     ]
+
+
+async def check_rotating(session: Session, wanted: Sequence[Change]) -> None:
+    """Raises RotationUnderWay for a change of what a rotation is about to put in place."""
+    ids = [one.row["id"] for one in wanted if ROTATED.intersection(one.changed)]
+    rotating = await session.row("rotations.select_next", proxy_ids=ids) if ids else None
+    if rotating is not None:
+        raise rotation_under_way(rotating["proxy_id"], rotating["rotation_id"])
 
 
 def port_outside(port: int, node_id: NodeId, ports: str) -> PortOutsideRange:

@@ -86,6 +86,7 @@ class Reports:
         async with self._database.session() as session:
             await session.execute("sync.forget_removals")
             await session.execute("sync.forget_taken_ports")
+            await session.execute("rotations.forget")
             await usage.forget(session)
 
     async def _wanted_of(self, node_id: NodeId) -> rounds.Wanted | None:
@@ -178,6 +179,15 @@ class Reports:
             reasons=[failure.reason.replace("\x00", "") for failure in failed.values()],
             kinds=[failure.kind for failure in failed.values()],
         )
+        endpoints = [(failure.id, failure.reason.replace("\x00", ""), failure.kind) for failure in failed.values()]
+        if endpoints:
+            await session.execute(
+                "rotations.store_failures",
+                node_id=node_id,
+                ids=[id_ for id_, _, _ in endpoints],
+                reasons=[reason for _, reason, _ in endpoints],
+                kinds=[kind for _, _, kind in endpoints],
+            )
         return [*(recovered(node_id, row) for row in mended), *(hindered(node_id, row) for row in news)]
 
     async def _avoid_ports(self, node_id: NodeId, taken: list[int]) -> None:

@@ -31,6 +31,7 @@ class Settings:
     events_keep_days: int
     webhook_allow_private: bool
     log_level: LogLevel
+    check_target: str | None = None
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -56,6 +57,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         events_keep_days=days(env, "EVENTS_KEEP_DAYS", 30),
         webhook_allow_private=one_of(env, "WEBHOOK_ALLOW_PRIVATE", Flag, "no") == "yes",
         log_level=one_of(env, "LOG_LEVEL", LogLevel, "info"),
+        check_target=url(env, "CHECK_TARGET", ("http", "https"), required=False) or None,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from master.conflicts import pointed
+from master.turns import hindrance
 from shared.engines import unsupported
 from shared.proxies import Exit, Limits
 
@@ -11,7 +12,7 @@ MEMBERS: Mapping[str, frozenset[str]] = {
     "default": frozenset(),
     "address": frozenset({"address"}),
     "ipv6_random": frozenset({"prefix"}),
-    "ipv6_session": frozenset({"prefix", "session_ttl_s"}),
+    "ipv6_session": frozenset({"prefix", "session_ttl_s", "generation"}),
 }
 """What each mode of an exit has besides."""
 
@@ -28,7 +29,25 @@ def with_terms(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
         raise pointed(
             "; ".join(reason for _, reason in refused), *(f"/{field.replace('.', '/')}" for field, _ in refused)
         )
-    return {**settings, "exit": exit_, "limits": limits}
+    after = {**settings, "exit": exit_, "limits": limits}
+    check_schedule(after)
+    return after
+
+
+def check_schedule(settings: Mapping[str, Any]) -> None:
+    """Raises Invalid when a schedule lacks something, or the proxy cannot be rotated so."""
+    rotation = settings["rotation"]
+    if not rotation:
+        return
+    if missing := [name for name in ("every_s", "what") if name not in rotation]:
+        raise pointed(f"a schedule needs {' and '.join(missing)}", *(f"/rotation/{name}" for name in missing))
+    if rotation.get("overlap_s", 0) >= rotation["every_s"]:
+        raise pointed("the overlap ends before the next turn: overlap_s is below every_s", "/rotation/overlap_s")
+    reason = hindrance(
+        rotation["what"], engine=settings["engine"], username=settings["username"], exit_=settings["exit"]
+    )
+    if reason is not None:
+        raise pointed(f"the proxy cannot be rotated so: {reason}", "/rotation/what")
 
 
 def kept_exit(asked: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -49,18 +50,24 @@ class Waiter:
     async def until(self, check: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
         """Whether `check` became true in time; asked again after each report and at least every second."""
         limit = time.monotonic() + timeout_s
-        woken = asyncio.Event()
-        self._waiting.add(woken)
-        try:
+        with self.reports() as woken:
             while not await check():
                 left = limit - time.monotonic()
                 if left <= 0:
                     return False
                 await wait_for_event(woken, min(POLL_S, left))
                 woken.clear()
-        finally:
-            self._waiting.discard(woken)
         return True
+
+    @contextmanager
+    def reports(self) -> Iterator[asyncio.Event]:
+        """An event that is set whenever a node has reported something new."""
+        heard = asyncio.Event()
+        self._waiting.add(heard)
+        try:
+            yield heard
+        finally:
+            self._waiting.discard(heard)
 
     def _heard(self, channel: str, payload: str) -> None:
         del payload

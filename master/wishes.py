@@ -1,13 +1,16 @@
 """The bodies that the API takes: new things and changes of things, each strict about what it is given."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv6Network, ip_address
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from master.model import NodeState
+from master.turns import Turn
 from shared.enrolment import read_challenge
 from shared.proxies import (
     MAX_BIGINT,
@@ -103,6 +106,16 @@ def distinct(items: list[Any]) -> list[Any]:
     return list(dict.fromkeys(items))
 
 
+def http_url(text: str) -> str:
+    """The URL, when a check can ask for it. Raises ValueError."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or parts.username is not None:
+        raise ValueError("an http or https URL without a login")
+    if re.search(r"[^\x21-\x7e]", text):
+        raise ValueError("a URL has printable ASCII characters only")
+    return text
+
+
 def not_given() -> Any:
     """Stands for a member that was left out; only `model_fields_set` tells."""
     return None
@@ -128,6 +141,17 @@ Networks = Annotated[list[Network], Field(max_length=256), AfterValidator(distin
 ExitAddress = Annotated[str, Field(max_length=64), AfterValidator(exit_address)]
 Prefix = Annotated[str, Field(max_length=64, examples=["2001:db8:1::/64"]), AfterValidator(ipv6_prefix)]
 Instant = Annotated[AwareDatetime, AfterValidator(instant), PlainSerializer(rfc_3339, return_type=str)]
+Turns = Annotated[
+    list[Turn],
+    Field(
+        min_length=1,
+        max_length=4,
+        description="exit: another declared address, or all sessions forgotten; credentials: user name and password; "
+        "port: another one of the node's range; node: another node. Several at once are one change",
+    ),
+    AfterValidator(distinct),
+]
+Overlap = Annotated[int, Field(ge=0, le=604_800)]
 Challenge = Annotated[str, Field(max_length=64, repr=False), AfterValidator(known_challenge)]
 
 
@@ -259,6 +283,45 @@ class LimitWish(Wish):
     )
 
 
+class ScheduleWish(Wish):
+    """When and how a proxy is rotated by itself; null takes a member back."""
+
+    every_s: Annotated[int, Field(ge=10, le=31_536_000)] | None = Field(
+        default_factory=not_given, description="from one turn to the next"
+    )
+    jitter_s: Annotated[int, Field(ge=0, le=31_536_000)] | None = Field(
+        default_factory=not_given, description="by up to so much each turn comes later, drawn anew each time"
+    )
+    what: Turns | None = Field(default_factory=not_given)
+    overlap_s: Overlap | None = Field(
+        default_factory=not_given, description="the former endpoint serves on for so long: 60 s or half of every_s"
+    )
+
+
+class RotateWish(Wish):
+    """What of a proxy shall be otherwise, make before break."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"what": ["credentials", "port"], "overlap_s": 30}, {"what": ["node"]}]}
+    )
+
+    what: Turns
+    overlap_s: Overlap = Field(
+        default=60, description="the former port, login or node serves on for so long; 0 ends it at once"
+    )
+    node_ids: Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)] | None = Field(
+        default=None, description="with node: to one of these; to one of the same location when none are named"
+    )
+
+
+class CheckWish(Wish):
+    """Go through the proxy once."""
+
+    target: Annotated[str, Field(max_length=2048), AfterValidator(http_url)] | None = Field(
+        default=None, description='http or https URL; an address in its answer, bare or as {"ip": ...}, is the exit_ip'
+    )
+
+
 class NewProxy(Wish):
     """A proxy to be placed on a node of the location, on one of the named nodes, or on one that is both."""
 
@@ -283,6 +346,7 @@ class NewProxy(Wish):
     engine: EngineName = "builtin"
     exit: ExitWish = Field(default_factory=ExitWish)
     limits: LimitWish = Field(default_factory=LimitWish)
+    rotation: ScheduleWish = Field(default_factory=ScheduleWish, description="by itself, on a schedule")
     enabled: bool = True
     labels: Labels = Field(default_factory=dict[str, str])
 
@@ -299,6 +363,9 @@ class FleetChanges(Wish):
     engine: EngineName = Field(default_factory=not_given)
     exit: ExitWish | None = Field(default_factory=not_given, description="merged into what there is; null: the default")
     limits: LimitWish | None = Field(default_factory=not_given, description="merged into what there is; null: none")
+    rotation: ScheduleWish | None = Field(
+        default_factory=not_given, description="merged into what there is; null: no more by itself"
+    )
     enabled: bool = Field(default_factory=not_given)
     labels: LabelPatch = Field(default_factory=not_given)
 
@@ -312,7 +379,7 @@ class ProxyChanges(FleetChanges):
     port: Port = Field(default_factory=not_given)
 
 
-NESTED = ("labels", "exit", "limits", "exits")
+NESTED = ("labels", "exit", "limits", "rotation", "exits")
 
 
 def merged(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from shared.proxies import EngineName, Exit, ExitMode, Limits
+from shared.proxies import EngineName, Exit, ExitMode, Limits, ProxyRecord
 
 THREE_PROXY_BANDWIDTH_BPS = 50_000_000
 """3proxy counts a transfer's duration in whole microseconds per 64 bytes (limiter.c): up to here a limit is held within
@@ -19,10 +19,24 @@ THREE_PROXY_TRAFFIC = (
 THREE_PROXY_EXPIRY = "end at a moment: its rules know hours of the day and days of the week"
 THREE_PROXY_BANDWIDTH = f"hold a bandwidth of more than {THREE_PROXY_BANDWIDTH_BPS} bits/s"
 
+THREE_PROXY_PORTS = "listen on a second port while the first one drains"
+
 
 def unsupported(engine: EngineName, exit_: Exit, limits: Limits) -> list[tuple[str, str]]:
     """(field, reason for a person) of everything that this engine would have to ignore; `exit.mode` is such a field."""
     return [] if engine == "builtin" else [(field, told(cannot)) for field, cannot in three_proxy(exit_, limits)]
+
+
+def unportable(engine: EngineName) -> str | None:
+    """Why this engine cannot change a proxy's port by make before break, as a reason for a person."""
+    return told(THREE_PROXY_PORTS) if engine == "3proxy" else None
+
+
+def unsupported_of(record: ProxyRecord) -> list[str]:
+    """Reasons for a person of everything in the record that its engine would have to ignore."""
+    several = unportable(record.engine) if len(record.ports) > 1 else None
+    reasons = [reason for _, reason in unsupported(record.engine, record.exit, record.limits)]
+    return [*reasons, several] if several else reasons
 
 
 def told(cannot: str) -> str:

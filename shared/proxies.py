@@ -73,7 +73,8 @@ class Exit(BaseModel):
 
     `address` is a local address of the node (mode `address`). The random modes draw out of `prefix`, an IPv6 network
     that is routed to the node, by a permutation under `key` (hexadecimal), so that whoever knows the key can tell
-    whose an address was. `session_ttl_s` is how long a session keeps its address after its last connection.
+    whose an address was. `session_ttl_s` is how long a session keeps its address after its last connection; another
+    `generation` forgets all sessions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -83,6 +84,7 @@ class Exit(BaseModel):
     prefix: Network | None = None
     key: str | None = Field(default=None, repr=False, pattern=r"^[0-9a-f]{32}$")
     session_ttl_s: int | None = Field(default=None, ge=1, le=86_400)
+    generation: int = Field(default=0, ge=0, le=MAX_BIGINT)
 
 
 class Limits(BaseModel):
@@ -99,6 +101,19 @@ class Limits(BaseModel):
     traffic_bytes: int | None = Field(default=None, ge=1, le=MAX_BIGINT)
     traffic_period: TrafficPeriod = "total"
     expires_at: AwareDatetime | None = None
+
+
+class Also(BaseModel):
+    """A further port that a proxy listens on, with further credentials that it accepts, for as long as it is rotated.
+
+    Any of a proxy's credentials are good on any of its ports.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    port: Port
+    username: Username | None = None
+    password: Password | None = Field(default=None, repr=False)
 
 
 class ProxyRecord(BaseModel):
@@ -121,6 +136,12 @@ class ProxyRecord(BaseModel):
     engine: EngineName = "builtin"
     exit: Exit = Exit()
     limits: Limits = Limits()
+    also: tuple[Also, ...] = Field(default=(), repr=False)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All that it listens on, its own first."""
+        return tuple(dict.fromkeys((self.port, *(each.port for each in self.also))))
 
 
 def digest(pairs: Iterable[tuple[int, int]]) -> str:

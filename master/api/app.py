@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import LifeSpanScope, Message, Scope
 
-from master.api import docs, events, locations, metrics, nodes, proxies, system, usage, webhooks
+from master.api import docs, events, locations, metrics, nodes, proxies, rotation, system, usage, webhooks
 from master.api.entry import entered
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
@@ -58,8 +58,12 @@ def create_app(
     deliveries: Deliveries,
     meters: Meters,
     broker_state: Callable[[], str],
+    check_target: str | None = None,
 ) -> Litestar:
-    """The API over these; `broker_state` is "up" while the broker can be reached, anything else is told as it is."""
+    """The API over these; `broker_state` is "up" while the broker can be reached, anything else is told as it is.
+
+    `check_target` is the URL that checks ask for through proxies.
+    """
     wiring = Wiring(
         database=database,
         enroller=enroller,
@@ -70,12 +74,14 @@ def create_app(
         meters=meters,
         fleet=FleetMetrics(database),
         broker_state=broker_state,
+        check_target=check_target,
     )
     app = Api(
         route_handlers=[
             locations.router,
             nodes.router,
             proxies.router,
+            *rotation.handlers,
             events.list_events,
             usage.sum_usage,
             webhooks.router,

@@ -58,3 +58,4 @@ class Wiring:
     meters: Meters
     fleet: Fleet
     broker_state: Callable[[], str]
+    check_target: str | None = None

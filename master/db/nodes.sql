@@ -31,14 +31,12 @@ WHERE id = ANY (:ids::bigint[])
 ORDER BY id
 FOR NO KEY UPDATE;
 
--- name: lock_of_proxy
-SELECT
-    n.id, n.name, n.ip, n.location_id, n.labels, n.state, n.max_proxies, n.port_from, n.port_to, n.engines,
-    n.addresses || n.exit_addresses AS local_addresses, n.ipv6_prefixes
-FROM nodes n
-JOIN proxies p ON p.node_id = n.id
-WHERE p.id = :proxy_id
-FOR NO KEY UPDATE OF n;
+-- Nodes on which these proxies are or, for as long as they are rotated, also are.
+-- name: select_of_proxies
+SELECT node_id FROM proxies WHERE id = ANY (:proxy_ids::bigint[])
+UNION
+SELECT node_id FROM endpoints WHERE proxy_id = ANY (:proxy_ids)
+ORDER BY node_id;
 
 -- Before a deletion or another name, which reports must not come between.
 -- name: lock_wholly
@@ -68,9 +66,9 @@ SELECT count(*) FROM proxies WHERE node_id = :id AND port NOT BETWEEN :port_from
 
 -- name: select_shared_ports
 -- Ports of this node's proxies that another node uses on that ip already.
-SELECT mine.port, theirs.id AS by_proxy, theirs.node_id
-FROM proxies mine
-JOIN proxies theirs ON theirs.port = mine.port AND theirs.node_id <> mine.node_id
+SELECT mine.port, theirs.proxy_id AS by_proxy, theirs.node_id
+FROM used_ports mine
+JOIN used_ports theirs ON theirs.port = mine.port AND theirs.node_id <> mine.node_id
 JOIN nodes n ON n.id = theirs.node_id AND n.ip = :ip
 WHERE mine.node_id = :id
 ORDER BY mine.port;

@@ -18,8 +18,8 @@ SELECT
     strangers.used + CASE
         WHEN held.most + strangers.used <= c.port_to - c.port_from THEN held.most
         ELSE (
-            SELECT count(*) FROM nodes s JOIN proxies p ON p.node_id = s.id
-            WHERE s.ip = c.ip AND p.port BETWEEN c.port_from AND c.port_to
+            SELECT count(*) FROM nodes s JOIN used_ports u ON u.node_id = s.id
+            WHERE s.ip = c.ip AND u.port BETWEEN c.port_from AND c.port_to
         )
     END AS used,
     holder.id AS holder, holder.node_id AS holder_node
@@ -29,11 +29,12 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS used FROM taken_ports t
     WHERE t.node_id = c.id AND t.until > now() AND t.port BETWEEN c.port_from AND c.port_to
       AND NOT EXISTS (
-          SELECT FROM nodes s JOIN proxies p ON p.node_id = s.id WHERE s.ip = c.ip AND p.port = t.port
+          SELECT FROM nodes s JOIN used_ports u ON u.node_id = s.id WHERE s.ip = c.ip AND u.port = t.port
       )
 ) AS strangers
 LEFT JOIN LATERAL (
-    SELECT p.id, p.node_id FROM nodes s JOIN proxies p ON p.node_id = s.id AND p.port = :port::integer
+    SELECT u.proxy_id AS id, u.node_id
+    FROM nodes s JOIN used_ports u ON u.node_id = s.id AND u.port = :port::integer
     WHERE s.ip = c.ip
     LIMIT 1
 ) AS holder ON :port::integer IS NOT NULL;
@@ -43,10 +44,10 @@ SELECT lowest_free_port(:node_id::bigint);
 
 -- name: port_holder
 -- The proxy that has this port on the ip of this node.
-SELECT p.id, p.node_id
+SELECT u.proxy_id AS id, u.node_id
 FROM nodes n
 JOIN nodes s ON s.ip = n.ip
-JOIN proxies p ON p.node_id = s.id AND p.port = :port
+JOIN used_ports u ON u.node_id = s.id AND u.port = :port
 WHERE n.id = :node_id
 LIMIT 1;
 
@@ -64,8 +65,9 @@ RETURNING id;
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at
 FROM shown_proxies
+LEFT JOIN told_schedules ON proxy_id = id
 WHERE id = :id;
 
 -- name: select_page
@@ -73,8 +75,9 @@ WHERE id = :id;
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at
 FROM shown_proxies
+LEFT JOIN told_schedules ON proxy_id = id
 WHERE id > :after::bigint
   AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
   AND (:location_id::bigint IS NULL OR location_id = :location_id)
@@ -120,10 +123,10 @@ WITH free AS (
         CROSS JOIN LATERAL generate_series(n.port_from, n.port_to) AS ports (port)
         WHERE n.id = :node_id
         EXCEPT
-        SELECT p.port
+        SELECT u.port
         FROM nodes n
         JOIN nodes s ON s.ip = n.ip
-        JOIN proxies p ON p.node_id = s.id
+        JOIN used_ports u ON u.node_id = s.id
         WHERE n.id = :node_id
         EXCEPT
         SELECT t.port FROM taken_ports t WHERE t.node_id = :node_id AND t.until > now()

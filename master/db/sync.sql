@@ -59,7 +59,7 @@ WHERE n.id = :node_id;
 
 -- name: wanted_records
 SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine,
-    w.exit, w.limits
+    w.exit, w.limits, w.also
 FROM nodes n
 LEFT JOIN wanted w ON w.node_id = n.id AND w.id = ANY (:ids::bigint[])
 WHERE n.id = :node_id
@@ -105,7 +105,8 @@ SELECT revision FROM nodes WHERE id = :node_id FOR NO KEY UPDATE;
 UPDATE nodes SET revision = GREATEST(revision, :revision) WHERE id = :node_id;
 
 -- name: renew_versions
-UPDATE proxies SET version = GREATEST(version, :above) + 1 WHERE node_id = :node_id;
+UPDATE proxies SET version = GREATEST(version, :above) + 1
+WHERE node_id = :node_id OR id IN (SELECT proxy_id FROM endpoints WHERE node_id = :node_id);
 
 -- name: drop_mended_failures
 DELETE FROM proxy_failures f
@@ -134,15 +135,18 @@ WHERE p.node_id = :node_id AND NOT p.ever_ran AND p.enabled AND p.changed_revisi
 
 -- name: store_taken_ports
 INSERT INTO taken_ports (node_id, port, until)
-SELECT p.node_id, p.port, now() + interval '1 hour'
-FROM proxies p
-WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[])
+SELECT DISTINCT :node_id::bigint, COALESCE(e.port, p.port), now() + interval '1 hour'
+FROM unnest(:ids::bigint[]) AS r (id)
+LEFT JOIN proxies p ON p.id = r.id AND p.node_id = :node_id
+LEFT JOIN endpoints e ON e.proxy_id = r.id AND e.node_id = :node_id AND e.role = 'next'
+WHERE COALESCE(e.port, p.port) IS NOT NULL
 ON CONFLICT (node_id, port) DO UPDATE SET until = EXCLUDED.until;
 
 -- Proxies whose port is taken by a stranger, that never ran and may have any port.
 -- name: select_movable
 SELECT p.id FROM proxies p
 WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_asked AND NOT p.ever_ran
+    AND NOT EXISTS (SELECT FROM endpoints e WHERE e.proxy_id = p.id)
 ORDER BY p.id FOR UPDATE;
 
 -- name: notify_reported

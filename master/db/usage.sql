@@ -20,6 +20,7 @@ WITH told AS (
         WHEN c.proxy_id IS NOT NULL THEN c.node_id = :node_id
         ELSE (
             EXISTS (SELECT FROM proxies p WHERE p.id = t.id AND p.node_id = :node_id)
+            OR EXISTS (SELECT FROM endpoints e WHERE e.proxy_id = t.id AND e.node_id = :node_id)
             OR EXISTS (
                 SELECT FROM former_proxies f
                 WHERE f.proxy_id = t.id AND f.node_id = :node_id AND f.left_at >= now() - :kept::interval

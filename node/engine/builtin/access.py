@@ -16,25 +16,44 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 class Access:
     """What a proxy asks of a client. Both must hold where both are there; with neither nobody gets in.
 
-    `credentials` is `name:password`; with `sessions` the name may be followed by `-session-ID`. `sources` holds (IP
-    version, host bits, network numbers), so that a look-up costs one set membership per prefix length.
+    `credentials` is `name:password`, and `others` are as good; with `sessions` a name may be followed by `-session-ID`.
+    `sources` holds (IP version, host bits, network numbers), so that a look-up costs one set membership per prefix
+    length.
     """
 
     credentials: bytes | None = field(repr=False)
     sources: tuple[tuple[int, int, frozenset[int]], ...]
     sessions: bool = False
+    others: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def known(self) -> tuple[bytes, ...]:
+        """All credentials that let in, the proxy's own first; none where nobody is asked for any."""
+        return (self.credentials, *self.others) if self.credentials is not None else ()
 
 
-def access(username: str | None, password: str | None, networks: Iterable[str], *, sessions: bool = False) -> Access:
-    """Raises ValueError for what is no network."""
-    named = username is not None or password is not None
-    credentials = f"{username or ''}:{password or ''}".encode() if named else None
+Login = tuple[str | None, str | None]
+"""(user name, password)"""
+
+
+def access(
+    username: str | None,
+    password: str | None,
+    networks: Iterable[str],
+    *,
+    sessions: bool = False,
+    others: Iterable[Login] = (),
+) -> Access:
+    """Raises ValueError for what is no network. Of the others, a login that asks for nothing lets nobody in."""
+    credentials = _credentials(username, password)
     groups: dict[tuple[int, int], set[int]] = {}
     for text in networks:
         network = _unmapped(ip_network(text, strict=False))
         host_bits = network.max_prefixlen - network.prefixlen
         groups.setdefault((network.version, host_bits), set()).add(int(network.network_address) >> host_bits)
-    return Access(credentials, tuple((*key, frozenset(numbers)) for key, numbers in sorted(groups.items())), sessions)
+    sources = tuple((*key, frozenset(numbers)) for key, numbers in sorted(groups.items()))
+    also = (each for each in (_credentials(*login) for login in others) if each is not None and each != credentials)
+    return Access(credentials, sources, sessions, tuple(dict.fromkeys(also)))
 
 
 def networks(asked: Access) -> Iterator[str]:
@@ -55,18 +74,23 @@ def allows_source(asked: Access, source: str) -> bool:
 
 
 def allows_credentials(asked: Access, presented: bytes | None) -> bool:
-    """Compares in constant time; `presented` is `name:password`."""
-    if asked.credentials is None:
-        return True
-    if presented is None:
-        return False
+    """`presented` is `name:password`."""
+    return asked.credentials is None or (presented is not None and known_of(asked, presented) is not None)
+
+
+def known_of(asked: Access, presented: bytes) -> bytes | None:
+    """Those of the proxy's credentials that these are, without a session; compares with each in constant time."""
     plain = _without_session(presented)[0] if asked.sessions else presented
-    return compare_digest(presented, asked.credentials) | compare_digest(plain, asked.credentials)
+    found: bytes | None = None
+    for known in asked.known:
+        if compare_digest(presented, known) | compare_digest(plain, known):
+            found = known
+    return found
 
 
 def session_of(asked: Access, presented: bytes | None) -> bytes | None:
     """The name of the session in credentials that are allowed, None where there is none."""
-    if presented is None or not asked.sessions or presented == asked.credentials:
+    if presented is None or not asked.sessions or presented in asked.known:
         return None
     return _without_session(presented)[1]
 
@@ -87,6 +111,11 @@ def basic_credentials(value: bytes | None) -> bytes | None:
         return binascii.a2b_base64(token.strip(b" \t"), strict_mode=True)
     except binascii.Error:
         return None
+
+
+def _credentials(username: str | None, password: str | None) -> bytes | None:
+    named = username is not None or password is not None
+    return f"{username or ''}:{password or ''}".encode() if named else None
 
 
 def _without_session(presented: bytes) -> tuple[bytes, bytes | None]:

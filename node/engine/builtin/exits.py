@@ -103,6 +103,7 @@ class SessionExit(RandomExit):
     def __init__(self, record: Record, draws: Draws) -> None:
         super().__init__(record, draws)
         self.ttl_s = record.exit.session_ttl_s or SESSION_TTL_S
+        self.generation = record.exit.generation
         self._leases: dict[bytes, Lease] = {}
         self._resting: dict[bytes, float] = {}
 
@@ -194,8 +195,12 @@ def leave_by(sock: Socket, address: str) -> None:
 
 
 def _continued(exit_: SessionExit, before: Exit | None) -> SessionExit:
-    """Sessions survive a change of their time to live."""
-    if isinstance(before, SessionExit) and (before.prefix, before.key) == (exit_.prefix, exit_.key):
+    """Sessions survive a change of their time to live, and are forgotten with their generation."""
+    if isinstance(before, SessionExit) and _source(before) == _source(exit_):
         before.ttl_s = exit_.ttl_s
         return before
     return exit_
+
+
+def _source(exit_: SessionExit) -> tuple[str, bytes, int]:
+    return exit_.prefix, exit_.key, exit_.generation

@@ -9,9 +9,10 @@ from node.engine.builtin.access import Access, access, networks
 
 Protocol = Literal["http", "socks5", "mixed"]
 PROTOCOLS: tuple[Protocol, ...] = ("http", "socks5", "mixed")
-FIELDS = frozenset({"id", "version", "protocol", "port", "username", "password", "allow_ips", "exit", "limits"})
+FIELDS = frozenset({"id", "version", "protocol", "port", "username", "password", "allow_ips", "exit", "limits", "also"})
 """The fields of a ProxyRecord that a worker is told."""
-EXIT_FIELDS = frozenset({"mode", "address", "prefix", "key", "session_ttl_s"})
+EXIT_FIELDS = frozenset({"mode", "address", "prefix", "key", "session_ttl_s", "generation"})
+ALSO_FIELDS = frozenset({"port", "username", "password"})
 LIMIT_FIELDS = frozenset({"connections", "bandwidth_bps", "traffic_bytes", "traffic_period", "expires_at"})
 
 
@@ -24,6 +25,7 @@ class Exit:
     prefix: str | None = None
     key: bytes | None = field(default=None, repr=False)
     session_ttl_s: int | None = None
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Also:
+    """A further port with further credentials; see shared.proxies.Also."""
+
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One version of one proxy."""
 
@@ -48,6 +59,12 @@ class Record:
     access: Access = field(repr=False)
     exit: Exit = Exit()
     limits: Limits = Limits()
+    also: tuple[Also, ...] = ()
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All that it listens on, its own first."""
+        return tuple(dict.fromkeys((self.port, *(each.port for each in self.also))))
 
 
 def read_record(told: Mapping[str, object]) -> Record:
@@ -55,6 +72,7 @@ def read_record(told: Mapping[str, object]) -> Record:
     if not FIELDS.issuperset(told) or len(told) != len(FIELDS):
         raise ValueError("a record has other fields")
     exit_ = _exit(_members(told, "exit", EXIT_FIELDS))
+    also = _also(told["also"])
     return Record(
         id=_number(told, "id"),
         version=_number(told, "version"),
@@ -65,9 +83,11 @@ def read_record(told: Mapping[str, object]) -> Record:
             _text(told, "password"),
             _texts(told, "allow_ips"),
             sessions=exit_.mode == "ipv6_session",
+            others=[(each.username, each.password) for each in also],
         ),
         exit=exit_,
         limits=_limits(_members(told, "limits", LIMIT_FIELDS)),
+        also=also,
     )
 
 
@@ -84,11 +104,19 @@ def tell_record(record: Record) -> dict[str, object]:
         "allow_ips": list(networks(record.access)),
         "exit": asdict(record.exit) | {"key": record.exit.key.hex() if record.exit.key is not None else None},
         "limits": asdict(record.limits) | {"expires_at": _moment(record.limits.expires_at)},
+        "also": [asdict(each) for each in record.also],
     }
 
 
 def _moment(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds is not None else None
+
+
+def _also(told: object) -> tuple[Also, ...]:
+    if not isinstance(told, list):
+        raise ValueError("also is not a list")
+    found = [_members({"also": each}, "also", ALSO_FIELDS) for each in cast("list[object]", told)]
+    return tuple(Also(_number(each, "port"), _text(each, "username"), _text(each, "password")) for each in found)
 
 
 def _exit(told: Mapping[str, object]) -> Exit:
@@ -99,6 +127,7 @@ def _exit(told: Mapping[str, object]) -> Exit:
         prefix=_text(told, "prefix"),
         key=bytes.fromhex(key) if key is not None else None,
         session_ttl_s=_some_number(told, "session_ttl_s"),
+        generation=_some_number(told, "generation", least=0) or 0,
     )
 
 
@@ -121,8 +150,8 @@ def _members(told: Mapping[str, object], name: str, allowed: frozenset[str]) -> 
     return {**dict.fromkeys(allowed), **cast("dict[str, object]", value)}
 
 
-def _some_number(told: Mapping[str, object], name: str) -> int | None:
-    return None if told[name] is None else _number(told, name)
+def _some_number(told: Mapping[str, object], name: str, *, least: int = 1) -> int | None:
+    return None if told[name] is None else _number(told, name, least=least)
 
 
 def _protocol(value: object) -> Protocol:
@@ -132,10 +161,10 @@ def _protocol(value: object) -> Protocol:
     raise ValueError("protocol is not known")
 
 
-def _number(told: Mapping[str, object], name: str) -> int:
+def _number(told: Mapping[str, object], name: str, *, least: int = 1) -> int:
     value = told[name]
-    if type(value) is not int or value < 1:
-        raise ValueError(f"{name} is not a positive number")
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} is not a number of {least} or more")
     return value
 
 

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 from node.engine import Counters, EngineError
 from node.engine.three_proxy.binary import find_binary, refuse_uncounted, version
-from node.engine.three_proxy.configuration import configuration, exit_address
+from node.engine.three_proxy.configuration import configuration, exit_address, logins
 from node.engine.three_proxy.destinations import guard
 from node.engine.three_proxy.ledger import Ledger
 from node.engine.three_proxy.listening import holds, listener, refuse_foreign, refuse_unusable
@@ -172,7 +172,7 @@ class ThreeProxyEngine:
             write_private(cfg, text)
             pid, pidfd = spawn(self._binary, cfg, log)
             process = self._watched(id_, stem, pid, pidfd)
-            await accepting(process, log, port=proxy.port, password=proxy.password)
+            await accepting(process, log, port=proxy.port, passwords=[password for _, password in logins(proxy)])
             state = state_of(proxy, stem, text, pid)
             self._folder.remember(state)
         except BaseException:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_netw
 
 from node.engine import EngineError
 from node.engine.three_proxy.destinations import MAPPED, OPEN, Guard, inside
-from shared.engines import unsupported
+from shared.engines import unsupported_of
 from shared.proxies import Exit, Limits, ProxyRecord
 
 SERVICES = {"http": "proxy", "socks5": "socks", "mixed": "auto"}
@@ -45,7 +45,7 @@ def configuration(proxy: ProxyRecord, *, listen: str, nservers: Sequence[str] = 
     everybody or that asks for what 3proxy cannot do.
     """
     refuse_open(proxy)
-    for _, reason in unsupported("3proxy", proxy.exit, proxy.limits):
+    for reason in unsupported_of(proxy):
         raise EngineError(reason)
     return "".join(f"{line}\n" for line in directives(proxy, listen, nservers, guard))
 
@@ -101,12 +101,18 @@ def access(proxy: ProxyRecord, guard: Guard, *, mapped: bool) -> Iterator[str]:
         yield "auth iponly"
     else:
         yield "auth strong"
-        yield f"users {quoted(f'{proxy.username}:CL:{proxy.password}')}"
-        user = quoted(proxy.username)
+        yield from (f"users {quoted(f'{name}:CL:{password}')}" for name, password in logins(proxy))
+        user = quoted(",".join(name for name, _ in logins(proxy)))
     clients = [f"{user} {source}" for source in sources(proxy.allow_ips, mapped=mapped)]
     yield from (f"allow {client} {network} * {OFFERED}" for network in guard.openings() for client in clients)
     yield from (f"deny * * {network}" for network in guard.closures())
     yield from (f"allow {client} * * {OFFERED}" for client in clients)
+
+
+def logins(proxy: ProxyRecord) -> list[tuple[str, str]]:
+    """(user name, password), whichever are the proxy's own: that these change places changes nothing."""
+    both = ((each.username, each.password) for each in (proxy, *proxy.also))
+    return sorted({(name, password) for name, password in both if name is not None and password is not None})
 
 
 def sources(networks: Sequence[str], *, mapped: bool) -> Iterator[str]:

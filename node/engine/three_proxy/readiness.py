@@ -17,7 +17,7 @@ LOOK_EVERY_S = 0.002
 """3proxy accepts about 6 ms after its start."""
 
 
-async def accepting(process: Process, log: Path, *, port: int, password: str | None) -> None:
+async def accepting(process: Process, log: Path, *, port: int, passwords: Sequence[str]) -> None:
     """Returns when it accepts. Raises EngineError when it will not: its exit code tells nothing (always 0), and on a
     port that is taken it lives on and tries again for ever."""
     try:
@@ -29,7 +29,7 @@ async def accepting(process: Process, log: Path, *, port: int, password: str | N
     except TimeoutError:
         outcome = "none"
     if outcome != "ready":
-        raise EngineError(f"3proxy does not accept connections on port {port}: {reason(lines_of(log), password)}")
+        raise EngineError(f"3proxy does not accept connections on port {port}: {reason(lines_of(log), passwords)}")
 
 
 def lines_of(log: Path) -> list[str]:
@@ -44,12 +44,12 @@ def outcome_of(lines: Sequence[str]) -> Literal["none", "ready", "failed"]:
     return "failed" if {"bind():", "listen():"} & words else "none"
 
 
-def reason(lines: Sequence[str], password: str | None) -> str:
-    """The last line that is not a warning; nothing of it when it holds the password."""
+def reason(lines: Sequence[str], passwords: Sequence[str]) -> str:
+    """The last line that is not a warning; nothing of it when it holds a password."""
     told = [line for line in lines if line and "Warning:" not in line]
     if not told:
         return "it says nothing"
-    if password and password in told[-1]:
+    if any(password in told[-1] for password in passwords):
         return "its message is withheld, for the password is in it"
     if told[-1].startswith("Unknown command: 'auto'"):
         return NO_MIXED

@@ -1,0 +1,159 @@
+-- name: insert
+-- One for each; the index lets a proxy have one at a time.
+INSERT INTO rotations (proxy_id, what, overlap_s, node_ids, scheduled)
+SELECT id, :what::text[], :overlap_s, :node_ids::bigint[], false FROM unnest(:proxy_ids::bigint[]) AS r (id)
+RETURNING id;
+
+-- name: select_one
+SELECT id, proxy_id, what, overlap_s, scheduled, state, reason, until, created_at, updated_at
+FROM rotations WHERE id = :id;
+
+-- name: has_begun
+-- Whether this rotation is past its probe, or has failed.
+SELECT state NOT IN ('waiting', 'starting') FROM rotations WHERE id = :id;
+
+-- Turns of schedules, each taken by one master: the next turn is set in the same statement. A proxy that does not run
+-- lets its turn pass; one whose rotation is under way has it already.
+-- name: claim_due
+WITH due AS (
+    SELECT proxy_id FROM schedules WHERE next_at <= now() ORDER BY next_at LIMIT :most FOR UPDATE SKIP LOCKED
+), moved AS (
+    UPDATE schedules s SET next_at = now() + make_interval(secs => s.every_s + random() * s.jitter_s)
+    FROM due WHERE s.proxy_id = due.proxy_id
+    RETURNING s.proxy_id, s.what, s.overlap_s
+)
+INSERT INTO rotations (proxy_id, what, overlap_s, scheduled)
+SELECT m.proxy_id, m.what, m.overlap_s, true
+FROM moved m
+JOIN proxies p ON p.id = m.proxy_id AND p.enabled
+JOIN nodes n ON n.id = p.node_id AND n.state <> 'disabled'
+ON CONFLICT (proxy_id) WHERE state NOT IN ('done', 'failed') DO NOTHING
+RETURNING id;
+
+-- Whoever claims a step does it; a master that dies meanwhile is followed when the claim has passed.
+-- name: claim_steps
+WITH due AS (
+    SELECT r.id FROM rotations r
+    WHERE r.state NOT IN ('done', 'failed') AND r.claimed_until < clock_timestamp()
+      AND EXISTS (SELECT FROM rotation_steps s WHERE s.id = r.id AND s.step IS NOT NULL)
+    ORDER BY r.id LIMIT :most FOR UPDATE SKIP LOCKED
+)
+UPDATE rotations r SET claimed_until = clock_timestamp() + :claim::interval
+FROM due JOIN rotation_steps s ON s.id = due.id
+WHERE r.id = due.id
+RETURNING r.id, r.proxy_id, s.step, s.reason;
+
+-- What a step stands on; nothing is locked yet.
+-- name: select_standing
+SELECT
+    r.id, r.proxy_id, r.state, r.what, r.overlap_s, r.node_ids, r.scheduled,
+    r.exit_before, p.node_id, n.location_id, p.port, p.username, p.password, p.engine, p.exit,
+    e.node_id AS endpoint_node_id
+FROM rotations r
+JOIN proxies p ON p.id = r.proxy_id
+JOIN nodes n ON n.id = p.node_id
+LEFT JOIN endpoints e ON e.proxy_id = p.id
+WHERE r.id = :id;
+
+-- name: lock
+SELECT id, state FROM rotations WHERE id = :id FOR UPDATE;
+
+-- name: select_endpoint
+-- Where the proxy will serve when this rotation succeeds, with its login: the endpoint, or the proxy as it is.
+SELECT
+    n.ip AS host, COALESCE(e.port, p.port) AS port, p.protocol, p.engine, p.allow_ips,
+    CASE WHEN e.proxy_id IS NULL THEN p.username ELSE e.username END AS username,
+    CASE WHEN e.proxy_id IS NULL THEN p.password ELSE e.password END AS password
+FROM rotations r
+JOIN proxies p ON p.id = r.proxy_id
+LEFT JOIN endpoints e ON e.proxy_id = p.id AND e.rotation_id = r.id AND e.role = 'next'
+JOIN nodes n ON n.id = COALESCE(e.node_id, p.node_id)
+WHERE r.id = :id;
+
+-- name: insert_endpoint
+INSERT INTO endpoints (proxy_id, rotation_id, node_id, port, username, password, exit, role)
+VALUES (:proxy_id, :rotation_id, :node_id, :port, :username, :password, :exit::jsonb, 'next');
+
+-- name: set_exit
+UPDATE proxies SET exit = :exit::jsonb WHERE id = :proxy_id;
+
+-- name: become_own
+-- The next endpoint is the proxy's own.
+UPDATE proxies p
+SET node_id = e.node_id, port = e.port, username = e.username, password = e.password, exit = e.exit,
+    port_asked = p.port_asked AND p.port = e.port
+FROM endpoints e
+WHERE p.id = :proxy_id AND e.proxy_id = p.id AND e.rotation_id = :rotation_id AND e.role = 'next'
+RETURNING p.id;
+
+-- name: become_former
+-- What was the proxy's own drains.
+UPDATE endpoints
+SET role = 'former', node_id = :node_id, port = :port, username = :username, password = :password, exit = :exit::jsonb,
+    failure = NULL
+WHERE proxy_id = :proxy_id AND rotation_id = :rotation_id AND role = 'next';
+
+-- name: delete_endpoint
+DELETE FROM endpoints WHERE proxy_id = :proxy_id AND rotation_id = :rotation_id;
+
+-- name: wait
+UPDATE rotations SET state = 'waiting', deadline = NULL, claimed_until = '-infinity', updated_at = now()
+WHERE id = :id;
+
+-- name: start
+UPDATE rotations
+SET state = 'starting', deadline = now() + :within::interval, exit_before = :exit_before::jsonb,
+    claimed_until = '-infinity', updated_at = now()
+WHERE id = :id;
+
+-- name: overlap
+UPDATE rotations
+SET state = 'overlap', until = now() + make_interval(secs => overlap_s), exit_before = NULL,
+    claimed_until = '-infinity', updated_at = now()
+WHERE id = :id;
+
+-- A turn that came while this one was under way has been had.
+-- name: end
+WITH ended AS (
+    UPDATE rotations
+    SET state = :state, reason = :reason, until = NULL, exit_before = NULL, claimed_until = '-infinity',
+        updated_at = now()
+    WHERE id = :id
+    RETURNING proxy_id, scheduled
+)
+UPDATE schedules s SET next_at = now() + make_interval(secs => s.every_s + random() * s.jitter_s)
+FROM ended WHERE s.proxy_id = ended.proxy_id AND ended.scheduled AND s.next_at <= now();
+
+-- name: schedule
+-- Each of these gets, keeps or loses its schedule; turns are counted anew for one that differs.
+WITH wished AS (
+    SELECT r.id, r.rotation FROM jsonb_to_recordset(:rows::jsonb) AS r (id bigint, rotation jsonb)
+), gone AS (
+    DELETE FROM schedules s USING wished w WHERE s.proxy_id = w.id AND w.rotation = '{}'
+)
+INSERT INTO schedules AS s (proxy_id, every_s, jitter_s, what, overlap_s, next_at)
+SELECT
+    w.id, r.every_s, COALESCE(r.jitter_s, 0), r.what,
+    COALESCE(r.overlap_s, LEAST(60, r.every_s / 2)),
+    now() + make_interval(secs => r.every_s + random() * COALESCE(r.jitter_s, 0))
+FROM wished w
+CROSS JOIN LATERAL jsonb_to_record(w.rotation) AS r (every_s integer, jitter_s integer, what text[], overlap_s integer)
+WHERE w.rotation <> '{}'
+ON CONFLICT (proxy_id) DO UPDATE
+SET every_s = EXCLUDED.every_s, jitter_s = EXCLUDED.jitter_s, what = EXCLUDED.what, overlap_s = EXCLUDED.overlap_s,
+    next_at = EXCLUDED.next_at
+WHERE (s.every_s, s.jitter_s, s.what, s.overlap_s)
+    IS DISTINCT FROM (EXCLUDED.every_s, EXCLUDED.jitter_s, EXCLUDED.what, EXCLUDED.overlap_s);
+
+-- name: select_next
+-- Those of these proxies whose next endpoint is not yet theirs.
+SELECT proxy_id, rotation_id FROM endpoints WHERE proxy_id = ANY (:proxy_ids::bigint[]) AND role = 'next';
+
+-- name: store_failures
+-- What a node says of endpoints that are all it has of their proxies.
+UPDATE endpoints e SET failure = r.reason
+FROM unnest(:ids::bigint[], :reasons::text[], :kinds::text[]) AS r (id, reason, kind)
+WHERE e.proxy_id = r.id AND e.node_id = :node_id AND e.away AND e.role = 'next' AND r.kind = 'failed';
+
+-- name: forget
+DELETE FROM rotations WHERE state IN ('done', 'failed') AND updated_at < now() - interval '30 days';
