@@ -154,7 +154,9 @@ async def choose(session: Session, row: Row) -> int:
         engine=row["engine"],
         port=None,
     )
-    exit_ = {} if "exit" in row["what"] and row["exit"].get("mode") == "address" else row["exit"]
+    exit_: Mapping[str, Any] = row["exit"]
+    if "exit" in row["what"] and exit_.get("mode") == "address":
+        exit_ = {}
     others = [Candidate(**each) for each in rows if each["id"] != row["node_id"]]
     chosen = place(others, Demand(engine=row["engine"], exit=exit_))
     if isinstance(chosen, tuple):
@@ -245,8 +247,8 @@ async def locked(
     """
     while (row := await session.row("rotations.select_standing", id=id_)) is not None:
         there = await session.rows("nodes.select_of_proxies", proxy_ids=[row["proxy_id"]])
-        ids = sorted({each["node_id"] for each in there} | ({target} - {None}))
-        nodes = {node["id"]: node for node in await session.rows("nodes.lock", ids=ids)}
+        ids = {int(each["node_id"]) for each in there} | ({target} if target is not None else set[int]())
+        nodes = {node["id"]: node for node in await session.rows("nodes.lock", ids=sorted(ids))}
         await session.execute("rotations.lock", id=id_)
         row = await session.row("rotations.select_standing", id=id_)
         if row is None or row["state"] not in states:

@@ -100,7 +100,7 @@ class Rotations:
             row = await session.row("rotations.select_endpoint", id=id_)
         if row is None:
             return
-        endpoint = Endpoint(**{**row, "allow_ips": tuple(row["allow_ips"])})
+        endpoint = Endpoint(**row)
         verdict = await probe(endpoint, self._target)
         has_echo = endpoint.engine == "builtin" or self._url is not None
         if serves(endpoint, verdict.failure, has_echo=has_echo):

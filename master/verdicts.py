@@ -1,6 +1,7 @@
 """What the answers of a proxy and of a destination behind it mean for a check. Pure."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Literal, cast
@@ -36,7 +37,7 @@ class Endpoint:
     port: int
     protocol: str
     engine: str
-    allow_ips: tuple[str, ...]
+    allow_ips: Sequence[str]
     username: str | None
     password: str | None = field(repr=False)
 

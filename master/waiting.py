@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 import structlog
@@ -60,7 +60,7 @@ class Waiter:
         return True
 
     @contextmanager
-    def reports(self) -> Iterator[asyncio.Event]:
+    def reports(self) -> Generator[asyncio.Event]:
         """An event that is set whenever a node has reported something new."""
         heard = asyncio.Event()
         self._waiting.add(heard)

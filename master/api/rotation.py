@@ -141,7 +141,7 @@ def endpoint_of(proxy: Proxy) -> Endpoint:
         port=proxy.port,
         protocol=proxy.protocol,
         engine=proxy.engine,
-        allow_ips=tuple(proxy.allow_ips),
+        allow_ips=proxy.allow_ips,
         username=proxy.username,
         password=proxy.password,
     )

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +19,7 @@ from node.engine.builtin.records import FIELDS
 from node.engine.builtin.sources import PER_SOURCE
 from node.engine.builtin.tally import Tally
 from node.engine.builtin.upgrade import Moved
-from node.engine.builtin.workers import START_S, Place, Told, Worker, WorkerGoneError
+from node.engine.builtin.workers import START_S, Place, Told, Worker, WorkerGoneError, ports_of
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 _HALT_S = 2.0
@@ -98,19 +98,19 @@ class BuiltinEngine:
         """Raises EngineError."""
         async with self._turn(proxy.id), self._crew.passage.order():
             worker = await self._home(proxy.id)
-            port_before = worker.ports.setdefault(proxy.id, 0)
+            before = worker.ports.setdefault(proxy.id, ())
             told = proxy.model_dump(mode="json", include=set(FIELDS))
             try:
-                await self._put(worker, told, port_before)
+                await self._put(worker, told, before)
             except BaseException:
-                if not port_before:
+                if not before:
                     worker.ports.pop(proxy.id, None)
                 raise
-            worker.ports[proxy.id] = proxy.port
+            worker.ports[proxy.id] = proxy.ports
             worker.records[proxy.id] = told
-            for before in self._leaving():
+            for other in self._leaving():
                 with suppress(WorkerGoneError):
-                    await before.put(told, None)
+                    await other.put(told)
 
     async def stop(self, proxy_id: ProxyId) -> None:
         """Raises EngineError when its worker does not answer."""
@@ -198,12 +198,16 @@ class BuiltinEngine:
         await _started(worker)
         return worker
 
-    async def _put(self, worker: Worker, told: Told, port_before: int) -> None:
-        """A new listener is open before the old one closes; on the same port the worker keeps its own."""
-        if (worker.stuck or port_before == told["port"]) and await worker.put(told, None):
+    async def _put(self, worker: Worker, told: Told, before: tuple[int, ...]) -> None:
+        """New listeners are open before old ones close; at ports that stay the worker keeps its own."""
+        new = [port for port in ports_of(told) if port not in before]
+        if (worker.stuck or not new) and await worker.put(told):
             return
-        with self._opened(told["port"]) as listener:
-            await worker.put(told, listener)
+        with ExitStack() as listeners:
+            opened = [listeners.enter_context(self._opened(port)) for port in new or ports_of(told)]
+            if not await worker.put(told, opened):
+                worker.ports.pop(told["id"], None)
+                raise EngineError(f"{worker} of the built-in engine does not listen where it did")
 
     def _opened(self, port: int) -> socket.socket:
         """Raises EngineError; names the proxy that has the port where it is one of these."""
@@ -212,7 +216,7 @@ class BuiltinEngine:
         except EngineError as error:
             for worker in self._crew.workers:
                 for id_, taken in worker.ports.items():
-                    if taken == port:
+                    if port in taken:
                         raise EngineError(f"port {port} is taken by proxy {id_}") from error
                 if worker.stuck:
                     raise EngineError(f"{error}, perhaps by {worker}, which does not answer") from error

@@ -88,6 +88,11 @@ def known_of(asked: Access, presented: bytes) -> bytes | None:
     return found
 
 
+def let_in_by(asked: Access, presented: bytes | None) -> bytes | None:
+    """What to remember of credentials that are allowed: the proxy's own that they are, as far as it has some."""
+    return presented if presented is None else known_of(asked, presented) or presented
+
+
 def session_of(asked: Access, presented: bytes | None) -> bytes | None:
     """The name of the session in credentials that are allowed, None where there is none."""
     if presented is None or not asked.sessions or presented in asked.known:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from node.engine import EngineError
-from node.engine.builtin.control import MOST_FDS
+from node.engine.builtin.control import MOST_FDS, MOST_PORTS
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record as a worker is told it, and the listener that it takes, if it takes one."""
+    """A record as a worker is told it, and the listeners that it takes, if it takes some."""
 
     told: Mapping[str, Any] = field(repr=False)
-    listener: socket.socket | None = None
+    listeners: Sequence[socket.socket] = ()
 
 
 class Batch:
@@ -31,7 +31,7 @@ class Batch:
     def add(self, entry: Entry) -> int:
         """Its place."""
         self._entries.append(entry)
-        self.closed = len(self._entries) == MOST_FDS
+        self.closed = len(self._entries) == MOST_FDS // MOST_PORTS
         return len(self._entries) - 1
 
     async def run(self, put: Callable[[Sequence[Entry]], Awaitable[Sequence[bool | str]]]) -> None:
@@ -49,7 +49,7 @@ class Batch:
             self._done.set()
 
     async def answer(self, place: int) -> bool | str:
-        """True: it runs. False: it takes a listener. A text: why not. Raises EngineError."""
+        """True: it runs. False: it takes listeners. A text: why not. Raises EngineError."""
         await self._done.wait()
         if self._error is not None:
             raise self._error

@@ -1,13 +1,12 @@
 """A client's connection to a proxy, and the proxy as a worker runs it."""
 
-import errno
-import socket
 from _socket import socket as Socket  # noqa: N812 (a class; the library's own wrapper costs 3 us a connection)
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from node.engine.builtin import journal
-from node.engine.builtin.access import allows, allows_source, session_of
+from node.engine.builtin.access import allows, allows_source, let_in_by, session_of
 from node.engine.builtin.account import Account
+from node.engine.builtin.doors import Doors
 from node.engine.builtin.entry import Entry
 from node.engine.builtin.exits import Exit, Lease, exit_of
 from node.engine.builtin.failures import Failure
@@ -15,14 +14,10 @@ from node.engine.builtin.limits import Hold, crowded, held, next_turn, rest
 from node.engine.builtin.pace import Pace
 from node.engine.builtin.reactor import Reactor, Stage
 from node.engine.builtin.records import Record
-from node.engine.builtin.wire import IN, Wire
+from node.engine.builtin.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_ACCEPTS = 32
-_PAUSE_S = 0.1
-_STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Client(Wire):
@@ -59,7 +54,7 @@ class Client(Wire):
         """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
         asked = self.service.record.access
         self.admitted = allows(asked, self.source, presented)
-        self.credentials = (asked.credentials or presented) if self.admitted else None
+        self.credentials = let_in_by(asked, presented) if self.admitted else None
         self.session = session_of(asked, presented) if self.admitted else None
         if not self.admitted:
             self.service.account.refuse("login" if self.from_allowed_source() else "source")
@@ -110,7 +105,7 @@ class Client(Wire):
 
 
 class Service:
-    """One proxy: its record, its listener and its open connections. Counts since it was put here.
+    """One proxy: its record, its listeners and its open connections. Counts since it was put here.
 
     `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes. `pace` is
     there when bandwidth or traffic is limited, `stop_at` is what may have moved when the traffic is used up. `held` is
@@ -120,18 +115,15 @@ class Service:
     """
 
     __slots__ = (
-        "_accept",
-        "_family",
         "accepted",
         "account",
         "associations",
+        "doors",
         "exit",
         "first_stage",
         "held",
-        "listener",
         "open",
         "pace",
-        "paused",
         "quiet_at",
         "reactor",
         "received",
@@ -149,9 +141,7 @@ class Service:
         self.record = record
         self.exit = exit_of(record, reactor.draws)
         self.first_stage = first_stage
-        self.listener: socket.socket | None = None
-        self._family = int(socket.AF_INET)
-        self._accept: Callable[[], tuple[int, tuple[Any, ...]]] = _nobody
+        self.doors = Doors(reactor, record.id, self._welcome)
         self.open: set[Client] = set()
         self.pace: Pace | None = None
         self.account = account
@@ -160,42 +150,8 @@ class Service:
         self.stop_at: int | None = None
         self.associations = 0
         self.quiet_at = 0
-        self.accepted = self.seats = self.paused = 0
+        self.accepted = self.seats = 0
         self.received = self.sent = 0
-
-    @property
-    def port(self) -> int | None:
-        """What it really listens on."""
-        return self.listener.getsockname()[1] if self.listener is not None else None
-
-    def listen(self, listener: socket.socket) -> None:
-        """Takes clients from here, and no more from where it listened before."""
-        listener.setblocking(False)
-        before, self.listener = self.listener, listener
-        self._family = int(listener.family)
-        # What accept() adds to this, a socket of Python's own class, costs more than the call itself.
-        self._accept = listener._accept  # pyright: ignore
-        self.reactor.stages[listener.fileno()] = self
-        self.reactor.epoll.register(listener.fileno(), IN)
-        self._forget(before)
-
-    def hold(self) -> None:
-        """Whoever comes waits in the backlog."""
-        if self.listener is not None:
-            self.reactor.stages.pop(self.listener.fileno(), None)
-            self.reactor.epoll.unregister(self.listener.fileno())
-
-    def go_on(self) -> None:
-        """Takes clients again after `hold`."""
-        if self.listener is not None:
-            self.reactor.stages[self.listener.fileno()] = self
-            self.reactor.epoll.register(self.listener.fileno(), IN)
-
-    def let_go(self) -> None:
-        """Another process has the listener that is on hold; here it is closed, which does not disturb it there."""
-        if self.listener is not None:
-            self.listener.close()
-            self.listener = None
 
     def change(self, record: Record, first_stage: "Callable[[Client], None]") -> None:
         """Connections that satisfy the new record stay, the others are closed. Raises ValueError, nothing changed."""
@@ -240,33 +196,10 @@ class Service:
         return entry
 
     def close(self) -> None:
-        """The listener and every open connection."""
-        before, self.listener = self.listener, None
-        self._forget(before)
+        """The listeners and every open connection."""
+        self.doors.close()
         for client in list(self.open):
             self._close(client)
-
-    def broken(self) -> None:
-        """A fault while accepting: the client is lost, the proxy goes on."""
-
-    def ready(self, fd: int, events: int) -> None:
-        """Accepts a batch."""
-        listener = self.listener
-        if listener is None or listener.fileno() != fd:
-            return
-        accept = self._accept
-        for _ in range(_ACCEPTS):
-            try:
-                fd, address = accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _STARVED:
-                    self._pause(error)
-                return
-            sock = Socket(self._family, socket.SOCK_STREAM, 0, fd)
-            sock.setblocking(False)
-            self._welcome(sock, address[0])
 
     def _welcome(self, sock: Socket, source: str) -> None:
         self.accepted += 1
@@ -289,26 +222,3 @@ class Service:
             client.stage.close()
         else:
             client.drop()
-
-    def _pause(self, error: OSError) -> None:
-        """Out of descriptors or memory: those who wait in the backlog are taken a little later."""
-        if not self.paused:
-            journal.write("accept.paused", proxy_id=self.record.id, errno=error.errno)
-        self.paused += 1
-        listener = self.listener
-        if listener is not None:
-            self.reactor.epoll.modify(listener.fileno(), 0)
-            self.reactor.loop.call_later(_PAUSE_S, self._resume, listener)
-
-    def _resume(self, listener: socket.socket) -> None:
-        if self.reactor.stages.get(listener.fileno()) is self:
-            self.reactor.epoll.modify(listener.fileno(), IN)
-
-    def _forget(self, listener: socket.socket | None) -> None:
-        if listener is not None:
-            self.reactor.epoll.unregister(listener.fileno())
-            self.reactor.discard(listener.fileno(), listener)
-
-
-def _nobody() -> tuple[int, tuple[Any, ...]]:
-    raise BlockingIOError

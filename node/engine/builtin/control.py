@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 MAX_FRAME = 64 * 1024 * 1024
 MOST_FDS = 253
 """In one message (SCM_MAX_FD, unix(7))."""
-PROTOCOL = 2
+MOST_PORTS = 2
+"""Of one proxy."""
+PROTOCOL = 3
 """Told by `list`, for an agent that finds a worker of another age."""
 
 _LENGTH = struct.Struct("!I")

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from node.engine.builtin.client import Client
 from node.engine.builtin.destinations import Destination
+from node.engine.builtin.echo import ECHO_HOST
 from node.engine.builtin.exits import leave_by
 from node.engine.builtin.failures import Failure, failure_of
 from node.engine.builtin.reactor import Stage
@@ -30,6 +31,12 @@ def reachable(
     return [address for address in of_family if may_dial(address[1])] or Failure.PRIVATE
 
 
+def _anywhere(host: str) -> bool:
+    """The echo is private to the host, and there for every client."""
+    del host
+    return True
+
+
 class Caller(Stage, Protocol):
     """Who wants to be connected."""
 
@@ -44,13 +51,25 @@ class Dial:
     The first address that answers wins, the other attempts are closed.
     """
 
-    __slots__ = ("_addresses", "_caller", "_client", "_ended", "_failure", "_port", "_reactor", "_source", "_wires")
+    __slots__ = (
+        "_addresses",
+        "_caller",
+        "_client",
+        "_ended",
+        "_failure",
+        "_may_dial",
+        "_port",
+        "_reactor",
+        "_source",
+        "_wires",
+    )
 
     def __init__(self, client: Client, caller: Caller, port: int) -> None:
         self._client = client
         self._reactor = client.reactor
         self._caller = caller
         self._port = port
+        self._may_dial = client.reactor.may_dial
         self._addresses: list[Address] = []
         self._failure = Failure.NAME
         self._source: str | None = None
@@ -60,6 +79,10 @@ class Dial:
     def start(self, destination: Destination) -> None:
         reactor, host = self._reactor, destination.host
         reactor.dials.add(self, reactor.now)
+        if host == ECHO_HOST and reactor.echo is not None:
+            self._port, self._may_dial = reactor.echo.port, _anywhere
+            self._resolved(reactor.echo.addresses)
+            return
         known = reactor.resolver.known(host)
         if known is not None:
             self._resolved(known)
@@ -107,7 +130,7 @@ class Dial:
     def _resolved(self, addresses: tuple[Address, ...]) -> None:
         if self._ended:
             return
-        found = reachable(addresses, self._client.service.exit.family, self._reactor.may_dial)
+        found = reachable(addresses, self._client.service.exit.family, self._may_dial)
         if isinstance(found, Failure):
             self._give_up(found)
             return

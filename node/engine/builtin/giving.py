@@ -15,7 +15,7 @@ from typing import Any
 from node.engine.builtin import journal
 from node.engine.builtin.channel import Channel, ClosedError
 from node.engine.builtin.client import Client, Service
-from node.engine.builtin.control import MOST_FDS, ControlError, Message, batches
+from node.engine.builtin.control import MOST_FDS, MOST_PORTS, ControlError, Message, batches
 from node.engine.builtin.exits import SessionExit
 from node.engine.builtin.moving import Parcel, parcel
 from node.engine.builtin.proxies import Proxies
@@ -40,15 +40,15 @@ class Bundle:
         self.services = services
         self.parcels: list[Parcel] = []
         for service in services:
-            service.hold()
+            service.doors.hold()
         for client in clients:
             if len(self.parcels) < _CONNECTIONS and (packed := parcel(client)) is not None:
                 self.parcels.append(packed)
 
     async def send(self, channel: Channel) -> None:
         """Raises ClosedError."""
-        for services in batches(self.services, MOST_FDS):
-            fds = [service.listener.fileno() for service in services if service.listener is not None]
+        for services in batches(self.services, MOST_FDS // MOST_PORTS):
+            fds = [listener.fileno() for service in services for listener in service.doors.listeners]
             await channel.send("proxies", proxies=[_told(service) for service in services], fds=fds)
         for parcels in batches(self.parcels, _PER_FRAME):
             told = [{**each.state, "count": len(each.fds)} for each in parcels]
@@ -57,13 +57,13 @@ class Bundle:
 
     def go_on(self) -> None:
         for service in self.services:
-            service.go_on()
+            service.doors.go_on()
         for each in self.parcels:
             each.client.reactor.run(each, each.go_on)
 
     def let_go(self) -> None:
         for service in self.services:
-            service.let_go()
+            service.doors.let_go()
         for each in self.parcels:
             each.client.reactor.run(each, each.close)
 
@@ -114,7 +114,7 @@ async def _deliver(proxies: Proxies, channel: Channel, bundle: Bundle) -> None:
 def _told(service: Service) -> dict[str, Any]:
     return {
         "record": tell_record(service.record),
-        "listens": service.listener is not None,
+        "listens": len(service.doors.listeners),
         "spent": asdict(service.account.book(service.received + service.sent, time())),
         "sessions": service.exit.sessions() if isinstance(service.exit, SessionExit) else [],
     }

@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from node.engine.builtin import journal
@@ -66,24 +67,25 @@ class Orders:
             case (str(name),) if name in self._by_name:
                 answer({"result": self._by_name[name](message)})
             case _:
-                for each in sockets:
-                    each.close()
+                _close(sockets)
                 raise ValueError("the order is not known")
 
     def _put(self, told: list[dict[str, Any]], listeners: Sequence[socket.socket]) -> list[bool | str]:
-        """For each whether it runs now, False: it takes a listener, or why not."""
+        """For each whether it runs now, False: it takes other listeners, or why not."""
         left = iter(listeners)
-        return [self._put_one(each.get("record"), next(left) if each.get("listens") else None) for each in told]
+        return [self._put_one(each.get("record"), list(islice(left, each.get("listens", 0)))) for each in told]
 
-    def _put_one(self, told: object, listener: socket.socket | None) -> bool | str:
+    def _put_one(self, told: object, listeners: Sequence[socket.socket]) -> bool | str:
         try:
             if not isinstance(told, dict):
                 raise ValueError("there is no record")
-            return self._proxies.put(read_record(cast("dict[str, object]", told)), listener)
+            done = self._proxies.put(read_record(cast("dict[str, object]", told)), listeners)
         except (ValueError, OSError) as error:
-            if listener is not None:
-                listener.close()
+            _close(listeners)
             return str(error) if isinstance(error, ValueError) else os.strerror(error.errno or 0)
+        if not done:
+            _close(listeners)
+        return done
 
     def _remove(self, message: Message) -> object:
         return self._proxies.remove(message["proxy_id"])
@@ -129,3 +131,8 @@ class Orders:
     def _end(self, _: Message) -> object:
         self._reactor.loop.call_soon(self._halt)
         return None
+
+
+def _close(listeners: Iterable[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()

@@ -1,7 +1,7 @@
 """The proxies that one worker runs."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -28,19 +28,24 @@ class Proxies:
         self._services: dict[int, Service] = {}
         self.books = Books(reactor, ledger, self._all)
 
-    def put(self, record: Record, listener: socket.socket | None) -> bool:
-        """Runs the record in place of the version before; False: it takes a listener. Raises OSError, ValueError."""
+    def put(self, record: Record, listeners: Sequence[socket.socket]) -> bool:
+        """Runs the record in place of the version before; False: it takes other listeners. Raises OSError, ValueError.
+
+        What is at ports that the record does not have is closed.
+        """
         for before in self._left(record.id):
             before.change(record, FIRST_STAGES[record.protocol])
         service = self._services.get(record.id)
-        if listener is None and (service is None or service.port != record.port):
+        open_ = {*(service.doors.ports if service else ()), *(each.getsockname()[1] for each in listeners)}
+        if not open_.issuperset(record.ports):
             return False
         first_stage = FIRST_STAGES[record.protocol]
         if service is None:
             service = Service(self._reactor, record, first_stage, self.books.account(record.id))
         service.change(record, first_stage)
-        if listener is not None:
-            service.listen(listener)
+        service.doors.keep(record.ports)
+        for listener in listeners:
+            service.doors.open(listener)
         self._services[record.id] = service
         self.books.watch(service)
         self._reactor.sweep()
@@ -85,28 +90,32 @@ class Proxies:
             self.books.finish(ended)
         return bool(self.left)
 
-    def inherit(self, record: Record, listener: socket.socket, spent: Spent, sessions: list[tuple[str, str]]) -> None:
+    def inherit(
+        self, record: Record, listeners: Sequence[socket.socket], spent: Spent, sessions: list[tuple[str, str]]
+    ) -> None:
         """From the process that ran it before. Raises OSError, ValueError."""
         if record.id in self._services:
-            listener.close()
+            for listener in listeners:
+                listener.close()
             return
         first_stage = FIRST_STAGES[record.protocol]
         service = Service(self._reactor, record, first_stage, Account(record.id, spent))
         if isinstance(service.exit, SessionExit):
             service.exit.adopt(sessions, self._reactor.now)
-        service.listen(listener)
+        for listener in listeners:
+            service.doors.open(listener)
         self._services[record.id] = service
         self.books.watch(service)
 
     def service(self, proxy_id: int) -> Service | None:
         return self._services.get(proxy_id)
 
-    def listening(self) -> list[tuple[int, int, int]]:
-        """(id, version, port) of what takes connections at this moment."""
+    def listening(self) -> list[tuple[int, int, list[int]]]:
+        """(id, version, ports) of what takes connections at this moment."""
         return [
-            (service.record.id, service.record.version, port)
+            (service.record.id, service.record.version, ports)
             for service in self._services.values()
-            if (port := service.port) is not None
+            if (ports := service.doors.ports)
         ]
 
     def records(self, ids: Iterable[int]) -> list[Record]:
@@ -121,7 +130,7 @@ class Proxies:
                 "open": len(service.open),
                 "accepted": service.accepted,
                 "refused": sum(service.account.refused.values()),
-                "paused": service.paused,
+                "paused": service.doors.paused,
                 "received_bytes": service.received,
                 "sent_bytes": service.sent,
             }

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from node.engine.builtin import journal
 from node.engine.builtin.deadlines import Deadlines, PromptDeadlines
 from node.engine.builtin.draws import Draws
+from node.engine.builtin.echo import Echo
 from node.engine.builtin.guard import Guard
 from node.engine.builtin.loop import Loop
 from node.engine.builtin.pipes import Pipes
@@ -82,6 +83,7 @@ class Reactor:
         self.resolver = Resolver(loop)
         self.draws = Draws(Path())
         self.sources = Sources()
+        self.echo: Echo | None = None
         self.may_dial: Callable[[str], bool] = Guard().permits
         self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
         self.dials: Deadlines[TimedStage] = Deadlines(DIAL_S, self._expire)

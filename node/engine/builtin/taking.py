@@ -144,14 +144,14 @@ class Taking:
 
     def _take_proxy(self, told: dict[str, Any], fds: Iterator[int]) -> None:
         """One that cannot be taken is missed by the agent, which starts it anew."""
-        listener = socket.socket(fileno=next(fds)) if told["listens"] else None
+        listeners = [socket.socket(fileno=next(fds)) for _ in range(told["listens"])]
         try:
-            if listener is not None:
-                self._mine.inherit(read_record(told["record"]), listener, Spent(**told["spent"]), told["sessions"])
+            if listeners:
+                self._mine.inherit(read_record(told["record"]), listeners, Spent(**told["spent"]), told["sessions"])
                 self._proxies += 1
         except (OSError, ValueError) as error:
             journal.fault("handover.proxy_lost", error)
-            if listener is not None:
+            for listener in listeners:
                 listener.close()
 
     def _take_connection(self, state: dict[str, Any], fds: list[int]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from node.engine.builtin import journal
 from node.engine.builtin.control import WorkerName
 from node.engine.builtin.desk import Desk
+from node.engine.builtin.echo import opened_echo
 from node.engine.builtin.handover import Handover
 from node.engine.builtin.ledger import FOLDER, Ledger
 from node.engine.builtin.loop import Loop
@@ -58,6 +59,7 @@ async def serve(name: WorkerName) -> None:
     reactor = Reactor(loop)
     proxies = Proxies(reactor, Ledger(Path(FOLDER)))
     sentry = Sentry(reactor)
+    reactor.echo = await opened_echo()
     async with asyncio.TaskGroup() as tasks:
         handover = Handover(reactor, proxies, tasks, ended.set)
         orders = Orders(reactor, proxies, sentry, handover, ended.set)
@@ -68,6 +70,8 @@ async def serve(name: WorkerName) -> None:
         handover.close()
     proxies.close()
     sentry.close()
+    if reactor.echo is not None:
+        reactor.echo.close()
     reactor.close()
     with suppress(FileNotFoundError):
         os.unlink(name.socket)

@@ -4,7 +4,7 @@ import asyncio
 import resource
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import structlog
 
 from node.engine import EngineError
 from node.engine.builtin.batch import Batch, Entry
-from node.engine.builtin.control import MOST_FDS, PROTOCOL, WorkerName, batches
+from node.engine.builtin.control import MOST_FDS, MOST_PORTS, PROTOCOL, WorkerName, batches
 from node.engine.builtin.link import Link, LostError, RefusedError, UnansweredError
 from node.engine.builtin.process import bury, connect_worker, end_process, reaped, start_worker
 
@@ -32,8 +32,14 @@ _BREATH = 100
 
 Told = Mapping[str, Any]
 """A record as it crosses the control socket."""
+Listeners = list[socket.socket]
 
 _log = structlog.get_logger(__name__)
+
+
+def ports_of(told: Told) -> tuple[int, ...]:
+    """All that it listens on, its own first."""
+    return tuple(dict.fromkeys((told["port"], *(each["port"] for each in told.get("also", ())))))
 
 
 class WorkerGoneError(EngineError):
@@ -55,8 +61,8 @@ class Place:
 
 
 class Worker:
-    """`ports` is what it runs, by proxy; 0 for one that is on its way there. `records` is what it was given and shall
-    run again when it has died.
+    """`ports` is what it listens on, by proxy; () for one that is on its way there. `records` is what it was
+    given and shall run again when it has died.
 
     One that is not `permanent` is not started again: it was left by an engine with more workers, or another process
     takes over.
@@ -72,7 +78,7 @@ class Worker:
         self.pid = 0
         self.build = ""
         self.state = ""
-        self.ports: dict[int, int] = {}
+        self.ports: dict[int, tuple[int, ...]] = {}
         self.records: dict[int, Told] = {}
         self.settled = asyncio.Event()
         self.stuck = False
@@ -134,8 +140,8 @@ class Worker:
         except RefusedError as error:
             raise EngineError(f"{self} of the built-in engine: {error}") from error
 
-    async def put(self, told: Told, listener: socket.socket | None) -> bool:
-        """Whether it runs this record now; False: it takes a listener. Raises EngineError.
+    async def put(self, told: Told, listeners: Sequence[socket.socket] = ()) -> bool:
+        """Whether it runs this record now; False: it takes other listeners. Raises EngineError.
 
         Those that come at about the same time go in one order.
         """
@@ -143,7 +149,7 @@ class Worker:
         if batch is None or batch.closed:
             batch, first = Batch(), True
             self._batch = batch
-        place = batch.add(Entry(told, listener))
+        place = batch.add(Entry(told, listeners))
         if first:
             await batch.run(self._put)
         answer = await batch.answer(place)
@@ -153,7 +159,7 @@ class Worker:
 
     async def learn(self) -> None:
         """What it runs; what is on its way there meanwhile stays noted."""
-        noted = {id_ for id_, port in self.ports.items() if port}
+        noted = {id_ for id_, ports in self.ports.items() if ports}
         try:
             told = await self.call("list")
         except WorkerGoneError:
@@ -164,19 +170,19 @@ class Worker:
         if told["protocol"] != PROTOCOL:
             _log.warning("worker.of_another_age", worker=self.index, pid=self.pid, protocol=told["protocol"])
         self.build, self.state = told.get("build", ""), told.get("state", "")
-        listening = {id_: port for id_, _, port in told["proxies"]}
+        listening = {id_: tuple(ports) for id_, _, ports in told["proxies"]}
         self.ports |= listening
         for id_ in noted - listening.keys():
             self.ports.pop(id_, None)
 
     async def listening(self) -> dict[int, int]:
         """Versions by proxy of what takes connections at this moment. Raises EngineError."""
-        told: list[tuple[int, int, int]] = (await self.call("list"))["proxies"]
-        for id_, _, port in told:
-            self.ports.setdefault(id_, port)
+        told: list[tuple[int, int, list[int]]] = (await self.call("list"))["proxies"]
+        for id_, _, ports in told:
+            self.ports.setdefault(id_, tuple(ports))
         return {id_: version for id_, version, _ in told}
 
-    async def restore(self, opened: dict[int, socket.socket] | None = None) -> None:
+    async def restore(self, opened: dict[int, Listeners] | None = None) -> None:
         """Puts back what it should run and does not, and nothing that was stopped meanwhile. Raises EngineError.
 
         `opened`: listeners by proxy that are open already; all of them are used or closed.
@@ -184,35 +190,36 @@ class Worker:
         opened = opened or {}
         missing = [id_ for id_ in self.records if id_ not in self.ports]
         try:
-            for ids in batches(missing, MOST_FDS):
+            for ids in batches(missing, MOST_FDS // MOST_PORTS):
                 await self._restore(ids, opened)
         finally:
-            for listener in opened.values():
-                listener.close()
+            _close(opened.values())
 
-    async def _restore(self, ids: Sequence[int], opened: dict[int, socket.socket]) -> None:
+    async def _restore(self, ids: Sequence[int], opened: dict[int, Listeners]) -> None:
         """The order goes out in the same turn in which it is seen that these shall run."""
         entries: list[Entry] = []
         try:
             for id_ in ids:
                 told = self.records.get(id_)
-                listener = opened.pop(id_, None) or (self._reopened(told) if told is not None else None)
-                if told is not None and listener is not None:
-                    entries.append(Entry(told, listener))
+                listeners = opened.pop(id_, None) or (self._reopened(told) if told is not None else None)
+                if told is not None and listeners:
+                    entries.append(Entry(told, listeners))
             for entry, answer in zip(entries, await self._put(entries), strict=True):
                 if answer is True:
-                    self.ports[entry.told["id"]] = entry.told["port"]
+                    self.ports[entry.told["id"]] = ports_of(entry.told)
                 else:
                     self.records.pop(entry.told["id"], None)
         finally:
-            for entry in entries:
-                if entry.listener is not None:
-                    entry.listener.close()
+            _close(entry.listeners for entry in entries)
 
-    def _reopened(self, told: Told) -> socket.socket | None:
+    def _reopened(self, told: Told) -> Listeners | None:
+        opened: Listeners = []
         try:
-            return self._place.opened(told["port"])
+            for port in ports_of(told):
+                opened.append(self._place.opened(port))
+            return opened
         except EngineError as error:
+            _close([opened])
             _log.warning("worker.port_lost", worker=self.index, proxy_id=told["id"], reason=str(error))
             self.records.pop(told["id"], None)
             return None
@@ -221,8 +228,8 @@ class Worker:
         """Raises EngineError."""
         if not entries:
             return []
-        fds = [entry.listener.fileno() for entry in entries if entry.listener is not None]
-        proxies = [{"record": entry.told, "listens": entry.listener is not None} for entry in entries]
+        fds = [listener.fileno() for entry in entries for listener in entry.listeners]
+        proxies = [{"record": entry.told, "listens": len(entry.listeners)} for entry in entries]
         return await self.call("put", proxies=proxies, fds=fds)
 
     async def _run(self, *, start: bool) -> None:
@@ -251,9 +258,9 @@ class Worker:
         else:
             _log.warning("worker.died", worker=self.index, pid=self.pid)
 
-    async def _connect(self, *, start: bool) -> dict[int, socket.socket]:
+    async def _connect(self, *, start: bool) -> dict[int, Listeners]:
         """Listeners opened meanwhile, at which clients who come in between wait. Raises OSError, TimeoutError."""
-        started, opened = 0, dict[int, socket.socket]()
+        started, opened = 0, dict[int, Listeners]()
         try:
             async with asyncio.timeout(START_S):
                 while (connection := connect_worker(self._place.directory, *self.name)) is None:
@@ -266,8 +273,7 @@ class Worker:
                         raise OSError("it ended at once; its log tells why")
                     await asyncio.sleep(_LOOK_S)
         except BaseException as error:
-            for listener in opened.values():
-                listener.close()
+            _close(opened.values())
             if started and isinstance(error, TimeoutError):
                 await end_process(started, patience=_LOOK_S)
             raise
@@ -278,19 +284,19 @@ class Worker:
         _log.info("worker.started" if started else "worker.adopted", worker=self.index, pid=self.pid)
         return opened
 
-    async def _open_ahead(self) -> dict[int, socket.socket]:
-        opened: dict[int, socket.socket] = {}
+    async def _open_ahead(self) -> dict[int, Listeners]:
+        opened: dict[int, Listeners] = {}
         room = min(_AHEAD, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 3)
         for several in batches(list(self.records.values())[:room], _BREATH):
             for told in several:
-                if told["id"] in self.records and (listener := self._reopened(told)) is not None:
-                    opened[told["id"]] = listener
+                if told["id"] in self.records and (listeners := self._reopened(told)) is not None:
+                    opened[told["id"]] = listeners
             await asyncio.sleep(0)
         return opened
 
     async def _recall(self) -> None:
         """Asks a worker that was found for the records it runs, so that they can be put back. Raises EngineError."""
-        unknown = [id_ for id_, port in self.ports.items() if port and id_ not in self.records]
+        unknown = [id_ for id_, ports in self.ports.items() if ports and id_ not in self.records]
         for ids in batches(unknown, MOST_FDS):
             for told in await self.call("records", ids=ids):
                 if self.ports.get(told["id"]):
@@ -342,3 +348,9 @@ class Worker:
         if self._link is not None:
             self._link.close()
             self._link = None
+
+
+def _close(opened: Iterable[Sequence[socket.socket]]) -> None:
+    for listeners in opened:
+        for listener in listeners:
+            listener.close()

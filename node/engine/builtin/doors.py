@@ -1,0 +1,120 @@
+"""Where one proxy takes clients: its listeners, one a port."""
+
+import errno
+import socket
+from _socket import socket as Socket  # noqa: N812 (a class; the library's own wrapper costs 3 us a connection)
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+from node.engine.builtin import journal
+from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.wire import IN
+
+_ACCEPTS = 32
+_PAUSE_S = 0.1
+_STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Door(NamedTuple):
+    port: int
+    family: int
+    accept: Callable[[], tuple[int, tuple[Any, ...]]]
+    listener: socket.socket
+
+
+class Doors:
+    """Opened and closed one by one, without touching who came in by the others. `welcome` is given each client."""
+
+    __slots__ = ("_by_fd", "_proxy_id", "_reactor", "_welcome", "paused")
+
+    def __init__(self, reactor: Reactor, proxy_id: int, welcome: Callable[[Socket, str], None]) -> None:
+        self._reactor = reactor
+        self._proxy_id = proxy_id
+        self._welcome = welcome
+        self._by_fd: dict[int, Door] = {}
+        self.paused = 0
+
+    @property
+    def ports(self) -> list[int]:
+        """What is really listened on."""
+        return [door.port for door in self._by_fd.values()]
+
+    @property
+    def listeners(self) -> list[socket.socket]:
+        return [door.listener for door in self._by_fd.values()]
+
+    def open(self, listener: socket.socket) -> None:
+        """Takes clients from here too; instead of another listener on the same port."""
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        self.keep([each for each in self.ports if each != port])
+        # What accept() adds to this, a socket of Python's own class, costs more than the call itself.
+        accept = listener._accept  # pyright: ignore
+        self._by_fd[listener.fileno()] = Door(port, int(listener.family), accept, listener)
+        self._watch(listener.fileno())
+
+    def keep(self, ports: Collection[int]) -> None:
+        """Takes no more clients at any other port."""
+        for fd, door in list(self._by_fd.items()):
+            if door.port not in ports:
+                del self._by_fd[fd]
+                self._reactor.epoll.unregister(fd)
+                self._reactor.discard(fd, door.listener)
+
+    def hold(self) -> None:
+        """Whoever comes waits in the backlog."""
+        for fd in self._by_fd:
+            self._reactor.stages.pop(fd, None)
+            self._reactor.epoll.unregister(fd)
+
+    def go_on(self) -> None:
+        """Takes clients again after `hold`."""
+        for fd in self._by_fd:
+            self._watch(fd)
+
+    def let_go(self) -> None:
+        """Another process has the listeners that are on hold; that they are closed here does not disturb it."""
+        doors, self._by_fd = self._by_fd, {}
+        for door in doors.values():
+            door.listener.close()
+
+    def close(self) -> None:
+        self.keep(())
+
+    def broken(self) -> None:
+        """A fault while accepting: the client is lost, the proxy goes on."""
+
+    def ready(self, fd: int, events: int) -> None:
+        """Accepts a batch."""
+        door = self._by_fd.get(fd)
+        if door is None:
+            return
+        accept, family, welcome = door.accept, door.family, self._welcome
+        for _ in range(_ACCEPTS):
+            try:
+                accepted, address = accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _STARVED:
+                    self._pause(fd, error)
+                return
+            sock = Socket(family, socket.SOCK_STREAM, 0, accepted)
+            sock.setblocking(False)
+            welcome(sock, address[0])
+
+    def _watch(self, fd: int) -> None:
+        self._reactor.stages[fd] = self
+        self._reactor.epoll.register(fd, IN)
+
+    def _pause(self, fd: int, error: OSError) -> None:
+        """Out of descriptors or memory: those who wait in the backlog are taken a little later."""
+        if not self.paused:
+            journal.write("accept.paused", proxy_id=self._proxy_id, errno=error.errno)
+        self.paused += 1
+        self._reactor.epoll.modify(fd, 0)
+        self._reactor.loop.call_later(_PAUSE_S, self._resume, fd)
+
+    def _resume(self, fd: int) -> None:
+        if self._reactor.stages.get(fd) is self:
+            self._reactor.epoll.modify(fd, IN)
