@@ -14,6 +14,7 @@ from master.conflicts import not_rotatable, pointed
 from master.credentials import PASSWORD_LETTERS, USERNAME_LETTERS, drawn
 from master.db import Row, Session
 from master.errors import NotFound
+from master.event_types import EventType
 from master.events import Event, record_events
 from master.placement import Candidate, Demand, Obstacle, place
 from master.placing import check_nodes, no_room
@@ -258,7 +259,7 @@ async def locked(
     return None
 
 
-def event(type_: str, row: Row, details: Mapping[str, Any]) -> Event:
+def event(type_: EventType, row: Row, details: Mapping[str, Any]) -> Event:
     """Without logins."""
     told = {"rotation_id": row["id"], "what": list(row["what"]), "scheduled": row["scheduled"], **details}
     return Event(type=type_, proxy_id=row["proxy_id"], node_id=row["node_id"], details=told)

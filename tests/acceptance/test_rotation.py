@@ -1,10 +1,12 @@
 """Rotation in a real cluster: make before break under load, on a schedule among masters, and checks."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.acceptance.conftest import eventually, made
@@ -127,3 +129,87 @@ async def test_a_new_endpoint_that_cannot_run_leaves_the_old_one_in_use(fleet: C
     await kept.beat()
     await client.use(proxy)
     assert (await rotated(fleet, proxy, ["port"], 1))["state"] == "done"
+
+
+@asynccontextmanager
+async def rows(fleet: Cluster) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
+    where = fleet.database
+    connection = await asyncpg.connect(
+        host=where.host, port=where.port, user=where.user, password=where.password, database=where.name
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def scheduled(fleet: Cluster, count: int) -> None:
+    """So many proxies, whose turn comes once an hour."""
+    wish = {"location_id": 1, "rotation": {"every_s": 3600, "what": ["credentials"], "overlap_s": 0}}
+    for _ in range(count):
+        succeeded(await fleet.api.post("/proxies", json=wish))
+
+
+async def turns_come(fleet: Cluster, within_s: float) -> None:
+    """All of them, spread over this time."""
+    async with rows(fleet) as database:
+        await database.execute("UPDATE schedules SET next_at = now() + make_interval(secs => random() * $1)", within_s)
+
+
+async def are_taken(fleet: Cluster) -> bool:
+    """Whether no turn is due any more."""
+    async with rows(fleet) as database:
+        return not await database.fetchval("SELECT count(*) FROM schedules WHERE next_at <= now()")
+
+
+async def is_over(fleet: Cluster, count: int) -> bool:
+    """Whether so many rotations have ended."""
+    async with rows(fleet) as database:
+        ended = await database.fetchval("SELECT count(*) FROM rotations WHERE state IN ('done', 'failed')")
+    return ended >= count and await are_taken(fleet)
+
+
+async def outcomes(fleet: Cluster) -> Counter[tuple[str, int]]:
+    """(event, how often it was told of one proxy), with how many proxies."""
+    async with rows(fleet) as database:
+        found = await database.fetch(
+            "SELECT type, count(*) FROM events WHERE type IN ('proxy.rotated', 'proxy.rotation_failed')"
+            " GROUP BY proxy_id, type"
+        )
+    return Counter((row["type"], row["count"]) for row in found)
+
+
+async def rotate_while_masters_die(fleet: Cluster, *, count: int, within_s: float, every_s: float) -> None:
+    await fleet.master()
+    await scheduled(fleet, count)
+    await turns_come(fleet, within_s)
+    for turn in range(int(within_s / every_s)):
+        await asyncio.sleep(every_s)
+        victim = ("master", "master-2")[turn % 2]
+        await fleet.kill(victim)
+        await fleet.start(victim)
+    await eventually(lambda: is_over(fleet, count), 120)
+    assert await outcomes(fleet) == {("proxy.rotated", 1): count}
+
+
+async def test_forty_scheduled_rotations_over_two_masters_that_die_happen_once_each(fleet: Cluster):
+    await rotate_while_masters_die(fleet, count=40, within_s=6, every_s=2)
+
+
+@pytest.mark.long
+async def test_a_thousand_scheduled_rotations_over_two_masters_that_die_happen_once_each(fleet: Cluster):
+    await rotate_while_masters_die(fleet, count=1000, within_s=60, every_s=10)
+
+
+async def test_a_node_that_is_away_has_its_turn_once_when_it_is_back(fleet: Cluster):
+    await scheduled(fleet, 1)
+    [proxy] = succeeded(await fleet.api.get("/proxies")).json()["items"]
+    away = next(name for name, node in fleet.nodes.items() if node.id == proxy["node_id"])
+    await fleet.kill(away)
+    for _ in range(2):
+        await turns_come(fleet, 0)
+        await eventually(lambda: are_taken(fleet), 10)
+    assert await outcomes(fleet) == {}
+    await fleet.start(away)
+    await eventually(lambda: is_over(fleet, 1), 60)
+    assert await outcomes(fleet) == {("proxy.rotated", 1): 1}

@@ -101,7 +101,7 @@ async def test_both_ports_go_on_in_a_new_process(engine: BuiltinEngine, client: 
 
 
 async def checked(proxy: ProxyRecord, **changes: Any) -> Verdict:
-    fields = {
+    fields: dict[str, Any] = {
         "host": HERE,
         "port": proxy.port,
         "protocol": proxy.protocol,
@@ -109,7 +109,7 @@ async def checked(proxy: ProxyRecord, **changes: Any) -> Verdict:
         "allow_ips": (),
         **ALICE,
     }
-    return await probe(Endpoint(**{**fields, **changes}), target_of(None))
+    return await probe(Endpoint(**(fields | changes)), target_of(None))
 
 
 @pytest.mark.parametrize("protocol", ["http", "socks5", "mixed"])

@@ -32,12 +32,13 @@ async def test_a_schedule_is_made_shown_changed_and_taken_away(api: Api):
 
 async def test_a_schedule_that_means_nothing_is_refused(api: Api):
     node = await api.node()
-    for rotation in (
+    senseless: tuple[dict[str, Any], ...] = (
         {"every_s": 60},
         {"every_s": 60, "what": ["exit"]},
         {"every_s": 60, "what": ["port"], "overlap_s": 60},
         {"every_s": 60, "what": []},
-    ):
+    )
+    for rotation in senseless:
         await api.call("POST", "/proxies", 422, json={"node_ids": [node], "rotation": rotation})
 
 
