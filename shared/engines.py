@@ -32,10 +32,10 @@ def unportable(engine: EngineName) -> str | None:
     return told(THREE_PROXY_PORTS) if engine == "3proxy" else None
 
 
-def unsupported_of(record: ProxyRecord) -> list[str]:
-    """Reasons for a person of everything in the record that its engine would have to ignore."""
-    several = unportable(record.engine) if len(record.ports) > 1 else None
-    reasons = [reason for _, reason in unsupported(record.engine, record.exit, record.limits)]
+def unsupported_of(engine: EngineName, record: ProxyRecord) -> list[str]:
+    """Reasons for a person of everything in the record that this engine would have to ignore."""
+    several = unportable(engine) if len(record.ports) > 1 else None
+    reasons = [reason for _, reason in unsupported(engine, record.exit, record.limits)]
     return [*reasons, several] if several else reasons
 
 

@@ -18,6 +18,7 @@ SETTINGS = {
     "engine": "builtin",
     "exit": {},
     "limits": {},
+    "rotation": {},
     "enabled": True,
     "labels": {"a": "1", "b": "2"},
 }

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.access import access, allows, allows_credentials, allows_source, basic_credentials, session_of
+from node.engine.builtin.access import (
+    access,
+    allows,
+    allows_credentials,
+    allows_source,
+    basic_credentials,
+    let_in_by,
+    session_of,
+)
 
 LOGIN = access("alice", "wonder", ())
 
@@ -141,3 +149,24 @@ def test_a_proxy_without_a_password_takes_sessions_from_any_name() -> None:
     asked = access(None, None, ["192.0.2.0/24"], sessions=True)
     assert allows(asked, "192.0.2.1", b"x-session-a:")
     assert session_of(asked, b"x-session-a:") == b"a"
+
+
+def test_further_logins_are_as_good_and_taken_away_they_are_not() -> None:
+    both = access("alice", "wonder", (), sessions=True, others=[("bob", "builder")])
+    assert [allows_credentials(both, each) for each in (b"alice:wonder", b"bob:builder")] == [True, True]
+    assert not allows_credentials(both, b"bob:wonder")
+    assert not allows_credentials(LOGIN, b"bob:builder")
+
+
+def test_what_let_somebody_in_is_remembered_without_the_session() -> None:
+    both = access("alice", "wonder", (), sessions=True, others=[("bob", "builder")])
+    assert let_in_by(both, b"bob-session-7:builder") == b"bob:builder"
+    assert session_of(both, b"bob-session-7:builder") == b"7"
+
+
+def test_where_nobody_is_asked_a_further_login_asks_nobody() -> None:
+    assert allows_credentials(access(None, None, ["::1"], others=[("bob", "builder")]), None)
+
+
+def test_a_further_login_that_asks_for_nothing_lets_nobody_in() -> None:
+    assert not allows_credentials(access("alice", "wonder", (), others=[(None, None)]), b":")

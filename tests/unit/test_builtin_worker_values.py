@@ -22,6 +22,7 @@ from shared.proxies import Exit, Limits, ProxyRecord
 PROXY = ProxyRecord(
     id=7, version=3, content=1, protocol="mixed", port=20001, username="alice", password="wonder", allow_ips=("::1",)
 )
+BOB = {"port": 20002, "username": "bob", "password": "builder"}
 TOLD = PROXY.model_dump(mode="json", include=set(FIELDS))
 
 
@@ -62,6 +63,17 @@ def test_a_record_that_goes_from_worker_to_worker_stays_the_same(
 
 def test_a_record_shows_no_password() -> None:
     assert "wonder" not in repr(read_record(TOLD))
+    assert "builder" not in repr(read_record(TOLD | {"also": [BOB]}))
+
+
+def test_further_ports_and_logins_come_through_and_are_told_again() -> None:
+    record = read_record(TOLD | {"also": [BOB]})
+    assert (record.ports, record.access.known) == ((20001, 20002), (b"alice:wonder", b"bob:builder"))
+    assert read_record(json.loads(json.dumps(tell_record(record)))) == record
+
+
+def test_a_worker_of_an_earlier_age_tells_records_that_can_be_read() -> None:
+    assert read_record({name: value for name, value in TOLD.items() if name != "also"}).ports == (20001,)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +92,9 @@ def test_a_record_shows_no_password() -> None:
         {"exit": {"colour": "red"}},
         {"exit": {"key": "no hex"}},
         {"limits": {"connections": 0}},
+        {"also": None},
+        {"also": [{"port": 0}]},
+        {"also": [{"port": 20002, "colour": "red"}]},
         {"limits": {"expires_at": "tomorrow"}},
     ],
 )

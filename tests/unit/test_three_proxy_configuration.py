@@ -38,6 +38,22 @@ def test_a_proxy_with_login_and_sources_is_written_so() -> None:
     )
 
 
+BOB = {"username": "bob", "password": "builder-1"}
+
+
+def test_a_further_login_on_the_same_port_is_one_more_user_and_changing_places_changes_nothing() -> None:
+    both = record(also=[{"port": 20001, **BOB}])
+    text = configuration(both, listen="127.0.0.1")
+    assert 'users "alice:CL:wonder-1"\nusers "bob:CL:builder-1"\nallow "alice,bob" * * *' in text
+    also = [{"port": 20001, "username": "alice", "password": "wonder-1"}]
+    assert configuration(record(**BOB, also=also), listen="127.0.0.1") == text
+
+
+def test_a_second_port_is_refused_by_name() -> None:
+    with pytest.raises(EngineError, match="3proxy cannot listen on a second port"):
+        configuration(record(also=[{"port": 20002, **BOB}]), listen="127.0.0.1")
+
+
 def test_a_proxy_without_login_knows_only_sources() -> None:
     lines = configuration(
         record(username=None, password=None, allow_ips=("192.0.2.7",)), listen="127.0.0.1"

@@ -68,7 +68,8 @@ class Record:
 
 
 def read_record(told: Mapping[str, object]) -> Record:
-    """Raises ValueError, without the values, for what is no record."""
+    """Raises ValueError, without the values, for what is no record. A worker of an earlier age knows no `also`."""
+    told = {"also": [], **told}
     if not FIELDS.issuperset(told) or len(told) != len(FIELDS):
         raise ValueError("a record has other fields")
     exit_ = _exit(_members(told, "exit", EXIT_FIELDS))

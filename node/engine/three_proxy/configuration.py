@@ -45,7 +45,7 @@ def configuration(proxy: ProxyRecord, *, listen: str, nservers: Sequence[str] = 
     everybody or that asks for what 3proxy cannot do.
     """
     refuse_open(proxy)
-    for reason in unsupported_of(proxy):
+    for reason in unsupported_of("3proxy", proxy):
         raise EngineError(reason)
     return "".join(f"{line}\n" for line in directives(proxy, listen, nservers, guard))
 
