@@ -126,8 +126,7 @@ async def test_on_another_node_the_endpoint_is_a_record_of_its_own_until_the_for
     assert (await shown(api, before))["node_id"] == other
     assert logins(await record(rows, one, before["id"])) == {login(before)}
     await end(rows, begun)
-    async with rows.session() as session:
-        assert (await session.row("sync.wanted_list", node_id=one, most=9))["ids"] == []  # type: ignore[index]
+    assert await api.rows.fetchval("SELECT count(*) FROM wanted WHERE node_id = $1", one) == 0
     assert await api.rows.fetchval("SELECT sum(count) FROM removals WHERE node_id = $1", one) == 1
 
 
@@ -150,6 +149,15 @@ async def test_a_port_of_an_endpoint_is_given_to_nobody_else(api: Api):
     await asked(api, before, "port")
     assert (await api.proxy(node))["port"] == before["port"] + 2
     await api.call("POST", "/proxies", 409, json={"node_ids": [node], "port": before["port"] + 1})
+
+
+async def test_a_port_that_was_just_given_up_is_not_given_away_before_its_node_can_have_closed_it(
+    api: Api, rows: Database
+):
+    node = await api.node()
+    before = await api.proxy(node)
+    await succeed(rows, await asked(api, before, "port", overlap_s=0))
+    assert (await api.proxy(node))["port"] == before["port"] + 2
 
 
 async def test_what_is_being_rotated_is_not_changed_beside_it_and_not_rotated_twice(api: Api):

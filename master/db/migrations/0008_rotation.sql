@@ -164,11 +164,16 @@ CREATE TRIGGER endpoints_before_write BEFORE INSERT OR UPDATE OF node_id, port, 
 FOR EACH ROW EXECUTE FUNCTION endpoints_before_write();
 
 -- Its change is a version of its proxy. One that goes from a node of its own went on purpose, which the wipe guard must
--- know, and its last counters may still come.
+-- know, and its last counters may still come. Its port is given to nobody for a while: the node may be told of both in
+-- one list, and closes the one no sooner than it opens the other.
 CREATE FUNCTION endpoints_after_write() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
         PERFORM nodes_bump(ARRAY[OLD.node_id]);
+        INSERT INTO taken_ports AS t (node_id, port, until)
+        SELECT OLD.node_id, OLD.port, now() + interval '1 minute'
+        WHERE NOT EXISTS (SELECT FROM proxies p WHERE p.node_id = OLD.node_id AND p.port = OLD.port)
+        ON CONFLICT (node_id, port) DO UPDATE SET until = GREATEST(t.until, EXCLUDED.until);
         IF OLD.away THEN
             INSERT INTO removals (node_id, revision, count) SELECT id, revision, 1 FROM nodes WHERE id = OLD.node_id;
             INSERT INTO former_proxies (proxy_id, node_id, name)
