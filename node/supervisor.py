@@ -1,9 +1,9 @@
 """Makes true what the local copy says: runs the plan on the engines, again and again."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -13,16 +13,15 @@ from node.local_copy import Holding, LocalCopy
 from node.reconcile import Running, Trouble, World, adopted, died, plan, troubled
 from shared.messages import Failure
 from shared.proxies import ProxyId, ProxyRecord
-from shared.tasks import wait_for_event
+from shared.tasks import for_each, wait_for_event
 
 log = structlog.get_logger()
 
 SWEEP_S = 5.0
 """Engines are asked what they run this often, besides when they say that something changed."""
 
-
-Limits = Mapping[str, asyncio.Semaphore]
-"""How many orders at once, by engine."""
+MANY = 100
+"""More starts than these in one pass are logged as one line, and one by one at level debug."""
 
 
 class Supervisor:
@@ -94,14 +93,8 @@ class Supervisor:
             if self._conditions != conditions:
                 await self._on_change([])
             return
-        limits = {name: asyncio.Semaphore(engine.at_once) for name, engine in self._engines.items()}
-        ran: list[Holding] = []
-        async with asyncio.TaskGroup() as group:
-            for id_ in todo.stop:
-                group.create_task(self._stop(limits, id_))
-        async with asyncio.TaskGroup() as group:
-            for record in todo.start:
-                group.create_task(self._start(limits, record, ran))
+        await self._stop_all(todo.stop)
+        ran = await self._start_all(todo.start)
         await self._ask_conditions()
         self._at_work = set()
         if todo.blocked:
@@ -153,26 +146,52 @@ class Supervisor:
                 found.update(self._conditions)
         self._conditions = found
 
-    async def _stop(self, limits: Limits, id_: int) -> None:
-        running = self._running[id_]
-        async with limits[running.engine]:
-            try:
-                await self._engines[running.engine].stop(ProxyId(id_))
-            except EngineError as error:
-                log.error("proxy.stop_failed", proxy_id=id_, reason=str(error))
-                self.wake()
-                return
+    async def _stop_all(self, ids: Iterable[int]) -> None:
+        by_engine: dict[str, list[int]] = {}
+        for id_ in ids:
+            by_engine.setdefault(self._running[id_].engine, []).append(id_)
+        async with asyncio.TaskGroup() as group:
+            for name, theirs in by_engine.items():
+                group.create_task(for_each(theirs, self._stop, at_once=self._engines[name].at_once))
+
+    async def _start_all(self, records: Collection[ProxyRecord]) -> list[Holding]:
+        """Those whose records now run."""
+        by_engine: dict[str, list[ProxyRecord]] = {}
+        for record in records:
+            by_engine.setdefault(record.engine, []).append(record)
+        ran: list[Holding] = []
+        level = logging.INFO if len(records) <= MANY else logging.DEBUG
+
+        async def start(record: ProxyRecord) -> None:
+            if await self._start(record, level):
+                ran.extend(self._proven(record))
+
+        async with asyncio.TaskGroup() as group:
+            for name, theirs in by_engine.items():
+                engine = self._engines.get(name)
+                group.create_task(for_each(theirs, start, at_once=engine.at_once if engine else len(theirs)))
+        if len(records) > MANY:
+            log.info("proxies.started", count=len(ran), tried=len(records))
+        return ran
+
+    async def _stop(self, id_: int) -> None:
+        try:
+            await self._engines[self._running[id_].engine].stop(ProxyId(id_))
+        except EngineError as error:
+            log.error("proxy.stop_failed", proxy_id=id_, reason=str(error))
+            self.wake()
+            return
         self._running.pop(id_, None)
         log.info("proxy.stopped", proxy_id=id_)
 
-    async def _start(self, limits: Limits, record: ProxyRecord, ran: list[Holding]) -> None:
+    async def _start(self, record: ProxyRecord, level: int) -> bool:
+        """Whether it runs now."""
         id_ = record.id
-        async with limits.get(record.engine) or nullcontext():
-            try:
-                await self._move(record)
-            except EngineError as error:
-                self._failed(record, error)
-                return
+        try:
+            await self._move(record)
+        except EngineError as error:
+            self._failed(record, error)
+            return False
         self._running[id_] = Running(
             version=record.version,
             engine=record.engine,
@@ -180,13 +199,18 @@ class Supervisor:
             port=record.port,
             since=time.monotonic(),
         )
-        log.info("proxy.started", proxy_id=id_, version=record.version, port=record.port, engine=record.engine)
-        holding = self._copy.holdings.get(id_)
-        if holding is not None and holding.record is record:
-            trouble = self._troubles.pop(id_, None)
-            if trouble is not None:
-                self._past_troubles[id_] = trouble
-            ran.append(holding)
+        log.log(level, "proxy.started", proxy_id=id_, version=record.version, port=record.port, engine=record.engine)
+        return True
+
+    def _proven(self, record: ProxyRecord) -> list[Holding]:
+        """Its holding, unless another record came meanwhile; its troubles are past."""
+        holding = self._copy.holdings.get(record.id)
+        if holding is None or holding.record is not record:
+            return []
+        trouble = self._troubles.pop(record.id, None)
+        if trouble is not None:
+            self._past_troubles[record.id] = trouble
+        return [holding]
 
     def _failed(self, record: ProxyRecord, error: EngineError) -> None:
         before, holding = self._troubles.get(record.id), self._copy.holdings.get(record.id)

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar, cast
 
 
@@ -56,6 +57,26 @@ async def run_until(stop: asyncio.Event, *programs: Callable[[], Awaitable[None]
         await stop.wait()
         for task in tasks:
             task.cancel()
+
+
+Item = TypeVar("Item")
+
+
+async def for_each(items: Iterable[Item], act: Callable[[Item], Awaitable[None]], *, at_once: int) -> None:
+    """Does it for all of them, begun in their order, at most so many at a time.
+
+    A task for each place and not for each item: ten thousand tasks that wait for a semaphore cost as much as the work.
+    """
+    left = iter(items)
+
+    async def place(item: Item) -> None:
+        await act(item)
+        for another in left:
+            await act(another)
+
+    async with asyncio.TaskGroup() as group:
+        for item in islice(left, at_once):
+            group.create_task(place(item))
 
 
 Error = TypeVar("Error", bound=Exception)

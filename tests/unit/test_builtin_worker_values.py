@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.engine.builtin import bare
+from node.engine.builtin.batch import told_of
 from node.engine.builtin.control import ControlError, FrameReader, frame
 from node.engine.builtin.deadlines import Deadlines
 from node.engine.builtin.failures import Failure, failure_of
@@ -58,6 +59,7 @@ def test_a_record_that_goes_from_worker_to_worker_stays_the_same(
         update={"username": None, "password": None, "allow_ips": (*sources, network), "limits": limits} | login | exit_
     )
     record = read_record(proxy.model_dump(mode="json", include=set(FIELDS)))
+    assert read_record(json.loads(json.dumps(told_of(proxy)))) == record
     assert read_record(json.loads(json.dumps(tell_record(record)))) == record
 
 

@@ -11,11 +11,11 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from node.engine import Condition, Counters, EngineError
+from node.engine.builtin.batch import told_of
 from node.engine.builtin.control import MOST_FDS, WorkerName
 from node.engine.builtin.crew import Crew
 from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.process import end_process, worker_names, worker_pid
-from node.engine.builtin.records import FIELDS
 from node.engine.builtin.sources import PER_SOURCE
 from node.engine.builtin.tally import Tally
 from node.engine.builtin.upgrade import Moved
@@ -37,7 +37,8 @@ class BuiltinEngine:
     worker. `on_change` is called when something may run that did not before, or the other way round.
     """
 
-    at_once = MOST_FDS
+    at_once = 2 * MOST_FDS
+    """As one order is obeyed the next is got ready."""
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class BuiltinEngine:
         async with self._turn(proxy.id), self._crew.passage.order():
             worker = await self._home(proxy.id)
             before = worker.ports.setdefault(proxy.id, ())
-            told = proxy.model_dump(mode="json", include=set(FIELDS))
+            told = told_of(proxy)
             try:
                 await self._put(worker, told, before)
             except BaseException:
@@ -231,6 +232,8 @@ class BuiltinEngine:
 
 async def _started(worker: Worker) -> None:
     """Raises EngineError."""
+    if worker.settled.is_set():
+        return
     try:
         async with asyncio.timeout(START_S):
             await worker.settled.wait()

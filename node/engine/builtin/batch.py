@@ -4,10 +4,23 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from node.engine import EngineError
 from node.engine.builtin.control import MOST_FDS, MOST_PORTS
+from node.engine.builtin.records import FIELDS
+from shared.proxies import ProxyRecord
+
+_FIELDS = set(FIELDS)
+_PLAIN: Mapping[str, Any] = MappingProxyType(
+    {"username": None, "password": None, "allow_ips": (), "exit": {}, "limits": {}, "also": ()}
+)
+
+
+def told_of(proxy: ProxyRecord) -> dict[str, Any]:
+    """What `read_record` reads. Members of `exit` and `limits` that are as usual are left out: there are thousands."""
+    return {**_PLAIN} | proxy.model_dump(mode="json", include=_FIELDS, exclude_defaults=True)
 
 
 @dataclass(frozen=True, slots=True)

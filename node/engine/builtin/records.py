@@ -67,12 +67,15 @@ class Record:
         return tuple(dict.fromkeys((self.port, *(each.port for each in self.also))))
 
 
+_USUAL_EXIT, _UNLIMITED = Exit(), Limits()
+
+
 def read_record(told: Mapping[str, object]) -> Record:
     """Raises ValueError, without the values, for what is no record. A worker of an earlier age knows no `also`."""
     told = {"also": [], **told}
     if not FIELDS.issuperset(told) or len(told) != len(FIELDS):
         raise ValueError("a record has other fields")
-    exit_ = _exit(_members(told, "exit", EXIT_FIELDS))
+    exit_ = _exit(_members(told, "exit", EXIT_FIELDS)) if told["exit"] != {} else _USUAL_EXIT
     also = _also(told["also"])
     return Record(
         id=_number(told, "id"),
@@ -87,7 +90,7 @@ def read_record(told: Mapping[str, object]) -> Record:
             others=[(each.username, each.password) for each in also],
         ),
         exit=exit_,
-        limits=_limits(_members(told, "limits", LIMIT_FIELDS)),
+        limits=_limits(_members(told, "limits", LIMIT_FIELDS)) if told["limits"] != {} else _UNLIMITED,
         also=also,
     )
 

@@ -20,7 +20,8 @@ from node.engine.builtin.process import bury, connect_worker, end_process, reape
 
 CALL_S = 4.0
 START_S = 10.0
-_LOOK_S = 0.01
+_LOOK_S = 0.003
+_BURY_S = 1.0
 _STEADY_S = 10.0
 _PAUSES_S = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0)
 """Before a worker that keeps dying is started again; from the beginning once one has lived for a while."""
@@ -252,7 +253,7 @@ class Worker:
             await self._recall()
         await self._watch()
         self._disconnect()
-        await bury(self.pid, patience=_LOOK_S * 100)
+        await bury(self.pid, patience=_BURY_S)
         if self.state == "leaving":
             _log.info("worker.ended", worker=self.index, pid=self.pid)
         else:
