@@ -20,6 +20,7 @@ HELD = {
 }
 FLEETS = {10: None, 1_000: (0.3, 25), 10_000: (1.0, 40)}
 ADDING_MS = 1.0
+BACK_MS, BACK_PROXIES = 200.0, 1_000
 PAUSE_MS = 200
 
 
@@ -86,15 +87,17 @@ def fleets(found: Sequence[Fleet]) -> str:
     rows = [
         [
             f"{each.proxies:,}",
+            number(each.worker_s),
             within(each.accepting_s, FLEETS[each.proxies], 0),
             within(each.pss_bytes / MIB, FLEETS[each.proxies], 1),
             f"{number(each.adding_ms)} (≤ {ADDING_MS:g} {'✓' if each.adding_ms <= ADDING_MS else '✗'})",
             number(each.adding_worst_ms),
+            within(each.back_s * 1000, (BACK_MS,) if each.proxies == BACK_PROXIES else None, 0),
         ]
         for each in found
     ]
-    heads = ["proxies in one worker", "all accept after, s", "PSS, MiB", "adding one, median ms", "worst of 50, ms"]
-    return table(heads, rows)
+    heads = ["proxies in one worker", "worker answers after, s", "then all accept after, s", "PSS, MiB"]
+    return table([*heads, "adding one, median ms", "worst of 50, ms", "back after kill -9, ms"], rows)
 
 
 def handovers(found: Sequence[Handover]) -> str:
@@ -119,7 +122,7 @@ def passed(good: bool) -> str:
     return " ✓" if good else " ✗"
 
 
-def within(value: float, most: tuple[float, float] | None, which: int) -> str:
+def within(value: float, most: Sequence[float] | None, which: int) -> str:
     return number(value) + (f" (≤ {most[which]:g} {'✓' if value <= most[which] else '✗'})" if most else "")
 
 
