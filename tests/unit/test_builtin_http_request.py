@@ -271,9 +271,9 @@ def test_pieces_are_judged_like_the_whole(pieces: list[bytes]) -> None:
 
 
 def test_what_begins_like_no_method_is_not_http() -> None:
-    assert could_be_http(b"G")
-    assert could_be_http(b"\r")
-    assert not any(map(could_be_http, (b"\x05", b"\x16", b"\x00", b"\x80", b" ")))
+    assert could_be_http(ord("G"))
+    assert could_be_http(ord("\r"))
+    assert not any(map(could_be_http, b"\x05\x16\x00\x80 "))
 
 
 def test_the_proxys_own_answers_are_whole_responses() -> None:

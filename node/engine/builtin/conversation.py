@@ -1,6 +1,5 @@
 """An HTTP client's connection: one request after the other, each with its own right to be here."""
 
-from node.engine.builtin.access import basic_credentials
 from node.engine.builtin.client import Client
 from node.engine.builtin.deadlines import Deadlines
 from node.engine.builtin.dial import Dial
@@ -81,8 +80,8 @@ class Conversation:
             return
         self._proceeding = True
         client = self._client
-        while self._exchange is None and self._dial is None and client.stage is self and not client.waiting:
-            if not self._serve_next():
+        while self._exchange is None and self._dial is None and client.stage is self:
+            if client.pending or client.pipe or not self._serve_next():
                 break
         self._proceeding = False
         if client.stage is self:
@@ -212,10 +211,11 @@ class Conversation:
     def _settle(self) -> None:
         client, exchange = self._client, self._exchange
         if exchange is not None and exchange.uploading:
-            reading = not (exchange.origin.waiting or client.held)
+            origin = exchange.origin
+            reading = not (origin.pending or origin.pipe or client.held)
         else:
             reading = len(self.inbox) <= MAX_HEAD
-        client.watch((IN if reading and not client.ended else 0) | (OUT if client.waiting else 0))
+        client.watch((IN if reading and not client.ended else 0) | (OUT if client.pending or client.pipe else 0))
         if exchange is not None:
             exchange.settle()
 
@@ -262,18 +262,17 @@ class Conversation:
         self._request = request = order.request
         if self._record is self._client.service.record and request.authorization == self._authorization:
             self._pass_on(order)
-        elif self._let_in(request):
+        elif self._let_in(order.credentials):
             self._record, self._authorization = self._client.service.record, request.authorization
             self._pass_on(order)
 
-    def _let_in(self, request: Request) -> bool:
+    def _let_in(self, credentials: bytes | None) -> bool:
         client, self._record = self._client, None
-        if not client.from_allowed_source():
-            client.service.account.refuse("source")
-            self.answer(403, "this proxy does not serve your address", close=True)
-            return False
-        if not client.admit(basic_credentials(request.authorization)):
-            self.answer(407, "this proxy wants a user name and a password")
+        if not client.admit(credentials):
+            if client.from_allowed_source():
+                self.answer(407, "this proxy wants a user name and a password")
+            else:
+                self.answer(403, "this proxy does not serve your address", close=True)
             return False
         if (hold := client.hold()) is not None:
             self.answer(hold.status, hold.reason, close=True)

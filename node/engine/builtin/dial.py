@@ -25,7 +25,7 @@ def reachable(
     """Those that an exit of this family reaches and that clients may be connected to; why there are none."""
     if not addresses:
         return Failure.NAME
-    of_family = [address for address in addresses if family is None or address[0] == family]
+    of_family = addresses if family is None else [address for address in addresses if address[0] == family]
     if not of_family:
         return Failure.FAMILY
     return [address for address in of_family if may_dial(address[1])] or Failure.PRIVATE
@@ -139,7 +139,8 @@ class Dial:
             self._give_up(source)
             return
         self._source = source
-        self._addresses = list(reversed(found))
+        found.reverse()
+        self._addresses = found
         self._next_attempt()
 
     def _next_attempt(self) -> None:

@@ -126,14 +126,16 @@ class Exchange:
             return
         if events & OUT:
             self._flush()
-        if events & ~OUT and not self._client.waiting:
+        if events & ~OUT and not (self._client.pending or self._client.pipe):
             self._hear()
         self._talk.proceed()
 
     def settle(self) -> None:
         """A mask of nothing would still report hang-ups, so it is no watch at all."""
-        origin = self.origin
-        mask = (0 if origin.held or self._client.waiting else IN) | (OUT if origin.waiting else 0)
+        client, origin = self._client, self.origin
+        mask = 0 if origin.held or client.pending or client.pipe else IN
+        if origin.pending or origin.pipe:
+            mask |= OUT
         if mask:
             origin.watch(mask)
         else:

@@ -45,7 +45,7 @@ class FirstByte:
 def _open(client: Client, data: bytes) -> None:
     if data[0] in (socks4.VERSION, socks5.VERSION):
         SocksHandshake(client).start(data)
-    elif could_be_http(data[:1]):
+    elif could_be_http(data[0]):
         Conversation(client).start(data)
     else:
         client.drop()

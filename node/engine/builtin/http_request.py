@@ -28,7 +28,7 @@ IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]++) HTTP/1\.([0-9])\r\n")
 _FIELD_LINES = re.compile(rb"(?:" + TOKEN + rb":[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+")
 _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
-_FIRST_BYTES = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r\n]")
+_FIRST_BYTES = frozenset(b"!#$%&'*+-.^_`|~\r\n" + bytes(c for c in range(128) if chr(c).isalnum()))
 
 _SPECIAL = HOP_BY_HOP | {b"host", b"content-length"}
 _NONE: list[bytes] = []
@@ -56,9 +56,9 @@ class Request(NamedTuple):
         return not self.has_body and self.method in IDEMPOTENT
 
 
-def could_be_http(first: bytes) -> bool:
+def could_be_http(first: int) -> bool:
     """Whether a connection that begins with this byte may be HTTP/1."""
-    return _FIRST_BYTES.match(first) is not None
+    return first in _FIRST_BYTES
 
 
 def head_size(data: bytes | bytearray, seen: int) -> int | Refusal:

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
+from node.engine.builtin.access import basic_credentials
 from node.engine.builtin.destinations import Destination, read_absolute, read_authority
 from node.engine.builtin.http_fields import MEMORABLE, NO_BODY, REMEMBERED, Refusal
 from node.engine.builtin.http_request import Request, forwarded, read_request
@@ -29,11 +30,12 @@ def route(request: Request) -> Route | Refusal:
 
 
 class Order(NamedTuple):
-    """All that a request head says."""
+    """All that a request head says; `credentials` as `access.allows` takes them."""
 
     request: Request
     route: Route | Refusal
     repeatable: bool
+    credentials: bytes | None
 
 
 def order_of(head: bytes) -> Order | Refusal:
@@ -43,7 +45,9 @@ def order_of(head: bytes) -> Order | Refusal:
 
 def _order(head: bytes) -> Order | Refusal:
     request = read_request(head)
-    return request if isinstance(request, Refusal) else Order(request, route(request), request.repeatable)
+    if isinstance(request, Refusal):
+        return request
+    return Order(request, route(request), request.repeatable, basic_credentials(request.authorization))
 
 
 _remembered = lru_cache(REMEMBERED)(_order)

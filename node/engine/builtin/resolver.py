@@ -5,6 +5,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from itertools import chain, zip_longest
 from time import monotonic
 
@@ -98,6 +99,7 @@ class Resolver:
             del self._busy[proxy_id]
 
 
+@lru_cache(_REMEMBERED)
 def literal(host: str) -> tuple[Address, ...] | None:
     """The one address that a literal names, in its canonical spelling; None for a name. An IPv4-mapped IPv6 address
     is the IPv4 one."""

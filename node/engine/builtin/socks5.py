@@ -1,5 +1,6 @@
 """SOCKS5 as bytes in, values out: RFC 1928 and its user name and password method, RFC 1929."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,6 +20,7 @@ LONGEST_ANSWER_HEAD = 4 + 16 + 2
 _CONNECT, _ASSOCIATE = 0x01, 0x03
 _NAME = 0x03
 _UNKNOWN = -1
+_REMEMBERED = 1024
 _ADDRESS_ENDS = MappingProxyType({0x01: 8, 0x04: 20})
 """Where an IPv4 and an IPv6 address end in a request."""
 
@@ -104,7 +106,7 @@ def read_request(data: bytes) -> Wanted | Malformed | None:
     end = _address_end(data)
     if end == _UNKNOWN:
         return Malformed(reply(ADDRESS_TYPE_NOT_SUPPORTED))
-    return _wanted(data, end) if end is not None and len(data) >= end + 2 else None
+    return _wanted(data[: end + 2]) if end is not None and len(data) >= end + 2 else None
 
 
 def read_datagram(data: bytes) -> Datagram | None:
@@ -128,11 +130,14 @@ def reply(code: int, host: str = "0.0.0.0", port: int = 0) -> bytes:
     return bytes((VERSION, code, 0)) + _place(host, port)
 
 
-def _wanted(data: bytes, end: int) -> Wanted | Malformed:
-    host, port = _host(data, end), int.from_bytes(data[end : end + 2])
+@lru_cache(_REMEMBERED)
+def _wanted(request: bytes) -> Wanted | Malformed:
+    """What was asked before is not read again, for most clients repeat themselves."""
+    end = len(request) - 2
+    host, port = _host(request, end), int.from_bytes(request[end:])
     if host is None:
         return Malformed(reply(HOST_UNREACHABLE))
-    udp = data[1] == _ASSOCIATE
+    udp = request[1] == _ASSOCIATE
     return Wanted(end + 2, Destination(host, port), udp) if port or udp else Malformed(reply(GENERAL_FAILURE))
 
 

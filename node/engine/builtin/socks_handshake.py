@@ -10,6 +10,7 @@ from node.engine.builtin.dial import Dial
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.linger import Linger
 from node.engine.builtin.reactor import BUFFER
+from node.engine.builtin.records import Record
 from node.engine.builtin.socks5 import Malformed
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.udp import associate
@@ -23,12 +24,13 @@ _GRANTED = MappingProxyType(
 class SocksHandshake:
     """`_step` reads the next message and tells whether there was one."""
 
-    __slots__ = ("_client", "_credentials", "_dial", "_inbox", "_step", "_version")
+    __slots__ = ("_client", "_credentials", "_dial", "_inbox", "_record", "_step", "_version")
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._inbox = b""
         self._credentials: bytes | None = None
+        self._record: Record | None = None
         self._dial: Dial | None = None
         self._step: Callable[[], bool] = self._begin
         self._version = socks5.VERSION
@@ -98,7 +100,7 @@ class SocksHandshake:
         client = self._client
         if client.stage is self:
             reading = not client.ended and len(self._inbox) < BUFFER
-            client.watch((IN if reading else 0) | (OUT if client.waiting else 0))
+            client.watch((IN if reading else 0) | (OUT if client.pending else 0))
 
     def _begin(self) -> bool:
         self._version = self._inbox[0]
@@ -152,19 +154,19 @@ class SocksHandshake:
         if not self._client.admit(login.credentials):
             return self._end(socks5.LOGIN_REFUSED)
         self._inbox = self._inbox[login.size :]
-        self._credentials = login.credentials
+        self._credentials, self._record = login.credentials, self._client.service.record
         self._client.send(socks5.LOGIN_ACCEPTED)
         self._step = self._request
         return True
 
     def _request(self) -> bool:
-        """The proxy may have changed since the login, so the right to be here is looked at once more."""
+        """The right to be here is looked at once more if the proxy has changed since the login."""
         wanted = socks5.read_request(self._inbox)
         if wanted is None:
             return False
         if isinstance(wanted, Malformed):
             return self._end(wanted.answer)
-        if not self._client.admit(self._credentials):
+        if self._record is not self._client.service.record and not self._client.admit(self._credentials):
             return self._end(socks5.reply(socks5.NOT_ALLOWED))
         if self._client.hold() is not None:
             return self._end(socks5.reply(socks5.NOT_ALLOWED))
