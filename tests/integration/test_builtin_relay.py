@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from fcntl import F_GETPIPE_SZ, fcntl
 from itertools import pairwise
 from time import monotonic
 
@@ -137,6 +138,17 @@ async def test_bulk_goes_through_a_pipe_that_is_given_back(ends: Ends) -> None:
     assert descriptors() == before
     assert ends.got == DATA
     assert ends.service.sent == len(DATA)
+
+
+def test_the_first_pipes_are_large_and_all_together_are_what_an_unprivileged_user_may_have() -> None:
+    pipes = Pipes()
+    taken = list(iter(pipes.take, None))
+    sizes = [fcntl(pipe.write, F_GETPIPE_SZ) for pipe in taken]
+    for pipe in taken:
+        pipes.give(pipe)
+    pipes.close()
+    assert sizes[0] == PIPE > sizes[-1] == 262144
+    assert sum(sizes) < 64 * 2**20
 
 
 async def test_a_stalled_receiver_holds_one_pipe_and_only_what_it_took_is_counted(ends: Ends) -> None:
