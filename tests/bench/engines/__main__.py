@@ -6,6 +6,10 @@
 3proxy is found by THREE_PROXY or on PATH, the others on PATH; what is not there is named and left out. All contenders
 run at the same time and are measured in turns; a figure is the median over the rounds. The table goes to standard
 output, progress to standard error.
+
+Where the host's congestion control paces (bbr), timers in the kernel hold bulk up, whoever carries it. Without, as root
+and in a network of its own: unshare -n sh -c 'ip link set lo up; sysctl -w net.ipv4.tcp_congestion_control=reno; ./dev
+python -m tests.bench.engines'
 """
 
 import argparse

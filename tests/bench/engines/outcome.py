@@ -89,10 +89,11 @@ class Outcome:
 
 
 def machine(cores: Cores) -> str:
-    """Processor, kernel and Python in a sentence, and who runs where."""
+    """Processor, kernel, congestion control and Python in a sentence, and who runs where."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    congestion = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
     return (
-        f"{len(cores.proxy | cores.load)} cores of {model}, Linux {platform.release()}, Python"
+        f"{len(cores.proxy | cores.load)} cores of {model}, Linux {platform.release()} with TCP {congestion}, Python"
         f" {platform.python_version()}; {cores}."
     )
