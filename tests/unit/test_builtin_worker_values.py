@@ -18,7 +18,7 @@ from node.engine.builtin.control import ControlError, FrameReader, frame
 from node.engine.builtin.deadlines import Deadlines
 from node.engine.builtin.failures import Failure, failure_of
 from node.engine.builtin.records import FIELDS, read_record, tell_record
-from shared.proxies import Exit, Limits, ProxyRecord
+from shared.proxies import Also, Exit, Limits, ProxyRecord
 
 PROXY = ProxyRecord(
     id=7, version=3, content=1, protocol="mixed", port=20001, username="alice", password="wonder", allow_ips=("::1",)
@@ -59,8 +59,23 @@ def test_a_record_that_goes_from_worker_to_worker_stays_the_same(
         update={"username": None, "password": None, "allow_ips": (*sources, network), "limits": limits} | login | exit_
     )
     record = read_record(proxy.model_dump(mode="json", include=set(FIELDS)))
-    assert read_record(json.loads(json.dumps(told_of(proxy)))) == record
     assert read_record(json.loads(json.dumps(tell_record(record)))) == record
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"username": None, "password": None, "allow_ips": ("192.0.2.0/24",)},
+        {"limits": Limits(traffic_bytes=5, traffic_period="day", expires_at=datetime(2030, 1, 1, tzinfo=UTC))},
+        {"exit": Exit(mode="ipv6_random", prefix="2001:db8::/64", key="00" * 16)},
+        {"also": (Also(port=20002), Also(port=20003, username="bob", password="builder"))},
+    ],
+)
+def test_a_worker_is_told_all_of_a_record_though_not_what_is_as_usual(changes: dict[str, object]) -> None:
+    proxy = PROXY.model_copy(update=changes)
+    whole = proxy.model_dump(mode="json", include=set(FIELDS))
+    assert read_record(json.loads(json.dumps(told_of(proxy)))) == read_record(whole)
 
 
 def test_a_record_shows_no_password() -> None:
