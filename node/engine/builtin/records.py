@@ -64,6 +64,8 @@ class Record:
     @property
     def ports(self) -> tuple[int, ...]:
         """All that it listens on, its own first."""
+        if not self.also:
+            return (self.port,)
         return tuple(dict.fromkeys((self.port, *(each.port for each in self.also))))
 
 
