@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 import uvicorn
 
+from master import lookups
 from master.api import create_app
 from master.broker import Broker
 from master.db import AWAY, Database
@@ -82,6 +83,7 @@ class Program:
     def __init__(self, settings: Settings, cluster: str, listener: socket.socket) -> None:
         """The database is up to date; the broker may be away."""
         self._listener, self._events_kept = listener, timedelta(days=settings.events_keep_days)
+        self._history_kept = timedelta(days=settings.history_keep_days)
         self._database = Database(settings.database)
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
         self._enrolment = Enrolment(self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url)
@@ -218,6 +220,7 @@ class Program:
                     await self._reports.forget_old()
                     async with self._database.session() as session:
                         await forget(session, self._events_kept)
+                        await lookups.forget(session, self._history_kept)
             except DatabaseAway as error:
                 log.warning("database.away", reason=error.reason)
 

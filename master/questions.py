@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -60,6 +61,15 @@ def read_groups(text: str) -> frozenset[str]:
     return groups
 
 
+def plain_address(text: str) -> str:
+    """A literal address in its canonical spelling, IPv4 as such. Raises ValueError."""
+    address = ip_address(text)
+    if getattr(address, "scope_id", None) is not None:
+        raise ValueError("an address without a scope")
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+Address = Annotated[str, AfterValidator(plain_address)]
 Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
 LabelPairs = Annotated[
     list[Annotated[Annotated[tuple[str, str], BeforeValidator(label_pair)], Field(json_schema_extra={})]],
@@ -199,6 +209,14 @@ class EventList(Question):
 
 class WebhookList(Paging):
     """A page of webhooks."""
+
+
+class LookupList(Paging):
+    """A page of those who had an address at a time."""
+
+    ip: Address
+    port: Port | None = Field(default=None, description="of an endpoint; without it exit addresses are looked up")
+    at: Moment | None = Field(default=None, description="now when none is given")
 
 
 class UsageList(Question):

@@ -29,6 +29,7 @@ class Settings:
     api_host: str
     api_port: int
     events_keep_days: int
+    history_keep_days: int
     webhook_allow_private: bool
     log_level: LogLevel
     check_target: str | None = None
@@ -55,6 +56,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         api_host=address(env, "API_HOST", "0.0.0.0"),
         api_port=number(env, "API_PORT", 3005),
         events_keep_days=days(env, "EVENTS_KEEP_DAYS", 30),
+        history_keep_days=days(env, "HISTORY_KEEP_DAYS", 180),
         webhook_allow_private=one_of(env, "WEBHOOK_ALLOW_PRIVATE", Flag, "no") == "yes",
         log_level=one_of(env, "LOG_LEVEL", LogLevel, "info"),
         check_target=url(env, "CHECK_TARGET", ("http", "https"), required=False) or None,

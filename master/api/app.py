@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import LifeSpanScope, Message, Scope
 
-from master.api import docs, events, locations, metrics, nodes, proxies, rotation, system, usage, webhooks
+from master.api import docs, events, locations, lookups, metrics, nodes, proxies, rotation, system, usage, webhooks
 from master.api.entry import entered
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
@@ -84,6 +84,7 @@ def create_app(
             *rotation.handlers,
             events.list_events,
             usage.sum_usage,
+            lookups.look_up,
             webhooks.router,
             metrics.show_metrics,
             system.live,

@@ -1,0 +1,57 @@
+-- The database's, by which the history is kept.
+-- name: clock
+SELECT clock_timestamp();
+
+-- Who served at this ip and port then.
+-- name: select_endpoint
+SELECT id, proxy_id, name, node_id, ip, port, username, exit_mode, exit_address, exit_prefix, since, until
+FROM endpoint_history
+WHERE ip = :ip AND port = :port::integer
+  AND since <= :at::timestamptz AND (until IS NULL OR until > :at)
+  AND id > :after::bigint
+ORDER BY id
+LIMIT :limit::bigint;
+
+-- Whose connections left by this address then, as far as it was not drawn.
+-- name: select_exit
+SELECT id, proxy_id, name, node_id, ip, port, username, exit_mode, exit_address, exit_prefix, since, until
+FROM endpoint_history
+WHERE exit_address = :ip
+  AND since <= :at::timestamptz AND (until IS NULL OR until > :at)
+  AND id > :after::bigint
+ORDER BY id
+LIMIT :limit::bigint;
+
+-- Prefixes that hold this address, with every key under which a node drew out of them.
+-- name: select_keys
+SELECT node_id, prefix::text AS prefix, key
+FROM exit_keys
+WHERE prefix >>= :ip::text::inet
+ORDER BY node_id, prefix, key;
+
+-- Who drew out of the prefix then and is meant by what was left of its id; `place` counts what was decoded.
+-- name: select_drawn
+SELECT
+    d.place, h.id, h.proxy_id, h.name, h.node_id, h.ip, h.port, h.username, h.exit_mode, h.exit_address, h.exit_prefix,
+    h.since, h.until
+FROM jsonb_to_recordset(:drawn::jsonb) AS d (place integer, node_id bigint, prefix text, rest bigint, modulus bigint)
+CROSS JOIN LATERAL generate_series(d.rest, (SELECT max(proxy_id) FROM endpoint_history), d.modulus) AS meant (id)
+JOIN endpoint_history h ON h.proxy_id = meant.id AND h.node_id = d.node_id AND h.exit_prefix = d.prefix
+WHERE h.since <= :at::timestamptz AND (h.until IS NULL OR h.until > :at)
+ORDER BY d.place, h.id;
+
+-- name: forget
+DELETE FROM endpoint_history
+WHERE id = ANY (ARRAY(
+    SELECT id FROM endpoint_history WHERE until < now() - :kept::interval
+    ORDER BY until LIMIT :most::bigint
+    FOR UPDATE SKIP LOCKED
+));
+
+-- A key goes with the last proxy that is remembered to have drawn under it; a node's present one stays.
+-- name: forget_keys
+DELETE FROM exit_keys k
+WHERE NOT EXISTS (SELECT FROM nodes n WHERE n.id = k.node_id AND n.exit_key = k.key)
+  AND NOT EXISTS (
+      SELECT FROM endpoint_history h WHERE h.node_id = k.node_id AND h.exit_prefix = k.prefix::text
+  );
