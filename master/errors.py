@@ -99,6 +99,13 @@ class PreconditionFailed(Refused):
     title = "Version is not the present one"
 
 
+class TooSoon(Refused):
+    """It may be done again later; member retry_after_s."""
+
+    status = 429
+    title = "Too soon"
+
+
 class NodeRefused(Refused):
     """The node does not accept the challenge."""
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 EventType = Literal[
+    "link.created",
+    "link.deleted",
     "location.created",
     "location.deleted",
     "location.updated",

@@ -3,11 +3,21 @@
 import base64
 import binascii
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from master.event_types import PATTERNS, SUBJECTS, Choice
+from master.exports import FIELDS, ExportFormat, checked_template
 from master.model import NodeState, ProxyState
 from master.wishes import PRINTABLE, NodeIp, instant
 from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
@@ -20,9 +30,9 @@ def said_once(value: object) -> str:
     return value
 
 
-def label_pair(text: str) -> tuple[str, str]:
+def label_pair(pair: object) -> tuple[str, str]:
     """Out of key:value. Raises ValueError."""
-    key, colon, value = text.partition(":")
+    key, colon, value = pair.partition(":") if isinstance(pair, str) else ("", "", "")
     if not colon or not key:
         raise ValueError("a label is asked for as key:value")
     return key, value
@@ -71,8 +81,9 @@ def plain_address(text: str) -> str:
 
 Address = Annotated[str, AfterValidator(plain_address)]
 Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
+Template = Annotated[Text, AfterValidator(checked_template)]
 LabelPairs = Annotated[
-    list[Annotated[Annotated[tuple[str, str], BeforeValidator(label_pair)], Field(json_schema_extra={})]],
+    list[Annotated[tuple[str, str], BeforeValidator(label_pair), WithJsonSchema({"type": "string"})]],
     Field(max_length=16, description="key:value; may be given more than once, all must be there"),
 ]
 Cursor = Annotated[
@@ -172,6 +183,25 @@ class ProxyList(ProxyFilter, Paging):
     """A page of proxies."""
 
 
+class ProxyExport(ProxyFilter):
+    """All proxies that the filter matches, and how they shall be written."""
+
+    format: ExportFormat = "plain"
+    template: Template | None = Field(
+        default=None,
+        description=f"of a line, instead of a format, with any of {', '.join(f'{{{name}}}' for name in FIELDS)}; "
+        "braces that stand for themselves are doubled",
+        examples=["{host}:{port}:{username}:{password}"],
+    )
+
+    @model_validator(mode="after")
+    def one_form(self) -> Self:
+        """Raises ValueError for two."""
+        if self.template is not None and "format" in self.model_fields_set:
+            raise ValueError("a format or a template, not both")
+        return self
+
+
 class Fleet(ProxyFilter):
     """All proxies that the filter matches, when there are as many as expected."""
 
@@ -209,6 +239,10 @@ class EventList(Question):
 
 class WebhookList(Paging):
     """A page of webhooks."""
+
+
+class LinkList(Paging):
+    """A page of links."""
 
 
 class LookupList(Paging):

@@ -8,7 +8,21 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import LifeSpanScope, Message, Scope
 
-from master.api import docs, events, locations, lookups, metrics, nodes, proxies, rotation, system, usage, webhooks
+from master.api import (
+    docs,
+    events,
+    exports,
+    links,
+    locations,
+    lookups,
+    metrics,
+    nodes,
+    proxies,
+    rotation,
+    system,
+    usage,
+    webhooks,
+)
 from master.api.entry import entered
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
@@ -85,6 +99,9 @@ def create_app(
             events.list_events,
             usage.sum_usage,
             lookups.look_up,
+            exports.export_proxies,
+            links.router,
+            links.use_link,
             webhooks.router,
             metrics.show_metrics,
             system.live,

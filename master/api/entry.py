@@ -15,6 +15,9 @@ from shared.messages import REQUEST_ID
 log = structlog.get_logger()
 
 HEADER = b"x-request-id"
+LINK_PATH = "/l/"
+LINK_HEADERS = ((b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"))
+"""Of all answers there, errors included: the path is a secret."""
 READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -25,13 +28,19 @@ async def entered(app: ASGIApp, meters: Meters, scope: Any, receive: Any, send: 
 
     async def passing(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), (HEADER, request_id.encode())]
+            private = LINK_HEADERS if scope["path"].startswith(LINK_PATH) else ()
+            headers = [*message.get("headers", ()), (HEADER, request_id.encode()), *private]
             message = {**message, "headers": headers}  # type: ignore[assignment] # the same kind of message
             told(meters, scope, message["status"], time.perf_counter() - began)
         await send(message)
 
     with bound_contextvars(request_id=request_id):
         await app(scope, receive, passing)
+
+
+def masked(path: str) -> str:
+    """Fit for logs."""
+    return f"{LINK_PATH}***" if path.startswith(LINK_PATH) else path
 
 
 def given_id(scope: Scope) -> str | None:

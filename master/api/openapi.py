@@ -1,6 +1,5 @@
 """The OpenAPI document, made of what the routes tell and of the models' own JSON schemas."""
 
-import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -34,6 +33,7 @@ PROBLEM_WORDS: Mapping[int, str] = {
     413: "The body is too large",
     415: "The body is not sent as JSON",
     422: "Something is impossible; `errors` says where",
+    429: "Too soon; Retry-After says when",
     500: "Unforeseen",
     502: "Nobody answers there as a waiting node",
     503: "The database does not answer now",
@@ -86,10 +86,10 @@ def operation(route: HTTPRoute, handler: HTTPRouteHandler, told: Told) -> Json:
 
 
 def path_parameters(route: HTTPRoute) -> list[Json]:
-    """Ids."""
-    schema = {"type": "integer", "minimum": 1, "maximum": MAX_BIGINT}
-    names = re.findall(r"{(\w+)}", route.path_format)
-    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
+    """Ids, and the secret of a link."""
+    schemas = {int: {"type": "integer", "minimum": 1, "maximum": MAX_BIGINT}, str: TEXT}
+    found = [(name, schemas[one.type]) for name, one in route.path_parameters.items()]
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name, schema in found]
 
 
 def query_parameters(told: Told) -> list[Json]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from master.events import Loss
+from master.links import Link
 from master.model import Event, Location, Node, Proxy, Shown, Usage
 from master.questions import cursor
 from master.subscriptions import Webhook
@@ -46,6 +47,13 @@ class WebhookPage(Shown):
     """Webhooks by id; `next` goes into `after` for the following page, null when there is none."""
 
     items: list[Webhook]
+    next: str | None
+
+
+class LinkPage(Shown):
+    """Links by id; `next` goes into `after` for the following page, null when there is none."""
+
+    items: list[Link]
     next: str | None
 
 

@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from master import conflicts, errors
+from master.api.entry import masked
 from master.nodes import ExitsUsed, PortsExcluded
 from shared.bus import BusDown
 
@@ -24,6 +25,7 @@ TYPES: Mapping[type[errors.Refused], str] = {
     errors.Invalid: "/problems/invalid",
     errors.Conflict: "/problems/conflict",
     errors.PreconditionFailed: "/problems/version-differs",
+    errors.TooSoon: "/problems/too-soon",
     errors.NodeRefused: "/problems/node-refused",
     errors.NodeUnreachable: "/problems/node-unreachable",
     errors.NodeTooSlow: "/problems/node-too-slow",
@@ -73,7 +75,8 @@ def problem(
 def on_refused(_: Asked, error: errors.Refused) -> Response[bytes]:
     """What a service does not do."""
     type_ = next((TYPES[kind] for kind in type(error).__mro__ if kind in TYPES), "about:blank")
-    return problem(error.status, error.detail, title=error.title, type_=type_, members=error.members)
+    headers = {"Retry-After": str(error.members["retry_after_s"])} if isinstance(error, errors.TooSoon) else {}
+    return problem(error.status, error.detail, title=error.title, type_=type_, members=error.members, headers=headers)
 
 
 def on_away(_: Asked, error: errors.DatabaseAway | errors.BrokerAway | BusDown) -> Response[bytes]:
@@ -108,7 +111,7 @@ def on_bug(request: Asked, error: Exception) -> Response[bytes]:
     log.error(
         "request.failed",
         method=request.method,
-        path=request.url.path,
+        path=masked(request.url.path),
         error=type(error).__name__,
         cause=type(error.__cause__).__name__ if error.__cause__ else None,
         where="".join(traceback.format_tb(error.__traceback__)),

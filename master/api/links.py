@@ -1,0 +1,69 @@
+"""/links, and /l/{secret} where they lead"""
+
+from typing import Annotated, Any
+
+from litestar import Response, Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import PathParameter
+from litestar.response import Stream
+
+from master import links
+from master.api.answers import shown
+from master.api.exports import exported
+from master.api.pages import LinkPage
+from master.api.reading import Asked, PathId, read_body, read_query
+from master.api.seams import Wiring
+from master.api.told import told
+from master.exports import form
+from master.links import Link, LinkMade, NewLink
+from master.questions import LinkList, ProxyFilter, cursor
+
+Secret = Annotated[str, PathParameter()]
+
+
+@get("/", summary="List links", opt=told(query=LinkList, answers={200: LinkPage}))
+async def list_links(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """By id, a page at a time, without their secrets."""
+    asked = read_query(request, LinkList)
+    async with wiring.database.session() as session:
+        items = await links.page(session, asked)
+    return shown(LinkPage(items=items, next=cursor(items[-1].id) if len(items) == asked.limit else None))
+
+
+@post("/", summary="Make a link", opt=told(body=NewLink, answers={201: LinkMade}, gives=("Location",)))
+async def create_link(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Whoever has its address can use it, and nothing else. Only a hash of the secret in it is kept."""
+    wish = await read_body(request, NewLink)
+    async with wiring.database.transaction() as session:
+        made = await links.create(session, wish, str(request.base_url))
+    return shown(made, 201, {"Location": f"/links/{made.id}", "Cache-Control": "no-store"})
+
+
+@get("/{link_id:int}", summary="Show a link", opt=told(answers={200: Link}))
+async def show_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Without its secret."""
+    async with wiring.database.session() as session:
+        return shown(await links.get(session, link_id))
+
+
+@delete("/{link_id:int}", summary="Remove a link", opt=told(answers={204: None}))
+async def remove_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> None:
+    """It leads nowhere from now on."""
+    async with wiring.database.transaction() as session:
+        await links.remove(session, link_id)
+
+
+@get(
+    "/l/{secret:str}",
+    summary="Use a link",
+    opt=told(answers={200: None}, streams="text/plain", problems=(429,)),
+)
+async def use_link(secret: Secret, wiring: NamedDependency[Wiring]) -> Stream:
+    """The proxies that it lists. Before its least interval is over: 429 with Retry-After."""
+    async with wiring.database.session() as session:
+        link = await links.use(session, secret)
+    asked = ProxyFilter.model_validate(link["filter"])
+    return await exported(wiring, asked, form(link["format"], link["template"]), {})
+
+
+router = Router("/links", route_handlers=[list_links, create_link, show_link, remove_link])

@@ -1,0 +1,119 @@
+"""Proxies as lines of text: the forms that other programs take lists of proxies in. Pure."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from string import Formatter
+from typing import Any, Literal, get_args
+
+from master.model import Row, urls
+
+ExportFormat = Literal["plain", "url", "csv", "json"]
+Field = Literal[
+    "id", "name", "location_id", "node_id", "protocol", "host", "ip", "port", "username", "password", "url", "state"
+]
+
+FIELDS: tuple[Field, ...] = get_args(Field)
+"""What a template may hold. `host` is as in URLs, an IPv6 address in brackets; `ip` is without."""
+COLUMNS: tuple[Field, ...] = tuple(name for name in FIELDS if name != "ip")
+"""Of CSV and JSON, where `host` is without brackets."""
+
+Line = Callable[[Row], str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """How proxies are written: `head`, lines with `between` between any two, `tail`."""
+
+    media_type: str
+    suffix: str
+    line: Line
+    head: str = ""
+    between: str = ""
+    tail: str = ""
+
+
+def form(format_: ExportFormat, template: str | None) -> Form:
+    """The form that is asked for; a template, which was checked, comes before a format."""
+    if template is not None:
+        return Form(media_type="text/plain", suffix="txt", line=filled(template))
+    return FORMS[format_]
+
+
+def pieces(template: str) -> list[tuple[str, Field | None]]:
+    """(text, the field after it). Braces are doubled to stand for themselves. Raises ValueError."""
+    found: list[tuple[str, Field | None]] = []
+    for text, name, spec, conversion in Formatter().parse(template):
+        field = next((field for field in FIELDS if field == name), None)
+        if name is not None and (field is None or spec or conversion):
+            raise ValueError(f"no such placeholder: one of {', '.join(f'{{{field}}}' for field in FIELDS)}")
+        found.append((text, field))
+    return found
+
+
+def checked_template(template: str) -> str:
+    """The same. Raises ValueError."""
+    pieces(template)
+    return template
+
+
+def filled(template: str) -> Line:
+    """Writes a line of the template's kind."""
+    parts = pieces(template)
+
+    def line(row: Row) -> str:
+        fields = values(row)
+        return "".join(text + (told(fields[name]) if name else "") for text, name in parts) + "\n"
+
+    return line
+
+
+def values(row: Row) -> Mapping[str, Any]:
+    """A proxy's fields for templates."""
+    return {**row, "host": bracketed(row["host"]), "ip": row["host"], "url": urls(row)[0]}
+
+
+def told(value: object) -> str:
+    """What is not there is empty."""
+    return "" if value is None else str(value)
+
+
+def bracketed(host: str) -> str:
+    """As in URLs (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ip_address(host).version == 6 else host
+
+
+def plain(row: Row) -> str:
+    """host:port:username:password, or host:port where there is no login."""
+    login = f":{row['username']}:{row['password']}" if row["username"] else ""
+    return f"{bracketed(row['host'])}:{row['port']}{login}\n"
+
+
+def columns(row: Row) -> list[Any]:
+    """In the order of COLUMNS."""
+    return [urls(row)[0] if name == "url" else row[name] for name in COLUMNS]
+
+
+def record(fields: Sequence[object]) -> str:
+    """A line of CSV (RFC 4180): text in quotation marks, numbers without, values as they are."""
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n").writerow(
+        ["" if field is None else field for field in fields]
+    )
+    return text.getvalue()
+
+
+def object_(row: Row) -> str:
+    """One JSON object."""
+    return json.dumps({**dict(zip(COLUMNS, columns(row), strict=True)), "labels": row["labels"]}, ensure_ascii=False)
+
+
+FORMS: Mapping[ExportFormat, Form] = {
+    "plain": Form(media_type="text/plain", suffix="txt", line=plain),
+    "url": Form(media_type="text/plain", suffix="txt", line=lambda row: f"{urls(row)[0]}\n"),
+    "csv": Form(media_type="text/csv", suffix="csv", line=lambda row: record(columns(row)), head=record(COLUMNS)),
+    "json": Form(media_type="application/json", suffix="json", line=object_, head="[\n", between=",\n", tail="\n]\n"),
+}

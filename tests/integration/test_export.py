@@ -1,0 +1,84 @@
+"""Exports: all that match, in every form, whole or visibly cut."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from master import proxies
+from master.api import exports
+from master.errors import DatabaseAway
+from tests.integration.conftest import Api
+from tests.masters import master
+from tests.services import Database as Address
+
+MANY = 5_000
+FILL = (
+    "INSERT INTO proxies (node_id, port, protocol, username, password)"
+    " SELECT $1, 20000 + n, 'mixed', 'user' || n, 'pass' || n FROM generate_series(1, $2::int) AS n"
+)
+
+
+async def text(api: Api, query: str = "") -> httpx.Response:
+    answer = await api.http.get(f"/proxies/export{query}")
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+async def test_every_line_of_a_long_list_is_there_once_and_right(api: Api):
+    node = await api.node(ip="10.0.0.7")
+    await api.rows.execute(FILL, node, MANY)
+    answer = await text(api)
+    assert answer.text.splitlines() == [f"10.0.0.7:{20000 + n}:user{n}:pass{n}" for n in range(1, MANY + 1)]
+    assert answer.headers["content-disposition"] == 'attachment; filename="proxies.txt"'
+    assert answer.headers["cache-control"] == "no-store"
+    assert len(json.loads((await text(api, "?format=json")).text)) == MANY
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
+async def test_portions_meet_without_a_seam(api: Api, monkeypatch: pytest.MonkeyPatch, count: int):
+    monkeypatch.setattr(exports, "PAGE", 2)
+    node = await api.node()
+    await api.rows.execute(FILL, node, count)
+    ports = [20000 + n for n in range(1, count + 1)]
+    assert [one["port"] for one in json.loads((await text(api, "?format=json")).text)] == ports
+    table = list(csv.DictReader(io.StringIO((await text(api, "?format=csv")).text, newline="")))
+    assert [int(one["port"]) for one in table] == ports
+
+
+async def test_only_what_the_filter_matches_is_exported(api: Api):
+    node = await api.node()
+    for tier, port in (("gold", 20001), ("tin", 20002)):
+        await api.proxy(node, port=port, labels={"tier": tier})
+    assert (await text(api, "?label=tier:gold&template={port}")).text == "20001\n"
+
+
+@pytest.mark.parametrize(
+    "query", ["template={nosuch}", "template={", "format=xml", "format=csv&template={port}", "limit=5"]
+)
+async def test_what_cannot_be_written_is_refused_before_anything_is(api: Api, query: str):
+    await api.call("GET", f"/proxies/export?{query}", 422)
+
+
+async def test_a_list_that_cannot_be_ended_is_cut_so_that_its_reader_sees_it(
+    database: Address, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(exports, "PAGE", 2)
+    whole = proxies.matching
+
+    async def failing(*given: Any, after: int = 0, **more: Any) -> Any:
+        if after:
+            raise DatabaseAway("gone")
+        return await whole(*given, after=after, **more)
+
+    monkeypatch.setattr(proxies, "matching", failing)
+    async with master(database) as one, database.connection() as rows:
+        await rows.execute(
+            "INSERT INTO nodes (name, ip, challenge_hash, broker_password_hash) VALUES ('n', '10.0.0.7', 'c', 'b')"
+        )
+        await rows.execute(FILL, 1, 5)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await one.http.get("/proxies/export")
