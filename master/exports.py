@@ -5,11 +5,10 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from string import Formatter
 from typing import Any, Literal, get_args
 
-from master.model import Row, urls
+from master.model import Row, bracketed, urls
 
 ExportFormat = Literal["plain", "url", "csv", "json"]
 Field = Literal[
@@ -18,8 +17,11 @@ Field = Literal[
 
 FIELDS: tuple[Field, ...] = get_args(Field)
 """What a template may hold. `host` is as in URLs, an IPv6 address in brackets; `ip` is without."""
+BY_NAME: Mapping[str, Field] = {field: field for field in FIELDS}
 COLUMNS: tuple[Field, ...] = tuple(name for name in FIELDS if name != "ip")
 """Of CSV and JSON, where `host` is without brackets."""
+
+ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 Line = Callable[[Row], str]
 
@@ -47,7 +49,7 @@ def pieces(template: str) -> list[tuple[str, Field | None]]:
     """(text, the field after it). Braces are doubled to stand for themselves. Raises ValueError."""
     found: list[tuple[str, Field | None]] = []
     for text, name, spec, conversion in Formatter().parse(template):
-        field = next((field for field in FIELDS if field == name), None)
+        field = BY_NAME.get(name or "")
         if name is not None and (field is None or spec or conversion):
             raise ValueError(f"no such placeholder: one of {', '.join(f'{{{field}}}' for field in FIELDS)}")
         found.append((text, field))
@@ -81,11 +83,6 @@ def told(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def bracketed(host: str) -> str:
-    """As in URLs (RFC 3986 §3.2.2)."""
-    return f"[{host}]" if ip_address(host).version == 6 else host
-
-
 def plain(row: Row) -> str:
     """host:port:username:password, or host:port where there is no login."""
     login = f":{row['username']}:{row['password']}" if row["username"] else ""
@@ -108,7 +105,7 @@ def record(fields: Sequence[object]) -> str:
 
 def object_(row: Row) -> str:
     """One JSON object."""
-    return json.dumps({**dict(zip(COLUMNS, columns(row), strict=True)), "labels": row["labels"]}, ensure_ascii=False)
+    return ENCODER.encode({**dict(zip(COLUMNS, columns(row), strict=True)), "labels": row["labels"]})
 
 
 FORMS: Mapping[ExportFormat, Form] = {

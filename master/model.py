@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import quote
@@ -256,10 +257,16 @@ def rotation(row: Row) -> Rotation:
     return Rotation.model_validate(dict(row))
 
 
+@lru_cache(4096)
+def bracketed(host: str) -> str:
+    """As in URLs (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ip_address(host).version == 6 else host
+
+
 def urls(row: Row) -> list[str]:
     """By which a client may use the proxy: one a scheme that it speaks."""
     schemes = ("http", "socks5") if row["protocol"] == "mixed" else (row["protocol"],)
-    host = f"[{row['host']}]" if ip_address(row["host"]).version == 6 else row["host"]
+    host = bracketed(row["host"])
     login = f"{quote(row['username'], safe='')}:{quote(row['password'], safe='')}@" if row["username"] else ""
     return [f"{scheme}://{login}{host}:{row['port']}" for scheme in schemes]
 
