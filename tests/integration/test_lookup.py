@@ -164,3 +164,19 @@ async def test_what_ended_long_ago_is_forgotten_and_what_lasts_is_not(api: Api, 
         await lookups.forget(session, timedelta(days=7))
     assert await api.rows.fetch("SELECT proxy_id FROM endpoint_history") == [(stays,)]
     assert await api.rows.fetchval("SELECT count(*) FROM exit_keys") == 0
+
+
+async def test_while_a_proxy_is_rotated_both_its_endpoints_are_its(api: Api):
+    node = await api.node(ip="10.0.0.7")
+    proxy = (await api.proxy(node, port=20500))["id"]
+    await api.rows.execute(
+        "INSERT INTO endpoints (proxy_id, rotation_id, node_id, port, exit, role)"
+        " VALUES ($1, 1, $2, 20501, '{}', 'next')",
+        proxy,
+        node,
+    )
+    assert [await who(api, ip="10.0.0.7", port=port) for port in (20500, 20501)] == [[proxy], [proxy]]
+    then = await clock(api)
+    await api.rows.execute("DELETE FROM endpoints")
+    assert [await who(api, ip="10.0.0.7", port=port) for port in (20500, 20501)] == [[proxy], []]
+    assert await who(api, ip="10.0.0.7", port=20501, at=then) == [proxy]

@@ -32,15 +32,22 @@ CREATE TABLE exit_keys (
 );
 CREATE INDEX exit_keys_prefix_idx ON exit_keys USING gist (prefix inet_ops);
 
+-- A proxy serves at its own place and, while it is rotated, at a second one.
 CREATE VIEW present_endpoints AS
 SELECT
-    p.id AS proxy_id, p.name, p.node_id, n.ip, p.port, p.username, mode.of AS exit_mode,
-    CASE mode.of WHEN 'default' THEN n.ip WHEN 'address' THEN p.exit ->> 'address' END AS exit_address,
-    CASE WHEN mode.of IN ('ipv6_random', 'ipv6_session') THEN COALESCE(p.exit ->> 'prefix', n.ipv6_prefixes[1]) END
+    at.proxy_id, at.name, at.node_id, n.ip, at.port, at.username, mode.of AS exit_mode,
+    CASE mode.of WHEN 'default' THEN n.ip WHEN 'address' THEN at.exit ->> 'address' END AS exit_address,
+    CASE WHEN mode.of IN ('ipv6_random', 'ipv6_session') THEN COALESCE(at.exit ->> 'prefix', n.ipv6_prefixes[1]) END
         AS exit_prefix
-FROM proxies p
-JOIN nodes n ON n.id = p.node_id
-CROSS JOIN LATERAL (SELECT COALESCE(p.exit ->> 'mode', 'default') AS of) AS mode;
+FROM (
+    SELECT id AS proxy_id, name, node_id, port, username, exit FROM proxies
+    UNION ALL
+    SELECT e.proxy_id, p.name, e.node_id, e.port, e.username, e.exit
+    FROM endpoints e
+    JOIN proxies p ON p.id = e.proxy_id AND (p.node_id, p.port) <> (e.node_id, e.port)
+) AS at
+JOIN nodes n ON n.id = at.node_id
+CROSS JOIN LATERAL (SELECT COALESCE(at.exit ->> 'mode', 'default') AS of) AS mode;
 
 -- Ends what is no longer so of these proxies and begins what is new: asked twice, it does nothing the second time. The
 -- clock, not the transaction's time: whoever waited for a port to become free has it after the one before.
@@ -100,9 +107,17 @@ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_en
 CREATE TRIGGER proxies_endpoints_update AFTER UPDATE ON proxies
 REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_endpoints();
 
+CREATE FUNCTION endpoints_noted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM note_endpoints(ARRAY[COALESCE(NEW.proxy_id, OLD.proxy_id)]);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER endpoints_noted AFTER INSERT OR DELETE OR UPDATE OF node_id, port, username, exit ON endpoints
+FOR EACH ROW EXECUTE FUNCTION endpoints_noted();
+
 CREATE FUNCTION nodes_endpoints() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM note_endpoints(array_agg(id)) FROM proxies WHERE node_id = NEW.id HAVING count(*) > 0;
+    PERFORM note_endpoints(array_agg(DISTINCT proxy_id)) FROM present_endpoints WHERE node_id = NEW.id HAVING count(*) > 0;
     RETURN NULL;
 END $$;
 CREATE TRIGGER nodes_endpoints AFTER UPDATE OF ip, ipv6_prefixes, exit_key ON nodes
