@@ -1,11 +1,11 @@
-"""Links: addresses by which a list of proxies can be read without any other permission."""
+"""Links: addresses by which proxies can be listed or rotated without any other permission."""
 
 import hashlib
 import secrets
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from master.conflicts import pointed
 from master.db import Row, Session
@@ -14,9 +14,9 @@ from master.events import Event, record_events
 from master.exports import ExportFormat
 from master.model import Shown
 from master.questions import LinkList, Moment, ProxyFilter, Template
-from master.wishes import Wish
+from master.wishes import RotateWish, Wish
 
-LinkKind = Literal["list"]
+LinkKind = Literal["list", "rotate"]
 
 SECRET_BYTES = 24
 MOST_INTERVAL_S = 31 * 86_400
@@ -26,15 +26,31 @@ class NewLink(Wish):
     """What a link gives to whoever has it."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"kind": "list", "filter": {"location_id": 1, "state": "running"}}]}
+        json_schema_extra={
+            "examples": [
+                {"kind": "list", "filter": {"location_id": 1, "state": "running"}},
+                {"kind": "rotate", "filter": {"name": "mine"}, "rotate": {"what": ["exit"]}, "min_interval_s": 30},
+            ]
+        }
     )
 
-    kind: LinkKind = Field(description="list: the proxies that the filter matches, as GET /proxies/export gives them")
+    kind: LinkKind = Field(
+        description="list: the proxies that the filter matches, as GET /proxies/export gives them; rotate: begins to "
+        "rotate them all"
+    )
     filter: ProxyFilter = Field(default_factory=ProxyFilter, description="as in the list of proxies")
+    rotate: RotateWish | None = Field(default=None, description="how, as in POST /proxies/{id}/rotate")
     format: ExportFormat = "plain"
     template: Template | None = Field(default=None, description="instead of a format")
     min_interval_s: int = Field(default=0, ge=0, le=MOST_INTERVAL_S, description="between two uses, by anybody")
     expires_at: Moment | None = Field(default=None, strict=False)
+
+    @model_validator(mode="after")
+    def says_how(self) -> Self:
+        """Raises ValueError."""
+        if (self.kind == "rotate") != (self.rotate is not None):
+            raise ValueError("rotate is given for links that rotate, and for no others")
+        return self
 
 
 class Link(Shown):
@@ -43,6 +59,7 @@ class Link(Shown):
     id: int
     kind: LinkKind
     filter: dict[str, Any]
+    rotate: dict[str, Any] | None
     format: ExportFormat
     template: str | None
     min_interval_s: int

@@ -7,16 +7,20 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 from litestar.response import Stream
 
-from master import links
+from master import links, proxies, rotation
 from master.api.answers import shown
 from master.api.exports import exported
 from master.api.pages import LinkPage
 from master.api.reading import Asked, PathId, read_body, read_query
+from master.api.rotation import FleetRotation
 from master.api.seams import Wiring
 from master.api.told import told
+from master.conflicts import writing
+from master.db import Row, Session
 from master.exports import form
 from master.links import Link, LinkMade, NewLink
 from master.questions import LinkList, ProxyFilter, cursor
+from master.wishes import RotateWish
 
 Secret = Annotated[str, PathParameter()]
 
@@ -56,14 +60,26 @@ async def remove_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> None:
 @get(
     "/l/{secret:str}",
     summary="Use a link",
-    opt=told(answers={200: None}, streams="text/plain", problems=(429,)),
+    opt=told(answers={200: None, 202: FleetRotation}, streams="text/plain", problems=(409, 429)),
 )
-async def use_link(secret: Secret, wiring: NamedDependency[Wiring]) -> Stream:
-    """The proxies that it lists. Before its least interval is over: 429 with Retry-After."""
-    async with wiring.database.session() as session:
+async def use_link(secret: Secret, wiring: NamedDependency[Wiring]) -> Stream | Response[Any]:
+    """The proxies that it lists, or the rotations that it began: of all that match or, when one cannot be, of none.
+
+    Before its least interval is over: 429 with Retry-After. What is refused was no use.
+    """
+    async with writing(wiring.database) as session:
         link = await links.use(session, secret)
+        if link["kind"] == "rotate":
+            return shown(await begun(session, link), 202)
     asked = ProxyFilter.model_validate(link["filter"])
     return await exported(wiring, asked, form(link["format"], link["template"]), {})
+
+
+async def begun(session: Session, link: Row) -> FleetRotation:
+    """Raises Invalid, NotRotatable."""
+    rows = await proxies.matching(session, ProxyFilter.model_validate(link["filter"]))
+    ids = await rotation.ask(session, rows, RotateWish.model_validate(link["rotate"])) if rows else []
+    return FleetRotation(matched=len(rows), rotation_ids=ids)
 
 
 router = Router("/links", route_handlers=[list_links, create_link, show_link, remove_link])

@@ -1,10 +1,10 @@
 -- name: insert
-INSERT INTO links (kind, secret_hash, filter, format, template, min_interval_s, expires_at)
-VALUES (:kind, :secret_hash, :filter::jsonb, :format, :template, :min_interval_s, :expires_at::timestamptz)
-RETURNING id, kind, filter, format, template, min_interval_s, expires_at, used_at, created_at;
+INSERT INTO links (kind, secret_hash, filter, rotate, format, template, min_interval_s, expires_at)
+VALUES (:kind, :secret_hash, :filter::jsonb, :rotate::jsonb, :format, :template, :min_interval_s, :expires_at::timestamptz)
+RETURNING id, kind, filter, rotate, format, template, min_interval_s, expires_at, used_at, created_at;
 
 -- name: select_page
-SELECT id, kind, filter, format, template, min_interval_s, expires_at, used_at, created_at
+SELECT id, kind, filter, rotate, format, template, min_interval_s, expires_at, used_at, created_at
 FROM links
 WHERE id > :after::bigint AND (:id::bigint IS NULL OR id = :id)
 ORDER BY id
@@ -19,7 +19,7 @@ UPDATE links SET used_at = clock_timestamp()
 WHERE secret_hash = :secret_hash
   AND (expires_at IS NULL OR expires_at > now())
   AND (used_at IS NULL OR used_at <= now() - make_interval(secs => min_interval_s))
-RETURNING kind, filter, format, template;
+RETURNING kind, filter, rotate, format, template;
 
 -- name: wait_s
 -- Seconds until a link that was used too recently may be used again.

@@ -15,7 +15,7 @@ PRIVATE = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 
 
 async def made(api: Api, **wish: Any) -> dict[str, Any]:
-    return await api.call("POST", "/links", 201, json={"kind": "list", **wish})
+    return await api.call("POST", "/links", 201, json={"kind": "list"} | wish)
 
 
 async def over(api: Api, link: dict[str, Any]) -> None:
@@ -81,6 +81,9 @@ async def test_of_many_uses_at_once_of_two_masters_one_is_allowed(database: Addr
         {"template": "{nosuch}"},
         {"expires_at": "2020-01-01T00:00:00Z"},
         {"min_interval_s": -1},
+        {"kind": "rotate"},
+        {"rotate": {"what": ["port"]}},
+        {"kind": "rotate", "rotate": {"what": ["nosuch"]}},
     ],
 )
 async def test_an_impossible_link_is_refused(api: Api, wish: dict[str, Any]):
@@ -110,3 +113,25 @@ async def test_links_are_told_of_in_the_log(api: Api):
     link = await made(api)
     await api.call("DELETE", f"/links/{link['id']}", 204)
     assert await api.event_types() == ["link.created", "link.deleted"]
+
+
+async def test_a_link_that_rotates_begins_it_for_all_that_match_and_not_again_too_soon(api: Api):
+    node = await api.node()
+    ids = [(await api.proxy(node, labels={"tier": "gold"}))["id"] for _ in range(2)]
+    await api.proxy(node)
+    wish = {"filter": {"label": ["tier:gold"]}, "rotate": {"what": ["port"], "overlap_s": 5}, "min_interval_s": 60}
+    link = await made(api, kind="rotate", **wish)
+    begun = await api.call("GET", link["path"], 202)
+    assert begun["matched"] == 2
+    asked = await api.rows.fetch("SELECT proxy_id, overlap_s FROM rotations WHERE id = ANY ($1)", begun["rotation_ids"])
+    assert sorted(map(tuple, asked)) == [(id_, 5) for id_ in ids]
+    await api.call("GET", link["path"], 429)
+    await api.call("DELETE", f"/links/{link['id']}", 204)
+
+
+async def test_a_rotation_that_is_refused_was_no_use_of_the_link(api: Api):
+    proxy = await api.proxy(await api.node(), enabled=False)
+    link = await made(api, kind="rotate", rotate={"what": ["port"]}, min_interval_s=60)
+    await api.call("GET", link["path"], 409)
+    await api.call("PATCH", f"/proxies/{proxy['id']}", 200, json={"enabled": True})
+    await api.call("GET", link["path"], 202)
