@@ -23,7 +23,7 @@ from master.api import (
     usage,
     webhooks,
 )
-from master.api.entry import entered
+from master.api.entry import LINK_PATH, entered
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
 from master.api.seams import Enroller, Syncer, Waiter, Wiring
@@ -37,13 +37,16 @@ METERS = "meters"
 
 
 class Api(Litestar):
-    """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2), and counts what it answers."""
+    """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2), and counts what it answers.
+
+    A link may rotate what it matches, so there HEAD is refused: whoever only looks must not use it up.
+    """
 
     async def __call__(self, scope: Scope | LifeSpanScope, receive: Any, send: Any) -> None:
         """One connection of ASGI."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
-        elif scope["method"] != "HEAD":
+        elif scope["method"] != "HEAD" or scope["path"].startswith(LINK_PATH):
             await entered(super().__call__, self.state[METERS], scope, receive, send)
         else:
             await self._bodiless({**scope, "method": "GET"}, receive, send)

@@ -64,6 +64,12 @@ async def test_too_soon_says_when(api: Api):
     assert (await api.http.get(link["path"])).status_code == 200
 
 
+async def test_whoever_only_looks_does_not_use_a_link_up(api: Api):
+    link = await made(api, min_interval_s=60)
+    assert (await api.http.head(link["path"])).status_code == 405
+    assert (await api.http.get(link["path"])).status_code == 200
+
+
 async def test_of_many_uses_at_once_of_two_masters_one_is_allowed(database: Address):
     async with master(database) as one, master(database) as other:
         link = (await one.http.post("/links", json={"kind": "list", "min_interval_s": 60})).json()
