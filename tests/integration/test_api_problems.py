@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from master.api import create_app
 from master.db import Database
+from master.meters import Meters
 from tests.integration.conftest import Api
 
 JSON = {"content-type": "application/json"}
@@ -105,7 +106,16 @@ async def cut() -> AsyncIterator[httpx.AsyncClient]:
 
     unused: Any = object()
     database = Database({"host": "127.0.0.1", "port": 1, "user": "x", "password": "x", "database": "x"})
-    app = create_app(database=database, enroller=unused, waiter=unused, syncer=unused, broker_state=broken)
+    app = create_app(
+        database=database,
+        enroller=unused,
+        waiter=unused,
+        syncer=unused,
+        feed=unused,
+        deliveries=unused,
+        meters=Meters(),
+        broker_state=broken,
+    )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://master") as http:
         yield http
@@ -127,7 +137,7 @@ async def test_what_nobody_foresaw_is_500_logged_once_and_its_text_is_not_told(a
     with capture_logs() as logs:
         answer = await api.http.post("/locations", json={"name": "hush"})
     checked(answer, 500)
-    assert [entry["event"] for entry in logs] == ["request.failed"]
+    assert [entry["event"] for entry in logs] == ["request.failed", "request.served"]
     assert "hush" not in answer.text + json.dumps(logs)
 
 

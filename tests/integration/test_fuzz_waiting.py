@@ -15,7 +15,10 @@ import pytest
 
 from master.api import create_app
 from master.db import Database
+from master.deliveries import Deliveries
 from master.enrolment import CONNECT_TIMEOUT_S, Enrolment
+from master.feed import Feed
+from master.meters import Meters
 from master.waiting import Waiter
 from shared.enrolment import NODE_NONCE, Hello, NodeHandshake, new_challenge, seal
 from tests.integration.conftest import Syncer
@@ -64,7 +67,16 @@ class Stranger:
 @pytest.fixture
 async def stranger(enrolment: Enrolment, rows: Database, block: PortBlock) -> AsyncIterator[Stranger]:
     waiter = Waiter(rows, lambda: None, lambda: None)
-    app = create_app(database=rows, enroller=enrolment, waiter=waiter, syncer=Syncer(), broker_state=lambda: "up")
+    app = create_app(
+        database=rows,
+        enroller=enrolment,
+        waiter=waiter,
+        syncer=Syncer(),
+        feed=Feed(rows),
+        deliveries=Deliveries(rows, allow_private=False),
+        meters=Meters(),
+        broker_state=lambda: "up",
+    )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://master") as line:
         made = Stranger(block.port(1), line, rows)
