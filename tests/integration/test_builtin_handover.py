@@ -18,6 +18,7 @@ from shared.proxies import ProxyRecord
 from tests.bench.handover import Loss, measure
 from tests.streams import (
     HERE,
+    LIMIT_S,
     LOCAL,
     LOGIN,
     Streams,
@@ -338,8 +339,7 @@ async def test_whoever_is_killed_during_a_handover_one_worker_has_all_proxies_an
         (old,) = pids(directory)
         async with asyncio.TaskGroup() as tasks:
             upgrade = tasks.create_task(upgraded(engine))
-            while not (upgrade.done() or await told_to_give(directory)):
-                await asyncio.sleep(0.001)  # the whole handover takes some ten
+            await begun(directory, upgrade)
             await asyncio.sleep(delay_ms / 1000)
             if not upgrade.done():
                 for pid in {old} if victim == "old" else pids(directory) - {old}:
@@ -361,8 +361,11 @@ async def upgraded(engine: BuiltinEngine) -> None:
         return
 
 
-async def told_to_give(directory: Path) -> bool:
-    return len(list(directory.glob("worker-0*.sock"))) == 2
+async def begun(directory: Path, upgrade: asyncio.Task[None]) -> None:
+    """Until there are two processes, or the handover is over: all of it takes some ten milliseconds."""
+    async with asyncio.timeout(LIMIT_S):
+        while not upgrade.done() and len(list(directory.glob("worker-0*.sock"))) < 2:
+            await asyncio.sleep(0.001)
 
 
 async def echoes_or_is_gone(streams: Streams) -> bool:
@@ -382,7 +385,7 @@ async def test_a_new_process_that_is_stopped_in_a_handover_costs_nothing_once_it
         (old,) = pids(directory)
         async with asyncio.TaskGroup() as tasks:
             upgrade = tasks.create_task(upgraded(engine))
-            await until(lambda: told_to_give(directory))
+            await begun(directory, upgrade)
             (new,) = pids(directory) - {old}
             await asyncio.sleep(delay_ms / 1000)
             os.kill(new, signal.SIGSTOP)
