@@ -347,7 +347,7 @@ async def test_whoever_is_killed_during_a_handover_one_worker_has_all_proxies_an
                         os.kill(pid, signal.SIGKILL)
             await upgrade
         await one_is_left(directory)
-        assert await engine.running() == {proxy.id: 1 for proxy in proxies}
+        await until(lambda: runs(engine, {proxy.id: 1 for proxy in proxies}))
         for proxy, streams in zip(proxies, tunnels, strict=True):
             assert await echoes_or_is_gone(streams)
             async with tunnel(proxy, port) as fresh:
