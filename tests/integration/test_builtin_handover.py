@@ -326,6 +326,7 @@ async def test_a_handover_that_no_agent_saw_the_end_of_is_found_finished_by_the_
             assert await engine.running() == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["old", "new"])
 @pytest.mark.parametrize("delay_ms", [0, 3, 6, 10, 15, 25, 40])
 async def test_whoever_is_killed_during_a_handover_one_worker_has_all_proxies_and_no_stream_is_torn(
