@@ -2,10 +2,11 @@
 
 import asyncio
 import hashlib
-import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,12 @@ BODY = secrets.token_bytes(3_000_000)
 SUM = hashlib.sha256(BODY).hexdigest()
 PAGE = b"<p>a page of the origin</p>"
 PATIENCE_S = 60.0
+CURL, BROWSER = shutil.which("curl") or "", shutil.which("chromium") or shutil.which("google-chrome") or ""
+
+# Told before anything is set up, for a proxy that nobody used in the end is an error here.
+needs_curl = pytest.mark.skipif(not CURL, reason="curl is not installed")
+needs_browser = pytest.mark.skipif(not BROWSER, reason="neither chromium nor google-chrome is installed")
+needs_requests = pytest.mark.skipif(find_spec("requests") is None, reason="requests is not installed")
 
 
 @pytest.fixture
@@ -63,13 +70,6 @@ async def secure_origin(trust: Certificate) -> AsyncIterator[int]:
         yield port
 
 
-def program(name: str, *elsewhere: str) -> str:
-    found = shutil.which(name) or next(filter(os.path.exists, elsewhere), None)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 async def output(*command: str | Path, given: bytes = b"") -> bytes:
     """What a program prints that ends well."""
     pipe = asyncio.subprocess.PIPE
@@ -86,7 +86,14 @@ async def output(*command: str | Path, given: bytes = b"") -> bytes:
 
 
 async def curl(*arguments: str | Path, given: bytes = b"") -> bytes:
-    return await output(program("curl"), "-q", "--silent", "--show-error", "--fail", *arguments, given=given)
+    return await output(CURL, "-q", "--silent", "--show-error", "--fail", *arguments, given=given)
+
+
+@pytest.fixture
+async def http2() -> None:
+    """Skips where curl has none."""
+    if b"HTTP2" not in await curl("--version"):
+        pytest.skip("this curl has no HTTP/2")
 
 
 # SOCKS4 has no password: the user id carries name and password, the colon written as a URL demands.
@@ -98,6 +105,7 @@ def address(scheme: str, proxy: ProxyRecord) -> str:
     return f"{scheme}://{LOGINS.get(scheme, LOGINS['http'])}@{HERE}:{proxy.port}"
 
 
+@needs_curl
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("host", [HERE, "localhost"])
 async def test_curl_fetches_and_sends(proxy: ProxyRecord, origin: int, scheme: str, host: str) -> None:
@@ -106,6 +114,7 @@ async def test_curl_fetches_and_sends(proxy: ProxyRecord, origin: int, scheme: s
     assert await curl(*through, "--ipv4", "--data-binary", "@-", url, given=BODY) == BODY
 
 
+@needs_curl
 @pytest.mark.parametrize("scheme", SCHEMES)
 async def test_curl_speaks_tls_through_it(
     proxy: ProxyRecord, secure_origin: int, trust: Certificate, scheme: str
@@ -115,11 +124,13 @@ async def test_curl_speaks_tls_through_it(
     assert await curl(*through, "--data-binary", "@-", url, given=BODY) == BODY
 
 
+@needs_curl
 async def test_curl_tunnels_plain_http(proxy: ProxyRecord, origin: int) -> None:
     through = ("--proxytunnel", "--proxy", address("http", proxy), "--noproxy", "")
     assert await curl(*through, "--data-binary", "@-", f"http://{HERE}:{origin}/", given=BODY) == BODY
 
 
+@needs_curl
 async def test_curl_sends_in_chunks_and_uses_a_connection_again(proxy: ProxyRecord, origin: int) -> None:
     through = ("--proxy", address("http", proxy), "--noproxy", "", "--header", "Transfer-Encoding: chunked")
     url = f"http://{HERE}:{origin}/"
@@ -127,9 +138,9 @@ async def test_curl_sends_in_chunks_and_uses_a_connection_again(proxy: ProxyReco
     assert told == b"abc1abc0"
 
 
+@needs_curl
+@pytest.mark.usefixtures("http2")
 async def test_curl_speaks_http2_through_a_tunnel(proxy: ProxyRecord, trust: Certificate) -> None:
-    if b"HTTP2" not in await curl("--version"):
-        pytest.skip("this curl has no HTTP/2")
     through = ("--proxy", address("http", proxy), "--noproxy", "", "--cacert", trust.chain, "--http2")
     async with serving(answer_h2, trust.server("h2")) as port:
         url = f"https://localhost:{port}/"
@@ -149,10 +160,11 @@ async def test_httpx_fetches_and_sends(
             assert (answer.content, answer.headers["X-Sum"]) == (BODY, SUM)
 
 
+@needs_requests
 async def test_requests_fetches_and_sends(
     proxy: ProxyRecord, origin: int, secure_origin: int, trust: Certificate
 ) -> None:
-    requests = pytest.importorskip("requests")
+    requests = import_module("requests")
     session = requests.Session()
     session.trust_env = False
     options = {"proxies": dict.fromkeys(("http", "https"), address("http", proxy)), "verify": str(trust.chain)}
@@ -163,11 +175,11 @@ async def test_requests_fetches_and_sends(
     session.close()
 
 
+@needs_browser
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 async def test_chromium_shows_pages_by_its_proxy_settings(
     open_proxy: ProxyRecord, origin: int, secure_origin: int, tmp_path: Path, scheme: str
 ) -> None:
-    browser = shutil.which("chromium") or program("google-chrome")
     settings = (
         "--headless",
         "--no-sandbox",
@@ -181,4 +193,4 @@ async def test_chromium_shows_pages_by_its_proxy_settings(
         "--proxy-bypass-list=<-loopback>",
     )
     for url in (f"http://localhost:{origin}/", f"https://localhost:{secure_origin}/"):
-        assert PAGE in await output(browser, *settings, "--dump-dom", url)
+        assert PAGE in await output(BROWSER, *settings, "--dump-dom", url)

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,8 @@ CONNECT = connect.__file__
 GIB = 2**30
 QUESTION = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\7example\4test\0\0\1\0\1"
 """The address of example.test, asked for as a stub resolver does (RFC 1035, 4.1)."""
-SSHD = ("/usr/sbin/sshd", "/usr/local/sbin/sshd")
+SSHD = next(filter(os.path.exists, ("/usr/sbin/sshd", "/usr/local/sbin/sshd")), "")
+CURL = shutil.which("curl") or ""
 MASK = b"\x37\xfa\x21\x3d"
 MESSAGES = (b"Hello", bytes(range(256)) * 200, "grüße".encode())
 
@@ -53,12 +53,12 @@ async def made_key(path: Path) -> None:
     assert await made.wait() == 0
 
 
-@asynccontextmanager
-async def ssh_server(folder: Path) -> AsyncIterator[int]:
-    """Its port; it lets one key in."""
-    binary, port = next(filter(os.path.exists, SSHD), None), free_port()
-    if not binary or not shutil.which("ssh"):
+@pytest.fixture
+async def ssh_port(tmp_path: Path) -> AsyncIterator[int]:
+    """Where an OpenSSH server listens that lets one key in; skips where there can be none."""
+    if not SSHD or not shutil.which("ssh"):
         pytest.skip("the OpenSSH server or client is not installed")
+    folder, port = tmp_path, free_port()
     for name in ("host", "user"):
         await made_key(folder / name)
     settings = folder / "sshd_config"
@@ -66,7 +66,7 @@ async def ssh_server(folder: Path) -> AsyncIterator[int]:
         f"ListenAddress {HERE}:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
         "StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin prohibit-password\n"
     )
-    command = (*in_place_of_run(), binary, "-D", "-e", "-f", settings)
+    command = (*in_place_of_run(), SSHD, "-D", "-e", "-f", settings)
     with (folder / "sshd.log").open("wb") as log:
         server = await asyncio.create_subprocess_exec(*command, stderr=log)
     try:
@@ -102,23 +102,22 @@ def way_through(proxy: ProxyRecord) -> str:
     return f"{sys.executable} {CONNECT} {HERE}:{proxy.port} {proxy.username}:{proxy.password} %h:%p"
 
 
-async def test_ssh_carries_a_file_through_a_proxy_command(proxy: ProxyRecord, tmp_path: Path) -> None:
+async def test_ssh_carries_a_file_through_a_proxy_command(ssh_port: int, proxy: ProxyRecord, tmp_path: Path) -> None:
     data = secrets.token_bytes(5_000_000)
-    async with ssh_server(tmp_path) as port:
-        options = ["-F", "none", "-i", str(tmp_path / "user"), "-p", str(port), "-o", "StrictHostKeyChecking=no"]
-        options += [
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            f"ProxyCommand={way_through(proxy)}",
-        ]
-        pipe = asyncio.subprocess.PIPE
-        command = ["ssh", *options, f"{getpass.getuser()}@{HERE}", "cat"]
-        client = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
-        async with asyncio.timeout(60):
-            told, errors = await client.communicate(data)
+    settings = {
+        "StrictHostKeyChecking": "no",
+        "UserKnownHostsFile": "/dev/null",
+        "BatchMode": "yes",
+        "ProxyCommand": way_through(proxy),
+    }
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    pipe = asyncio.subprocess.PIPE
+    command = ["ssh", "-F", "none", "-i", tmp_path / "user", "-p", str(ssh_port), *options]
+    client = await asyncio.create_subprocess_exec(
+        *command, f"{getpass.getuser()}@{HERE}", "cat", stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    async with asyncio.timeout(60):
+        told, errors = await client.communicate(data)
     assert (client.returncode, told == data) == (0, True), errors.decode(errors="replace")
 
 
@@ -161,27 +160,27 @@ def dns_answer(question: bytes) -> bytes:
 
 
 @pytest.mark.long
+@pytest.mark.skipif(not CURL, reason="curl is not installed")
 @pytest.mark.parametrize("way", [("http",), ("http", "--proxytunnel"), ("socks5",)])
 async def test_curl_downloads_four_gib_with_the_right_checksum(
-    proxy: ProxyRecord, tmp_path: Path, way: tuple[str, ...]
+    long_origin: str, proxy: ProxyRecord, way: tuple[str, ...]
 ) -> None:
-    curl, size = shutil.which("curl") or pytest.skip("curl is not installed"), 4 * GIB
     scheme, *options = way
-    async with long_origin(tmp_path) as address:
-        pipe = asyncio.subprocess.PIPE
-        through = ["--proxy", f"{scheme}://{proxy.username}:{proxy.password}@{HERE}:{proxy.port}", "--noproxy", ""]
-        command = [curl, "-q", "-sS", "--fail", *options, *through, f"http://{address}/{size}"]
-        client = await asyncio.create_subprocess_exec(*command, stdout=pipe, limit=2**22)
-        assert client.stdout
-        found = await summed(client.stdout)
-        assert await client.wait() == 0
+    size = 4 * GIB
+    through = ["--proxy", f"{scheme}://{proxy.username}:{proxy.password}@{HERE}:{proxy.port}", "--noproxy", ""]
+    command = [CURL, "-q", "-sS", "--fail", *options, *through, f"http://{long_origin}/{size}"]
+    client = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, limit=2**22)
+    assert client.stdout
+    found = await summed(client.stdout)
+    assert await client.wait() == 0
     assert found == await asyncio.to_thread(expected, size)
 
 
-@asynccontextmanager
-async def long_origin(folder: Path) -> AsyncIterator[str]:
+@pytest.fixture
+async def long_origin(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of an origin of bodies as long as one asks for; skips where it cannot be compiled."""
     try:
-        generator = Generator(compiled(folder), ("", ""))
+        generator = Generator(compiled(tmp_path), ("", ""))
     except NoCompilerError as error:
         pytest.skip(str(error))
     async with generator.origin(HERE) as origin:

@@ -13,6 +13,9 @@ from pathlib import Path
 from tests.leash import RUN
 from tests.services.programs import Account, ProgramError
 
+PART = "PYTEST_XDIST_WORKER"
+"""Environment variable: which of several processes this is (pytest-xdist)."""
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -47,9 +50,13 @@ class Folder:
 
 
 def scratch() -> Folder:
-    """The folder that tests/leash.py made for this run, else a new one of the caller's own."""
+    """The folder that tests/leash.py made for this run, else a new one of the caller's own.
+
+    Of several processes that share a run's tests each has a part of it, with services of its own.
+    """
     given = os.environ.get(RUN)
-    path = Path(given) if given else Path(tempfile.mkdtemp(prefix="maybe-run-"))
+    path = Path(given, os.environ.get(PART, "")) if given else Path(tempfile.mkdtemp(prefix="maybe-run-"))
+    path.mkdir(exist_ok=True)
     path.chmod(0o711)
     return Folder(path, durable=False)
 
