@@ -75,14 +75,19 @@ class Broker:
 
     async def remove_node(self, node_id: NodeId) -> None:
         """Take its login, which cuts its connections at once, and its queue. Raises BrokerAway."""
-        await self._call("DELETE", f"/api/users/{node_login(node_id)}")
+        await self._cut(node_id)
         await self._call("DELETE", f"/api/queues/{self._quoted}/{node_queue(node_id)}")
         log.info("broker.node_removed", node_id=node_id)
 
     async def shut_out(self, node_id: NodeId) -> None:
         """Take its login, which cuts its connections at once; its queue stays. Raises BrokerAway."""
-        await self._call("DELETE", f"/api/users/{node_login(node_id)}")
+        await self._cut(node_id)
         log.warning("broker.node_shut_out", node_id=node_id)
+
+    async def _cut(self, node_id: NodeId) -> None:
+        """The broker closes the connections of a deleted user, but not one that it has accepted and not yet listed."""
+        await self._call("DELETE", f"/api/users/{node_login(node_id)}")
+        await self._call("DELETE", f"/api/connections/username/{node_login(node_id)}")
 
     async def close(self) -> None:
         """End its connections."""
