@@ -19,7 +19,7 @@ from master.enrolment import Enrolment
 from master.errors import BadConfiguration, BrokerAway, DatabaseAway
 from master.events import Event, forget, record_events
 from master.feed import Feed
-from master.floods import Floods
+from master.floods import PREFETCH, Floods
 from master.inbox import Inbox
 from master.meters import Meters
 from master.outbox import Outbox
@@ -105,6 +105,7 @@ class Program:
             prepare=self._prepare_broker,
             lanes=LANES,
             lane=lane_of,
+            prefetch=PREFETCH,
             on_up=self._came_up,
             handle_s=HANDLE_S,
             admit=self._admit,

@@ -21,11 +21,16 @@ BURST = 200
 PER_S = 20.0
 """Messages a second for as long as it likes. A list goes out every 80 ms at most (master.outbox), and a node answers
 each with a need-sync and a report; it melts its reports into five a second."""
-PATIENCE = 500
+PATIENCE = 100
 """Messages beyond that which are dropped one by one before the sender is shut out."""
+PREFETCH = BURST + 56
+"""Messages that a master holds at once: all that one sender may have waiting, so that what is too many is seen, and
+dropped, as it comes. No more, for a master that is frozen sits on them."""
 HEAVY_BYTES = 1_048_576
 """A body counts as one message more for each of these."""
 SHUT_OUT_S = 60
+BACKLOG_S = 5.0
+"""For so long after a sender was cut off, what comes of it was sent before: no reason to cut it off again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Floods:
         """Share these."""
         self._database, self._broker = database, broker
         self._allowances: dict[str, Allowance] = {}
+        self._given_up: dict[str, float] = {}
         self._flooding: asyncio.Queue[NodeId] = asyncio.Queue()
 
     def admit(self, message: Incoming) -> bool:
@@ -67,10 +73,13 @@ class Floods:
             log.warning("message.too_many", sender=sender[:40])
         if after.left <= -PATIENCE:
             self._allowances[sender] = replace(after, left=-1)
-            self._give_up_on(sender)
+            self._give_up_on(sender, now)
         return False
 
-    def _give_up_on(self, sender: str) -> None:
+    def _give_up_on(self, sender: str, now: float) -> None:
+        if now - self._given_up.get(sender, -BACKLOG_S) < BACKLOG_S:
+            return
+        self._given_up[sender] = now
         digits = sender.removeprefix("node-")
         if digits.isascii() and digits.isdecimal() and len(digits) < 19:
             self._flooding.put_nowait(NodeId(int(digits)))

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from master.app import LANES, lane_of
 from master.broker import Broker, password_hash
 from master.db import Database
-from master.floods import Floods
+from master.floods import PREFETCH, Floods
 from master.inbox import Inbox
 from master.meters import Meters
 from master.outbox import Outbox
@@ -157,6 +157,7 @@ async def served(rows: Database, database: Address, broker: Broker, vhost: Vhost
         handler=inbox.handle,
         lanes=LANES,
         lane=lane_of,
+        prefetch=PREFETCH,
         admit=floods.admit,
     )
     inbox.bus = outbox.bus = bus
@@ -476,6 +477,7 @@ async def test_a_flood_of_20000_messages_gets_its_sender_shut_out_and_holds_up_n
     )
     assert statistics.median(during) < 3 * before + 0.1
     assert max(during) < 5
+    assert sent < 4_000
     assert (await master.told("node.flooded"))["node_id"] == THIEF
     with pytest.raises(AMQPError):
         await master.login(THIEF)

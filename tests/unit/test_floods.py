@@ -24,7 +24,7 @@ def test_twenty_a_second_are_allowed_for_ever():
     assert after(10_000, 1 / PER_S).left >= 0
 
 
-def test_five_hundred_past_that_reach_the_end_of_patience():
+def test_a_hundred_past_that_reach_the_end_of_patience():
     assert after(BURST + PATIENCE - 1, 0).left > -PATIENCE
     assert after(BURST + PATIENCE, 0).left <= -PATIENCE
 
