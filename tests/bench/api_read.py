@@ -133,7 +133,7 @@ async def measured(where: Where, rounds: int, count: int) -> None:
 
 
 def main() -> None:
-    rounds, count = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 7), (2, 4_000)))
+    rounds, count = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 5), (2, 2_000)))
     folder = scratch()
     with claim_block().held() as ports:
         asyncio.run(measured(Where(find_source(print), folder, ports, print), rounds, count))
