@@ -77,6 +77,10 @@ VALUES (:proxy_id, :rotation_id, :node_id, :port, :username, :password, :exit::j
 -- name: set_exit
 UPDATE proxies SET exit = :exit::jsonb WHERE id = :proxy_id;
 
+-- name: has_stranger
+-- Whether this port of the node is somebody else's, or has just been given up.
+SELECT EXISTS (SELECT FROM taken_ports WHERE node_id = :node_id AND port = :port AND until > now());
+
 -- name: become_own
 -- The next endpoint is the proxy's own.
 UPDATE proxies p
