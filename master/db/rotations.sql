@@ -41,7 +41,7 @@ WITH due AS (
 UPDATE rotations r SET claimed_until = clock_timestamp() + :claim::interval
 FROM due JOIN rotation_steps s ON s.id = due.id
 WHERE r.id = due.id
-RETURNING r.id, r.proxy_id, s.step, s.reason;
+RETURNING r.id, r.proxy_id, r.what, s.step, s.reason;
 
 -- What a step stands on; nothing is locked yet.
 -- name: select_standing

@@ -1,5 +1,6 @@
 """Nodes that are emptied, removed and replaced in a real cluster, while clients use their proxies."""
 
+import asyncio
 import os
 import time
 from typing import Any
@@ -68,6 +69,32 @@ async def test_a_node_with_hundreds_of_proxies_is_emptied_and_no_request_fails(
         ports = {"limits": {"ports": "20000-21999"}}
         succeeded(await bare.api.patch(f"/nodes/{node.id}", json=ports))
     await drained_under_load(bare, client, proxies=proxies, overlap_s=3, within_s=proxies / 4)
+
+
+async def drained_while_masters_die(fleet: Cluster, client: Client, *, proxies: int, every_s: float) -> None:
+    """Two masters, one of which is killed every so often: each proxy moves once, and no request fails."""
+    await fleet.master()
+    one, other = list(fleet.nodes.values())[:2]
+    for _ in range(proxies):
+        succeeded(await fleet.api.post("/proxies", json={"node_ids": [one.id]}))
+    await eventually(lambda: are_running(fleet, one, proxies), 30)
+    async with loaded(fleet, client, users=2) as load:
+        body = {"state": "draining", "move": True, "overlap_s": 4}
+        succeeded(await fleet.api.patch(f"/nodes/{one.id}", json=body))
+        for _ in range(3):
+            await asyncio.sleep(every_s)
+            await fleet.kill("master-2")
+            await fleet.start("master-2")
+        await eventually(lambda: is_empty(fleet, one), 60)
+    assert load.failures == []
+    query = f"/events?type=proxy.rotated&node_id={other.id}&limit=1000"
+    moved = [each["proxy_id"] for each in succeeded(await fleet.api.get(query)).json()["items"]]
+    assert len(moved) == len(set(moved)) == proxies
+
+
+@pytest.mark.long
+async def test_a_node_is_emptied_while_masters_die_and_each_proxy_moves_once(fleet: Cluster, client: Client):
+    await drained_while_masters_die(fleet, client, proxies=40, every_s=0.7)
 
 
 async def serves_on(fleet: Cluster, client: Client, proxy: dict[str, Any], node: Node) -> bool:

@@ -106,6 +106,14 @@ async def test_what_nobody_uses_is_placed_anew_in_the_same_transaction(api: Api,
     assert await api.rows.fetch("SELECT proxy_count FROM nodes ORDER BY id") == [(1,), (2,)]
 
 
+async def test_whatever_an_offline_node_has_is_placed_anew_at_once(api: Api, pair: tuple[int, int]):
+    one, other = pair
+    await running(api, one, 2)
+    await api.report(one, online=False)
+    assert (await move(api, one))["left"] == 0
+    assert await homes(api) == [other] * 2
+
+
 async def test_a_port_is_kept_where_it_is_free_and_another_given_where_it_is_not(api: Api, pair: tuple[int, int]):
     one, other = pair
     await api.proxy(other, port=20_000)
