@@ -15,6 +15,7 @@ from master.broker import Broker
 from master.db import AWAY, Database
 from master.db.migrations import migrate
 from master.deliveries import Deliveries
+from master.drains import Drains
 from master.enrolment import Enrolment
 from master.errors import BadConfiguration, BrokerAway, DatabaseAway
 from master.events import Event, forget, record_events
@@ -96,6 +97,7 @@ class Program:
         self._floods = Floods(self._database, self._broker)
         self._check_target = settings.check_target
         self._rotations = Rotations(self._database, self._waiter, settings.check_target)
+        self._drains = Drains(self._database, self._waiter, self._enrolment.remove)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
             settings.amqp_url,
@@ -116,7 +118,7 @@ class Program:
         """Serve until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                own = (self._floods.run, self._watch, self._keep_logins, self._rotations.run)
+                own = (self._floods.run, self._watch, self._keep_logins, self._rotations.run, self._drains.run)
                 for program in (
                     self._bus.run,
                     self._waiter.run,

@@ -65,29 +65,38 @@ class Broker:
         await self._import(self.definitions({node_id: hash_}, everything=False))
 
     async def mend_logins(self, nodes: Mapping[NodeId, str]) -> list[NodeId]:
-        """Make those anew that somebody has taken away; answers whose they were. Raises BrokerAway."""
+        """Make those anew that somebody has taken away or given another password; answers whose they were.
+
+        Whoever has come in by another password is cut off. Raises BrokerAway.
+        """
         there = await self._call("GET", f"/api/vhosts/{self._quoted}/permissions")
         users = {permission["user"] for permission in there}
+        hashes = {user["name"]: user["password_hash"] for user in await self._call("GET", "/api/users")}
         gone = {node_id: hash_ for node_id, hash_ in nodes.items() if node_login(node_id) not in users}
-        if gone:
-            await self._import(self.definitions(gone, everything=False))
-        return sorted(gone)
+        other = {id_: hash_ for id_, hash_ in nodes.items() if hashes.get(node_login(id_), hash_) != hash_}
+        for node_id in other:
+            await self.take_login(node_id)
+        wrong = {**gone, **other}
+        if wrong:
+            await self._import(self.definitions(wrong, everything=False))
+        return sorted(wrong)
 
     async def remove_node(self, node_id: NodeId) -> None:
         """Take its login, which cuts its connections at once, and its queue. Raises BrokerAway."""
-        await self._cut(node_id)
+        await self.take_login(node_id)
         await self._call("DELETE", f"/api/queues/{self._quoted}/{node_queue(node_id)}")
         log.info("broker.node_removed", node_id=node_id)
 
-    async def shut_out(self, node_id: NodeId) -> None:
+    async def take_login(self, node_id: NodeId) -> None:
         """Take its login, which cuts its connections at once; its queue stays. Raises BrokerAway."""
-        await self._cut(node_id)
-        log.warning("broker.node_shut_out", node_id=node_id)
-
-    async def _cut(self, node_id: NodeId) -> None:
-        """The broker closes the connections of a deleted user, but not one that it has accepted and not yet listed."""
         await self._call("DELETE", f"/api/users/{node_login(node_id)}")
+        # The broker closes the connections of a deleted user, but not one that it has accepted and not yet listed.
         await self._call("DELETE", f"/api/connections/username/{node_login(node_id)}")
+
+    async def shut_out(self, node_id: NodeId) -> None:
+        """As take_login, for what it has done. Raises BrokerAway."""
+        await self.take_login(node_id)
+        log.warning("broker.node_shut_out", node_id=node_id)
 
     async def close(self) -> None:
         """End its connections."""

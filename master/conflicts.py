@@ -131,6 +131,8 @@ def refusal(constraint: str) -> Refused | None:  # noqa: PLR0911 (one for each c
             return StillUsed("a proxy is being rotated away from the node or to it")
         case "proxies_not_open":
             return pointed("a proxy without a user name needs allow_ips", "/allow_ips")
+        case "nodes_challenge_hash_key":
+            return Conflict("this challenge is just being used for another node")
         case "nodes_location_id_fkey":
             return Conflict("the location has just gone, or a node has just come to it")
         case _:

@@ -78,6 +78,30 @@ class NodeStatus(Shown):
     reported_at: datetime | None
 
 
+class MoveFailure(Shown):
+    """A proxy that could not leave its node as yet."""
+
+    proxy_id: int
+    reason: str
+    tries: int
+    next_at: datetime = Field(description="when it is tried again")
+
+
+class Moving(Shown):
+    """How far a node is that drains by moving its proxies."""
+
+    left: int = Field(description="proxies that are still this node's")
+    starting: int = Field(description="of these, those whose new endpoint is being made and probed")
+    overlapping: int = Field(description="proxies that have moved, while their former endpoints serve on here")
+    failed: int = Field(description="of those left, how many have failed to move and are tried again")
+    failures: list[MoveFailure] = Field(description="the first ten of them")
+    overlap_s: int
+    node_ids: list[int] | None = Field(description="where they go; null: to nodes of the same location")
+    leaving: bool = Field(description="the node is removed when it is empty")
+    began_at: datetime
+    emptied_at: datetime | None
+
+
 class Node(Shown):
     """A host that runs proxies."""
 
@@ -96,6 +120,7 @@ class Node(Shown):
     agent: str = Field(description="version of the node's agent")
     revision: int = Field(description="grows with every change of what the node should run")
     status: NodeStatus
+    moving: Moving | None = Field(description="null unless the node drains by moving its proxies")
     created_at: datetime
     updated_at: datetime
 

@@ -19,7 +19,7 @@ from pydantic import (
 from master.event_types import PATTERNS, SUBJECTS, Choice
 from master.exports import FIELDS, ExportFormat, checked_template
 from master.model import NodeState, ProxyState
-from master.wishes import PRINTABLE, NodeIp, instant
+from master.wishes import PRINTABLE, NodeIp, Overlap, instant
 from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
 
 
@@ -212,9 +212,17 @@ class Fleet(ProxyFilter):
 class NodeRemoval(Question):
     """What shall become of the proxies of a node that goes."""
 
-    proxies: Literal["refuse", "delete"] = Field(
-        default="refuse", description="refuse: the node stays while it has some"
+    proxies: Literal["refuse", "move", "delete"] = Field(
+        default="refuse",
+        description="refuse: the node stays while it has some; move: they go to other nodes, then it goes, too",
     )
+    overlap_s: Overlap = Field(default=60, description="with move: former endpoints serve on for so long")
+
+
+class Rebalancing(Question):
+    """Whether a location is really balanced."""
+
+    dry_run: bool = Field(default=False, description="only tell which proxies would move")
 
 
 class EventList(Question):

@@ -126,6 +126,10 @@ class Reports:
         node = await session.row("sync.keep_node", node_id=node_id)
         before = await session.row("sync.lock_status", node_id=node_id)
         passed = await usage.take(session, node_id, report.usage) if node is not None and before is not None else []
+        if before is not None and report.session == before["retired_session"] > 0:
+            log.info("report.of_replaced_box", node_id=node_id)
+            await record_events(session, passed)
+            return
         if node is None or before is None or (report.session, report.number) <= (before["session"], before["number"]):
             await self._suspect_clone(session, node_id, report, before)
             await record_events(session, passed)

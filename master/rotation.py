@@ -133,13 +133,21 @@ async def port_of(session: Session, row: Row, node: Row) -> int:
     if "port" not in row["what"]:
         if node["id"] == row["node_id"]:
             return row["port"]
-        is_inside = node["port_from"] <= row["port"] <= node["port_to"]
-        if is_inside and await session.row("proxies.port_holder", node_id=node["id"], port=row["port"]) is None:
+        if await has_free(session, node, row["port"]):
             return row["port"]
     port = await session.value("proxies.lowest_free_port", node_id=node["id"])
     if port is None:
         raise no_room((Obstacle(node_id=node["id"], reason="no port is free"),))
     return port
+
+
+async def has_free(session: Session, node: Row, port: int) -> bool:
+    """Whether the node, whose ip is locked, has this port to give."""
+    if not node["port_from"] <= port <= node["port_to"]:
+        return False
+    where = {"node_id": node["id"], "port": port}
+    is_held = await session.row("proxies.port_holder", **where) is not None
+    return not is_held and not await session.value("rotations.has_stranger", **where)
 
 
 async def choose(session: Session, row: Row) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import timedelta
 
 import structlog
@@ -38,6 +39,8 @@ class Rotations:
         self._database, self._waiter, self._url = database, waiter, check_target
         self._target: Target = target_of(check_target)
         self._busy = 0
+        self._choosing = asyncio.Lock()
+        """Who chooses a node waits for all others that do so: better here than with a connection in hand."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -79,7 +82,8 @@ class Rotations:
         id_, reason = step["id"], step["reason"]
         match step["step"]:
             case "begin":
-                await self._begin(id_)
+                async with self._choosing if "node" in step["what"] else nullcontext():
+                    await self._begin(id_)
             case "probe":
                 await self._probe(id_)
             case "wait":

@@ -152,6 +152,7 @@ Turns = Annotated[
     AfterValidator(distinct),
 ]
 Overlap = Annotated[int, Field(ge=0, le=604_800)]
+NodeIds = Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
 Challenge = Annotated[str, Field(max_length=64, repr=False), AfterValidator(known_challenge)]
 
 
@@ -227,6 +228,7 @@ class NodeChanges(Wish):
             "examples": [
                 {"state": "draining", "limits": {"max_proxies": 500}},
                 {"exits": {"ipv6_prefixes": ["2001:db8:1::/64"]}},
+                {"state": "draining", "move": True, "overlap_s": 30},
             ]
         }
     )
@@ -238,6 +240,42 @@ class NodeChanges(Wish):
     state: NodeState = Field(default_factory=not_given)
     limits: LimitChanges = Field(default_factory=not_given)
     exits: NodeExitWish = Field(default_factory=not_given)
+    move: bool = Field(
+        default_factory=not_given,
+        description="of a draining node: its proxies move to other nodes, make before break; false: no more of them",
+    )
+    overlap_s: Overlap = Field(
+        default_factory=not_given, description="with move: the former endpoint serves on for so long: 60 s"
+    )
+    node_ids: NodeIds = Field(
+        default_factory=not_given,
+        description="with move: to these; to those of the node's location when none are named",
+    )
+
+    def given(self) -> dict[str, Any]:
+        """What is a setting of the node; a move is not."""
+        return {name: value for name, value in super().given().items() if name not in ("move", "overlap_s", "node_ids")}
+
+
+class ReplaceWish(Wish):
+    """A waiting box that takes a node over, by the challenge that it shows."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"ip": "203.0.113.9", "challenge": "7KQ2-M0XA-9T4R-WD3E-5HJN-8VBC-6PRZ"}]}
+    )
+
+    ip: NodeIp
+    challenge: Challenge
+    port: Port = Field(default=ENROL_PORT, description="where the waiting box listens")
+
+
+class RebalanceWish(Wish):
+    """How a location shall be balanced."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 30, "most": 50}]})
+
+    overlap_s: Overlap = Field(default=60, description="each former endpoint serves on for so long")
+    most: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="at most so many moves")
 
 
 class SyncWish(Wish):

@@ -27,7 +27,7 @@ from node.settings import Settings
 from node.store import Store
 from node.supervisor import Supervisor
 from node.usage import Tellings
-from shared.bus import Bus
+from shared.bus import REFUSED_WAIT_S, Bus
 from shared.enrolment import NodeFacts
 from shared.proxies import NodeId
 from shared.tasks import run_until
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from node.enrolment import Waiting
 
 log = structlog.get_logger()
+
+FIRST_WAIT_S = 1.0
+"""Between two tries to log in for the first time: the master makes the login when it has heard that we know it."""
 
 
 class HaltingEngine(Engine, Protocol):
@@ -187,7 +190,13 @@ class Program:
             await agent.came_up()
 
         agent.bus = Bus(
-            config.amqp_url, program="node", queue=config.queue, handler=agent.handle, exclusive=True, on_up=came_up
+            config.amqp_url,
+            program="node",
+            queue=config.queue,
+            handler=agent.handle,
+            exclusive=True,
+            on_up=came_up,
+            refused_wait_s=REFUSED_WAIT_S if identity.challenge is None else FIRST_WAIT_S,
         )
         self._agent = agent
         async with asyncio.TaskGroup() as group:

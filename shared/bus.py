@@ -129,11 +129,14 @@ class Bus:
         prefetch: int = 64,
         on_up: Callable[[], Awaitable[None]] | None = None,
         handle_s: float | None = None,
+        refused_wait_s: float = REFUSED_WAIT_S,
         admit: Callable[[Incoming], bool] = lambda _: True,
     ) -> None:
         """Messages of one lane are handled one after the other, those of different lanes side by side.
 
         What `admit` turns away is dropped as it comes, before anything waits for its turn.
+
+        `refused_wait_s` is between two tries while the broker does not accept the login.
 
         `handle_s` bounds the time of one message where every step of the handler may be given up; it is then dropped.
 
@@ -143,7 +146,7 @@ class Bus:
         self._program = program
         self._queue, self._handler, self._prepare = queue, handler, prepare
         self._exclusive, self._lane, self._prefetch, self._on_up = exclusive, lane, prefetch, on_up
-        self._handle_s, self._admit = handle_s, admit
+        self._handle_s, self._admit, self._refused_wait_s = handle_s, admit, refused_wait_s
         self._lanes: list[asyncio.Queue[AbstractIncomingMessage]] = [asyncio.Queue() for _ in range(lanes)]
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
@@ -213,7 +216,7 @@ class Bus:
                 self._enter("occupied" if "exclusive" in str(error) else "refused", reason=str(error))
             except OUTSIDE_ERRORS as error:
                 self._enter("down", reason=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(REFUSED_WAIT_S if self.state == "refused" else backoff.next())
+            await asyncio.sleep(self._refused_wait_s if self.state == "refused" else backoff.next())
 
     async def _session(self, backoff: Backoff) -> None:
         """Connect, consume, and return when either connection has ended."""

@@ -29,13 +29,14 @@ PASSED = ("PATH", "LANG", "HOME", "TMPDIR", "VIRTUAL_ENV", "LOG_LEVEL", "THREE_P
 
 @dataclass
 class Node:
-    """A node's agent, its data, and its ports. `id` is known once it is enrolled."""
+    """A node's agent, its data, its ports and its address. `id` is known once it is enrolled."""
 
     agent: Process
     data: Path
     enrol_port: int
     ports: PortBlock
     id: int | None = None
+    host: str = HOST
 
     @property
     def challenge_file(self) -> Path:
@@ -94,34 +95,41 @@ class Cluster(Faults):
         await self.enrol(node, **wish)
         return node
 
-    async def launch(self, *, first_port: int | None = None, id_: int | None = None) -> Node:
-        """Start one more node's agent. With an id it was enrolled in an earlier run, out of the same folder."""
+    async def launch(self, *, first_port: int | None = None, id_: int | None = None, host: str = HOST) -> Node:
+        """Start one more node's agent. With an id it was enrolled in an earlier run, out of the same folder.
+
+        `host` may be any loopback address: then it is like a host of its own, as far as ports go.
+        """
         number = len(self.nodes) + 1
         data = self.folder.private(f"node-{number}")
         enrol_port = self.ports.port(ENROLMENT + number)
         environment = {
             "NODE_DATA_DIR": str(data),
-            "NODE_ENROL_HOST": HOST,
+            "NODE_ENROL_HOST": host,
             "NODE_ENROL_PORT": str(enrol_port),
-            "NODE_LISTEN": HOST,
+            "NODE_LISTEN": host,
             "NODE_ALLOW_DESTINATIONS": HOST,
             "NODE_CHALLENGE_FILE": str(data / "challenge.json"),
         }
         agent = self._program(f"node-{number}", "node", environment)
-        node = Node(agent, data, enrol_port, claim_block(first_port), id_)
+        node = Node(agent, data, enrol_port, claim_block(first_port), id_, host)
         self.nodes[agent.name] = node
         await agent.start()
         return node
 
     async def enrol(self, node: Node, **wish: Any) -> None:
         """Through the real challenge; returns when the master has heard of the node. Raises ProgramError."""
-        challenge = await until(lambda: challenge_of(node), f"{node.agent.name} to wait for enrolment", node.agent)
-        body = {"ip": HOST, "port": challenge["port"], "challenge": challenge["challenge"], **wish}
+        body = {**await self.challenge(node), **wish}
         answer = succeeded(await self.api.post("/nodes", json=body))
         node.id = answer.json()["id"]
         ports = {"limits": {"ports": node.ports.range}}
         succeeded(await self.api.patch(f"/nodes/{node.id}", json=ports))
         await self.online(node)
+
+    async def challenge(self, node: Node) -> dict[str, Any]:
+        """What the waiting node shows: ip, port and challenge. Raises ProgramError."""
+        shown = await until(lambda: challenge_of(node), f"{node.agent.name} to wait for enrolment", node.agent)
+        return {"ip": node.host, "port": shown["port"], "challenge": shown["challenge"]}
 
     async def online(self, node: Node) -> None:
         """Wait until the master has heard of it. Raises ProgramError."""

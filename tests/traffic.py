@@ -104,6 +104,9 @@ async def tunnel(proxy: Mapping[str, Any], port: int, *, password: str | None = 
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             writer.close()
             raise Refused("the connection ended") from error
+        except asyncio.CancelledError:  # so does a timeout end it
+            writer.close()
+            raise
     if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200")):
         await Tunnel(reader, writer).close()
         raise Refused(answer.split(b"\r\n")[0].decode())

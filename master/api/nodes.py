@@ -6,7 +6,7 @@ import structlog
 from litestar import Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 
-from master import nodes
+from master import moves, nodes
 from master.api.answers import answer, asked_with_key, response, shown
 from master.api.pages import NodePage, next_cursor
 from master.api.reading import Asked, PathId, read_body, read_query
@@ -81,23 +81,47 @@ async def show_node(node_id: PathId, wiring: NamedDependency[Wiring]) -> Respons
 
 @patch("/{node_id:int}", summary="Change a node", opt=told(body=NodeChanges, answers={200: Node}, problems=(409,)))
 async def change_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """Only what is given; labels are merged. Draining takes no new proxies, disabled stops those that there are."""
+    """Only what is given; labels are merged. Draining takes no new proxies, disabled stops those that there are.
+
+    With `move` a draining node gives its proxies to other nodes, make before break; `moving` tells how far it is.
+    """
     wish = await read_body(request, NodeChanges)
     async with writing(wiring.database) as session:
-        changed = await nodes.change(session, node_id, wish)
+        changed = await moves.change_node(session, node_id, wish)
     return shown(changed)
 
 
-@delete("/{node_id:int}", summary="Remove a node", opt=told(query=NodeRemoval, answers={204: None}, problems=(409,)))
-async def remove_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> None:
-    """Refused while it has proxies, unless these shall go with it; its broker login goes at once."""
+@delete(
+    "/{node_id:int}",
+    status_code=200,
+    summary="Remove a node",
+    opt=told(
+        query=NodeRemoval,
+        answers={204: None, 202: Node},
+        gives=("Location",),
+        problems=(409,),
+        words={202: "Its proxies are moving; it goes when it is empty"},
+    ),
+)
+async def remove_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Refused while it has proxies, unless these shall go with it, or move to other nodes; its login goes with it.
+
+    Those of a node that is online move make before break; those of any other are placed anew at once, all or none.
+    """
     asked = read_query(request, NodeRemoval)
     async with writing(wiring.database) as session:
-        await nodes.remove(session, node_id, with_proxies=asked.proxies == "delete")
+        leaving = None
+        if asked.proxies == "move":
+            leaving = await moves.leave(session, node_id, asked.overlap_s)
+        else:
+            await nodes.remove(session, node_id, with_proxies=asked.proxies == "delete")
+    if leaving is not None:
+        return shown(leaving, 202, {"Location": f"/nodes/{node_id}"})
     try:
         await wiring.enroller.remove(NodeId(node_id))
     except BrokerAway as error:
         log.warning("node.login_left", node_id=node_id, reason=error.reason)
+    return Response(b"", status_code=204)
 
 
 @post(

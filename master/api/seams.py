@@ -24,6 +24,13 @@ class Enroller(Protocol):
         """
         ...
 
+    async def replace(self, node_id: NodeId, ip: str, port: int, challenge: str) -> None:
+        """Have the box that waits there take the node over.
+
+        Raises NotFound, Invalid, Conflict, NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway.
+        """
+        ...
+
     async def remove(self, node_id: NodeId) -> None:
         """Take away the broker's login of a node that is no more. Raises BrokerAway."""
         ...

@@ -2,16 +2,18 @@
 SELECT
     id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at, limited, exit_addresses, ipv6_prefixes
+    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving
 FROM shown_nodes
+LEFT JOIN told_moves ON node_id = id
 WHERE id = :id;
 
 -- name: select_page
 SELECT
     id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at, limited, exit_addresses, ipv6_prefixes
+    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving
 FROM shown_nodes
+LEFT JOIN told_moves ON node_id = id
 WHERE id > :after::bigint
   AND (:location_id::bigint IS NULL OR location_id = :location_id)
   AND (:state::text IS NULL OR state = :state)

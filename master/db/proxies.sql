@@ -6,7 +6,9 @@ SELECT pg_advisory_xact_lock(hashtext('maybe.placement'));
 -- it may not; `holder` is the proxy that has the asked port there.
 -- name: select_candidates
 WITH candidates AS (
-    SELECT id, ip, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to, proxy_count,
+    SELECT id, ip, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to,
+        proxy_count + (SELECT count(*) FROM endpoints e WHERE e.node_id = nodes.id AND e.role = 'next' AND e.away)
+            AS proxy_count,
         addresses || exit_addresses AS local_addresses, ipv6_prefixes
     FROM nodes
     WHERE (:location_id::bigint IS NULL OR location_id = :location_id)

@@ -41,7 +41,7 @@ WITH due AS (
 UPDATE rotations r SET claimed_until = clock_timestamp() + :claim::interval
 FROM due JOIN rotation_steps s ON s.id = due.id
 WHERE r.id = due.id
-RETURNING r.id, r.proxy_id, s.step, s.reason;
+RETURNING r.id, r.proxy_id, r.what, s.step, s.reason;
 
 -- What a step stands on; nothing is locked yet.
 -- name: select_standing
@@ -76,6 +76,10 @@ VALUES (:proxy_id, :rotation_id, :node_id, :port, :username, :password, :exit::j
 
 -- name: set_exit
 UPDATE proxies SET exit = :exit::jsonb WHERE id = :proxy_id;
+
+-- name: has_stranger
+-- Whether this port of the node is somebody else's, or has just been given up.
+SELECT EXISTS (SELECT FROM taken_ports WHERE node_id = :node_id AND port = :port AND until > now());
 
 -- name: become_own
 -- The next endpoint is the proxy's own.

@@ -84,7 +84,7 @@ SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 
 -- A report that is older than the last one stored changes nothing; the row as it was before tells what changed.
 -- name: lock_status
-SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number FROM node_status
+SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number, retired_session FROM node_status
 WHERE node_id = :node_id
 FOR UPDATE;
 

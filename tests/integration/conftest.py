@@ -46,6 +46,11 @@ class Enroller:
             raise self.error
         return NodeId(self.node[0]), self.node[1]
 
+    async def replace(self, node_id: NodeId, ip: str, port: int, challenge: str) -> None:
+        self.asked.append({"node_id": node_id, "ip": ip, "port": port})
+        if self.error is not None:
+            raise self.error
+
     async def remove(self, node_id: NodeId) -> None:
         self.removed.append(node_id)
         if self.error is not None:

@@ -170,8 +170,11 @@ FIELDS = {
     "POST /locations": ({"name": "a"}, ["name", "country", "labels", "labels/a", "labels/"]),
     "PATCH /nodes/1": (
         {},
-        ["name", "location_id", "labels", "state", "limits", "limits/ports", "limits/max_proxies", "ip"],
+        ["name", "location_id", "labels", "state", "limits", "limits/ports", "limits/max_proxies", "ip", "move"],
     ),
+    "PATCH /nodes/2": ({"state": "draining", "move": True}, ["move", "overlap_s", "node_ids", "state"]),
+    "POST /nodes/1/replace": ({"ip": "10.9.9.9", "challenge": "a"}, ["ip", "challenge", "port"]),
+    "POST /locations/1/rebalance": ({}, ["overlap_s", "most"]),
     "POST /nodes": (
         {"ip": "10.9.9.9", "challenge": "a"},
         ["ip", "challenge", "port", "name", "location_id", "labels/a"],

@@ -16,8 +16,9 @@ import pytest
 from master.api import create_app
 from master.db import Database
 from master.deliveries import Deliveries
-from master.enrolment import CONNECT_TIMEOUT_S, Enrolment
+from master.enrolment import Enrolment
 from master.feed import Feed
+from master.handshakes import CONNECT_TIMEOUT_S
 from master.meters import Meters
 from master.waiting import Waiter
 from shared.enrolment import NODE_NONCE, Hello, NodeHandshake, new_challenge, seal

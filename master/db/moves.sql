@@ -1,0 +1,159 @@
+-- name: begin
+-- A node begins to give its proxies away, or goes on to do so otherwise; what had to wait is tried at once.
+WITH again AS (
+    UPDATE drain_failures SET next_at = '-infinity' WHERE node_id = :node_id
+)
+INSERT INTO drains AS d (node_id, node_ids, overlap_s, leaving)
+VALUES (:node_id, :node_ids::bigint[], :overlap_s, :leaving)
+ON CONFLICT (node_id) DO UPDATE
+SET node_ids = EXCLUDED.node_ids, overlap_s = EXCLUDED.overlap_s, leaving = EXCLUDED.leaving, look_at = '-infinity';
+
+-- name: stop
+-- What has begun goes on.
+WITH waiting AS (
+    DELETE FROM rotations WHERE drained_node_id = :node_id AND state = 'waiting'
+)
+DELETE FROM drains WHERE node_id = :node_id;
+
+-- Whoever claims a drain looks after it; a master that dies is followed a moment later.
+-- name: claim
+WITH due AS (
+    SELECT node_id FROM drains WHERE look_at <= clock_timestamp() ORDER BY look_at, node_id LIMIT :most
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE drains d SET look_at = clock_timestamp() + :quiet::interval FROM due WHERE d.node_id = due.node_id
+RETURNING d.node_id;
+
+-- `is_settled`: nothing runs there any more, as far as can be known.
+-- name: select_drain
+SELECT
+    d.node_id, d.node_ids, d.overlap_s, d.leaving, d.emptied_at, n.location_id, s.online,
+    n.proxy_count = 0 AND NOT EXISTS (SELECT FROM endpoints e WHERE e.node_id = n.id) AS is_empty,
+    NOT s.online OR s.confirmed_rev >= n.revision AS is_settled,
+    (
+        SELECT count(*) FROM rotations r
+        WHERE r.drained_node_id = d.node_id AND r.state IN ('waiting', 'starting')
+    ) AS starting
+FROM drains d
+JOIN nodes n ON n.id = d.node_id
+JOIN node_status s ON s.node_id = n.id
+WHERE d.node_id = :node_id;
+
+-- name: lock_drain
+SELECT node_id FROM drains WHERE node_id = :node_id FOR UPDATE;
+
+-- name: set_emptied
+UPDATE drains SET emptied_at = CASE WHEN :is_empty::boolean THEN now() END WHERE node_id = :node_id;
+
+-- name: select_movers
+-- Proxies of these nodes that are in no rotation and did not fail to leave just now. `serves`: somebody may be using it.
+SELECT
+    p.id, p.node_id, p.engine, p.exit,
+    p.enabled AND s.online AND p.state NOT IN ('stopped', 'failed', 'expired') AS serves
+FROM shown_proxies p
+JOIN node_status s ON s.node_id = p.node_id
+WHERE p.node_id = ANY (:node_ids::bigint[])
+  AND NOT EXISTS (SELECT FROM rotations r WHERE r.proxy_id = p.id AND r.state NOT IN ('done', 'failed'))
+  AND NOT EXISTS (
+      SELECT FROM drain_failures f
+      WHERE f.proxy_id = p.id AND f.node_id = p.node_id AND f.next_at > clock_timestamp()
+  )
+ORDER BY p.id;
+
+-- name: select_places
+-- Nodes of a location or with these ids, and how many proxies are on their way to each; the `waiting` ones have no port
+-- there as yet and are not counted by select_candidates.
+-- name: select_places
+SELECT n.id, n.ip, s.online, waiting.count AS waiting, waiting.count + nexts.count AS starting
+FROM nodes n
+JOIN node_status s ON s.node_id = n.id
+CROSS JOIN LATERAL (
+    SELECT count(*) AS count FROM endpoints e WHERE e.node_id = n.id AND e.role = 'next' AND e.away
+) AS nexts
+CROSS JOIN LATERAL (
+    SELECT count(*) AS count FROM rotations r WHERE r.state = 'waiting' AND r.node_ids = ARRAY[n.id]
+) AS waiting
+WHERE (:location_id::bigint IS NULL OR n.location_id = :location_id)
+  AND (:node_ids::bigint[] IS NULL OR n.id = ANY (:node_ids));
+
+-- Before one of these is changed or removed and its proxies are placed anew on others.
+-- name: lock_nodes
+SELECT id, ip FROM nodes WHERE id = ANY (:ids::bigint[]) ORDER BY id FOR UPDATE;
+
+-- name: select_nodes
+SELECT id, ip, state, proxy_count FROM nodes WHERE id = ANY (:ids::bigint[]) ORDER BY id;
+
+-- name: insert_rotations
+INSERT INTO rotations (proxy_id, what, overlap_s, node_ids, scheduled, drained_node_id)
+SELECT r.proxy_id, ARRAY['node'], :overlap_s, ARRAY[r.node_id], false, :drained_node_id::bigint
+FROM jsonb_to_recordset(:rows::jsonb) AS r (proxy_id bigint, node_id bigint)
+ORDER BY r.proxy_id
+ON CONFLICT (proxy_id) WHERE state NOT IN ('done', 'failed') DO NOTHING
+RETURNING id, proxy_id;
+
+-- name: place_anew
+-- These proxies come to this node at once, each with the port that it has where that is free there, else with one of
+-- the lowest that are. All nodes concerned are locked, and this one's ip.
+WITH free AS (
+    SELECT ports.port
+    FROM nodes n
+    CROSS JOIN LATERAL generate_series(n.port_from, n.port_to) AS ports (port)
+    WHERE n.id = :node_id
+    EXCEPT
+    SELECT u.port
+    FROM nodes n
+    JOIN nodes s ON s.ip = n.ip
+    JOIN used_ports u ON u.node_id = s.id
+    WHERE n.id = :node_id
+    EXCEPT
+    SELECT t.port FROM taken_ports t WHERE t.node_id = :node_id AND t.until > now()
+), movers AS (
+    SELECT p.id, p.port, p.node_id FROM proxies p WHERE p.id = ANY (:ids::bigint[])
+), kept AS (
+    SELECT DISTINCT ON (m.port) m.id, m.port FROM movers m JOIN free USING (port) ORDER BY m.port, m.id
+), others AS (
+    SELECT m.id, row_number() OVER (ORDER BY m.id) AS place
+    FROM movers m WHERE NOT EXISTS (SELECT FROM kept k WHERE k.id = m.id)
+), rest AS (
+    SELECT f.port, row_number() OVER (ORDER BY f.port) AS place
+    FROM free f WHERE NOT EXISTS (SELECT FROM kept k WHERE k.port = f.port)
+    ORDER BY f.port LIMIT cardinality(:ids)
+), placed AS (
+    SELECT id, port FROM kept
+    UNION ALL
+    SELECT o.id, r.port FROM others o JOIN rest r USING (place)
+)
+UPDATE proxies p
+SET node_id = :node_id, port = placed.port, port_asked = p.port_asked AND p.port = placed.port, ever_ran = false
+FROM movers m
+JOIN placed USING (id)
+WHERE p.id = m.id
+RETURNING p.id, m.node_id AS from_node_id, p.node_id, m.port AS before, p.port, p.version, p.enabled;
+
+-- name: store_failures
+-- Proxies for which there was no place; those for which there is news of why.
+WITH known AS (
+    SELECT proxy_id, reason FROM drain_failures WHERE node_id = :node_id
+), stored AS (
+    INSERT INTO drain_failures AS f (proxy_id, node_id, reason, next_at)
+    SELECT r.proxy_id, :node_id, r.reason, try_again(1, 60)
+    FROM jsonb_to_recordset(:rows::jsonb) AS r (proxy_id bigint, reason text)
+    JOIN proxies p ON p.id = r.proxy_id AND p.node_id = :node_id
+    ORDER BY r.proxy_id
+    ON CONFLICT (proxy_id) DO UPDATE
+    SET reason = EXCLUDED.reason, tries = f.tries + 1, next_at = try_again(f.tries + 1, 60)
+    RETURNING f.proxy_id, f.reason, f.tries
+)
+SELECT s.proxy_id, s.reason, s.tries
+FROM stored s
+WHERE NOT EXISTS (SELECT FROM known k WHERE k.proxy_id = s.proxy_id AND k.reason = s.reason)
+ORDER BY s.proxy_id;
+
+-- name: select_touching
+-- Rotations under way from a node or to it, and the nodes that they concern.
+SELECT r.id, r.state, p.node_id, e.node_id AS endpoint_node_id
+FROM rotations r
+JOIN proxies p ON p.id = r.proxy_id
+LEFT JOIN endpoints e ON e.proxy_id = r.proxy_id
+WHERE r.state NOT IN ('done', 'failed') AND (p.node_id = :node_id OR e.node_id = :node_id)
+ORDER BY r.id;

@@ -1,0 +1,84 @@
+"""Looks after the nodes that drain by moving their proxies, each by one master at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from master import draining
+from master.conflicts import writing
+from master.db import Database
+from master.errors import BrokerAway, DatabaseAway, Refused
+from master.waiting import Waiter
+from shared.proxies import NodeId
+from shared.tasks import Backoff, wait_for_event
+
+log = structlog.get_logger()
+
+POLL_S = 1.0
+QUIET_S = 0.25
+"""Between two looks, however much is heard."""
+CLAIM = timedelta(seconds=QUIET_S)
+MOST = 50
+"""Drains in one look."""
+RETRY_MOST_S = 3.0
+"""Between two tries while the database is away."""
+
+
+class Drains:
+    """One loop; what it has begun goes on as rotations."""
+
+    def __init__(self, database: Database, waiter: Waiter, forget: Callable[[NodeId], Awaitable[None]]) -> None:
+        """`forget` takes the broker's login of a node that has gone. It raises BrokerAway."""
+        self._database, self._waiter, self._forget = database, waiter, forget
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        backoff = Backoff(most_s=RETRY_MOST_S)
+        with self._waiter.reports() as heard:
+            while True:
+                pause = POLL_S
+                try:
+                    await self.look()
+                    backoff.reset()
+                except DatabaseAway as error:
+                    log.warning("database.away", reason=error.reason)
+                    pause = backoff.next()
+                await wait_for_event(heard, pause)
+                heard.clear()
+                await asyncio.sleep(QUIET_S)
+
+    async def look(self) -> None:
+        """One step of each drain that nobody else looks after now. Raises DatabaseAway."""
+        async with self._database.session() as session:
+            claimed = await session.rows("moves.claim", most=MOST, quiet=CLAIM)
+        for row in claimed:
+            try:
+                await self._carry_on(NodeId(row["node_id"]))
+            except Refused as refusal:
+                log.warning("drain.step_put_off", node_id=row["node_id"], reason=refusal.detail)
+
+    async def _carry_on(self, node_id: NodeId) -> None:
+        async with self._database.session() as session:
+            row = await draining.look(session, node_id)
+        if row is None:
+            return
+        if draining.has_room(row):
+            async with writing(self._database) as session:
+                is_unused = await draining.ask(session, node_id)
+            if is_unused:
+                async with writing(self._database) as session:
+                    await draining.place(session, node_id)
+        if draining.is_due(row):
+            async with writing(self._database) as session:
+                is_gone = await draining.finish(session, node_id)
+            if is_gone:
+                await self._cut_off(node_id)
+
+    async def _cut_off(self, node_id: NodeId) -> None:
+        log.info("node.left", node_id=node_id)
+        try:
+            await self._forget(node_id)
+        except BrokerAway as error:
+            log.warning("node.login_left", node_id=node_id, reason=error.reason)

@@ -1,0 +1,156 @@
+"""Calls waiting boxes: proves the challenge, hears what they are, gives them their configuration."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
+from shared.enrolment import (
+    BadChallenge,
+    BadHandshake,
+    Box,
+    HelloAnswer,
+    MasterHandshake,
+    NodeConfig,
+    NodeFacts,
+    challenge_hash,
+)
+from shared.messages import node_login, node_queue
+from shared.proxies import NodeId
+
+CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
+ANSWER_LIMIT = 131_072
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A box that waits: a literal address that may be called, and the port where it listens."""
+
+    ip: str
+    port: int
+
+
+def callable_address(text: str) -> str:
+    """The literal address of a node, if the master may call it. Raises Invalid.
+
+    Link-local addresses (clouds answer there with credentials), multicast and unspecified ones are refused.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError as error:
+        raise wrong("/ip", "is not a literal IP address") from error
+    plain = getattr(address, "ipv4_mapped", None) or address
+    if plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain.is_reserved:
+        raise wrong("/ip", "is an address that a node cannot have: link-local, multicast, unspecified or reserved")
+    return str(plain)
+
+
+def plain(text: str) -> str:
+    """What a node says of itself, without the one character that PostgreSQL cannot store."""
+    return text.replace("\x00", "")
+
+
+def wrong(pointer: str, detail: str) -> Invalid:
+    """The request's body is wrong there."""
+    return Invalid(detail=f"{pointer[1:]} {detail}", members={"errors": [{"pointer": pointer, "detail": detail}]})
+
+
+def begun(challenge: str) -> tuple[str, MasterHandshake]:
+    """The challenge's hash and a handshake by it. Raises Invalid."""
+    try:
+        return challenge_hash(challenge), MasterHandshake(challenge)
+    except BadChallenge as error:
+        raise wrong("/challenge", str(error)) from error
+
+
+class Handshakes:
+    """Handshakes with waiting boxes."""
+
+    def __init__(self, cluster: str, node_amqp_url: str, answer_timeout_s: float) -> None:
+        """`node_amqp_url`: the broker's address as nodes see it, without a login."""
+        self._cluster, self._node_amqp_url = cluster, node_amqp_url
+        self._whole_timeout_s = CONNECT_TIMEOUT_S + answer_timeout_s
+        limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
+        self._timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S).as_dict()
+        # No client: that would read cookies, unpack what is packed and look at where a redirect leads.
+        self._http = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+
+    async def hello(self, where: Where, handshake: MasterHandshake) -> NodeFacts:
+        """What the box is, once both have proven the challenge. Raises NodeRefused, NodeUnreachable, NodeTooSlow."""
+        answer = await self._post(where, "/enrol/hello", handshake.hello, HelloAnswer)
+        try:
+            return handshake.read_answer(answer)
+        except BadHandshake as error:
+            raise refused(where) from error
+
+    async def configure(
+        self, where: Where, handshake: MasterHandshake, node_id: NodeId, name: str, password: str
+    ) -> None:
+        """The box has written that it is this node, by that login. Raises NodeRefused, NodeUnreachable, NodeTooSlow."""
+        config = NodeConfig(
+            node_id=node_id,
+            name=name,
+            cluster=self._cluster,
+            amqp_url=self._login_url(node_id, password),
+            queue=node_queue(node_id),
+        )
+        confirmation = await self._post(where, "/enrol/config", handshake.config(config), Box)
+        try:
+            handshake.read_confirmation(confirmation, config)
+        except BadHandshake as error:
+            raise refused(where) from error
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._http.aclose()
+
+    def _login_url(self, node_id: NodeId, password: str) -> SecretStr:
+        parts = urlsplit(self._node_amqp_url)
+        netloc = f"{node_login(node_id)}:{quote(password, safe='')}@{parts.netloc}"
+        return SecretStr(parts._replace(netloc=netloc).geturl())
+
+    async def _post(self, where: Where, path: str, body: BaseModel, kind: type[Answer]) -> Answer:
+        """One call to the waiting node: a literal address, a small answer, no redirects."""
+        host = f"[{where.ip}]" if ":" in where.ip else where.ip
+        there = {"ip": where.ip, "port": where.port}
+        url, timeout = f"http://{host}:{where.port}{path}", {"timeout": self._timeout}
+        request = httpx.Request("POST", url, json=body.model_dump(mode="json"), extensions=timeout)
+        content = bytearray()
+        try:
+            async with (
+                asyncio.timeout(self._whole_timeout_s),
+                aclosing(await self._http.handle_async_request(request)) as response,
+            ):
+                async for chunk in response.aiter_raw():
+                    content += chunk
+                    if len(content) > ANSWER_LIMIT:
+                        raise NodeUnreachable(detail="what answers there is no waiting node", members=there)
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise NodeTooSlow(detail=f"no answer from {host}:{where.port} in time", members=there) from error
+        except httpx.HTTPError as error:
+            detail = f"no node waits at {host}:{where.port}: {type(error).__name__}"
+            raise NodeUnreachable(detail=detail, members=there) from error
+        if response.status_code in (403, 429):
+            raise refused(where)
+        try:
+            if response.status_code != 200:
+                raise NodeUnreachable(detail=f"it answered {response.status_code}; no node waits there", members=there)
+            return kind.model_validate_json(bytes(content))
+        except ValidationError as error:
+            raise NodeUnreachable(detail="what answers there is no waiting node", members=there) from error
+
+
+def refused(where: Where) -> NodeRefused:
+    """The node says no, or is not the one that has this challenge."""
+    return NodeRefused(
+        detail="the node there does not have this challenge; read it again from the node's screen",
+        members={"ip": where.ip, "port": where.port},
+    )
