@@ -7,7 +7,7 @@ from typing import Any
 
 from master.conflicts import pointed
 from master.terms import with_terms
-from master.wishes import NewProxy, merged
+from master.wishes import ProxyWish, merged
 
 ALPHABET = string.ascii_letters + string.digits
 USERNAME_LETTERS = 10
@@ -20,8 +20,8 @@ def drawn(letters: int) -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(letters))
 
 
-def first_settings(wish: NewProxy) -> dict[str, Any]:
-    """Everything but the port of a proxy to be made.
+def first_settings(wish: ProxyWish) -> dict[str, Any]:
+    """Everything but the port of a proxy to be made, with its name where it has one.
 
     Raises Invalid when it would be open or have half a login, or when its engine cannot do what is asked of it.
     """
