@@ -1,7 +1,7 @@
 """How a stack comes to what is wanted of it: which of its proxies go, which change, and which are made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from master import proxies
@@ -25,7 +25,7 @@ class Goal:
 
     name: str
     spread: Spread
-    proxy: Template
+    proxy: Template = field(repr=False)
     labels: Mapping[str, str]
     count: int | None = None
     remove: Sequence[ProxyId] = ()

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from master.conflicts import NoRoom
 from master.db import Row, Session
@@ -20,7 +20,7 @@ class Wanted:
     """So many more; `leaving` are proxies of the stack that will have gone by then."""
 
     count: int
-    template: Template
+    template: Template = field(repr=False)
     spread: Spread
     leaving: Sequence[Row] = ()
 

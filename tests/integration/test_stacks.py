@@ -1,5 +1,6 @@
 """Stacks on the API: made, scaled, changed and removed, each in one transaction."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -375,3 +376,42 @@ async def test_what_a_stack_was_used_for_is_summed_up_and_outlives_it(fleet: Api
     second = await fleet.call("GET", f"/usage?by=proxy,stack&after={first['next']}", 200)
     found = [(one["stack_id"], one["proxy_id"]) for one in first["items"] + second["items"]]
     assert found == [(None, 3), (1, 1), (1, 2)]
+
+
+async def test_what_is_asked_for_at_once_by_many_is_done_in_turn(fleet: Api):
+    await named(fleet, 6, 201)
+    async with asyncio.TaskGroup() as group:
+        for count in (9, 3, 12, 6):
+            group.create_task(named(fleet, count))
+            group.create_task(stack(fleet, 2, name=f"s{count}", proxy={"location_id": 1}))
+        gone = [group.create_task(fleet.http.delete(f"/proxies/{id_}")) for id_ in range(1, 7)]
+        moved = [group.create_task(fleet.http.patch(f"/proxies/{id_}", json={"enabled": False})) for id_ in range(1, 7)]
+    assert {task.result().status_code for task in gone + moved} <= {200, 204, 404}
+    now = await fleet.call("GET", "/stacks/1", 200)
+    assert now["count"] == len(await members(fleet))
+    assert await fleet.rows.fetchval("SELECT count(*) = count(DISTINCT (node_id, port)) FROM proxies")
+
+
+async def test_an_answer_waits_until_every_node_that_it_concerns_has_confirmed(fleet: Api):
+    wait = {"headers": {"Prefer": "wait=5"}}
+    body = {"count": 2, "proxy": {"node_ids": [1, 2]}}
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(fleet.http.put("/stacks/by-name/shop", json=body, **wait))
+        await until_there(fleet)
+        await fleet.report(1)
+        await fleet.report(2)
+    answer = asked.result()
+    assert (answer.status_code, answer.json()["status"]["running"]) == (201, 2)
+    assert (answer.headers["preference-applied"], answer.headers["location"]) == ("wait=5", "/stacks/1")
+
+
+async def until_there(fleet: Api) -> None:
+    async with asyncio.timeout(5):
+        while not await members(fleet):
+            await asyncio.sleep(0.02)
+
+
+async def test_an_answer_that_nobody_confirmed_in_time_says_so(fleet: Api):
+    await named(fleet, 2, 201)
+    answer = await fleet.http.delete("/stacks/1", headers={"Prefer": "wait=0"})
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=0")
