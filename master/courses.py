@@ -10,7 +10,6 @@ from master.db import Row, Session
 from master.errors import Invalid
 from master.events import Event
 from master.proxies import Change, check_engines, check_exits, take_away
-from master.questions import ProxyFilter
 from master.scaling import Wanted, choose, created, make
 from master.spreading import Spread
 from master.templates import Template, retold
@@ -70,7 +69,7 @@ async def plan(session: Session, id_: int, goal: Goal) -> Course:
         comes = await choose(session, id_, wanted)
         there = {row["node_id"] for row in await session.rows("stacks.select_nodes", id=id_)}
         nodes = await session.rows("nodes.lock", ids=sorted(there.union(comes)))
-        rows = await proxies.matching(session, ProxyFilter(stack_id=id_))
+        rows = await session.rows("stacks.select_proxies", id=id_)
         if [(row["id"], row["node_id"]) for row in rows] == [(row["id"], row["node_id"]) for row in members]:
             return Course(
                 goes=[row for row in rows if row["id"] in goes],

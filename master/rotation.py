@@ -18,8 +18,8 @@ from master.event_types import EventType
 from master.events import Event, record_events
 from master.placement import Candidate, Demand, Obstacle, place
 from master.placing import check_nodes, no_room
-from master.proxies import known, lock_fleet, lock_placement, matching
-from master.questions import Fleet, ProxyFilter
+from master.proxies import known, lock_fleet, lock_placement
+from master.questions import Fleet
 from master.turns import hindrance, next_exit
 from master.wishes import RotateWish
 
@@ -64,7 +64,7 @@ async def rotate_fleet(session: Session, fleet: Fleet, wish: RotateWish) -> list
 
 async def rotate_stack(session: Session, stack_id: int, wish: RotateWish) -> list[int]:
     """Begin to rotate all proxies of a stack; the rotations' ids. Raises Invalid, NotRotatable."""
-    rows = await matching(session, ProxyFilter(stack_id=stack_id))
+    rows = await session.rows("stacks.select_proxies", id=stack_id)
     return await ask(session, rows, wish) if rows else []
 
 

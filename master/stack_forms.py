@@ -172,4 +172,5 @@ def stack(row: Row) -> Stack:
     """Out of a row of `stacks` with its `states`, {"running": 3}."""
     states = dict.fromkeys(get_args(ProxyState), 0) | row["states"]
     columns = {name: row[name] for name in Stack.model_fields if name != "status"}
-    return Stack.model_validate({**columns, "status": StackStatus.model_validate(states)})
+    template = {name: row["proxy"][name] for name in StackProxy.model_fields if name in row["proxy"]}
+    return Stack.model_validate({**columns, "proxy": template, "status": StackStatus.model_validate(states)})

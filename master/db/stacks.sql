@@ -36,6 +36,17 @@ WHERE id = :id;
 -- name: delete
 DELETE FROM stacks WHERE id = :id;
 
+-- Its proxies, with all that proxies.select_one has of one.
+-- name: select_proxies
+SELECT
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
+FROM shown_proxies
+LEFT JOIN told_schedules ON proxy_id = id
+WHERE stack_id = :id
+ORDER BY id;
+
 -- name: select_members
 SELECT id, node_id FROM proxies WHERE stack_id = :id ORDER BY id;
 
