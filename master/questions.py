@@ -210,16 +210,6 @@ class Fleet(ProxyFilter):
     all: bool = Field(default=False, description="must be true when there is no filter")
 
 
-class Rehearsable(Question):
-    """A write that can be tried out."""
-
-    dry_run: bool = Field(default=False, description="true: nothing is done, and the answer (200) tells what would be")
-
-
-class FleetWrite(Fleet, Rehearsable):
-    """All proxies that the filter matches, to be changed or removed."""
-
-
 class NodeRemoval(Question):
     """What shall become of the proxies of a node that goes."""
 

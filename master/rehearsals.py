@@ -1,4 +1,4 @@
-"""What a write would do, out of the events that it would record. Pure."""
+"""`dry_run`: how it is asked for, and what a write would do, out of the events that it would record. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,17 @@ from typing import Literal
 from pydantic import Field
 
 from master.model import Row, Shown
+from master.questions import Fleet, Question
+
+
+class Rehearsable(Question):
+    """A write that can be tried out."""
+
+    dry_run: bool = Field(default=False, description="true: nothing is done, and the answer (200) tells what would be")
+
+
+class FleetWrite(Fleet, Rehearsable):
+    """All proxies that the filter matches, to be changed or removed."""
 
 
 class Placed(Shown):

@@ -16,12 +16,9 @@ from master.membership import scaled
 from master.proxies import Outcome, lock_placement, revisions_of, take_away
 from master.questions import criteria
 from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackFilter, StackList, stack
-from master.templates import Template, altered, kept, of_proxies
+from master.templates import PLACES, Template, altered, kept, of_proxies
 from master.wishes import differing, patched
 from shared.proxies import NodeId, ProxyId
-
-KNOWN = {"location_ids": "nodes.select_known_locations", "node_ids": "nodes.select_known"}
-"""Where places are looked up."""
 
 Key = int | str
 """A stack's id, or its name."""
@@ -117,14 +114,20 @@ async def stated(session: Session, name: str, wish: NamedStack, template: Templa
 
 async def check_places(session: Session, template: Template, before: Template) -> None:
     """Raises Invalid when no place is named, or a new one is not there."""
-    if not any(name in template for name in KNOWN):
+    if not any(name in template for name in PLACES):
         raise pointed("say where: location_id, location_ids or node_ids", "/location_ids", "/node_ids")
-    for name, query in KNOWN.items():
-        ids: list[int] = template.get(name, [])
-        if ids and ids != before.get(name):
-            known_ids = {row["id"] for row in await session.rows(query, ids=ids)}
-            if missing := sorted(set(ids) - known_ids):
-                raise pointed(f"{name}: there is no {missing[0]}", f"/{name}")
+    if (ids := template.get("location_ids")) != before.get("location_ids") and ids:
+        found = await session.rows("nodes.select_known_locations", ids=ids)
+        check_known("location_ids", ids, found)
+    if (ids := template.get("node_ids")) != before.get("node_ids") and ids:
+        found = await session.rows("nodes.select_known", ids=ids)
+        check_known("node_ids", ids, found)
+
+
+def check_known(member: str, ids: Sequence[int], found: Sequence[Row]) -> None:
+    """Raises Invalid when one is not there."""
+    if missing := sorted(set(ids) - {row["id"] for row in found}):
+        raise pointed(f"{member}: there is no {missing[0]}", f"/{member}")
 
 
 async def begin(session: Session, goal: Goal) -> tuple[int, Outcome]:

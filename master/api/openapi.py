@@ -12,8 +12,7 @@ from pydantic.json_schema import models_json_schema
 from master.api.pages import Problem
 from master.api.problems import MEDIA_TYPE
 from master.api.told import REQUEST_HEADERS, RESPONSE_HEADERS, Told
-from master.questions import Rehearsable
-from master.rehearsals import DryRun
+from master.rehearsals import DryRun, Rehearsable
 from shared.proxies import MAX_BIGINT
 
 REF = "#/components/schemas/{model}"

@@ -17,7 +17,8 @@ from master.errors import NotFound
 from master.idempotency import Answer
 from master.model import Proxy
 from master.proxies import Outcome
-from master.questions import FleetWrite, ProxyList, Rehearsable
+from master.questions import ProxyList
+from master.rehearsals import FleetWrite, Rehearsable
 from master.wishes import FleetChanges, NewProxy, ProxyChanges
 
 NOT_YET = "Done in the database, but not confirmed by the nodes in time"

@@ -10,8 +10,7 @@ from master.api.seams import Wiring
 from master.api.told import Told
 from master.db.rehearsal import Rehearsal, Rehearsed
 from master.errors import Invalid
-from master.questions import Rehearsable
-from master.rehearsals import dry_run
+from master.rehearsals import Rehearsable, dry_run
 
 PARAMETER = "dry_run"
 

@@ -20,7 +20,7 @@ from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
 from master.proxies import Outcome
-from master.questions import Rehearsable
+from master.rehearsals import Rehearsable
 from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackList, StackName
 from master.wishes import RotateWish
 
@@ -69,27 +69,36 @@ async def create_stack(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
     When they do not fit, 409 tells how many are `wanted` and `possible`, and `by_node` why no more.
     """
     wish = await read_body(request, NewStack)
-    made: list[tuple[int, Outcome]] = []
+    made: list[tuple[Stack, Outcome]] = []
 
     async def act(session: Session) -> Answer:
-        made.append(await stacks.create(session, wish))
-        stack = await stacks.get(session, made[0][0])
+        id_, outcome = await stacks.create(session, wish)
+        stack = await stacks.get(session, id_)
+        made.append((stack, outcome))
         return answer(stack, 201, {**etag(stack), "Location": f"/stacks/{stack.id}"})
 
     given, replayed = await once(wiring, asked_with_key(request, wish), act)
     if replayed:
         return response(given, replayed=True)
-    [(id_, outcome)] = made
-    return await settled(request, wiring, id_, outcome, 201)
+    return await settled(request, wiring, *made[0], 201)
 
 
-async def settled(request: Asked, wiring: Wiring, id_: int, outcome: Outcome, status: int) -> Response[Any]:
+async def settled(request: Asked, wiring: Wiring, stack: Stack, outcome: Outcome, status: int) -> Response[Any]:
     """The stack as it is when the nodes have confirmed the change, or 202 as it is when the time is over."""
     done, headers = await carried(request, wiring, outcome)
-    async with wiring.database.session() as session:
-        stack = await stacks.get(session, id_)
-    location = {"Location": f"/stacks/{id_}"} if status == 201 else {}
+    if headers:
+        stack = await present(wiring, stack)
+    location = {"Location": f"/stacks/{stack.id}"} if status == 201 else {}
     return shown(stack, status if done else 202, {**etag(stack), **headers, **location})
+
+
+async def present(wiring: Wiring, stack: Stack) -> Stack:
+    """The stack as it is now; as it was when somebody has removed it meanwhile."""
+    try:
+        async with wiring.database.session() as session:
+            return await stacks.get(session, stack.id)
+    except NotFound:
+        return stack
 
 
 async def show(wiring: Wiring, key: stacks.Key) -> Response[Any]:
@@ -167,7 +176,8 @@ async def change_stack(request: Asked, stack_id: PathId, wiring: NamedDependency
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
         id_, outcome = await stacks.change(session, stack_id, wish, versions)
-    return await settled(request, wiring, id_, outcome, 200)
+        stack = await stacks.get(session, id_)
+    return await settled(request, wiring, stack, outcome, 200)
 
 
 @put(
@@ -193,7 +203,8 @@ async def put_stack(request: Asked, name: PathName, wiring: NamedDependency[Wiri
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
         id_, outcome, is_new = await stacks.put(session, name, wish, versions)
-    return await settled(request, wiring, id_, outcome, 201 if is_new else 200)
+        stack = await stacks.get(session, id_)
+    return await settled(request, wiring, stack, outcome, 201 if is_new else 200)
 
 
 @post(
