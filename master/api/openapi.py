@@ -139,15 +139,15 @@ def ref(model: type[BaseModel]) -> Json:
 def answers(told: Told) -> Json:
     """What is answered when all goes well."""
     headers = {name: {"description": RESPONSE_HEADERS[name], "schema": TEXT} for name in told.gives}
-    tried = (DryRun,) if told.query is not None and issubclass(told.query, Rehearsable) else ()
+    tried = [DryRun] if told.query is not None and issubclass(told.query, Rehearsable) else []
     found: Json = {}
-    for status, model in {**dict.fromkeys([HTTPStatus.OK] if tried else []), **told.answers}.items():
-        models = [*([model] if model is not None else []), *(tried if status == HTTPStatus.OK else ())]
+    for status, model in {**dict.fromkeys([200] if tried else []), **told.answers}.items():
+        models = [*([model] if model is not None else []), *(tried if status == HTTPStatus.OK else [])]
         content: Json = {"content": {"application/json": {"schema": one_of(models)}}} if models else {}
         if status == HTTPStatus.OK and told.streams is not None:
             content.setdefault("content", {})[told.streams] = {"schema": TEXT}
-        words = told.words.get(status, TRIED if models == [*tried] != [] else HTTPStatus(status).phrase)
-        found[str(int(status))] = {"description": words, **({"headers": headers} if headers else {}), **content}
+        words = told.words.get(status, HTTPStatus(status).phrase if status in told.answers else TRIED)
+        found[str(status)] = {"description": words, **({"headers": headers} if headers else {}), **content}
     return found
 
 

@@ -56,12 +56,14 @@ SELECT node_id FROM proxies WHERE stack_id = :id
 UNION
 SELECT e.node_id FROM proxies p JOIN endpoints e ON e.proxy_id = p.id WHERE p.stack_id = :id;
 
--- `used` counts the ports of the range that this ip has no more: at most so many while that leaves room for all that
--- are wanted, exactly when it may not.
+-- Those that are being rotated to a node count there. `used` counts the ports of the range that its ip has no more: at
+-- most so many while that leaves room for all that are wanted, exactly when it may not.
 -- name: select_candidates
 WITH candidates AS (
     SELECT id, ip, location_id, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to,
-        proxy_count, addresses || exit_addresses AS local_addresses, ipv6_prefixes
+        proxy_count + (SELECT count(*) FROM endpoints e WHERE e.node_id = nodes.id AND e.role = 'next' AND e.away)
+            AS proxy_count,
+        addresses || exit_addresses AS local_addresses, ipv6_prefixes
     FROM nodes
     WHERE (:location_ids::bigint[] IS NULL OR location_id = ANY (:location_ids))
       AND (:node_ids::bigint[] IS NULL OR id = ANY (:node_ids))

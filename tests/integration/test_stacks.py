@@ -299,6 +299,8 @@ async def test_a_stack_is_a_filter_of_proxies(fleet: Api):
     await stack(fleet, 2)
     await fleet.proxy(1)
     assert len((await fleet.http.get("/proxies/export?stack_id=1")).text.splitlines()) == 2
+    link = await fleet.call("POST", "/links", 201, json={"kind": "list", "filter": {"stack_id": 1}})
+    assert len((await fleet.http.get(link["path"])).text.splitlines()) == 2
     answer = await fleet.call("PATCH", "/proxies?stack_id=1&expect=2", 200, json={"enabled": False})
     assert answer == {"matched": 2, "changed": 2}
     assert await fleet.call("DELETE", "/proxies?stack_id=1&expect=2", 200) == {"matched": 2, "changed": 2}
@@ -332,6 +334,14 @@ async def test_nodes_that_share_an_ip_share_its_ports(fleet: Api):
     assert problem["possible"] == 3
     await stack(fleet, 3)
     assert {one["port"] for one in await members(fleet)} == {20000, 20002, 20003}
+
+
+async def test_what_is_on_its_way_to_a_node_has_its_place_there(fleet: Api):
+    await fleet.call("PATCH", "/nodes/2", 200, json={"limits": {"max_proxies": 2}})
+    moving = await fleet.proxy(1)
+    await fleet.call("POST", f"/proxies/{moving['id']}/rotate", 202, json={"what": ["node"]})
+    problem = await stack(fleet, 2, status=409, proxy={"node_ids": [2]})
+    assert (problem["possible"], problem["by_node"][0]["reason"]) == (1, "then it is full: 2 of 2 proxies")
 
 
 async def test_ports_that_a_stranger_has_are_left_to_him(fleet: Api):
