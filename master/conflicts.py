@@ -40,7 +40,10 @@ class ExitMissing(Conflict):
 
 
 class NoRoom(Conflict):
-    """No candidate can take the proxy; members wanted, possible, nodes [{node_id, reason}]."""
+    """No candidate can take the proxy, or not all the proxies of a stack fit.
+
+    Members wanted, possible, and nodes [{node_id, reason}] or by_node [{node_id, possible, reason}].
+    """
 
     title = "No room"
 
@@ -121,7 +124,7 @@ def exit_missing(lacks: Sequence[tuple[Mapping[str, Any], str]]) -> ExitMissing:
 def refusal(constraint: str) -> Refused | None:  # noqa: PLR0911 (one for each constraint)
     """What a constraint of the schema says to the user; None when only a bug can break it."""
     match constraint:
-        case "locations_name_key" | "nodes_name_key" | "proxies_name_key":
+        case "locations_name_key" | "nodes_name_key" | "proxies_name_key" | "stacks_name_key":
             return NameTaken(f"another one of the {constraint.partition('_')[0]} has this name")
         case "proxies_node_id_port_key":
             return PortTaken("another proxy of the node has this port")

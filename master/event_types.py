@@ -44,6 +44,10 @@ EventType = Literal[
     "proxy.rotation_ended",
     "proxy.rotation_failed",
     "proxy.updated",
+    "stack.created",
+    "stack.deleted",
+    "stack.scaled",
+    "stack.updated",
     "usage.threshold",
 ]
 

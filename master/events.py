@@ -1,7 +1,7 @@
 """The durable log of what happened."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -35,7 +35,10 @@ async def record_events(session: Session, events: Iterable[Event]) -> None:
     Each carries the id of the request that is being served, if one is.
     """
     request = {name: value for name, value in get_contextvars().items() if name == "request_id"}
-    rows = [asdict(event) | {"details": event.details | request} for event in events]
+    rows = [
+        {"type": event.type, "details": event.details | request, **{name: getattr(event, name) for name in SUBJECTS}}
+        for event in events
+    ]
     if rows:
         await session.execute("events.lock")
         await session.execute("events.insert", rows=rows)

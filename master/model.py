@@ -185,6 +185,7 @@ class Proxy(Shown):
     name: str | None
     location_id: int | None = Field(description="of its node")
     node_id: int
+    stack_id: int | None
     host: str = Field(description="the node's ip")
     port: int
     protocol: Protocol
@@ -212,6 +213,7 @@ class Usage(Shown):
     proxy_id: int | None = Field(description="proxies that are no more keep their usage")
     proxy_name: str | None
     node_id: int | None
+    stack_id: int | None = Field(description="stacks that are no more keep their usage")
     received_bytes: int = Field(description="from clients")
     sent_bytes: int = Field(description="to clients")
     connections: int

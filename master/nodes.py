@@ -10,6 +10,7 @@ from master.errors import Conflict, NotFound
 from master.event_types import EventType
 from master.events import Event, record_events
 from master.exits import lacking
+from master.membership import scaled_down
 from master.questions import NodeFilter, NodeList, ProxyFilter, criteria
 from master.wishes import NodeChanges, differing, merged, port_bounds
 
@@ -140,7 +141,8 @@ async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     await session.execute("proxies.delete", ids=[proxy["id"] for proxy in there])
     await session.execute("nodes.delete", id=id_)
     removed = Event(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
-    await record_events(session, [*(proxies.deleted(proxy) for proxy in there), removed])
+    gone = [proxies.deleted(proxy) for proxy in there]
+    await record_events(session, [*gone, *await scaled_down(session, there), removed])
 
 
 def known(id_: int, row: Row | None) -> Row:

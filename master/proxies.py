@@ -19,6 +19,7 @@ from master.db import Row, Session
 from master.errors import Invalid, NotFound, PreconditionFailed
 from master.events import Event, record_events
 from master.exits import lacking
+from master.membership import scaled_down
 from master.questions import Fleet, ProxyFilter, ProxyList, criteria, is_unfiltered
 from master.wishes import FleetChanges, ProxyChanges, differing
 from shared.proxies import NodeId, ProxyId
@@ -183,12 +184,18 @@ async def write(session: Session, wanted: Sequence[Change]) -> Outcome:
 
 
 async def delete(session: Session, rows: Sequence[Row]) -> Outcome:
-    """Take these away; their nodes are locked already."""
+    """Take these away, each by itself: their stacks want so many fewer. Their nodes are locked already."""
+    outcome = await take_away(session, rows)
+    await record_events(session, [*(deleted(row) for row in rows), *await scaled_down(session, rows)])
+    return outcome
+
+
+async def take_away(session: Session, rows: Sequence[Row]) -> Outcome:
+    """Without a word in the log; their nodes are locked already."""
     await session.execute("proxies.delete", ids=[row["id"] for row in rows])
     wanted = (row["node_id"] for row in rows if row["enabled"] and row["node_state"] != "disabled")
     await record_removals(session, Counter(wanted))
     revisions = await revisions_of(session, {row["node_id"] for row in rows})
-    await record_events(session, [deleted(row) for row in rows])
     return Outcome(matched=len(rows), changed=tuple(row["id"] for row in rows), revisions=revisions)
 
 
@@ -290,7 +297,8 @@ def updated(one: Change, version: int) -> Event:
 def deleted(row: Row) -> Event:
     """The event of a removal."""
     details = {"name": row["name"], "port": row["port"]}
-    return Event(type="proxy.deleted", proxy_id=row["id"], node_id=row["node_id"], details=details)
+    subjects = {"proxy_id": row["id"], "node_id": row["node_id"], "stack_id": row["stack_id"]}
+    return Event(type="proxy.deleted", **subjects, details=details)
 
 
 def known(id_: int, row: Row | None) -> Row:

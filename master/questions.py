@@ -64,8 +64,8 @@ def read_keys(text: str, count: int) -> tuple[int, ...]:
 def read_groups(text: str) -> frozenset[str]:
     """What usage is summed up by, out of "proxy,day". Raises ValueError."""
     groups = frozenset(text.split(",")) if text else frozenset[str]()
-    if unknown := sorted(groups - {"proxy", "node", "hour", "day"}):
-        raise ValueError(f"usage is not summed up by {unknown[0][:20]!r}: say proxy, node, hour or day")
+    if unknown := sorted(groups - {"proxy", "stack", "node", "hour", "day"}):
+        raise ValueError(f"usage is not summed up by {unknown[0][:20]!r}: say proxy, stack, node, hour or day")
     if groups >= {"hour", "day"}:
         raise ValueError("by hour or by day, not both")
     return groups
@@ -95,13 +95,13 @@ Moment = Annotated[AwareDatetime, AfterValidator(instant)]
 Groups = Annotated[
     Annotated[frozenset[str], BeforeValidator(read_groups), BeforeValidator(said_once)],
     Field(
-        description="any of proxy, node, and hour or day, with commas between; nothing: one sum of all",
+        description="any of proxy, stack, node, and hour or day, with commas between; nothing: one sum of all",
         examples=["proxy,day"],
         json_schema_extra={"type": "string"},
     ),
 ]
 UsageCursor = Annotated[
-    Annotated[tuple[int, ...], BeforeValidator(lambda text: read_keys(text, 3)), BeforeValidator(said_once)],
+    Annotated[tuple[int, ...], BeforeValidator(lambda text: read_keys(text, 4)), BeforeValidator(said_once)],
     Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
 ]
 
@@ -155,6 +155,7 @@ class ProxyFilter(Labelled):
 
     location_id: Id | None = None
     node_id: Id | None = None
+    stack_id: Id | None = None
     protocol: Protocol | None = None
     engine: EngineName | None = None
     enabled: bool | None = None
@@ -269,9 +270,10 @@ class UsageList(Question):
     until: Moment | None = Field(default=None, alias="to", description="hours that begin before")
     proxy_id: Id | None = None
     node_id: Id | None = None
+    stack_id: Id | None = None
     location_id: Id | None = Field(default=None, description="in which the node was at the time")
     limit: Limit = 50
-    after: UsageCursor = (-1, 0, 0)
+    after: UsageCursor = (-1, 0, 0, 0)
 
     @property
     def span(self) -> str | None:

@@ -62,6 +62,12 @@ async def rotate_fleet(session: Session, fleet: Fleet, wish: RotateWish) -> list
     return await ask(session, rows, wish)
 
 
+async def rotate_stack(session: Session, stack_id: int, wish: RotateWish) -> list[int]:
+    """Begin to rotate all proxies of a stack; the rotations' ids. Raises Invalid, NotRotatable."""
+    rows = await session.rows("stacks.select_proxies", id=stack_id)
+    return await ask(session, rows, wish) if rows else []
+
+
 async def ask(session: Session, rows: Sequence[Row], wish: RotateWish) -> list[int]:
     """A rotation of each of these proxies, which the masters then take in turn. Raises Invalid, NotRotatable."""
     if wish.node_ids is not None:

@@ -51,18 +51,21 @@ def highest(told: Iterable[Usage]) -> list[Usage]:
 async def page(session: Session, asked: UsageList) -> list[model.Usage]:
     """Sums by what is asked for, oldest and lowest ids first; in a transaction."""
     await session.execute("usage.plan_anew")
-    after_s, after_proxy, after_node = asked.after
+    after_s, after_stack, after_proxy, after_node = asked.after
     rows = await session.rows(
         "usage.select_page",
         span=asked.span,
         by_proxy="proxy" in asked.by,
         by_node="node" in asked.by,
+        by_stack="stack" in asked.by,
         since=asked.since,
         until=asked.until,
         proxy_id=asked.proxy_id,
         node_id=asked.node_id,
+        stack_id=asked.stack_id,
         location_id=asked.location_id,
         after_s=after_s,
+        after_stack=after_stack,
         after_proxy=after_proxy,
         after_node=after_node,
         limit=asked.limit,
@@ -80,6 +83,7 @@ def shown(row: Row, asked: UsageList) -> model.Usage:
         proxy_id=row["proxy_group"] or None,
         proxy_name=row["name"],
         node_id=row["node_group"] or None,
+        stack_id=row["stack_group"] or None,
         **sums,
     )
 

@@ -360,7 +360,24 @@ class CheckWish(Wish):
     )
 
 
-class NewProxy(Wish):
+class ProxyWish(Wish):
+    """What a proxy to be made shall be like, and where it may be."""
+
+    location_id: Id | None = None
+    node_ids: Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)] | None = None
+    protocol: Protocol = "mixed"
+    username: Username | None = Field(default=None, description="drawn unless allow_ips is given; null: no login")
+    password: Password | None = Field(default=None, repr=False, description="drawn when there is a user name")
+    allow_ips: Networks = Field(default_factory=list[str])
+    engine: EngineName = "builtin"
+    exit: ExitWish = Field(default_factory=ExitWish)
+    limits: LimitWish = Field(default_factory=LimitWish)
+    rotation: ScheduleWish = Field(default_factory=ScheduleWish, description="by itself, on a schedule")
+    enabled: bool = True
+    labels: Labels = Field(default_factory=dict[str, str])
+
+
+class NewProxy(ProxyWish):
     """A proxy to be placed on a node of the location, on one of the named nodes, or on one that is both."""
 
     model_config = ConfigDict(
@@ -373,20 +390,8 @@ class NewProxy(Wish):
         }
     )
 
-    location_id: Id | None = None
-    node_ids: Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)] | None = None
     name: Name | None = None
-    protocol: Protocol = "mixed"
     port: Port | None = Field(default=None, description="the lowest free one of the node's range when none is given")
-    username: Username | None = Field(default=None, description="drawn unless allow_ips is given; null: no login")
-    password: Password | None = Field(default=None, repr=False, description="drawn when there is a user name")
-    allow_ips: Networks = Field(default_factory=list[str])
-    engine: EngineName = "builtin"
-    exit: ExitWish = Field(default_factory=ExitWish)
-    limits: LimitWish = Field(default_factory=LimitWish)
-    rotation: ScheduleWish = Field(default_factory=ScheduleWish, description="by itself, on a schedule")
-    enabled: bool = True
-    labels: Labels = Field(default_factory=dict[str, str])
 
 
 class FleetChanges(Wish):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
+import hypothesis
 import pytest
 
 from tests.services import Database, PostgreSQL, RabbitMQ, Vhost, Where, find_source
@@ -13,6 +14,10 @@ from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
 
 TEMPLATE = "maybe_template"
+
+# A deadline for each example would measure how busy the machine is.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @dataclass

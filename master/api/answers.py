@@ -23,7 +23,11 @@ def asked_with_key(request: Asked, wish: Wish) -> Keyed | None:
 
 
 async def once(wiring: Wiring, asked: Keyed | None, act: Callable[[Session], Awaitable[Answer]]) -> tuple[Answer, bool]:
-    """What `act` answers in its transaction, or what was answered before; and whether it was before."""
+    """What `act` answers in its transaction, or what was answered before; and whether it was before.
+
+    What is only tried out neither uses a key nor is answered from memory.
+    """
+    asked = None if wiring.database.is_rehearsal else asked
     async with writing(wiring.database) as session:
         if asked is not None and (kept := await recall(session, asked)) is not None:
             return kept, True

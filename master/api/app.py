@@ -20,6 +20,7 @@ from master.api import (
     nodes,
     proxies,
     rotation,
+    stacks,
     system,
     usage,
     webhooks,
@@ -27,8 +28,11 @@ from master.api import (
 from master.api.entry import LINK_PATH, entered
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
+from master.api.reading import Asked
+from master.api.rehearsing import on_rehearsed, wired
 from master.api.seams import Enroller, Syncer, Waiter, Wiring
 from master.db import Database
+from master.db.rehearsal import Rehearsed
 from master.deliveries import Deliveries
 from master.feed import Feed
 from master.fleet import Fleet as FleetMetrics
@@ -94,6 +98,10 @@ def create_app(
         broker_state=broker_state,
         check_target=check_target,
     )
+
+    def wiring_of(request: Asked) -> Wiring:
+        return wired(request, wiring)
+
     app = Api(
         route_handlers=[
             locations.router,
@@ -101,6 +109,7 @@ def create_app(
             proxies.router,
             *rotation.handlers,
             *moves.handlers,
+            *stacks.handlers,
             events.list_events,
             usage.sum_usage,
             lookups.look_up,
@@ -115,8 +124,8 @@ def create_app(
             docs.api_file,
             docs.api_json,
         ],
-        dependencies={"wiring": Provide(lambda: wiring, sync_to_thread=False)},
-        exception_handlers=HANDLERS,
+        dependencies={"wiring": Provide(wiring_of, sync_to_thread=False)},
+        exception_handlers={**HANDLERS, Rehearsed: on_rehearsed},
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,

@@ -1,6 +1,6 @@
 """The OpenAPI document, made of what the routes tell and of the models' own JSON schemas."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from master.api.pages import Problem
 from master.api.problems import MEDIA_TYPE
 from master.api.told import REQUEST_HEADERS, RESPONSE_HEADERS, Told
+from master.rehearsals import DryRun, Rehearsable
 from shared.proxies import MAX_BIGINT
 
 REF = "#/components/schemas/{model}"
@@ -46,7 +47,7 @@ Json = dict[str, Any]
 def document(routes: Iterable[BaseRoute]) -> Json:
     """The whole of it, of every route that tells of itself."""
     paths: dict[str, Json] = {}
-    models: set[type[BaseModel]] = {Problem}
+    models: set[type[BaseModel]] = {Problem, DryRun}
     for route, method, handler, told in sorted(telling(routes), key=lambda one: (one[0].path_format, one[1])):
         paths.setdefault(route.path_format, {})[method.lower()] = operation(route, handler, told)
         models |= {model for model in (told.body, *told.answers.values()) if model is not None}
@@ -138,14 +139,24 @@ def ref(model: type[BaseModel]) -> Json:
 def answers(told: Told) -> Json:
     """What is answered when all goes well."""
     headers = {name: {"description": RESPONSE_HEADERS[name], "schema": TEXT} for name in told.gives}
+    tried = [DryRun] if told.query is not None and issubclass(told.query, Rehearsable) else []
     found: Json = {}
-    for status, model in told.answers.items():
-        content: Json = {"content": {"application/json": {"schema": ref(model)}}} if model is not None else {}
+    for status, model in {**dict.fromkeys([200] if tried else []), **told.answers}.items():
+        models = [*([model] if model is not None else []), *(tried if status == HTTPStatus.OK else [])]
+        content: Json = {"content": {"application/json": {"schema": one_of(models)}}} if models else {}
         if status == HTTPStatus.OK and told.streams is not None:
             content.setdefault("content", {})[told.streams] = {"schema": TEXT}
-        words = told.words.get(status, HTTPStatus(status).phrase)
+        words = told.words.get(status, HTTPStatus(status).phrase if status in told.answers else TRIED)
         found[str(status)] = {"description": words, **({"headers": headers} if headers else {}), **content}
     return found
+
+
+TRIED = "Tried out: what would be done"
+
+
+def one_of(models: Sequence[type[BaseModel]]) -> Json:
+    """Points at the model's schema, or at each of several."""
+    return ref(models[0]) if len(models) == 1 else {"oneOf": [ref(model) for model in models]}
 
 
 def problems(route: HTTPRoute, told: Told) -> Json:

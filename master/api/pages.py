@@ -9,6 +9,7 @@ from master.events import Loss
 from master.links import Link
 from master.model import Event, Location, Node, Proxy, Shown, Usage
 from master.questions import cursor
+from master.stack_forms import Stack
 from master.subscriptions import Webhook
 
 
@@ -30,6 +31,13 @@ class ProxyPage(Shown):
     """Proxies by id; `next` goes into `after` for the following page, null when there is none."""
 
     items: list[Proxy]
+    next: str | None
+
+
+class StackPage(Shown):
+    """Stacks by id; `next` goes into `after` for the following page, null when there is none."""
+
+    items: list[Stack]
     next: str | None
 
 
@@ -99,6 +107,6 @@ class Problem(Shown):
     )
 
 
-def next_cursor(items: Sequence[Location | Node | Proxy], limit: int) -> str | None:
+def next_cursor(items: Sequence[Location | Node | Proxy | Stack], limit: int) -> str | None:
     """Where the list goes on; a full page may be followed by an empty one."""
     return cursor(items[-1].id) if len(items) == limit else None

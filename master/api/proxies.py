@@ -17,7 +17,8 @@ from master.errors import NotFound
 from master.idempotency import Answer
 from master.model import Proxy
 from master.proxies import Outcome
-from master.questions import Fleet, ProxyList
+from master.questions import ProxyList
+from master.rehearsals import FleetWrite, Rehearsable
 from master.wishes import FleetChanges, NewProxy, ProxyChanges
 
 NOT_YET = "Done in the database, but not confirmed by the nodes in time"
@@ -46,6 +47,7 @@ async def list_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
     "/",
     summary="Make a proxy",
     opt=told(
+        query=Rehearsable,
         body=NewProxy,
         answers={201: Proxy, 202: Proxy},
         headers=(PREFER, IDEMPOTENCY_KEY),
@@ -99,6 +101,7 @@ async def show_proxy(proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Respo
     "/{proxy_id:int}",
     summary="Change a proxy",
     opt=told(
+        query=Rehearsable,
         body=ProxyChanges,
         answers={200: Proxy, 202: Proxy},
         headers=(IF_MATCH, PREFER),
@@ -124,6 +127,7 @@ async def change_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency
     status_code=200,
     summary="Remove a proxy",
     opt=told(
+        query=Rehearsable,
         answers={204: None, 202: None},
         headers=(IF_MATCH, PREFER),
         gives=("Preference-Applied",),
@@ -157,7 +161,7 @@ FLEET_ANSWERS = {200: FleetOutcome, 202: FleetOutcome}
     "/",
     summary="Change all proxies that a filter matches",
     opt=told(
-        query=Fleet,
+        query=FleetWrite,
         body=FleetChanges,
         answers=FLEET_ANSWERS,
         headers=(PREFER,),
@@ -168,7 +172,7 @@ FLEET_ANSWERS = {200: FleetOutcome, 202: FleetOutcome}
 )
 async def change_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """All or none, in one transaction, and only when the filter matches as many as `expect` says."""
-    fleet, wish = read_query(request, Fleet), await read_body(request, FleetChanges)
+    fleet, wish = read_query(request, FleetWrite), await read_body(request, FleetChanges)
     async with writing(wiring.database) as session:
         outcome = await proxies.change_fleet(session, fleet, wish)
     return await told_outcome(request, wiring, outcome)
@@ -179,7 +183,7 @@ async def change_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Res
     status_code=200,
     summary="Remove all proxies that a filter matches",
     opt=told(
-        query=Fleet,
+        query=FleetWrite,
         answers=FLEET_ANSWERS,
         headers=(PREFER,),
         gives=("Preference-Applied",),
@@ -189,7 +193,7 @@ async def change_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Res
 )
 async def remove_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """All or none, in one transaction, and only when the filter matches as many as `expect` says."""
-    fleet = read_query(request, Fleet)
+    fleet = read_query(request, FleetWrite)
     async with writing(wiring.database) as session:
         outcome = await proxies.remove_fleet(session, fleet)
     return await told_outcome(request, wiring, outcome)

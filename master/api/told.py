@@ -13,12 +13,12 @@ LAST_EVENT_ID = "Last-Event-ID"
 
 REQUEST_HEADERS: Mapping[str, str] = {
     PREFER: "wait=N: hold the answer until the nodes have confirmed, N seconds (0 to 60) at most (RFC 7240)",
-    IF_MATCH: "versions, as in ETag; when the proxy is at none of them, nothing is done (412)",
+    IF_MATCH: "versions, as in ETag; when the present one is none of them, nothing is done (412)",
     IDEMPOTENCY_KEY: "your choice; within 24 hours the same request with the same key is done once and answered alike",
     LAST_EVENT_ID: "id of the last event that a stream told: it goes on after it",
 }
 RESPONSE_HEADERS: Mapping[str, str] = {
-    "ETag": "the proxy's version, quoted",
+    "ETag": "the version, quoted",
     "Location": "path of what was made",
     "Preference-Applied": "the wait that was honoured",
     "Idempotency-Replayed": "true: answered out of memory",

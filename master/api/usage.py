@@ -29,4 +29,4 @@ def keys(last: Usage) -> str:
     """The cursor after this sum."""
     midnight = datetime.combine(last.day, time(), UTC) if last.day else None
     began = last.hour or midnight
-    return cursor(int(began.timestamp()) if began else 0, last.proxy_id or 0, last.node_id or 0)
+    return cursor(int(began.timestamp()) if began else 0, last.stack_id or 0, last.proxy_id or 0, last.node_id or 0)

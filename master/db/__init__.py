@@ -140,6 +140,11 @@ class Database:
             return 0, 0, self._size
         return self._pool.get_size(), self._pool.get_idle_size(), self._size
 
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether nothing that is written stays."""
+        return False
+
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
         """A connection without a transaction: each statement is its own. Raises DatabaseAway."""

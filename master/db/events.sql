@@ -2,11 +2,12 @@
 -- name: lock
 SELECT pg_advisory_xact_lock(hashtext('maybe.events')), pg_notify('maybe_events', '');
 
--- What happened on a node happened at its location.
+-- What happened on a node happened at its location, and what to a proxy, to its stack.
 -- name: insert
 INSERT INTO events (type, node_id, proxy_id, stack_id, location_id, details)
 SELECT
-    r.type, r.node_id, r.proxy_id, r.stack_id,
+    r.type, r.node_id, r.proxy_id,
+    COALESCE(r.stack_id, (SELECT p.stack_id FROM proxies p WHERE p.id = r.proxy_id)),
     COALESCE(r.location_id, (SELECT n.location_id FROM nodes n WHERE n.id = r.node_id)), r.details
 FROM jsonb_to_recordset(:rows::jsonb) AS r (
     type text, node_id bigint, proxy_id bigint, stack_id bigint, location_id bigint, details jsonb

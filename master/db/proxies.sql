@@ -67,7 +67,7 @@ RETURNING id;
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 FROM shown_proxies
 LEFT JOIN told_schedules ON proxy_id = id
 WHERE id = :id;
@@ -77,13 +77,14 @@ WHERE id = :id;
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 FROM shown_proxies
 LEFT JOIN told_schedules ON proxy_id = id
 WHERE id > :after::bigint
   AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
   AND (:location_id::bigint IS NULL OR location_id = :location_id)
   AND (:node_id::bigint IS NULL OR node_id = :node_id)
+  AND (:stack_id::bigint IS NULL OR stack_id = :stack_id)
   AND (:protocol::text IS NULL OR protocol = :protocol)
   AND (:engine::text IS NULL OR engine = :engine)
   AND (:enabled::boolean IS NULL OR enabled = :enabled)

@@ -41,10 +41,14 @@ WITH told AS (
         refused = reasons_plus(c.refused, EXCLUDED.refused)
 )
 INSERT INTO usage_hours AS h (
-    proxy_id, node_id, hour, location_id, received_bytes, sent_bytes, connections, refused
+    proxy_id, node_id, hour, location_id, stack_id, received_bytes, sent_bytes, connections, refused
 )
 SELECT
     id, :node_id, date_trunc('hour', now(), 'UTC'), (SELECT location_id FROM nodes n WHERE n.id = :node_id),
+    COALESCE(
+        (SELECT p.stack_id FROM proxies p WHERE p.id = news.id),
+        (SELECT max(f.stack_id) FROM former_proxies f WHERE f.proxy_id = news.id)
+    ),
     LEAST(sum(received_bytes), 9223372036854775807)::bigint, LEAST(sum(sent_bytes), 9223372036854775807)::bigint,
     LEAST(sum(connections), 9223372036854775807)::bigint, reasons_sum(refused)
 FROM news
@@ -59,8 +63,8 @@ SET received_bytes = plus(h.received_bytes, EXCLUDED.received_bytes),
 -- name: plan_anew
 SET LOCAL plan_cache_mode = force_custom_plan;
 
--- One row a group, by (began_s, proxy_id, node_id), each 0 where it is not grouped by. What the cursor says is said twice,
--- so that an index may begin there.
+-- One row a group, by (began_s, stack_id, proxy_id, node_id), each 0 where it is not grouped by. What the cursor says is
+-- said twice, so that an index may begin there.
 -- name: select_page
 WITH periods AS (
     SELECT
@@ -69,6 +73,7 @@ WITH periods AS (
             WHEN 'day' THEN ((hour AT TIME ZONE 'UTC')::date - date '1970-01-01') * 86400::bigint
             ELSE 0
         END AS began_s,
+        CASE WHEN :by_stack::boolean THEN COALESCE(stack_id, 0) ELSE 0 END AS stack_group,
         CASE WHEN :by_proxy::boolean THEN proxy_id ELSE 0 END AS proxy_group,
         CASE WHEN :by_node::boolean THEN node_id ELSE 0 END AS node_group,
         received_bytes, sent_bytes, connections, refused
@@ -77,31 +82,34 @@ WITH periods AS (
       AND (:until::timestamptz IS NULL OR hour < :until)
       AND (:proxy_id::bigint IS NULL OR proxy_id = :proxy_id)
       AND (:node_id::bigint IS NULL OR node_id = :node_id)
+      AND (:stack_id::bigint IS NULL OR stack_id = :stack_id)
       AND (:location_id::bigint IS NULL OR location_id = :location_id)
       AND (:span::text IS NULL OR hour >= to_timestamp(:after_s::bigint))
-      AND (:span::text IS NOT NULL OR NOT :by_proxy::boolean OR proxy_id >= :after_proxy::bigint)
+      AND (:span::text IS NOT NULL OR :by_stack::boolean OR NOT :by_proxy::boolean OR proxy_id >= :after_proxy::bigint)
 ), sums AS (
     SELECT
-        began_s, proxy_group, node_group,
+        began_s, stack_group, proxy_group, node_group,
         LEAST(sum(received_bytes), 9223372036854775807)::bigint AS received_bytes,
         LEAST(sum(sent_bytes), 9223372036854775807)::bigint AS sent_bytes,
         LEAST(sum(connections), 9223372036854775807)::bigint AS connections,
         reasons_sum(refused) FILTER (WHERE refused <> '{}') AS refused
     FROM periods
-    WHERE (began_s, proxy_group, node_group) > (:after_s::bigint, :after_proxy::bigint, :after_node::bigint)
-    GROUP BY began_s, proxy_group, node_group
-    ORDER BY began_s, proxy_group, node_group
+    WHERE (began_s, stack_group, proxy_group, node_group) > (
+        :after_s::bigint, :after_stack::bigint, :after_proxy::bigint, :after_node::bigint
+    )
+    GROUP BY began_s, stack_group, proxy_group, node_group
+    ORDER BY began_s, stack_group, proxy_group, node_group
     LIMIT :limit::bigint
 )
 SELECT
-    s.began_s, s.proxy_group, s.node_group, s.received_bytes, s.sent_bytes, s.connections,
+    s.began_s, s.stack_group, s.proxy_group, s.node_group, s.received_bytes, s.sent_bytes, s.connections,
     COALESCE(s.refused, '{}') AS refused,
     COALESCE(
         (SELECT p.name FROM proxies p WHERE p.id = s.proxy_group),
         (SELECT f.name FROM former_proxies f WHERE f.proxy_id = s.proxy_group ORDER BY f.left_at DESC LIMIT 1)
     ) AS name
 FROM sums s
-ORDER BY s.began_s, s.proxy_group, s.node_group;
+ORDER BY s.began_s, s.stack_group, s.proxy_group, s.node_group;
 
 -- Hours that are long past become part of their day; of two masters each takes others.
 -- name: fold
@@ -113,13 +121,14 @@ WITH past AS (
 ), gone AS (
     DELETE FROM usage_hours h USING past
     WHERE h.proxy_id = past.proxy_id AND h.node_id = past.node_id AND h.hour = past.hour
-    RETURNING h.proxy_id, h.node_id, h.hour, h.location_id, h.received_bytes, h.sent_bytes, h.connections, h.refused
+    RETURNING h.proxy_id, h.node_id, h.hour, h.location_id, h.stack_id, h.received_bytes, h.sent_bytes,
+        h.connections, h.refused
 )
 INSERT INTO usage_hours AS d (
-    proxy_id, node_id, hour, location_id, received_bytes, sent_bytes, connections, refused
+    proxy_id, node_id, hour, location_id, stack_id, received_bytes, sent_bytes, connections, refused
 )
 SELECT
-    proxy_id, node_id, date_trunc('day', hour, 'UTC') AS day, max(location_id),
+    proxy_id, node_id, date_trunc('day', hour, 'UTC') AS day, max(location_id), max(stack_id),
     LEAST(sum(received_bytes), 9223372036854775807)::bigint, LEAST(sum(sent_bytes), 9223372036854775807)::bigint,
     LEAST(sum(connections), 9223372036854775807)::bigint, reasons_sum(refused)
 FROM gone

@@ -28,6 +28,8 @@ from master.db import Database
 from master.deliveries import Deliveries
 from master.feed import Feed
 from master.meters import Meters
+from master.stack_forms import StackProxy
+from master.templates import kept
 from master.waiting import Waiter
 from tests.integration.conftest import Api, Enroller, Syncer
 from tests.services import Database as Address
@@ -93,6 +95,14 @@ async def filled(database: Address) -> None:
         await connection.execute(
             "INSERT INTO proxies (node_id, port, protocol, username, password)"
             " SELECT 1, 20000 + i, 'http', 'u', 'p' FROM generate_series(1, 9) i"
+        )
+        template = json.dumps(kept(StackProxy(location_id=1)))
+        await connection.execute(
+            "INSERT INTO stacks (name, spread, proxy) SELECT i, 'nodes', $1 FROM generate_series(1, 2) i", template
+        )
+        await connection.execute(
+            "INSERT INTO proxies (stack_id, node_id, port, protocol, username, password)"
+            " SELECT 1, 1, 20010 + i, 'http', 'u', 'p' FROM generate_series(1, 3) i"
         )
 
 
@@ -185,6 +195,11 @@ FIELDS = {
     ),
     "PATCH /proxies/1": ({}, ["name", "port", "username", "password", "allow_ips", "labels/a", "enabled"]),
     "POST /nodes/1/sync": ({}, ["confirm"]),
+    "PUT /stacks/by-name/a": (
+        {"count": 1, "proxy": {"node_ids": [1]}},
+        ["name", "count", "spread", "labels/a", "proxy", "proxy/location_ids", "proxy/exit", "proxy/limits"],
+    ),
+    "PATCH /stacks/1": ({}, ["count", "remove", "proxy/node_ids", "proxy/username", "proxy/labels", "proxy/rotation"]),
 }
 
 
@@ -197,6 +212,7 @@ def with_member(body: dict[str, Any], path: str, value: object) -> bytes:
 @pytest.mark.parametrize("route", list(FIELDS))
 async def test_no_odd_value_in_a_body_fails_the_master(api: Api, route: str):
     await api.proxy(await api.node())
+    await api.call("POST", "/stacks", 201, json={"name": "a", "count": 2, "proxy": {"node_ids": [1]}})
     method, path = route.split()
     body, fields = FIELDS[route]
     for member in fields:
@@ -207,7 +223,7 @@ async def test_no_odd_value_in_a_body_fails_the_master(api: Api, route: str):
             assert answer.status_code < 400 or answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["/locations", "/nodes", "/proxies", "/events"])
+@pytest.mark.parametrize("path", ["/locations", "/nodes", "/proxies", "/stacks", "/events"])
 async def test_no_odd_query_fails_the_master(api: Api, path: str):
     names = [
         "after",

@@ -201,7 +201,7 @@ async def test_pages_follow_each_other_without_a_gap_or_a_double(api: Api, node:
 
 
 @pytest.mark.parametrize(
-    "query", ["by=stack", "by=hour,day", "by=proxy&by=node", "from=yesterday", "after=x", "to=2026-01-01"]
+    "query", ["by=planet", "by=hour,day", "by=proxy&by=node", "from=yesterday", "after=x", "to=2026-01-01"]
 )
 async def test_what_cannot_be_summed_up_is_refused(api: Api, query: str):
     await api.call("GET", f"/usage?{query}", 422)

@@ -1,0 +1,235 @@
+"""/stacks, by their ids and by their names"""
+
+from typing import Annotated, Any
+
+from litestar import Response, delete, get, patch, post, put
+from litestar.di import NamedDependency
+from litestar.params import PathParameter
+from pydantic import TypeAdapter, ValidationError
+
+from master import rotation, stacks
+from master.api.answers import answer, asked_with_key, once, response, shown
+from master.api.pages import StackPage, next_cursor
+from master.api.proxies import NOT_YET, carried
+from master.api.reading import Asked, PathId, read_body, read_if_match, read_query
+from master.api.rotation import FleetRotation
+from master.api.seams import Wiring
+from master.api.told import IDEMPOTENCY_KEY, IF_MATCH, PREFER, told
+from master.conflicts import writing
+from master.db import Session
+from master.errors import NotFound
+from master.idempotency import Answer
+from master.proxies import Outcome
+from master.rehearsals import Rehearsable
+from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackList, StackName
+from master.wishes import RotateWish
+
+PathName = Annotated[str, PathParameter()]
+NAMES = TypeAdapter[str](StackName)
+
+
+def etag(stack: Stack) -> dict[str, str]:
+    """The version as a strong tag."""
+    return {"ETag": f'"{stack.version}"'}
+
+
+def named(name: str) -> str:
+    """The name, if there can be a stack of it. Raises NotFound."""
+    try:
+        return NAMES.validate_python(name)
+    except ValidationError as error:
+        raise NotFound("no stack has such a name") from error
+
+
+@get("/stacks", summary="List stacks", opt=told(query=StackList, answers={200: StackPage}))
+async def list_stacks(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """By id, a page at a time."""
+    asked = read_query(request, StackList)
+    async with wiring.database.session() as session:
+        items = await stacks.page(session, asked)
+    return shown(StackPage(items=items, next=next_cursor(items, asked.limit)))
+
+
+@post(
+    "/stacks",
+    summary="Make a stack",
+    opt=told(
+        query=Rehearsable,
+        body=NewStack,
+        answers={201: Stack, 202: Stack},
+        headers=(PREFER, IDEMPOTENCY_KEY),
+        gives=("ETag", "Location", "Preference-Applied", "Idempotency-Replayed"),
+        problems=(409,),
+        words={202: NOT_YET},
+    ),
+)
+async def create_stack(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """All of its proxies in one transaction, or none.
+
+    When they do not fit, 409 tells how many are `wanted` and `possible`, and `by_node` why no more.
+    """
+    wish = await read_body(request, NewStack)
+    made: list[tuple[Stack, Outcome]] = []
+
+    async def act(session: Session) -> Answer:
+        id_, outcome = await stacks.create(session, wish)
+        stack = await stacks.get(session, id_)
+        made.append((stack, outcome))
+        return answer(stack, 201, {**etag(stack), "Location": f"/stacks/{stack.id}"})
+
+    given, replayed = await once(wiring, asked_with_key(request, wish), act)
+    if replayed:
+        return response(given, replayed=True)
+    return await settled(request, wiring, *made[0], 201)
+
+
+async def settled(request: Asked, wiring: Wiring, stack: Stack, outcome: Outcome, status: int) -> Response[Any]:
+    """The stack as it is when the nodes have confirmed the change, or 202 as it is when the time is over."""
+    done, headers = await carried(request, wiring, outcome)
+    if headers:
+        stack = await present(wiring, stack)
+    location = {"Location": f"/stacks/{stack.id}"} if status == 201 else {}
+    return shown(stack, status if done else 202, {**etag(stack), **headers, **location})
+
+
+async def present(wiring: Wiring, stack: Stack) -> Stack:
+    """The stack as it is now; as it was when somebody has removed it meanwhile."""
+    try:
+        async with wiring.database.session() as session:
+            return await stacks.get(session, stack.id)
+    except NotFound:
+        return stack
+
+
+async def show(wiring: Wiring, key: stacks.Key) -> Response[Any]:
+    """One stack."""
+    async with wiring.database.session() as session:
+        stack = await stacks.get(session, key)
+    return shown(stack, 200, etag(stack))
+
+
+async def remove(request: Asked, wiring: Wiring, key: stacks.Key) -> Response[bytes]:
+    """With its proxies."""
+    versions = read_if_match(request.headers.get("if-match"))
+    async with writing(wiring.database) as session:
+        outcome = await stacks.remove(session, key, versions)
+    done, headers = await carried(request, wiring, outcome)
+    return Response(b"", status_code=204 if done else 202, headers=headers)
+
+
+SHOWN = told(answers={200: Stack}, gives=("ETag",))
+REMOVED = told(
+    query=Rehearsable,
+    answers={204: None, 202: None},
+    headers=(IF_MATCH, PREFER),
+    gives=("Preference-Applied",),
+    problems=(412,),
+    words={202: NOT_YET},
+)
+
+
+@get("/stacks/{stack_id:int}", summary="Show a stack", opt=SHOWN)
+async def show_stack(stack_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """One stack, with how many of its proxies are in which state. These are at `/proxies?stack_id=`."""
+    return await show(wiring, stack_id)
+
+
+@get("/stacks/by-name/{name:str}", summary="Show a stack by its name", opt=SHOWN)
+async def show_named_stack(name: PathName, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """One stack, with how many of its proxies are in which state."""
+    return await show(wiring, named(name))
+
+
+@delete("/stacks/{stack_id:int}", status_code=200, summary="Remove a stack", opt=REMOVED)
+async def remove_stack(request: Asked, stack_id: PathId, wiring: NamedDependency[Wiring]) -> Response[bytes]:
+    """With all of its proxies; their open connections are closed."""
+    return await remove(request, wiring, stack_id)
+
+
+@delete("/stacks/by-name/{name:str}", status_code=200, summary="Remove a stack by its name", opt=REMOVED)
+async def remove_named_stack(request: Asked, name: PathName, wiring: NamedDependency[Wiring]) -> Response[bytes]:
+    """With all of its proxies; their open connections are closed."""
+    return await remove(request, wiring, named(name))
+
+
+@patch(
+    "/stacks/{stack_id:int}",
+    summary="Change a stack",
+    opt=told(
+        query=Rehearsable,
+        body=StackChanges,
+        answers={200: Stack, 202: Stack},
+        headers=(IF_MATCH, PREFER),
+        gives=("ETag", "Preference-Applied"),
+        problems=(409, 412),
+        words={202: NOT_YET},
+    ),
+)
+async def change_stack(request: Asked, stack_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Only what is given; `proxy` and labels are merged. All of it in one transaction, or nothing.
+
+    More proxies are placed as those of a new stack; of fewer, the newest go. A changed template changes the proxies
+    that there are, live; what one of them has of its own stays until the template changes in that. Where proxies may
+    be, and how they are spread, concerns those that are made from now on.
+    """
+    wish = await read_body(request, StackChanges)
+    versions = read_if_match(request.headers.get("if-match"))
+    async with writing(wiring.database) as session:
+        id_, outcome = await stacks.change(session, stack_id, wish, versions)
+        stack = await stacks.get(session, id_)
+    return await settled(request, wiring, stack, outcome, 200)
+
+
+@put(
+    "/stacks/by-name/{name:str}",
+    summary="Make a stack what it shall be",
+    opt=told(
+        query=Rehearsable,
+        body=NamedStack,
+        answers={200: Stack, 201: Stack, 202: Stack},
+        headers=(IF_MATCH, PREFER),
+        gives=("ETag", "Location", "Preference-Applied"),
+        problems=(409, 412),
+        words={200: "As it shall be", 201: "Made", 202: NOT_YET},
+    ),
+)
+async def put_stack(request: Asked, name: PathName, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Makes it, or changes it in what it is not as it shall be; what is not said is as if it never had been.
+
+    The same again does nothing at all: no event, no revision, no message. Logins that are not said stay as they were
+    drawn.
+    """
+    name, wish = named(name), await read_body(request, NamedStack)
+    versions = read_if_match(request.headers.get("if-match"))
+    async with writing(wiring.database) as session:
+        id_, outcome, is_new = await stacks.put(session, name, wish, versions)
+        stack = await stacks.get(session, id_)
+    return await settled(request, wiring, stack, outcome, 201 if is_new else 200)
+
+
+@post(
+    "/stacks/{stack_id:int}/rotate",
+    status_code=202,
+    summary="Rotate all proxies of a stack",
+    opt=told(body=RotateWish, answers={202: FleetRotation}, problems=(409,), words={202: "Under way"}),
+)
+async def rotate_stack(request: Asked, stack_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+    """Begun for all or none; then each goes on by itself, make before break."""
+    wish = await read_body(request, RotateWish)
+    async with writing(wiring.database) as session:
+        await stacks.select(session, stack_id)
+        ids = await rotation.rotate_stack(session, stack_id, wish)
+    return shown(FleetRotation(matched=len(ids), rotation_ids=ids), 202)
+
+
+handlers = [
+    list_stacks,
+    create_stack,
+    show_stack,
+    show_named_stack,
+    change_stack,
+    put_stack,
+    remove_stack,
+    remove_named_stack,
+    rotate_stack,
+]
