@@ -83,7 +83,7 @@ def test_a_copy_whose_agent_is_killed_while_it_writes_is_always_whole(tmp_path: 
     assert done.returncode == 0, f"seed {seed}\n{done.stderr}"
     revs = json.loads(done.stdout)
     assert (len(revs), revs) == (KILLS, sorted(revs))
-    assert revs[-1] > KILLS / 2
+    assert revs[-1] > KILLS / 10
     assert not list(tmp_path.glob("*.broken-*"))
 
 
