@@ -355,6 +355,21 @@ async def test_whoever_is_killed_during_a_handover_one_worker_has_all_proxies_an
                 assert await echoes(fresh)
 
 
+@pytest.mark.parametrize("starting", [0, 1], ids=["at once", "once there are two"])
+async def test_a_worker_that_dies_while_its_successor_starts_costs_no_proxy(directory: Path, starting: int) -> None:
+    proxies = records(100)
+    async with opened(directory) as engine:
+        for proxy in proxies:
+            await engine.start(proxy)
+        (old,) = pids(directory)
+        async with asyncio.TaskGroup() as tasks:
+            upgrade = tasks.create_task(upgraded(engine))
+            await (begun(directory, upgrade) if starting else asyncio.sleep(0))
+            os.kill(old, signal.SIGKILL)
+        await one_is_left(directory)
+        await until(lambda: runs(engine, {proxy.id: 1 for proxy in proxies}))
+
+
 async def upgraded(engine: BuiltinEngine) -> None:
     try:
         await engine.upgrade()

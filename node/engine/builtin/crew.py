@@ -111,16 +111,13 @@ class Crew:
     async def _relieve(self, old: Worker) -> Moved:
         """A new process takes over. Raises EngineError."""
         new = self._add(WorkerName(old.index, old.name.generation + 1), start=True)
-        try:
-            async with asyncio.timeout(START_S):
-                await new.settled.wait()
-        except TimeoutError as error:
-            raise EngineError(f"the new process of worker {old.index} does not start") from error
+        await _settled(new)
         if not new.alive or new.stuck:
             await self._dismiss(new)
             raise EngineError(f"the new process of worker {old.index} does not start; its log tells why")
         async with self.passage.handover():
             try:
+                await _settled(old)
                 return await hand_over(old, new)
             finally:
                 await self._man(old, new)
@@ -137,3 +134,12 @@ class Crew:
         if not any(worker.permanent for worker in (old, new) if worker in self.workers):
             another = self._add(WorkerName(old.index, new.name.generation + 1), start=True)
             another.permanent, another.records = True, old.records | new.records
+
+
+async def _settled(worker: Worker) -> None:
+    """One that has just died is on its way back, and has its ports in hand meanwhile. Raises EngineError."""
+    try:
+        async with asyncio.timeout(START_S):
+            await worker.settled.wait()
+    except TimeoutError as error:
+        raise EngineError(f"{worker} of the built-in engine does not start") from error

@@ -10,10 +10,12 @@ from typing import Any
 import structlog
 
 from node.engine import EngineError
+from node.engine.builtin.process import bury
 from node.engine.builtin.workers import CALL_S, Told, Worker
 
 _HANDOVER_S = 120.0
 _LOOK_S = 1.0
+_BURY_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -91,6 +93,9 @@ async def _settle(old: Worker, new: Worker, records: Mapping[int, Told], *, done
         worker.ports = {}
         if worker.alive:
             await worker.learn()
+        if not worker.alive:
+            # Its connection to here is closed before its listeners are.
+            await bury(worker.pid, patience=_BURY_S)
     old_serves = old.alive and old.state != "leaving"
     stays = new if done or (new.alive and (new.ports or not old_serves)) else old
     other = old if stays is new else new
