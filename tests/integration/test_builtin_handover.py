@@ -5,15 +5,19 @@ import hashlib
 import os
 import random
 import signal
+import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from node.engine import EngineError
 from node.engine.builtin import BuiltinEngine
-from node.engine.builtin.process import worker_names, worker_pid
+from node.engine.builtin.batch import told_of
+from node.engine.builtin.control import FrameReader, Message, frame
+from node.engine.builtin.listeners import open_listener
+from node.engine.builtin.process import connect_worker, worker_names, worker_pid
 from shared.proxies import ProxyRecord
 from tests.bench.handover import Loss, measure
 from tests.streams import (
@@ -412,6 +416,36 @@ async def test_a_new_process_that_is_stopped_in_a_handover_costs_nothing_once_it
         await until(lambda: runs(engine, {1: 1}))
         await one_is_left(directory)
         assert await echoes(streams)
+
+
+async def test_a_worker_that_ends_refuses_no_order_but_leaves_it_unanswered(directory: Path) -> None:
+    """A refusal is taken for the record's fault; what ends unanswered is put into the next process."""
+    for _ in range(4):
+        async with opened(directory):
+            answers = await answered_at_the_end(directory)
+        assert all(message["result"] == [True] for message in answers), answers[-1]
+
+
+async def answered_at_the_end(directory: Path) -> list[Message]:
+    """What a worker says to orders that come while it ends."""
+    connection = connect_worker(directory, 0)
+    assert connection is not None
+    with connection, ExitStack() as listeners:
+        connection.send(frame({"id": 0, "op": "halt"}))
+        for number, proxy in enumerate(records(60), 1):
+            listener = listeners.enter_context(open_listener(HERE, proxy.port))
+            order = {"id": number, "op": "put", "proxies": [{"record": told_of(proxy), "listens": 1}], "fds": 1}
+            with suppress(BrokenPipeError, ConnectionResetError):
+                socket.send_fds(connection, [frame(order)], [listener.fileno()])
+        return [message for message in await all_said(connection) if message["id"]]
+
+
+async def all_said(connection: socket.socket) -> list[Message]:
+    frames, said = FrameReader(), list[Message]()
+    with suppress(ConnectionResetError):
+        while data := await asyncio.get_running_loop().sock_recv(connection, 65536):
+            said += frames.feed(data)
+    return said
 
 
 async def test_what_was_stopped_while_its_worker_was_dead_is_not_put_back(directory: Path) -> None:

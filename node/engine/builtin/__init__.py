@@ -14,12 +14,14 @@ from node.engine import Condition, Counters, EngineError
 from node.engine.builtin.batch import told_of
 from node.engine.builtin.control import MOST_FDS, WorkerName
 from node.engine.builtin.crew import Crew
+from node.engine.builtin.forks import Forks
 from node.engine.builtin.listeners import open_listener
+from node.engine.builtin.place import Place, Told, WorkerGoneError, ports_of
 from node.engine.builtin.process import end_process, worker_names, worker_pid
 from node.engine.builtin.sources import PER_SOURCE
 from node.engine.builtin.tally import Tally
 from node.engine.builtin.upgrade import Moved
-from node.engine.builtin.workers import START_S, Place, Told, Worker, WorkerGoneError, ports_of
+from node.engine.builtin.workers import START_S, Worker
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 _HALT_S = 2.0
@@ -56,8 +58,10 @@ class BuiltinEngine:
             "allow_destinations": list(allow_destinations),
             "connections_per_source": connections_per_source,
         }
+        self._forks = Forks(directory)
         place = Place(
             directory,
+            self._forks,
             opened=lambda port: open_listener(listen, port),
             changed=on_change,
             configuration=self._configuration,
@@ -78,10 +82,13 @@ class BuiltinEngine:
     ) -> None:
         """An error of the caller's own goes on as it is, not wrapped into a group."""
         self._crew.disband()
-        if kind is asyncio.CancelledError:
-            await self._group.__aexit__(kind, error, trace)
-        else:
-            await self._group.__aexit__(None, None, None)
+        try:
+            if kind is asyncio.CancelledError:
+                await self._group.__aexit__(kind, error, trace)
+            else:
+                await self._group.__aexit__(None, None, None)
+        finally:
+            await self._forks.close()
 
     async def running(self) -> Mapping[ProxyId, Version]:
         """What accepts connections at this moment. A worker that does not answer serves nobody, so its are left out."""

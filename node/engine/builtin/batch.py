@@ -31,7 +31,30 @@ class Entry:
     listeners: Sequence[socket.socket] = ()
 
 
-class Batch:
+Put = Callable[[Sequence[Entry]], Awaitable[Sequence[bool | str]]]
+"""For each whether it runs now, False: it takes listeners, a text: why not. Raises EngineError."""
+
+
+class Batches:
+    """Puts what comes in the same turn of the event loop by one order."""
+
+    def __init__(self, put: Put) -> None:
+        self._put = put
+        self._open: _Batch | None = None
+
+    async def put(self, entry: Entry) -> bool | str:
+        """The answer for this one. Raises EngineError."""
+        batch, first = self._open, False
+        if batch is None or batch.closed:
+            batch, first = _Batch(), True
+            self._open = batch
+        place = batch.add(entry)
+        if first:
+            await batch.run(self._put)
+        return await batch.answer(place)
+
+
+class _Batch:
     """Whoever made it runs it; all who added to it wait for their answers."""
 
     def __init__(self) -> None:
@@ -47,7 +70,7 @@ class Batch:
         self.closed = len(self._entries) == MOST_FDS // MOST_PORTS
         return len(self._entries) - 1
 
-    async def run(self, put: Callable[[Sequence[Entry]], Awaitable[Sequence[bool | str]]]) -> None:
+    async def run(self, put: Put) -> None:
         """Once those of this turn of the event loop have been added. Who waits is told of an EngineError as well."""
         self._error = EngineError("the order was given up")
         try:
@@ -62,8 +85,9 @@ class Batch:
             self._done.set()
 
     async def answer(self, place: int) -> bool | str:
-        """True: it runs. False: it takes listeners. A text: why not. Raises EngineError."""
-        await self._done.wait()
+        """Raises EngineError."""
+        if not self._done.is_set():
+            await self._done.wait()
         if self._error is not None:
             raise self._error
         return self._answers[place]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 from node.engine.builtin import journal
-from node.engine.builtin.build import build_id
 from node.engine.builtin.channel import Channel
 from node.engine.builtin.control import Message
 from node.engine.builtin.giving import give
@@ -22,9 +21,11 @@ class Handover:
     last connection that could not be moved. `build` is the code that this worker runs.
     """
 
-    def __init__(self, reactor: Reactor, proxies: Proxies, tasks: asyncio.TaskGroup, halt: Callable[[], None]) -> None:
+    def __init__(
+        self, reactor: Reactor, proxies: Proxies, tasks: asyncio.TaskGroup, halt: Callable[[], None], build: str
+    ) -> None:
         self.state: Literal["serving", "giving", "leaving"] = "serving"
-        self.build = build_id()
+        self.build = build
         self._reactor = reactor
         self._proxies = proxies
         self._group = tasks
