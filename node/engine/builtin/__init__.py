@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from node.engine.builtin.control import MOST_FDS, WorkerName
 from node.engine.builtin.crew import Crew
 from node.engine.builtin.forks import Forks
 from node.engine.builtin.listeners import open_listener
-from node.engine.builtin.place import Place, Told, WorkerGoneError, ports_of
+from node.engine.builtin.place import Place, Told, WorkerGoneError, close_all, ports_of
 from node.engine.builtin.process import end_process, worker_names, worker_pid
 from node.engine.builtin.sources import PER_SOURCE
 from node.engine.builtin.tally import Tally
@@ -92,7 +92,7 @@ class BuiltinEngine:
 
     async def running(self) -> Mapping[ProxyId, Version]:
         """What accepts connections at this moment. A worker that does not answer serves nobody, so its are left out."""
-        async with self._crew.passage.order():
+        async with self._crew.passage:
             answers = await self._versions()
             found: dict[int, tuple[int, Worker]] = {}
             for worker, versions in answers.items():
@@ -104,7 +104,7 @@ class BuiltinEngine:
 
     async def start(self, proxy: ProxyRecord) -> None:
         """Raises EngineError."""
-        async with self._turn(proxy.id), self._crew.passage.order():
+        async with self._turn(proxy.id), self._crew.passage:
             worker = await self._home(proxy.id)
             before = worker.ports.setdefault(proxy.id, ())
             told = told_of(proxy)
@@ -114,7 +114,7 @@ class BuiltinEngine:
                 if not before:
                     worker.ports.pop(proxy.id, None)
                 raise
-            worker.ports[proxy.id] = proxy.ports
+            worker.ports[proxy.id] = ports_of(told)
             worker.records[proxy.id] = told
             for other in self._leaving():
                 with suppress(WorkerGoneError):
@@ -122,7 +122,7 @@ class BuiltinEngine:
 
     async def stop(self, proxy_id: ProxyId) -> None:
         """Raises EngineError when its worker does not answer."""
-        async with self._turn(proxy_id), self._crew.passage.order():
+        async with self._turn(proxy_id), self._crew.passage:
             for worker in [each for each in self._crew.workers if each.has(proxy_id)] + self._leaving():
                 await _remove(worker, proxy_id)
 
@@ -135,7 +135,7 @@ class BuiltinEngine:
 
     async def stats(self) -> Mapping[ProxyId, Mapping[str, int]]:
         """Counters by proxy since it came to its worker: open, accepted, refused, received_bytes, sent_bytes."""
-        async with self._crew.passage.order():
+        async with self._crew.passage:
             return await self._tally.stats()
 
     async def protect(self, addresses: Sequence[str]) -> None:
@@ -147,7 +147,7 @@ class BuiltinEngine:
 
     async def conditions(self) -> Mapping[ProxyId, Condition]:
         """The proxies that their limits hold back. A worker that does not answer serves nobody, so its are left out."""
-        async with self._crew.passage.order():
+        async with self._crew.passage:
             return await self._tally.conditions()
 
     async def usage(self) -> Sequence[Counters]:
@@ -211,13 +211,17 @@ class BuiltinEngine:
         new = [port for port in ports_of(told) if port not in before]
         if (worker.stuck or not new) and await worker.put(told):
             return
-        with ExitStack() as listeners:
-            opened = [listeners.enter_context(self._opened(port)) for port in new or ports_of(told)]
+        opened: list[Socket] = []
+        try:
+            for port in new or ports_of(told):
+                opened.append(self._opened(port))
             if not await worker.put(told, opened):
                 worker.ports.pop(told["id"], None)
                 raise EngineError(f"{worker} of the built-in engine does not listen where it did")
+        finally:
+            close_all(opened)
 
-    def _opened(self, port: int) -> socket.socket:
+    def _opened(self, port: int) -> Socket:
         """Raises EngineError; names the proxy that has the port where it is one of these."""
         try:
             return open_listener(self._listen, port)

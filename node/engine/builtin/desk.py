@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 
 from node.engine.builtin import journal
 from node.engine.builtin.control import MOST_FDS, ControlError, FrameReader, Message, frame, peer
@@ -59,7 +60,7 @@ class Visitor:
         self._orders = desk.orders
         self._connection = connection
         self._frames = FrameReader()
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[Socket] = []
         self._outbox = bytearray()
         self._loop.add_reader(connection.fileno(), self._read)
 
@@ -76,7 +77,7 @@ class Visitor:
     def _read(self) -> None:
         try:
             data, fds, _, _ = socket.recv_fds(self._connection, _READ, MOST_FDS)
-            self._sockets += [socket.socket(fileno=fd) for fd in fds]
+            self._sockets += [Socket(fileno=fd) for fd in fds]
             messages = self._frames.feed(data)
         except BlockingIOError:
             return

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ class Handover:
         for task in self._tasks:
             task.cancel()
 
-    def give(self, connection: socket.socket) -> None:
+    def give(self, connection: Socket) -> None:
         """Everything to the worker at the other end. Raises ValueError."""
         if self.state != "serving":
             connection.close()
@@ -44,7 +44,7 @@ class Handover:
         self.state = "giving"
         self._run(self._give(Channel(connection)))
 
-    def take(self, connection: socket.socket, giver: int, answer: Callable[[Message], None]) -> None:
+    def take(self, connection: Socket, giver: int, answer: Callable[[Message], None]) -> None:
         """Everything that the worker at the other end, whose pid is `giver`, gives; answered when it is here."""
         try:
             handle = os.pidfd_open(giver)

@@ -1,6 +1,6 @@
 """What the workers of one directory have in common, and what all that steers them call things."""
 
-import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from node.engine.builtin.forks import Forks
 Told = Mapping[str, Any]
 """A record as it crosses the control socket."""
 
-Listeners = Sequence[socket.socket]
+Listeners = Sequence[Socket]
 
 
 class WorkerGoneError(EngineError):
@@ -29,7 +29,7 @@ class Place:
 
     directory: Path
     forks: Forks
-    opened: Callable[[int], socket.socket]
+    opened: Callable[[int], Socket]
     changed: Callable[[], None]
     configuration: Mapping[str, Any]
 

@@ -1,7 +1,7 @@
 """Puts back into a worker what it should run and does not."""
 
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Sequence
-from socket import socket
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,7 +21,7 @@ _AT_ONCE = 2
 _log = structlog.get_logger(__name__)
 
 
-async def restore(worker: "Worker", opened: Callable[[int], socket]) -> None:
+async def restore(worker: "Worker", opened: Callable[[int], Socket]) -> None:
     """What its `records` say, and nothing that is stopped meanwhile. Raises EngineError.
 
     One whose port cannot be opened any more is not run again.
@@ -50,7 +50,7 @@ async def recall(worker: "Worker") -> None:
                 worker.records.setdefault(told["id"], told)
 
 
-async def _restore(worker: "Worker", ids: Sequence[int], opened: Callable[[int], socket]) -> None:
+async def _restore(worker: "Worker", ids: Sequence[int], opened: Callable[[int], Socket]) -> None:
     """The order goes out in the same turn in which it is seen that these shall run."""
     entries: list[Entry] = []
     try:
@@ -71,8 +71,8 @@ async def _restore(worker: "Worker", ids: Sequence[int], opened: Callable[[int],
             close_all(entry.listeners)
 
 
-def _opened(worker: "Worker", told: Told, opened: Callable[[int], socket]) -> Listeners | None:
-    listeners: list[socket] = []
+def _opened(worker: "Worker", told: Told, opened: Callable[[int], Socket]) -> Listeners | None:
+    listeners: list[Socket] = []
     try:
         for port in ports_of(told):
             listeners.append(opened(port))

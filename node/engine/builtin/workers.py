@@ -1,7 +1,6 @@
 """One worker as the agent sees it: found or started, connected, watched, and what it runs."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from node.engine import EngineError
 from node.engine.builtin.batch import Batches, Entry
 from node.engine.builtin.control import PROTOCOL, WorkerName
 from node.engine.builtin.link import Link, LostError, RefusedError, UnansweredError
-from node.engine.builtin.place import Place, Told, WorkerGoneError
+from node.engine.builtin.place import Listeners, Place, Told, WorkerGoneError
 from node.engine.builtin.process import bury, connect_worker, end_process, ended
 from node.engine.builtin.restoring import recall, restore
 
@@ -110,7 +109,7 @@ class Worker:
         except RefusedError as error:
             raise EngineError(f"{self} of the built-in engine: {error}") from error
 
-    async def put(self, told: Told, listeners: Sequence[socket.socket] = ()) -> bool:
+    async def put(self, told: Told, listeners: Listeners = ()) -> bool:
         """Whether it runs this record now; False: it takes other listeners. Raises EngineError.
 
         Those that come at about the same time go in one order.
