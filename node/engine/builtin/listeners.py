@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from node.engine import EngineError, PortTaken
+from node.engine.builtin.keepalive import probe
 
 BACKLOG = 4096
 _EVERYWHERE = "::"
 _INET, _INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 _NON_BLOCKING = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-_KEEPALIVE_S = 600
-"""Silence before the first probe; a silent client is given up after nine more, 75 s apart (tcp(7))."""
 
 _REASONS: Mapping[int, str] = MappingProxyType(
     {
@@ -61,8 +60,7 @@ def _listening(address: str, port: int) -> Socket:
 
 def _bind(listener: Socket, address: str, port: int) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+    probe(listener)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if listener.family == _INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != _EVERYWHERE))

@@ -11,6 +11,7 @@ from node.engine.builtin.client import Service
 from node.engine.builtin.exits import SessionExit
 from node.engine.builtin.first_byte import FIRST_STAGES
 from node.engine.builtin.ledger import Ledger
+from node.engine.builtin.pace import Levels
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import Record
 from node.engine.builtin.spent import Spent
@@ -92,7 +93,12 @@ class Proxies:
         return bool(self.left)
 
     def inherit(
-        self, record: Record, listeners: Sequence[Socket], spent: Spent, sessions: list[tuple[str, str]]
+        self,
+        record: Record,
+        listeners: Sequence[Socket],
+        spent: Spent,
+        sessions: list[tuple[str, str]],
+        levels: Levels | None,
     ) -> None:
         """From the process that ran it before. Raises OSError, ValueError."""
         if record.id in self._services:
@@ -107,6 +113,8 @@ class Proxies:
             service.doors.open(listener, listener.getsockname()[1])
         self._services[record.id] = service
         self.books.watch(service)
+        if levels is not None and service.pace is not None:
+            service.pace.go_on(levels)
 
     def service(self, proxy_id: int) -> Service | None:
         return self._services.get(proxy_id)

@@ -147,7 +147,8 @@ class Taking:
         listeners = [Socket(fileno=next(fds)) for _ in range(told["listens"])]
         try:
             if listeners:
-                self._mine.inherit(read_record(told["record"]), listeners, Spent(**told["spent"]), told["sessions"])
+                record, spent = read_record(told["record"]), Spent(**told["spent"])
+                self._mine.inherit(record, listeners, spent, told["sessions"], told.get("levels"))
                 self._proxies += 1
         except (OSError, ValueError) as error:
             journal.fault("handover.proxy_lost", error)
