@@ -7,7 +7,7 @@ import random
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -433,7 +433,7 @@ async def answered_at_the_end(directory: Path) -> list[Message]:
     with connection, ExitStack() as listeners:
         connection.send(frame({"id": 0, "op": "halt"}))
         for number, proxy in enumerate(records(60), 1):
-            listener = listeners.enter_context(open_listener(HERE, proxy.port))
+            listener = listeners.enter_context(closing(open_listener(HERE, proxy.port)))
             order = {"id": number, "op": "put", "proxies": [{"record": told_of(proxy), "listens": 1}], "fds": 1}
             with suppress(BrokenPipeError, ConnectionResetError):
                 socket.send_fds(connection, [frame(order)], [listener.fileno()])
