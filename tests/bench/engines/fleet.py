@@ -1,7 +1,6 @@
 """Many proxies in one worker of the built-in engine: how soon all accept, also after a crash; what one more costs."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -11,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from node.__main__ import collect_seldom
 from node.engine.builtin import BuiltinEngine
 from shared.proxies import ProxyRecord
 from shared.tasks import for_each
@@ -46,7 +46,7 @@ async def fleet(proxies: int, ground: Ground) -> Fleet:
     """Raises StartError, EngineError."""
     directory = ground.place("fleet").folder / "engine"
     records = [record(id_, FIRST_PORT + id_, ground.login) for id_ in range(1, proxies + 1)]
-    gc.freeze()
+    collect_seldom()
     began = time.perf_counter()
     async with worker(directory, ground) as (engine, pid):
         answering = time.perf_counter()
