@@ -15,8 +15,8 @@ from shared.tasks import for_each
 if TYPE_CHECKING:
     from node.engine.builtin.workers import Worker
 
-_AT_ONCE = 2
-"""Orders: as one is obeyed the next is got ready."""
+_AT_ONCE = 4
+"""Orders: as one is obeyed the next are got ready, and a worker that shares its core does not wait for them."""
 
 _log = structlog.get_logger(__name__)
 
