@@ -14,7 +14,7 @@ from node.engine.builtin.place import Place, Told
 from node.engine.builtin.process import end_process, worker_names
 from node.engine.builtin.restoring import recall
 from node.engine.builtin.upgrade import Moved, hand_over
-from node.engine.builtin.workers import START_S, Worker
+from node.engine.builtin.workers import Worker
 
 _LOOK_S = 0.05
 _END_S = 1.0
@@ -119,7 +119,7 @@ class Crew:
     async def _relieve(self, old: Worker) -> Moved:
         """A new process takes over. Raises EngineError."""
         new = self._add(WorkerName(old.index, old.name.generation + 1), start=True)
-        await _settled(new)
+        await new.up()
         if not new.alive or new.stuck:
             await self._dismiss(new)
             raise EngineError(f"the new process of worker {old.index} does not start; its log tells why")
@@ -133,7 +133,7 @@ class Crew:
         async with self.passage.handover():
             records = old.records | new.records
             try:
-                await _settled(old)
+                await old.up()
                 moved = await hand_over(old, new)
             except EngineError:
                 await self._man(old, new, records)
@@ -152,12 +152,3 @@ class Crew:
         if not any(worker.permanent for worker in (old, new) if worker in self.workers):
             another = self._add(WorkerName(old.index, new.name.generation + 1), start=True)
             another.permanent, another.records = True, dict(records)
-
-
-async def _settled(worker: Worker) -> None:
-    """One that has just died is on its way back, and has its ports in hand meanwhile. Raises EngineError."""
-    try:
-        async with asyncio.timeout(START_S):
-            await worker.settled.wait()
-    except TimeoutError as error:
-        raise EngineError(f"{worker} of the built-in engine does not start") from error

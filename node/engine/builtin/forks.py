@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from node.engine.builtin.control import WorkerName
-from node.engine.builtin.process import end_process
+from node.engine.builtin.process import connect_worker, end_process, ended
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS")
 """All that workers get to see of the agent's environment, which may hold secrets."""
@@ -19,9 +19,10 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", 
 _BARE = Path(__file__).with_name("bare.py")
 _LOG = "zygote.log"
 _LOG_MAX = 1024 * 1024
-_BIRTH_S = 10.0
+START_S = 10.0
 _ANSWER_S = 2.0
 _END_S = 1.0
+_LOOK_S = 0.001
 _LONGEST = 64
 
 _log = structlog.get_logger(__name__)
@@ -67,6 +68,25 @@ class Forks:
             self._zygote = await _born(self._directory)
             return await self._zygote.fork(name)
 
+    async def reach(self, name: WorkerName, *, start: bool) -> tuple[socket.socket, bool]:
+        """A connection to this worker, and whether it had to be started. Raises OSError, TimeoutError."""
+        pid = 0
+        try:
+            async with asyncio.timeout(START_S):
+                while (connection := connect_worker(self._directory, *name)) is None:
+                    if not start:
+                        raise OSError("it is gone")
+                    if not pid:
+                        pid = await self.start(name)
+                    elif ended(pid):
+                        raise OSError("it ended at once; its log tells why")
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            if pid:
+                await end_process(pid, patience=_LOOK_S)
+            raise
+        return connection, pid > 0
+
     async def close(self) -> None:
         """The workers live on."""
         async with self._turn:
@@ -88,7 +108,7 @@ class _Zygote:
 
     async def ready(self) -> None:
         """Raises OSError."""
-        await self._answer(_BIRTH_S)
+        await self._answer(START_S)
 
     async def fork(self, name: WorkerName) -> int:
         """The new worker's pid. Raises OSError; then this one is of no use any more."""

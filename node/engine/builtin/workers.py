@@ -11,14 +11,13 @@ import structlog
 from node.engine import EngineError
 from node.engine.builtin.batch import Batches, Entry
 from node.engine.builtin.control import PROTOCOL, WorkerName
+from node.engine.builtin.forks import START_S
 from node.engine.builtin.link import Link, LostError, RefusedError, UnansweredError
 from node.engine.builtin.place import Listeners, Place, Told, WorkerGoneError
-from node.engine.builtin.process import bury, connect_worker, end_process, ended
+from node.engine.builtin.process import bury
 from node.engine.builtin.restoring import recall, restore
 
 CALL_S = 4.0
-START_S = 10.0
-_LOOK_S = 0.001
 _BURY_S = 1.0
 _STEADY_S = 10.0
 _PAUSES_S = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0)
@@ -91,6 +90,14 @@ class Worker:
         finally:
             self._disconnect()
 
+    async def up(self) -> None:
+        """One that has just died is on its way back, and has its ports in hand meanwhile. Raises EngineError."""
+        try:
+            async with asyncio.timeout(START_S):
+                await self.settled.wait()
+        except TimeoutError as error:
+            raise EngineError(f"{self} of the built-in engine does not start") from error
+
     async def call(self, op: str, *, fds: Sequence[int] = (), timeout: float = CALL_S, **fields: Any) -> Any:
         """Raises EngineError, which names the worker; at once while an earlier order is still unanswered."""
         link = self._link
@@ -137,13 +144,6 @@ class Worker:
         for id_ in noted - listening.keys():
             self.ports.pop(id_, None)
 
-    async def listening(self) -> dict[int, int]:
-        """Versions by proxy of what takes connections at this moment. Raises EngineError."""
-        told: list[tuple[int, int, list[int]]] = (await self.call("list"))["proxies"]
-        for id_, _, ports in told:
-            self.ports.setdefault(id_, tuple(ports))
-        return {id_: version for id_, version, _ in told}
-
     async def restore(self) -> None:
         """Puts back what it should run and does not. Raises EngineError."""
         await restore(self, self._place.opened)
@@ -183,21 +183,7 @@ class Worker:
 
     async def _connect(self, *, start: bool) -> None:
         """Raises OSError, TimeoutError."""
-        started = 0
-        try:
-            async with asyncio.timeout(START_S):
-                while (connection := connect_worker(self._place.directory, *self.name)) is None:
-                    if not start:
-                        raise OSError("it is gone")
-                    if not started:
-                        started = await self._place.forks.start(self.name)
-                    elif ended(started):
-                        raise OSError("it ended at once; its log tells why")
-                    await asyncio.sleep(_LOOK_S)
-        except TimeoutError:
-            if started:
-                await end_process(started, patience=_LOOK_S)
-            raise
+        connection, started = await self._place.forks.reach(self.name, start=start)
         self._ended.clear()
         self.stuck = False
         self._link = Link(connection, heard=self._heard, lost=self._lost)
