@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,23 @@ async def test_the_zygote_ends_with_an_agent_that_was_killed(directory: Path) ->
         agent.kill()
     await gone(left)
     assert is_running(pid)
+
+
+async def test_workers_have_nothing_open_that_the_agent_was_started_with(directory: Path) -> None:
+    """Whoever reads the other end of a pipe would wait for its end as long as they live."""
+    with tempfile.TemporaryFile() as stray:
+        os.set_inheritable(stray.fileno(), True)
+        async with BuiltinEngine(directory, listen=HERE, workers=1):
+            assert os.fstat(stray.fileno()).st_ino not in open_files(worker(directory))
+
+
+def open_files(pid: int) -> set[int]:
+    """Their inodes."""
+    found: set[int] = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(descriptor.stat().st_ino)
+    return found
 
 
 async def test_workers_see_nothing_of_the_agents_environment(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

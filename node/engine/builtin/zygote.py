@@ -26,6 +26,8 @@ _NAME_MAX = 15
 def main() -> None:
     os.umask(0o077)
     os.chdir(sys.argv[1])
+    # What the agent's caller left open is not for processes that outlive both.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     # Nobody waits for the workers here, so the kernel buries them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     build = build_id()
