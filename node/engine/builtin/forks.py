@@ -61,12 +61,11 @@ class Forks:
         async with self._turn:
             if self._zygote is not None:
                 try:
-                    return await self._zygote.fork(name)
+                    return await self._fork(self._zygote, name)
                 except OSError as error:
-                    _log.warning("zygote.died", pid=self._zygote.pid, reason=str(error))
-                    await self._end()
+                    _log.warning("zygote.replaced", reason=str(error))
             self._zygote = await _born(self._directory)
-            return await self._zygote.fork(name)
+            return await self._fork(self._zygote, name)
 
     async def reach(self, name: WorkerName, *, start: bool) -> tuple[socket.socket, bool]:
         """A connection to this worker, and whether it had to be started. Raises OSError, TimeoutError."""
@@ -91,6 +90,14 @@ class Forks:
         """The workers live on."""
         async with self._turn:
             await self._end()
+
+    async def _fork(self, zygote: "_Zygote", name: WorkerName) -> int:
+        """One whose answer was not waited for is ended: it would be taken for that of the next. Raises OSError."""
+        try:
+            return await zygote.fork(name)
+        except BaseException:
+            await self._end()
+            raise
 
     async def _end(self) -> None:
         if self._zygote is not None:
