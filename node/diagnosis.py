@@ -165,11 +165,7 @@ def worker_findings(workers: Mapping[int, str], *, agent_runs: bool, wanted: int
         text = f"stopped or stuck in the kernel: pid {some(stuck)}"
         return [problem("workers", text, "kill -CONT them, or look at the disk; if that fails restart the agent")]
     if not workers and agent_runs:
-        return [
-            problem(
-                "workers", "none of the built-in engine runs", "its logs: builtin/worker-*.log in the data directory"
-            )
-        ]
+        return [problem("workers", "none of the built-in engine runs", "its logs: builtin/*.log in the data directory")]
     if not workers and wanted:
         return [warning("workers", f"none runs, so {wanted} proxies are down", "start maybe-node")]
     return [ok("workers", f"{len(workers)} of the built-in engine run")]

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import replace
 
 import structlog
 
-from node.engine import Condition, Engine, EngineError, Limiting, PortTaken
+from node.engine import Condition, Engine, EngineError, Limiting
 from node.local_copy import Holding, LocalCopy
-from node.reconcile import Running, Trouble, World, adopted, died, plan, troubled
+from node.reconcile import Running, World, adopted, plan
+from node.troubles import Troubles
 from shared.messages import Failure
 from shared.proxies import ProxyId, ProxyRecord
 from shared.tasks import for_each, wait_for_event
@@ -37,8 +37,7 @@ class Supervisor:
         """`on_change` is called after each pass that changed something, with the holdings whose records now run."""
         self._copy, self._engines, self._on_change = copy, engines, on_change
         self._running: dict[int, Running] = {}
-        self._troubles: dict[int, Trouble] = {}
-        self._past_troubles: dict[int, Trouble] = {}
+        self._troubles = Troubles(copy)
         self._conditions: dict[int, Condition] = {}
         self._touched: set[int] = set()
         self._at_work: set[int] = set()
@@ -84,10 +83,10 @@ class Supervisor:
         ids = (self._copy.wanted.keys() | self._running.keys()) if everything else set(self._touched)
         self._touched -= ids
         self._at_work = set(ids)
-        ids |= {id_ for id_, trouble in self._troubles.items() if trouble.next_at <= time.monotonic()}
-        now = World(running=self._running, troubles=self._troubles, now=time.monotonic())
+        ids |= self._troubles.due()
+        now = World(running=self._running, troubles=self._troubles.current, now=time.monotonic())
         todo = plan(self._copy, now, ids)
-        self._forget_troubles()
+        self._troubles.forget()
         if not todo.stop and not todo.start:
             self._at_work = set()
             if self._conditions != conditions:
@@ -102,8 +101,7 @@ class Supervisor:
         await self._on_change(ran)
 
     def _pause(self) -> float:
-        soonest = min((trouble.next_at for trouble in self._troubles.values()), default=float("inf"))
-        return min(SWEEP_S, max(0.05, soonest - time.monotonic()))
+        return min(SWEEP_S, max(0.05, self._troubles.soonest() - time.monotonic()))
 
     async def _refresh(self) -> None:
         """Ask every engine; one that does not answer keeps what we believed of it."""
@@ -127,9 +125,7 @@ class Supervisor:
         for id_, running in self._running.items():
             if id_ not in found and id_ in self._copy.wanted:
                 log.warning("proxy.died", proxy_id=id_)
-                trouble = died(running, self._past_troubles.pop(id_, None), now)
-                if trouble is not None:
-                    self._troubles[id_] = trouble
+                self._troubles.died(id_, running, now)
         self._running = found
         await self._ask_conditions()
 
@@ -164,7 +160,7 @@ class Supervisor:
 
         async def start(record: ProxyRecord) -> None:
             if await self._start(record, level):
-                ran.extend(self._proven(record))
+                ran.extend(self._troubles.proven(record))
 
         async with asyncio.TaskGroup() as group:
             for name, theirs in by_engine.items():
@@ -190,7 +186,8 @@ class Supervisor:
         try:
             await self._move(record)
         except EngineError as error:
-            self._failed(record, error)
+            if self._troubles.failed(record, error) and id_ not in self._running:
+                self.wake([id_])
             return False
         self._running[id_] = Running(
             version=record.version,
@@ -201,29 +198,6 @@ class Supervisor:
         )
         log.log(level, "proxy.started", proxy_id=id_, version=record.version, port=record.port, engine=record.engine)
         return True
-
-    def _proven(self, record: ProxyRecord) -> list[Holding]:
-        """Its holding, unless another record came meanwhile; its troubles are past."""
-        holding = self._copy.holdings.get(record.id)
-        if holding is None or holding.record is not record:
-            return []
-        trouble = self._troubles.pop(record.id, None)
-        if trouble is not None:
-            self._past_troubles[record.id] = trouble
-        return [holding]
-
-    def _failed(self, record: ProxyRecord, error: EngineError) -> None:
-        before, holding = self._troubles.get(record.id), self._copy.holdings.get(record.id)
-        if before is None or before.reason != str(error):
-            log.warning("proxy.start_failed", proxy_id=record.id, version=record.version, reason=str(error))
-        if before is not None and holding is not None and record is holding.good is not holding.record:
-            self._troubles[record.id] = replace(before, fallback_failed=True)
-            return
-        self._troubles[record.id] = troubled(
-            before, record.version, str(error), time.monotonic(), port_taken=isinstance(error, PortTaken)
-        )
-        if record.id not in self._running:
-            self.wake([record.id])
 
     async def _move(self, record: ProxyRecord) -> None:
         """Start the record; when it changes engines, the old one lets go first if both need the same port."""
@@ -243,14 +217,8 @@ class Supervisor:
             await engine.start(record)
             await old.stop(ProxyId(record.id))
 
-    def _forget_troubles(self) -> None:
-        holdings = self._copy.holdings
-        for troubles in (self._troubles, self._past_troubles):
-            for id_ in troubles.keys() - holdings.keys():
-                del troubles[id_]
-
     def _is_untried(self, holding: Holding) -> bool:
-        running, trouble = self._running.get(holding.id), self._troubles.get(holding.id)
+        running, trouble = self._running.get(holding.id), self._troubles.current.get(holding.id)
         return (
             holding.record is not None
             and (running is None or not running.runs(holding))
@@ -260,7 +228,7 @@ class Supervisor:
     def _failure(self, holding: Holding) -> Failure | None:
         if holding.record is None:
             return Failure(id=holding.id, version=holding.version, reason=holding.refusal)
-        running, trouble = self._running.get(holding.id), self._troubles.get(holding.id)
+        running, trouble = self._running.get(holding.id), self._troubles.current.get(holding.id)
         if running is not None and running.runs(holding):
             return self._condition(holding)
         if trouble is None or trouble.version != holding.version:

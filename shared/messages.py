@@ -211,7 +211,8 @@ def decode_header(headers: object) -> Header:
     except ValidationError as error:
         raise Unreadable(f"headers: {first_complaint(error)}") from error
     if header.v != WIRE_VERSION:
-        raise Unreadable(f"wire version {header.v}, this program speaks {WIRE_VERSION}")
+        told = printable(f"wire version {header.v}", COMPLAINT_LIMIT // 2)
+        raise Unreadable(f"{told}, this program speaks {WIRE_VERSION}")
     if header.part > header.parts:
         raise Unreadable(f"part {header.part} of {header.parts}")
     return header

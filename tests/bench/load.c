@@ -188,7 +188,7 @@ typedef struct {
 
 typedef enum { SLEEPING, CONNECTING, TALKING, HELD } phase;
 typedef struct {
-    int fd, step, wake;
+    int fd, step, wake, refused;
     phase phase;
     bool used, last;
     size_t heard;
@@ -330,19 +330,22 @@ static void client_open(client *c) {
     c->step = 0;
     c->used = c->last = false;
     c->wake = 1;
+    c->refused = 0;
     c->began = now_ns();
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) die("socket");
     bool there = connect(c->fd, (struct sockaddr *)&to, sizeof to) == 0;
+    /* Out of ports, for one: the socket itself will not tell. */
+    if (!there && errno != EINPROGRESS) c->refused = errno;
     enter(c, there ? TALKING : CONNECTING);
     watch(EPOLL_CTL_ADD, c->fd, there ? EPOLLIN : EPOLLIN | EPOLLOUT, c);
     if (there) say(c);
 }
 
 static void connected(client *c) {
-    int error = 0;
+    int error = c->refused;
     socklen_t length = sizeof error;
-    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (!error) getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &length);
     if (error) {
         fail(c, strerror(error));
         return;
@@ -495,6 +498,19 @@ static void turn(client *clients, uint64_t end, bool until_input_ends) {
     }
 }
 
+/* What every client waits for, when nothing came of any. */
+static void explain(const client *clients) {
+    uint64_t connecting = 0, asking = 0, reading = 0;
+    if (told.done || told.failed || told.bytes) return;
+    for (uint64_t i = 0; i < plan.connections; i++) {
+        connecting += clients[i].phase == CONNECTING;
+        asking += clients[i].phase == TALKING && !clients[i].left;
+        reading += clients[i].phase == TALKING && clients[i].left;
+    }
+    snprintf(told.reason, sizeof told.reason, "nothing moved: %" PRIu64 " connect, %" PRIu64 " wait for an answer, the "
+             "first at step %d, %" PRIu64 " for its body", connecting, asking, clients[0].step + 1, reading);
+}
+
 static void report(double seconds) {
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
@@ -537,6 +553,7 @@ static int run(void) {
         turn(clients, 0, true);
         if (plan.again) use_again(clients);
     }
+    explain(clients);
     report((double)(ended_at - began) / 1e9);
     return 0;
 }

@@ -22,6 +22,7 @@ from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.process import connect_worker
 from shared.proxies import ProxyRecord
 from shared.tasks import for_each
+from tests.processes import is_running
 from tests.streams import (
     HERE,
     LIMIT_S,
@@ -681,8 +682,11 @@ async def test_halting_ends_even_a_stopped_worker(directory: Path) -> None:
         os.kill(pid, signal.SIGSTOP)
     async with asyncio.timeout(LIMIT_S):
         await BuiltinEngine(directory).halt()
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+
+    async def gone() -> bool:
+        return not is_running(pid)
+
+    await until(gone)
 
 
 async def test_stopping_a_proxy_closes_what_is_open_and_leaves_another_alone(engine: BuiltinEngine) -> None:
@@ -803,3 +807,28 @@ async def test_out_of_descriptors_a_proxy_waits_and_goes_on(engine: BuiltinEngin
 
 async def paused(engine: BuiltinEngine) -> bool:
     return any(counters["paused"] for counters in (await engine.stats()).values())
+
+
+async def test_a_peer_that_vanished_is_found_out_on_either_side(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record())
+    async with serving(echo) as port, tunnel(proxy, port) as streams:
+        assert await echoes(streams)
+
+        async def probed() -> bool:
+            return timers(local=proxy.port) == timers(remote=port) == {KEEPALIVE}
+
+        await until(probed)
+
+
+KEEPALIVE = 2
+"""The timer that an established connection waits for (proc_net_tcp)."""
+
+
+def timers(*, local: int = 0, remote: int = 0) -> set[int]:
+    """Of the established connections from or to this port."""
+    found: set[int] = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, here, there, state, _, timer, *_ = line.split()
+        if state == "01" and (int(here[-4:], 16) == local or int(there[-4:], 16) == remote):
+            found.add(int(timer[:2], 16))
+    return found

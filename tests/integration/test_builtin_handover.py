@@ -5,15 +5,19 @@ import hashlib
 import os
 import random
 import signal
+import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
 
 from node.engine import EngineError
 from node.engine.builtin import BuiltinEngine
-from node.engine.builtin.process import worker_names, worker_pid
+from node.engine.builtin.batch import told_of
+from node.engine.builtin.control import FrameReader, Message, frame
+from node.engine.builtin.listeners import open_listener
+from node.engine.builtin.process import connect_worker, worker_names, worker_pid
 from shared.proxies import ProxyRecord
 from tests.bench.handover import Loss, measure
 from tests.streams import (
@@ -35,6 +39,8 @@ from tests.streams import (
 )
 
 GREETING = b"\5\1\2\1\5alice\6wonder"
+MOMENTS_MS = (2, 4, 8, 10, 15, 20, 25, 40)
+"""Some of those at which a handover of so many can be disturbed; all of it takes some ten milliseconds."""
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -326,9 +332,8 @@ async def test_a_handover_that_no_agent_saw_the_end_of_is_found_finished_by_the_
             assert await engine.running() == {}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("victim", ["old", "new"])
-@pytest.mark.parametrize("delay_ms", [0, 3, 6, 10, 15, 25, 40])
+@pytest.mark.parametrize("delay_ms", [0, 6, 12, *(pytest.param(ms, marks=pytest.mark.long) for ms in MOMENTS_MS)])
 async def test_whoever_is_killed_during_a_handover_one_worker_has_all_proxies_and_no_stream_is_torn(
     directory: Path, victim: str, delay_ms: int
 ) -> None:
@@ -353,6 +358,21 @@ async def test_whoever_is_killed_during_a_handover_one_worker_has_all_proxies_an
             assert await echoes_or_is_gone(streams)
             async with tunnel(proxy, port) as fresh:
                 assert await echoes(fresh)
+
+
+@pytest.mark.parametrize("starting", [0, 1], ids=["at once", "once there are two"])
+async def test_a_worker_that_dies_while_its_successor_starts_costs_no_proxy(directory: Path, starting: int) -> None:
+    proxies = records(100)
+    async with opened(directory) as engine:
+        for proxy in proxies:
+            await engine.start(proxy)
+        (old,) = pids(directory)
+        async with asyncio.TaskGroup() as tasks:
+            upgrade = tasks.create_task(upgraded(engine))
+            await (begun(directory, upgrade) if starting else asyncio.sleep(0))
+            os.kill(old, signal.SIGKILL)
+        await one_is_left(directory)
+        await until(lambda: runs(engine, {proxy.id: 1 for proxy in proxies}))
 
 
 async def upgraded(engine: BuiltinEngine) -> None:
@@ -397,6 +417,36 @@ async def test_a_new_process_that_is_stopped_in_a_handover_costs_nothing_once_it
         await until(lambda: runs(engine, {1: 1}))
         await one_is_left(directory)
         assert await echoes(streams)
+
+
+async def test_a_worker_that_ends_refuses_no_order_but_leaves_it_unanswered(directory: Path) -> None:
+    """A refusal is taken for the record's fault; what ends unanswered is put into the next process."""
+    for _ in range(4):
+        async with opened(directory):
+            answers = await answered_at_the_end(directory)
+        assert all(message["result"] == [True] for message in answers), answers[-1]
+
+
+async def answered_at_the_end(directory: Path) -> list[Message]:
+    """What a worker says to orders that come while it ends."""
+    connection = connect_worker(directory, 0)
+    assert connection is not None
+    with connection, ExitStack() as listeners:
+        connection.send(frame({"id": 0, "op": "halt"}))
+        for number, proxy in enumerate(records(60), 1):
+            listener = listeners.enter_context(closing(open_listener(HERE, proxy.port)))
+            order = {"id": number, "op": "put", "proxies": [{"record": told_of(proxy), "listens": 1}], "fds": 1}
+            with suppress(BrokenPipeError, ConnectionResetError):
+                socket.send_fds(connection, [frame(order)], [listener.fileno()])
+        return [message for message in await all_said(connection) if message["id"]]
+
+
+async def all_said(connection: socket.socket) -> list[Message]:
+    frames, said = FrameReader(), list[Message]()
+    with suppress(ConnectionResetError):
+        while data := await asyncio.get_running_loop().sock_recv(connection, 65536):
+            said += frames.feed(data)
+    return said
 
 
 async def test_what_was_stopped_while_its_worker_was_dead_is_not_put_back(directory: Path) -> None:

@@ -253,6 +253,17 @@ async def test_a_change_of_bandwidth_holds_at_once_for_open_connections(engine: 
         assert await taken_in(reader, 1.0) > 20 * MEGABYTE
 
 
+async def test_a_handover_gives_no_bandwidth_away(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record(limits={"bandwidth_bps": 800_000}))
+    async with serving(flood) as port, tunnel(proxy, port) as (reader, _):
+        await taken_in(reader, 0.5)
+        async with asyncio.TaskGroup() as tasks:
+            taking = tasks.create_task(taken_in(reader, 3.0))
+            while not taking.done():
+                await engine.upgrade()
+        assert taking.result() == pytest.approx(300_000, rel=0.1)
+
+
 def cpu_ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])

@@ -77,6 +77,22 @@ async def test_a_refused_login_is_a_failure_with_its_reason(
     assert reason in load.reason
 
 
+async def test_a_run_in_which_nothing_moves_tells_what_it_waited_for(generator: Generator) -> None:
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with serving(silent) as port:
+        to = f"{HERE}:{port}"
+        load = await generator.run(how="direct", to=to, origin=to, connections=3, seconds=0.2)
+    assert load.reason.startswith("nothing moved: 0 connect, 3 wait for an answer, the first at step 1")
+
+
+async def test_a_connection_that_is_refused_by_this_host_tells_why(generator: Generator) -> None:
+    to = "255.255.255.255:9"
+    load = await generator.run(how="direct", to=to, origin=to, total=1)
+    assert load.reason == "Network is unreachable (step 1)"
+
+
 async def test_a_byte_that_is_not_the_origins_is_found(generator: Generator) -> None:
     async def zeros(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -82,6 +82,13 @@ def test_chunks_that_could_be_read_in_two_ways_are_broken(data: bytes) -> None:
     assert broken(data + b"\r\n")
 
 
+@pytest.mark.parametrize("data", [b"1\r\nxy", b"1\r\nx\r\r", b"1\r\nx\n"])
+def test_a_chunk_that_goes_on_past_its_size_is_broken_before_its_line_ends(data: bytes) -> None:
+    """Or the bytes behind it would be sent on."""
+    assert broken(data)
+    assert not broken(data[:-1])
+
+
 def test_an_origin_may_pad_its_chunk_sizes() -> None:
     assert not broken(b"5  \r\nhello\r\n0\r\n\r\n", lenient=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.engine.builtin import ledger as ledger_module
@@ -166,6 +166,7 @@ def test_a_file_that_grew_is_written_anew_with_all_that_matters(
     assert sorted(each.key for each in told(opened())) == [(2, 1), (3, 1)]
 
 
+@settings(deadline=None)  # a disk may take its time
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 1000)), max_size=20), st.integers(0, 2000))
 def test_wherever_writing_breaks_off_the_whole_lines_before_are_read(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int]], cut: int

@@ -166,7 +166,7 @@ def test_a_worker_gets_along_with_the_standard_library() -> None:
     program = (
         "import runpy, sys; sys.argv = ['bare', 'node.engine.builtin.desk'];"
         f"runpy.run_path({str(Path(bare.__file__))!r}, run_name='__main__');"
-        "runpy.run_module('node.engine.builtin.worker');"
+        "runpy.run_module('node.engine.builtin.zygote');"
         "print(sorted(name for name in sys.modules if name.partition('.')[0] in ('shared', 'pydantic', 'structlog')))"
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)

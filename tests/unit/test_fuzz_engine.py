@@ -17,6 +17,9 @@ from tests.malice import TRAP, Malice
 
 BYTES, MANY_BYTES = 60_000, 10_000_000
 SEEDS = (1, 2)
+LONG_SEEDS = (3, 5, 6, 7)
+"""Each has its share of the many bytes, so that they can be run side by side."""
+SHARE = MANY_BYTES // len(LONG_SEEDS)
 REFUSED = "refused"
 WAITING = "waiting"
 
@@ -89,8 +92,9 @@ def test_hostile_requests_are_judged_alike_wherever_they_are_cut(seed: int) -> N
 
 
 @pytest.mark.long
-def test_ten_million_bytes_of_hostile_requests_are_judged_alike_wherever_they_are_cut() -> None:
-    cut_everywhere(3, MANY_BYTES)
+@pytest.mark.parametrize("seed", LONG_SEEDS)
+def test_ten_million_bytes_of_hostile_requests_are_judged_alike_wherever_they_are_cut(seed: int) -> None:
+    cut_everywhere(seed, SHARE)
 
 
 def cut_everywhere(seed: int, total: int) -> None:
@@ -110,8 +114,9 @@ def test_what_goes_on_to_an_origin_is_one_request_for_another_reader_too(seed: i
 
 
 @pytest.mark.long
-def test_of_ten_million_hostile_bytes_each_request_that_goes_on_is_one_for_another_reader_too() -> None:
-    read_by_another(3, MANY_BYTES)
+@pytest.mark.parametrize("seed", LONG_SEEDS)
+def test_of_ten_million_hostile_bytes_each_request_that_goes_on_is_one_for_another_reader_too(seed: int) -> None:
+    read_by_another(seed, SHARE)
 
 
 def read_by_another(seed: int, total: int) -> None:
@@ -149,8 +154,9 @@ def test_what_goes_on_to_a_client_is_one_response_for_another_reader_too(seed: i
 
 
 @pytest.mark.long
-def test_of_ten_million_hostile_bytes_each_response_that_goes_on_is_one_for_another_reader_too() -> None:
-    answered_by_another(3, MANY_BYTES)
+@pytest.mark.parametrize("seed", LONG_SEEDS)
+def test_of_ten_million_hostile_bytes_each_response_that_goes_on_is_one_for_another_reader_too(seed: int) -> None:
+    answered_by_another(seed, SHARE)
 
 
 def answered_by_another(seed: int, total: int) -> None:

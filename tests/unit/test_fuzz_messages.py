@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.messages import (
@@ -115,6 +115,7 @@ def test_headers_of_nearly_the_right_shape_are_read_or_refused(headers: object) 
 
 
 @given(st.sampled_from(list(Header.model_fields)), WIRE_VALUES | st.lists(PAIR, max_size=101))
+@example("v", "1" * 400)
 def test_one_odd_value_among_right_headers_is_read_or_refused(name: str, value: object) -> None:
     assert_header_read_or_refused(RIGHT | {name: value})
 

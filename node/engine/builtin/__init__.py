@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,19 +12,20 @@ from weakref import WeakValueDictionary
 
 from node.engine import Condition, Counters, EngineError
 from node.engine.builtin.batch import told_of
+from node.engine.builtin.census import Census, drop
 from node.engine.builtin.control import MOST_FDS, WorkerName
 from node.engine.builtin.crew import Crew
+from node.engine.builtin.forks import Forks
 from node.engine.builtin.listeners import open_listener
+from node.engine.builtin.place import Place, Told, WorkerGoneError, close_all, ports_of
 from node.engine.builtin.process import end_process, worker_names, worker_pid
 from node.engine.builtin.sources import PER_SOURCE
 from node.engine.builtin.tally import Tally
 from node.engine.builtin.upgrade import Moved
-from node.engine.builtin.workers import START_S, Place, Told, Worker, WorkerGoneError, ports_of
+from node.engine.builtin.workers import Worker
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 _HALT_S = 2.0
-_REBIRTH_S = 1.0
-"""For which a worker that has just died is waited for before its proxies are told as gone."""
 
 
 class BuiltinEngine:
@@ -56,13 +57,16 @@ class BuiltinEngine:
             "allow_destinations": list(allow_destinations),
             "connections_per_source": connections_per_source,
         }
+        self._forks = Forks(directory)
         place = Place(
             directory,
+            self._forks,
             opened=lambda port: open_listener(listen, port),
             changed=on_change,
             configuration=self._configuration,
         )
         self._crew = Crew(place, workers or os.cpu_count() or 1)
+        self._census = Census(self._crew)
         self._tally = Tally(self._crew)
         self._group = asyncio.TaskGroup()
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -78,26 +82,22 @@ class BuiltinEngine:
     ) -> None:
         """An error of the caller's own goes on as it is, not wrapped into a group."""
         self._crew.disband()
-        if kind is asyncio.CancelledError:
-            await self._group.__aexit__(kind, error, trace)
-        else:
-            await self._group.__aexit__(None, None, None)
+        try:
+            if kind is asyncio.CancelledError:
+                await self._group.__aexit__(kind, error, trace)
+            else:
+                await self._group.__aexit__(None, None, None)
+        finally:
+            await self._forks.close()
 
     async def running(self) -> Mapping[ProxyId, Version]:
         """What accepts connections at this moment. A worker that does not answer serves nobody, so its are left out."""
-        async with self._crew.passage.order():
-            answers = await self._versions()
-            found: dict[int, tuple[int, Worker]] = {}
-            for worker, versions in answers.items():
-                for id_, version in versions.items():
-                    if id_ in found:
-                        await self._part(id_, found[id_], (version, worker))
-                    found[id_] = max(found.get(id_, (0, worker)), (version, worker), key=lambda each: each[0])
-            return {ProxyId(id_): Version(version) for id_, (version, _) in found.items()}
+        async with self._crew.passage:
+            return await self._census.running()
 
     async def start(self, proxy: ProxyRecord) -> None:
         """Raises EngineError."""
-        async with self._turn(proxy.id), self._crew.passage.order():
+        async with self._turn(proxy.id), self._crew.passage:
             worker = await self._home(proxy.id)
             before = worker.ports.setdefault(proxy.id, ())
             told = told_of(proxy)
@@ -107,7 +107,7 @@ class BuiltinEngine:
                 if not before:
                     worker.ports.pop(proxy.id, None)
                 raise
-            worker.ports[proxy.id] = proxy.ports
+            worker.ports[proxy.id] = ports_of(told)
             worker.records[proxy.id] = told
             for other in self._leaving():
                 with suppress(WorkerGoneError):
@@ -115,9 +115,9 @@ class BuiltinEngine:
 
     async def stop(self, proxy_id: ProxyId) -> None:
         """Raises EngineError when its worker does not answer."""
-        async with self._turn(proxy_id), self._crew.passage.order():
+        async with self._turn(proxy_id), self._crew.passage:
             for worker in [each for each in self._crew.workers if each.has(proxy_id)] + self._leaving():
-                await _remove(worker, proxy_id)
+                await drop(worker, proxy_id)
 
     async def upgrade(self) -> list[Moved]:
         """All proxies and connections to new processes, with the code as it is on disk now, and nothing is lost.
@@ -128,7 +128,7 @@ class BuiltinEngine:
 
     async def stats(self) -> Mapping[ProxyId, Mapping[str, int]]:
         """Counters by proxy since it came to its worker: open, accepted, refused, received_bytes, sent_bytes."""
-        async with self._crew.passage.order():
+        async with self._crew.passage:
             return await self._tally.stats()
 
     async def protect(self, addresses: Sequence[str]) -> None:
@@ -140,7 +140,7 @@ class BuiltinEngine:
 
     async def conditions(self) -> Mapping[ProxyId, Condition]:
         """The proxies that their limits hold back. A worker that does not answer serves nobody, so its are left out."""
-        async with self._crew.passage.order():
+        async with self._crew.passage:
             return await self._tally.conditions()
 
     async def usage(self) -> Sequence[Counters]:
@@ -166,37 +166,17 @@ class BuiltinEngine:
         """Those that end with their last connection; whose it is they do not tell."""
         return [worker for worker in self._crew.workers if worker.state == "leaving"]
 
-    async def _versions(self) -> Mapping[Worker, Mapping[int, int]]:
-        """What each worker listens for. One that has just died and comes back with its proxies is waited for."""
-        await self._reborn()
-        answers = await self._answers()
-        if all(worker.alive or not worker.records for worker in self._crew.workers):
-            return answers
-        await self._reborn()
-        return await self._answers()
-
-    async def _reborn(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_REBIRTH_S):
-                for worker in [each for each in self._crew.workers if each.records]:
-                    await worker.settled.wait()
-
-    async def _answers(self) -> Mapping[Worker, Mapping[int, int]]:
-        async with asyncio.TaskGroup() as tasks:
-            answers = {worker: tasks.create_task(_told(worker)) for worker in self._crew.workers}
-        return {worker: answer.result() for worker, answer in answers.items()}
-
     async def _home(self, proxy_id: int) -> Worker:
         """Where the proxy is, or the least loaded worker. Raises EngineError."""
         for worker in self._crew.workers:
             if worker.has(proxy_id):
-                await _started(worker)
+                await worker.up()
                 return worker
         permanent = [worker for worker in self._crew.workers if worker.permanent]
         if not permanent:
             raise EngineError("the built-in engine is not open")
         worker = min(permanent, key=lambda each: (not each.alive, each.stuck, len(each.ports), each.index))
-        await _started(worker)
+        await worker.up()
         return worker
 
     async def _put(self, worker: Worker, told: Told, before: tuple[int, ...]) -> None:
@@ -204,13 +184,17 @@ class BuiltinEngine:
         new = [port for port in ports_of(told) if port not in before]
         if (worker.stuck or not new) and await worker.put(told):
             return
-        with ExitStack() as listeners:
-            opened = [listeners.enter_context(self._opened(port)) for port in new or ports_of(told)]
+        opened: list[Socket] = []
+        try:
+            for port in new or ports_of(told):
+                opened.append(self._opened(port))
             if not await worker.put(told, opened):
                 worker.ports.pop(told["id"], None)
                 raise EngineError(f"{worker} of the built-in engine does not listen where it did")
+        finally:
+            close_all(opened)
 
-    def _opened(self, port: int) -> socket.socket:
+    def _opened(self, port: int) -> Socket:
         """Raises EngineError; names the proxy that has the port where it is one of these."""
         try:
             return open_listener(self._listen, port)
@@ -222,41 +206,6 @@ class BuiltinEngine:
                 if worker.stuck:
                     raise EngineError(f"{error}, perhaps by {worker}, which does not answer") from error
             raise
-
-    async def _part(self, proxy_id: int, one: tuple[int, Worker], other: tuple[int, Worker]) -> None:
-        """A worker that was stuck may come back with what was started elsewhere meanwhile: the newer one stays."""
-        # A worker that does not answer this is asked again the next time.
-        with suppress(EngineError):
-            await _remove(min(one, other, key=lambda each: each[0])[1], proxy_id)
-
-
-async def _started(worker: Worker) -> None:
-    """Raises EngineError."""
-    if worker.settled.is_set():
-        return
-    try:
-        async with asyncio.timeout(START_S):
-            await worker.settled.wait()
-    except TimeoutError as error:
-        raise EngineError(f"worker {worker.index} of the built-in engine does not start") from error
-
-
-async def _told(worker: Worker) -> dict[int, int]:
-    try:
-        return await worker.listening()
-    except EngineError:
-        return {}
-
-
-async def _remove(worker: Worker, proxy_id: int) -> None:
-    """Raises EngineError when the worker lives but does not answer; it will not run it again in any case."""
-    try:
-        worker.records.pop(proxy_id, None)
-        with suppress(WorkerGoneError):
-            await worker.call("remove", proxy_id=proxy_id)
-        worker.ports.pop(proxy_id, None)
-    finally:
-        worker.records.pop(proxy_id, None)
 
 
 async def _halted(directory: Path, name: WorkerName) -> None:

@@ -2,7 +2,7 @@
 
 import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hmac import compare_digest
@@ -39,13 +39,15 @@ Login = tuple[str | None, str | None]
 def access(
     username: str | None,
     password: str | None,
-    networks: Iterable[str],
+    networks: Sequence[str],
     *,
     sessions: bool = False,
-    others: Iterable[Login] = (),
+    others: Sequence[Login] = (),
 ) -> Access:
     """Raises ValueError for what is no network. Of the others, a login that asks for nothing lets nobody in."""
     credentials = _credentials(username, password)
+    if not networks and not others:
+        return Access(credentials, (), sessions)
     groups: dict[tuple[int, int], set[int]] = {}
     for text in networks:
         network = _unmapped(ip_network(text, strict=False))

@@ -58,7 +58,8 @@ class Books:
             self._limited.discard(service)
         else:
             self._limited.add(service)
-        service.look(time.time())
+        if service in self._limited or service.is_watched:
+            service.look(time.time())
         self._pace(service)
 
     def _pace(self, service: Service) -> None:

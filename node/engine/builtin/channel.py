@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,9 +20,9 @@ class ClosedError(Exception):
 class Channel:
     """Frames with at most 253 descriptors each; for one coroutine at a time."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        self._connection = connection
+    def __init__(self, connection: Socket) -> None:
+        self._connection = socket.socket(fileno=connection.detach())
+        self._connection.setblocking(False)
         self._loop = asyncio.get_running_loop()
         self._frames = FrameReader()
         self._messages: deque[Message] = deque()

@@ -163,6 +163,11 @@ class Service:
                 if not allows(record.access, client.source, client.credentials):
                     self._close(client)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether a look has found something that another look may have to take back."""
+        return self.held is not None or self.stop_at is not None or self.turn is not None
+
     def is_due(self, now: float) -> bool:
         """Whether traffic moved or the time has come that a look may find something new."""
         moved = self.account.unbooked(self.received + self.sent)

@@ -1,6 +1,7 @@
 """The workers of one directory: finds and starts them, and has old ones relieved by new ones."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
@@ -9,9 +10,11 @@ from node.engine import EngineError
 from node.engine.builtin.build import build_id
 from node.engine.builtin.control import WorkerName
 from node.engine.builtin.passage import Passage
+from node.engine.builtin.place import Place, Told
 from node.engine.builtin.process import end_process, worker_names
+from node.engine.builtin.restoring import recall
 from node.engine.builtin.upgrade import Moved, hand_over
-from node.engine.builtin.workers import START_S, Place, Worker
+from node.engine.builtin.workers import Worker
 
 _LOOK_S = 0.05
 _END_S = 1.0
@@ -36,6 +39,7 @@ class Crew:
     async def assemble(self, group: asyncio.TaskGroup) -> None:
         """Of every number that there shall be or still is, the newest generation goes on."""
         self._group = group
+        self._run(group.create_task(self._place.forks.prepare()))
         living = worker_names(self._place.directory)
         newest = {name.number: name for name in [*map(WorkerName, range(self._count)), *living]}
         for name in sorted({*newest.values(), *living}):
@@ -61,6 +65,10 @@ class Crew:
         Raises EngineError for the first that fails; it and those after it run on.
         """
         async with self._upgrading:
+            try:
+                await self._place.forks.renew()
+            except OSError as error:
+                raise EngineError(f"the code on disk does not start: {error}") from error
             return [await self._relieve(worker) for worker in list(self.workers) if worker.permanent]
 
     def _add(self, name: WorkerName, *, start: bool) -> Worker:
@@ -104,36 +112,43 @@ class Crew:
                     await asyncio.sleep(_LOOK_S)
                     await before.learn()
         await worker.learn()
+        await recall(worker)
         if before.alive and worker.alive and before.state == "serving":
-            async with self.passage.handover():
-                await hand_over(before, worker)
+            await self._hand_over(before, worker)
 
     async def _relieve(self, old: Worker) -> Moved:
         """A new process takes over. Raises EngineError."""
         new = self._add(WorkerName(old.index, old.name.generation + 1), start=True)
-        try:
-            async with asyncio.timeout(START_S):
-                await new.settled.wait()
-        except TimeoutError as error:
-            raise EngineError(f"the new process of worker {old.index} does not start") from error
+        await new.up()
         if not new.alive or new.stuck:
             await self._dismiss(new)
             raise EngineError(f"the new process of worker {old.index} does not start; its log tells why")
+        return await self._hand_over(old, new)
+
+    async def _hand_over(self, old: Worker, new: Worker) -> Moved:
+        """Whatever comes of it, one worker of that number is kept afterwards, and none that does nothing.
+
+        Raises EngineError.
+        """
         async with self.passage.handover():
+            records = old.records | new.records
             try:
-                return await hand_over(old, new)
-            finally:
-                await self._man(old, new)
+                await old.up()
+                moved = await hand_over(old, new)
+            except EngineError:
+                await self._man(old, new, records)
+                raise
+            await self._man(old, new, records)
+            return moved
 
     async def _dismiss(self, worker: Worker) -> None:
         """One that has nothing."""
         if worker.alive:
             await end_process(worker.pid, patience=_END_S)
 
-    async def _man(self, old: Worker, new: Worker) -> None:
-        """Whatever came of it, there is one worker of that number that is kept, and none that does nothing."""
+    async def _man(self, old: Worker, new: Worker, records: Mapping[int, Told]) -> None:
         if not new.permanent and not new.ports and not new.stuck:
             await self._dismiss(new)
         if not any(worker.permanent for worker in (old, new) if worker in self.workers):
             another = self._add(WorkerName(old.index, new.name.generation + 1), start=True)
-            another.permanent, another.records = True, old.records | new.records
+            another.permanent, another.records = True, dict(records)

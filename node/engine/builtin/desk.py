@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 
 from node.engine.builtin import journal
 from node.engine.builtin.control import MOST_FDS, ControlError, FrameReader, Message, frame, peer
@@ -19,13 +20,20 @@ class Desk:
         self.loop = loop
         self.orders = orders
         self._listener = listener
+        self._visitors: set[Visitor] = set()
         listener.setblocking(False)
         listener.listen(_BACKLOG)
         loop.add_reader(listener.fileno(), self._accept)
 
     def close(self) -> None:
+        """Orders that come from now on go unanswered: a refusal would be taken for something else."""
         self.loop.remove_reader(self._listener.fileno())
         self._listener.close()
+        for visitor in list(self._visitors):
+            visitor.close()
+
+    def left(self, visitor: "Visitor") -> None:
+        self._visitors.discard(visitor)
 
     def _accept(self) -> None:
         try:
@@ -39,7 +47,7 @@ class Desk:
             journal.write("control.stranger_refused", uid=uid)
             connection.close()
             return
-        Visitor(self, connection)
+        self._visitors.add(Visitor(self, connection))
 
 
 class Visitor:
@@ -47,29 +55,40 @@ class Visitor:
 
     def __init__(self, desk: Desk, connection: socket.socket) -> None:
         connection.setblocking(False)
+        self._desk = desk
         self._loop = desk.loop
         self._orders = desk.orders
         self._connection = connection
         self._frames = FrameReader()
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[Socket] = []
         self._outbox = bytearray()
         self._loop.add_reader(connection.fileno(), self._read)
+
+    def close(self) -> None:
+        self._desk.left(self)
+        fd = self._connection.fileno()
+        if fd >= 0:
+            self._loop.remove_reader(fd)
+            self._loop.remove_writer(fd)
+            self._connection.close()
+        for listener in self._sockets:
+            listener.close()
 
     def _read(self) -> None:
         try:
             data, fds, _, _ = socket.recv_fds(self._connection, _READ, MOST_FDS)
-            self._sockets += [socket.socket(fileno=fd) for fd in fds]
+            self._sockets += [Socket(fileno=fd) for fd in fds]
             messages = self._frames.feed(data)
         except BlockingIOError:
             return
         except (OSError, ControlError) as error:
             journal.fault("control.unreadable", error)
-            self._close()
+            self.close()
             return
         for message in messages:
             self._obey(message)
         if not data:
-            self._close()
+            self.close()
 
     def _obey(self, message: Message) -> None:
         count, number = message.get("fds", 0), message.get("id")
@@ -90,17 +109,8 @@ class Visitor:
         except BlockingIOError:
             return
         except OSError:
-            self._close()
+            self.close()
             return
         del self._outbox[:sent]
         if not self._outbox:
             self._loop.remove_writer(self._connection.fileno())
-
-    def _close(self) -> None:
-        fd = self._connection.fileno()
-        if fd >= 0:
-            self._loop.remove_reader(fd)
-            self._loop.remove_writer(fd)
-            self._connection.close()
-        for listener in self._sockets:
-            listener.close()

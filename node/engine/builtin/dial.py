@@ -11,6 +11,7 @@ from node.engine.builtin.destinations import Destination
 from node.engine.builtin.echo import ECHO_HOST
 from node.engine.builtin.exits import leave_by
 from node.engine.builtin.failures import Failure, failure_of
+from node.engine.builtin.keepalive import probe
 from node.engine.builtin.reactor import Stage
 from node.engine.builtin.resolver import Address
 from node.engine.builtin.wire import OUT, Wire
@@ -163,6 +164,7 @@ class Dial:
             self._note(failure_of(error.errno))
             return False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        probe(sock)
         error = self._connect(sock, host)
         if error not in (0, errno.EINPROGRESS):
             sock.close()

@@ -19,7 +19,7 @@ class Door(NamedTuple):
     port: int
     family: int
     accept: Callable[[], tuple[int, tuple[Any, ...]]]
-    listener: socket.socket
+    listener: Socket
 
 
 class Doors:
@@ -40,18 +40,19 @@ class Doors:
         return [door.port for door in self._by_fd.values()]
 
     @property
-    def listeners(self) -> list[socket.socket]:
+    def listeners(self) -> list[Socket]:
         return [door.listener for door in self._by_fd.values()]
 
-    def open(self, listener: socket.socket) -> None:
+    def open(self, listener: Socket, port: int) -> None:
         """Takes clients from here too; instead of another listener on the same port."""
         listener.setblocking(False)
-        port = listener.getsockname()[1]
-        self.keep([each for each in self.ports if each != port])
+        if self._by_fd:
+            self.keep([each for each in self.ports if each != port])
         # What accept() adds to this, a socket of Python's own class, costs more than the call itself.
         accept = listener._accept  # pyright: ignore
-        self._by_fd[listener.fileno()] = Door(port, int(listener.family), accept, listener)
-        self._watch(listener.fileno())
+        fd = listener.fileno()
+        self._by_fd[fd] = Door(port, listener.family, accept, listener)
+        self._watch(fd)
 
     def keep(self, ports: Collection[int]) -> None:
         """Takes no more clients at any other port."""

@@ -116,6 +116,7 @@ def _told(service: Service) -> dict[str, Any]:
         "record": tell_record(service.record),
         "listens": len(service.doors.listeners),
         "spent": asdict(service.account.book(service.received + service.sent, time())),
+        "levels": service.pace.levels if service.pace is not None else None,
         "sessions": service.exit.sessions() if isinstance(service.exit, SessionExit) else [],
     }
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 from node.engine.builtin import journal
-from node.engine.builtin.build import build_id
 from node.engine.builtin.channel import Channel
 from node.engine.builtin.control import Message
 from node.engine.builtin.giving import give
@@ -22,9 +21,11 @@ class Handover:
     last connection that could not be moved. `build` is the code that this worker runs.
     """
 
-    def __init__(self, reactor: Reactor, proxies: Proxies, tasks: asyncio.TaskGroup, halt: Callable[[], None]) -> None:
+    def __init__(
+        self, reactor: Reactor, proxies: Proxies, tasks: asyncio.TaskGroup, halt: Callable[[], None], build: str
+    ) -> None:
         self.state: Literal["serving", "giving", "leaving"] = "serving"
-        self.build = build_id()
+        self.build = build
         self._reactor = reactor
         self._proxies = proxies
         self._group = tasks
@@ -35,7 +36,7 @@ class Handover:
         for task in self._tasks:
             task.cancel()
 
-    def give(self, connection: socket.socket) -> None:
+    def give(self, connection: Socket) -> None:
         """Everything to the worker at the other end. Raises ValueError."""
         if self.state != "serving":
             connection.close()
@@ -43,7 +44,7 @@ class Handover:
         self.state = "giving"
         self._run(self._give(Channel(connection)))
 
-    def take(self, connection: socket.socket, giver: int, answer: Callable[[Message], None]) -> None:
+    def take(self, connection: Socket, giver: int, answer: Callable[[Message], None]) -> None:
         """Everything that the worker at the other end, whose pid is `giver`, gives; answered when it is here."""
         try:
             handle = os.pidfd_open(giver)

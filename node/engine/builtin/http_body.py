@@ -129,7 +129,7 @@ class ChunkedBody:
         """Up to the end of a line, which may come in pieces."""
         stop = data.find(b"\n", start, end) + 1
         self.line += data[start : stop or end]
-        if len(self.line) > _MAX_LINE:
+        if len(self.line) > _MAX_LINE or (self.state == _DATA_END and not b"\r\n".startswith(self.line)):
             self.broken = True
         elif stop:
             line, self.line = self.line, b""
@@ -140,7 +140,6 @@ class ChunkedBody:
         if self.state == _SIZE:
             self._read_size(line)
         elif self.state == _DATA_END:
-            self.broken = line != b"\r\n"
             self.state = _SIZE
         elif line == b"\r\n":
             self.done = True

@@ -26,6 +26,7 @@ FINISHED_MAX = 20_000
 _ABSENT_MAX = 50_000
 """Proxies that are not here and whose spent traffic is remembered, should they come back."""
 _COMPACT_FROM = 4 << 20
+_NOTHING = Spent()
 
 
 class Ledger:
@@ -67,8 +68,11 @@ class Ledger:
 
     def spent(self, proxy_id: int) -> Spent:
         """What was written last for this proxy, by whomever, as of the last `follow`. Raises OSError."""
-        entries = [entry for text in self._places.newest(proxy_id) if isinstance(entry := read_line(text), Entry)]
-        return max((entry.spent for entry in entries), key=lambda spent: spent.total, default=Spent())
+        texts = self._places.newest(proxy_id)
+        if not texts:
+            return _NOTHING
+        entries = [entry for text in texts if isinstance(entry := read_line(text), Entry)]
+        return max((entry.spent for entry in entries), key=lambda spent: spent.total, default=_NOTHING)
 
     def told(self, since: int) -> tuple[int, list[bytes]]:
         """Lines written after that number, the oldest first, not all at once; and the number to ask with next."""

@@ -1,7 +1,7 @@
 """What an agent may ask of a worker."""
 
 import os
-import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
@@ -43,7 +43,7 @@ class Orders:
             "halt": self._end,
         }
 
-    def obey(self, message: Message, sockets: Sequence[socket.socket], answer: Answer) -> None:
+    def obey(self, message: Message, sockets: Sequence[Socket], answer: Answer) -> None:
         """Never raises: an order that cannot be followed is answered with an error of a few words."""
         try:
             self._obey(message, sockets, answer)
@@ -55,7 +55,7 @@ class Orders:
             journal.fault("control.fault", error)
             answer({"error": f"a fault in the worker ({type(error).__name__})"})
 
-    def _obey(self, message: Message, sockets: Sequence[socket.socket], answer: Answer) -> None:
+    def _obey(self, message: Message, sockets: Sequence[Socket], answer: Answer) -> None:
         match message.get("op"), *sockets:
             case "put", *listeners:
                 answer({"result": self._put(message["proxies"], listeners)})
@@ -70,12 +70,12 @@ class Orders:
                 _close(sockets)
                 raise ValueError("the order is not known")
 
-    def _put(self, told: list[dict[str, Any]], listeners: Sequence[socket.socket]) -> list[bool | str]:
+    def _put(self, told: list[dict[str, Any]], listeners: Sequence[Socket]) -> list[bool | str]:
         """For each whether it runs now, False: it takes other listeners, or why not."""
         left = iter(listeners)
         return [self._put_one(each.get("record"), list(islice(left, each.get("listens", 0)))) for each in told]
 
-    def _put_one(self, told: object, listeners: Sequence[socket.socket]) -> bool | str:
+    def _put_one(self, told: object, listeners: Sequence[Socket]) -> bool | str:
         try:
             if not isinstance(told, dict):
                 raise ValueError("there is no record")
@@ -133,6 +133,6 @@ class Orders:
         return None
 
 
-def _close(listeners: Iterable[socket.socket]) -> None:
+def _close(listeners: Iterable[Socket]) -> None:
     for listener in listeners:
         listener.close()

@@ -14,7 +14,20 @@ class Relay(Stage, Protocol):
         ...
 
 
+Levels = tuple[float, float]
+"""Bytes that are saved up or overdrawn in each direction."""
+
+
 class Pace(Protocol):
+    @property
+    def levels(self) -> Levels | None:
+        """As of now; None where no bandwidth is limited."""
+        ...
+
+    def go_on(self, levels: Levels) -> None:
+        """With what another process had left."""
+        ...
+
     def tune(self, bandwidth_bps: int | None) -> None:
         """Bits a second in each direction from now on; None: as much as goes, and nobody waits any more."""
         ...

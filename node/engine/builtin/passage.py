@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from types import TracebackType
 
 
 class Passage:
-    """Any number of orders at once, or one handover; an order that comes during a handover waits for its end."""
+    """Entered by any number of orders at once, or by one handover; an order that comes meanwhile waits for its end."""
 
     def __init__(self) -> None:
         self._orders = 0
@@ -16,18 +17,19 @@ class Passage:
         self._free.set()
         self._empty.set()
 
-    @asynccontextmanager
-    async def order(self) -> AsyncGenerator[None]:
+    async def __aenter__(self) -> None:
+        """For an order; there are thousands, which is why they are told apart by nothing."""
         while not self._free.is_set():
             await self._free.wait()
         self._orders += 1
         self._empty.clear()
-        try:
-            yield
-        finally:
-            self._orders -= 1
-            if not self._orders:
-                self._empty.set()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._orders -= 1
+        if not self._orders:
+            self._empty.set()
 
     @asynccontextmanager
     async def handover(self) -> AsyncGenerator[None]:

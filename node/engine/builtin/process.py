@@ -1,4 +1,4 @@
-"""Starts, finds and ends worker processes."""
+"""Finds and ends worker processes."""
 
 import asyncio
 import fcntl
@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import struct
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,36 +14,10 @@ from node.engine import EngineError
 from node.engine.builtin.control import WorkerName, peer, worker_name
 from node.engine.builtin.link import Link, LostError, RefusedError, UnansweredError
 
-_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS")
-"""All that a worker gets to see of the agent's environment, which may hold secrets."""
-
 _LOCK = struct.Struct("hhqqi")
 """struct flock of 64-bit Linux: type, whence, start, length, pid."""
 
 _ANSWER_S = 4.0
-_LOG_MAX = 1024 * 1024
-_BARE = Path(__file__).with_name("bare.py")
-
-
-def start_worker(directory: Path, name: WorkerName) -> int:
-    """The pid of a new worker in a session of its own, so that nothing that ends the agent ends it. Raises OSError."""
-    log = directory / name.log
-    if log.exists() and log.stat().st_size > _LOG_MAX:
-        log.replace(log.with_suffix(".log.old"))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", str(_BARE), "node.engine.builtin.worker", str(directory), *map(str, name)],
-        {name: os.environ[name] for name in _INHERITED if name in os.environ},
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,
-        setsigmask=[],
-        setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
-    )
 
 
 def connect_worker(directory: Path, index: int, generation: int = 0) -> socket.socket | None:
@@ -104,12 +77,13 @@ def worker_pid(directory: Path, index: int, generation: int = 0) -> int | None:
     return None if kind == fcntl.F_UNLCK else pid
 
 
-def reaped(pid: int) -> bool:
-    """Whether it has ended; takes the exit status if it was this one's child. Does not wait."""
+def ended(pid: int) -> bool:
+    """Whether there is no such process any more. Does not wait."""
     try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return True
+    return _reaped(pid, otherwise=False)
 
 
 async def bury(pid: int, *, patience: float) -> bool:
@@ -122,7 +96,7 @@ async def bury(pid: int, *, patience: float) -> bool:
         gone = await _gone(handle, patience)
     finally:
         os.close(handle)
-    return gone and reaped(pid)
+    return gone and _reaped(pid, otherwise=True)
 
 
 async def end_process(pid: int, *, patience: float) -> None:
@@ -154,3 +128,11 @@ async def _gone(handle: int, seconds: float) -> bool:
     finally:
         loop.remove_reader(handle)
     return True
+
+
+def _reaped(pid: int, *, otherwise: bool) -> bool:
+    """Takes the exit status, if it was this one's child; `otherwise` for one that was not."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return otherwise

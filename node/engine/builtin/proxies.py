@@ -1,6 +1,6 @@
 """The proxies that one worker runs."""
 
-import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -11,6 +11,7 @@ from node.engine.builtin.client import Service
 from node.engine.builtin.exits import SessionExit
 from node.engine.builtin.first_byte import FIRST_STAGES
 from node.engine.builtin.ledger import Ledger
+from node.engine.builtin.pace import Levels
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import Record
 from node.engine.builtin.spent import Spent
@@ -28,24 +29,25 @@ class Proxies:
         self._services: dict[int, Service] = {}
         self.books = Books(reactor, ledger, self._all)
 
-    def put(self, record: Record, listeners: Sequence[socket.socket]) -> bool:
+    def put(self, record: Record, listeners: Sequence[Socket]) -> bool:
         """Runs the record in place of the version before; False: it takes other listeners. Raises OSError, ValueError.
 
         What is at ports that the record does not have is closed.
         """
-        for before in self._left(record.id):
-            before.change(record, FIRST_STAGES[record.protocol])
-        service = self._services.get(record.id)
-        open_ = {*(service.doors.ports if service else ()), *(each.getsockname()[1] for each in listeners)}
-        if not open_.issuperset(record.ports):
-            return False
         first_stage = FIRST_STAGES[record.protocol]
+        for before in self._left(record.id) if self.left else ():
+            before.change(record, first_stage)
+        service = self._services.get(record.id)
+        ports = [each.getsockname()[1] for each in listeners]
+        if not {*ports, *(service.doors.ports if service else ())}.issuperset(record.ports):
+            return False
         if service is None:
             service = Service(self._reactor, record, first_stage, self.books.account(record.id))
-        service.change(record, first_stage)
-        service.doors.keep(record.ports)
-        for listener in listeners:
-            service.doors.open(listener)
+        else:
+            service.change(record, first_stage)
+            service.doors.keep(record.ports)
+        for listener, port in zip(listeners, ports, strict=True):
+            service.doors.open(listener, port)
         self._services[record.id] = service
         self.books.watch(service)
         self._reactor.sweep()
@@ -91,7 +93,12 @@ class Proxies:
         return bool(self.left)
 
     def inherit(
-        self, record: Record, listeners: Sequence[socket.socket], spent: Spent, sessions: list[tuple[str, str]]
+        self,
+        record: Record,
+        listeners: Sequence[Socket],
+        spent: Spent,
+        sessions: list[tuple[str, str]],
+        levels: Levels | None,
     ) -> None:
         """From the process that ran it before. Raises OSError, ValueError."""
         if record.id in self._services:
@@ -103,9 +110,11 @@ class Proxies:
         if isinstance(service.exit, SessionExit):
             service.exit.adopt(sessions, self._reactor.now)
         for listener in listeners:
-            service.doors.open(listener)
+            service.doors.open(listener, listener.getsockname()[1])
         self._services[record.id] = service
         self.books.watch(service)
+        if levels is not None and service.pace is not None:
+            service.pace.go_on(levels)
 
     def service(self, proxy_id: int) -> Service | None:
         return self._services.get(proxy_id)

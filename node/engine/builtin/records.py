@@ -74,11 +74,12 @@ _USUAL_EXIT, _UNLIMITED = Exit(), Limits()
 
 def read_record(told: Mapping[str, object]) -> Record:
     """Raises ValueError, without the values, for what is no record. A worker of an earlier age knows no `also`."""
-    told = {"also": [], **told}
-    if not FIELDS.issuperset(told) or len(told) != len(FIELDS):
+    if len(told) != len(FIELDS):
+        told = {"also": [], **told}
+    if told.keys() != FIELDS:
         raise ValueError("a record has other fields")
     exit_ = _exit(_members(told, "exit", EXIT_FIELDS)) if told["exit"] != {} else _USUAL_EXIT
-    also = _also(told["also"])
+    also = _also(told["also"]) if told["also"] != [] else ()
     return Record(
         id=_number(told, "id"),
         version=_number(told, "version"),
@@ -87,9 +88,9 @@ def read_record(told: Mapping[str, object]) -> Record:
         access=access(
             _text(told, "username"),
             _text(told, "password"),
-            _texts(told, "allow_ips"),
+            _texts(told, "allow_ips") if told["allow_ips"] != [] else (),
             sessions=exit_.mode == "ipv6_session",
-            others=[(each.username, each.password) for each in also],
+            others=[(each.username, each.password) for each in also] if also else (),
         ),
         exit=exit_,
         limits=_limits(_members(told, "limits", LIMIT_FIELDS)) if told["limits"] != {} else _UNLIMITED,

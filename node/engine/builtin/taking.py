@@ -3,7 +3,7 @@
 import asyncio
 import os
 import select
-import socket
+from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Iterator
 from contextlib import suppress
 from time import monotonic, time
@@ -144,10 +144,11 @@ class Taking:
 
     def _take_proxy(self, told: dict[str, Any], fds: Iterator[int]) -> None:
         """One that cannot be taken is missed by the agent, which starts it anew."""
-        listeners = [socket.socket(fileno=next(fds)) for _ in range(told["listens"])]
+        listeners = [Socket(fileno=next(fds)) for _ in range(told["listens"])]
         try:
             if listeners:
-                self._mine.inherit(read_record(told["record"]), listeners, Spent(**told["spent"]), told["sessions"])
+                record, spent = read_record(told["record"]), Spent(**told["spent"])
+                self._mine.inherit(record, listeners, spent, told["sessions"], told.get("levels"))
                 self._proxies += 1
         except (OSError, ValueError) as error:
             journal.fault("handover.proxy_lost", error)

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from node.engine.builtin.bucket import Bucket, shares
-from node.engine.builtin.pace import UP, Relay
+from node.engine.builtin.pace import UP, Levels, Relay
 from node.engine.builtin.reactor import Reactor
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class Lane:
             self._waiting[relay] = None
             self._wind()
         return min(credit, wanted)
+
+    def left(self, moved: int) -> float:
+        """What is saved up or overdrawn."""
+        self._catch_up(moved)
+        return self.bucket.level
 
     def retune(self, rate: float) -> None:
         self.bucket.retune(rate, monotonic())
@@ -107,6 +112,17 @@ class Throttle:
             return wanted
         moved = service.received if direction == UP else service.sent
         return self._lanes[direction].allowance(relay, wanted, moved)
+
+    @property
+    def levels(self) -> Levels | None:
+        if self._lanes is None:
+            return None
+        up, down = self._lanes
+        return up.left(self._service.received), down.left(self._service.sent)
+
+    def go_on(self, levels: Levels) -> None:
+        for lane, level in zip(self._lanes or (), levels, strict=False):
+            lane.bucket.level = level
 
     def tune(self, bandwidth_bps: int | None) -> None:
         """Bits a second in each direction; None: as much as goes."""

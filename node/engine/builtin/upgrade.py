@@ -10,10 +10,13 @@ from typing import Any
 import structlog
 
 from node.engine import EngineError
-from node.engine.builtin.workers import CALL_S, Told, Worker
+from node.engine.builtin.place import Told
+from node.engine.builtin.process import bury
+from node.engine.builtin.workers import CALL_S, Worker
 
 _HANDOVER_S = 120.0
 _LOOK_S = 1.0
+_BURY_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -33,17 +36,19 @@ async def hand_over(old: Worker, new: Worker) -> Moved:
     """Everything from one to the other. Raises EngineError; then some may be here, some there.
 
     Neither is started again while it lasts. In the end the one that is `permanent` is the number's worker, and the
-    `records` of both say what each runs.
+    `records` of both say what each runs; none is where neither can go on. An agent that ends meanwhile, and cancels
+    this, leaves the two to it: the next one finds out.
     """
     records = old.records | new.records
     old.permanent = new.permanent = False
     old.records, new.records = {}, {}
-    done = False
     try:
         told = await _brought_together(old, new)
-        done, old.state = True, "leaving"
-    finally:
-        await _settle(old, new, records, done=done)
+    except EngineError:
+        await _settle(old, new, records, done=False)
+        raise
+    old.state = "leaving"
+    await _settle(old, new, records, done=True)
     moved = Moved(new.index, old.pid, new.pid, **told)
     _log.info("worker.handed_over", **asdict(moved))
     return moved
@@ -86,12 +91,17 @@ async def _watched(old: Worker, taken: asyncio.Task[Any]) -> None:
 
 
 async def _settle(old: Worker, new: Worker, records: Mapping[int, Told], *, done: bool) -> None:
-    """Whoever lives and has something of it stays; what neither runs any more is put back."""
+    """Whoever serves and has something of it stays; what neither runs any more is put back."""
     for worker in (old, new):
         worker.ports = {}
         if worker.alive:
             await worker.learn()
+        if worker.pid and not worker.alive:
+            # Its connection to here is closed before its listeners are.
+            await bury(worker.pid, patience=_BURY_S)
     old_serves = old.alive and old.state != "leaving"
+    if not (done or new.alive or old_serves):
+        return
     stays = new if done or (new.alive and (new.ports or not old_serves)) else old
     other = old if stays is new else new
     stays.permanent = True

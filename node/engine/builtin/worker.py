@@ -1,6 +1,6 @@
 """A worker of the built-in engine: a process of its own that runs proxies and outlives the agent that started it.
 
-Run as `python -m node.engine.builtin.worker DIRECTORY INDEX GENERATION`; the standard library is all it imports.
+It is forked off a zygote; the standard library is all it imports.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from node.engine.builtin import journal
 from node.engine.builtin.control import WorkerName
@@ -30,10 +31,8 @@ _COLLECT_AFTER = 50_000
 """Allocations between two garbage collections: connections are freed by their reference counts."""
 
 
-def main() -> None:
-    directory, name = Path(sys.argv[1]), WorkerName(*map(int, sys.argv[2:]))
-    os.umask(0o077)
-    os.chdir(directory)
+def run(name: WorkerName, build: str) -> NoReturn:
+    """In the working directory, with the code of this build."""
     lock = os.open(name.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,13 +43,13 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(serve(name))
+        runner.run(serve(name, build))
     sys.stderr.flush()
     # A look-up that hangs in a resolver thread must not keep the process alive.
     os._exit(0)
 
 
-async def serve(name: WorkerName) -> None:
+async def serve(name: WorkerName, build: str) -> None:
     """Until SIGTERM or an order to halt."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -61,7 +60,7 @@ async def serve(name: WorkerName) -> None:
     sentry = Sentry(reactor)
     reactor.echo = await opened_echo()
     async with asyncio.TaskGroup() as tasks:
-        handover = Handover(reactor, proxies, tasks, ended.set)
+        handover = Handover(reactor, proxies, tasks, ended.set, build)
         orders = Orders(reactor, proxies, sentry, handover, ended.set)
         desk = Desk(loop, orders, _control_socket(name))
         journal.write("worker.started", worker=name.stem, pid=os.getpid())
@@ -89,7 +88,3 @@ def _control_socket(name: WorkerName) -> socket.socket:
 def _raise_descriptor_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-if __name__ == "__main__":
-    main()

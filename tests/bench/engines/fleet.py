@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from node.__main__ import collect_seldom
 from node.engine.builtin import BuiltinEngine
 from shared.proxies import ProxyRecord
 from shared.tasks import for_each
 from tests.bench.engines.contenders import Ground, StartError, record, worker
 from tests.bench.engines.measuring import pss_bytes
+from tests.processes import parents
 
 FIRST_PORT = 10_000
 ADDED = 50
@@ -25,6 +27,7 @@ LIMIT_S = 10.0
 @dataclass(frozen=True)
 class Fleet:
     """`worker_s` is until the worker answers, most of it Python's own start; `accepting_s` counts from there.
+    `pss_bytes` is of the worker and the process that it was forked off.
 
     `adding_ms` are the median and the worst. `back_s` is until the proxy that comes back last serves a client after
     `kill -9` of the worker.
@@ -43,6 +46,7 @@ async def fleet(proxies: int, ground: Ground) -> Fleet:
     """Raises StartError, EngineError."""
     directory = ground.place("fleet").folder / "engine"
     records = [record(id_, FIRST_PORT + id_, ground.login) for id_ in range(1, proxies + 1)]
+    collect_seldom()
     began = time.perf_counter()
     async with worker(directory, ground) as (engine, pid):
         answering = time.perf_counter()
@@ -51,7 +55,7 @@ async def fleet(proxies: int, ground: Ground) -> Fleet:
         if len(await engine.running()) != proxies:
             raise StartError(f"only {len(await engine.running())} of {proxies} proxies run")
         _accept(ground.host, proxies)
-        used = pss_bytes([pid])
+        used = pss_bytes([parents()[pid]])
         added = [await _added(engine, ground, proxies + 1 + extra) for extra in range(ADDED)]
         os.kill(pid, signal.SIGKILL)
         back_s = await asyncio.to_thread(_served_again, ground.host, FIRST_PORT + proxies + ADDED)

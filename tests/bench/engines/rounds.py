@@ -29,7 +29,7 @@ class Sample:
     def why(self) -> str:
         if self.load.reopened > self.load.done / 10:
             return "keeps no connection"
-        return f"some failed: {self.load.reason}" if self.load.failed else ""
+        return f"some failed: {self.load.reason}" if self.load.failed else self.load.reason
 
 
 @dataclass(frozen=True)
