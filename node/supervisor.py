@@ -41,6 +41,7 @@ class Supervisor:
         self._conditions: dict[int, Condition] = {}
         self._touched: set[int] = set()
         self._at_work: set[int] = set()
+        self._unasked: set[int] = set()
         self._stale = True
         self._wake = asyncio.Event()
 
@@ -65,10 +66,10 @@ class Supervisor:
         return len(self._running)
 
     def starting(self) -> int:
-        """How many wanted records nobody has tried yet."""
+        """How many wanted records nobody has tried yet, or looked at since: the engine may hold them to a limit."""
         holdings = self._copy.holdings
         ids = holdings.keys() if self._stale else self._touched | self._at_work
-        return sum(1 for id_ in ids if id_ in holdings and self._is_untried(holdings[id_]))
+        return sum(1 for id_ in ids if id_ in holdings and (id_ in self._unasked or self._is_untried(holdings[id_])))
 
     def failures(self) -> list[Failure]:
         """What does not run at its version, or runs but serves nobody, and why."""
@@ -93,9 +94,11 @@ class Supervisor:
                 await self._on_change([])
             return
         await self._stop_all(todo.stop)
+        self._unasked = {record.id for record in todo.start}
         ran = await self._start_all(todo.start)
         await self._ask_conditions()
         self._at_work = set()
+        self._unasked = set()
         if todo.blocked:
             self.wake(todo.blocked)
         await self._on_change(ran)
@@ -239,7 +242,7 @@ class Supervisor:
 
     def _condition(self, holding: Holding) -> Failure | None:
         condition = self._conditions.get(holding.id)
-        if condition is None:
+        if condition is None or holding.id in self._unasked:
             return None
         reason = condition.reason[:300]
         return Failure(id=holding.id, version=holding.version, reason=reason, kind=condition.kind)
