@@ -4,7 +4,7 @@ from _socket import socket as Socket  # noqa: N812 (a class; the library's own w
 from typing import TYPE_CHECKING
 
 from node.engine.builtin import journal
-from node.engine.builtin.access import allows, allows_source, let_in_by, session_of
+from node.engine.builtin.access import Gate, allows, allows_source
 from node.engine.builtin.account import Account
 from node.engine.builtin.doors import Doors
 from node.engine.builtin.entry import Entry
@@ -40,7 +40,6 @@ class Client(Wire):
         self.seated = False
         self.stage: Stage | None = None
         service.open.add(self)
-        reactor.sources.enter(source)
 
     def enter(self, stage: Stage) -> None:
         """From now on this stage has the connection."""
@@ -52,13 +51,14 @@ class Client(Wire):
 
     def admit(self, presented: bytes | None) -> bool:
         """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
-        asked = self.service.record.access
-        self.admitted = allows(asked, self.source, presented)
-        self.credentials = let_in_by(asked, presented) if self.admitted else None
-        self.session = session_of(asked, presented) if self.admitted else None
-        if not self.admitted:
+        admission = self.service.gate.admission(self.source, presented)
+        if admission is None:
+            self.admitted, self.credentials, self.session = False, None, None
             self.service.account.refuse("login" if self.from_allowed_source() else "source")
-        return self.admitted
+            return False
+        self.admitted = True
+        self.credentials, self.session = admission
+        return True
 
     def missed(self, failure: Failure) -> None:
         """The destination was not reached; counted where that is a refusal of this proxy."""
@@ -71,7 +71,9 @@ class Client(Wire):
     def hold(self) -> Hold | None:
         """Why this client, who may use the proxy, is refused all the same; counted. None: it has its seat."""
         service = self.service
-        hold = service.held or (None if self.seated else crowded(service.record.limits, service.seats))
+        hold = service.held
+        if hold is None and not self.seated:
+            hold = crowded(service.record.limits, service.seats)
         if hold is not None:
             service.account.refuse(hold.word)
         elif not self.seated:
@@ -91,17 +93,19 @@ class Client(Wire):
         return self.service.exit, self.session
 
     def drop(self) -> None:
-        if self in self.service.open:
-            self.service.open.discard(self)
-            self.reactor.sources.leave(self.source)
+        if self.fd < 0:
+            return
+        service, reactor = self.service, self.reactor
+        service.open.discard(self)
+        reactor.sources.leave(self.source)
         if self.seated:
             self.seated = False
-            self.service.seats -= 1
+            service.seats -= 1
         if self.lease is not None:
-            self.lease.end(self.reactor.now)
+            self.lease.end(reactor.now)
             self.lease = None
         self.stage = None
-        super().drop()
+        Wire.drop(self)
 
 
 class Service:
@@ -121,6 +125,7 @@ class Service:
         "doors",
         "exit",
         "first_stage",
+        "gate",
         "held",
         "open",
         "pace",
@@ -139,6 +144,7 @@ class Service:
     ) -> None:
         self.reactor = reactor
         self.record = record
+        self.gate = Gate(record.access)
         self.exit = exit_of(record, reactor.draws)
         self.first_stage = first_stage
         self.doors = Doors(reactor, record.id, self._welcome)
@@ -159,6 +165,7 @@ class Service:
             self.exit = exit_of(record, self.reactor.draws, self.exit)
         asked_before, self.record, self.first_stage = self.record.access, record, first_stage
         if record.access != asked_before:
+            self.gate = Gate(record.access)
             for client in [each for each in self.open if each.admitted]:
                 if not allows(record.access, client.source, client.credentials):
                     self._close(client)
@@ -203,7 +210,7 @@ class Service:
 
     def _welcome(self, sock: Socket, source: str) -> None:
         self.accepted += 1
-        if self.reactor.sources.is_full(source):
+        if not self.reactor.sources.enter(source):
             self.account.refuse("flood")
             sock.close()
             return

@@ -81,6 +81,7 @@ def parcel(client: Client) -> Parcel | None:
 def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
     """The connection goes on in this process, unless the proxy does not allow it any more. Raises OSError."""
     left = iter(fds)
+    service.reactor.sources.enter_anyway(state["source"])
     client = Client(service.reactor, _socket(state["client"], left), service, state["source"])
     client.admitted, client.credentials = state["admitted"], _bytes(state["credentials"])
     client.session = _bytes(state["session"])

@@ -3,7 +3,10 @@
 from node.engine.builtin.client import Client
 from node.engine.builtin.pace import DOWN, UP
 from node.engine.builtin.pipes import PIPE
-from node.engine.builtin.wire import BULK, FAILED, GONE, IN, OUT, Wire
+from node.engine.builtin.wire import FAILED, GONE, IN, OUT, Wire
+
+LITTLE = 16384
+"""Bytes that are read at once as long as a direction is not known to carry more."""
 
 
 class Tunnel:
@@ -22,29 +25,54 @@ class Tunnel:
     def start(self, *, early: bytes = b"", answer: bytes = b"") -> None:
         """Sends on what the client sent behind its request, and to the client what it waits for."""
         client, origin = self.client, self.origin
-        client.enter(self)
-        origin.belong(self)
+        client.stage = self
+        stages = client.reactor.stages
+        stages[client.fd] = stages[origin.fd] = self
         try:
             client.held = False
             if answer:
                 client.send(answer)
             if early:
                 client.service.received += origin.send(early)
-            self._settle()
+            self.settle()
         except BaseException:
             # Whoever called does not know the origin any more.
             self.broken()
             raise
 
     def ready(self, fd: int, events: int) -> None:
+        """Most tunnels carry little, which goes through here: every call counts, and each line sees one class only."""
         client, origin = self.client, self.origin
-        if fd == client.fd:
-            here, there = client, origin
-        else:
-            here, there = origin, client
-        if events == IN and not (here.bulk or there.pending or there.pipe) and client.service.pace is None:
-            self._copy(here, there)
-            return
+        service = client.service
+        data: bytes | None = None
+        sent = 0
+        try:
+            if events != IN or service.pace is not None:
+                self._ready(fd, events)
+            elif fd == client.fd:
+                if client.bulk or origin.pending or origin.pipe:
+                    self._ready(fd, events)
+                else:
+                    data = client.sock.recv(LITTLE)
+                    if data:
+                        sent = origin.sock.send(data)
+                        service.received += sent
+            elif origin.bulk or client.pending or client.pipe:
+                self._ready(fd, events)
+            else:
+                data = origin.sock.recv(LITTLE)
+                if data:
+                    sent = client.sock.send(data)
+                    service.sent += sent
+        except BlockingIOError:
+            # There is nothing after all, or the receiver has no room.
+            pass
+        if data is not None and not 0 < len(data) == sent < LITTLE:
+            self._went(fd, data, sent)
+
+    def _ready(self, fd: int, events: int) -> None:
+        client, origin = self.client, self.origin
+        here, there = (client, origin) if fd == client.fd else (origin, client)
         if events & OUT:
             self._count(here, here.flush())
         if events & ~OUT and not (here.ended or here.held or there.pending or there.pipe):
@@ -53,36 +81,28 @@ class Tunnel:
                 return
         elif events & GONE:
             self._gone(here, events)
-        self._settle()
+        self.settle()
 
-    def _copy(self, here: Wire, there: Wire) -> None:
-        """What `_move` does, for the little that most tunnels carry: every call counts here."""
-        reactor, service = here.reactor, self.client.service
-        try:
-            count = here.sock.recv_into(reactor.buffer)
-        except BlockingIOError:
-            return
-        if not count:
+    def _went(self, fd: int, data: bytes, sent: int) -> None:
+        """Of a little that was read so much was taken: not all, or all and there may be more, or it was the end."""
+        here, there = (self.client, self.origin) if fd == self.client.fd else (self.origin, self.client)
+        if not data:
             here.ended = True
-            self._settle()
-            return
-        try:
-            sent = there.sock.send(reactor.view[:count])
-        except BlockingIOError:
-            sent = 0
-        if there is self.origin:
-            service.received += sent
+            if there.ended:
+                self.settle()
+            else:
+                # Mostly the other side ends in the same batch; then nobody needs to be told.
+                self.client.reactor.afterwards(self)
+        elif sent < len(data):
+            there.pending = data[sent:]
+            self.settle()
         else:
-            service.sent += sent
-        here.bulk = count >= BULK
-        if sent < count:
-            there.pending = bytes(reactor.view[sent:count])
-            self._settle()
+            self._ready(fd, IN)
 
     def resume(self) -> None:
         """Reads on where the proxy's pace made it wait."""
         self.client.held = self.origin.held = False
-        self._settle()
+        self.settle()
 
     def close(self) -> None:
         self.client.drop()
@@ -118,7 +138,7 @@ class Tunnel:
         else:
             here.unwatch()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Half-closes what is finished and watches for what can go on."""
         client, origin = self.client, self.origin
         if client.stage is not self:

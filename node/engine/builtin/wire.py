@@ -177,7 +177,8 @@ class Wire:
     def drop(self) -> None:
         """Closed at the end of the batch; dropped again it does nothing, for its number may be another's by then."""
         if self.fd >= 0:
-            self.give_pipe()
+            if self.pipe is not None:
+                self.give_pipe()
             self.reactor.discard(self.fd, self.sock)
             self.fd = -1
 
