@@ -9,9 +9,9 @@ from node.engine.builtin.failures import Failure
 from node.engine.builtin.http_answers import ESTABLISHED, answer, leaves_open
 from node.engine.builtin.http_fields import MAX_HEAD, Refusal
 from node.engine.builtin.http_request import Request, head_size
-from node.engine.builtin.http_route import Order, Route, order_of
+from node.engine.builtin.http_route import Order, Route, order_at_once, order_of
 from node.engine.builtin.linger import Linger
-from node.engine.builtin.reactor import TimedStage
+from node.engine.builtin.reactor import BUFFER, TimedStage
 from node.engine.builtin.records import Record
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import GONE, IN, OUT, Wire
@@ -58,14 +58,18 @@ class Conversation:
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
         self._client.enter(self)
-        self.inbox += data
-        if not data:
+        if data:
+            self._take(data)
+        else:
             self._read()
-        self.proceed()
+            self.proceed()
 
     def ready(self, fd: int, events: int) -> None:
         client = self._client
-        if events & GONE:
+        busy = self._dial or self._exchange or self.inbox or client.pending or client.pipe
+        if events == IN and not busy:
+            self._read_next()
+        elif events & GONE:
             self.broken()
         else:
             if events & OUT:
@@ -74,12 +78,35 @@ class Conversation:
                 self._read()
             self.proceed()
 
-    def proceed(self) -> None:
+    def _read_next(self) -> None:
+        """Between two requests."""
+        client = self._client
+        try:
+            data = client.sock.recv(BUFFER)
+        except BlockingIOError:
+            return
+        if data:
+            self._take(data)
+        else:
+            self.close()
+
+    def _take(self, data: bytes) -> None:
+        """Mostly it is one whole request, and nothing has to be kept."""
+        order = order_at_once(data)
+        if order is None:
+            self.inbox += data
+        elif self._timed is not None:
+            self._time(None)
+        self.proceed(order)
+
+    def proceed(self, order: Order | None = None) -> None:
         """Serves what can be served now, then waits for what is missing. A loop: pipelines may be long."""
         if self._proceeding:
             return
         self._proceeding = True
         client = self._client
+        if order is not None:
+            self._serve(order)
         while self._exchange is None and self._dial is None and client.stage is self:
             if client.pending or client.pipe or not self._serve_next():
                 break
@@ -118,7 +145,8 @@ class Conversation:
     def tunnel(self, origin: Wire, last: bytes) -> None:
         """No more HTTP from here on."""
         early = bytes(self.inbox)
-        self._leave()
+        if self._timed is not None or self._kept is not None or self._exchange is not None:
+            self._leave()
         Tunnel(self._client, origin).start(early=early, answer=last)
 
     def answered(self, exchange: Exchange, *, reusable: bool, close: bool) -> None:
@@ -215,13 +243,18 @@ class Conversation:
             reading = not (origin.pending or origin.pipe or client.held)
         else:
             reading = len(self.inbox) <= MAX_HEAD
-        client.watch((IN if reading and not client.ended else 0) | (OUT if client.pending or client.pipe else 0))
+        mask = (IN if reading and not client.ended else 0) | (OUT if client.pending or client.pipe else 0)
+        if mask != client.mask:
+            client.watch(mask)
         if exchange is not None:
             exchange.settle()
 
     def _serve_next(self) -> bool:
         """Whether there was a whole request."""
         inbox = self.inbox
+        if not inbox:
+            self._wait()
+            return False
         while inbox.startswith(b"\r\n"):
             del inbox[:2]
         size = head_size(inbox, self._seen) if inbox else 0
@@ -286,8 +319,9 @@ class Conversation:
             return
         self._route = way
         kept = self._kept
-        same = kept is not None and self._departure == self._client.departure
-        if kept is not None and same and order.repeatable and kept.destination == way.destination:
+        if kept is None:
+            self._call(way)
+        elif order.repeatable and kept.destination == way.destination and self._departure == self._client.departure:
             self._kept, self._exchange = None, kept
             kept.start(order.request, way.head, reused=True)
         else:

@@ -23,8 +23,10 @@ class Deadlines(Generic[T]):
 
     def add(self, item: T, now: float) -> None:
         """Starts the item's time, anew when it is already here."""
-        self._entries.pop(item, None)
-        self._entries[item] = now + self._seconds
+        entries = self._entries
+        if item in entries:
+            del entries[item]
+        entries[item] = now + self._seconds
 
     def discard(self, item: T) -> None:
         self._entries.pop(item, None)

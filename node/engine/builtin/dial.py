@@ -23,6 +23,8 @@ def reachable(
     addresses: Sequence[Address], family: socket.AddressFamily | None, may_dial: Callable[[str], bool]
 ) -> list[Address] | Failure:
     """Those that an exit of this family reaches and that clients may be connected to; why there are none."""
+    if family is None and len(addresses) == 1:
+        return list(addresses) if may_dial(addresses[0][1]) else Failure.PRIVATE
     if not addresses:
         return Failure.NAME
     of_family = addresses if family is None else [address for address in addresses if address[0] == family]
@@ -73,7 +75,7 @@ class Dial:
         self._addresses: list[Address] = []
         self._failure = Failure.NAME
         self._source: str | None = None
-        self._wires: dict[int, Wire] = {}
+        self._wires: list[Wire] = []
         self._ended = False
 
     def start(self, destination: Destination) -> None:
@@ -91,9 +93,13 @@ class Dial:
             reactor.resolver.look_up(host, lambda found: reactor.run(self, self._resolved, found), proxy_id)
 
     def ready(self, fd: int, events: int) -> None:
-        wire = self._wires.pop(fd, None)
-        if wire is None:
-            return
+        for wire in self._wires:
+            if wire.fd == fd:
+                self._wires.remove(wire)
+                self._answered(wire, events)
+                return
+
+    def _answered(self, wire: Wire, events: int) -> None:
         error = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events != OUT else 0
         if error:
             wire.drop()
@@ -114,10 +120,12 @@ class Dial:
     def close(self) -> None:
         self._ended = True
         self._reactor.dials.discard(self)
-        self._reactor.attempts.discard(self)
-        for wire in self._wires.values():
-            wire.drop()
-        self._wires.clear()
+        if self._addresses:
+            self._reactor.attempts.discard(self)
+        if self._wires:
+            for wire in self._wires:
+                wire.drop()
+            self._wires.clear()
 
     def broken(self) -> None:
         self.close()
@@ -130,23 +138,28 @@ class Dial:
     def _resolved(self, addresses: tuple[Address, ...]) -> None:
         if self._ended:
             return
-        found = reachable(addresses, self._client.service.exit.family, self._may_dial)
+        exit_ = self._client.service.exit
+        found = reachable(addresses, exit_.family, self._may_dial)
         if isinstance(found, Failure):
             self._give_up(found)
             return
-        source = self._client.service.exit.address(self._client, self._reactor.now)
+        source = exit_.address(self._client, self._reactor.now)
         if isinstance(source, Failure):
             self._give_up(source)
             return
         self._source = source
-        found.reverse()
-        self._addresses = found
-        self._next_attempt()
+        if len(found) > 1:
+            found.reverse()
+            self._addresses = found
+            self._next_attempt()
+        elif not self._try(*found[0]):
+            self._give_up(self._failure)
 
     def _next_attempt(self) -> None:
         """One more is under way afterwards, unless no address is left."""
         reactor = self._reactor
-        reactor.attempts.discard(self)
+        if self._addresses:
+            reactor.attempts.discard(self)
         while self._addresses:
             if self._try(*self._addresses.pop()):
                 if self._addresses:
@@ -163,24 +176,24 @@ class Dial:
             self._note(failure_of(error.errno))
             return False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        error = self._connect(sock, host)
+        source = self._source
+        error = sock.connect_ex((host, self._port)) if source is None else self._connect(sock, source, host)
         if error not in (0, errno.EINPROGRESS):
             sock.close()
-            self._note(Failure.EXIT if self._source is not None and error == errno.EINVAL else failure_of(error))
+            self._note(Failure.EXIT if source is not None and error == errno.EINVAL else failure_of(error))
             return False
         wire = Wire(self._reactor, sock)
-        self._wires[wire.fd] = wire
+        self._wires.append(wire)
         wire.belong(self)
         wire.watch(OUT)
         return True
 
-    def _connect(self, sock: Socket, host: str) -> int:
+    def _connect(self, sock: Socket, source: str, host: str) -> int:
         """The errno of a connect that is under way or failed at once; EINVAL: it cannot leave from its source."""
-        if self._source is not None:
-            try:
-                leave_by(sock, self._source)
-            except OSError:
-                return errno.EINVAL
+        try:
+            leave_by(sock, source)
+        except OSError:
+            return errno.EINVAL
         return sock.connect_ex((host, self._port))
 
     def _note(self, failure: Failure) -> None:

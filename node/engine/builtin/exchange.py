@@ -4,7 +4,7 @@ from typing import Protocol
 
 from node.engine.builtin.client import Client
 from node.engine.builtin.destinations import Destination
-from node.engine.builtin.http_body import Body, EndlessBody, body_of
+from node.engine.builtin.http_body import NOTHING, Body, EndlessBody, body_of
 from node.engine.builtin.http_fields import CHUNKED, NO_BODY, UNTIL_CLOSE, Refusal
 from node.engine.builtin.http_request import Request
 from node.engine.builtin.http_response import Response, read_response, whole_response
@@ -60,7 +60,7 @@ class Exchange:
         self._talk = talk
         self._client = client
         self._request = _NO_REQUEST
-        self._upload = body_of(NO_BODY)
+        self._upload: Body = NOTHING
         self._download: Body | None = None
         self._inbox: bytearray | None = None
         self._seen = 0
@@ -79,7 +79,7 @@ class Exchange:
     def start(self, request: Request, head: bytes, *, reused: bool) -> None:
         """The next request; its body, as far as it is there, is in the talk's inbox."""
         self._request = request
-        self._upload = body_of(request.body)
+        self._upload = NOTHING if request.body == NO_BODY else body_of(request.body)
         self._reused = reused
         self._close = not request.keep_alive
         self._busy = True
@@ -124,10 +124,15 @@ class Exchange:
         if not self._busy:
             self._talk.deserted()
             return
-        if events & OUT:
-            self._flush()
-        if events & ~OUT and not (self._client.pending or self._client.pipe):
-            self._hear()
+        client = self._client
+        begun = self._download or self._inbox or client.pending or client.pipe or client.service.pace
+        if events == IN and not begun:
+            self._hear_first()
+        else:
+            if events & OUT:
+                self._flush()
+            if events & ~OUT and not (client.pending or client.pipe):
+                self._hear()
         self._talk.proceed()
 
     def settle(self) -> None:
@@ -211,6 +216,31 @@ class Exchange:
         elif count > 0:
             self._pass_down(count)
 
+    def _hear_first(self) -> None:
+        """Mostly this is the whole response."""
+        origin, request = self.origin, self._request
+        try:
+            data = origin.sock.recv(BUFFER)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._lost(clean=False)
+            return
+        end = data.find(b"\r\n\r\n") + 4
+        response = whole_response(data[:end], request.method) if end >= 4 else None
+        if isinstance(response, Response) and response.status >= 200 and response.body == len(data) - end:
+            self._reusable = response.reusable
+            self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), data[end:]))
+            self._finish()
+        elif data:
+            origin.bulk = len(data) >= BULK
+            reactor = self._client.reactor
+            reactor.view[: len(data)] = data
+            self._pass_down(len(data))
+        else:
+            origin.ended = True
+            self._lost(clean=True)
+
     def _lost(self, *, clean: bool) -> None:
         """The origin's connection is over."""
         if self._download is not None:
@@ -245,7 +275,8 @@ class Exchange:
             self._finish()
 
     def _to_client(self, data: bytes | memoryview) -> None:
-        self._client.service.sent += self._client.send(data)
+        client = self._client
+        client.service.sent += client.send(data)
 
     def _begin_at_once(self, count: int) -> None:
         """The beginning of a response is in the reactor's buffer; mostly its head is whole."""
