@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 _SESSION = re.compile(rb"([^:]*)-session-([A-Za-z0-9]{1,64})(:.*)", re.DOTALL)
 _MAPPED = IPv6Network("::ffff:0:0/96")
-_REMEMBERED = 1024
-"""Clients of one proxy."""
+_REMEMBERED, _MEMORABLE = 256, 1024
+"""Clients of one proxy, and the bytes of what one may have presented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +113,23 @@ class Admission(NamedTuple):
 class Gate:
     """Lets clients in as one version of a proxy asks. Most come again: whom it let in it knows at once."""
 
-    __slots__ = ("_asked", "_known")
+    __slots__ = ("_asked", "known")
 
     def __init__(self, asked: Access) -> None:
+        """`known` is by source and what was presented."""
         self._asked = asked
-        self._known: dict[tuple[str, bytes | None], Admission] = {}
+        self.known: dict[tuple[str, bytes | None], Admission] = {}
 
     def admission(self, source: str, presented: bytes | None) -> Admission | None:
         """None: not from there or not with these credentials."""
-        known = self._known.get((source, presented))
+        known = self.known.get((source, presented))
         if known is not None or not allows(self._asked, source, presented):
             return known
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
         known = Admission(let_in_by(self._asked, presented), session_of(self._asked, presented))
-        self._known[source, presented] = known
+        if len(self.known) >= _REMEMBERED:
+            self.known.clear()
+        if presented is None or len(presented) <= _MEMORABLE:
+            self.known[source, presented] = known
         return known
 
 

@@ -51,7 +51,8 @@ class Client(Wire):
 
     def admit(self, presented: bytes | None) -> bool:
         """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
-        admission = self.service.gate.admission(self.source, presented)
+        gate = self.service.gate
+        admission = gate.known.get((self.source, presented)) or gate.admission(self.source, presented)
         if admission is None:
             self.admitted, self.credentials, self.session = False, None, None
             self.service.account.refuse("login" if self.from_allowed_source() else "source")
@@ -74,11 +75,11 @@ class Client(Wire):
         hold = service.held
         if hold is None and not self.seated:
             hold = crowded(service.record.limits, service.seats)
+            if hold is None:
+                self.seated = True
+                service.seats += 1
         if hold is not None:
             service.account.refuse(hold.word)
-        elif not self.seated:
-            self.seated = True
-            service.seats += 1
         return hold
 
     def deliver(self) -> int:

@@ -329,6 +329,7 @@ class Conversation:
             self._call(way)
 
     def _call(self, way: Route) -> None:
-        self._departure = self._client.departure
-        self._dial = Dial(self._client, self, way.destination.port)
-        self._dial.start(way.destination)
+        if way.head:
+            self._departure = self._client.departure
+        self._dial = dial = Dial(self._client, self, way.destination.port)
+        dial.start(way.destination)

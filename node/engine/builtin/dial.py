@@ -4,6 +4,7 @@ import errno
 import socket
 from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from node.engine.builtin.client import Client
@@ -89,8 +90,7 @@ class Dial:
         if known is not None:
             self._resolved(known)
         else:
-            proxy_id = self._client.service.record.id
-            reactor.resolver.look_up(host, lambda found: reactor.run(self, self._resolved, found), proxy_id)
+            reactor.resolver.look_up(host, partial(reactor.run, self, self._resolved), self._client.service.record.id)
 
     def ready(self, fd: int, events: int) -> None:
         for wire in self._wires:
@@ -184,8 +184,7 @@ class Dial:
             return False
         wire = Wire(self._reactor, sock)
         self._wires.append(wire)
-        wire.belong(self)
-        wire.watch(OUT)
+        wire.join(self, OUT)
         return True
 
     def _connect(self, sock: Socket, source: str, host: str) -> int:

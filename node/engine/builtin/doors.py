@@ -4,7 +4,6 @@ import errno
 import socket
 from _socket import socket as Socket  # noqa: N812 (a class; the library's own wrapper costs 3 us a connection)
 from collections.abc import Callable, Collection
-from functools import partial
 from sys import byteorder
 from typing import Any, NamedTuple
 
@@ -23,7 +22,6 @@ class Door(NamedTuple):
     port: int
     family: int
     accept: Callable[[], tuple[int, tuple[Any, ...]]]
-    waiting: Callable[[], int]
     listener: socket.socket
 
 
@@ -55,7 +53,7 @@ class Doors:
         self.keep([each for each in self.ports if each != port])
         # What accept() adds to this, a socket of Python's own class, costs more than the call itself.
         accept = listener._accept  # pyright: ignore
-        self._by_fd[listener.fileno()] = Door(port, int(listener.family), accept, partial(_waiting, listener), listener)
+        self._by_fd[listener.fileno()] = Door(port, int(listener.family), accept, listener)
         self._watch(listener.fileno())
 
     def keep(self, ports: Collection[int]) -> None:
@@ -95,7 +93,7 @@ class Doors:
         if door is None:
             return
         accept, family, welcome = door.accept, door.family, self._welcome
-        for _ in range(door.waiting()):
+        for _ in range(_waiting(door.listener)):
             try:
                 accepted, address = accept()
             except BlockingIOError:

@@ -40,8 +40,8 @@ class SocksHandshake:
         client = self._client
         client.enter(self)
         client.reactor.handshakes.add(self, client.reactor.now)
-        self._inbox = data
         if data:
+            self._inbox = data
             self._advance()
         else:
             self._read()
@@ -51,10 +51,13 @@ class SocksHandshake:
         if events & GONE:
             self.close()
             return
-        self._client.flush()
+        client = self._client
+        if client.pending:
+            client.flush()
         if events & IN:
             self._read()
-        self._settle()
+        if client.mask != IN or client.pending or client.ended or self._inbox:
+            self._settle()
 
     def reached(self, wire: Wire) -> None:
         early = self._inbox
@@ -85,11 +88,16 @@ class SocksHandshake:
 
     def _read(self) -> None:
         client = self._client
-        count = client.receive()
-        if count > 0:
-            self._inbox += client.reactor.view[:count]
+        try:
+            data = client.sock.recv(BUFFER)
+        except BlockingIOError:
+            return
+        if data:
+            self._inbox = self._inbox + data if self._inbox else data
             self._advance()
-        elif count == 0 and self._dial is None:
+            return
+        client.ended = True
+        if self._dial is None:
             self.close()
 
     def _advance(self) -> None:
@@ -137,7 +145,7 @@ class SocksHandshake:
     def _agree(self, methods: bytes) -> bool:
         asked = self._client.service.record.access
         method = socks5.choose_method(methods, login_needed=asked.credentials is not None, login_welcome=asked.sessions)
-        choice = bytes((socks5.VERSION, method))
+        choice = b"%c%c" % (socks5.VERSION, method)
         if method == socks5.NO_ACCEPTABLE:
             self._client.service.account.refuse("login")
             return self._end(choice)

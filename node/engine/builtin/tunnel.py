@@ -34,7 +34,11 @@ class Tunnel:
                 client.send(answer)
             if early:
                 client.service.received += origin.send(early)
-            self.settle()
+            if client.ended or client.pending or client.pipe or origin.pending:
+                self.settle()
+            else:
+                client.watch(IN)
+                origin.watch(IN)
         except BaseException:
             # Whoever called does not know the origin any more.
             self.broken()
@@ -88,8 +92,8 @@ class Tunnel:
         here, there = (self.client, self.origin) if fd == self.client.fd else (self.origin, self.client)
         if not data:
             here.ended = True
-            if there.ended:
-                self.settle()
+            if there.ended and self._over():
+                self.close()
             else:
                 # Mostly the other side ends in the same batch; then nobody needs to be told.
                 self.client.reactor.afterwards(self)

@@ -53,6 +53,13 @@ class Wire:
         """Events on this wire are this stage's from now on."""
         self.reactor.stages[self.fd] = stage
 
+    def join(self, stage: Stage, mask: int) -> None:
+        """The first stage of this wire, and the first watch."""
+        reactor, fd = self.reactor, self.fd
+        reactor.stages[fd] = stage
+        reactor.epoll.register(fd, mask)
+        self.mask = mask
+
     def watch(self, mask: int) -> None:
         """Level-triggered; costs a system call only when something changes."""
         if mask != self.mask:
@@ -176,11 +183,12 @@ class Wire:
 
     def drop(self) -> None:
         """Closed at the end of the batch; dropped again it does nothing, for its number may be another's by then."""
-        if self.fd >= 0:
+        fd = self.fd
+        if fd >= 0:
+            self.fd = -1
             if self.pipe is not None:
                 self.give_pipe()
-            self.reactor.discard(self.fd, self.sock)
-            self.fd = -1
+            self.reactor.discard(fd, self.sock)
 
     def reset(self) -> None:
         """Closed so that the other side sees a reset and cannot take what it got for the whole."""
