@@ -14,7 +14,7 @@ from node.engine.builtin.exits import leave_by
 from node.engine.builtin.failures import Failure, failure_of
 from node.engine.builtin.reactor import Stage
 from node.engine.builtin.resolver import Address
-from node.engine.builtin.wire import OUT, Wire
+from node.engine.builtin.wire import EDGE, GONE, IN, OUT, Wire
 
 _NON_BLOCKING = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _NO_WAY = frozenset({Failure.NAME, Failure.NETWORK, Failure.HOST})
@@ -64,10 +64,13 @@ class Dial:
         "_port",
         "_reactor",
         "_source",
+        "_speaks_first",
         "_wires",
     )
 
-    def __init__(self, client: Client, caller: Caller, port: int) -> None:
+    def __init__(self, client: Client, caller: Caller, port: int, *, speaks_first: bool = False) -> None:
+        """`speaks_first`: the caller has something to send at once."""
+        self._speaks_first = speaks_first
         self._client = client
         self._reactor = client.reactor
         self._caller = caller
@@ -100,14 +103,17 @@ class Dial:
                 return
 
     def _answered(self, wire: Wire, events: int) -> None:
-        error = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events != OUT else 0
+        error = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events & GONE else 0
         if error:
             wire.drop()
             self._note(failure_of(error))
             self._next_attempt()
-        else:
-            self.close()
-            self._caller.reached(wire)
+            return
+        self.close()
+        if events != OUT:
+            # It has said something already, which whoever takes over has to be told of.
+            wire.watch(IN)
+        self._caller.reached(wire)
 
     def expire(self) -> None:
         """The time for all addresses is up."""
@@ -176,6 +182,9 @@ class Dial:
             self._note(failure_of(error.errno))
             return False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._speaks_first:
+            # The last packet of the handshake travels with the first data, which is there within 0.2 s.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         source = self._source
         error = sock.connect_ex((host, self._port)) if source is None else self._connect(sock, source, host)
         if error not in (0, errno.EINPROGRESS):
@@ -184,7 +193,7 @@ class Dial:
             return False
         wire = Wire(self._reactor, sock)
         self._wires.append(wire)
-        wire.join(self, OUT)
+        wire.join(self, EDGE)
         return True
 
     def _connect(self, sock: Socket, source: str, host: str) -> int:

@@ -11,7 +11,7 @@ from node.engine.builtin.http_response import Response, read_response, whole_res
 from node.engine.builtin.pace import DOWN, UP
 from node.engine.builtin.pipes import PIPE
 from node.engine.builtin.reactor import BUFFER, Stage
-from node.engine.builtin.wire import BULK, IN, OUT, Wire
+from node.engine.builtin.wire import BULK, EDGE, IN, LAST, OUT, UNUSUAL, Wire
 
 
 class Talk(Stage, Protocol):
@@ -126,9 +126,11 @@ class Exchange:
             return
         client = self._client
         begun = self._download or self._inbox or client.pending or client.pipe or client.service.pace
-        if events == IN and not begun:
+        if events & UNUSUAL == IN and not begun:
             self._hear_first()
         else:
+            if self.origin.mask == EDGE:
+                self.origin.watch(IN)
             if events & OUT:
                 self._flush()
             if events & ~OUT and not (client.pending or client.pipe):
@@ -142,7 +144,8 @@ class Exchange:
         if origin.pending or origin.pipe:
             mask |= OUT
         if mask:
-            origin.watch(mask)
+            if mask != IN or origin.mask != EDGE or self._download or self._inbox:
+                origin.watch(mask)
         else:
             origin.unwatch()
 
@@ -227,13 +230,16 @@ class Exchange:
             self._lost(clean=False)
             return
         end = data.find(b"\r\n\r\n") + 4
-        response = whole_response(data[:end], request.method) if end >= 4 else None
+        response = whole_response(data[:end], request.method) if end >= 4 and len(data) < BUFFER else None
         if isinstance(response, Response) and response.status >= 200 and response.body == len(data) - end:
             self._reusable = response.reusable
-            self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), data[end:]))
+            flags = LAST if self._close and self._upload.done else 0
+            self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), data[end:]), flags)
             self._finish()
         elif data:
-            origin.bulk = len(data) >= BULK
+            if len(data) >= BULK:
+                origin.bulk = True
+                origin.watch(IN)
             reactor = self._client.reactor
             reactor.view[: len(data)] = data
             self._pass_down(len(data))
@@ -274,9 +280,9 @@ class Exchange:
         if body.done:
             self._finish()
 
-    def _to_client(self, data: bytes | memoryview) -> None:
+    def _to_client(self, data: bytes | memoryview, flags: int = 0) -> None:
         client = self._client
-        client.service.sent += client.send(data)
+        client.service.sent += client.send(data, flags)
 
     def _begin_at_once(self, count: int) -> None:
         """The beginning of a response is in the reactor's buffer; mostly its head is whole."""

@@ -60,12 +60,6 @@ class RacingStage(Stage, Protocol):
     def hurry(self) -> None: ...
 
 
-class LateStage(Stage, Protocol):
-    """A stage that decides at the end of a batch of events how it goes on."""
-
-    def settle(self) -> None: ...
-
-
 class Reactor:
     """Owns the epoll, who listens to which descriptor, the buffer that all reads share, and the time-outs.
 
@@ -97,7 +91,6 @@ class Reactor:
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
         self._closing: list[Socket] = []
-        self._unsettled: list[LateStage] = []
         self._waker = -1
         if isinstance(loop, Loop):
             loop.attach(self)
@@ -121,28 +114,9 @@ class Reactor:
                     self._fault(stage, error)
             elif fd == self._waker:
                 woken = True
-        if self._unsettled:
-            self._settle()
         if self._closing:
             self.sweep()
         return woken
-
-    def afterwards(self, stage: LateStage) -> None:
-        """It settles at the end of this batch, when more is known."""
-        self._unsettled.append(stage)
-
-    def _settle(self) -> None:
-        unsettled, self._unsettled = self._unsettled, []
-        for stage in unsettled:
-            self._guarded(stage, stage.settle)
-
-    def _guarded(self, stage: Stage, action: Callable[..., None], *arguments: Any) -> None:
-        try:
-            action(*arguments)
-        except OSError:
-            stage.broken()
-        except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
-            self._fault(stage, error)
 
     def wake_on(self, fd: int) -> None:
         self._waker = fd
@@ -151,7 +125,12 @@ class Reactor:
     def run(self, stage: Stage, action: Callable[..., None], *arguments: Any) -> None:
         """Does something for a connection outside of `serve`, under the same guard."""
         self.now = monotonic()
-        self._guarded(stage, action, *arguments)
+        try:
+            action(*arguments)
+        except OSError:
+            stage.broken()
+        except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
+            self._fault(stage, error)
         self.sweep()
 
     def discard(self, fd: int, sock: Socket) -> None:

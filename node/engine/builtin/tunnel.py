@@ -3,7 +3,7 @@
 from node.engine.builtin.client import Client
 from node.engine.builtin.pace import DOWN, UP
 from node.engine.builtin.pipes import PIPE
-from node.engine.builtin.wire import FAILED, GONE, IN, OUT, Wire
+from node.engine.builtin.wire import EDGE, ENDING, FAILED, GONE, IN, LAST, OUT, UNUSUAL, Wire
 
 LITTLE = 16384
 """Bytes that are read at once as long as a direction is not known to carry more."""
@@ -13,14 +13,16 @@ class Tunnel:
     """The one stage that nothing times out.
 
     A side whose receiver does not take what was read is not read from until it does, so at most one buffer or pipe is
-    kept per direction. Bytes count once the receiver's kernel has them.
+    kept per direction. Bytes count once the receiver's kernel has them. `_calm`: nothing waits and neither side sends
+    much.
     """
 
-    __slots__ = ("client", "origin")
+    __slots__ = ("_calm", "client", "origin")
 
     def __init__(self, client: Client, origin: Wire) -> None:
         self.client = client
         self.origin = origin
+        self._calm = True
 
     def start(self, *, early: bytes = b"", answer: bytes = b"") -> None:
         """Sends on what the client sent behind its request, and to the client what it waits for."""
@@ -34,11 +36,12 @@ class Tunnel:
                 client.send(answer)
             if early:
                 client.service.received += origin.send(early)
-            if client.ended or client.pending or client.pipe or origin.pending:
-                self.settle()
+            if client.ended or origin.ended or client.pending or client.pipe or origin.pending or origin.pipe:
+                self._settle()
             else:
                 client.watch(IN)
-                origin.watch(IN)
+                if origin.mask != EDGE:
+                    origin.watch(IN)
         except BaseException:
             # Whoever called does not know the origin any more.
             self.broken()
@@ -48,65 +51,71 @@ class Tunnel:
         """Most tunnels carry little, which goes through here: every call counts, and each line sees one class only."""
         client, origin = self.client, self.origin
         service = client.service
-        data: bytes | None = None
-        sent = 0
+        if events & UNUSUAL != IN or not self._calm or service.pace is not None:
+            self._ready(fd, events)
+            return
+        sent, data = 0, None
         try:
-            if events != IN or service.pace is not None:
-                self._ready(fd, events)
-            elif fd == client.fd:
-                if client.bulk or origin.pending or origin.pipe:
-                    self._ready(fd, events)
-                else:
-                    data = client.sock.recv(LITTLE)
-                    if data:
-                        sent = origin.sock.send(data)
-                        service.received += sent
-            elif origin.bulk or client.pending or client.pipe:
-                self._ready(fd, events)
+            if fd == client.fd:
+                data = client.sock.recv(LITTLE)
+                if data:
+                    sent = origin.sock.send(data)
+                    service.received += sent
             else:
                 data = origin.sock.recv(LITTLE)
                 if data:
-                    sent = client.sock.send(data)
+                    sent = client.sock.send(data, LAST if events & ENDING else 0)
                     service.sent += sent
         except BlockingIOError:
             # There is nothing after all, or the receiver has no room.
-            pass
-        if data is not None and not 0 < len(data) == sent < LITTLE:
-            self._went(fd, data, sent)
+            if data is None:
+                return
+        if events & ENDING or not 0 < len(data) == sent < LITTLE:
+            self._went(fd, events, data, sent)
 
     def _ready(self, fd: int, events: int) -> None:
         client, origin = self.client, self.origin
         here, there = (client, origin) if fd == client.fd else (origin, client)
+        if here.mask == EDGE:
+            here.watch(IN)
         if events & OUT:
             self._count(here, here.flush())
         if events & ~OUT and not (here.ended or here.held or there.pending or there.pipe):
             moved = self._move(here, there)
-            if events == IN and moved and not (there.pending or there.pipe):
+            if here.bulk and events == IN and moved and not (there.pending or there.pipe):
                 return
         elif events & GONE:
             self._gone(here, events)
-        self.settle()
+        self._settle()
 
-    def _went(self, fd: int, data: bytes, sent: int) -> None:
+    def _went(self, fd: int, events: int, data: bytes, sent: int) -> None:
         """Of a little that was read so much was taken: not all, or all and there may be more, or it was the end."""
         here, there = (self.client, self.origin) if fd == self.client.fd else (self.origin, self.client)
-        if not data:
-            here.ended = True
-            if there.ended and self._over():
-                self.close()
-            else:
-                # Mostly the other side ends in the same batch; then nobody needs to be told.
-                self.client.reactor.afterwards(self)
-        elif sent < len(data):
+        if len(data) == LITTLE:
+            # There may be more, or what was said of an end is not to be known yet.
             there.pending = data[sent:]
-            self.settle()
-        else:
             self._ready(fd, IN)
+        elif sent < len(data):
+            here.ended = events & ENDING != 0
+            there.pending = data[sent:]
+            self._settle()
+        else:
+            here.ended = True
+            self._end(here, there)
+
+    def _end(self, here: Wire, there: Wire) -> None:
+        """Nothing waits anywhere, and one side has ended."""
+        if there.ended:
+            self.close()
+            return
+        there.finish()
+        if here.mask != EDGE:
+            _watch(here, there)
 
     def resume(self) -> None:
         """Reads on where the proxy's pace made it wait."""
         self.client.held = self.origin.held = False
-        self.settle()
+        self._settle()
 
     def close(self) -> None:
         self.client.drop()
@@ -142,7 +151,7 @@ class Tunnel:
         else:
             here.unwatch()
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Half-closes what is finished and watches for what can go on."""
         client, origin = self.client, self.origin
         if client.stage is not self:
@@ -156,6 +165,8 @@ class Tunnel:
                     there.finish()
         _watch(client, origin)
         _watch(origin, client)
+        waiting = client.pending or client.pipe or origin.pending or origin.pipe
+        self._calm = not (waiting or client.bulk or origin.bulk)
 
     def _over(self) -> bool:
         """Both sides have ended and have what was for them; closing tells them as well as a half-close would."""

@@ -13,9 +13,20 @@ from node.engine.builtin.reactor import BUFFER, Reactor, Stage
 IN, OUT = int(select.EPOLLIN), int(select.EPOLLOUT)
 GONE = int(select.EPOLLHUP | select.EPOLLERR)
 FAILED = int(select.EPOLLERR)
+ENDING = int(select.EPOLLRDHUP)
+UNUSUAL = IN | FAILED | int(select.EPOLLPRI)
+"""Of an event in which there is something to read and nothing else to heed, these bits are IN alone."""
+
+EDGE = IN | OUT | ENDING | int(select.EPOLLPRI | select.EPOLLET)
+"""How a wire is watched from its connect on until something has to wait: told once of each change, which costs no call
+more. Whoever is told has to read all there is, or to `watch`. Urgent data would stop a read half-way (tcp(7)), so they
+are told of."""
 
 BULK = 32768
 """Bytes at once from which on a wire is spliced; once less than a quarter of it comes, it is read again."""
+
+LAST = socket.MSG_MORE
+"""For what is sent right before a half-close or a close: both travel in one packet."""
 
 _UNWATCHED = -1
 _RESET = struct.pack("ii", 1, 0)
@@ -136,13 +147,13 @@ class Wire:
             self.reactor.pipes.give(self.pipe)
             self.pipe = None
 
-    def send(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | memoryview, flags: int = 0) -> int:
         """Sends what the receiver takes and keeps the rest; bytes that went out. Raises OSError."""
         if self.pending or self.pipe is not None:
             self.pending += data
             return 0
         try:
-            sent = self.sock.send(data)
+            sent = self.sock.send(data, flags)
         except BlockingIOError:
             sent = 0
         if sent < len(data):
