@@ -238,7 +238,7 @@ class Exchange:
             self._finish()
         elif data:
             if len(data) >= BULK:
-                origin.bulk = True
+                origin.bulk = 1
                 origin.watch(IN)
             reactor = self._client.reactor
             reactor.view[: len(data)] = data

@@ -94,6 +94,7 @@ class Tunnel:
         if len(data) == LITTLE:
             # There may be more, or what was said of an end is not to be known yet.
             there.pending = data[sent:]
+            self._calm = False
             self._ready(fd, IN)
         elif sent < len(data):
             here.ended = events & ENDING != 0

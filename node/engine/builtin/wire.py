@@ -23,7 +23,9 @@ more. Whoever is told has to read all there is, or to `watch`. Urgent data would
 are told of."""
 
 BULK = 32768
-"""Bytes at once from which on a wire is spliced; once less than a quarter of it comes, it is read again."""
+"""Bytes at once from which on a wire is spliced; when less than a quarter of it came often enough, it is read again."""
+_STAMINA = 16
+"""So often: small pieces come in between, since a sender waits for room."""
 
 LAST = socket.MSG_MORE
 """For what is sent right before a half-close or a close: both travel in one packet."""
@@ -37,8 +39,8 @@ _UNABLE = frozenset({errno.EINVAL, errno.ENOSYS})
 class Wire:
     """`ended`: nothing more comes from the other side. `shut`: nothing more goes to it.
 
-    What waits to be sent is in `pipe`, then in `pending`. `bulk`: what comes from here is spliced. `held`: nothing is
-    read until the proxy's pace allows it.
+    What waits to be sent is in `pipe`, then in `pending`. `bulk`: what comes from here is spliced, and may be small so
+    often before it no longer is. `held`: nothing is read until the proxy's pace allows it.
     """
 
     __slots__ = ("bulk", "ended", "fd", "held", "mask", "pending", "pipe", "reactor", "shut", "sock")
@@ -50,7 +52,7 @@ class Wire:
         self.mask = _UNWATCHED
         self.pending = b""
         self.pipe: Pipe | None = None
-        self.bulk = False
+        self.bulk = 0
         self.held = False
         self.ended = False
         self.shut = False
@@ -95,7 +97,7 @@ class Wire:
         if not count:
             self.ended = True
         elif count >= BULK:
-            self.bulk = True
+            self.bulk = _STAMINA
         return count
 
     def pass_to(self, there: "Wire", most: int = PIPE) -> int:
@@ -135,7 +137,7 @@ class Wire:
             return -1
         if count > 0:
             pipe.held = count
-            self.bulk = count * 4 >= BULK
+            self.bulk = _STAMINA if count * 4 >= BULK else self.bulk - 1
         else:
             self.ended = not count
             there.give_pipe()
