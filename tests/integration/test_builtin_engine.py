@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -102,6 +103,44 @@ async def test_several_requests_share_both_connections(engine: BuiltinEngine) ->
     assert b"wonder" not in b"".join(heard)
     assert b"Proxy-" not in b"".join(heard)
     assert len(peers) == 1
+
+
+async def test_a_destination_that_speaks_first_is_heard_at_once(engine: BuiltinEngine) -> None:
+    """The end of the handshake waits for the client to speak first, but not for the 0.2 s of the kernel."""
+    await engine.start(proxy := record())
+    waited: list[float] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 ready\r\n")
+        await reader.read()
+
+    async with serving(greet) as port:
+        for _ in range(5):
+            began = time.monotonic()
+            async with tunnel(proxy, port) as (reader, _):
+                assert await reader.readline() == b"220 ready\r\n"
+            waited.append(time.monotonic() - began)
+    assert min(waited) < 0.1
+
+
+async def test_what_comes_behind_urgent_data_is_passed_on(engine: BuiltinEngine, directory: Path) -> None:
+    """A read stops there (tcp(7)), also when everything up to the end has come meanwhile."""
+    await engine.start(proxy := record())
+    pid = worker_pid(directory)
+
+    async def hurry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        os.kill(pid, signal.SIGSTOP)
+        with writer.get_extra_info("socket").dup() as sock:
+            sock.send(b"before")
+            sock.send(b"!", socket.MSG_OOB)
+            sock.send(b"behind")
+            sock.shutdown(socket.SHUT_WR)
+        os.kill(pid, signal.SIGCONT)
+
+    async with serving(hurry) as port, tunnel(proxy, port) as (reader, writer):
+        writer.write(b"?")
+        assert await reader.read() == b"beforebehind"
 
 
 async def test_pipelined_requests_to_several_origins_are_answered_in_order(engine: BuiltinEngine) -> None:

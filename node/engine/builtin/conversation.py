@@ -331,5 +331,5 @@ class Conversation:
     def _call(self, way: Route) -> None:
         if way.head:
             self._departure = self._client.departure
-        self._dial = dial = Dial(self._client, self, way.destination.port, speaks_first=bool(way.head))
+        self._dial = dial = Dial(self._client, self, way.destination.port)
         dial.start(way.destination)

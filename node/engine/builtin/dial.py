@@ -64,13 +64,10 @@ class Dial:
         "_port",
         "_reactor",
         "_source",
-        "_speaks_first",
         "_wires",
     )
 
-    def __init__(self, client: Client, caller: Caller, port: int, *, speaks_first: bool = False) -> None:
-        """`speaks_first`: the caller has something to send at once."""
-        self._speaks_first = speaks_first
+    def __init__(self, client: Client, caller: Caller, port: int) -> None:
         self._client = client
         self._reactor = client.reactor
         self._caller = caller
@@ -182,9 +179,8 @@ class Dial:
             self._note(failure_of(error.errno))
             return False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._speaks_first:
-            # The last packet of the handshake travels with the first data, which is there within 0.2 s.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+        # The handshake's last packet travels with the first data; see Wire.speak.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
         source = self._source
         error = sock.connect_ex((host, self._port)) if source is None else self._connect(sock, source, host)
         if error not in (0, errno.EINPROGRESS):

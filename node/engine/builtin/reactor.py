@@ -6,7 +6,7 @@ from _socket import socket as Socket  # noqa: N812 (the base class: all that is 
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from node.engine.builtin import journal
 from node.engine.builtin.deadlines import Deadlines, PromptDeadlines
@@ -18,6 +18,9 @@ from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
 from node.engine.builtin.sources import Sources
 
+if TYPE_CHECKING:
+    from node.engine.builtin.wire import Wire
+
 BUFFER = 65536
 """Bytes read at once, and the most that is kept in the process for a receiver that does not take them."""
 
@@ -28,6 +31,9 @@ ATTEMPT_S = 0.25
 IDLE_S = 300.0
 """For an HTTP client between two requests; browsers give up after about as long."""
 LINGER_S = 3.0
+
+SILENT_S = 0.01
+"""For which the end of a handshake with a destination waits for data to go with it; it would be 0.2 s (tcp(7))."""
 
 _BATCH = 512
 _TICK_S = 1.0
@@ -60,6 +66,10 @@ class RacingStage(Stage, Protocol):
     def hurry(self) -> None: ...
 
 
+def _speak(wire: "Wire") -> None:
+    wire.speak()
+
+
 class Reactor:
     """Owns the epoll, who listens to which descriptor, the buffer that all reads share, and the time-outs.
 
@@ -90,6 +100,7 @@ class Reactor:
         self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
+        self.silent: Deadlines[Wire] = Deadlines(SILENT_S, _speak)
         self._closing: list[Socket] = []
         self._waker = -1
         if isinstance(loop, Loop):
@@ -100,8 +111,11 @@ class Reactor:
 
     def serve(self, timeout: float) -> bool:
         """Waits for at most so many seconds and serves what is ready; True when asyncio has something to do."""
-        events = self.epoll.poll(timeout, _BATCH)
+        silent = self.silent.entries
+        events = self.epoll.poll(SILENT_S if silent and timeout > SILENT_S else timeout, _BATCH)
         self.now = monotonic()
+        if silent:
+            self.silent.expire(self.now)
         stages, woken = self.stages, False
         for fd, mask in events:
             stage = stages.get(fd)

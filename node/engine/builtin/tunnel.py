@@ -36,6 +36,8 @@ class Tunnel:
                 client.send(answer)
             if early:
                 client.service.received += origin.send(early)
+            else:
+                client.reactor.silent.add(origin, client.reactor.now)
             if client.ended or origin.ended or client.pending or client.pipe or origin.pending or origin.pipe:
                 self._settle()
             else:

@@ -188,6 +188,11 @@ class Wire:
         self.pending = b""
         self.give_pipe()
 
+    def speak(self) -> None:
+        """What was held back of the handshake is sent without data: the other side may be one that speaks first."""
+        if self.fd >= 0:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
     def finish(self) -> None:
         """Tells the other side that nothing more comes. Raises OSError."""
         if not self.shut:
