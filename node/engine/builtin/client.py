@@ -14,7 +14,7 @@ from node.engine.builtin.limits import Hold, crowded, held, next_turn, rest
 from node.engine.builtin.pace import Pace
 from node.engine.builtin.reactor import Reactor, Stage
 from node.engine.builtin.records import Record
-from node.engine.builtin.wire import Wire
+from node.engine.builtin.wire import UNWATCHED, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,15 @@ class Client(Wire):
     __slots__ = ("admitted", "credentials", "lease", "seated", "service", "session", "source", "stage")
 
     def __init__(self, reactor: Reactor, sock: Socket, service: "Service", source: str) -> None:
-        super().__init__(reactor, sock)
+        # Not by way of Wire: each line that sees objects of one class only is twice as quick.
+        self.reactor = reactor
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.mask = UNWATCHED
+        self.pending = b""
+        self.pipe = None
+        self.bulk = 0
+        self.held = self.ended = self.shut = False
         self.service = service
         self.source = source
         self.credentials: bytes | None = None
@@ -94,9 +102,14 @@ class Client(Wire):
         return self.service.exit, self.session
 
     def drop(self) -> None:
-        if self.fd < 0:
+        fd = self.fd
+        if fd < 0:
             return
+        self.fd = -1
+        if self.pipe is not None:
+            self.give_pipe()
         service, reactor = self.service, self.reactor
+        reactor.discard(fd, self.sock)
         service.open.discard(self)
         reactor.sources.leave(self.source)
         if self.seated:
@@ -106,7 +119,6 @@ class Client(Wire):
             self.lease.end(reactor.now)
             self.lease = None
         self.stage = None
-        Wire.drop(self)
 
 
 class Service:

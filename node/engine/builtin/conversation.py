@@ -95,9 +95,36 @@ class Conversation:
         order = order_at_once(data)
         if order is None:
             self.inbox += data
+        elif self._follows(order):
+            return
         elif self._timed is not None:
             self._time(None)
         self.proceed(order)
+
+    def _follows(self, order: Order) -> bool:
+        """Whether this request could be sent right after the last one, as most are; `_serve` does what others need."""
+        kept, client, request, way = self._kept, self._client, order.request, order.route
+        if (
+            kept is None
+            or not order.repeatable
+            or isinstance(way, Refusal)
+            or way.destination != kept.destination
+            or request.authorization != self._authorization
+            or self._record is not client.service.record
+            or self._departure != client.departure
+        ):
+            return False
+        self._request, self._route, self._kept, self._exchange = request, way, None, kept
+        kept.start(request, way.head, reused=True)
+        if client.mask != IN or not kept.calm:
+            self._settle()
+        return True
+
+    def at_rest(self, exchange: Exchange) -> None:
+        """The response is with the client as a whole, and nothing else is to be done: the next request may come."""
+        self._exchange = self._request = self._route = None
+        self._kept = exchange
+        self._idle()
 
     def proceed(self, order: Order | None = None) -> None:
         """Serves what can be served now, then waits for what is missing. A loop: pipelines may be long."""
@@ -158,7 +185,7 @@ class Conversation:
             return
         if reusable:
             exchange.origin.drop()
-        if last and not (self.inbox or exchange.uploading or self._client.waiting):
+        if last and exchange.upload.done and not (self.inbox or self._client.pending or self._client.pipe):
             # The client sends nothing more, so a close cannot turn into a reset.
             self.close()
         else:
@@ -185,7 +212,11 @@ class Conversation:
             self._end(text)
 
     def expire(self) -> None:
-        self.close()
+        """While a request is served its time may run on, and means nothing."""
+        if self._exchange is None and self._dial is None:
+            self.close()
+        else:
+            self._timed = None
 
     def close(self) -> None:
         for wire in self._leave():
@@ -227,8 +258,8 @@ class Conversation:
 
     def _read(self) -> None:
         client = self._client
-        if self._exchange is not None and self._exchange.uploading:
-            self._exchange.upload()
+        if self._exchange is not None and not self._exchange.upload.done:
+            self._exchange.take()
             return
         count = client.receive()
         if count > 0:
@@ -238,7 +269,7 @@ class Conversation:
 
     def _settle(self) -> None:
         client, exchange = self._client, self._exchange
-        if exchange is not None and exchange.uploading:
+        if exchange is not None and not exchange.upload.done:
             origin = exchange.origin
             reading = not (origin.pending or origin.pipe or client.held)
         else:
@@ -283,6 +314,14 @@ class Conversation:
             self.close()
         elif self.inbox or self._record is None:
             self._time(reactor.handshakes)
+        else:
+            self._idle()
+
+    def _idle(self) -> None:
+        """From now on."""
+        reactor = self._client.reactor
+        if self._timed is reactor.idle:
+            reactor.idle.add(self, reactor.now)
         else:
             self._time(reactor.idle)
 

@@ -23,6 +23,7 @@ class Talk(Stage, Protocol):
     def tunnel(self, origin: Wire, last: bytes) -> None: ...
     def answered(self, exchange: "Exchange", *, reusable: bool, close: bool) -> None: ...
     def deserted(self) -> None: ...
+    def at_rest(self, exchange: "Exchange") -> None: ...
     def answer(self, status: int, reason: str, *, close: bool = False) -> None: ...
     def send_again(self) -> None: ...
 
@@ -34,7 +35,8 @@ class Exchange:
     """A connection to an origin and the request that is on it; there may be another one after it.
 
     Both directions run at once: an origin may answer before it has the whole request. `deaf`: the origin takes no more
-    of the request; what it has answered is still passed on.
+    of the request; what it has answered is still passed on. Until the `upload` is done, the client's next bytes belong
+    to this request.
     """
 
     __slots__ = (
@@ -49,9 +51,9 @@ class Exchange:
         "_reused",
         "_seen",
         "_talk",
-        "_upload",
         "destination",
         "origin",
+        "upload",
     )
 
     def __init__(self, talk: Talk, client: Client, origin: Wire, destination: Destination) -> None:
@@ -60,7 +62,7 @@ class Exchange:
         self._talk = talk
         self._client = client
         self._request = _NO_REQUEST
-        self._upload: Body = NOTHING
+        self.upload: Body = NOTHING
         self._download: Body | None = None
         self._inbox: bytearray | None = None
         self._seen = 0
@@ -72,37 +74,38 @@ class Exchange:
         origin.belong(self)
 
     @property
-    def uploading(self) -> bool:
-        """Whether the client's next bytes belong to this request."""
-        return not self._upload.done
+    def calm(self) -> bool:
+        """Whether nothing waits for the origin, and it is listened to."""
+        origin = self.origin
+        return origin.mask in (EDGE, IN) and not (origin.pending or origin.pipe)
 
     def start(self, request: Request, head: bytes, *, reused: bool) -> None:
         """The next request; its body, as far as it is there, is in the talk's inbox."""
         self._request = request
-        self._upload = NOTHING if request.body == NO_BODY else body_of(request.body)
+        self.upload = NOTHING if request.body == NO_BODY else body_of(request.body)
         self._reused = reused
         self._close = not request.keep_alive
         self._busy = True
         self._client.held = self.origin.held = False
-        if self._upload.done:
+        if self.upload.done:
             self._pass_up(head)
         else:
             self._start_upload(head)
 
     def _start_upload(self, head: bytes) -> None:
         inbox = self._talk.inbox
-        used = self._upload.feed(inbox, 0, len(inbox))
-        if self._upload.broken:
+        used = self.upload.feed(inbox, 0, len(inbox))
+        if self.upload.broken:
             self._refuse_upload()
-        elif self.uploading and self._client.ended:
+        elif not self.upload.done and self._client.ended:
             self._talk.broken()
         else:
             self._pass_up(b"%b%b" % (head, inbox[:used]))
             del inbox[:used]
 
-    def upload(self) -> None:
+    def take(self) -> None:
         """Takes what the client has sent of the body."""
-        client, origin, body = self._client, self.origin, self._upload
+        client, origin, body = self._client, self.origin, self.upload
         most = self._allowance(client, UP)
         if not most:
             return
@@ -127,7 +130,8 @@ class Exchange:
         client = self._client
         begun = self._download or self._inbox or client.pending or client.pipe or client.service.pace
         if events & UNUSUAL == IN and not begun:
-            self._hear_first()
+            if self._hear_first():
+                return
         else:
             if self.origin.mask == EDGE:
                 self.origin.watch(IN)
@@ -166,8 +170,8 @@ class Exchange:
 
     def _take(self, count: int) -> None:
         reactor = self._client.reactor
-        used = self._upload.feed(reactor.buffer, 0, count)
-        if self._upload.broken:
+        used = self.upload.feed(reactor.buffer, 0, count)
+        if self.upload.broken:
             self._refuse_upload()
             return
         self._pass_up(reactor.view[:used])
@@ -198,7 +202,7 @@ class Exchange:
 
     def _fail(self, status: int, reason: str) -> None:
         self.origin.reset()
-        self._talk.answer(status, reason, close=status == 400 or self.uploading)
+        self._talk.answer(status, reason, close=status == 400 or not self.upload.done)
 
     def _hear(self) -> None:
         client, origin, body = self._client, self.origin, self._download
@@ -219,24 +223,27 @@ class Exchange:
         elif count > 0:
             self._pass_down(count)
 
-    def _hear_first(self) -> None:
-        """Mostly this is the whole response."""
+    def _hear_first(self) -> bool:
+        """Mostly this is the whole response; True: and mostly that is all, and everything is at rest."""
         origin, request = self.origin, self._request
         try:
             data = origin.sock.recv(BUFFER)
         except BlockingIOError:
-            return
+            return True
         except OSError:
             self._lost(clean=False)
-            return
+            return False
         end = data.find(b"\r\n\r\n") + 4
         response = whole_response(data[:end], request.method) if end >= 4 and len(data) < BUFFER else None
         if isinstance(response, Response) and response.status >= 200 and response.body == len(data) - end:
             self._reusable = response.reusable
-            flags = LAST if self._close and self._upload.done else 0
+            flags = LAST if self._close and self.upload.done else 0
             self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), data[end:]), flags)
+            if self._rests():
+                return True
             self._finish()
-        elif data:
+            return False
+        if data:
             if len(data) >= BULK:
                 origin.bulk = 1
                 origin.watch(IN)
@@ -246,6 +253,26 @@ class Exchange:
         else:
             origin.ended = True
             self._lost(clean=True)
+        return False
+
+    def _rests(self) -> bool:
+        """After a whole response: whether nothing is left to do, which is then done."""
+        client, talk = self._client, self._talk
+        if (
+            self._close
+            or not self._reusable
+            or not self.upload.done
+            or self._deaf
+            or not self.calm
+            or client.pending
+            or client.ended
+            or client.mask != IN
+            or talk.inbox
+        ):
+            return False
+        self._busy, self._request = False, _NO_REQUEST
+        talk.at_rest(self)
+        return True
 
     def _lost(self, *, clean: bool) -> None:
         """The origin's connection is over."""
@@ -343,14 +370,15 @@ class Exchange:
 
     def _switch(self, response: Response, early: bytearray) -> None:
         """101: the connection is something else from here on, if the client asked for that."""
-        if self._request.upgrade is None or self.uploading:
+        if self._request.upgrade is None or not self.upload.done:
             self._fail(502, "the destination switched protocols unasked")
             return
         self._talk.tunnel(self.origin, b"%b\r\n%b" % (response.head, early))
 
     def _finish(self) -> None:
         self._busy, self._download, self._request = False, None, _NO_REQUEST
-        reusable = self._reusable and not self.uploading and not self._deaf and not self.origin.waiting
+        origin, whole = self.origin, self.upload.done
+        reusable = self._reusable and whole and not (self._deaf or origin.pending or origin.pipe)
         if not reusable:
-            self.origin.drop()
-        self._talk.answered(self, reusable=reusable, close=self._close or self.uploading)
+            origin.drop()
+        self._talk.answered(self, reusable=reusable, close=self._close or not whole)

@@ -30,7 +30,7 @@ _STAMINA = 16
 LAST = socket.MSG_MORE
 """For what is sent right before a half-close or a close: both travel in one packet."""
 
-_UNWATCHED = -1
+UNWATCHED = -1
 _RESET = struct.pack("ii", 1, 0)
 _SPLICE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _UNABLE = frozenset({errno.EINVAL, errno.ENOSYS})
@@ -49,7 +49,7 @@ class Wire:
         self.reactor = reactor
         self.sock = sock
         self.fd = sock.fileno()
-        self.mask = _UNWATCHED
+        self.mask = UNWATCHED
         self.pending = b""
         self.pipe: Pipe | None = None
         self.bulk = 0
@@ -76,7 +76,7 @@ class Wire:
     def watch(self, mask: int) -> None:
         """Level-triggered; costs a system call only when something changes."""
         if mask != self.mask:
-            if self.mask == _UNWATCHED:
+            if self.mask == UNWATCHED:
                 self.reactor.epoll.register(self.fd, mask)
             else:
                 self.reactor.epoll.modify(self.fd, mask)
@@ -84,9 +84,9 @@ class Wire:
 
     def unwatch(self) -> None:
         """Hang-ups are reported whether asked for or not; this silences them too."""
-        if self.mask != _UNWATCHED:
+        if self.mask != UNWATCHED:
             self.reactor.epoll.unregister(self.fd)
-            self.mask = _UNWATCHED
+            self.mask = UNWATCHED
 
     def receive(self, most: int = BUFFER) -> int:
         """Bytes now in the reactor's buffer, -1 when there is nothing to read yet; 0 is the end. Raises OSError."""
