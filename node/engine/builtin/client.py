@@ -52,7 +52,7 @@ class Client(Wire):
     def enter(self, stage: Stage) -> None:
         """From now on this stage has the connection."""
         self.stage = stage
-        self.belong(stage)
+        self.reactor.stages[self.fd] = stage
 
     def from_allowed_source(self) -> bool:
         return allows_source(self.service.record.access, self.source)
@@ -82,7 +82,8 @@ class Client(Wire):
         service = self.service
         hold = service.held
         if hold is None and not self.seated:
-            hold = crowded(service.record.limits, service.seats)
+            limits = service.record.limits
+            hold = crowded(limits, service.seats) if limits.connections is not None else None
             if hold is None:
                 self.seated = True
                 service.seats += 1
@@ -109,7 +110,8 @@ class Client(Wire):
         if self.pipe is not None:
             self.give_pipe()
         service, reactor = self.service, self.reactor
-        reactor.discard(fd, self.sock)
+        reactor.stages.pop(fd, None)
+        reactor.closing.append(self.sock)
         service.open.discard(self)
         reactor.sources.leave(self.source)
         if self.seated:

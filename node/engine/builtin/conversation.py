@@ -95,18 +95,17 @@ class Conversation:
         order = order_at_once(data)
         if order is None:
             self.inbox += data
-        elif self._follows(order):
+        elif self._kept is not None and self._follows(order, self._kept):
             return
         elif self._timed is not None:
             self._time(None)
         self.proceed(order)
 
-    def _follows(self, order: Order) -> bool:
+    def _follows(self, order: Order, kept: Exchange) -> bool:
         """Whether this request could be sent right after the last one, as most are; `_serve` does what others need."""
-        kept, client, request, way = self._kept, self._client, order.request, order.route
+        client, request, way = self._client, order.request, order.route
         if (
-            kept is None
-            or not order.repeatable
+            not order.repeatable
             or isinstance(way, Refusal)
             or way.destination != kept.destination
             or request.authorization != self._authorization

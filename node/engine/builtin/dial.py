@@ -26,6 +26,12 @@ def reachable(
     """Those that an exit of this family reaches and that clients may be connected to; why there are none."""
     if family is None and len(addresses) == 1:
         return list(addresses) if may_dial(addresses[0][1]) else Failure.PRIVATE
+    return _reachable(addresses, family, may_dial)
+
+
+def _reachable(
+    addresses: Sequence[Address], family: socket.AddressFamily | None, may_dial: Callable[[str], bool]
+) -> list[Address] | Failure:
     if not addresses:
         return Failure.NAME
     of_family = addresses if family is None else [address for address in addresses if address[0] == family]
@@ -143,11 +149,11 @@ class Dial:
             return
         exit_ = self._client.service.exit
         found = reachable(addresses, exit_.family, self._may_dial)
-        if isinstance(found, Failure):
+        if not isinstance(found, list):
             self._give_up(found)
             return
         source = exit_.address(self._client, self._reactor.now)
-        if isinstance(source, Failure):
+        if source is not None and not isinstance(source, str):
             self._give_up(source)
             return
         self._source = source
@@ -155,7 +161,9 @@ class Dial:
             found.reverse()
             self._addresses = found
             self._next_attempt()
-        elif not self._try(*found[0]):
+            return
+        family, host = found[0]
+        if not self._try(family, host):
             self._give_up(self._failure)
 
     def _next_attempt(self) -> None:

@@ -77,7 +77,8 @@ class Reactor:
     `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
     `draws` are kept in the working directory.
 
-    Descriptors are closed at the end of a batch, so that a number is never used anew while old events name it.
+    Descriptors, those `closing`, are closed at the end of a batch, so that a number is never used anew while old events
+    name it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -101,7 +102,7 @@ class Reactor:
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
         self.silent: Deadlines[Wire] = Deadlines(SILENT_S, _speak)
-        self._closing: list[Socket] = []
+        self.closing: list[Socket] = []
         self._waker = -1
         if isinstance(loop, Loop):
             loop.attach(self)
@@ -128,7 +129,7 @@ class Reactor:
                     self._fault(stage, error)
             elif fd == self._waker:
                 woken = True
-        if self._closing:
+        if self.closing:
             self.sweep()
         return woken
 
@@ -150,11 +151,11 @@ class Reactor:
     def discard(self, fd: int, sock: Socket) -> None:
         """No more events; the socket is closed at the end of the batch."""
         self.stages.pop(fd, None)
-        self._closing.append(sock)
+        self.closing.append(sock)
 
     def sweep(self) -> None:
         """Closes what was discarded."""
-        closing, self._closing = self._closing, []
+        closing, self.closing = self.closing, []
         for sock in closing:
             sock.close()
 

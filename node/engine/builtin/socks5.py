@@ -19,6 +19,7 @@ LONGEST_ANSWER_HEAD = 4 + 16 + 2
 
 _LONGEST_GREETING = 2 + 255
 _LONGEST_LOGIN = 2 + 255 + 1 + 255
+_LONGEST_REQUEST = 4 + 1 + 255 + 2
 _CONNECT, _ASSOCIATE = 0x01, 0x03
 _NAME = 0x03
 _UNKNOWN = -1
@@ -110,6 +111,11 @@ def _login(data: bytes) -> Login | Malformed | None:
 
 def read_request(data: bytes) -> Wanted | Malformed | None:
     """None while more bytes are needed. BIND is refused by the code for that."""
+    return _request(data[:_LONGEST_REQUEST])
+
+
+@lru_cache(_REMEMBERED)
+def _request(data: bytes) -> Wanted | Malformed | None:
     if data and data[0] != VERSION:
         return Malformed(reply(GENERAL_FAILURE))
     if len(data) < 4:
@@ -143,7 +149,6 @@ def reply(code: int, host: str = "0.0.0.0", port: int = 0) -> bytes:
     return bytes((VERSION, code, 0)) + _place(host, port)
 
 
-@lru_cache(_REMEMBERED)
 def _wanted(request: bytes) -> Wanted | Malformed:
     end = len(request) - 2
     host, port = _host(request, end), int.from_bytes(request[end:])

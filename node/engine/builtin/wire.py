@@ -206,7 +206,9 @@ class Wire:
             self.fd = -1
             if self.pipe is not None:
                 self.give_pipe()
-            self.reactor.discard(fd, self.sock)
+            reactor = self.reactor
+            reactor.stages.pop(fd, None)
+            reactor.closing.append(self.sock)
 
     def reset(self) -> None:
         """Closed so that the other side sees a reset and cannot take what it got for the whole."""
