@@ -78,17 +78,28 @@ class Tunnel:
     def _ready(self, fd: int, events: int) -> None:
         client, origin = self.client, self.origin
         here, there = (client, origin) if fd == client.fd else (origin, client)
+        if here.bulk and events == IN and self._pours(here, there):
+            return
         if here.mask == EDGE:
             here.watch(IN)
         if events & OUT:
             self._count(here, here.flush())
         if events & ~OUT and not (here.ended or here.held or there.pending or there.pipe):
-            moved = self._move(here, there)
-            if here.bulk and events == IN and moved and not (there.pending or there.pipe):
-                return
+            self._move(here, there)
         elif events & GONE:
             self._gone(here, events)
         self._settle()
+
+    def _pours(self, here: Wire, there: Wire) -> bool:
+        """Whether much went through, and things can go on as they are."""
+        if self.client.service.pace is not None or here.held or there.pending or there.pipe:
+            return False
+        count = here.pass_to(there)
+        if count > 0:
+            self._count(there, count - there.waiting)
+        if count <= 0 or there.pending or there.pipe:
+            self._settle()
+        return True
 
     def _went(self, fd: int, events: int, data: bytes, sent: int) -> None:
         """Of a little that was read so much was taken: not all, or all and there may be more, or it was the end."""

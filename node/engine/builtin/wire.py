@@ -107,8 +107,16 @@ class Wire:
         """
         if self.bulk and there.take_pipe():
             count = self.fill(there, most)
-            if count > 0:
-                there.flush()
+            pipe = there.pipe
+            if pipe is not None:
+                try:
+                    gone = os.splice(pipe.read, there.fd, count, None, None, _SPLICE)
+                except BlockingIOError:
+                    return count
+                pipe.held = count - gone
+                if not pipe.held:
+                    there.pipe = None
+                    self.reactor.pipes.give(pipe)
             return count
         count = self.receive(most if most < BUFFER else BUFFER)
         if count > 0:
@@ -126,7 +134,7 @@ class Wire:
         if pipe is None:
             return -1
         try:
-            count = os.splice(self.fd, pipe.write, most, flags=_SPLICE)
+            count = os.splice(self.fd, pipe.write, most, None, None, _SPLICE)
         except BlockingIOError:
             count = -1
         except OSError as error:
@@ -177,7 +185,7 @@ class Wire:
         return gone
 
     def _drain(self, pipe: Pipe) -> int:
-        gone = os.splice(pipe.read, self.fd, pipe.held, flags=_SPLICE)
+        gone = os.splice(pipe.read, self.fd, pipe.held, None, None, _SPLICE)
         pipe.held -= gone
         if not pipe.held:
             self.give_pipe()
