@@ -81,6 +81,9 @@ class Tunnel:
         if here.bulk and events == IN and self._pours(here, there):
             return
         if here.mask == EDGE:
+            if events == OUT:
+                # Nothing waits for that.
+                return
             here.watch(IN)
         if events & OUT:
             self._count(here, here.flush())
