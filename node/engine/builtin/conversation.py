@@ -58,11 +58,12 @@ class Conversation:
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
         self._client.enter(self)
-        if data:
-            self._take(data)
-        else:
-            self._read()
-            self.proceed()
+        order = order_at_once(data) if data else None
+        if order is None:
+            self.inbox += data
+            if not data:
+                self._read()
+        self.proceed(order)
 
     def ready(self, fd: int, events: int) -> None:
         client = self._client
@@ -268,6 +269,10 @@ class Conversation:
 
     def _settle(self) -> None:
         client, exchange = self._client, self._exchange
+        if exchange is None and not (self.inbox or client.pending or client.pipe or client.ended):
+            if client.mask != IN:
+                client.watch(IN)
+            return
         if exchange is not None and not exchange.upload.done:
             origin = exchange.origin
             reading = not (origin.pending or origin.pipe or client.held)

@@ -99,6 +99,11 @@ class Dial:
             reactor.resolver.look_up(host, partial(reactor.run, self, self._resolved), self._client.service.record.id)
 
     def ready(self, fd: int, events: int) -> None:
+        if events == OUT and len(self._wires) == 1 and not self._addresses:
+            self._ended = True
+            self._reactor.dials.discard(self)
+            self._caller.reached(self._wires.pop())
+            return
         for wire in self._wires:
             if wire.fd == fd:
                 self._wires.remove(wire)

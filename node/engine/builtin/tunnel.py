@@ -41,7 +41,8 @@ class Tunnel:
             if client.ended or origin.ended or client.pending or client.pipe or origin.pending or origin.pipe:
                 self._settle()
             else:
-                client.watch(IN)
+                if client.mask != IN:
+                    client.watch(IN)
                 if origin.mask != EDGE:
                     origin.watch(IN)
         except BaseException:
