@@ -143,6 +143,48 @@ async def test_what_comes_behind_urgent_data_is_passed_on(engine: BuiltinEngine,
         assert await reader.read() == b"beforebehind"
 
 
+def at_once(pid: int, *pieces: bytes) -> Answer:
+    """An origin whose answer and end have both come before the worker looks."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        os.kill(pid, signal.SIGSTOP)
+        with writer.get_extra_info("socket").dup() as sock:
+            for piece in pieces:
+                sock.send(piece)
+            sock.shutdown(socket.SHUT_WR)
+        os.kill(pid, signal.SIGCONT)
+        await reader.read()
+
+    return answer
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-", b"no", b""])
+async def test_an_origin_that_ends_in_the_middle_is_noticed_at_once(
+    engine: BuiltinEngine, directory: Path, start: bytes
+) -> None:
+    await engine.start(proxy := record())
+    async with serving(at_once(worker_pid(directory), start)) as port, dialled(proxy.port) as (reader, writer):
+        data = await said(reader, writer, get(port, "/", "Connection: close"))
+    assert b" 502 " in data
+
+
+async def test_a_connection_that_an_origin_ends_with_its_answer_is_not_kept(
+    engine: BuiltinEngine, directory: Path
+) -> None:
+    await engine.start(proxy := record())
+    pid = worker_pid(directory)
+    quiet = len(os.listdir(f"/proc/{pid}/fd"))
+
+    async def client_alone() -> bool:
+        return len(os.listdir(f"/proc/{pid}/fd")) == quiet + 1
+
+    async with serving(at_once(pid, OK)) as port, dialled(proxy.port) as (reader, writer):
+        writer.write(get(port).encode())
+        assert await head_of(reader) == OK[:-2]
+        await until(client_alone)
+
+
 async def test_pipelined_requests_to_several_origins_are_answered_in_order(engine: BuiltinEngine) -> None:
     await engine.start(proxy := record())
     answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number for number in range(6)]

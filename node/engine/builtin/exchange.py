@@ -11,7 +11,7 @@ from node.engine.builtin.http_response import Response, read_response, whole_res
 from node.engine.builtin.pace import DOWN, UP
 from node.engine.builtin.pipes import PIPE
 from node.engine.builtin.reactor import BUFFER, Stage
-from node.engine.builtin.wire import BULK, EDGE, IN, LAST, OUT, UNUSUAL, Wire
+from node.engine.builtin.wire import BULK, EDGE, ENDING, IN, LAST, OUT, UNUSUAL, Wire
 
 
 class Talk(Stage, Protocol):
@@ -130,7 +130,7 @@ class Exchange:
         client = self._client
         begun = self._download or self._inbox or client.pending or client.pipe or client.service.pace
         if events & UNUSUAL == IN and not begun:
-            if self._hear_first():
+            if self._hear_first(events):
                 return
         else:
             if self.origin.mask == EDGE:
@@ -148,7 +148,7 @@ class Exchange:
         if origin.pending or origin.pipe:
             mask |= OUT
         if mask:
-            if mask != IN or origin.mask != EDGE or self._download or self._inbox:
+            if mask != IN or origin.mask != EDGE:
                 origin.watch(mask)
         else:
             origin.unwatch()
@@ -223,7 +223,7 @@ class Exchange:
         elif count > 0:
             self._pass_down(count)
 
-    def _hear_first(self) -> bool:
+    def _hear_first(self, events: int) -> bool:
         """Mostly this is the whole response; True: and mostly that is all, and everything is at rest."""
         origin, request = self.origin, self._request
         try:
@@ -236,17 +236,17 @@ class Exchange:
         end = data.find(b"\r\n\r\n") + 4
         response = whole_response(data[:end], request.method) if end >= 4 and len(data) < BUFFER else None
         if isinstance(response, Response) and response.status >= 200 and response.body == len(data) - end:
-            self._reusable = response.reusable
+            self._reusable = response.reusable and not events & ENDING
             flags = LAST if self._close and self.upload.done else 0
             self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), data[end:]), flags)
             if self._rests():
                 return True
             self._finish()
             return False
+        # There is more to come, or the end, which may not be told of once more.
+        origin.watch(IN)
         if data:
-            if len(data) >= BULK:
-                origin.bulk = 1
-                origin.watch(IN)
+            origin.bulk = int(len(data) >= BULK)
             reactor = self._client.reactor
             reactor.view[: len(data)] = data
             self._pass_down(len(data))
