@@ -6,7 +6,7 @@ from typing import NamedTuple
 from node.engine.builtin.access import basic_credentials
 from node.engine.builtin.destinations import Destination, read_absolute, read_authority
 from node.engine.builtin.http_fields import MEMORABLE, NO_BODY, REMEMBERED, Refusal
-from node.engine.builtin.http_request import Request, forwarded, head_size, read_request
+from node.engine.builtin.http_request import Request, forwarded, read_request
 
 
 class Route(NamedTuple):
@@ -30,11 +30,12 @@ def route(request: Request) -> Route | Refusal:
 
 
 class Order(NamedTuple):
-    """All that a request head says; `credentials` as `access.allows` takes them."""
+    """All that a request head says; `credentials` as `access.allows` takes them. `alone`: no body follows."""
 
     request: Request
     route: Route | Refusal
     repeatable: bool
+    alone: bool
     credentials: bytes | None
 
 
@@ -47,21 +48,17 @@ def _order(head: bytes) -> Order | Refusal:
     request = read_request(head)
     if isinstance(request, Refusal):
         return request
-    return Order(request, route(request), request.repeatable, basic_credentials(request.authorization))
+    return Order(
+        request, route(request), request.repeatable, not request.has_body, basic_credentials(request.authorization)
+    )
 
 
 def order_at_once(data: bytes) -> Order | None:
     """What is ordered by the head of a request without a body, if these bytes are just that; None for all else."""
-    return _order_at_once(data) if len(data) <= MEMORABLE else None
-
-
-@lru_cache(REMEMBERED)
-def _order_at_once(data: bytes) -> Order | None:
-    size = head_size(data, 0)
-    if size != len(data) or data.startswith(b"\r\n"):
+    if len(data) > MEMORABLE or data.find(b"\r\n\r\n") + 4 != len(data) or data.startswith(b"\r\n"):
         return None
-    order = _order(data)
-    return None if isinstance(order, Refusal) or order.request.has_body else order
+    order = _remembered(data)
+    return order if isinstance(order, Order) and order.alone else None
 
 
 _remembered = lru_cache(REMEMBERED)(_order)

@@ -23,7 +23,7 @@ _LONGEST_REQUEST = 4 + 1 + 255 + 2
 _CONNECT, _ASSOCIATE = 0x01, 0x03
 _NAME = 0x03
 _UNKNOWN = -1
-_REMEMBERED = 1024
+_REMEMBERED = 256
 """Messages of each kind: most clients repeat themselves."""
 _ADDRESS_ENDS = MappingProxyType({0x01: 8, 0x04: 20})
 """Where an IPv4 and an IPv6 address end in a request."""
