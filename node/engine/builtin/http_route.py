@@ -55,7 +55,7 @@ def _order(head: bytes) -> Order | Refusal:
 
 def order_at_once(data: bytes) -> Order | None:
     """What is ordered by the head of a request without a body, if these bytes are just that; None for all else."""
-    if len(data) > MEMORABLE or data.find(b"\r\n\r\n") + 4 != len(data) or data.startswith(b"\r\n"):
+    if len(data) > MEMORABLE or data.find(b"\r\n\r\n") + 4 != len(data):
         return None
     order = _remembered(data)
     return order if isinstance(order, Order) and order.alone else None
