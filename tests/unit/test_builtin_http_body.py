@@ -82,6 +82,13 @@ def test_chunks_that_could_be_read_in_two_ways_are_broken(data: bytes) -> None:
     assert broken(data + b"\r\n")
 
 
+@pytest.mark.parametrize("behind", [b"X", b"\n", b"\rX", b"!" * 30])
+def test_what_stands_where_a_chunk_should_end_breaks_the_body_before_a_line_of_it_went_on(behind: bytes) -> None:
+    body = body_of(CHUNKED)
+    feed(body, b"5\r\nhello" + behind)
+    assert body.broken
+
+
 def test_an_origin_may_pad_its_chunk_sizes() -> None:
     assert not broken(b"5  \r\nhello\r\n0\r\n\r\n", lenient=True)
 

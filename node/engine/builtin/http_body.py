@@ -130,7 +130,7 @@ class ChunkedBody:
         """Up to the end of a line, which may come in pieces."""
         stop = data.find(b"\n", start, end) + 1
         self.line += data[start : stop or end]
-        if len(self.line) > _MAX_LINE:
+        if len(self.line) > _MAX_LINE or (self.state == _DATA_END and not b"\r\n".startswith(self.line)):
             self.broken = True
         elif stop:
             line, self.line = self.line, b""
