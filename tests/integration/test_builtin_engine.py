@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -103,6 +104,86 @@ async def test_several_requests_share_both_connections(engine: BuiltinEngine) ->
     assert b"wonder" not in b"".join(heard)
     assert b"Proxy-" not in b"".join(heard)
     assert len(peers) == 1
+
+
+async def test_a_destination_that_speaks_first_is_heard_at_once(engine: BuiltinEngine) -> None:
+    """The end of the handshake waits for the client to speak first, but not for the 0.2 s of the kernel."""
+    await engine.start(proxy := record())
+    waited: list[float] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 ready\r\n")
+        await reader.read()
+
+    async with serving(greet) as port:
+        for _ in range(5):
+            began = time.monotonic()
+            async with tunnel(proxy, port) as (reader, _):
+                assert await reader.readline() == b"220 ready\r\n"
+            waited.append(time.monotonic() - began)
+    assert min(waited) < 0.1
+
+
+async def test_what_comes_behind_urgent_data_is_passed_on(engine: BuiltinEngine, directory: Path) -> None:
+    """A read stops there (tcp(7)), also when everything up to the end has come meanwhile."""
+    await engine.start(proxy := record())
+    pid = worker_pid(directory)
+
+    async def hurry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        os.kill(pid, signal.SIGSTOP)
+        with writer.get_extra_info("socket").dup() as sock:
+            sock.send(b"before")
+            sock.send(b"!", socket.MSG_OOB)
+            sock.send(b"behind")
+            sock.shutdown(socket.SHUT_WR)
+        os.kill(pid, signal.SIGCONT)
+
+    async with serving(hurry) as port, tunnel(proxy, port) as (reader, writer):
+        writer.write(b"?")
+        assert await reader.read() == b"beforebehind"
+
+
+def at_once(pid: int, *pieces: bytes) -> Answer:
+    """An origin whose answer and end have both come before the worker looks."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        os.kill(pid, signal.SIGSTOP)
+        with writer.get_extra_info("socket").dup() as sock:
+            for piece in pieces:
+                sock.send(piece)
+            sock.shutdown(socket.SHUT_WR)
+        os.kill(pid, signal.SIGCONT)
+        await reader.read()
+
+    return answer
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-", b"no", b""])
+async def test_an_origin_that_ends_in_the_middle_is_noticed_at_once(
+    engine: BuiltinEngine, directory: Path, start: bytes
+) -> None:
+    await engine.start(proxy := record())
+    async with serving(at_once(worker_pid(directory), start)) as port, dialled(proxy.port) as (reader, writer):
+        data = await said(reader, writer, get(port, "/", "Connection: close"))
+    assert b" 502 " in data
+
+
+async def test_a_connection_that_an_origin_ends_with_its_answer_is_not_kept(
+    engine: BuiltinEngine, directory: Path
+) -> None:
+    await engine.start(proxy := record())
+    pid = worker_pid(directory)
+    quiet = len(os.listdir(f"/proc/{pid}/fd"))
+
+    async def client_alone() -> bool:
+        return len(os.listdir(f"/proc/{pid}/fd")) == quiet + 1
+
+    async with serving(at_once(pid, OK)) as port, dialled(proxy.port) as (reader, writer):
+        writer.write(get(port).encode())
+        assert await head_of(reader) == OK[:-2]
+        await until(client_alone)
 
 
 async def test_pipelined_requests_to_several_origins_are_answered_in_order(engine: BuiltinEngine) -> None:

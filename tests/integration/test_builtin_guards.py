@@ -106,10 +106,11 @@ async def test_a_worker_out_of_descriptors_says_so_and_serves_on(tmp_path: Path)
     async with opened(tmp_path) as engine:
         await engine.start(proxy := record())
         pid = pid_of_worker(tmp_path)
-        used = len(os.listdir(f"/proc/{pid}/fd"))
         async with serving(echo) as port, AsyncExitStack() as stack:
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 21, used + 21))
             tunnels = [await stack.enter_async_context(tunnel(proxy, port)) for _ in range(8)]
+            # By now the worker has closed what it read when it started.
+            most = len(os.listdir(f"/proc/{pid}/fd")) + 5
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
             answers: list[bytes] = []
             waiting = [await stack.enter_async_context(dialled(proxy.port)) for _ in range(4)]
             for _, writer in waiting:

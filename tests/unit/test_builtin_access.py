@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.engine.builtin.access import (
+    Gate,
     access,
     allows,
     allows_credentials,
@@ -170,3 +171,21 @@ def test_where_nobody_is_asked_a_further_login_asks_nobody() -> None:
 
 def test_a_further_login_that_asks_for_nothing_lets_nobody_in() -> None:
     assert not allows_credentials(access("alice", "wonder", (), others=[(None, None)]), b":")
+
+
+NAMES = st.sampled_from(["alice", "bob", None])
+SOURCES = st.sampled_from(["192.0.2.1", "::ffff:192.0.2.1", "198.51.100.7", "2001:db8::1", "nowhere"])
+PRESENTED = st.sampled_from([b"alice:alice", b"alice-session-1:alice", b"alice-session-2:alice", b"bob:bob", b"", None])
+
+
+@given(
+    NAMES, st.sets(SOURCES.map(lambda source: source if ":" in source else "192.0.2.0/24")), st.booleans(), st.data()
+)
+def test_who_was_let_in_before_is_let_in_as_at_the_first_time(
+    name: str | None, sources: set[str], sessions: bool, data: st.DataObject
+) -> None:
+    asked = access(name, name, sources, sessions=sessions, others=[("bob", "bob")])
+    gate = Gate(asked)
+    for source, presented in data.draw(st.lists(st.tuples(SOURCES, PRESENTED), max_size=20)):
+        told = let_in_by(asked, presented), session_of(asked, presented)
+        assert gate.admission(source, presented) == (told if allows(asked, source, presented) else None)

@@ -92,9 +92,9 @@ def test_a_source_is_an_ipv4_address_or_a_64_of_ipv6() -> None:
 def test_a_source_that_left_may_come_again() -> None:
     sources = Sources()
     sources.most = 2
-    sources.enter("203.0.113.9")
-    sources.enter("::ffff:203.0.113.9")
-    assert sources.is_full("203.0.113.9")
-    assert not sources.is_full("203.0.113.8")
+    assert sources.enter("203.0.113.9")
+    assert sources.enter("::ffff:203.0.113.9")
+    assert not sources.enter("203.0.113.9")
+    assert sources.enter("203.0.113.8")
     sources.leave("203.0.113.9")
-    assert not sources.is_full("203.0.113.9")
+    assert sources.enter("203.0.113.9")

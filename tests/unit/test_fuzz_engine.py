@@ -8,10 +8,10 @@ import pytest
 
 from node.engine.builtin import socks4, socks5
 from node.engine.builtin.http_body import Body, body_of
-from node.engine.builtin.http_fields import CHUNKED, MAX_HEAD, Refusal
+from node.engine.builtin.http_fields import CHUNKED, MAX_HEAD, MEMORABLE, Refusal
 from node.engine.builtin.http_request import Request, head_size, read_request
 from node.engine.builtin.http_response import Response, read_response
-from node.engine.builtin.http_route import route
+from node.engine.builtin.http_route import order_at_once, order_of, route
 from node.engine.builtin.socks5 import Malformed
 from tests.malice import TRAP, Malice
 
@@ -106,6 +106,16 @@ def assert_judged_alike(data: bytes, seed: int) -> None:
     whole = judged(data)
     for pieces in [*in_two(data), byte_by_byte(data)]:
         assert judged(*pieces) == whole, (seed, data, [len(piece) for piece in pieces])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_ordered_at_once_is_one_whole_head_and_means_the_same_by_the_long_way(seed: int) -> None:
+    orders = [(data, order) for data in Malice(seed).clients(BYTES) if (order := order_at_once(data)) is not None]
+    assert orders
+    for data, order in orders:
+        assert head_size(data, 0) == len(data) <= MEMORABLE
+        assert order == order_of(data)
+        assert not order.request.has_body
 
 
 @pytest.mark.parametrize("seed", SEEDS)

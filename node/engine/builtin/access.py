@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hmac import compare_digest
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
 
 _SESSION = re.compile(rb"([^:]*)-session-([A-Za-z0-9]{1,64})(:.*)", re.DOTALL)
 _MAPPED = IPv6Network("::ffff:0:0/96")
+_REMEMBERED, _MEMORABLE = 256, 1024
+"""Clients of one proxy, and the bytes of what one may have presented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,36 @@ def session_of(asked: Access, presented: bytes | None) -> bytes | None:
     if presented is None or not asked.sessions or presented in asked.known:
         return None
     return _without_session(presented)[1]
+
+
+class Admission(NamedTuple):
+    """How a client was let in: the proxy's own credentials, as far as it has some, and the session named with them."""
+
+    credentials: bytes | None
+    session: bytes | None
+
+
+class Gate:
+    """Lets clients in as one version of a proxy asks. Most come again: whom it let in it knows at once."""
+
+    __slots__ = ("_asked", "known")
+
+    def __init__(self, asked: Access) -> None:
+        """`known` is by source and what was presented."""
+        self._asked = asked
+        self.known: dict[tuple[str, bytes | None], Admission] = {}
+
+    def admission(self, source: str, presented: bytes | None) -> Admission | None:
+        """None: not from there or not with these credentials."""
+        known = self.known.get((source, presented))
+        if known is not None or not allows(self._asked, source, presented):
+            return known
+        known = Admission(let_in_by(self._asked, presented), session_of(self._asked, presented))
+        if len(self.known) >= _REMEMBERED:
+            self.known.clear()
+        if presented is None or len(presented) <= _MEMORABLE:
+            self.known[source, presented] = known
+        return known
 
 
 def allows(asked: Access, source: str, presented: bytes | None) -> bool:

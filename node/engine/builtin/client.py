@@ -4,7 +4,7 @@ from _socket import socket as Socket  # noqa: N812 (a class; the library's own w
 from typing import TYPE_CHECKING
 
 from node.engine.builtin import journal
-from node.engine.builtin.access import allows, allows_source, let_in_by, session_of
+from node.engine.builtin.access import Gate, allows, allows_source
 from node.engine.builtin.account import Account
 from node.engine.builtin.doors import Doors
 from node.engine.builtin.entry import Entry
@@ -14,7 +14,7 @@ from node.engine.builtin.limits import Hold, crowded, held, next_turn, rest
 from node.engine.builtin.pace import Pace
 from node.engine.builtin.reactor import Reactor, Stage
 from node.engine.builtin.records import Record
-from node.engine.builtin.wire import Wire
+from node.engine.builtin.wire import UNWATCHED, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,15 @@ class Client(Wire):
     __slots__ = ("admitted", "credentials", "lease", "seated", "service", "session", "source", "stage")
 
     def __init__(self, reactor: Reactor, sock: Socket, service: "Service", source: str) -> None:
-        super().__init__(reactor, sock)
+        # Not by way of Wire: each line that sees objects of one class only is twice as quick.
+        self.reactor = reactor
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.mask = UNWATCHED
+        self.pending = b""
+        self.pipe = None
+        self.bulk = 0
+        self.held = self.ended = self.shut = False
         self.service = service
         self.source = source
         self.credentials: bytes | None = None
@@ -40,25 +48,26 @@ class Client(Wire):
         self.seated = False
         self.stage: Stage | None = None
         service.open.add(self)
-        reactor.sources.enter(source)
 
     def enter(self, stage: Stage) -> None:
         """From now on this stage has the connection."""
         self.stage = stage
-        self.belong(stage)
+        self.reactor.stages[self.fd] = stage
 
     def from_allowed_source(self) -> bool:
         return allows_source(self.service.record.access, self.source)
 
     def admit(self, presented: bytes | None) -> bool:
         """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
-        asked = self.service.record.access
-        self.admitted = allows(asked, self.source, presented)
-        self.credentials = let_in_by(asked, presented) if self.admitted else None
-        self.session = session_of(asked, presented) if self.admitted else None
-        if not self.admitted:
+        gate = self.service.gate
+        admission = gate.known.get((self.source, presented)) or gate.admission(self.source, presented)
+        if admission is None:
+            self.admitted, self.credentials, self.session = False, None, None
             self.service.account.refuse("login" if self.from_allowed_source() else "source")
-        return self.admitted
+            return False
+        self.admitted = True
+        self.credentials, self.session = admission
+        return True
 
     def missed(self, failure: Failure) -> None:
         """The destination was not reached; counted where that is a refusal of this proxy."""
@@ -71,12 +80,15 @@ class Client(Wire):
     def hold(self) -> Hold | None:
         """Why this client, who may use the proxy, is refused all the same; counted. None: it has its seat."""
         service = self.service
-        hold = service.held or (None if self.seated else crowded(service.record.limits, service.seats))
+        hold = service.held
+        if hold is None and not self.seated:
+            limits = service.record.limits
+            hold = crowded(limits, service.seats) if limits.connections is not None else None
+            if hold is None:
+                self.seated = True
+                service.seats += 1
         if hold is not None:
             service.account.refuse(hold.word)
-        elif not self.seated:
-            self.seated = True
-            service.seats += 1
         return hold
 
     def deliver(self) -> int:
@@ -91,17 +103,24 @@ class Client(Wire):
         return self.service.exit, self.session
 
     def drop(self) -> None:
-        if self in self.service.open:
-            self.service.open.discard(self)
-            self.reactor.sources.leave(self.source)
+        fd = self.fd
+        if fd < 0:
+            return
+        self.fd = -1
+        if self.pipe is not None:
+            self.give_pipe()
+        service, reactor = self.service, self.reactor
+        reactor.stages.pop(fd, None)
+        reactor.closing.append(self.sock)
+        service.open.discard(self)
+        reactor.sources.leave(self.source)
         if self.seated:
             self.seated = False
-            self.service.seats -= 1
+            service.seats -= 1
         if self.lease is not None:
-            self.lease.end(self.reactor.now)
+            self.lease.end(reactor.now)
             self.lease = None
         self.stage = None
-        super().drop()
 
 
 class Service:
@@ -121,6 +140,7 @@ class Service:
         "doors",
         "exit",
         "first_stage",
+        "gate",
         "held",
         "open",
         "pace",
@@ -139,6 +159,7 @@ class Service:
     ) -> None:
         self.reactor = reactor
         self.record = record
+        self.gate = Gate(record.access)
         self.exit = exit_of(record, reactor.draws)
         self.first_stage = first_stage
         self.doors = Doors(reactor, record.id, self._welcome)
@@ -159,6 +180,7 @@ class Service:
             self.exit = exit_of(record, self.reactor.draws, self.exit)
         asked_before, self.record, self.first_stage = self.record.access, record, first_stage
         if record.access != asked_before:
+            self.gate = Gate(record.access)
             for client in [each for each in self.open if each.admitted]:
                 if not allows(record.access, client.source, client.credentials):
                     self._close(client)
@@ -208,7 +230,7 @@ class Service:
 
     def _welcome(self, sock: Socket, source: str) -> None:
         self.accepted += 1
-        if self.reactor.sources.is_full(source):
+        if not self.reactor.sources.enter(source):
             self.account.refuse("flood")
             sock.close()
             return

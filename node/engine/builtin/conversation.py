@@ -9,9 +9,9 @@ from node.engine.builtin.failures import Failure
 from node.engine.builtin.http_answers import ESTABLISHED, answer, leaves_open
 from node.engine.builtin.http_fields import MAX_HEAD, Refusal
 from node.engine.builtin.http_request import Request, head_size
-from node.engine.builtin.http_route import Order, Route, order_of
+from node.engine.builtin.http_route import Order, Route, order_at_once, order_of
 from node.engine.builtin.linger import Linger
-from node.engine.builtin.reactor import TimedStage
+from node.engine.builtin.reactor import BUFFER, TimedStage
 from node.engine.builtin.records import Record
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import GONE, IN, OUT, Wire
@@ -58,14 +58,19 @@ class Conversation:
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
         self._client.enter(self)
-        self.inbox += data
-        if not data:
-            self._read()
-        self.proceed()
+        order = order_at_once(data) if data else None
+        if order is None:
+            self.inbox += data
+            if not data:
+                self._read()
+        self.proceed(order)
 
     def ready(self, fd: int, events: int) -> None:
         client = self._client
-        if events & GONE:
+        busy = self._dial or self._exchange or self.inbox or client.pending or client.pipe
+        if events == IN and not busy:
+            self._read_next()
+        elif events & GONE:
             self.broken()
         else:
             if events & OUT:
@@ -74,12 +79,61 @@ class Conversation:
                 self._read()
             self.proceed()
 
-    def proceed(self) -> None:
+    def _read_next(self) -> None:
+        """Between two requests."""
+        client = self._client
+        try:
+            data = client.sock.recv(BUFFER)
+        except BlockingIOError:
+            return
+        if data:
+            self._take(data)
+        else:
+            self.close()
+
+    def _take(self, data: bytes) -> None:
+        """Mostly it is one whole request, and nothing has to be kept."""
+        order = order_at_once(data)
+        if order is None:
+            self.inbox += data
+        elif self._kept is not None and self._follows(order, self._kept):
+            return
+        elif self._timed is not None:
+            self._time(None)
+        self.proceed(order)
+
+    def _follows(self, order: Order, kept: Exchange) -> bool:
+        """Whether this request could be sent right after the last one, as most are; `_serve` does what others need."""
+        client, request, way = self._client, order.request, order.route
+        if (
+            not order.repeatable
+            or isinstance(way, Refusal)
+            or way.destination != kept.destination
+            or request.authorization != self._authorization
+            or self._record is not client.service.record
+            or self._departure != client.departure
+        ):
+            return False
+        self._request, self._route, self._kept, self._exchange = request, way, None, kept
+        kept.start(request, way.head, reused=True)
+        if client.mask != IN or not kept.calm:
+            self._settle()
+        return True
+
+    def at_rest(self, exchange: Exchange) -> None:
+        """The response is with the client as a whole, and nothing else is to be done: the next request may come."""
+        self._exchange = self._request = self._route = None
+        self._kept = exchange
+        self._idle()
+
+    def proceed(self, order: Order | None = None) -> None:
         """Serves what can be served now, then waits for what is missing. A loop: pipelines may be long."""
         if self._proceeding:
             return
         self._proceeding = True
         client = self._client
+        if order is not None:
+            self._serve(order)
         while self._exchange is None and self._dial is None and client.stage is self:
             if client.pending or client.pipe or not self._serve_next():
                 break
@@ -118,7 +172,8 @@ class Conversation:
     def tunnel(self, origin: Wire, last: bytes) -> None:
         """No more HTTP from here on."""
         early = bytes(self.inbox)
-        self._leave()
+        if self._timed is not None or self._kept is not None or self._exchange is not None:
+            self._leave()
         Tunnel(self._client, origin).start(early=early, answer=last)
 
     def answered(self, exchange: Exchange, *, reusable: bool, close: bool) -> None:
@@ -130,7 +185,7 @@ class Conversation:
             return
         if reusable:
             exchange.origin.drop()
-        if last and not (self.inbox or exchange.uploading or self._client.waiting):
+        if last and exchange.upload.done and not (self.inbox or self._client.pending or self._client.pipe):
             # The client sends nothing more, so a close cannot turn into a reset.
             self.close()
         else:
@@ -157,7 +212,11 @@ class Conversation:
             self._end(text)
 
     def expire(self) -> None:
-        self.close()
+        """While a request is served its time may run on, and means nothing."""
+        if self._exchange is None and self._dial is None:
+            self.close()
+        else:
+            self._timed = None
 
     def close(self) -> None:
         for wire in self._leave():
@@ -199,8 +258,8 @@ class Conversation:
 
     def _read(self) -> None:
         client = self._client
-        if self._exchange is not None and self._exchange.uploading:
-            self._exchange.upload()
+        if self._exchange is not None and not self._exchange.upload.done:
+            self._exchange.take()
             return
         count = client.receive()
         if count > 0:
@@ -210,18 +269,27 @@ class Conversation:
 
     def _settle(self) -> None:
         client, exchange = self._client, self._exchange
-        if exchange is not None and exchange.uploading:
+        if exchange is None and not (self.inbox or client.pending or client.pipe or client.ended):
+            if client.mask != IN:
+                client.watch(IN)
+            return
+        if exchange is not None and not exchange.upload.done:
             origin = exchange.origin
             reading = not (origin.pending or origin.pipe or client.held)
         else:
             reading = len(self.inbox) <= MAX_HEAD
-        client.watch((IN if reading and not client.ended else 0) | (OUT if client.pending or client.pipe else 0))
+        mask = (IN if reading and not client.ended else 0) | (OUT if client.pending or client.pipe else 0)
+        if mask != client.mask:
+            client.watch(mask)
         if exchange is not None:
             exchange.settle()
 
     def _serve_next(self) -> bool:
         """Whether there was a whole request."""
         inbox = self.inbox
+        if not inbox:
+            self._wait()
+            return False
         while inbox.startswith(b"\r\n"):
             del inbox[:2]
         size = head_size(inbox, self._seen) if inbox else 0
@@ -250,6 +318,14 @@ class Conversation:
             self.close()
         elif self.inbox or self._record is None:
             self._time(reactor.handshakes)
+        else:
+            self._idle()
+
+    def _idle(self) -> None:
+        """From now on."""
+        reactor = self._client.reactor
+        if self._timed is reactor.idle:
+            reactor.idle.add(self, reactor.now)
         else:
             self._time(reactor.idle)
 
@@ -286,8 +362,9 @@ class Conversation:
             return
         self._route = way
         kept = self._kept
-        same = kept is not None and self._departure == self._client.departure
-        if kept is not None and same and order.repeatable and kept.destination == way.destination:
+        if kept is None:
+            self._call(way)
+        elif order.repeatable and kept.destination == way.destination and self._departure == self._client.departure:
             self._kept, self._exchange = None, kept
             kept.start(order.request, way.head, reused=True)
         else:
@@ -295,6 +372,7 @@ class Conversation:
             self._call(way)
 
     def _call(self, way: Route) -> None:
-        self._departure = self._client.departure
-        self._dial = Dial(self._client, self, way.destination.port)
-        self._dial.start(way.destination)
+        if way.head:
+            self._departure = self._client.departure
+        self._dial = dial = Dial(self._client, self, way.destination.port)
+        dial.start(way.destination)

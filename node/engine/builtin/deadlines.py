@@ -11,33 +11,35 @@ T = TypeVar("T")
 class Deadlines(Generic[T]):
     """Everything in here has the same time to live, so the order of arrival is the order of expiry.
 
-    Coarse: somebody has to call `expire` now and then.
+    Coarse: somebody has to call `expire` now and then. `entries` are for reading.
     """
 
-    __slots__ = ("_entries", "_expire", "_seconds")
+    __slots__ = ("_expire", "_seconds", "entries")
 
     def __init__(self, seconds: float, expire: Callable[[T], None]) -> None:
         self._seconds = seconds
         self._expire = expire
-        self._entries: dict[T, float] = {}
+        self.entries: dict[T, float] = {}
 
     def add(self, item: T, now: float) -> None:
         """Starts the item's time, anew when it is already here."""
-        self._entries.pop(item, None)
-        self._entries[item] = now + self._seconds
+        entries = self.entries
+        if item in entries:
+            del entries[item]
+        entries[item] = now + self._seconds
 
     def discard(self, item: T) -> None:
-        self._entries.pop(item, None)
+        self.entries.pop(item, None)
 
     def expire(self, now: float) -> None:
         """Calls what is to be called for every item whose time is up."""
         for item in self._due(now):
-            if self._entries.pop(item, None) is not None:
+            if self.entries.pop(item, None) is not None:
                 self._expire(item)
 
     def _due(self, now: float) -> list[T]:
         due: list[T] = []
-        for item, deadline in self._entries.items():
+        for item, deadline in self.entries.items():
             if deadline > now:
                 break
             due.append(item)
@@ -60,13 +62,13 @@ class PromptDeadlines(Deadlines[T]):
 
     def close(self) -> None:
         """No item is told any more."""
-        self._entries.clear()
+        self.entries.clear()
         if self._timer is not None:
             self._timer.cancel()
 
     def _wind(self, now: float) -> None:
-        if self._timer is None and self._entries:
-            first = next(iter(self._entries.values()))
+        if self._timer is None and self.entries:
+            first = next(iter(self.entries.values()))
             self._timer = self._loop.call_later(max(first - now, 0.0), self._ring)
 
     def _ring(self) -> None:

@@ -4,6 +4,7 @@ import errno
 import socket
 from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from node.engine.builtin.client import Client
@@ -14,7 +15,7 @@ from node.engine.builtin.failures import Failure, failure_of
 from node.engine.builtin.keepalive import probe
 from node.engine.builtin.reactor import Stage
 from node.engine.builtin.resolver import Address
-from node.engine.builtin.wire import OUT, Wire
+from node.engine.builtin.wire import EDGE, GONE, IN, OUT, Wire
 
 _NON_BLOCKING = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _NO_WAY = frozenset({Failure.NAME, Failure.NETWORK, Failure.HOST})
@@ -24,6 +25,14 @@ def reachable(
     addresses: Sequence[Address], family: socket.AddressFamily | None, may_dial: Callable[[str], bool]
 ) -> list[Address] | Failure:
     """Those that an exit of this family reaches and that clients may be connected to; why there are none."""
+    if family is None and len(addresses) == 1:
+        return list(addresses) if may_dial(addresses[0][1]) else Failure.PRIVATE
+    return _reachable(addresses, family, may_dial)
+
+
+def _reachable(
+    addresses: Sequence[Address], family: socket.AddressFamily | None, may_dial: Callable[[str], bool]
+) -> list[Address] | Failure:
     if not addresses:
         return Failure.NAME
     of_family = addresses if family is None else [address for address in addresses if address[0] == family]
@@ -74,7 +83,7 @@ class Dial:
         self._addresses: list[Address] = []
         self._failure = Failure.NAME
         self._source: str | None = None
-        self._wires: dict[int, Wire] = {}
+        self._wires: list[Wire] = []
         self._ended = False
 
     def start(self, destination: Destination) -> None:
@@ -88,21 +97,32 @@ class Dial:
         if known is not None:
             self._resolved(known)
         else:
-            proxy_id = self._client.service.record.id
-            reactor.resolver.look_up(host, lambda found: reactor.run(self, self._resolved, found), proxy_id)
+            reactor.resolver.look_up(host, partial(reactor.run, self, self._resolved), self._client.service.record.id)
 
     def ready(self, fd: int, events: int) -> None:
-        wire = self._wires.pop(fd, None)
-        if wire is None:
+        if events == OUT and len(self._wires) == 1 and not self._addresses:
+            self._ended = True
+            self._reactor.dials.discard(self)
+            self._caller.reached(self._wires.pop())
             return
-        error = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events != OUT else 0
+        for wire in self._wires:
+            if wire.fd == fd:
+                self._wires.remove(wire)
+                self._answered(wire, events)
+                return
+
+    def _answered(self, wire: Wire, events: int) -> None:
+        error = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events & GONE else 0
         if error:
             wire.drop()
             self._note(failure_of(error))
             self._next_attempt()
-        else:
-            self.close()
-            self._caller.reached(wire)
+            return
+        self.close()
+        if events != OUT:
+            # It has said something already, which whoever takes over has to be told of.
+            wire.watch(IN)
+        self._caller.reached(wire)
 
     def expire(self) -> None:
         """The time for all addresses is up."""
@@ -115,10 +135,12 @@ class Dial:
     def close(self) -> None:
         self._ended = True
         self._reactor.dials.discard(self)
-        self._reactor.attempts.discard(self)
-        for wire in self._wires.values():
-            wire.drop()
-        self._wires.clear()
+        if self._addresses:
+            self._reactor.attempts.discard(self)
+        if self._wires:
+            for wire in self._wires:
+                wire.drop()
+            self._wires.clear()
 
     def broken(self) -> None:
         self.close()
@@ -131,23 +153,30 @@ class Dial:
     def _resolved(self, addresses: tuple[Address, ...]) -> None:
         if self._ended:
             return
-        found = reachable(addresses, self._client.service.exit.family, self._may_dial)
-        if isinstance(found, Failure):
+        exit_ = self._client.service.exit
+        found = reachable(addresses, exit_.family, self._may_dial)
+        if not isinstance(found, list):
             self._give_up(found)
             return
-        source = self._client.service.exit.address(self._client, self._reactor.now)
-        if isinstance(source, Failure):
+        source = exit_.address(self._client, self._reactor.now)
+        if source is not None and not isinstance(source, str):
             self._give_up(source)
             return
         self._source = source
-        found.reverse()
-        self._addresses = found
-        self._next_attempt()
+        if len(found) > 1:
+            found.reverse()
+            self._addresses = found
+            self._next_attempt()
+            return
+        family, host = found[0]
+        if not self._try(family, host):
+            self._give_up(self._failure)
 
     def _next_attempt(self) -> None:
         """One more is under way afterwards, unless no address is left."""
         reactor = self._reactor
-        reactor.attempts.discard(self)
+        if self._addresses:
+            reactor.attempts.discard(self)
         while self._addresses:
             if self._try(*self._addresses.pop()):
                 if self._addresses:
@@ -165,24 +194,25 @@ class Dial:
             return False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         probe(sock)
-        error = self._connect(sock, host)
+        # The handshake's last packet travels with the first data; see Wire.speak.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        source = self._source
+        error = sock.connect_ex((host, self._port)) if source is None else self._connect(sock, source, host)
         if error not in (0, errno.EINPROGRESS):
             sock.close()
-            self._note(Failure.EXIT if self._source is not None and error == errno.EINVAL else failure_of(error))
+            self._note(Failure.EXIT if source is not None and error == errno.EINVAL else failure_of(error))
             return False
         wire = Wire(self._reactor, sock)
-        self._wires[wire.fd] = wire
-        wire.belong(self)
-        wire.watch(OUT)
+        self._wires.append(wire)
+        wire.join(self, EDGE)
         return True
 
-    def _connect(self, sock: Socket, host: str) -> int:
+    def _connect(self, sock: Socket, source: str, host: str) -> int:
         """The errno of a connect that is under way or failed at once; EINVAL: it cannot leave from its source."""
-        if self._source is not None:
-            try:
-                leave_by(sock, self._source)
-            except OSError:
-                return errno.EINVAL
+        try:
+            leave_by(sock, source)
+        except OSError:
+            return errno.EINVAL
         return sock.connect_ex((host, self._port))
 
     def _note(self, failure: Failure) -> None:

@@ -4,6 +4,7 @@ import errno
 import socket
 from _socket import socket as Socket  # noqa: N812 (a class; the library's own wrapper costs 3 us a connection)
 from collections.abc import Callable, Collection
+from sys import byteorder
 from typing import Any, NamedTuple
 
 from node.engine.builtin import journal
@@ -11,6 +12,8 @@ from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.wire import IN
 
 _ACCEPTS = 32
+_BACKLOG_AT, _BACKLOG_END = 24, 28
+"""Where struct tcp_info of a listening socket has the length of its queue (linux/tcp.h, tcpi_unacked)."""
 _PAUSE_S = 0.1
 _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -86,12 +89,12 @@ class Doors:
         """A fault while accepting: the client is lost, the proxy goes on."""
 
     def ready(self, fd: int, events: int) -> None:
-        """Accepts a batch."""
+        """Accepts a batch, and no more than there are: in vain it costs the kernel a whole socket."""
         door = self._by_fd.get(fd)
         if door is None:
             return
         accept, family, welcome = door.accept, door.family, self._welcome
-        for _ in range(_ACCEPTS):
+        for _ in range(_waiting(door.listener)):
             try:
                 accepted, address = accept()
             except BlockingIOError:
@@ -119,3 +122,9 @@ class Doors:
     def _resume(self, fd: int) -> None:
         if self._reactor.stages.get(fd) is self:
             self._reactor.epoll.modify(fd, IN)
+
+
+def _waiting(listener: socket.socket) -> int:
+    """How many are to be accepted in one batch: at least one, for the listener was ready a moment ago."""
+    told = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BACKLOG_END)
+    return min(max(int.from_bytes(told[_BACKLOG_AT:], byteorder), 1), _ACCEPTS)

@@ -4,14 +4,14 @@ from typing import Protocol
 
 from node.engine.builtin.client import Client
 from node.engine.builtin.destinations import Destination
-from node.engine.builtin.http_body import Body, EndlessBody, body_of
+from node.engine.builtin.http_body import NOTHING, Body, EndlessBody, body_of
 from node.engine.builtin.http_fields import CHUNKED, NO_BODY, UNTIL_CLOSE, Refusal
 from node.engine.builtin.http_request import Request
 from node.engine.builtin.http_response import Response, read_response, whole_response
 from node.engine.builtin.pace import DOWN, UP
 from node.engine.builtin.pipes import PIPE
 from node.engine.builtin.reactor import BUFFER, Stage
-from node.engine.builtin.wire import BULK, IN, OUT, Wire
+from node.engine.builtin.wire import BULK, EDGE, ENDING, IN, LAST, OUT, UNUSUAL, Wire
 
 
 class Talk(Stage, Protocol):
@@ -23,6 +23,7 @@ class Talk(Stage, Protocol):
     def tunnel(self, origin: Wire, last: bytes) -> None: ...
     def answered(self, exchange: "Exchange", *, reusable: bool, close: bool) -> None: ...
     def deserted(self) -> None: ...
+    def at_rest(self, exchange: "Exchange") -> None: ...
     def answer(self, status: int, reason: str, *, close: bool = False) -> None: ...
     def send_again(self) -> None: ...
 
@@ -34,7 +35,8 @@ class Exchange:
     """A connection to an origin and the request that is on it; there may be another one after it.
 
     Both directions run at once: an origin may answer before it has the whole request. `deaf`: the origin takes no more
-    of the request; what it has answered is still passed on.
+    of the request; what it has answered is still passed on. Until the `upload` is done, the client's next bytes belong
+    to this request.
     """
 
     __slots__ = (
@@ -49,9 +51,9 @@ class Exchange:
         "_reused",
         "_seen",
         "_talk",
-        "_upload",
         "destination",
         "origin",
+        "upload",
     )
 
     def __init__(self, talk: Talk, client: Client, origin: Wire, destination: Destination) -> None:
@@ -60,7 +62,7 @@ class Exchange:
         self._talk = talk
         self._client = client
         self._request = _NO_REQUEST
-        self._upload = body_of(NO_BODY)
+        self.upload: Body = NOTHING
         self._download: Body | None = None
         self._inbox: bytearray | None = None
         self._seen = 0
@@ -72,37 +74,38 @@ class Exchange:
         origin.belong(self)
 
     @property
-    def uploading(self) -> bool:
-        """Whether the client's next bytes belong to this request."""
-        return not self._upload.done
+    def calm(self) -> bool:
+        """Whether nothing waits for the origin, and it is listened to."""
+        origin = self.origin
+        return origin.mask in (EDGE, IN) and not (origin.pending or origin.pipe)
 
     def start(self, request: Request, head: bytes, *, reused: bool) -> None:
         """The next request; its body, as far as it is there, is in the talk's inbox."""
         self._request = request
-        self._upload = body_of(request.body)
+        self.upload = NOTHING if request.body == NO_BODY else body_of(request.body)
         self._reused = reused
         self._close = not request.keep_alive
         self._busy = True
         self._client.held = self.origin.held = False
-        if self._upload.done:
+        if self.upload.done:
             self._pass_up(head)
         else:
             self._start_upload(head)
 
     def _start_upload(self, head: bytes) -> None:
         inbox = self._talk.inbox
-        used = self._upload.feed(inbox, 0, len(inbox))
-        if self._upload.broken:
+        used = self.upload.feed(inbox, 0, len(inbox))
+        if self.upload.broken:
             self._refuse_upload()
-        elif self.uploading and self._client.ended:
+        elif not self.upload.done and self._client.ended:
             self._talk.broken()
         else:
             self._pass_up(b"%b%b" % (head, inbox[:used]))
             del inbox[:used]
 
-    def upload(self) -> None:
+    def take(self) -> None:
         """Takes what the client has sent of the body."""
-        client, origin, body = self._client, self.origin, self._upload
+        client, origin, body = self._client, self.origin, self.upload
         most = self._allowance(client, UP)
         if not most:
             return
@@ -124,10 +127,18 @@ class Exchange:
         if not self._busy:
             self._talk.deserted()
             return
-        if events & OUT:
-            self._flush()
-        if events & ~OUT and not (self._client.pending or self._client.pipe):
-            self._hear()
+        client = self._client
+        begun = self._download or self._inbox or client.pending or client.pipe or client.service.pace
+        if events & UNUSUAL == IN and not begun:
+            if self._hear_first(events):
+                return
+        else:
+            if self.origin.mask == EDGE:
+                self.origin.watch(IN)
+            if events & OUT:
+                self._flush()
+            if events & ~OUT and not (client.pending or client.pipe):
+                self._hear()
         self._talk.proceed()
 
     def settle(self) -> None:
@@ -137,7 +148,8 @@ class Exchange:
         if origin.pending or origin.pipe:
             mask |= OUT
         if mask:
-            origin.watch(mask)
+            if mask != IN or origin.mask != EDGE:
+                origin.watch(mask)
         else:
             origin.unwatch()
 
@@ -158,8 +170,8 @@ class Exchange:
 
     def _take(self, count: int) -> None:
         reactor = self._client.reactor
-        used = self._upload.feed(reactor.buffer, 0, count)
-        if self._upload.broken:
+        used = self.upload.feed(reactor.buffer, 0, count)
+        if self.upload.broken:
             self._refuse_upload()
             return
         self._pass_up(reactor.view[:used])
@@ -190,7 +202,7 @@ class Exchange:
 
     def _fail(self, status: int, reason: str) -> None:
         self.origin.reset()
-        self._talk.answer(status, reason, close=status == 400 or self.uploading)
+        self._talk.answer(status, reason, close=status == 400 or not self.upload.done)
 
     def _hear(self) -> None:
         client, origin, body = self._client, self.origin, self._download
@@ -210,6 +222,57 @@ class Exchange:
             self._pass_through(body, count)
         elif count > 0:
             self._pass_down(count)
+
+    def _hear_first(self, events: int) -> bool:
+        """Mostly this is the whole response; True: and mostly that is all, and everything is at rest."""
+        origin, request = self.origin, self._request
+        try:
+            data = origin.sock.recv(BUFFER)
+        except BlockingIOError:
+            return True
+        except OSError:
+            self._lost(clean=False)
+            return False
+        end = data.find(b"\r\n\r\n") + 4
+        response = whole_response(data[:end], request.method) if end >= 4 and len(data) < BUFFER else None
+        if isinstance(response, Response) and response.status >= 200 and response.body == len(data) - end:
+            self._reusable = response.reusable and not events & ENDING
+            flags = LAST if self._close and self.upload.done else 0
+            self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), data[end:]), flags)
+            if self._rests():
+                return True
+            self._finish()
+            return False
+        # There is more to come, or the end, which may not be told of once more.
+        origin.watch(IN)
+        if data:
+            origin.bulk = int(len(data) >= BULK)
+            reactor = self._client.reactor
+            reactor.view[: len(data)] = data
+            self._pass_down(len(data))
+        else:
+            origin.ended = True
+            self._lost(clean=True)
+        return False
+
+    def _rests(self) -> bool:
+        """After a whole response: whether nothing is left to do, which is then done."""
+        client, talk = self._client, self._talk
+        if (
+            self._close
+            or not self._reusable
+            or not self.upload.done
+            or self._deaf
+            or not self.calm
+            or client.pending
+            or client.ended
+            or client.mask != IN
+            or talk.inbox
+        ):
+            return False
+        self._busy, self._request = False, _NO_REQUEST
+        talk.at_rest(self)
+        return True
 
     def _lost(self, *, clean: bool) -> None:
         """The origin's connection is over."""
@@ -244,8 +307,9 @@ class Exchange:
         if body.done:
             self._finish()
 
-    def _to_client(self, data: bytes | memoryview) -> None:
-        self._client.service.sent += self._client.send(data)
+    def _to_client(self, data: bytes | memoryview, flags: int = 0) -> None:
+        client = self._client
+        client.service.sent += client.send(data, flags)
 
     def _begin_at_once(self, count: int) -> None:
         """The beginning of a response is in the reactor's buffer; mostly its head is whole."""
@@ -306,14 +370,15 @@ class Exchange:
 
     def _switch(self, response: Response, early: bytearray) -> None:
         """101: the connection is something else from here on, if the client asked for that."""
-        if self._request.upgrade is None or self.uploading:
+        if self._request.upgrade is None or not self.upload.done:
             self._fail(502, "the destination switched protocols unasked")
             return
         self._talk.tunnel(self.origin, b"%b\r\n%b" % (response.head, early))
 
     def _finish(self) -> None:
         self._busy, self._download, self._request = False, None, _NO_REQUEST
-        reusable = self._reusable and not self.uploading and not self._deaf and not self.origin.waiting
+        origin, whole = self.origin, self.upload.done
+        reusable = self._reusable and whole and not (self._deaf or origin.pending or origin.pipe)
         if not reusable:
-            self.origin.drop()
-        self._talk.answered(self, reusable=reusable, close=self._close or self.uploading)
+            origin.drop()
+        self._talk.answered(self, reusable=reusable, close=self._close or not whole)

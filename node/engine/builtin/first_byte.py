@@ -4,8 +4,16 @@ from node.engine.builtin import socks4, socks5
 from node.engine.builtin.client import Client
 from node.engine.builtin.conversation import Conversation
 from node.engine.builtin.http_request import could_be_http
+from node.engine.builtin.reactor import BUFFER
 from node.engine.builtin.socks_handshake import SocksHandshake
 from node.engine.builtin.wire import IN
+
+_SPEAKERS = {
+    **{first: Conversation for first in range(256) if could_be_http(first)},
+    socks4.VERSION: SocksHandshake,
+    socks5.VERSION: SocksHandshake,
+}
+"""Who goes on with a connection that begins with this byte."""
 
 
 class FirstByte:
@@ -43,12 +51,11 @@ class FirstByte:
 
 
 def _open(client: Client, data: bytes) -> None:
-    if data[0] in (socks4.VERSION, socks5.VERSION):
-        SocksHandshake(client).start(data)
-    elif could_be_http(data[0]):
-        Conversation(client).start(data)
-    else:
+    speaker = _SPEAKERS.get(data[0])
+    if speaker is None:
         client.drop()
+    else:
+        speaker(client).start(data)
 
 
 def open_http(client: Client) -> None:
@@ -61,13 +68,15 @@ def open_socks5(client: Client) -> None:
 
 def open_mixed(client: Client) -> None:
     """Mostly the first bytes are here already."""
-    count = client.receive()
-    if count > 0:
-        _open(client, bytes(client.reactor.view[:count]))
-    elif count == 0:
-        client.drop()
-    else:
+    try:
+        data = client.sock.recv(BUFFER)
+    except BlockingIOError:
         FirstByte(client).start()
+        return
+    if data:
+        _open(client, data)
+    else:
+        client.drop()
 
 
 FIRST_STAGES = {"http": open_http, "socks5": open_socks5, "mixed": open_mixed}

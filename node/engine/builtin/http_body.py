@@ -41,7 +41,7 @@ class Body(Protocol):
 def body_of(framing: int, *, lenient: bool = False) -> Body:
     """A follower for a length in bytes or one of the kinds of framing; `lenient` for what origins answer."""
     if framing in (0, NO_BODY):
-        return _NOTHING
+        return NOTHING
     if framing == CHUNKED:
         return ChunkedBody(_PADDED_CHUNK_LINE if lenient else _CHUNK_LINE)
     return EndlessBody() if framing == UNTIL_CLOSE else LengthBody(framing)
@@ -71,7 +71,8 @@ class LengthBody:
         self.done = not self.left
 
 
-_NOTHING = LengthBody(0)
+NOTHING = LengthBody(0)
+"""The body of a message that has none."""
 
 
 class EndlessBody:

@@ -30,11 +30,12 @@ def route(request: Request) -> Route | Refusal:
 
 
 class Order(NamedTuple):
-    """All that a request head says; `credentials` as `access.allows` takes them."""
+    """All that a request head says; `credentials` as `access.allows` takes them. `alone`: no body follows."""
 
     request: Request
     route: Route | Refusal
     repeatable: bool
+    alone: bool
     credentials: bytes | None
 
 
@@ -47,7 +48,17 @@ def _order(head: bytes) -> Order | Refusal:
     request = read_request(head)
     if isinstance(request, Refusal):
         return request
-    return Order(request, route(request), request.repeatable, basic_credentials(request.authorization))
+    return Order(
+        request, route(request), request.repeatable, not request.has_body, basic_credentials(request.authorization)
+    )
+
+
+def order_at_once(data: bytes) -> Order | None:
+    """What is ordered by the head of a request without a body, if these bytes are just that; None for all else."""
+    if len(data) > MEMORABLE or data.find(b"\r\n\r\n") + 4 != len(data):
+        return None
+    order = _remembered(data)
+    return order if isinstance(order, Order) and order.alone else None
 
 
 _remembered = lru_cache(REMEMBERED)(_order)

@@ -81,6 +81,7 @@ def parcel(client: Client) -> Parcel | None:
 def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
     """The connection goes on in this process, unless the proxy does not allow it any more. Raises OSError."""
     left = iter(fds)
+    service.reactor.sources.enter_anyway(state["source"])
     client = Client(service.reactor, _socket(state["client"], left), service, state["source"])
     client.admitted, client.credentials = state["admitted"], _bytes(state["credentials"])
     client.session = _bytes(state["session"])
@@ -114,7 +115,7 @@ def _pack(wire: Wire, fds: list[int]) -> State:
         "family": int(wire.sock.family),
         "pipe": wire.pipe.held if wire.pipe is not None else None,
         "pending": base64.b64encode(wire.pending).decode(),
-        "bulk": wire.bulk,
+        "bulk": bool(wire.bulk),
         "ended": wire.ended,
         "shut": wire.shut,
     }
@@ -132,7 +133,7 @@ def _restore(wire: Wire, state: State, fds: Iterator[int]) -> None:
         wire.pipe.held = state["pipe"]
         wire.reactor.pipes.adopt(wire.pipe)
     wire.pending = base64.b64decode(state["pending"])
-    wire.bulk, wire.ended, wire.shut = state["bulk"], state["ended"], state["shut"]
+    wire.bulk, wire.ended, wire.shut = int(state["bulk"]), state["ended"], state["shut"]
 
 
 def _text(data: bytes | None) -> str | None:

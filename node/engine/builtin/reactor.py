@@ -6,7 +6,7 @@ from _socket import socket as Socket  # noqa: N812 (the base class: all that is 
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from node.engine.builtin import journal
 from node.engine.builtin.deadlines import Deadlines, PromptDeadlines
@@ -18,6 +18,9 @@ from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
 from node.engine.builtin.sources import Sources
 
+if TYPE_CHECKING:
+    from node.engine.builtin.wire import Wire
+
 BUFFER = 65536
 """Bytes read at once, and the most that is kept in the process for a receiver that does not take them."""
 
@@ -28,6 +31,9 @@ ATTEMPT_S = 0.25
 IDLE_S = 300.0
 """For an HTTP client between two requests; browsers give up after about as long."""
 LINGER_S = 3.0
+
+SILENT_S = 0.01
+"""For which the end of a handshake with a destination waits for data to go with it; it would be 0.2 s (tcp(7))."""
 
 _BATCH = 512
 _TICK_S = 1.0
@@ -60,6 +66,10 @@ class RacingStage(Stage, Protocol):
     def hurry(self) -> None: ...
 
 
+def _speak(wire: "Wire") -> None:
+    wire.speak()
+
+
 class Reactor:
     """Owns the epoll, who listens to which descriptor, the buffer that all reads share, and the time-outs.
 
@@ -67,7 +77,8 @@ class Reactor:
     `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
     `draws` are kept in the working directory.
 
-    Descriptors are closed at the end of a batch, so that a number is never used anew while old events name it.
+    Descriptors, those `closing`, are closed at the end of a batch, so that a number is never used anew while old events
+    name it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -90,7 +101,8 @@ class Reactor:
         self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
-        self._closing: list[Socket] = []
+        self.silent: Deadlines[Wire] = Deadlines(SILENT_S, _speak)
+        self.closing: list[Socket] = []
         self._waker = -1
         if isinstance(loop, Loop):
             loop.attach(self)
@@ -100,8 +112,11 @@ class Reactor:
 
     def serve(self, timeout: float) -> bool:
         """Waits for at most so many seconds and serves what is ready; True when asyncio has something to do."""
-        events = self.epoll.poll(timeout, _BATCH)
+        silent = self.silent.entries
+        events = self.epoll.poll(SILENT_S if silent and timeout > SILENT_S else timeout, _BATCH)
         self.now = monotonic()
+        if silent:
+            self.silent.expire(self.now)
         stages, woken = self.stages, False
         for fd, mask in events:
             stage = stages.get(fd)
@@ -114,7 +129,7 @@ class Reactor:
                     self._fault(stage, error)
             elif fd == self._waker:
                 woken = True
-        if self._closing:
+        if self.closing:
             self.sweep()
         return woken
 
@@ -136,11 +151,11 @@ class Reactor:
     def discard(self, fd: int, sock: Socket) -> None:
         """No more events; the socket is closed at the end of the batch."""
         self.stages.pop(fd, None)
-        self._closing.append(sock)
+        self.closing.append(sock)
 
     def sweep(self) -> None:
         """Closes what was discarded."""
-        closing, self._closing = self._closing, []
+        closing, self.closing = self.closing, []
         for sock in closing:
             sock.close()
 

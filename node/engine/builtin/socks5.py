@@ -17,10 +17,14 @@ LOGIN_ACCEPTED, LOGIN_REFUSED = b"\x01\x00", b"\x01\x01"
 LONGEST_DATAGRAM_HEAD = 4 + 1 + 255 + 2
 LONGEST_ANSWER_HEAD = 4 + 16 + 2
 
+_LONGEST_GREETING = 2 + 255
+_LONGEST_LOGIN = 2 + 255 + 1 + 255
+_LONGEST_REQUEST = 4 + 1 + 255 + 2
 _CONNECT, _ASSOCIATE = 0x01, 0x03
 _NAME = 0x03
 _UNKNOWN = -1
-_REMEMBERED = 1024
+_REMEMBERED = 256
+"""Messages of each kind: most clients repeat themselves."""
 _ADDRESS_ENDS = MappingProxyType({0x01: 8, 0x04: 20})
 """Where an IPv4 and an IPv6 address end in a request."""
 
@@ -65,6 +69,11 @@ class Datagram(NamedTuple):
 
 def read_greeting(data: bytes) -> Greeting | Malformed | None:
     """None while more bytes are needed."""
+    return _greeting(data[:_LONGEST_GREETING])
+
+
+@lru_cache(_REMEMBERED)
+def _greeting(data: bytes) -> Greeting | Malformed | None:
     if data and data[0] != VERSION:
         return Malformed(b"")
     if len(data) < 2 or len(data) < 2 + data[1]:
@@ -84,6 +93,11 @@ def choose_method(methods: bytes, *, login_needed: bool, login_welcome: bool = F
 
 def read_login(data: bytes) -> Login | Malformed | None:
     """None while more bytes are needed."""
+    return _login(data[:_LONGEST_LOGIN])
+
+
+@lru_cache(_REMEMBERED)
+def _login(data: bytes) -> Login | Malformed | None:
     if data and data[0] != 0x01:
         return Malformed(LOGIN_REFUSED)
     if len(data) < 2:
@@ -97,6 +111,11 @@ def read_login(data: bytes) -> Login | Malformed | None:
 
 def read_request(data: bytes) -> Wanted | Malformed | None:
     """None while more bytes are needed. BIND is refused by the code for that."""
+    return _request(data[:_LONGEST_REQUEST])
+
+
+@lru_cache(_REMEMBERED)
+def _request(data: bytes) -> Wanted | Malformed | None:
     if data and data[0] != VERSION:
         return Malformed(reply(GENERAL_FAILURE))
     if len(data) < 4:
@@ -130,9 +149,7 @@ def reply(code: int, host: str = "0.0.0.0", port: int = 0) -> bytes:
     return bytes((VERSION, code, 0)) + _place(host, port)
 
 
-@lru_cache(_REMEMBERED)
 def _wanted(request: bytes) -> Wanted | Malformed:
-    """What was asked before is not read again, for most clients repeat themselves."""
     end = len(request) - 2
     host, port = _host(request, end), int.from_bytes(request[end:])
     if host is None:

@@ -1,6 +1,7 @@
 """A SOCKS client, of version 4 or 5, from its first byte to its tunnel."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from types import MappingProxyType
 
 from node.engine.builtin import socks4, socks5
@@ -16,6 +17,7 @@ from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.udp import associate
 from node.engine.builtin.wire import GONE, IN, OUT, Wire
 
+_REMEMBERED = 256
 _GRANTED = MappingProxyType(
     {socks4.VERSION: socks4.reply(socks4.GRANTED), socks5.VERSION: socks5.reply(socks5.SUCCEEDED)}
 )
@@ -40,21 +42,24 @@ class SocksHandshake:
         client = self._client
         client.enter(self)
         client.reactor.handshakes.add(self, client.reactor.now)
-        self._inbox = data
         if data:
+            self._inbox = data
             self._advance()
         else:
             self._read()
         self._settle()
 
     def ready(self, fd: int, events: int) -> None:
-        if events & GONE:
-            self.close()
-            return
-        self._client.flush()
+        client = self._client
+        if events != IN or client.pending:
+            if events & GONE:
+                self.close()
+                return
+            client.flush()
         if events & IN:
             self._read()
-        self._settle()
+        if self._inbox or client.pending or client.ended or client.mask != IN:
+            self._settle()
 
     def reached(self, wire: Wire) -> None:
         early = self._inbox
@@ -85,11 +90,16 @@ class SocksHandshake:
 
     def _read(self) -> None:
         client = self._client
-        count = client.receive()
-        if count > 0:
-            self._inbox += client.reactor.view[:count]
+        try:
+            data = client.sock.recv(BUFFER)
+        except BlockingIOError:
+            return
+        if data:
+            self._inbox = self._inbox + data if self._inbox else data
             self._advance()
-        elif count == 0 and self._dial is None:
+            return
+        client.ended = True
+        if self._dial is None:
             self.close()
 
     def _advance(self) -> None:
@@ -136,8 +146,7 @@ class SocksHandshake:
 
     def _agree(self, methods: bytes) -> bool:
         asked = self._client.service.record.access
-        method = socks5.choose_method(methods, login_needed=asked.credentials is not None, login_welcome=asked.sessions)
-        choice = bytes((socks5.VERSION, method))
+        method, choice = _choice(methods, asked.credentials is not None, asked.sessions)
         if method == socks5.NO_ACCEPTABLE:
             self._client.service.account.refuse("login")
             return self._end(choice)
@@ -197,6 +206,13 @@ class SocksHandshake:
         self._leave()
         Linger(self._client).start(answer)
         return False
+
+
+@lru_cache(_REMEMBERED)
+def _choice(methods: bytes, needed: bool, welcome: bool) -> tuple[int, bytes]:
+    """The method, and how it is told."""
+    method = socks5.choose_method(methods, login_needed=needed, login_welcome=welcome)
+    return method, bytes((socks5.VERSION, method))
 
 
 def _nothing() -> bool:

@@ -16,10 +16,17 @@ class Sources:
         self.most = PER_SOURCE
         self._open: dict[str, int] = {}
 
-    def is_full(self, source: str) -> bool:
-        return self._open.get(group(source), 0) >= self.most
+    def enter(self, source: str) -> bool:
+        """Whether there was room for one more connection; it is counted then."""
+        key, open_ = group(source), self._open
+        count = open_.get(key, 0)
+        if count >= self.most:
+            return False
+        open_[key] = count + 1
+        return True
 
-    def enter(self, source: str) -> None:
+    def enter_anyway(self, source: str) -> None:
+        """One that was let in elsewhere."""
         key = group(source)
         self._open[key] = self._open.get(key, 0) + 1
 

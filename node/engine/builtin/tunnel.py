@@ -3,81 +3,132 @@
 from node.engine.builtin.client import Client
 from node.engine.builtin.pace import DOWN, UP
 from node.engine.builtin.pipes import PIPE
-from node.engine.builtin.wire import BULK, FAILED, GONE, IN, OUT, Wire
+from node.engine.builtin.wire import EDGE, ENDING, FAILED, GONE, IN, LAST, OUT, UNUSUAL, Wire
+
+LITTLE = 16384
+"""Bytes that are read at once as long as a direction is not known to carry more."""
 
 
 class Tunnel:
     """The one stage that nothing times out.
 
     A side whose receiver does not take what was read is not read from until it does, so at most one buffer or pipe is
-    kept per direction. Bytes count once the receiver's kernel has them.
+    kept per direction. Bytes count once the receiver's kernel has them. `_calm`: nothing waits and neither side sends
+    much.
     """
 
-    __slots__ = ("client", "origin")
+    __slots__ = ("_calm", "client", "origin")
 
     def __init__(self, client: Client, origin: Wire) -> None:
         self.client = client
         self.origin = origin
+        self._calm = True
 
     def start(self, *, early: bytes = b"", answer: bytes = b"") -> None:
         """Sends on what the client sent behind its request, and to the client what it waits for."""
         client, origin = self.client, self.origin
-        client.enter(self)
-        origin.belong(self)
+        client.stage = self
+        stages = client.reactor.stages
+        stages[client.fd] = stages[origin.fd] = self
         try:
             client.held = False
             if answer:
                 client.send(answer)
             if early:
                 client.service.received += origin.send(early)
-            self._settle()
+            else:
+                client.reactor.silent.add(origin, client.reactor.now)
+            if client.ended or origin.ended or client.pending or client.pipe or origin.pending or origin.pipe:
+                self._settle()
+            else:
+                if client.mask != IN:
+                    client.watch(IN)
+                if origin.mask != EDGE:
+                    origin.watch(IN)
         except BaseException:
             # Whoever called does not know the origin any more.
             self.broken()
             raise
 
     def ready(self, fd: int, events: int) -> None:
+        """Most tunnels carry little, which goes through here: every call counts, and each line sees one class only."""
         client, origin = self.client, self.origin
-        if fd == client.fd:
-            here, there = client, origin
-        else:
-            here, there = origin, client
-        if events == IN and not (here.bulk or there.pending or there.pipe) and client.service.pace is None:
-            self._copy(here, there)
+        service = client.service
+        if events & UNUSUAL != IN or not self._calm or service.pace is not None:
+            self._ready(fd, events)
             return
+        sent, data = 0, None
+        try:
+            if fd == client.fd:
+                data = client.sock.recv(LITTLE)
+                if data:
+                    sent = origin.sock.send(data)
+                    service.received += sent
+            else:
+                data = origin.sock.recv(LITTLE)
+                if data:
+                    sent = client.sock.send(data, LAST if events & ENDING else 0)
+                    service.sent += sent
+        except BlockingIOError:
+            # There is nothing after all, or the receiver has no room.
+            if data is None:
+                return
+        if events & ENDING or not 0 < len(data) == sent < LITTLE:
+            self._went(fd, events, data, sent)
+
+    def _ready(self, fd: int, events: int) -> None:
+        client, origin = self.client, self.origin
+        here, there = (client, origin) if fd == client.fd else (origin, client)
+        if here.bulk and events == IN and self._pours(here, there):
+            return
+        if here.mask == EDGE:
+            if events == OUT:
+                # Nothing waits for that.
+                return
+            here.watch(IN)
         if events & OUT:
             self._count(here, here.flush())
         if events & ~OUT and not (here.ended or here.held or there.pending or there.pipe):
-            moved = self._move(here, there)
-            if events == IN and moved and not (there.pending or there.pipe):
-                return
+            self._move(here, there)
         elif events & GONE:
             self._gone(here, events)
         self._settle()
 
-    def _copy(self, here: Wire, there: Wire) -> None:
-        """What `_move` does, for the little that most tunnels carry: every call counts here."""
-        reactor, service = here.reactor, self.client.service
-        try:
-            count = here.sock.recv_into(reactor.buffer)
-        except BlockingIOError:
-            return
-        if not count:
-            here.ended = True
+    def _pours(self, here: Wire, there: Wire) -> bool:
+        """Whether much went through, and things can go on as they are."""
+        if self.client.service.pace is not None or here.held or there.pending or there.pipe:
+            return False
+        count = here.pass_to(there)
+        if count > 0:
+            self._count(there, count - there.waiting)
+        if count <= 0 or there.pending or there.pipe:
             self._settle()
-            return
-        try:
-            sent = there.sock.send(reactor.view[:count])
-        except BlockingIOError:
-            sent = 0
-        if there is self.origin:
-            service.received += sent
+        return True
+
+    def _went(self, fd: int, events: int, data: bytes, sent: int) -> None:
+        """Of a little that was read so much was taken: not all, or all and there may be more, or it was the end."""
+        here, there = (self.client, self.origin) if fd == self.client.fd else (self.origin, self.client)
+        if len(data) == LITTLE:
+            # There may be more, or what was said of an end is not to be known yet.
+            there.pending = data[sent:]
+            self._calm = False
+            self._ready(fd, IN)
+        elif sent < len(data):
+            here.ended = events & ENDING != 0
+            there.pending = data[sent:]
+            self._settle()
         else:
-            service.sent += sent
-        here.bulk = count >= BULK
-        if sent < count:
-            there.pending = bytes(reactor.view[sent:count])
-            self._settle()
+            here.ended = True
+            self._end(here, there)
+
+    def _end(self, here: Wire, there: Wire) -> None:
+        """Nothing waits anywhere, and one side has ended."""
+        if there.ended:
+            self.close()
+            return
+        there.finish()
+        if here.mask != EDGE:
+            _watch(here, there)
 
     def resume(self) -> None:
         """Reads on where the proxy's pace made it wait."""
@@ -132,6 +183,8 @@ class Tunnel:
                     there.finish()
         _watch(client, origin)
         _watch(origin, client)
+        waiting = client.pending or client.pipe or origin.pending or origin.pipe
+        self._calm = not (waiting or client.bulk or origin.bulk)
 
     def _over(self) -> bool:
         """Both sides have ended and have what was for them; closing tells them as well as a half-close would."""

@@ -13,11 +13,24 @@ from node.engine.builtin.reactor import BUFFER, Reactor, Stage
 IN, OUT = int(select.EPOLLIN), int(select.EPOLLOUT)
 GONE = int(select.EPOLLHUP | select.EPOLLERR)
 FAILED = int(select.EPOLLERR)
+ENDING = int(select.EPOLLRDHUP)
+UNUSUAL = IN | FAILED | int(select.EPOLLPRI)
+"""Of an event in which there is something to read and nothing else to heed, these bits are IN alone."""
+
+EDGE = IN | OUT | ENDING | int(select.EPOLLPRI | select.EPOLLET)
+"""How a wire is watched from its connect on until something has to wait: told once of each change, which costs no call
+more. Whoever is told has to read all there is, or to `watch`. Urgent data would stop a read half-way (tcp(7)), so they
+are told of."""
 
 BULK = 32768
-"""Bytes at once from which on a wire is spliced; once less than a quarter of it comes, it is read again."""
+"""Bytes at once from which on a wire is spliced; when less than a quarter of it came often enough, it is read again."""
+_STAMINA = 16
+"""So often: small pieces come in between, since a sender waits for room."""
 
-_UNWATCHED = -1
+LAST = socket.MSG_MORE
+"""For what is sent right before a half-close or a close: both travel in one packet."""
+
+UNWATCHED = -1
 _RESET = struct.pack("ii", 1, 0)
 _SPLICE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _UNABLE = frozenset({errno.EINVAL, errno.ENOSYS})
@@ -26,8 +39,8 @@ _UNABLE = frozenset({errno.EINVAL, errno.ENOSYS})
 class Wire:
     """`ended`: nothing more comes from the other side. `shut`: nothing more goes to it.
 
-    What waits to be sent is in `pipe`, then in `pending`. `bulk`: what comes from here is spliced. `held`: nothing is
-    read until the proxy's pace allows it.
+    What waits to be sent is in `pipe`, then in `pending`. `bulk`: what comes from here is spliced, and may be small so
+    often before it no longer is. `held`: nothing is read until the proxy's pace allows it.
     """
 
     __slots__ = ("bulk", "ended", "fd", "held", "mask", "pending", "pipe", "reactor", "shut", "sock")
@@ -36,10 +49,10 @@ class Wire:
         self.reactor = reactor
         self.sock = sock
         self.fd = sock.fileno()
-        self.mask = _UNWATCHED
+        self.mask = UNWATCHED
         self.pending = b""
         self.pipe: Pipe | None = None
-        self.bulk = False
+        self.bulk = 0
         self.held = False
         self.ended = False
         self.shut = False
@@ -53,10 +66,17 @@ class Wire:
         """Events on this wire are this stage's from now on."""
         self.reactor.stages[self.fd] = stage
 
+    def join(self, stage: Stage, mask: int) -> None:
+        """The first stage of this wire, and the first watch."""
+        reactor, fd = self.reactor, self.fd
+        reactor.stages[fd] = stage
+        reactor.epoll.register(fd, mask)
+        self.mask = mask
+
     def watch(self, mask: int) -> None:
         """Level-triggered; costs a system call only when something changes."""
         if mask != self.mask:
-            if self.mask == _UNWATCHED:
+            if self.mask == UNWATCHED:
                 self.reactor.epoll.register(self.fd, mask)
             else:
                 self.reactor.epoll.modify(self.fd, mask)
@@ -64,9 +84,9 @@ class Wire:
 
     def unwatch(self) -> None:
         """Hang-ups are reported whether asked for or not; this silences them too."""
-        if self.mask != _UNWATCHED:
+        if self.mask != UNWATCHED:
             self.reactor.epoll.unregister(self.fd)
-            self.mask = _UNWATCHED
+            self.mask = UNWATCHED
 
     def receive(self, most: int = BUFFER) -> int:
         """Bytes now in the reactor's buffer, -1 when there is nothing to read yet; 0 is the end. Raises OSError."""
@@ -77,7 +97,7 @@ class Wire:
         if not count:
             self.ended = True
         elif count >= BULK:
-            self.bulk = True
+            self.bulk = _STAMINA
         return count
 
     def pass_to(self, there: "Wire", most: int = PIPE) -> int:
@@ -87,8 +107,16 @@ class Wire:
         """
         if self.bulk and there.take_pipe():
             count = self.fill(there, most)
-            if count > 0:
-                there.flush()
+            pipe = there.pipe
+            if pipe is not None:
+                try:
+                    gone = os.splice(pipe.read, there.fd, count, None, None, _SPLICE)
+                except BlockingIOError:
+                    return count
+                pipe.held = count - gone
+                if not pipe.held:
+                    there.pipe = None
+                    self.reactor.pipes.give(pipe)
             return count
         count = self.receive(most if most < BUFFER else BUFFER)
         if count > 0:
@@ -106,7 +134,7 @@ class Wire:
         if pipe is None:
             return -1
         try:
-            count = os.splice(self.fd, pipe.write, most, flags=_SPLICE)
+            count = os.splice(self.fd, pipe.write, most, None, None, _SPLICE)
         except BlockingIOError:
             count = -1
         except OSError as error:
@@ -117,7 +145,7 @@ class Wire:
             return -1
         if count > 0:
             pipe.held = count
-            self.bulk = count * 4 >= BULK
+            self.bulk = _STAMINA if count * 4 >= BULK else self.bulk - 1
         else:
             self.ended = not count
             there.give_pipe()
@@ -129,13 +157,13 @@ class Wire:
             self.reactor.pipes.give(self.pipe)
             self.pipe = None
 
-    def send(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | memoryview, flags: int = 0) -> int:
         """Sends what the receiver takes and keeps the rest; bytes that went out. Raises OSError."""
         if self.pending or self.pipe is not None:
             self.pending += data
             return 0
         try:
-            sent = self.sock.send(data)
+            sent = self.sock.send(data, flags)
         except BlockingIOError:
             sent = 0
         if sent < len(data):
@@ -157,7 +185,7 @@ class Wire:
         return gone
 
     def _drain(self, pipe: Pipe) -> int:
-        gone = os.splice(pipe.read, self.fd, pipe.held, flags=_SPLICE)
+        gone = os.splice(pipe.read, self.fd, pipe.held, None, None, _SPLICE)
         pipe.held -= gone
         if not pipe.held:
             self.give_pipe()
@@ -168,6 +196,11 @@ class Wire:
         self.pending = b""
         self.give_pipe()
 
+    def speak(self) -> None:
+        """What was held back of the handshake is sent without data: the other side may be one that speaks first."""
+        if self.fd >= 0:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
     def finish(self) -> None:
         """Tells the other side that nothing more comes. Raises OSError."""
         if not self.shut:
@@ -176,10 +209,14 @@ class Wire:
 
     def drop(self) -> None:
         """Closed at the end of the batch; dropped again it does nothing, for its number may be another's by then."""
-        if self.fd >= 0:
-            self.give_pipe()
-            self.reactor.discard(self.fd, self.sock)
+        fd = self.fd
+        if fd >= 0:
             self.fd = -1
+            if self.pipe is not None:
+                self.give_pipe()
+            reactor = self.reactor
+            reactor.stages.pop(fd, None)
+            reactor.closing.append(self.sock)
 
     def reset(self) -> None:
         """Closed so that the other side sees a reset and cannot take what it got for the whole."""
