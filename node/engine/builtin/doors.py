@@ -124,7 +124,7 @@ class Doors:
             self._reactor.epoll.modify(fd, IN)
 
 
-def _waiting(listener: socket.socket) -> int:
+def _waiting(listener: Socket) -> int:
     """How many are to be accepted in one batch: at least one, for the listener was ready a moment ago."""
     told = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BACKLOG_END)
     return min(max(int.from_bytes(told[_BACKLOG_AT:], byteorder), 1), _ACCEPTS)
