@@ -12,6 +12,7 @@ import pytest
 from tests.cluster import Cluster, cluster, succeeded
 from tests.services import Database, PostgreSQL, RabbitMQ, Vhost, Where
 from tests.services.folders import Folder
+from tests.services.ports import PortBlock, claim_range
 from tests.services.programs import tail
 from tests.traffic import Client, echo_server
 
@@ -60,6 +61,15 @@ async def made(fleet: Cluster, **wish: Any) -> dict[str, Any]:
 async def shown(fleet: Cluster, proxy: dict[str, Any]) -> dict[str, Any]:
     """The proxy as the API shows it now."""
     return succeeded(await fleet.api.get(f"/proxies/{proxy['id']}")).json()
+
+
+async def widened(fleet: Cluster, size: int) -> PortBlock:
+    """The nodes share one range of so many ports, which the caller closes."""
+    ports = claim_range(size)
+    limits = {"ports": f"{ports.first + 1}-{ports.first + size}"}
+    for node in fleet.nodes.values():
+        succeeded(await fleet.api.patch(f"/nodes/{node.id}", json={"limits": limits}))
+    return ports
 
 
 async def eventually(ask: Callable[[], Awaitable[object]], within_s: float) -> float:

@@ -9,8 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.acceptance.conftest import eventually, made
+from tests.acceptance.conftest import eventually, made, widened
 from tests.cluster import Cluster, succeeded
+from tests.services.ports import BLOCK
 from tests.traffic import Client, Refused
 
 REREAD_S = 0.5
@@ -181,6 +182,7 @@ async def outcomes(fleet: Cluster) -> Counter[tuple[str, int]]:
 
 async def rotate_while_masters_die(fleet: Cluster, *, count: int, within_s: float, every_s: float) -> None:
     await fleet.master()
+    ports = await widened(fleet, count + BLOCK)
     await scheduled(fleet, count)
     await turns_come(fleet, within_s)
     for turn in range(int(within_s / every_s)):
@@ -190,6 +192,7 @@ async def rotate_while_masters_die(fleet: Cluster, *, count: int, within_s: floa
         await fleet.start(victim)
     await eventually(lambda: is_over(fleet, count), 120)
     assert await outcomes(fleet) == {("proxy.rotated", 1): count}
+    ports.close()
 
 
 async def test_forty_scheduled_rotations_over_two_masters_that_die_happen_once_each(fleet: Cluster):

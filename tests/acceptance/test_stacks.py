@@ -7,26 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import eventually
+from tests.acceptance.conftest import eventually, widened
 from tests.cluster import Cluster, succeeded
-from tests.services.ports import BLOCK, PortBlock, PortError, claim_block
+from tests.services.ports import BLOCK, PortBlock
 from tests.traffic import Client, accepts
 
 AT_ONCE = 100
 """Connections that are tried at the same time."""
-
-
-def claim_range(size: int) -> PortBlock:
-    """The first of as many blocks in a row as have these ports."""
-    while True:
-        first = claim_block()
-        try:
-            for number in range(1, size // BLOCK + 1):
-                claim_block(first.first + number * BLOCK).close()
-        except PortError:
-            first.close()
-        else:
-            return first
 
 
 async def grown(fleet: Cluster, nodes: int, size: int) -> PortBlock:
@@ -34,11 +21,7 @@ async def grown(fleet: Cluster, nodes: int, size: int) -> PortBlock:
     succeeded(await fleet.api.post("/locations", json={"name": "home"}))
     for _ in range(nodes):
         await fleet.node(location_id=1)
-    ports = claim_range(size)
-    for node in fleet.nodes.values():
-        limits = {"ports": f"{ports.first + 1}-{ports.first + size}"}
-        succeeded(await fleet.api.patch(f"/nodes/{node.id}", json={"limits": limits}))
-    return ports
+    return await widened(fleet, size)
 
 
 async def members(fleet: Cluster) -> list[dict[str, Any]]:

@@ -67,6 +67,19 @@ def claim_block(first: int | None = None) -> PortBlock:
     raise PortError("no block of ports is free" if first is None else f"one of the ports from {first} is taken")
 
 
+def claim_range(size: int) -> PortBlock:
+    """The first of as many blocks in a row as have so many ports. Raises PortError."""
+    while True:
+        first = claim_block()
+        try:
+            for number in range(1, size // BLOCK + 1):
+                claim_block(first.first + number * BLOCK).close()
+        except PortError:
+            first.close()
+        else:
+            return first
+
+
 def starts_outside(outgoing: range) -> list[int]:
     """First ports of the blocks that do not touch the range of outgoing connections; all blocks when it leaves none."""
     starts = range(LOWEST, HIGHEST, BLOCK)
