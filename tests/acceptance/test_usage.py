@@ -1,14 +1,20 @@
 """Limits and usage end to end: asked for on the API, held by the node, told back and summed up."""
 
 import asyncio
+import os
+import random
+import signal
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from node.engine.builtin.process import worker_pid
 from tests.acceptance.conftest import eventually, made, shown
-from tests.cluster import Cluster, succeeded
+from tests.cluster import Cluster, Node, succeeded
 from tests.three_proxies import binaries
 from tests.traffic import Client, Refused, Tunnel
 
@@ -107,6 +113,67 @@ async def test_usage_is_the_bytes_that_were_moved_whoever_is_killed_and_stays_wh
     assert (await used(fleet, query))["proxy_name"] == "counted"
 
 
+async def moved_while_programs_die(fleet: Cluster, client: Client, *, kills: int, every_s: float) -> None:
+    """Agent, worker and master are killed in turns, at random moments, while data go there and back at a known pace."""
+    proxy = await made(fleet, node_ids=[1])
+    node = next(node for node in fleet.nodes.values() if node.id == 1)
+    dice, moved, lives, at_risk = random.Random(kills), 0, 1, 0
+    tunnel = await client.tunnel(proxy)
+    for number in range(kills):
+        until = time.monotonic() + every_s * (0.5 + dice.random())
+        while time.monotonic() < until:
+            await tunnel.beat(BEAT)
+            moved += BEAT
+            await asyncio.sleep(0.1)
+        if number % 3 == 0:
+            kill_workers(node)
+            lives, at_risk = lives + 1, at_risk + FLUSH_BEATS * BEAT
+            tunnel = await eventually_a_tunnel(client, proxy)
+        else:
+            who = node.agent.name if number % 3 == 1 else "master"
+            await fleet.kill(who)
+            await fleet.start(who)
+    await tunnel.close()
+
+    async def is_told() -> bool:
+        sums = await used(fleet, f"by=proxy&proxy_id={proxy['id']}")
+        told = [sums.get("received_bytes", 0), sums.get("sent_bytes", 0)]
+        print(f"{moved} bytes moved in {lives} lives; counted {told}")
+        assert max(told) <= moved + lives * (HEADS + BEAT)
+        return min(told) >= moved - at_risk
+
+    await eventually(is_told, TOLD_WITHIN_S)
+    await asyncio.sleep(TOLD_WITHIN_S / 2)
+    assert await is_told()
+
+
+def kill_workers(node: Node) -> None:
+    """All that the node has."""
+    places = [(index, generation) for index in range(2) for generation in range(2)]
+    pids = {worker_pid(node.data / "builtin", *place) for place in places} - {None}
+    assert pids
+    for pid in pids:
+        os.kill(pid or 0, signal.SIGKILL)
+
+
+async def eventually_a_tunnel(client: Client, proxy: dict[str, Any]) -> Tunnel:
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(Refused, OSError, EOFError):
+                return await client.tunnel(proxy)
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.long
+async def test_twenty_kills_in_ten_minutes_lose_a_second_of_counting_each_and_count_nothing_twice(
+    fleet: Cluster, client: Client
+):
+    await moved_while_programs_die(fleet, client, kills=20, every_s=29)
+
+
+BEAT = 20_000
+FLUSH_BEATS = 15
+"""How often that goes within the second in which counters are not yet on disk, with some room."""
 HEADS = 400
 """Bytes of the request for a tunnel and of its answer, which belong to what a client has sent and got."""
 
