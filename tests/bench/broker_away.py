@@ -11,38 +11,22 @@ import sys
 import time
 
 from tests.bench.create_to_accept import accepted
-from tests.cluster import Cluster, cluster, succeeded
-from tests.services import Where, find_source
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
+from tests.bench.grounds import two_nodes
+from tests.cluster import Cluster, succeeded
 
 
 async def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 150
-    folder = scratch()
-    with claim_block().held() as ports:
-        where = Where(find_source(print), folder, ports, print)
-        postgres, rabbitmq = await where.postgres(), await where.rabbitmq()
-        try:
-            await asyncio.gather(postgres.start(), rabbitmq.start())  # noqa: TID251 (a script)
-            database, vhost = await postgres.create("bench"), await rabbitmq.create("bench")
-            async with cluster(where, postgres, rabbitmq, database, vhost) as made:
-                for _ in range(2):
-                    await made.node()
-                await measure(made, count)
-        finally:
-            await postgres.end()
-            await rabbitmq.end()
-    remove(folder)
+    async with two_nodes() as made:
+        await measure(made, count)
 
 
 async def measure(made: Cluster, count: int) -> None:
-    nodes = [node.id for node in made.nodes.values()]
     await made.kill("rabbitmq")
     answers, proxies = [], []
     for _ in range(count):
         began = time.perf_counter()
-        proxies.append(succeeded(await made.api.post("/proxies", json={"node_ids": nodes})).json())
+        proxies.append(succeeded(await made.api.post("/proxies", json={"location_id": 1})).json())
         answers.append((time.perf_counter() - began) * 1000)
     ordered = sorted(answers)
     p99 = ordered[min(count - 1, int(count * 0.99))]

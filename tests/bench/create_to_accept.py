@@ -14,10 +14,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from tests.cluster import Cluster, cluster, succeeded
-from tests.services import Where, find_source
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
+from tests.bench.grounds import two_nodes
+from tests.cluster import Cluster, succeeded
 
 PAUSE_S = 0.3
 """Between two: longer than the quiet time in which changes of one node melt."""
@@ -25,22 +23,8 @@ PAUSE_S = 0.3
 
 async def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    folder = scratch()
-    with claim_block().held() as ports:
-        where = Where(find_source(print), folder, ports, print)
-        postgres, rabbitmq = await where.postgres(), await where.rabbitmq()
-        try:
-            await asyncio.gather(postgres.start(), rabbitmq.start())  # noqa: TID251 (a script)
-            database, vhost = await postgres.create("bench"), await rabbitmq.create("bench")
-            async with cluster(where, postgres, rabbitmq, database, vhost) as made:
-                succeeded(await made.api.post("/locations", json={"name": "bench"}))
-                for _ in range(2):
-                    await made.node(location_id=1)
-                await measure(made, count)
-        finally:
-            await postgres.end()
-            await rabbitmq.end()
-    remove(folder)
+    async with two_nodes() as made:
+        await measure(made, count)
 
 
 async def measure(made: Cluster, count: int) -> None:
