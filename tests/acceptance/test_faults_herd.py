@@ -14,6 +14,7 @@ from node.agent import Agent
 from node.local_copy import Holding
 from node.store import Store
 from node.supervisor import Supervisor
+from node.usage import Tellings
 from shared.bus import Bus
 from shared.proxies import NodeId
 from tests.cluster import Cluster, succeeded
@@ -65,6 +66,7 @@ async def light(
             copy=copy,
             store=store,
             supervisor=Supervisor(copy, {}, on_change=nothing_runs),
+            tellings=Tellings(()),
             version="light",
             engines={},
         )
