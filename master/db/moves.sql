@@ -95,18 +95,7 @@ RETURNING id, proxy_id;
 -- These proxies come to this node at once, each with the port that it has where that is free there, else with one of
 -- the lowest that are. All nodes concerned are locked, and this one's ip.
 WITH free AS (
-    SELECT ports.port
-    FROM nodes n
-    CROSS JOIN LATERAL generate_series(n.port_from, n.port_to) AS ports (port)
-    WHERE n.id = :node_id
-    EXCEPT
-    SELECT u.port
-    FROM nodes n
-    JOIN nodes s ON s.ip = n.ip
-    JOIN used_ports u ON u.node_id = s.id
-    WHERE n.id = :node_id
-    EXCEPT
-    SELECT t.port FROM taken_ports t WHERE t.node_id = :node_id AND t.until > now()
+    SELECT port FROM free_ports(:node_id)
 ), movers AS (
     SELECT p.id, p.port, p.node_id FROM proxies p WHERE p.id = ANY (:ids::bigint[])
 ), kept AS (

@@ -120,20 +120,7 @@ SELECT NOT EXISTS (SELECT FROM shown_proxies WHERE id = ANY (:ids::bigint[]) AND
 -- name: move_ports
 WITH free AS (
     SELECT port, row_number() OVER (ORDER BY port) AS place
-    FROM (
-        SELECT ports.port
-        FROM nodes n
-        CROSS JOIN LATERAL generate_series(n.port_from, n.port_to) AS ports (port)
-        WHERE n.id = :node_id
-        EXCEPT
-        SELECT u.port
-        FROM nodes n
-        JOIN nodes s ON s.ip = n.ip
-        JOIN used_ports u ON u.node_id = s.id
-        WHERE n.id = :node_id
-        EXCEPT
-        SELECT t.port FROM taken_ports t WHERE t.node_id = :node_id AND t.until > now()
-    ) AS ports
+    FROM free_ports(:node_id)
     ORDER BY port
     LIMIT cardinality(:ids::bigint[])
 ), movers AS (

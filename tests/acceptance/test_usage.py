@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from node.engine.builtin.process import worker_pid
+from node.engine.builtin.process import worker_names, worker_pid
 from tests.acceptance.conftest import eventually, made, shown
 from tests.cluster import Cluster, Node, succeeded
 from tests.three_proxies import binaries
@@ -149,11 +149,11 @@ async def moved_while_programs_die(fleet: Cluster, client: Client, *, kills: int
 
 def kill_workers(node: Node) -> None:
     """All that the node has."""
-    places = [(index, generation) for index in range(2) for generation in range(2)]
-    pids = {worker_pid(node.data / "builtin", *place) for place in places} - {None}
+    directory = node.data / "builtin"
+    pids = [pid for name in worker_names(directory) if (pid := worker_pid(directory, *name)) is not None]
     assert pids
     for pid in pids:
-        os.kill(pid or 0, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
 
 
 async def eventually_a_tunnel(client: Client, proxy: dict[str, Any]) -> Tunnel:

@@ -98,3 +98,19 @@ JOIN nodes n ON n.id = d.node_id;
 
 -- The agent's session that a box had which is replaced: what is still on its way from there says nothing of the new one.
 ALTER TABLE node_status ADD COLUMN retired_session bigint NOT NULL DEFAULT 0;
+
+-- Ports of a node's range that nobody has on its ip, and that no stranger was found on.
+CREATE FUNCTION free_ports(of_node bigint) RETURNS TABLE (port integer) LANGUAGE sql STABLE AS $$
+    SELECT ports.port
+    FROM nodes n
+    CROSS JOIN LATERAL generate_series(n.port_from, n.port_to) AS ports (port)
+    WHERE n.id = of_node
+    EXCEPT
+    SELECT u.port
+    FROM nodes n
+    JOIN nodes s ON s.ip = n.ip
+    JOIN used_ports u ON u.node_id = s.id
+    WHERE n.id = of_node
+    EXCEPT
+    SELECT t.port FROM taken_ports t WHERE t.node_id = of_node AND t.until > now()
+$$;
