@@ -19,6 +19,7 @@ from master.enrolment import Enrolment
 from master.feed import Feed
 from master.meters import Meters
 from master.waiting import Waiter
+from node.engine.builtin import BuiltinEngine
 from shared.proxies import NodeId
 from tests.services import Database as Address
 from tests.services import Vhost
@@ -187,6 +188,13 @@ async def enrolment(rows: Database, broker: Broker, vhost: Vhost) -> AsyncIterat
     made = Enrolment(rows, broker, cluster="c1", node_amqp_url=address, answer_timeout_s=2)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def directory(tmp_path: Path) -> AsyncIterator[Path]:
+    """Of an engine; whatever happens, no worker is left in it."""
+    yield tmp_path / "engine"
+    await BuiltinEngine(tmp_path / "engine").halt()
 
 
 @pytest.fixture

@@ -19,13 +19,6 @@ from tests.streams import HERE, LOCAL, echo, echoes, record, serving, tunnel, un
 
 
 @pytest.fixture
-async def directory(tmp_path: Path) -> AsyncIterator[Path]:
-    """Of an engine; whatever happens, no worker is left in it."""
-    yield tmp_path / "engine"
-    await BuiltinEngine(tmp_path / "engine").halt()
-
-
-@pytest.fixture
 async def engine(directory: Path) -> AsyncIterator[BuiltinEngine]:
     async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as opened:
         yield opened

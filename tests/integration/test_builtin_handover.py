@@ -44,13 +44,6 @@ MOMENTS_MS = (2, 4, 8, 10, 15, 20, 25, 40)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-@pytest.fixture
-async def directory(tmp_path: Path) -> AsyncIterator[Path]:
-    """Of an engine; whatever happens, no worker is left in it."""
-    yield tmp_path / "engine"
-    await BuiltinEngine(tmp_path / "engine").halt()
-
-
 def opened(directory: Path, workers: int = 1) -> BuiltinEngine:
     return BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=workers)
 

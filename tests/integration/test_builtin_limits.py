@@ -40,13 +40,6 @@ MEGABYTE = 1_000_000
 SOCKS_LOGIN = b"\5\1\2\1\5alice\6wonder"
 
 
-@pytest.fixture
-async def directory(tmp_path: Path) -> AsyncIterator[Path]:
-    """Of an engine; whatever happens, no worker is left in it."""
-    yield tmp_path / "engine"
-    await BuiltinEngine(tmp_path / "engine").halt()
-
-
 def opened(directory: Path, *, workers: int = 1) -> BuiltinEngine:
     return BuiltinEngine(directory, listen=HERE, workers=workers, allow_destinations=LOCAL)
 

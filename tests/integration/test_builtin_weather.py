@@ -7,7 +7,6 @@ import socket
 import struct
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -117,13 +116,6 @@ class Storm:
 def cpu_ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
-
-
-@pytest.fixture
-async def directory(tmp_path: Path) -> AsyncIterator[Path]:
-    """Of an engine; whatever happens, no worker is left in it."""
-    yield tmp_path / "engine"
-    await BuiltinEngine(tmp_path / "engine").halt()
 
 
 def connections(pid: int) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,13 +32,6 @@ END_S = 20.0
 GROWTH = 6 * 1024 * 1024
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 TROUBLE = (OSError, asyncio.IncompleteReadError)
-
-
-@pytest.fixture
-async def directory(tmp_path: Path) -> AsyncIterator[Path]:
-    """Of an engine; whatever happens, no worker is left in it."""
-    yield tmp_path / "engine"
-    await BuiltinEngine(tmp_path / "engine").halt()
 
 
 def apart(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
