@@ -24,6 +24,7 @@ from master.floods import PREFETCH, Floods
 from master.inbox import Inbox
 from master.meters import Meters
 from master.outbox import Outbox
+from master.peers import Peers
 from master.reports import Reports
 from master.rotations import Rotations
 from master.settings import Settings
@@ -85,7 +86,7 @@ class Program:
         """The database is up to date; the broker may be away."""
         self._listener, self._events_kept = listener, timedelta(days=settings.events_keep_days)
         self._history_kept = timedelta(days=settings.history_keep_days)
-        self._database = Database(settings.database)
+        self._database, self._aside = Database(settings.database), Database(settings.database, size=1)
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
         self._enrolment = Enrolment(self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url)
         self._outbox = Outbox(self._database, self._broker, cluster)
@@ -97,6 +98,7 @@ class Program:
         self._floods = Floods(self._database, self._broker)
         self._check_target = settings.check_target
         self._rotations = Rotations(self._database, self._waiter, settings.check_target)
+        self._peers = Peers(self._database, self._aside)
         self._drains = Drains(self._database, self._waiter, self._enrolment.remove)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
@@ -124,6 +126,7 @@ class Program:
                     self._waiter.run,
                     self._feed.run,
                     self._deliveries.run,
+                    self._peers.run,
                     self._outbox.run,
                     self._outbox.sweep,
                     *own,
@@ -132,6 +135,7 @@ class Program:
                 await self._serve()
         finally:
             await self._database.close()
+            await self._aside.close()
             await self._broker.close()
             await self._enrolment.close()
             await self._deliveries.close()

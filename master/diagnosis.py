@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from shared.findings import Finding, ok, problem, some, warning
 
 OLDEST_POSTGRESQL = 15
-CONNECTIONS_A_MASTER = 12
-"""Its pool (10), the one that listens, and one to spare."""
+CONNECTIONS_A_MASTER = 13
+"""Its pool (10), the one that listens, the one that watches the other masters, and one to spare."""
 CLOCK_S = 2.0
 SILENT_S = 45.0
 """Three reports missed, as the master counts it (master.reports)."""

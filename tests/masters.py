@@ -52,8 +52,7 @@ class Watched(Database):
 
 
 def opened(database: Address) -> Watched:
-    address = {"host": database.host, "port": database.port, "user": database.user, "password": database.password}
-    return Watched({**address, "database": database.name})
+    return Watched(database.connect)
 
 
 @dataclass

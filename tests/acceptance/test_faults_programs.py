@@ -60,8 +60,8 @@ async def test_a_master_frozen_at_any_moment_holds_nobody_up_and_wakes_without_h
     second = await fleet.master()
     kept = {number: await made(fleet, node_ids=[number]) for number in (1, 2)}
     hasty = httpx.AsyncClient(base_url=fleet.api.base_url, timeout=3, trust_env=False)
-    async with hasty, Load([hasty], dice) as load:
-        for number in range(6):
+    async with hasty, Load([hasty], dice) as load, Load([hasty], dice), Load([hasty], dice):
+        for number in range(4):
             await load.more(dice.randint(1, 6))
             await fleet.freeze("master")
             for proxy in kept.values():

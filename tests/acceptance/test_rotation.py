@@ -134,10 +134,7 @@ async def test_a_new_endpoint_that_cannot_run_leaves_the_old_one_in_use(fleet: C
 
 @asynccontextmanager
 async def rows(fleet: Cluster) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
-    where = fleet.database
-    connection = await asyncpg.connect(
-        host=where.host, port=where.port, user=where.user, password=where.password, database=where.name
-    )
+    connection = await asyncpg.connect(**fleet.database.connect)
     try:
         yield connection
     finally:

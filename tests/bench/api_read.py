@@ -52,9 +52,7 @@ async def ours(database: Database, told: Any) -> None:
 
 
 async def bare(database: Database, told: Any) -> None:
-    pool = await asyncpg.create_pool(
-        host=database.host, port=database.port, user=database.user, password=database.password, database=database.name
-    )
+    pool = await asyncpg.create_pool(**database.connect)
 
     @get("/proxies/{id_:int}")
     async def show(id_: FromPath[int]) -> dict[str, Any]:

@@ -134,15 +134,7 @@ class Api:
 
 @pytest.fixture
 async def api(database: Address) -> AsyncIterator[Api]:
-    own = Database(
-        {
-            "host": database.host,
-            "port": database.port,
-            "user": database.user,
-            "password": database.password,
-            "database": database.name,
-        }
-    )
+    own = Database(database.connect)
     enroller, syncer = Enroller(), Syncer()
     app = create_app(
         database=own,
@@ -175,8 +167,7 @@ async def broker(vhost: Vhost) -> AsyncIterator[Broker]:
 @pytest.fixture
 async def rows(database: Address) -> AsyncIterator[Database]:
     """This test's database as the master opens it."""
-    address = {"host": database.host, "port": database.port, "user": database.user, "password": database.password}
-    made = Database({**address, "database": database.name})
+    made = Database(database.connect)
     yield made
     await made.close()
 

@@ -48,15 +48,7 @@ async def test_no_secret_is_in_an_event(api: Api):
 
 
 async def test_a_later_event_never_appears_before_an_earlier_one(api: Api, database: Address):
-    own = Database(
-        {
-            "host": database.host,
-            "port": database.port,
-            "user": database.user,
-            "password": database.password,
-            "database": database.name,
-        }
-    )
+    own = Database(database.connect)
     began = asyncio.Event()
 
     async def slow() -> None:

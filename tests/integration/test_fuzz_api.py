@@ -56,8 +56,7 @@ class Served(uvicorn.Server):
 @pytest.fixture
 def base_url(database: Address) -> Iterator[str]:
     """The API over a real database, behind a real server."""
-    address = {"host": database.host, "port": database.port, "user": database.user, "password": database.password}
-    rows = Database({**address, "database": database.name})
+    rows = Database(database.connect)
     app = create_app(
         database=rows,
         enroller=Enroller(),

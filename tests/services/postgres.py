@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import asyncpg
@@ -44,6 +45,17 @@ class Database:
         return f"postgresql://{login}@{self.host}:{self.port}/{quote(self.name, safe='')}"
 
     @property
+    def connect(self) -> dict[str, Any]:
+        """As asyncpg takes it."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "database": self.name,
+        }
+
+    @property
     def environment(self) -> dict[str, str]:
         """As the master reads it."""
         return {
@@ -59,9 +71,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-        connection = await asyncpg.connect(
-            host=self.host, port=self.port, user=self.user, password=self.password, database=self.name, timeout=10
-        )
+        connection = await asyncpg.connect(**self.connect, timeout=10)
         try:
             yield connection
         finally:
