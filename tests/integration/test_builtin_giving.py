@@ -1,0 +1,97 @@
+"""A handover between a worker and one that is held up, or takes and does not go on: nobody notices."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.engine.builtin import BuiltinEngine
+from node.engine.builtin.batch import told_of
+from node.engine.builtin.channel import Channel
+from node.engine.builtin.control import frame
+from node.engine.builtin.giving import give
+from node.engine.builtin.ledger import Ledger
+from node.engine.builtin.listeners import open_listener
+from node.engine.builtin.process import connect_worker
+from node.engine.builtin.proxies import Proxies
+from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.records import read_record
+from shared.proxies import ProxyRecord
+from tests.streams import HERE, LOCAL, dialled, echo, echoes, record, serving, tunnel, until
+
+
+@pytest.fixture
+async def engine(directory: Path) -> AsyncIterator[BuiltinEngine]:
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as engine:
+        yield engine
+
+
+def joined(directory: Path, op: str, **fields: Any) -> socket.socket:
+    """To the worker, which was told to give, or to take, at the other end."""
+    mine, its = socket.socketpair()
+    control = connect_worker(directory, 0)
+    assert control is not None
+    with control, its:
+        socket.send_fds(control, [frame({"id": 1, "op": op, "fds": 1, **fields})], [its.fileno()])
+    return mine
+
+
+class HeldUp(Channel):
+    """The process has no processor for a while once it has said what is the other's."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(connection)
+        self.said, self.go = asyncio.Event(), asyncio.Event()
+
+    async def send(self, op: str, *, fds: Sequence[int] = (), **fields: Any) -> None:
+        await super().send(op, fds=fds, **fields)
+        if op == "yours":
+            self.said.set()
+            await self.go.wait()
+
+
+@asynccontextmanager
+async def running(tmp_path: Path, proxy: ProxyRecord) -> AsyncIterator[Proxies]:
+    """In this process."""
+    reactor = Reactor(asyncio.get_running_loop())
+    reactor.may_dial = bool
+    proxies = Proxies(reactor, Ledger(tmp_path / "usage"))
+    proxies.put(read_record({**told_of(proxy), "allow_ips": []}), [open_listener(HERE, proxy.port)])
+    try:
+        yield proxies
+    finally:
+        proxies.close()
+        reactor.close()
+
+
+async def are_served(proxy: ProxyRecord, port: int) -> bool:
+    """Some who come now; with the silent one before them, clients get numbers that connections to origins had."""
+    async with dialled(proxy.port), AsyncExitStack() as stack:
+        return all([await echoes(await stack.enter_async_context(tunnel(proxy, port))) for _ in range(8)])
+
+
+async def has_none(engine: BuiltinEngine) -> bool:
+    """Whether there is no connection any more."""
+    return not any(counters["open"] for counters in (await engine.stats()).values())
+
+
+async def test_whoever_connects_is_served_while_the_process_before_is_held_up(
+    engine: BuiltinEngine, directory: Path, tmp_path: Path
+) -> None:
+    """What has moved ends in the new process, and whoever comes next gets the numbers of its descriptors."""
+    async with serving(echo) as port, running(tmp_path, proxy := record()) as proxies:
+        with closing(HeldUp(joined(directory, "take", giver=os.getpid()))) as channel:
+            async with asyncio.TaskGroup() as tasks:
+                async with AsyncExitStack() as stack:
+                    moved = [await stack.enter_async_context(tunnel(proxy, port)) for _ in range(4)]
+                    tasks.create_task(give(proxies, channel))
+                    await channel.said.wait()
+                    assert all([await echoes(streams) for streams in moved])
+                await until(lambda: has_none(engine))
+                assert await are_served(proxy, port)
+                channel.go.set()
