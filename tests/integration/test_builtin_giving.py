@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.batch import told_of
-from node.engine.builtin.channel import Channel
+from node.engine.builtin.channel import Channel, ClosedError
 from node.engine.builtin.control import frame
 from node.engine.builtin.giving import give
 from node.engine.builtin.ledger import Ledger
@@ -22,7 +22,11 @@ from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record
 from shared.proxies import ProxyRecord
-from tests.streams import HERE, LOCAL, dialled, echo, echoes, record, serving, tunnel, until
+from tests.streams import HERE, LOCAL, Streams, dialled, echo, echoes, record, serving, tunnel, until
+
+SOON_S = 2.0
+
+Untaken = tuple[ProxyRecord, int, list[Streams]]
 
 
 @pytest.fixture
@@ -95,3 +99,64 @@ async def test_whoever_connects_is_served_while_the_process_before_is_held_up(
                 await until(lambda: has_none(engine))
                 assert await are_served(proxy, port)
                 channel.go.set()
+
+
+async def copies(channel: Channel) -> list[int]:
+    """The descriptors of all that the worker at the other end gives, which is told nonsense then and keeps it all."""
+    kept: list[int] = []
+    with suppress(ClosedError):
+        op = ""
+        while op != "abort":
+            message, fds = await channel.receive()
+            kept += fds
+            op = message["op"]
+            if answer := {"hello": "welcome", "end": "nonsense"}.get(op):
+                await channel.send(answer)
+    return kept
+
+
+@pytest.fixture
+async def untaken(engine: BuiltinEngine, directory: Path) -> AsyncIterator[Untaken]:
+    """A proxy and four connections through it to an origin at that port, after a handover that came to nothing and of
+    which another process still has everything."""
+    await engine.start(proxy := record())
+    async with serving(echo) as port, AsyncExitStack() as stack:
+        tunnels = [await stack.enter_async_context(tunnel(proxy, port)) for _ in range(4)]
+        with closing(Channel(joined(directory, "give"))) as channel:
+            kept = await copies(channel)
+        yield proxy, port, tunnels
+        for fd in kept:
+            os.close(fd)
+
+
+async def test_whoever_connects_is_served_after_a_handover_that_came_to_nothing(
+    engine: BuiltinEngine, untaken: Untaken
+) -> None:
+    proxy, port, tunnels = untaken
+    for _, writer in tunnels:
+        writer.close()
+    await until(lambda: has_none(engine))
+    assert await are_served(proxy, port)
+
+
+async def test_connections_of_a_handover_that_came_to_nothing_go_on_and_end_as_ever(untaken: Untaken) -> None:
+    for streams in untaken[2]:
+        assert await echoes(streams)
+        streams[1].write_eof()
+        async with asyncio.timeout(SOON_S):
+            assert await streams[0].read() == b""
+
+
+async def test_a_proxy_can_be_stopped_after_a_handover_that_came_to_nothing(
+    engine: BuiltinEngine, untaken: Untaken
+) -> None:
+    proxy, port, tunnels = untaken
+    await engine.stop(proxy.id)
+    for reader, _ in tunnels:
+        async with asyncio.timeout(SOON_S):
+            assert await reader.read() == b""
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(HERE, proxy.port)
+    await engine.start(proxy)
+    async with tunnel(proxy, port) as streams:
+        assert await echoes(streams)

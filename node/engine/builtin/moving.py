@@ -10,6 +10,7 @@ from node.engine.builtin.client import Client, Service
 from node.engine.builtin.conversation import Conversation
 from node.engine.builtin.first_byte import FirstByte
 from node.engine.builtin.pipes import Pipe
+from node.engine.builtin.reclaimed import Reclaimed, close_copy
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import IN, Wire
 
@@ -20,12 +21,13 @@ State = dict[str, Any]
 class Parcel:
     """The stage of a connection that is on its way: nothing reads or writes it here meanwhile."""
 
-    __slots__ = ("client", "fds", "stage", "state")
+    __slots__ = ("_wires", "client", "fds", "stage", "state")
 
     def __init__(self, client: Client, stage: Tunnel | Conversation | FirstByte, inbox: bytes = b"") -> None:
         self.client = client
         self.stage = stage
         self.fds: list[int] = []
+        self._wires = (client, stage.origin) if isinstance(stage, Tunnel) else (client,)
         self.state: State = {
             "proxy": client.service.record.id,
             "source": client.source,
@@ -48,6 +50,8 @@ class Parcel:
         client, stage = self.client, self.stage
         if client.stage is not self:
             return
+        for wire in self._wires:
+            wire.sock = Reclaimed(client.reactor.epoll, wire.sock)
         client.stage = stage
         match stage:
             case Tunnel():
@@ -59,6 +63,8 @@ class Parcel:
 
     def close(self) -> None:
         """Here alone: whoever has the same descriptors goes on undisturbed."""
+        for wire in self._wires:
+            close_copy(wire.sock)
         self.client.stage = self.stage
         self.stage.close()
 
