@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,16 @@ def joined(directory: Path, op: str, **fields: Any) -> socket.socket:
 
 
 class HeldUp(Channel):
-    """The process has no processor for a while once it has said what is the other's."""
+    """The process has no processor for a while once it has said this."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, after: str) -> None:
         super().__init__(connection)
+        self.after = after
         self.said, self.go = asyncio.Event(), asyncio.Event()
 
     async def send(self, op: str, *, fds: Sequence[int] = (), **fields: Any) -> None:
         await super().send(op, fds=fds, **fields)
-        if op == "yours":
+        if op == self.after:
             self.said.set()
             await self.go.wait()
 
@@ -89,7 +91,7 @@ async def test_whoever_connects_is_served_while_the_process_before_is_held_up(
 ) -> None:
     """What has moved ends in the new process, and whoever comes next gets the numbers of its descriptors."""
     async with serving(echo) as port, running(tmp_path, proxy := record()) as proxies:
-        with closing(HeldUp(joined(directory, "take", giver=os.getpid()))) as channel:
+        with closing(HeldUp(joined(directory, "take", giver=os.getpid()), "yours")) as channel:
             async with asyncio.TaskGroup() as tasks:
                 async with AsyncExitStack() as stack:
                     moved = [await stack.enter_async_context(tunnel(proxy, port)) for _ in range(4)]
@@ -99,6 +101,25 @@ async def test_whoever_connects_is_served_while_the_process_before_is_held_up(
                 await until(lambda: has_none(engine))
                 assert await are_served(proxy, port)
                 channel.go.set()
+
+
+async def test_connections_of_a_proxy_that_expires_amid_a_handover_are_closed(
+    engine: BuiltinEngine, directory: Path, tmp_path: Path
+) -> None:
+    expiry = datetime.now(UTC) + timedelta(seconds=0.5)
+    async with (
+        serving(echo) as port,
+        running(tmp_path, proxy := record(limits={"expires_at": expiry})) as proxies,
+        tunnel(proxy, port) as (reader, _),
+    ):
+        with closing(HeldUp(joined(directory, "take", giver=os.getpid()), "connections")) as channel:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(give(proxies, channel))
+                await channel.said.wait()
+                await asyncio.sleep((expiry - datetime.now(UTC)).total_seconds())
+                channel.go.set()
+            async with asyncio.timeout(SOON_S):
+                assert await reader.read() == b""
 
 
 async def copies(channel: Channel) -> list[int]:

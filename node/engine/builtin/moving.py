@@ -100,7 +100,8 @@ def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
     if state["origin"] is not None:
         origin = Wire(service.reactor, _socket(state["origin"], left))
         _restore(origin, state["origin"], left)
-    if client.admitted and not allows(service.record.access, client.source, client.credentials):
+    allowed = service.held is None and allows(service.record.access, client.source, client.credentials)
+    if client.admitted and not allowed:
         client.drop()
         if origin is not None:
             origin.drop()
