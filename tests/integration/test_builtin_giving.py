@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.batch import told_of
 from node.engine.builtin.channel import Channel, ClosedError
 from node.engine.builtin.control import frame
+from node.engine.builtin.conversation import Conversation
+from node.engine.builtin.first_byte import FirstByte
 from node.engine.builtin.giving import give
 from node.engine.builtin.ledger import Ledger
 from node.engine.builtin.listeners import open_listener
@@ -22,6 +25,7 @@ from node.engine.builtin.process import connect_worker
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record
+from node.engine.builtin.tunnel import Tunnel
 from shared.proxies import ProxyRecord
 from tests.streams import HERE, LOCAL, Streams, dialled, echo, echoes, record, serving, tunnel, until
 
@@ -82,8 +86,8 @@ async def are_served(proxy: ProxyRecord, port: int) -> bool:
 
 
 async def has_none(engine: BuiltinEngine) -> bool:
-    """Whether there is no connection any more."""
-    return not any(counters["open"] for counters in (await engine.stats()).values())
+    """Whether there is a proxy, and no connection to it any more."""
+    return [counters["open"] for counters in (await engine.stats()).values()] == [0]
 
 
 async def test_whoever_connects_is_served_while_the_process_before_is_held_up(
@@ -120,6 +124,34 @@ async def test_connections_of_a_proxy_that_expires_amid_a_handover_are_closed(
                 channel.go.set()
             async with asyncio.timeout(SOON_S):
                 assert await reader.read() == b""
+
+
+async def have_begun(proxies: Proxies, count: int) -> bool:
+    """Whether so many clients have come, and what they say first is read."""
+    clients = [client for service in proxies.some(1) for client in service.open]
+    return len(clients) == count and {type(client.stage) for client in clients} == {FirstByte, Conversation, Tunnel}
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def test_clients_that_reset_their_connections_amid_a_handover_are_forgotten(
+    engine: BuiltinEngine, directory: Path, tmp_path: Path
+) -> None:
+    async with serving(echo) as port, running(tmp_path, proxy := record()) as proxies:
+        with closing(HeldUp(joined(directory, "take", giver=os.getpid()), "connections")) as channel:
+            async with dialled(proxy.port) as silent, dialled(proxy.port) as begun, tunnel(proxy, port) as moved:
+                begun[1].write(b"GET http://")
+                await until(lambda: have_begun(proxies, 3))
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(give(proxies, channel))
+                    await channel.said.wait()
+                    for _, writer in (silent, begun, moved):
+                        reset(writer)
+                    channel.go.set()
+            await until(lambda: has_none(engine))
 
 
 async def copies(channel: Channel) -> list[int]:

@@ -85,32 +85,57 @@ def parcel(client: Client) -> Parcel | None:
 
 
 def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
-    """The connection goes on in this process, unless the proxy does not allow it any more. Raises OSError."""
+    """The connection goes on in this process, unless the proxy does not allow it any more, or it has ended meanwhile.
+
+    Raises OSError.
+    """
     left = iter(fds)
-    service.reactor.sources.enter_anyway(state["source"])
-    client = Client(service.reactor, _socket(state["client"], left), service, state["source"])
-    client.admitted, client.credentials = state["admitted"], _bytes(state["credentials"])
-    client.session = _bytes(state["session"])
-    client.seated = state["seated"]
-    service.seats += client.seated
-    if state["leased"]:
-        service.exit.address(client, service.reactor.now)
-    _restore(client, state["client"], left)
+    client = _client(service, state, left)
     origin = None
     if state["origin"] is not None:
         origin = Wire(service.reactor, _socket(state["origin"], left))
         _restore(origin, state["origin"], left)
     allowed = service.held is None and allows(service.record.access, client.source, client.credentials)
     if client.admitted and not allowed:
-        client.drop()
-        if origin is not None:
-            origin.drop()
-    elif origin is not None:
+        _end(client, origin)
+        return
+    try:
+        _go_on(client, origin, _bytes(state["inbox"]))
+    except OSError:
+        _end(client, origin)
+    except Exception:
+        _end(client, origin)
+        raise
+
+
+def _client(service: Service, state: Mapping[str, Any], fds: Iterator[int]) -> Client:
+    service.reactor.sources.enter_anyway(state["source"])
+    client = Client(service.reactor, _socket(state["client"], fds), service, state["source"])
+    client.admitted, client.credentials = state["admitted"], _bytes(state["credentials"])
+    client.session = _bytes(state["session"])
+    client.seated = state["seated"]
+    service.seats += client.seated
+    if state["leased"]:
+        service.exit.address(client, service.reactor.now)
+    _restore(client, state["client"], fds)
+    return client
+
+
+def _go_on(client: Client, origin: Wire | None, inbox: bytes | None) -> None:
+    if origin is not None:
         Tunnel(client, origin).start()
-    elif (inbox := _bytes(state["inbox"])) is not None:
+    elif inbox is not None:
         Conversation(client).go_on(inbox)
     else:
-        service.first_stage(client)
+        client.service.first_stage(client)
+
+
+def _end(client: Client, origin: Wire | None) -> None:
+    if client.stage is not None:
+        client.stage.broken()
+    client.drop()
+    if origin is not None:
+        origin.drop()
 
 
 def _pack(wire: Wire, fds: list[int]) -> State:
