@@ -21,13 +21,14 @@ from node.engine.builtin.first_byte import FirstByte
 from node.engine.builtin.giving import give
 from node.engine.builtin.ledger import Ledger
 from node.engine.builtin.listeners import open_listener
+from node.engine.builtin.moving import parcel, unpack
 from node.engine.builtin.process import connect_worker
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record
 from node.engine.builtin.tunnel import Tunnel
 from shared.proxies import ProxyRecord
-from tests.streams import HERE, LOCAL, Streams, dialled, echo, echoes, record, serving, tunnel, until
+from tests.streams import HERE, LOCAL, LOGIN, Streams, dialled, echo, echoes, head_of, record, serving, tunnel, until
 
 SOON_S = 2.0
 
@@ -152,6 +153,23 @@ async def test_clients_that_reset_their_connections_amid_a_handover_are_forgotte
                         reset(writer)
                     channel.go.set()
             await until(lambda: has_none(engine))
+
+
+async def test_a_client_between_two_requests_has_as_much_time_in_the_new_process(tmp_path: Path) -> None:
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await reader.read()
+
+    async with serving(page) as port, running(tmp_path, proxy := record()) as proxies, dialled(proxy.port) as streams:
+        streams[1].write(f"GET http://{HERE}:{port}/ HTTP/1.1\r\nHost: h\r\n{LOGIN}\r\n\r\n".encode())
+        await head_of(streams[0])
+        (service,) = proxies.some(1)
+        packed = parcel(*service.open)
+        assert packed is not None
+        unpack(service, packed.state, [os.dup(fd) for fd in packed.fds])
+        packed.close()
+        assert len(service.reactor.idle.entries) == 1
 
 
 async def copies(channel: Channel) -> list[int]:
