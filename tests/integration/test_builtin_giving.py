@@ -15,7 +15,8 @@ import pytest
 from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.batch import told_of
 from node.engine.builtin.channel import Channel, ClosedError
-from node.engine.builtin.control import frame
+from node.engine.builtin.client import Service
+from node.engine.builtin.control import Message, frame
 from node.engine.builtin.conversation import Conversation
 from node.engine.builtin.first_byte import FirstByte
 from node.engine.builtin.giving import give
@@ -26,6 +27,7 @@ from node.engine.builtin.process import connect_worker
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record
+from node.engine.builtin.remaining import Remaining
 from node.engine.builtin.tunnel import Tunnel
 from shared.proxies import ProxyRecord
 from tests.streams import HERE, LOCAL, LOGIN, Streams, dialled, echo, echoes, head_of, record, serving, tunnel, until
@@ -170,6 +172,32 @@ async def test_a_client_between_two_requests_has_as_much_time_in_the_new_process
         unpack(service, packed.state, [os.dup(fd) for fd in packed.fds])
         packed.close()
         assert len(service.reactor.idle.entries) == 1
+
+
+async def used(remaining: Remaining) -> Message:
+    """What is told to another worker, which is gone before it answers."""
+    mine, its = map(Channel, socket.socketpair())
+    with closing(mine), closing(its):
+        async with asyncio.TaskGroup() as tasks:
+            rest = tasks.create_task(remaining.last(its))
+            message, _ = await mine.receive()
+            rest.cancel()
+    return message
+
+
+async def test_what_was_moved_is_told_until_it_has_been_heard(tmp_path: Path) -> None:
+    async with running(tmp_path, proxy := record()) as proxies, dialled(proxy.port):
+        (service,) = proxies.some(1)
+        await until(lambda: has_come(service))
+        proxies.leave([service])
+        remaining = Remaining(proxies)
+        service.received += 5
+        assert (await used(remaining))["proxies"] == [[1, 5]]
+        assert (await used(remaining))["proxies"] == [[1, 5]]
+
+
+async def has_come(service: Service) -> bool:
+    return bool(service.open)
 
 
 async def copies(channel: Channel) -> list[int]:

@@ -49,10 +49,10 @@ class Remaining:
         """The other worker answers whose quota is spent, or who is not there any more."""
         moved = {service: _moved(service) for service in self._proxies.left}
         used = [(service.record.id, count - self._told.get(service, 0)) for service, count in moved.items()]
-        self._told = moved
         async with asyncio.timeout(STEP_S):
             await channel.send("used", proxies=used)
             held = (await expect(channel, "held"))["proxies"]
+        self._told = moved
         for id_ in held:
             self._proxies.remove(id_)
 
