@@ -243,6 +243,43 @@ async def test_a_handshake_and_a_response_end_in_the_old_process_and_their_conne
         assert await asking[0].readexactly(len(body)) == body
 
 
+async def test_what_is_left_behind_goes_on_although_its_successor_is_relieved_too(
+    engine: BuiltinEngine, directory: Path
+) -> None:
+    await engine.start(proxy := record())
+    go = asyncio.Event()
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        writer.write(OK[:-2])
+        await go.wait()
+        writer.write(OK[-2:])
+
+    async with (
+        serving(slowly) as port,
+        serving(echo) as other,
+        dialled(proxy.port) as greeting,
+        AsyncExitStack() as stack,
+    ):
+        greeting[1].write(GREETING)
+        assert await greeting[0].readexactly(4) == b"\5\2\1\0"
+        asking: list[Streams] = []
+        for _ in range(2):
+            asking.append(await stack.enter_async_context(dialled(proxy.port)))
+            asking[-1][1].write(f"GET http://{HERE}:{port}/ HTTP/1.1\r\nHost: h\r\n{LOGIN}\r\n\r\n".encode())
+            assert await asking[-1][0].readexactly(len(OK) - 2) == OK[:-2]
+            await engine.upgrade()
+        assert len(pids(directory)) == 3
+        greeting[1].write(b"\5\1\0\1\x7f\0\0\1" + other.to_bytes(2))
+        assert (await greeting[0].readexactly(10))[:2] == b"\5\0"
+        await until(lambda: has_open(engine, 1))
+        assert await echoes(greeting)
+        go.set()
+        for reader, _ in asking:
+            assert await reader.readexactly(2) == OK[-2:]
+        await one_is_left(directory)
+
+
 @pytest.mark.parametrize("moved", [True, False], ids=["moved", "left behind"])
 @pytest.mark.parametrize("how", ["changed", "stopped"])
 async def test_a_revoked_password_and_a_stop_close_connections_on_either_side_of_a_handover(

@@ -316,7 +316,7 @@ class Conversation:
         self._seen = len(self.inbox)
         if self._client.ended:
             self.close()
-        elif self.inbox or self._record is None:
+        elif self.inbox or not self._client.admitted:
             self._time(reactor.handshakes)
         else:
             self._idle()

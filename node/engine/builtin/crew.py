@@ -13,7 +13,7 @@ from node.engine.builtin.passage import Passage
 from node.engine.builtin.place import Place, Told
 from node.engine.builtin.process import end_process, worker_names
 from node.engine.builtin.restoring import recall
-from node.engine.builtin.upgrade import Moved, hand_over
+from node.engine.builtin.upgrade import Moved, attach, hand_over
 from node.engine.builtin.workers import Worker
 
 _LOOK_S = 0.05
@@ -139,7 +139,10 @@ class Crew:
                 await self._man(old, new, records)
                 raise
             await self._man(old, new, records)
-            return moved
+        for worker in [each for each in self.workers if each.index == old.index and each not in (old, new)]:
+            if worker.alive and not worker.stuck and worker.state == "leaving":
+                await attach(worker, new)
+        return moved
 
     async def _dismiss(self, worker: Worker) -> None:
         """One that has nothing."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from node.engine.builtin import journal
 from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.reclaimed import Reclaimed, close_copy
 from node.engine.builtin.wire import IN
 
 _ACCEPTS = 32
@@ -51,10 +52,8 @@ class Doors:
         listener.setblocking(False)
         if self._by_fd:
             self.keep([each for each in self.ports if each != port])
-        # What accept() adds to this, a socket of Python's own class, costs more than the call itself.
-        accept = listener._accept  # pyright: ignore
         fd = listener.fileno()
-        self._by_fd[fd] = Door(port, listener.family, accept, listener)
+        self._by_fd[fd] = _door(port, listener)
         self._watch(fd)
 
     def keep(self, ports: Collection[int]) -> None:
@@ -72,15 +71,16 @@ class Doors:
             self._reactor.epoll.unregister(fd)
 
     def go_on(self) -> None:
-        """Takes clients again after `hold`."""
-        for fd in self._by_fd:
+        """Takes clients again after `hold`, for nobody took the listeners."""
+        for fd, door in list(self._by_fd.items()):
+            self._by_fd[fd] = _door(door.port, Reclaimed(self._reactor.epoll, door.listener))
             self._watch(fd)
 
     def let_go(self) -> None:
         """Another process has the listeners that are on hold; that they are closed here does not disturb it."""
         doors, self._by_fd = self._by_fd, {}
         for door in doors.values():
-            door.listener.close()
+            close_copy(door.listener)
 
     def close(self) -> None:
         self.keep(())
@@ -122,6 +122,12 @@ class Doors:
     def _resume(self, fd: int) -> None:
         if self._reactor.stages.get(fd) is self:
             self._reactor.epoll.modify(fd, IN)
+
+
+def _door(port: int, listener: Socket) -> Door:
+    # What accept() adds to this, a socket of Python's own class, costs more than the call itself.
+    accept = listener._accept  # pyright: ignore
+    return Door(port, listener.family, accept, listener)
 
 
 def _waiting(listener: Socket) -> int:

@@ -1,8 +1,11 @@
 """The old worker's part of a handover: gives away what it runs, bundle by bundle, and ends what cannot be moved.
 
-A bundle is put on hold, sent, acknowledged with `taken`, and belongs to the other worker with `yours`; only then does
-either touch it again. So whoever dies when, at most what it held is lost: before `yours` a dead taker costs nothing,
-for the giver goes on with the bundle, and a dead giver's bundle is inherited.
+A bundle is put on hold, sent, acknowledged with `taken`, closed here, and belongs to the other worker with `yours`;
+only then does that one touch it. So whoever dies when, at most what it held is lost: before `taken` a dead taker costs
+nothing, for the giver goes on with the bundle, and a dead giver's bundle is inherited.
+
+It is closed here first, for what one process closes while another has it open is not closed: the taker's epoll would
+still tell of it, under a number that the taker's next connection has by then (epoll(7)).
 """
 
 import asyncio
@@ -103,12 +106,12 @@ async def _deliver(proxies: Proxies, channel: Channel, bundle: Bundle) -> None:
         async with asyncio.timeout(STEP_S):
             await bundle.send(channel)
             await expect(channel, "taken")
-        await channel.send("yours")
     except BaseException:
         bundle.go_on()
         raise
     bundle.let_go()
     proxies.leave(bundle.services)
+    await channel.send("yours")
 
 
 def _told(service: Service) -> dict[str, Any]:

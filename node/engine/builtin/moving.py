@@ -10,6 +10,7 @@ from node.engine.builtin.client import Client, Service
 from node.engine.builtin.conversation import Conversation
 from node.engine.builtin.first_byte import FirstByte
 from node.engine.builtin.pipes import Pipe
+from node.engine.builtin.reclaimed import Reclaimed, close_copy
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import IN, Wire
 
@@ -20,12 +21,13 @@ State = dict[str, Any]
 class Parcel:
     """The stage of a connection that is on its way: nothing reads or writes it here meanwhile."""
 
-    __slots__ = ("client", "fds", "stage", "state")
+    __slots__ = ("_wires", "client", "fds", "stage", "state")
 
     def __init__(self, client: Client, stage: Tunnel | Conversation | FirstByte, inbox: bytes = b"") -> None:
         self.client = client
         self.stage = stage
         self.fds: list[int] = []
+        self._wires = (client, stage.origin) if isinstance(stage, Tunnel) else (client,)
         self.state: State = {
             "proxy": client.service.record.id,
             "source": client.source,
@@ -48,6 +50,8 @@ class Parcel:
         client, stage = self.client, self.stage
         if client.stage is not self:
             return
+        for wire in self._wires:
+            wire.sock = Reclaimed(client.reactor.epoll, wire.sock)
         client.stage = stage
         match stage:
             case Tunnel():
@@ -59,6 +63,8 @@ class Parcel:
 
     def close(self) -> None:
         """Here alone: whoever has the same descriptors goes on undisturbed."""
+        for wire in self._wires:
+            close_copy(wire.sock)
         self.client.stage = self.stage
         self.stage.close()
 
@@ -79,31 +85,57 @@ def parcel(client: Client) -> Parcel | None:
 
 
 def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
-    """The connection goes on in this process, unless the proxy does not allow it any more. Raises OSError."""
+    """The connection goes on in this process, unless the proxy does not allow it any more, or it has ended meanwhile.
+
+    Raises OSError.
+    """
     left = iter(fds)
+    client = _client(service, state, left)
+    origin = None
+    if state["origin"] is not None:
+        origin = Wire(service.reactor, _socket(state["origin"], left))
+        _restore(origin, state["origin"], left)
+    allowed = service.held is None and allows(service.record.access, client.source, client.credentials)
+    if client.admitted and not allowed:
+        _end(client, origin)
+        return
+    try:
+        _go_on(client, origin, _bytes(state["inbox"]))
+    except OSError:
+        _end(client, origin)
+    except Exception:
+        _end(client, origin)
+        raise
+
+
+def _client(service: Service, state: Mapping[str, Any], fds: Iterator[int]) -> Client:
     service.reactor.sources.enter_anyway(state["source"])
-    client = Client(service.reactor, _socket(state["client"], left), service, state["source"])
+    client = Client(service.reactor, _socket(state["client"], fds), service, state["source"])
     client.admitted, client.credentials = state["admitted"], _bytes(state["credentials"])
     client.session = _bytes(state["session"])
     client.seated = state["seated"]
     service.seats += client.seated
     if state["leased"]:
         service.exit.address(client, service.reactor.now)
-    _restore(client, state["client"], left)
-    origin = None
-    if state["origin"] is not None:
-        origin = Wire(service.reactor, _socket(state["origin"], left))
-        _restore(origin, state["origin"], left)
-    if client.admitted and not allows(service.record.access, client.source, client.credentials):
-        client.drop()
-        if origin is not None:
-            origin.drop()
-    elif origin is not None:
+    _restore(client, state["client"], fds)
+    return client
+
+
+def _go_on(client: Client, origin: Wire | None, inbox: bytes | None) -> None:
+    if origin is not None:
         Tunnel(client, origin).start()
-    elif (inbox := _bytes(state["inbox"])) is not None:
+    elif inbox is not None:
         Conversation(client).go_on(inbox)
     else:
-        service.first_stage(client)
+        client.service.first_stage(client)
+
+
+def _end(client: Client, origin: Wire | None) -> None:
+    if client.stage is not None:
+        client.stage.broken()
+    client.drop()
+    if origin is not None:
+        origin.drop()
 
 
 def _pack(wire: Wire, fds: list[int]) -> State:

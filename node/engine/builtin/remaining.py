@@ -18,42 +18,41 @@ _LOOK_S = (0.05, 1.0)
 class Remaining:
     """Connections that can be moved by and by are; what the others move is told, for it counts against quotas."""
 
-    def __init__(self, proxies: Proxies, channel: Channel) -> None:
+    def __init__(self, proxies: Proxies) -> None:
         self._proxies = proxies
-        self._channel = channel
         self._until = monotonic() + REMAIN_S
         self._told = {service: _moved(service) for service in proxies.left}
 
-    async def last(self) -> None:
+    async def last(self, channel: Channel | None) -> None:
         """Until there is none left. Without the other worker it is just that."""
         pause, most = _LOOK_S
         try:
-            while self._is_needed():
+            while channel is not None and self._is_needed():
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, most)
-                await self._tell()
-                await move(self._proxies, self._channel)
+                await self._tell(channel)
+                await move(self._proxies, channel)
         except FAILED as error:
             journal.fault("handover.alone", error)
-            await self._alone()
+        await self._alone()
 
     async def _alone(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_S[1])
             if not self._is_needed():
                 return
+            await asyncio.sleep(_LOOK_S[1])
 
     def _is_needed(self) -> bool:
         return self._proxies.has_clients() and monotonic() < self._until
 
-    async def _tell(self) -> None:
+    async def _tell(self, channel: Channel) -> None:
         """The other worker answers whose quota is spent, or who is not there any more."""
         moved = {service: _moved(service) for service in self._proxies.left}
         used = [(service.record.id, count - self._told.get(service, 0)) for service, count in moved.items()]
-        self._told = moved
         async with asyncio.timeout(STEP_S):
-            await self._channel.send("used", proxies=used)
-            held = (await expect(self._channel, "held"))["proxies"]
+            await channel.send("used", proxies=used)
+            held = (await expect(channel, "held"))["proxies"]
+        self._told = moved
         for id_ in held:
             self._proxies.remove(id_)
 

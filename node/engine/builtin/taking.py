@@ -41,7 +41,13 @@ class Taking:
         self._channel = channel
         self._giver = giver
         self._parts: list[tuple[Message, list[int]]] = []
-        self._complete = False
+        self._between = asyncio.Event()
+        self._between.set()
+
+    @property
+    def _complete(self) -> bool:
+        """Whether there is a whole bundle of which only the other worker, or its death, can tell whose it is."""
+        return not self._between.is_set()
 
     async def until_left(self) -> dict[str, Any]:
         """What is here when all that could be moved at once is here. Raises HandoverError."""
@@ -57,6 +63,11 @@ class Taking:
         with suppress(HandoverError):
             await self._follow("")
 
+    async def between_bundles(self) -> None:
+        """Waits until no bundle may be this worker's already; what is not complete stays with the other one."""
+        while self._complete:
+            await self._between.wait()
+
     def close(self) -> None:
         self._discard()
         self._channel.close()
@@ -67,7 +78,7 @@ class Taking:
     async def _follow(self, last: str) -> None:
         try:
             while True:
-                # A complete bundle may be this worker's already: only the other one, or its death, can tell.
+                # A complete bundle may be this worker's already.
                 async with asyncio.timeout(_STEP_S if last and not self._complete else None):
                     message, fds = await self._channel.receive()
                 if message["op"] == last:
@@ -93,7 +104,7 @@ class Taking:
                 self._parts.append((message, fds))
             case {"op": "end"}:
                 self._parts.append((message, fds))
-                self._complete = True
+                self._between.clear()
                 await self._answer("taken")
             case {"op": "yours"} if self._complete:
                 self._accept()
@@ -132,7 +143,8 @@ class Taking:
 
     def _accept(self) -> None:
         """All parts of the bundle go on here."""
-        parts, self._parts, self._complete = self._parts, [], False
+        parts, self._parts = self._parts, []
+        self._between.set()
         for message, fds in parts:
             left = iter(fds)
             for told in message.get("proxies", ()):
@@ -169,7 +181,8 @@ class Taking:
 
     def _discard(self) -> None:
         """What is not this worker's is closed, which disturbs nobody who has it too."""
-        parts, self._parts, self._complete = self._parts, [], False
+        parts, self._parts = self._parts, []
+        self._between.set()
         for _, fds in parts:
             _close_all(fds)
 

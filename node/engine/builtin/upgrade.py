@@ -54,6 +54,14 @@ async def hand_over(old: Worker, new: Worker) -> Moved:
     return moved
 
 
+async def attach(left: Worker, successor: Worker) -> None:
+    """What is left of a process goes to this one by and by, for it has relieved the one that took over from it."""
+    try:
+        await _brought_together(left, successor)
+    except EngineError as error:
+        _log.warning("worker.left_alone", worker=left.index, pid=left.pid, reason=str(error))
+
+
 async def _brought_together(old: Worker, new: Worker) -> Mapping[str, Any]:
     """Raises EngineError."""
     one, other = socket.socketpair()
