@@ -4,11 +4,13 @@ Everything is made by importing definitions, which changes nothing that is there
 call at each connect rebuilds a wiped broker out of PostgreSQL (RabbitMQ docs, "Definition Export and Import").
 """
 
+import asyncio
 import base64
 import hashlib
 import re
 import secrets
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -28,6 +30,10 @@ HASHING = "rabbit_password_hashing_sha256"
 NODE_QUEUE_ARGUMENTS = {"x-message-ttl": 60_000, "x-max-length": 64, "x-overflow": "drop-head"}
 MASTER_QUEUE_ARGUMENTS = {"x-message-ttl": 120_000, "x-max-length": 100_000, "x-overflow": "drop-head"}
 DEAD_QUEUE_ARGUMENTS = {"x-max-length": 1_000, "x-overflow": "drop-head"}
+CUT_AFTER_S = (0.0, 0.1, 0.4)
+"""One after the other, when a login has been deleted: the broker ends its connections by itself, but lists a new one as
+its user's only some milliseconds after it was accepted."""
+CUT_TRIES = 10
 
 
 def password_hash(password: str) -> str:
@@ -90,8 +96,9 @@ class Broker:
     async def take_login(self, node_id: NodeId) -> None:
         """Take its login, which cuts its connections at once; its queue stays. Raises BrokerAway."""
         await self._call("DELETE", f"/api/users/{node_login(node_id)}")
-        # The broker closes the connections of a deleted user, but not one that it has accepted and not yet listed.
-        await self._call("DELETE", f"/api/connections/username/{node_login(node_id)}")
+        for pause in CUT_AFTER_S:
+            await asyncio.sleep(pause)
+            await self._cut(node_login(node_id))
 
     async def shut_out(self, node_id: NodeId) -> None:
         """As take_login, for what it has done. Raises BrokerAway."""
@@ -159,15 +166,32 @@ class Broker:
     async def _import(self, definitions: Mapping[str, Any]) -> None:
         await self._call("POST", "/api/definitions", json=definitions)
 
+    async def _cut(self, user: str) -> None:
+        """End its connections. Of one that comes to its end at this very moment RabbitMQ makes an error, and stops."""
+        answer = await self._ask("DELETE", path := f"/api/connections/username/{user}")
+        for _ in range(CUT_TRIES):
+            if answer.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+                break
+            await asyncio.sleep(CUT_AFTER_S[1])
+            answer = await self._ask("DELETE", path)
+        read(answer)
+
     async def _call(self, method: str, path: str, **parameters: Any) -> Any:
+        return read(await self._ask(method, path, **parameters))
+
+    async def _ask(self, method: str, path: str, **parameters: Any) -> httpx.Response:
         try:
-            answer = await self._http.request(method, path, **parameters)
+            return await self._http.request(method, path, **parameters)
         except (httpx.HTTPError, OSError) as error:
             raise BrokerAway(f"RabbitMQ's management API does not answer: {type(error).__name__}") from error
-        if answer.status_code == 404 and method == "DELETE":
-            return None
-        if answer.status_code in (401, 403):
-            raise BrokerAway("RabbitMQ's management API refuses the login in AMQP_URL: it must be an administrator's")
-        if answer.is_error:
-            raise BrokerAway(f"RabbitMQ's management API answered {answer.status_code}: {answer.text[:200]}")
-        return answer.json() if answer.content else None
+
+
+def read(answer: httpx.Response) -> Any:
+    """What it says; what was to be deleted may be gone already. Raises BrokerAway."""
+    if answer.status_code == HTTPStatus.NOT_FOUND and answer.request.method == "DELETE":
+        return None
+    if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise BrokerAway("RabbitMQ's management API refuses the login in AMQP_URL: it must be an administrator's")
+    if answer.is_error:
+        raise BrokerAway(f"RabbitMQ's management API answered {answer.status_code}: {answer.text[:200]}")
+    return answer.json() if answer.content else None
