@@ -14,7 +14,8 @@ from master.events import Event, record_events
 from master.exports import ExportFormat
 from master.model import Shown
 from master.questions import LinkList, Moment, ProxyFilter, Template
-from master.wishes import RotateWish, Wish
+from master.wishes import Wish
+from master.wishes.rotation import RotateWish
 
 LinkKind = Literal["list", "rotate"]
 

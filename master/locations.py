@@ -8,8 +8,9 @@ from master.conflicts import StillUsed
 from master.db import Session
 from master.errors import NotFound
 from master.events import Event, record_events
+from master.patches import differing, merged
 from master.questions import LocationFilter, LocationList, criteria
-from master.wishes import LocationChanges, NewLocation, differing, merged
+from master.wishes.locations import LocationChanges, NewLocation
 
 
 async def get(session: Session, id_: int) -> model.Location:

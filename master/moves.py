@@ -18,7 +18,7 @@ from master.placement import Obstacle
 from master.places import movers_of, places_of, put
 from master.placing import check_nodes
 from master.proxies import lock_placement
-from master.wishes import NodeChanges
+from master.wishes.nodes import NodeChanges
 from shared.proxies import NodeId, ProxyId
 
 OVERLAP_S = 60

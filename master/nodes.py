@@ -10,9 +10,11 @@ from master.errors import Conflict, NotFound
 from master.event_types import EventType
 from master.events import Event, record_events
 from master.exits import lacking
+from master.fields import port_bounds
 from master.membership import scaled_down
+from master.patches import differing, merged
 from master.questions import NodeFilter, NodeList, ProxyFilter, criteria
-from master.wishes import NodeChanges, differing, merged, port_bounds
+from master.wishes.nodes import NodeChanges
 
 STATE_EVENTS: Mapping[str, EventType] = {
     "active": "node.activated",

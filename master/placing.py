@@ -11,7 +11,7 @@ from master.errors import Conflict
 from master.events import Event, record_events
 from master.placement import Candidate, Demand, Obstacle, place
 from master.proxies import check_port, get, lock_placement, port_outside
-from master.wishes import NewProxy
+from master.wishes.proxies import NewProxy
 from shared.proxies import NodeId
 
 

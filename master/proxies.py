@@ -20,8 +20,9 @@ from master.errors import Invalid, NotFound, PreconditionFailed
 from master.events import Event, record_events
 from master.exits import lacking
 from master.membership import scaled_down
+from master.patches import differing
 from master.questions import Fleet, ProxyFilter, ProxyList, criteria, is_unfiltered
-from master.wishes import FleetChanges, ProxyChanges, differing
+from master.wishes.proxies import FleetChanges, ProxyChanges
 from shared.proxies import NodeId, ProxyId
 
 SETTINGS = (

@@ -16,10 +16,11 @@ from pydantic import (
     model_validator,
 )
 
+from master.addresses import NodeIp
 from master.event_types import PATTERNS, SUBJECTS, Choice
 from master.exports import FIELDS, ExportFormat, checked_template
+from master.fields import PRINTABLE, Overlap, instant
 from master.model import NodeState, ProxyState
-from master.wishes import PRINTABLE, NodeIp, Overlap, instant
 from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
 
 

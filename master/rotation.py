@@ -21,7 +21,7 @@ from master.placing import check_nodes, no_room
 from master.proxies import known, lock_fleet, lock_placement
 from master.questions import Fleet
 from master.turns import hindrance, next_exit
-from master.wishes import RotateWish
+from master.wishes.rotation import RotateWish
 
 START_S = 30
 """For a node to confirm the new endpoint."""

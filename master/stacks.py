@@ -13,11 +13,11 @@ from master.db import Row, Session
 from master.errors import NotFound, PreconditionFailed
 from master.events import Event, record_events
 from master.membership import scaled
+from master.patches import differing, patched
 from master.proxies import Outcome, lock_placement, revisions_of, take_away
 from master.questions import criteria
 from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackFilter, StackList, stack
 from master.templates import PLACES, Template, altered, kept, of_proxies
-from master.wishes import differing, patched
 from shared.proxies import NodeId, ProxyId
 
 Key = int | str

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from master.event_types import SUBJECTS, Choice
+from master.fields import distinct
 from master.model import Event, Row, Shown
 from master.questions import EventId, EventPattern
 from master.targets import MOST_LETTERS, target
-from master.wishes import Wish, distinct, not_given
+from master.wishes import Wish, not_given
 from shared.proxies import Id
 
 WebhookState = Literal["active", "failing", "disabled"]

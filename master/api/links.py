@@ -20,7 +20,7 @@ from master.db import Row, Session
 from master.exports import form
 from master.links import Link, LinkMade, NewLink
 from master.questions import LinkList, ProxyFilter, cursor
-from master.wishes import RotateWish
+from master.wishes.rotation import RotateWish
 
 Secret = Annotated[str, PathParameter()]
 

@@ -16,7 +16,7 @@ from master.db import Session
 from master.idempotency import Answer
 from master.model import Location
 from master.questions import LocationList
-from master.wishes import LocationChanges, NewLocation
+from master.wishes.locations import LocationChanges, NewLocation
 
 
 @get("/", summary="List locations", opt=told(query=LocationList, answers={200: LocationPage}))

@@ -14,7 +14,8 @@ from master.conflicts import writing
 from master.model import Node
 from master.questions import Rebalancing
 from master.rebalancing import Balance, rebalance
-from master.wishes import RebalanceWish, ReplaceWish
+from master.wishes.locations import RebalanceWish
+from master.wishes.nodes import ReplaceWish
 from shared.proxies import NodeId
 
 

@@ -17,7 +17,7 @@ from master.errors import BrokerAway, NotFound
 from master.idempotency import recall, remember
 from master.model import Node
 from master.questions import NodeList, NodeRemoval
-from master.wishes import NewNode, NodeChanges, SyncWish
+from master.wishes.nodes import NewNode, NodeChanges, SyncWish
 from shared.proxies import NodeId
 
 log = structlog.get_logger()

@@ -19,7 +19,7 @@ from master.model import Proxy
 from master.proxies import Outcome
 from master.questions import ProxyList
 from master.rehearsals import FleetWrite, Rehearsable
-from master.wishes import FleetChanges, NewProxy, ProxyChanges
+from master.wishes.proxies import FleetChanges, NewProxy, ProxyChanges
 
 NOT_YET = "Done in the database, but not confirmed by the nodes in time"
 

@@ -19,7 +19,8 @@ from master.model import Proxy, Rotation, Shown
 from master.probe import Verdict, probe, target_of
 from master.questions import Fleet
 from master.verdicts import Endpoint, Step
-from master.wishes import CheckWish, RotateWish
+from master.wishes.proxies import CheckWish
+from master.wishes.rotation import RotateWish
 
 NOT_YET = "Under way"
 

@@ -22,7 +22,7 @@ from master.idempotency import Answer
 from master.proxies import Outcome
 from master.rehearsals import Rehearsable
 from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackList, StackName
-from master.wishes import RotateWish
+from master.wishes.rotation import RotateWish
 
 PathName = Annotated[str, PathParameter()]
 NAMES = TypeAdapter[str](StackName)
