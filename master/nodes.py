@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from master import model, proxies
+from master import model, proxies, removals
 from master.conflicts import StillUsed, pointed, port_taken
 from master.db import Row, Session
 from master.errors import Conflict, NotFound
@@ -60,7 +60,7 @@ async def change(session: Session, id_: int, wish: NodeChanges) -> model.Node:
         await check_exits(session, row, after["exits"])
     await session.execute("nodes.update", id=id_, **columns(after))
     if after["state"] == "disabled" != before["state"]:
-        await proxies.record_removals(session, {id_: await session.value("nodes.count_wanted", id=id_)})
+        await removals.record_removals(session, {id_: await session.value("nodes.count_wanted", id=id_)})
     await record_events(session, happenings(id_, before, after))
     return await get(session, id_)
 
@@ -143,7 +143,7 @@ async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     await session.execute("proxies.delete", ids=[proxy["id"] for proxy in there])
     await session.execute("nodes.delete", id=id_)
     removed = Event(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
-    gone = [proxies.deleted(proxy) for proxy in there]
+    gone = [removals.deleted(proxy) for proxy in there]
     await record_events(session, [*gone, *await scaled_down(session, there), removed])
 
 

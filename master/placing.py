@@ -10,7 +10,8 @@ from master.db import Row, Session
 from master.errors import Conflict
 from master.events import Event, record_events
 from master.placement import Candidate, Demand, Obstacle, place
-from master.proxies import check_port, get, lock_placement, port_outside
+from master.ports import check_port, port_outside
+from master.proxies import get, lock_placement
 from master.wishes.proxies import NewProxy
 from shared.proxies import NodeId
 

@@ -16,7 +16,7 @@ from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
 from master.model import Proxy
-from master.proxies import Outcome
+from master.outcomes import Outcome
 from master.questions import ProxyList
 from master.rehearsals import FleetWrite, Rehearsable
 from master.wishes.proxies import FleetChanges, NewProxy, ProxyChanges

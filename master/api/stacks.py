@@ -19,7 +19,7 @@ from master.conflicts import writing
 from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
-from master.proxies import Outcome
+from master.outcomes import Outcome
 from master.rehearsals import Rehearsable
 from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackList, StackName
 from master.wishes.rotation import RotateWish
