@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from master import model, proxies, removals
+from master import proxies, removals
 from master.conflicts import StillUsed, pointed, port_taken
 from master.db import Row, Session
 from master.errors import Conflict, NotFound
@@ -12,6 +12,7 @@ from master.events import Event, record_events
 from master.exits import lacking
 from master.fields import port_bounds
 from master.membership import scaled_down
+from master.model.nodes import Node, shown_node
 from master.patches import differing, merged
 from master.questions import NodeFilter, NodeList, ProxyFilter, criteria
 from master.wishes.nodes import NodeChanges
@@ -35,18 +36,18 @@ class ExitsUsed(Conflict):
     title = "Exits still used"
 
 
-async def get(session: Session, id_: int) -> model.Node:
+async def get(session: Session, id_: int) -> Node:
     """Raises NotFound."""
-    return model.node(known(id_, await session.row("nodes.select_one", id=id_)))
+    return shown_node(known(id_, await session.row("nodes.select_one", id=id_)))
 
 
-async def page(session: Session, asked: NodeList) -> list[model.Node]:
+async def page(session: Session, asked: NodeList) -> list[Node]:
     """Those that match, by id."""
     rows = await session.rows("nodes.select_page", **criteria(asked, NodeFilter), after=asked.after, limit=asked.limit)
-    return [model.node(row) for row in rows]
+    return [shown_node(row) for row in rows]
 
 
-async def change(session: Session, id_: int, wish: NodeChanges) -> model.Node:
+async def change(session: Session, id_: int, wish: NodeChanges) -> Node:
     """Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken."""
     given = wish.given()
     await proxies.lock_placement(session)

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from master import model
 from master.changes import Change, check_engines, check_exits, check_version, settings, updated
 from master.conflicts import CountDiffers, rotation_under_way
 from master.credentials import amended
 from master.db import Row, Session
 from master.errors import Invalid, NotFound
 from master.events import record_events
+from master.model.proxies import Proxy, shown_proxy
 from master.outcomes import Outcome, revisions_of
 from master.ports import check_port
 from master.questions import Fleet, ProxyFilter, ProxyList, criteria, is_unfiltered
@@ -19,14 +19,14 @@ from master.wishes.proxies import FleetChanges, ProxyChanges
 ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
 
 
-async def get(session: Session, id_: int) -> model.Proxy:
+async def get(session: Session, id_: int) -> Proxy:
     """Raises NotFound."""
-    return model.proxy(known(id_, await session.row("proxies.select_one", id=id_)))
+    return shown_proxy(known(id_, await session.row("proxies.select_one", id=id_)))
 
 
-async def page(session: Session, asked: ProxyList) -> list[model.Proxy]:
+async def page(session: Session, asked: ProxyList) -> list[Proxy]:
     """Those that match, by id."""
-    return [model.proxy(row) for row in await matching(session, asked, after=asked.after, limit=asked.limit)]
+    return [shown_proxy(row) for row in await matching(session, asked, after=asked.after, limit=asked.limit)]
 
 
 async def matching(
@@ -47,7 +47,7 @@ async def lock_placement(session: Session) -> None:
     await session.execute("proxies.lock_placement")
 
 
-async def change(session: Session, id_: int, wish: ProxyChanges, versions: frozenset[int] | None = None) -> model.Proxy:
+async def change(session: Session, id_: int, wish: ProxyChanges, versions: frozenset[int] | None = None) -> Proxy:
     """One proxy; with `versions` only when it is at one of them.
 
     Raises NotFound, PreconditionFailed, Invalid, PortTaken, PortOutsideRange, EngineMissing, ExitMissing; the

@@ -20,7 +20,8 @@ from master.addresses import NodeIp
 from master.event_types import PATTERNS, SUBJECTS, Choice
 from master.exports import FIELDS, ExportFormat, checked_template
 from master.fields import PRINTABLE, Overlap, instant
-from master.model import NodeState, ProxyState
+from master.model.nodes import NodeState
+from master.model.proxies import ProxyState
 from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from master import model
 from master.conflicts import not_rotatable, pointed
 from master.credentials import PASSWORD_LETTERS, USERNAME_LETTERS, drawn
 from master.db import Row, Session
 from master.errors import NotFound
 from master.event_types import EventType
 from master.events import Event, record_events
+from master.model.rotation import Rotation, RotationState, shown_rotation
 from master.placement import Candidate, Demand, Obstacle, place
 from master.placing import check_nodes, no_room
 from master.proxies import known, lock_fleet, lock_placement
@@ -35,15 +35,15 @@ class Standing:
     nodes: Mapping[int, Row]
 
 
-async def get(session: Session, id_: int) -> model.Rotation:
+async def get(session: Session, id_: int) -> Rotation:
     """Raises NotFound."""
     row = await session.row("rotations.select_one", id=id_)
     if row is None:
         raise NotFound(f"there is no rotation {id_}", {"rotation_id": id_})
-    return model.rotation(row)
+    return shown_rotation(row)
 
 
-async def rotate(session: Session, proxy_id: int, wish: RotateWish) -> model.Rotation:
+async def rotate(session: Session, proxy_id: int, wish: RotateWish) -> Rotation:
     """Begin to rotate one proxy; when its node is away, as soon as a master looks at it, which then says so.
 
     Raises NotFound, Invalid, NotRotatable, NoRoom; the transaction's end raises RotationUnderWay.
@@ -253,9 +253,7 @@ async def end(session: Session, id_: int) -> None:
     await record_events(session, [event("proxy.rotation_ended", row, {})])
 
 
-async def locked(
-    session: Session, id_: int, *states: model.RotationState, target: int | None = None
-) -> Standing | None:
+async def locked(session: Session, id_: int, *states: RotationState, target: int | None = None) -> Standing | None:
     """The rotation, if it is in one of these states, and everything that it stands on, locked; also `target`, a node.
 
     None: somebody else was quicker, or the proxy is gone.

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from master.fields import LabelPatch, Labels, Name, distinct
-from master.model import ProxyState, Row, Shown
+from master.model import Row, Shown
+from master.model.proxies import ProxyState
 from master.questions import Labelled, Paging, Text
 from master.spreading import Spread
 from master.wishes import Wish, not_given

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from master.event_types import SUBJECTS, Choice
 from master.fields import distinct
-from master.model import Event, Row, Shown
+from master.model import Row, Shown
+from master.model.events import Event
 from master.questions import EventId, EventPattern
 from master.targets import MOST_LETTERS, target
 from master.wishes import Wish, not_given

@@ -14,7 +14,7 @@ from master.api.told import IDEMPOTENCY_KEY, told
 from master.conflicts import writing
 from master.db import Session
 from master.idempotency import Answer
-from master.model import Location
+from master.model.locations import Location
 from master.questions import LocationList
 from master.wishes.locations import LocationChanges, NewLocation
 

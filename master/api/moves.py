@@ -11,7 +11,7 @@ from master.api.reading import Asked, PathId, read_body, read_query
 from master.api.seams import Wiring
 from master.api.told import told
 from master.conflicts import writing
-from master.model import Node
+from master.model.nodes import Node
 from master.questions import Rebalancing
 from master.rebalancing import Balance, rebalance
 from master.wishes.locations import RebalanceWish

@@ -15,7 +15,7 @@ from master.conflicts import writing
 from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
-from master.model import Proxy
+from master.model.proxies import Proxy
 from master.outcomes import Outcome
 from master.questions import ProxyList
 from master.rehearsals import FleetWrite, Rehearsable

@@ -15,7 +15,9 @@ from master.api.told import IDEMPOTENCY_KEY, PREFER, told
 from master.conflicts import writing
 from master.db import Session
 from master.idempotency import Answer
-from master.model import Proxy, Rotation, Shown
+from master.model import Shown
+from master.model.proxies import Proxy
+from master.model.rotation import Rotation
 from master.probe import Verdict, probe, target_of
 from master.questions import Fleet
 from master.verdicts import Endpoint, Step

@@ -12,7 +12,7 @@ from master.api.pages import UsagePage
 from master.api.reading import Asked, read_query
 from master.api.seams import Wiring
 from master.api.told import told
-from master.model import Usage
+from master.model.usage import Usage
 from master.questions import UsageList, cursor
 
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from master.addresses import ExitAddress, NodeIp, Prefix
 from master.fields import LabelPatch, Labels, Name, NodeIds, Overlap, PortRange, distinct
-from master.model import NodeState
+from master.model.nodes import NodeState
 from master.wishes import Wish, not_given
 from shared.enrolment import read_challenge
 from shared.proxies import Id, Port
