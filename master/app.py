@@ -29,7 +29,9 @@ from master.reports import Reports
 from master.rotations import Rotations
 from master.settings import Settings
 from master.waiting import Waiter
-from shared.bus import Bus, Incoming
+from shared.bus import Bus
+from shared.bus.envelopes import Incoming
+from shared.bus.intake import Intake
 from shared.messages import MASTER_QUEUE
 from shared.proxies import NodeId
 from shared.serving import Server, bound_socket
@@ -104,17 +106,22 @@ class Program:
         self._bus = Bus(
             settings.amqp_url,
             program="master",
-            queue=MASTER_QUEUE,
-            handler=inbox.handle,
+            intake=self._intake(inbox),
             prepare=self._prepare_broker,
+            on_up=self._came_up,
+        )
+        inbox.bus = self._outbox.bus = self._bus
+
+    def _intake(self, inbox: Inbox) -> Intake:
+        return Intake(
+            MASTER_QUEUE,
+            inbox.handle,
             lanes=LANES,
             lane=lane_of,
             prefetch=PREFETCH,
-            on_up=self._came_up,
             handle_s=HANDLE_S,
             admit=self._admit,
         )
-        inbox.bus = self._outbox.bus = self._bus
 
     async def run(self) -> None:
         """Serve until cancelled."""

@@ -12,7 +12,9 @@ from master.events import Event, record_events
 from master.meters import Meters, Verdict
 from master.outbox import Outbox
 from master.reports import Absurd, Reports
-from shared.bus import Bus, BusDown, Incoming, Outgoing
+from shared.bus import Bus
+from shared.bus.envelopes import Incoming, Outgoing
+from shared.bus.failures import BusDown
 from shared.messages import (
     DEAD_QUEUE,
     MESSAGE_TYPES,

@@ -14,7 +14,9 @@ import structlog
 from master.broker import Broker
 from master.db import Database, Row
 from master.errors import BrokerAway, DatabaseAway
-from shared.bus import Bus, BusDown, Outgoing, Unroutable
+from shared.bus import Bus
+from shared.bus.envelopes import Outgoing
+from shared.bus.failures import BusDown, Unroutable
 from shared.messages import AGREED, CONFIRMS, NODE_EXCHANGE, REQUESTS, WIRE_VERSION, Header, encode_pairs
 from shared.proxies import NodeId
 from shared.tasks import Backoff, wait_for_event

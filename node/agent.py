@@ -13,7 +13,9 @@ from node.local_copy import Change, Holding, LocalCopy, on_list, on_records
 from node.store import Store
 from node.supervisor import Supervisor
 from node.usage import Tellings
-from shared.bus import Bus, BusDown, Incoming, Outgoing
+from shared.bus import Bus
+from shared.bus.envelopes import Incoming, Outgoing
+from shared.bus.failures import BusDown
 from shared.messages import (
     ASK_LIMIT,
     MASTER_EXCHANGE,

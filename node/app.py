@@ -28,6 +28,7 @@ from node.store import Store
 from node.supervisor import Supervisor
 from node.usage import Tellings
 from shared.bus import REFUSED_WAIT_S, Bus
+from shared.bus.intake import Intake
 from shared.enrolment import NodeFacts
 from shared.proxies import NodeId
 from shared.tasks import run_until
@@ -192,9 +193,7 @@ class Program:
         agent.bus = Bus(
             config.amqp_url,
             program="node",
-            queue=config.queue,
-            handler=agent.handle,
-            exclusive=True,
+            intake=Intake(config.queue, agent.handle, exclusive=True),
             on_up=came_up,
             refused_wait_s=REFUSED_WAIT_S if identity.challenge is None else FIRST_WAIT_S,
         )

@@ -16,6 +16,7 @@ from node.store import Store
 from node.supervisor import Supervisor
 from node.usage import Tellings
 from shared.bus import Bus
+from shared.bus.intake import Intake
 from shared.proxies import NodeId
 from tests.cluster import Cluster, succeeded
 
@@ -72,9 +73,8 @@ async def light(
         )
         vhost = cluster.vhost
         url = SecretStr(f"amqp://node-{id_}:{PASSWORD}@{vhost.host}:{vhost.port}/{vhost.name}")
-        agent.bus = Bus(
-            url, program="node", queue=f"mp.node.{id_}", handler=agent.handle, exclusive=True, on_up=agent.came_up
-        )
+        intake = Intake(f"mp.node.{id_}", agent.handle, exclusive=True)
+        agent.bus = Bus(url, program="node", intake=intake, on_up=agent.came_up)
         tasks = [group.create_task(program()) for program in (agent.run, agent.bus.run)]
         try:
             yield agent.bus

@@ -16,7 +16,10 @@ from master.inbox import Inbox
 from master.meters import Meters
 from master.outbox import Outbox
 from master.reports import Reports
-from shared.bus import Bus, BusDown, Incoming, Outgoing, Unroutable
+from shared.bus import Bus
+from shared.bus.envelopes import Incoming, Outgoing
+from shared.bus.failures import BusDown, Unroutable
+from shared.bus.intake import Intake
 from shared.messages import MASTER_QUEUE, Header, decode_header
 from shared.proxies import NodeId
 from tests.services import Vhost
@@ -105,7 +108,7 @@ async def nothing(_: Incoming) -> None:
 
 
 def bus_of(url: str, queue: str, handler: Any = nothing, *, exclusive: bool = False) -> Bus:
-    return Bus(SecretStr(url), program="test", queue=queue, handler=handler, exclusive=exclusive)
+    return Bus(SecretStr(url), program="test", intake=Intake(queue, handler, exclusive=exclusive))
 
 
 async def reaches(bus: Bus, state: str) -> None:

@@ -24,6 +24,7 @@ from master.meters import Meters
 from master.outbox import Outbox
 from master.reports import Reports
 from shared.bus import Bus
+from shared.bus.intake import Intake
 from shared.messages import MASTER_QUEUE, Header
 from shared.proxies import MAX_BIGINT, NodeId
 from tests.services import Database as Address
@@ -150,16 +151,8 @@ async def served(rows: Database, database: Address, broker: Broker, vhost: Vhost
     """The master's half of the bus, as its program puts it together."""
     outbox, floods = Outbox(rows, broker, CLUSTER), Floods(rows, broker)
     inbox = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER, Meters())
-    bus = Bus(
-        SecretStr(vhost.amqp_url),
-        program="master",
-        queue=MASTER_QUEUE,
-        handler=inbox.handle,
-        lanes=LANES,
-        lane=lane_of,
-        prefetch=PREFETCH,
-        admit=floods.admit,
-    )
+    intake = Intake(MASTER_QUEUE, inbox.handle, lanes=LANES, lane=lane_of, prefetch=PREFETCH, admit=floods.admit)
+    bus = Bus(SecretStr(vhost.amqp_url), program="master", intake=intake)
     inbox.bus = outbox.bus = bus
     async with asyncio.TaskGroup() as group:
         running, shutting_out = group.create_task(bus.run()), group.create_task(floods.run())
