@@ -32,7 +32,7 @@ from master.waiting import Waiter
 from shared.bus import Bus
 from shared.bus.envelopes import Incoming
 from shared.bus.intake import Intake
-from shared.messages import MASTER_QUEUE
+from shared.messages.routes import MASTER_QUEUE
 from shared.proxies import NodeId
 from shared.serving import Server, bound_socket
 from shared.tasks import Backoff, run_until

@@ -7,7 +7,7 @@ from typing import Any
 from shared.bus.connections import HEARTBEAT_S
 from shared.bus.logins import Login
 from shared.findings import Finding, ok, problem, warning
-from shared.messages import DEAD_QUEUE, MASTER_QUEUE
+from shared.messages.routes import DEAD_QUEUE, MASTER_QUEUE
 
 OLDEST = (3, 10)
 CONNECTIONS_A_NODE = 2

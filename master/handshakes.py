@@ -21,7 +21,7 @@ from shared.enrolment import (
     NodeFacts,
     challenge_hash,
 )
-from shared.messages import node_login, node_queue
+from shared.messages.routes import node_login, node_queue
 from shared.proxies import NodeId
 
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0

@@ -16,26 +16,11 @@ from node.usage import Tellings
 from shared.bus import Bus
 from shared.bus.envelopes import Incoming, Outgoing
 from shared.bus.failures import BusDown
-from shared.messages import (
-    ASK_LIMIT,
-    MASTER_EXCHANGE,
-    WIRE_VERSION,
-    Assemblies,
-    CheckSync,
-    Header,
-    MessageType,
-    NeedSync,
-    Report,
-    Sync,
-    Unreadable,
-    assemble,
-    decode,
-    decode_header,
-    encode,
-    failure_parts,
-    report_key,
-    usage_room,
-)
+from shared.messages import ASK_LIMIT, WIRE_VERSION, CheckSync, Header, MessageType, NeedSync, Report, Sync
+from shared.messages.assembly import Assemblies, assemble
+from shared.messages.reading import Unreadable, decode, decode_header
+from shared.messages.routes import MASTER_EXCHANGE, report_key
+from shared.messages.writing import encode, failure_parts, usage_room
 from shared.proxies import NodeId
 from shared.tasks import Backoff, wait_for_event
 

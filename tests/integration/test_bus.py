@@ -20,7 +20,9 @@ from shared.bus import Bus
 from shared.bus.envelopes import Incoming, Outgoing
 from shared.bus.failures import BusDown, Unroutable
 from shared.bus.intake import Intake
-from shared.messages import MASTER_QUEUE, Header, decode_header
+from shared.messages import Header
+from shared.messages.reading import decode_header
+from shared.messages.routes import MASTER_QUEUE
 from shared.proxies import NodeId
 from tests.services import Vhost
 

@@ -10,7 +10,7 @@ from master.broker import Broker
 from shared.bus import Bus
 from shared.bus.envelopes import Incoming, Outgoing
 from shared.bus.intake import Intake
-from shared.messages import MASTER_QUEUE
+from shared.messages.routes import MASTER_QUEUE
 from tests.services import Vhost
 
 

@@ -25,7 +25,8 @@ from master.outbox import Outbox
 from master.reports import Reports
 from shared.bus import Bus
 from shared.bus.intake import Intake
-from shared.messages import MASTER_QUEUE, Header
+from shared.messages import Header
+from shared.messages.routes import MASTER_QUEUE
 from shared.proxies import MAX_BIGINT, NodeId
 from tests.services import Database as Address
 from tests.services import Vhost
