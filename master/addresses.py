@@ -1,4 +1,4 @@
-"""The addresses that are said of nodes and exits: which are taken, and how each is spelt."""
+"""The addresses that are said of nodes and exits: which will do, and how each is spelt."""
 
 from ipaddress import IPv6Network, ip_address
 from typing import Annotated
@@ -43,6 +43,15 @@ def ipv6_prefix(text: str) -> str:
     return str(network)
 
 
+def plain_address(text: str) -> str:
+    """A literal address in its canonical spelling, IPv4 as such. Raises ValueError."""
+    address = ip_address(text)
+    if getattr(address, "scope_id", None) is not None:
+        raise ValueError("an address without a scope")
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 NodeIp = Annotated[str, Field(max_length=64), AfterValidator(node_ip)]
 ExitAddress = Annotated[str, Field(max_length=64), AfterValidator(exit_address)]
 Prefix = Annotated[str, Field(max_length=64, examples=["2001:db8:1::/64"]), AfterValidator(ipv6_prefix)]
+Address = Annotated[str, AfterValidator(plain_address)]

@@ -11,7 +11,7 @@ from master.db import Row, Session
 from master.event_types import SUBJECTS, Choice, EventType
 from master.model.events import Event as LoggedEvent
 from master.model.events import shown_event
-from master.questions import EventList
+from master.questions.events import EventList
 
 FORGET_AT_ONCE = 5_000
 

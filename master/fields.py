@@ -59,5 +59,6 @@ PortRange = Annotated[
 ]
 Networks = Annotated[list[Network], Field(max_length=256), AfterValidator(distinct)]
 Instant = Annotated[AwareDatetime, AfterValidator(instant), PlainSerializer(rfc_3339, return_type=str)]
+Moment = Annotated[AwareDatetime, AfterValidator(instant)]
 Overlap = Annotated[int, Field(ge=0, le=604_800)]
 NodeIds = Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)]

@@ -9,7 +9,8 @@ from master.errors import NotFound
 from master.events import Event, record_events
 from master.model.locations import Location, shown_location
 from master.patches import differing, merged
-from master.questions import LocationFilter, LocationList, criteria
+from master.questions import criteria
+from master.questions.locations import LocationFilter, LocationList
 from master.wishes.locations import LocationChanges, NewLocation
 
 

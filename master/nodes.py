@@ -14,7 +14,9 @@ from master.fields import port_bounds
 from master.membership import scaled_down
 from master.model.nodes import Node, shown_node
 from master.patches import differing, merged
-from master.questions import NodeFilter, NodeList, ProxyFilter, criteria
+from master.questions import criteria
+from master.questions.nodes import NodeFilter, NodeList
+from master.questions.proxies import ProxyFilter
 from master.wishes.nodes import NodeChanges
 
 STATE_EVENTS: Mapping[str, EventType] = {

@@ -12,7 +12,8 @@ from master.events import record_events
 from master.model.proxies import Proxy, shown_proxy
 from master.outcomes import Outcome, revisions_of
 from master.ports import check_port
-from master.questions import Fleet, ProxyFilter, ProxyList, criteria, is_unfiltered
+from master.questions import criteria
+from master.questions.proxies import Fleet, ProxyFilter, ProxyList, is_unfiltered
 from master.removals import delete, record_removals
 from master.wishes.proxies import FleetChanges, ProxyChanges
 

@@ -19,7 +19,7 @@ from master.model.rotation import Rotation, RotationState, shown_rotation
 from master.placement import Candidate, Demand, Obstacle, place
 from master.placing import check_nodes, no_room
 from master.proxies import known, lock_fleet, lock_placement
-from master.questions import Fleet
+from master.questions.proxies import Fleet
 from master.turns import hindrance, next_exit
 from master.wishes.rotation import RotateWish
 

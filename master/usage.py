@@ -7,7 +7,7 @@ from typing import Any
 from master.db import Row, Session
 from master.events import Event
 from master.model.usage import Usage as ShownUsage
-from master.questions import UsageList
+from master.questions.usage import UsageList
 from shared.messages import Usage
 from shared.proxies import NodeId
 

@@ -15,7 +15,7 @@ from master.conflicts import writing
 from master.db import Session
 from master.idempotency import Answer
 from master.model.locations import Location
-from master.questions import LocationList
+from master.questions.locations import LocationList
 from master.wishes.locations import LocationChanges, NewLocation
 
 

@@ -12,7 +12,7 @@ from master.api.seams import Wiring
 from master.api.told import told
 from master.conflicts import writing
 from master.model.nodes import Node
-from master.questions import Rebalancing
+from master.questions.locations import Rebalancing
 from master.rebalancing import Balance, rebalance
 from master.wishes.locations import RebalanceWish
 from master.wishes.nodes import ReplaceWish

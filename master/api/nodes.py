@@ -16,7 +16,7 @@ from master.conflicts import pointed, writing
 from master.errors import BrokerAway, NotFound
 from master.idempotency import recall, remember
 from master.model.nodes import Node
-from master.questions import NodeList, NodeRemoval
+from master.questions.nodes import NodeList, NodeRemoval
 from master.wishes.nodes import NewNode, NodeChanges, SyncWish
 from shared.proxies import NodeId
 

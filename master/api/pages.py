@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from master.cursors import cursor
 from master.events import Loss
 from master.links import Link
 from master.model import Shown
@@ -13,7 +14,6 @@ from master.model.locations import Location
 from master.model.nodes import Node
 from master.model.proxies import Proxy
 from master.model.usage import Usage
-from master.questions import cursor
 from master.stack_forms import Stack
 from master.subscriptions import Webhook
 

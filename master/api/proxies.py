@@ -17,7 +17,7 @@ from master.errors import NotFound
 from master.idempotency import Answer
 from master.model.proxies import Proxy
 from master.outcomes import Outcome
-from master.questions import ProxyList
+from master.questions.proxies import ProxyList
 from master.rehearsals import FleetWrite, Rehearsable
 from master.wishes.proxies import FleetChanges, NewProxy, ProxyChanges
 

@@ -19,7 +19,7 @@ from master.model import Shown
 from master.model.proxies import Proxy
 from master.model.rotation import Rotation
 from master.probe import Verdict, probe, target_of
-from master.questions import Fleet
+from master.questions.proxies import Fleet
 from master.verdicts import Endpoint, Step
 from master.wishes.proxies import CheckWish
 from master.wishes.rotation import RotateWish

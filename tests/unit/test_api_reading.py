@@ -7,8 +7,10 @@ from pydantic import ValidationError
 
 from master.addresses import node_ip
 from master.api.reading import gathered, pointer, read_if_match, read_wait
+from master.cursors import cursor, read_cursor, read_keys
 from master.fields import port_range
-from master.questions import ProxyList, UsageList, cursor, read_cursor, read_keys
+from master.questions.proxies import ProxyList
+from master.questions.usage import UsageList
 from master.wishes.locations import NewLocation
 from master.wishes.nodes import NewNode, NodeChanges
 from master.wishes.proxies import NewProxy
