@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from master import nodes, rotation
+from master import nodes, rotation_steps
 from master.balance import said, spread
 from master.conflicts import NoRoom, pointed
 from master.db import Row, Session
@@ -158,9 +158,9 @@ async def release(session: Session, drain: Drain) -> None:
         await session.execute("nodes.lock_ip", ip=row["ip"])
     for row in await session.rows("moves.select_touching", node_id=drain.node_id):
         if row["state"] == "overlap":
-            await rotation.end(session, row["id"])
+            await rotation_steps.end(session, row["id"])
         else:
-            await rotation.fail(session, row["id"], f"node {drain.node_id} is removed")
+            await rotation_steps.fail(session, row["id"], f"node {drain.node_id} is removed")
 
 
 async def note_failures(session: Session, drain: Drain, refused: Mapping[ProxyId, Sequence[Obstacle]]) -> list[Event]:

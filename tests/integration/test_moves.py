@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from master import draining, rotation
+from master import draining, rotation_steps
 from master.conflicts import writing
 from master.db import Database
 from tests.integration.conftest import Api
@@ -54,20 +54,20 @@ async def under_way(api: Api) -> list[int]:
 async def begin_all(api: Api, rows: Database) -> None:
     for id_ in await under_way(api):
         async with writing(rows) as session:
-            await rotation.begin(session, id_)
+            await rotation_steps.begin(session, id_)
 
 
 async def succeed_all(api: Api, rows: Database) -> None:
     await begin_all(api, rows)
     for id_ in await under_way(api):
         async with writing(rows) as session:
-            await rotation.succeed(session, id_)
+            await rotation_steps.succeed(session, id_)
 
 
 async def fail_all(api: Api, rows: Database, reason: str) -> None:
     for id_ in await under_way(api):
         async with writing(rows) as session:
-            await rotation.fail(session, id_, reason)
+            await rotation_steps.fail(session, id_, reason)
 
 
 async def running(api: Api, node: int, count: int) -> list[dict[str, Any]]:
@@ -237,7 +237,7 @@ async def test_a_node_that_is_active_again_keeps_what_has_not_begun_to_leave(
     await ask(rows, one)
     [first, _] = await under_way(api)
     async with writing(rows) as session:
-        await rotation.begin(session, first)
+        await rotation_steps.begin(session, first)
     assert (await api.call("PATCH", f"/nodes/{one}", 200, json={"state": "active"}))["moving"] is None
     await ask(rows, one)
     assert await under_way(api) == [first]
@@ -351,7 +351,7 @@ async def test_rotations_of_an_offline_node_end_with_it(api: Api, rows: Database
         await api.call("POST", f"/proxies/{proxy['id']}/rotate", 202, json={"what": ["node"]})
     third = (await under_way(api))[2]
     async with writing(rows) as session:
-        await rotation.succeed(session, third)
+        await rotation_steps.succeed(session, third)
     await api.report(one, online=False)
     await api.call("DELETE", f"/nodes/{one}?proxies=move", 204)
     assert await homes(api) == [other] * 3
