@@ -23,9 +23,11 @@ from node.identity import Identity, read_identity, write_identity
 from node.local_copy import Holding
 from node.own_services import broker_addresses
 from node.presence import sole_agent
+from node.reports import Reports
 from node.settings import Settings
 from node.store import Store
 from node.supervisor import Supervisor
+from node.uplink import Uplink
 from node.usage import Tellings
 from shared.bus import REFUSED_WAIT_S, Bus
 from shared.bus.intake import Intake
@@ -172,16 +174,16 @@ class Program:
             log.warning("copy.forgotten", reason="this node has another identity now")
             self._copy.forget()
         config = identity.config
-        agent = Agent(
-            node_id=NodeId(config.node_id),
-            cluster=config.cluster,
-            copy=self._copy,
-            store=self._store,
-            supervisor=self._supervisor,
-            tellings=Tellings(self._engines.by_name.values()),
+        uplink = Uplink(NodeId(config.node_id), config.cluster, self._copy)
+        reports = Reports(
+            self._copy,
+            self._supervisor,
+            Tellings(self._engines.by_name.values()),
+            uplink,
             version=agent_version(),
             engines=self._engines.versions,
         )
+        agent = Agent(self._copy, self._store, self._supervisor, uplink=uplink, reports=reports)
 
         async def came_up() -> None:
             if waiting is not None and not waiting.proven.is_set():
@@ -190,7 +192,7 @@ class Program:
             await self._protect_broker(config.amqp_url.get_secret_value())
             await agent.came_up()
 
-        agent.bus = Bus(
+        uplink.bus = bus = Bus(
             config.amqp_url,
             program="node",
             intake=Intake(config.queue, agent.handle, exclusive=True),
@@ -201,7 +203,7 @@ class Program:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._protect_broker(config.amqp_url.get_secret_value()))
             group.create_task(agent.run())
-            group.create_task(agent.bus.run())
+            group.create_task(bus.run())
 
     async def _protect_broker(self, amqp_url: str) -> None:
         """Proxies must not reach it, wherever it is; asked again at each connection, for its name may move."""
