@@ -10,7 +10,8 @@ import structlog
 import uvicorn
 
 from master import lookups
-from master.api import create_app
+from master.api.app import create_app
+from master.api.seams import Wiring
 from master.broker import Broker
 from master.db import AWAY, Database
 from master.db.migrations import migrate
@@ -20,6 +21,7 @@ from master.enrolment import Enrolment
 from master.errors import BadConfiguration, BrokerAway, DatabaseAway
 from master.events import Event, forget, record_events
 from master.feed import Feed
+from master.fleet import Fleet
 from master.floods import PREFETCH, Floods
 from master.inbox import Inbox
 from master.meters import Meters
@@ -149,15 +151,18 @@ class Program:
 
     async def _serve(self) -> None:
         app = create_app(
-            database=self._database,
-            enroller=self._enrolment,
-            waiter=self._waiter,
-            syncer=self._outbox,
-            feed=self._feed,
-            deliveries=self._deliveries,
-            meters=self._meters,
-            broker_state=lambda: self._bus.state,
-            check_target=self._check_target,
+            Wiring(
+                database=self._database,
+                enroller=self._enrolment,
+                waiter=self._waiter,
+                syncer=self._outbox,
+                feed=self._feed,
+                deliveries=self._deliveries,
+                meters=self._meters,
+                fleet=Fleet(self._database),
+                broker_state=lambda: self._bus.state,
+                check_target=self._check_target,
+            )
         )
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5

@@ -10,10 +10,12 @@ from typing import Any
 import httpx
 import uvicorn
 
-from master.api import create_app
+from master.api.app import create_app
+from master.api.seams import Wiring
 from master.db import Database, Row, Session
 from master.deliveries import Deliveries
 from master.feed import Feed
+from master.fleet import Fleet
 from master.meters import Meters
 from master.waiting import Waiter
 from shared.serving import Server, bound_socket
@@ -121,14 +123,17 @@ async def master(
 
     waiter = Waiter(rows, lambda: None, happened)
     app = create_app(
-        database=rows,
-        enroller=unused,
-        waiter=waiter,
-        syncer=unused,
-        feed=feed,
-        deliveries=deliveries,
-        meters=Meters(),
-        broker_state=lambda: "down",
+        Wiring(
+            database=rows,
+            enroller=unused,
+            waiter=waiter,
+            syncer=unused,
+            feed=feed,
+            deliveries=deliveries,
+            meters=Meters(),
+            fleet=Fleet(rows),
+            broker_state=lambda: "down",
+        )
     )
     listener = bound_socket("127.0.0.1", 0)
     listener.listen(2_048)

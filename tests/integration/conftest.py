@@ -11,12 +11,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from master.api import create_app
+from master.api.app import create_app
+from master.api.seams import Wiring
 from master.broker import Broker
 from master.db import Database
 from master.deliveries import Deliveries
 from master.enrolment import Enrolment
 from master.feed import Feed
+from master.fleet import Fleet
 from master.meters import Meters
 from master.waiting import Waiter
 from node.engine.builtin import BuiltinEngine
@@ -137,14 +139,17 @@ async def api(database: Address) -> AsyncIterator[Api]:
     own = Database(database.connect)
     enroller, syncer = Enroller(), Syncer()
     app = create_app(
-        database=own,
-        enroller=enroller,
-        waiter=Waiter(own, lambda: None, lambda: None),
-        syncer=syncer,
-        feed=Feed(own),
-        deliveries=Deliveries(own, allow_private=False),
-        meters=Meters(),
-        broker_state=lambda: "down",
+        Wiring(
+            database=own,
+            enroller=enroller,
+            waiter=Waiter(own, lambda: None, lambda: None),
+            syncer=syncer,
+            feed=Feed(own),
+            deliveries=Deliveries(own, allow_private=False),
+            meters=Meters(),
+            fleet=Fleet(own),
+            broker_state=lambda: "down",
+        )
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (

@@ -23,10 +23,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from master.api import create_app, docs
+from master.api import docs
+from master.api.app import create_app
+from master.api.seams import Wiring
 from master.db import Database
 from master.deliveries import Deliveries
 from master.feed import Feed
+from master.fleet import Fleet
 from master.meters import Meters
 from master.stack_forms import StackProxy
 from master.templates import kept
@@ -58,14 +61,17 @@ def base_url(database: Address) -> Iterator[str]:
     """The API over a real database, behind a real server."""
     rows = Database(database.connect)
     app = create_app(
-        database=rows,
-        enroller=Enroller(),
-        waiter=Waiter(rows, lambda: None, lambda: None),
-        syncer=Syncer(),
-        feed=Feed(rows),
-        deliveries=Deliveries(rows, allow_private=False),
-        meters=Meters(),
-        broker_state=lambda: "down",
+        Wiring(
+            database=rows,
+            enroller=Enroller(),
+            waiter=Waiter(rows, lambda: None, lambda: None),
+            syncer=Syncer(),
+            feed=Feed(rows),
+            deliveries=Deliveries(rows, allow_private=False),
+            meters=Meters(),
+            fleet=Fleet(rows),
+            broker_state=lambda: "down",
+        )
     )
     listener = socket.create_server(("127.0.0.1", 0))
     server = Served(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
@@ -109,14 +115,17 @@ async def filled(database: Address) -> None:
 def document() -> dict[str, Any]:
     unused: Any = object()
     app = create_app(
-        database=Database({}),
-        enroller=unused,
-        waiter=unused,
-        syncer=unused,
-        feed=unused,
-        deliveries=unused,
-        meters=unused,
-        broker_state=lambda: "up",
+        Wiring(
+            database=Database({}),
+            enroller=unused,
+            waiter=unused,
+            syncer=unused,
+            feed=unused,
+            deliveries=unused,
+            meters=unused,
+            fleet=unused,
+            broker_state=lambda: "up",
+        )
     )
     return json.loads(app.state[docs.DOCUMENT])
 

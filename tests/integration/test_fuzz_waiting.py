@@ -13,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from master.api import create_app
+from master.api.app import create_app
+from master.api.seams import Wiring
 from master.db import Database
 from master.deliveries import Deliveries
 from master.enrolment import Enrolment
 from master.feed import Feed
+from master.fleet import Fleet
 from master.handshakes import CONNECT_TIMEOUT_S
 from master.meters import Meters
 from master.waiting import Waiter
@@ -69,14 +71,17 @@ class Stranger:
 async def stranger(enrolment: Enrolment, rows: Database, block: PortBlock) -> AsyncIterator[Stranger]:
     waiter = Waiter(rows, lambda: None, lambda: None)
     app = create_app(
-        database=rows,
-        enroller=enrolment,
-        waiter=waiter,
-        syncer=Syncer(),
-        feed=Feed(rows),
-        deliveries=Deliveries(rows, allow_private=False),
-        meters=Meters(),
-        broker_state=lambda: "up",
+        Wiring(
+            database=rows,
+            enroller=enrolment,
+            waiter=waiter,
+            syncer=Syncer(),
+            feed=Feed(rows),
+            deliveries=Deliveries(rows, allow_private=False),
+            meters=Meters(),
+            fleet=Fleet(rows),
+            broker_state=lambda: "up",
+        )
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://master") as line:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from master.api import create_app, docs
+from master.api import docs
+from master.api.app import create_app
+from master.api.seams import Wiring
 from master.api.told import Told
 from master.db import Database
 from master.wishes import Wish
@@ -16,14 +18,17 @@ from master.wishes import Wish
 def app() -> Any:
     unused: Any = object()
     return create_app(
-        database=Database({}),
-        enroller=unused,
-        waiter=unused,
-        syncer=unused,
-        feed=unused,
-        deliveries=unused,
-        meters=unused,
-        broker_state=lambda: "up",
+        Wiring(
+            database=Database({}),
+            enroller=unused,
+            waiter=unused,
+            syncer=unused,
+            feed=unused,
+            deliveries=unused,
+            meters=unused,
+            fleet=unused,
+            broker_state=lambda: "up",
+        )
     )
 
 
