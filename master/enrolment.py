@@ -17,7 +17,7 @@ from master.events import Event, record_events
 from master.handshakes import ANSWER_TIMEOUT_S, Handshakes, Where, begun, callable_address, plain, wrong
 from master.names import random_name
 from master.replacement import Replacement
-from shared.enrolment import NodeFacts
+from shared.enrolment.bodies import NodeFacts
 from shared.proxies import NodeId
 
 log = structlog.get_logger()

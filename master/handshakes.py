@@ -11,16 +11,10 @@ import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
-from shared.enrolment import (
-    BadChallenge,
-    BadHandshake,
-    Box,
-    HelloAnswer,
-    MasterHandshake,
-    NodeConfig,
-    NodeFacts,
-    challenge_hash,
-)
+from shared.enrolment.bodies import Box, HelloAnswer, NodeConfig, NodeFacts
+from shared.enrolment.challenge import BadChallenge, challenge_hash
+from shared.enrolment.handshake import MasterHandshake
+from shared.enrolment.keys import BadHandshake
 from shared.messages.routes import node_login, node_queue
 from shared.proxies import NodeId
 

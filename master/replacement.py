@@ -25,7 +25,7 @@ from master.errors import BrokerAway, Conflict, Refused
 from master.events import Event, record_events
 from master.handshakes import Handshakes, Where, begun, callable_address, plain
 from master.proxies import lock_placement
-from shared.enrolment import NodeFacts
+from shared.enrolment.bodies import NodeFacts
 from shared.proxies import NodeId
 
 log = structlog.get_logger()

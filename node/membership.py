@@ -11,7 +11,7 @@ import structlog
 from node.host import addresses, agent_version, host_name, os_name
 from node.identity import Identity, read_identity, write_identity
 from node.settings import Settings
-from shared.enrolment import NodeFacts
+from shared.enrolment.bodies import NodeFacts
 from shared.tasks import run_until
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from master.addresses import ExitAddress, NodeIp, Prefix
 from master.fields import LabelPatch, Labels, Name, NodeIds, Overlap, PortRange, distinct
 from master.model.nodes import NodeState
 from master.wishes import Wish, not_given
-from shared.enrolment import read_challenge
+from shared.enrolment.challenge import read_challenge
 from shared.proxies import Id, Port
 
 ENROL_PORT = 3006

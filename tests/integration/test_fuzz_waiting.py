@@ -23,7 +23,10 @@ from master.fleet import Fleet
 from master.handshakes import CONNECT_TIMEOUT_S
 from master.meters import Meters
 from master.waiting import Waiter
-from shared.enrolment import NODE_NONCE, Hello, NodeHandshake, new_challenge, seal
+from shared.enrolment.bodies import Hello
+from shared.enrolment.challenge import new_challenge
+from shared.enrolment.handshake import NodeHandshake
+from shared.enrolment.keys import NODE_NONCE, seal
 from tests.integration.conftest import Syncer
 from tests.malice import Malice
 from tests.services.ports import HOST, PortBlock

@@ -14,7 +14,7 @@ from master.questions.usage import UsageList
 from master.wishes.locations import NewLocation
 from master.wishes.nodes import NewNode, NodeChanges
 from master.wishes.proxies import NewProxy
-from shared.enrolment import new_challenge
+from shared.enrolment.challenge import new_challenge
 from shared.proxies import MAX_BIGINT
 
 
