@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -45,6 +45,17 @@ def callable_address(text: str) -> str:
     if plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain.is_reserved:
         raise wrong("/ip", "is an address that a node cannot have: link-local, multicast, unspecified or reserved")
     return str(plain)
+
+
+def columns(facts: NodeFacts) -> dict[str, Any]:
+    """What a node says of itself, shaped as in the schema."""
+    return {
+        "host": plain(facts.host),
+        "os": plain(facts.os),
+        "addresses": [plain(address) for address in facts.addresses],
+        "engines": {plain(name): plain(version) for name, version in facts.engines.items()},
+        "agent": plain(facts.agent),
+    }
 
 
 def plain(text: str) -> str:
