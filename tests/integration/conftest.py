@@ -26,6 +26,7 @@ from shared.proxies import NodeId
 from tests.services import Database as Address
 from tests.services import Vhost
 from tests.services.ports import PortBlock, claim_block
+from tests.streams import HERE, LOCAL
 from tests.waiting import WaitingNode, waiting_node
 
 REQUEST = "a-test"
@@ -191,6 +192,13 @@ async def directory(tmp_path: Path) -> AsyncIterator[Path]:
     """Of an engine; whatever happens, no worker is left in it."""
     yield tmp_path / "engine"
     await BuiltinEngine(tmp_path / "engine").halt()
+
+
+@pytest.fixture
+async def engine(directory: Path) -> AsyncIterator[BuiltinEngine]:
+    """With one worker, for destinations on this host."""
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as opened:
+        yield opened
 
 
 @pytest.fixture
