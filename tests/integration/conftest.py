@@ -23,6 +23,8 @@ from master.meters import Meters
 from master.waiting import Waiter
 from node.engine.builtin import BuiltinEngine
 from shared.proxies import NodeId
+from tests import streams
+from tests.clients import answer_page
 from tests.services import Database as Address
 from tests.services import Vhost
 from tests.services.ports import PortBlock, claim_block
@@ -199,6 +201,20 @@ async def engine(directory: Path) -> AsyncIterator[BuiltinEngine]:
     """With one worker, for destinations on this host."""
     async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as opened:
         yield opened
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[int]:
+    """The port of an origin that has one page."""
+    async with streams.serving(answer_page) as port:
+        yield port
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[int]:
+    """The port of an origin that says everything back."""
+    async with streams.serving(streams.echo) as port:
+        yield port
 
 
 @pytest.fixture
