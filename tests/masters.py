@@ -12,15 +12,13 @@ import uvicorn
 from litestar import Litestar
 
 from master.api.app import create_app
-from master.api.seams import Wiring
 from master.db import Database, Row, Session
 from master.deliveries import Deliveries
 from master.feed import Feed
-from master.fleet import Fleet
-from master.meters import Meters
 from master.waiting import Waiter
 from shared.serving import Server, bound_socket
 from tests.services import Database as Address
+from tests.wirings import wiring
 
 LIMIT_S = 20.0
 
@@ -123,7 +121,7 @@ async def master(
         deliveries.wake()
 
     waiter = Waiter(rows, lambda: None, happened)
-    app = create_app(wiring(rows, waiter, feed, deliveries))
+    app = create_app(wiring(rows, waiter=waiter, feed=feed, deliveries=deliveries))
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run) for run in (feed.run(), deliveries.run(), waiter.run())]
@@ -136,22 +134,6 @@ async def master(
             task.cancel()
     await deliveries.close()
     await rows.close()
-
-
-def wiring(rows: Database, waiter: Waiter, feed: Feed, deliveries: Deliveries) -> Wiring:
-    """A master that never enrols and never syncs."""
-    unused: Any = object()
-    return Wiring(
-        database=rows,
-        enroller=unused,
-        waiter=waiter,
-        syncer=unused,
-        feed=feed,
-        deliveries=deliveries,
-        meters=Meters(),
-        fleet=Fleet(rows),
-        broker_state=lambda: "down",
-    )
 
 
 @asynccontextmanager

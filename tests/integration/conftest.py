@@ -12,14 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 from master.api.app import create_app
-from master.api.seams import Wiring
 from master.broker import Broker
 from master.db import Database
 from master.deliveries import Deliveries
 from master.enrolment import Enrolment
 from master.feed import Feed
-from master.fleet import Fleet
-from master.meters import Meters
 from master.waiting import Waiter
 from node.engine.builtin import BuiltinEngine
 from shared.proxies import NodeId
@@ -30,6 +27,7 @@ from tests.services import Vhost
 from tests.services.ports import PortBlock, claim_block
 from tests.streams import HERE, LOCAL
 from tests.waiting import WaitingNode, waiting_node
+from tests.wirings import wiring
 
 REQUEST = "a-test"
 """The id of all requests."""
@@ -142,16 +140,13 @@ async def api(database: Address) -> AsyncIterator[Api]:
     own = Database(database.connect)
     enroller, syncer = Enroller(), Syncer()
     app = create_app(
-        Wiring(
-            database=own,
+        wiring(
+            own,
             enroller=enroller,
             waiter=Waiter(own, lambda: None, lambda: None),
             syncer=syncer,
             feed=Feed(own),
             deliveries=Deliveries(own, allow_private=False),
-            meters=Meters(),
-            fleet=Fleet(own),
-            broker_state=lambda: "down",
         )
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

@@ -25,17 +25,15 @@ from schemathesis.specs.openapi.checks import (
 
 from master.api import docs
 from master.api.app import create_app
-from master.api.seams import Wiring
 from master.db import Database
 from master.deliveries import Deliveries
 from master.feed import Feed
-from master.fleet import Fleet
-from master.meters import Meters
 from master.stack_forms import StackProxy
 from master.templates import kept
 from master.waiting import Waiter
 from tests.integration.conftest import Api, Enroller, Syncer
 from tests.services import Database as Address
+from tests.wirings import wiring
 
 EXAMPLES, MANY_EXAMPLES = 8, 1000
 """Of each operation and mode."""
@@ -61,16 +59,13 @@ def base_url(database: Address) -> Iterator[str]:
     """The API over a real database, behind a real server."""
     rows = Database(database.connect)
     app = create_app(
-        Wiring(
-            database=rows,
+        wiring(
+            rows,
             enroller=Enroller(),
             waiter=Waiter(rows, lambda: None, lambda: None),
             syncer=Syncer(),
             feed=Feed(rows),
             deliveries=Deliveries(rows, allow_private=False),
-            meters=Meters(),
-            fleet=Fleet(rows),
-            broker_state=lambda: "down",
         )
     )
     listener = socket.create_server(("127.0.0.1", 0))
@@ -113,20 +108,7 @@ async def filled(database: Address) -> None:
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    unused: Any = object()
-    app = create_app(
-        Wiring(
-            database=Database({}),
-            enroller=unused,
-            waiter=unused,
-            syncer=unused,
-            feed=unused,
-            deliveries=unused,
-            meters=unused,
-            fleet=unused,
-            broker_state=lambda: "up",
-        )
-    )
+    app = create_app(wiring(Database({})))
     return json.loads(app.state[docs.DOCUMENT])
 
 

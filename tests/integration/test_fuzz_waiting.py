@@ -14,14 +14,11 @@ import httpx
 import pytest
 
 from master.api.app import create_app
-from master.api.seams import Wiring
 from master.db import Database
 from master.deliveries import Deliveries
 from master.enrolment import Enrolment
 from master.feed import Feed
-from master.fleet import Fleet
 from master.handshakes import CONNECT_TIMEOUT_S
-from master.meters import Meters
 from master.waiting import Waiter
 from shared.enrolment.bodies import Hello
 from shared.enrolment.challenge import new_challenge
@@ -30,6 +27,7 @@ from shared.enrolment.keys import NODE_NONCE, seal
 from tests.integration.conftest import Syncer
 from tests.malice import Malice
 from tests.services.ports import HOST, PortBlock
+from tests.wirings import wiring
 
 PATIENCE_S = CONNECT_TIMEOUT_S + 2 + 2
 """The master's for each of its two calls, and a little."""
@@ -74,16 +72,13 @@ class Stranger:
 async def stranger(enrolment: Enrolment, rows: Database, block: PortBlock) -> AsyncIterator[Stranger]:
     waiter = Waiter(rows, lambda: None, lambda: None)
     app = create_app(
-        Wiring(
-            database=rows,
+        wiring(
+            rows,
             enroller=enrolment,
             waiter=waiter,
             syncer=Syncer(),
             feed=Feed(rows),
             deliveries=Deliveries(rows, allow_private=False),
-            meters=Meters(),
-            fleet=Fleet(rows),
-            broker_state=lambda: "up",
         )
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
