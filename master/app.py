@@ -1,27 +1,26 @@
 """The composition root: puts the master together and runs it as one group of tasks."""
 
 import asyncio
-import itertools
 import socket
-from datetime import timedelta
 
 import asyncpg
 import structlog
 import uvicorn
 
-from master import lookups
-from master.api import create_app
+from master.api.app import create_app
+from master.api.seams import Wiring
 from master.broker import Broker
 from master.db import AWAY, Database
 from master.db.migrations import migrate
 from master.deliveries import Deliveries
 from master.drains import Drains
 from master.enrolment import Enrolment
-from master.errors import BadConfiguration, BrokerAway, DatabaseAway
-from master.events import Event, forget, record_events
+from master.errors import BadConfiguration
 from master.feed import Feed
+from master.fleet import Fleet
 from master.floods import PREFETCH, Floods
 from master.inbox import Inbox
+from master.logins import Logins
 from master.meters import Meters
 from master.outbox import Outbox
 from master.peers import Peers
@@ -29,9 +28,11 @@ from master.reports import Reports
 from master.rotations import Rotations
 from master.settings import Settings
 from master.waiting import Waiter
-from shared.bus import Bus, Incoming
-from shared.messages import MASTER_QUEUE
-from shared.proxies import NodeId
+from master.watch import Watch
+from shared.bus import Bus
+from shared.bus.envelopes import Incoming
+from shared.bus.intake import Intake
+from shared.messages.routes import MASTER_QUEUE
 from shared.serving import Server, bound_socket
 from shared.tasks import Backoff, run_until
 
@@ -41,10 +42,6 @@ LANES = 8
 """Messages of one node are handled one after the other, those of different nodes side by side."""
 HANDLE_S = 90.0
 """For one message: above the sum of the limits on a connection, a command and a publish, which are told by name."""
-SILENCE_EVERY_S = 5.0
-FORGET_EVERY = 720
-"""Turns of SILENCE_EVERY_S: an hour."""
-LOGINS_EVERY_S = 20.0
 
 
 def api_socket(settings: Settings) -> socket.socket:
@@ -84,14 +81,15 @@ class Program:
 
     def __init__(self, settings: Settings, cluster: str, listener: socket.socket) -> None:
         """The database is up to date; the broker may be away."""
-        self._listener, self._events_kept = listener, timedelta(days=settings.events_keep_days)
-        self._history_kept = timedelta(days=settings.history_keep_days)
+        self._listener = listener
         self._database, self._aside = Database(settings.database), Database(settings.database, size=1)
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
+        self._logins = Logins(self._database, self._broker)
         self._enrolment = Enrolment(self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url)
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._meters = Meters()
         self._reports = Reports(self._database, self._outbox)
+        self._watch = Watch(self._database, self._reports, settings.events_keep_days, settings.history_keep_days)
         self._feed = Feed(self._database)
         self._deliveries = Deliveries(self._database, allow_private=settings.webhook_allow_private)
         self._waiter = Waiter(self._database, self._outbox.wake, self._happened)
@@ -104,23 +102,28 @@ class Program:
         self._bus = Bus(
             settings.amqp_url,
             program="master",
-            queue=MASTER_QUEUE,
-            handler=inbox.handle,
-            prepare=self._prepare_broker,
+            intake=self._intake(inbox),
+            prepare=self._logins.prepare_broker,
+            on_up=self._came_up,
+        )
+        inbox.bus = self._outbox.bus = self._bus
+
+    def _intake(self, inbox: Inbox) -> Intake:
+        return Intake(
+            MASTER_QUEUE,
+            inbox.handle,
             lanes=LANES,
             lane=lane_of,
             prefetch=PREFETCH,
-            on_up=self._came_up,
             handle_s=HANDLE_S,
             admit=self._admit,
         )
-        inbox.bus = self._outbox.bus = self._bus
 
     async def run(self) -> None:
         """Serve until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                own = (self._floods.run, self._watch, self._keep_logins, self._rotations.run, self._drains.run)
+                own = (self._floods.run, self._watch.run, self._keep_logins, self._rotations.run, self._drains.run)
                 for program in (
                     self._bus.run,
                     self._waiter.run,
@@ -142,15 +145,18 @@ class Program:
 
     async def _serve(self) -> None:
         app = create_app(
-            database=self._database,
-            enroller=self._enrolment,
-            waiter=self._waiter,
-            syncer=self._outbox,
-            feed=self._feed,
-            deliveries=self._deliveries,
-            meters=self._meters,
-            broker_state=lambda: self._bus.state,
-            check_target=self._check_target,
+            Wiring(
+                database=self._database,
+                enroller=self._enrolment,
+                waiter=self._waiter,
+                syncer=self._outbox,
+                feed=self._feed,
+                deliveries=self._deliveries,
+                meters=self._meters,
+                fleet=Fleet(self._database),
+                broker_state=lambda: self._bus.state,
+                check_target=self._check_target,
+            )
         )
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5
@@ -168,18 +174,8 @@ class Program:
                 await serving
                 raise
 
-    async def _prepare_broker(self) -> None:
-        """Make exchanges, queues and logins out of the database. Its errors count as "not connected"."""
-        try:
-            logins = await self._logins()
-        except DatabaseAway as error:
-            raise ConnectionError(f"the database is away: {error.reason}") from error
-        await self._broker.ensure_all(logins)
-
-    async def _logins(self) -> dict[NodeId, str]:
-        async with self._database.session() as session:
-            rows = await session.rows("sync.all_logins")
-        return {NodeId(row["id"]): row["broker_password_hash"] for row in rows}
+    async def _keep_logins(self) -> None:
+        await self._logins.keep(lambda: self._bus.state == "up")
 
     def _admit(self, message: Incoming) -> bool:
         is_admitted = self._floods.admit(message)
@@ -193,43 +189,6 @@ class Program:
 
     async def _came_up(self) -> None:
         self._outbox.wake()
-
-    async def _keep_logins(self) -> None:
-        """Make logins anew that somebody deleted at the broker: such a node would be refused for ever."""
-        while True:
-            await asyncio.sleep(LOGINS_EVERY_S)
-            try:
-                if self._bus.state == "up":
-                    await self._mend_logins()
-            except (BrokerAway, DatabaseAway) as error:
-                log.warning("broker.logins_not_checked", reason=error.reason)
-
-    async def _mend_logins(self) -> None:
-        made = await self._broker.mend_logins(await self._logins())
-        if not made:
-            return
-        left = await self._logins()  # a node that was removed meanwhile must not keep what was just made
-        for node_id in made:
-            if node_id not in left:
-                await self._broker.remove_node(node_id)
-        news = [Event(type="node.login_made_anew", node_id=node_id) for node_id in made if node_id in left]
-        log.warning("broker.logins_made_anew", node_ids=made)
-        async with self._database.transaction() as session:
-            await record_events(session, news)
-
-    async def _watch(self) -> None:
-        """Notice nodes that have fallen silent; now and then forget what is over."""
-        for turn in itertools.count():
-            await asyncio.sleep(SILENCE_EVERY_S)
-            try:
-                await self._reports.lose_silent()
-                if turn % FORGET_EVERY == 0:
-                    await self._reports.forget_old()
-                    async with self._database.session() as session:
-                        await forget(session, self._events_kept)
-                        await lookups.forget(session, self._history_kept)
-            except DatabaseAway as error:
-                log.warning("database.away", reason=error.reason)
 
 
 def lane_of(message: Incoming) -> int:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from master.errors import BrokerAway
 from master.settings import QueueType, login, vhost
-from shared.messages import DEAD_QUEUE, MASTER_EXCHANGE, MASTER_QUEUE, NODE_EXCHANGE, node_login, node_queue
+from shared.messages.routes import DEAD_QUEUE, MASTER_EXCHANGE, MASTER_QUEUE, NODE_EXCHANGE, node_login, node_queue
 from shared.proxies import NodeId
 
 log = structlog.get_logger()

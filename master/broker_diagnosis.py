@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.bus import HEARTBEAT_S, Login
+from shared.bus.connections import HEARTBEAT_S
+from shared.bus.logins import Login
 from shared.findings import Finding, ok, problem, warning
-from shared.messages import DEAD_QUEUE, MASTER_QUEUE
+from shared.messages.routes import DEAD_QUEUE, MASTER_QUEUE
 
 OLDEST = (3, 10)
 CONNECTIONS_A_NODE = 2

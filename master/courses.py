@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from master import proxies
+from master import proxies, removals
+from master.changes import Change, check_engines, check_exits, settings
 from master.conflicts import pointed
 from master.db import Row, Session
 from master.errors import Invalid
 from master.events import Event
-from master.proxies import Change, check_engines, check_exits, take_away
 from master.scaling import Wanted, choose, created, make
 from master.spreading import Spread
 from master.templates import Template, retold
@@ -104,18 +104,18 @@ async def follow(
         check_exits(course.nodes, wanted)
         touched |= set((await proxies.write(session, wanted)).revisions)
     if course.goes:
-        touched |= set((await take_away(session, course.goes)).revisions)
+        touched |= set((await removals.take_away(session, course.goes)).revisions)
     targets = set(course.comes)
     ips = [node["ip"] for node in course.nodes if node["id"] in targets]
     made = await make(session, id_, after, course.comes, ips)
-    gone = [proxies.deleted(row) for row in course.goes]
+    gone = [removals.deleted(row) for row in course.goes]
     return touched | targets, [*gone, *(created(id_, row, after) for row in made)]
 
 
 def remade(row: Row, before: Template, after: Template) -> dict[str, Any]:
     """Settings of a proxy whose template changes. Raises Invalid when its own ones are at odds with that."""
     try:
-        return retold(proxies.settings(row), before, after)
+        return retold(settings(row), before, after)
     except Invalid as error:
         detail = f"proxy {row['id']} has settings of its own: {error.detail}"
         raise Invalid(detail, {**error.members, "proxy_id": row["id"]}) from error

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from master.conflicts import pointed
+from master.patches import merged
 from master.terms import with_terms
-from master.wishes import ProxyWish, merged
+from master.wishes.proxies import ProxyWish
 
 ALPHABET = string.ascii_letters + string.digits
 USERNAME_LETTERS = 10

@@ -34,10 +34,10 @@ from master.errors import BadConfiguration, DatabaseAway
 from master.inspection import Contents, Inspection, NotInspected
 from master.settings import Settings, read_settings
 from master.topology import Topology, topology, topology_findings
-from shared.bus import try_login
+from shared.bus.logins import try_login
 from shared.examination import Look, examine, likely_meant
 from shared.findings import Finding, ok, problem
-from shared.messages import MASTER_QUEUE, node_queue
+from shared.messages.routes import MASTER_QUEUE, node_queue
 from shared.proxies import NodeId
 
 STAND_INS = {

@@ -14,10 +14,10 @@ from master.broker import Broker, password_hash
 from master.db import Database, Row
 from master.errors import Conflict, Invalid, RowConflict, RowReferenced
 from master.events import Event, record_events
-from master.handshakes import ANSWER_TIMEOUT_S, Handshakes, Where, begun, callable_address, plain, wrong
+from master.handshakes import ANSWER_TIMEOUT_S, Handshakes, Where, begun, callable_address, columns, wrong
 from master.names import random_name
 from master.replacement import Replacement
-from shared.enrolment import NodeFacts
+from shared.enrolment.bodies import NodeFacts
 from shared.proxies import NodeId
 
 log = structlog.get_logger()
@@ -113,11 +113,7 @@ class Enrolment:
                         ip=asked.ip,
                         location_id=asked.location_id,
                         labels=dict(asked.labels),
-                        host=plain(facts.host),
-                        os=plain(facts.os),
-                        addresses=[plain(address) for address in facts.addresses],
-                        engines={plain(name): plain(version) for name, version in facts.engines.items()},
-                        agent=plain(facts.agent),
+                        **columns(facts),
                         challenge_hash=hash_,
                         broker_password_hash=login_hash,
                     )

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from structlog.contextvars import get_contextvars
 
-from master import model
 from master.db import Row, Session
 from master.event_types import SUBJECTS, Choice, EventType
-from master.questions import EventList
+from master.model.events import Event as LoggedEvent
+from master.model.events import shown_event
+from master.questions.events import EventList
 
 FORGET_AT_ONCE = 5_000
 
@@ -44,21 +45,21 @@ async def record_events(session: Session, events: Iterable[Event]) -> None:
         await session.execute("events.insert", rows=rows)
 
 
-async def page(session: Session, asked: EventList) -> list[model.Event]:
+async def page(session: Session, asked: EventList) -> list[LoggedEvent]:
     """Those that match, oldest first."""
     return await chosen(session, asked.choice, asked.after or 0, asked.limit)
 
 
-async def chosen(session: Session, choice: Choice, after: int, limit: int) -> list[model.Event]:
+async def chosen(session: Session, choice: Choice, after: int, limit: int) -> list[LoggedEvent]:
     """Those of this choice after this id, oldest first."""
     subjects = {name: choice.subjects.get(name) for name in SUBJECTS}
     rows = await session.rows("events.select_page", **subjects, types=sorted(choice.types), after=after, limit=limit)
-    return [model.event(row) for row in rows]
+    return [shown_event(row) for row in rows]
 
 
-async def following(session: Session, after: int, limit: int) -> Sequence[model.Event]:
+async def following(session: Session, after: int, limit: int) -> Sequence[LoggedEvent]:
     """Those after this id, of every kind, oldest first."""
-    return [model.event(row) for row in await session.rows("events.follow", after=after, limit=limit)]
+    return [shown_event(row) for row in await session.rows("events.follow", after=after, limit=limit)]
 
 
 async def ends(session: Session) -> Row:

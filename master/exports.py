@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Literal, get_args
 
-from master.model import Row, bracketed, urls
+from master.model import Row
+from master.urls import bracketed, urls
 
 ExportFormat = Literal["plain", "url", "csv", "json"]
 Field = Literal[

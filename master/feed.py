@@ -16,7 +16,7 @@ from master import events
 from master.db import Database
 from master.errors import DatabaseAway
 from master.event_types import Choice
-from master.model import Event
+from master.model.events import Event
 from shared.tasks import Backoff, wait_for_event
 
 log = structlog.get_logger()

@@ -11,7 +11,7 @@ from master.broker import Broker
 from master.db import Database
 from master.errors import BrokerAway, DatabaseAway
 from master.events import Event, record_events
-from shared.bus import Incoming
+from shared.bus.envelopes import Incoming
 from shared.proxies import NodeId
 
 log = structlog.get_logger()

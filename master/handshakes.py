@@ -4,24 +4,18 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
-from shared.enrolment import (
-    BadChallenge,
-    BadHandshake,
-    Box,
-    HelloAnswer,
-    MasterHandshake,
-    NodeConfig,
-    NodeFacts,
-    challenge_hash,
-)
-from shared.messages import node_login, node_queue
+from shared.enrolment.bodies import Box, HelloAnswer, NodeConfig, NodeFacts
+from shared.enrolment.challenge import BadChallenge, challenge_hash
+from shared.enrolment.handshake import MasterHandshake
+from shared.enrolment.keys import BadHandshake
+from shared.messages.routes import node_login, node_queue
 from shared.proxies import NodeId
 
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
@@ -51,6 +45,17 @@ def callable_address(text: str) -> str:
     if plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain.is_reserved:
         raise wrong("/ip", "is an address that a node cannot have: link-local, multicast, unspecified or reserved")
     return str(plain)
+
+
+def columns(facts: NodeFacts) -> dict[str, Any]:
+    """What a node says of itself, shaped as in the schema."""
+    return {
+        "host": plain(facts.host),
+        "os": plain(facts.os),
+        "addresses": [plain(address) for address in facts.addresses],
+        "engines": {plain(name): plain(version) for name, version in facts.engines.items()},
+        "agent": plain(facts.agent),
+    }
 
 
 def plain(text: str) -> str:

@@ -12,26 +12,14 @@ from master.events import Event, record_events
 from master.meters import Meters, Verdict
 from master.outbox import Outbox
 from master.reports import Absurd, Reports
-from shared.bus import Bus, BusDown, Incoming, Outgoing
-from shared.messages import (
-    DEAD_QUEUE,
-    MESSAGE_TYPES,
-    NODE_EXCHANGE,
-    READ_LIMIT,
-    WIRE_VERSION,
-    CheckSync,
-    Header,
-    NeedSync,
-    Report,
-    Sync,
-    Unreadable,
-    decode,
-    decode_header,
-    encode_records,
-    node_login,
-    printable,
-    report_key,
-)
+from shared.bus import Bus
+from shared.bus.envelopes import Incoming, Outgoing
+from shared.bus.failures import BusDown
+from shared.complaints import printable
+from shared.messages import MESSAGE_TYPES, WIRE_VERSION, CheckSync, Header, NeedSync, Report, Sync
+from shared.messages.reading import READ_LIMIT, Unreadable, decode, decode_header
+from shared.messages.routes import DEAD_QUEUE, NODE_EXCHANGE, node_login, report_key
+from shared.messages.writing import encode_records
 from shared.proxies import Also, Exit, Limits, NodeId, ProxyRecord
 
 log = structlog.get_logger()

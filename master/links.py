@@ -12,9 +12,12 @@ from master.db import Row, Session
 from master.errors import NotFound, TooSoon
 from master.events import Event, record_events
 from master.exports import ExportFormat
+from master.fields import Moment
 from master.model import Shown
-from master.questions import LinkList, Moment, ProxyFilter, Template
-from master.wishes import RotateWish, Wish
+from master.questions import Paging
+from master.questions.proxies import ProxyFilter, Template
+from master.wishes import Wish
+from master.wishes.rotation import RotateWish
 
 LinkKind = Literal["list", "rotate"]
 
@@ -66,6 +69,10 @@ class Link(Shown):
     expires_at: datetime | None
     used_at: datetime | None = Field(description="the last time")
     created_at: datetime
+
+
+class LinkList(Paging):
+    """A page of links."""
 
 
 class LinkMade(Link):

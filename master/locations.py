@@ -3,39 +3,41 @@
 from collections.abc import Mapping
 from typing import Any
 
-from master import model
 from master.conflicts import StillUsed
 from master.db import Session
 from master.errors import NotFound
 from master.events import Event, record_events
-from master.questions import LocationFilter, LocationList, criteria
-from master.wishes import LocationChanges, NewLocation, differing, merged
+from master.model.locations import Location, shown_location
+from master.patches import differing, merged
+from master.questions import criteria
+from master.questions.locations import LocationFilter, LocationList
+from master.wishes.locations import LocationChanges, NewLocation
 
 
-async def get(session: Session, id_: int) -> model.Location:
+async def get(session: Session, id_: int) -> Location:
     """Raises NotFound."""
-    return model.location(known(id_, await session.row("locations.select_one", id=id_)))
+    return shown_location(known(id_, await session.row("locations.select_one", id=id_)))
 
 
-async def page(session: Session, asked: LocationList) -> list[model.Location]:
+async def page(session: Session, asked: LocationList) -> list[Location]:
     """Those that match, by id."""
     rows = await session.rows(
         "locations.select_page", **criteria(asked, LocationFilter), after=asked.after, limit=asked.limit
     )
-    return [model.location(row) for row in rows]
+    return [shown_location(row) for row in rows]
 
 
-async def create(session: Session, wish: NewLocation) -> model.Location:
+async def create(session: Session, wish: NewLocation) -> Location:
     """The transaction's end raises NameTaken."""
     row = await session.row("locations.insert", **wish.model_dump())
-    made = model.location(row or {})
+    made = shown_location(row or {})
     await record_events(session, [Event(type="location.created", location_id=made.id, details={"name": made.name})])
     return made
 
 
-async def change(session: Session, id_: int, wish: LocationChanges) -> model.Location:
+async def change(session: Session, id_: int, wish: LocationChanges) -> Location:
     """Raises NotFound; the transaction's end raises NameTaken."""
-    now = model.location(known(id_, await session.row("locations.lock", id=id_)))
+    now = shown_location(known(id_, await session.row("locations.lock", id=id_)))
     before = now.model_dump(include={"name", "country", "labels"})
     after = merged(before, wish.given())
     if after == before:
@@ -43,12 +45,12 @@ async def change(session: Session, id_: int, wish: LocationChanges) -> model.Loc
     row = known(id_, await session.row("locations.update", id=id_, **after))
     details = {"changed": differing(before, after)}
     await record_events(session, [Event(type="location.updated", location_id=id_, details=details)])
-    return model.location(row)
+    return shown_location(row)
 
 
 async def remove(session: Session, id_: int) -> None:
     """Raises NotFound, StillUsed."""
-    now = model.location(known(id_, await session.row("locations.lock", id=id_)))
+    now = shown_location(known(id_, await session.row("locations.lock", id=id_)))
     count = await session.value("locations.count_nodes", id=id_)
     if count:
         raise StillUsed(f"{count} nodes stand at the location {now.name}", {"count": count})

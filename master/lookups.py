@@ -7,13 +7,24 @@ from typing import Any
 
 from pydantic import Field
 
+from master.addresses import Address
+from master.cursors import cursor
 from master.db import Row, Session
+from master.fields import Moment
 from master.model import Shown
-from master.questions import LookupList, cursor
+from master.questions import Paging
 from shared.permutation import Permutation
-from shared.proxies import ExitMode
+from shared.proxies import ExitMode, Port
 
 FORGET_AT_ONCE = 5_000
+
+
+class LookupList(Paging):
+    """A page of those who had an address at a time."""
+
+    ip: Address
+    port: Port | None = Field(default=None, description="of an endpoint; without it exit addresses are looked up")
+    at: Moment | None = Field(default=None, description="now when none is given")
 
 
 class Holder(Shown):

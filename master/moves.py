@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from master import model, nodes, rotation
+from master import nodes, rotation_steps
 from master.balance import said, spread
 from master.conflicts import NoRoom, pointed
 from master.db import Row, Session
 from master.errors import Invalid
 from master.events import Event, record_events
+from master.model.nodes import Node
 from master.placement import Obstacle
 from master.places import movers_of, places_of, put
 from master.placing import check_nodes
 from master.proxies import lock_placement
-from master.wishes import NodeChanges
+from master.wishes.nodes import NodeChanges
 from shared.proxies import NodeId, ProxyId
 
 OVERLAP_S = 60
@@ -40,7 +41,7 @@ class Drain:
         return {"location_id": self.location_id if self.node_ids is None else None, "node_ids": self.node_ids}
 
 
-async def change_node(session: Session, id_: int, wish: NodeChanges) -> model.Node:
+async def change_node(session: Session, id_: int, wish: NodeChanges) -> Node:
     """As nodes.change, and the node's proxies begin to move, or do so no more. Raises Invalid besides."""
     is_moved = wish.move if "move" in wish.model_fields_set else None
     if not is_moved and wish.model_fields_set & {"overlap_s", "node_ids"}:
@@ -64,7 +65,7 @@ async def change_node(session: Session, id_: int, wish: NodeChanges) -> model.No
     return await nodes.get(session, id_)
 
 
-async def leave(session: Session, id_: int, overlap_s: int) -> model.Node | None:
+async def leave(session: Session, id_: int, overlap_s: int) -> Node | None:
     """The node gives its proxies away and goes when it is empty; None: it has gone.
 
     What an offline node has is placed anew at once, all of it or nothing. Raises NotFound, Invalid, NoRoom.
@@ -157,9 +158,9 @@ async def release(session: Session, drain: Drain) -> None:
         await session.execute("nodes.lock_ip", ip=row["ip"])
     for row in await session.rows("moves.select_touching", node_id=drain.node_id):
         if row["state"] == "overlap":
-            await rotation.end(session, row["id"])
+            await rotation_steps.end(session, row["id"])
         else:
-            await rotation.fail(session, row["id"], f"node {drain.node_id} is removed")
+            await rotation_steps.fail(session, row["id"], f"node {drain.node_id} is removed")
 
 
 async def note_failures(session: Session, drain: Drain, refused: Mapping[ProxyId, Sequence[Obstacle]]) -> list[Event]:

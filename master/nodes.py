@@ -3,16 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from master import model, proxies
+from master import proxies, removals
 from master.conflicts import StillUsed, pointed, port_taken
 from master.db import Row, Session
 from master.errors import Conflict, NotFound
 from master.event_types import EventType
 from master.events import Event, record_events
 from master.exits import lacking
+from master.fields import port_bounds
 from master.membership import scaled_down
-from master.questions import NodeFilter, NodeList, ProxyFilter, criteria
-from master.wishes import NodeChanges, differing, merged, port_bounds
+from master.model.nodes import Node, shown_node
+from master.patches import differing, merged
+from master.questions import criteria
+from master.questions.nodes import NodeFilter, NodeList
+from master.questions.proxies import ProxyFilter
+from master.wishes.nodes import NodeChanges
 
 STATE_EVENTS: Mapping[str, EventType] = {
     "active": "node.activated",
@@ -33,18 +38,18 @@ class ExitsUsed(Conflict):
     title = "Exits still used"
 
 
-async def get(session: Session, id_: int) -> model.Node:
+async def get(session: Session, id_: int) -> Node:
     """Raises NotFound."""
-    return model.node(known(id_, await session.row("nodes.select_one", id=id_)))
+    return shown_node(known(id_, await session.row("nodes.select_one", id=id_)))
 
 
-async def page(session: Session, asked: NodeList) -> list[model.Node]:
+async def page(session: Session, asked: NodeList) -> list[Node]:
     """Those that match, by id."""
     rows = await session.rows("nodes.select_page", **criteria(asked, NodeFilter), after=asked.after, limit=asked.limit)
-    return [model.node(row) for row in rows]
+    return [shown_node(row) for row in rows]
 
 
-async def change(session: Session, id_: int, wish: NodeChanges) -> model.Node:
+async def change(session: Session, id_: int, wish: NodeChanges) -> Node:
     """Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken."""
     given = wish.given()
     await proxies.lock_placement(session)
@@ -58,7 +63,7 @@ async def change(session: Session, id_: int, wish: NodeChanges) -> model.Node:
         await check_exits(session, row, after["exits"])
     await session.execute("nodes.update", id=id_, **columns(after))
     if after["state"] == "disabled" != before["state"]:
-        await proxies.record_removals(session, {id_: await session.value("nodes.count_wanted", id=id_)})
+        await removals.record_removals(session, {id_: await session.value("nodes.count_wanted", id=id_)})
     await record_events(session, happenings(id_, before, after))
     return await get(session, id_)
 
@@ -141,7 +146,7 @@ async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     await session.execute("proxies.delete", ids=[proxy["id"] for proxy in there])
     await session.execute("nodes.delete", id=id_)
     removed = Event(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
-    gone = [proxies.deleted(proxy) for proxy in there]
+    gone = [removals.deleted(proxy) for proxy in there]
     await record_events(session, [*gone, *await scaled_down(session, there), removed])
 
 

@@ -14,8 +14,12 @@ import structlog
 from master.broker import Broker
 from master.db import Database, Row
 from master.errors import BrokerAway, DatabaseAway
-from shared.bus import Bus, BusDown, Outgoing, Unroutable
-from shared.messages import AGREED, CONFIRMS, NODE_EXCHANGE, REQUESTS, WIRE_VERSION, Header, encode_pairs
+from shared.bus import Bus
+from shared.bus.envelopes import Outgoing
+from shared.bus.failures import BusDown, Unroutable
+from shared.messages import AGREED, CONFIRMS, REQUESTS, WIRE_VERSION, Header
+from shared.messages.routes import NODE_EXCHANGE
+from shared.messages.writing import encode_pairs
 from shared.proxies import NodeId
 from shared.tasks import Backoff, wait_for_event
 

@@ -9,7 +9,7 @@ from master.balance import Mover, Place
 from master.db import Row, Session
 from master.events import Event
 from master.placement import Candidate, Obstacle
-from master.proxies import record_removals
+from master.removals import record_removals
 from shared.proxies import NodeId, ProxyId
 
 NO_PORT = "no port is free"

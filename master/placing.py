@@ -3,19 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from master import model
 from master.conflicts import NoRoom, exit_missing, pointed, port_taken
 from master.credentials import first_settings
 from master.db import Row, Session
 from master.errors import Conflict
 from master.events import Event, record_events
+from master.model.proxies import Proxy
 from master.placement import Candidate, Demand, Obstacle, place
-from master.proxies import check_port, get, lock_placement, port_outside
-from master.wishes import NewProxy
+from master.ports import check_port, port_outside
+from master.proxies import get, lock_placement
+from master.wishes.proxies import NewProxy
 from shared.proxies import NodeId
 
 
-async def create(session: Session, wish: NewProxy) -> model.Proxy:
+async def create(session: Session, wish: NewProxy) -> Proxy:
     """Raises Invalid, NoRoom, ExitMissing, PortTaken, PortOutsideRange; the transaction's end raises NameTaken."""
     settings = first_settings(wish)
     await check_named(session, wish)

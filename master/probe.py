@@ -5,9 +5,9 @@ import ssl
 import time
 from base64 import b64encode
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from master.urls import bracketed
 from master.verdicts import (
     Endpoint,
     Failure,
@@ -172,11 +172,3 @@ async def head(reader: asyncio.StreamReader) -> tuple[int, int | None]:
     fields = (line.partition(b":") for line in lines[1:])
     lengths = [int(value) for name, _, value in fields if name.strip().lower() == b"content-length"]
     return int(rest[:3]), lengths[0] if lengths else None
-
-
-def bracketed(host: str) -> str:
-    """As a host stands in a URL."""
-    try:
-        return f"[{host}]" if ip_address(host).version == 6 else host
-    except ValueError:
-        return host

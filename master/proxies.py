@@ -1,81 +1,33 @@
 """Proxies: reading, changing and removing them, one or all that a filter matches, each in one transaction."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from master import model
-from master.conflicts import (
-    CountDiffers,
-    PortOutsideRange,
-    engine_missing,
-    exit_missing,
-    port_taken,
-    rotation_under_way,
-)
+from master.changes import Change, check_engines, check_exits, check_version, settings, updated
+from master.conflicts import CountDiffers, rotation_under_way
 from master.credentials import amended
 from master.db import Row, Session
-from master.errors import Invalid, NotFound, PreconditionFailed
-from master.events import Event, record_events
-from master.exits import lacking
-from master.membership import scaled_down
-from master.questions import Fleet, ProxyFilter, ProxyList, criteria, is_unfiltered
-from master.wishes import FleetChanges, ProxyChanges, differing
-from shared.proxies import NodeId, ProxyId
+from master.errors import Invalid, NotFound
+from master.events import record_events
+from master.model.proxies import Proxy, shown_proxy
+from master.outcomes import Outcome, revisions_of
+from master.ports import check_port
+from master.questions import criteria
+from master.questions.proxies import Fleet, ProxyFilter, ProxyList, is_unfiltered
+from master.removals import delete, record_removals
+from master.wishes.proxies import FleetChanges, ProxyChanges
 
-SETTINGS = (
-    "name",
-    "port",
-    "protocol",
-    "username",
-    "password",
-    "allow_ips",
-    "engine",
-    "exit",
-    "limits",
-    "rotation",
-    "enabled",
-    "labels",
-)
 ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
-    """A proxy's row as it is, and its settings as they shall be."""
-
-    row: Row
-    after: Mapping[str, Any]
-
-    @property
-    def changed(self) -> list[str]:
-        """Names of what will be otherwise."""
-        return differing(settings(self.row), self.after)
-
-    @property
-    def takes_away(self) -> bool:
-        """Whether the node will no longer want it."""
-        return self.row["enabled"] and not self.after["enabled"] and self.row["node_state"] != "disabled"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """What a write did; `revisions` are those of the touched nodes that carry it."""
-
-    matched: int
-    changed: tuple[ProxyId, ...]
-    revisions: Mapping[NodeId, int]
-
-
-async def get(session: Session, id_: int) -> model.Proxy:
+async def get(session: Session, id_: int) -> Proxy:
     """Raises NotFound."""
-    return model.proxy(known(id_, await session.row("proxies.select_one", id=id_)))
+    return shown_proxy(known(id_, await session.row("proxies.select_one", id=id_)))
 
 
-async def page(session: Session, asked: ProxyList) -> list[model.Proxy]:
+async def page(session: Session, asked: ProxyList) -> list[Proxy]:
     """Those that match, by id."""
-    return [model.proxy(row) for row in await matching(session, asked, after=asked.after, limit=asked.limit)]
+    return [shown_proxy(row) for row in await matching(session, asked, after=asked.after, limit=asked.limit)]
 
 
 async def matching(
@@ -96,7 +48,7 @@ async def lock_placement(session: Session) -> None:
     await session.execute("proxies.lock_placement")
 
 
-async def change(session: Session, id_: int, wish: ProxyChanges, versions: frozenset[int] | None = None) -> model.Proxy:
+async def change(session: Session, id_: int, wish: ProxyChanges, versions: frozenset[int] | None = None) -> Proxy:
     """One proxy; with `versions` only when it is at one of them.
 
     Raises NotFound, PreconditionFailed, Invalid, PortTaken, PortOutsideRange, EngineMissing, ExitMissing; the
@@ -183,122 +135,12 @@ async def write(session: Session, wanted: Sequence[Change]) -> Outcome:
     return Outcome(matched=len(wanted), changed=tuple(one.row["id"] for one in real), revisions=revisions)
 
 
-async def delete(session: Session, rows: Sequence[Row]) -> Outcome:
-    """Take these away, each by itself: their stacks want so many fewer. Their nodes are locked already."""
-    outcome = await take_away(session, rows)
-    await record_events(session, [*(deleted(row) for row in rows), *await scaled_down(session, rows)])
-    return outcome
-
-
-async def take_away(session: Session, rows: Sequence[Row]) -> Outcome:
-    """Without a word in the log; their nodes are locked already."""
-    await session.execute("proxies.delete", ids=[row["id"] for row in rows])
-    wanted = (row["node_id"] for row in rows if row["enabled"] and row["node_state"] != "disabled")
-    await record_removals(session, Counter(wanted))
-    revisions = await revisions_of(session, {row["node_id"] for row in rows})
-    return Outcome(matched=len(rows), changed=tuple(row["id"] for row in rows), revisions=revisions)
-
-
-async def record_removals(session: Session, counts: Mapping[int, int]) -> None:
-    """Tell the wipe guard how many go from each node on purpose; the nodes' revisions are raised already."""
-    real = {node_id: count for node_id, count in counts.items() if count}
-    if real:
-        await session.execute("nodes.insert_removals", ids=list(real), counts=list(real.values()))
-
-
-async def revisions_of(session: Session, node_ids: set[NodeId]) -> dict[NodeId, int]:
-    """The present revision of each."""
-    rows = await session.rows("nodes.select_revisions", ids=sorted(node_ids))
-    return {row["id"]: row["revision"] for row in rows}
-
-
-async def check_port(session: Session, node: Row, port: int) -> None:
-    """Raises PortOutsideRange or PortTaken; locks the ip of the node, whose row is locked already."""
-    if not node["port_from"] <= port <= node["port_to"]:
-        raise port_outside(port, node["id"], f"{node['port_from']}-{node['port_to']}")
-    await session.execute("nodes.lock_ip", ip=node["ip"])
-    holder = await session.row("proxies.port_holder", node_id=node["id"], port=port)
-    if holder is not None:
-        raise port_taken(port, holder["id"], holder["node_id"])
-
-
-async def move_ports(session: Session, node_id: NodeId, ids: Sequence[int]) -> list[Event]:
-    """Give these proxies of a node, whose row is locked already, other ports; what happened, to be recorded."""
-    if not ids:
-        return []
-    node = await session.row("nodes.select_one", id=node_id)
-    await session.execute("nodes.lock_ip", ip=node["ip"] if node else "")
-    rows = await session.rows("proxies.move_ports", node_id=node_id, ids=list(ids))
-    return [
-        Event(
-            type="proxy.moved",
-            proxy_id=row["id"],
-            node_id=node_id,
-            details={"before": row["before"], "port": row["port"], "version": row["version"]},
-        )
-        for row in rows
-    ]
-
-
 async def check_rotating(session: Session, wanted: Sequence[Change]) -> None:
     """Raises RotationUnderWay for a change of what a rotation is about to put in place."""
     ids = [one.row["id"] for one in wanted if ROTATED.intersection(one.changed)]
     rotating = await session.row("rotations.select_next", proxy_ids=ids) if ids else None
     if rotating is not None:
         raise rotation_under_way(rotating["proxy_id"], rotating["rotation_id"])
-
-
-def port_outside(port: int, node_id: NodeId, ports: str) -> PortOutsideRange:
-    """Names the range."""
-    members = {"node_id": node_id, "port": port, "ports": ports}
-    return PortOutsideRange(f"port {port} is outside the range {ports} of node {node_id}", members)
-
-
-def check_engines(nodes: Sequence[Row], wanted: Sequence[Change]) -> None:
-    """Raises EngineMissing when a new engine is not on its proxy's node."""
-    engines = {node["id"]: node["engines"] for node in nodes}
-    for engine in {one.after["engine"] for one in wanted if one.after["engine"] != one.row["engine"]}:
-        lacking = {one.row["node_id"] for one in wanted if engine not in engines[one.row["node_id"]]}
-        if lacking:
-            raise engine_missing(engine, lacking)
-
-
-def check_exits(nodes: Sequence[Row], wanted: Sequence[Change]) -> None:
-    """Raises ExitMissing when a new exit is not one of its proxy's node."""
-    rows = {node["id"]: node for node in nodes}
-    lacks: dict[int, str] = {}
-    for one in wanted:
-        node = rows[one.row["node_id"]]
-        lack = lacking(one.after["exit"], node["local_addresses"], node["ipv6_prefixes"])
-        if lack is not None and "exit" in one.changed:
-            lacks[node["id"]] = lack
-    if lacks:
-        raise exit_missing([(rows[id_], lack) for id_, lack in lacks.items()])
-
-
-def check_version(row: Row, versions: frozenset[int] | None) -> None:
-    """Raises PreconditionFailed."""
-    if versions is not None and row["version"] not in versions:
-        detail = f"proxy {row['id']} is at version {row['version']}"
-        raise PreconditionFailed(detail, {"version": row["version"]})
-
-
-def settings(row: Row) -> dict[str, Any]:
-    """What may be changed of a proxy."""
-    return {name: row[name] for name in SETTINGS}
-
-
-def updated(one: Change, version: int) -> Event:
-    """The event of a change."""
-    details = {"changed": one.changed, "version": version}
-    return Event(type="proxy.updated", proxy_id=one.row["id"], node_id=one.row["node_id"], details=details)
-
-
-def deleted(row: Row) -> Event:
-    """The event of a removal."""
-    details = {"name": row["name"], "port": row["port"]}
-    subjects = {"proxy_id": row["id"], "node_id": row["node_id"], "stack_id": row["stack_id"]}
-    return Event(type="proxy.deleted", **subjects, details=details)
 
 
 def known(id_: int, row: Row | None) -> Row:

@@ -12,7 +12,7 @@ from master.events import Event, record_events
 from master.model import Shown
 from master.places import movers_of, places_of, put
 from master.proxies import lock_placement
-from master.wishes import RebalanceWish
+from master.wishes.locations import RebalanceWish
 
 
 class PlannedMove(Shown):

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from master.model import Row, Shown
-from master.questions import Fleet, Question
+from master.questions import Question
+from master.questions.proxies import Fleet
 
 
 class Rehearsable(Question):

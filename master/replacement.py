@@ -23,9 +23,9 @@ from master.conflicts import engine_missing, port_taken, writing
 from master.db import Database, Row, Session
 from master.errors import BrokerAway, Conflict, Refused
 from master.events import Event, record_events
-from master.handshakes import Handshakes, Where, begun, callable_address, plain
+from master.handshakes import Handshakes, Where, begun, callable_address, columns, plain
 from master.proxies import lock_placement
-from shared.enrolment import NodeFacts
+from shared.enrolment.bodies import NodeFacts
 from shared.proxies import NodeId
 
 log = structlog.get_logger()
@@ -113,11 +113,7 @@ async def take_over(session: Session, node_id: NodeId, ip: str, facts: NodeFacts
         "replacement.take_over",
         id=node_id,
         ip=ip,
-        host=plain(facts.host),
-        os=plain(facts.os),
-        addresses=[plain(address) for address in facts.addresses],
-        engines={plain(name): plain(version) for name, version in facts.engines.items()},
-        agent=plain(facts.agent),
+        **columns(facts),
         challenge_hash=hash_,
         broker_password_hash=login_hash,
     )

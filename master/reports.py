@@ -13,7 +13,7 @@ from master.db import Database, Row, Session
 from master.event_types import EventType
 from master.events import Event, record_events
 from master.outbox import Outbox
-from master.proxies import move_ports
+from master.ports import move_ports
 from shared.messages import Report
 from shared.proxies import MAX_BIGINT, NodeId
 

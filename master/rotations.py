@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from master import rotation
+from master import rotation_steps
 from master.conflicts import writing
 from master.db import Database, Row, Session
 from master.errors import DatabaseAway, Refused
@@ -87,15 +87,15 @@ class Rotations:
             case "probe":
                 await self._probe(id_)
             case "wait":
-                await self._write(lambda session: rotation.wait(session, id_))
+                await self._write(lambda session: rotation_steps.wait(session, id_))
             case "end":
-                await self._write(lambda session: rotation.end(session, id_))
+                await self._write(lambda session: rotation_steps.end(session, id_))
             case _:
                 await self._fail(id_, reason)
 
     async def _begin(self, id_: int) -> None:
         try:
-            await self._write(lambda session: rotation.begin(session, id_))
+            await self._write(lambda session: rotation_steps.begin(session, id_))
         except Refused as refusal:
             await self._fail(id_, refusal.detail)
 
@@ -108,13 +108,13 @@ class Rotations:
         verdict = await probe(endpoint, self._target)
         has_echo = endpoint.engine == "builtin" or self._url is not None
         if serves(endpoint, verdict.failure, has_echo=has_echo):
-            await self._write(lambda session: rotation.succeed(session, id_))
+            await self._write(lambda session: rotation_steps.succeed(session, id_))
         else:
             await self._fail(id_, said(verdict.failure))
 
     async def _fail(self, id_: int, reason: str) -> None:
         log.warning("rotation.failed", rotation_id=id_, reason=reason)
-        await self._write(lambda session: rotation.fail(session, id_, reason))
+        await self._write(lambda session: rotation_steps.fail(session, id_, reason))
 
     async def _write(self, step: Step) -> None:
         async with writing(self._database) as session:

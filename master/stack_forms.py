@@ -5,10 +5,13 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
-from master.model import ProxyState, Row, Shown
+from master.fields import LabelPatch, Labels, Name, distinct
+from master.model import Row, Shown
+from master.model.proxies import ProxyState
 from master.questions import Labelled, Paging, Text
 from master.spreading import Spread
-from master.wishes import FleetChanges, LabelPatch, Labels, Name, ProxyWish, Wish, distinct, not_given
+from master.wishes import Wish, not_given
+from master.wishes.proxies import FleetChanges, ProxyWish
 from shared.proxies import Id
 
 MOST_PROXIES = 10_000

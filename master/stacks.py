@@ -6,18 +6,19 @@ Lock order: placement, the nodes by id, their ips, the stack's row.
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from master import proxies
+from master import removals
 from master.conflicts import pointed
 from master.courses import SETTINGS, Goal, follow, plan, plan_first
 from master.db import Row, Session
 from master.errors import NotFound, PreconditionFailed
 from master.events import Event, record_events
 from master.membership import scaled
-from master.proxies import Outcome, lock_placement, revisions_of, take_away
+from master.outcomes import Outcome, revisions_of
+from master.patches import differing, patched
+from master.proxies import lock_placement
 from master.questions import criteria
 from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackFilter, StackList, stack
 from master.templates import PLACES, Template, altered, kept, of_proxies
-from master.wishes import differing, patched
 from shared.proxies import NodeId, ProxyId
 
 Key = int | str
@@ -94,11 +95,11 @@ async def remove(session: Session, key: Key, versions: frozenset[int] | None = N
     nothing = Goal(**{name: row[name] for name in SETTINGS}, count=0)
     course = await plan(session, row["id"], nothing)
     check_version(await select(session, row["id"]), versions)
-    outcome = await take_away(session, course.goes)
+    outcome = await removals.take_away(session, course.goes)
     await session.execute("stacks.delete", id=row["id"])
     details = {"name": row["name"], "count": len(course.goes)}
     deleted = Event(type="stack.deleted", stack_id=row["id"], details=details)
-    await record_events(session, [*map(proxies.deleted, course.goes), deleted])
+    await record_events(session, [*map(removals.deleted, course.goes), deleted])
     return outcome
 
 

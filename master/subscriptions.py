@@ -11,10 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from master.event_types import SUBJECTS, Choice
-from master.model import Event, Row, Shown
-from master.questions import EventId, EventPattern
+from master.fields import distinct
+from master.model import Row, Shown
+from master.model.events import Event
+from master.questions import Paging
+from master.questions.events import EventId, EventPattern
 from master.targets import MOST_LETTERS, target
-from master.wishes import Wish, distinct, not_given
+from master.wishes import Wish, not_given
 from shared.proxies import Id
 
 WebhookState = Literal["active", "failing", "disabled"]
@@ -60,6 +63,10 @@ class WebhookChanges(Wish):
     location_id: Id | None = Field(default_factory=not_given)
     enabled: bool = Field(default_factory=not_given)
     after: EventId = Field(default_factory=not_given, description=AFTER_WORDS)
+
+
+class WebhookList(Paging):
+    """A page of webhooks."""
 
 
 class Webhook(Shown):

@@ -6,9 +6,9 @@ from typing import Any
 
 from master.credentials import PASSWORD_LETTERS, USERNAME_LETTERS, amended, checked, drawn, first_settings
 from master.errors import Invalid
+from master.patches import patched
 from master.stack_forms import StackProxy, StackProxyChanges
 from master.terms import with_terms
-from master.wishes import patched
 
 Template = Mapping[str, Any]
 """Places, settings and login as they were said. A login has `username` null for none, and lacks what is drawn."""

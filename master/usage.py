@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from master import model
 from master.db import Row, Session
 from master.events import Event
-from master.questions import UsageList
+from master.model.usage import Usage as ShownUsage
+from master.questions.usage import UsageList
 from shared.messages import Usage
 from shared.proxies import NodeId
 
@@ -48,7 +48,7 @@ def highest(told: Iterable[Usage]) -> list[Usage]:
     return list(found.values())
 
 
-async def page(session: Session, asked: UsageList) -> list[model.Usage]:
+async def page(session: Session, asked: UsageList) -> list[ShownUsage]:
     """Sums by what is asked for, oldest and lowest ids first; in a transaction."""
     await session.execute("usage.plan_anew")
     after_s, after_stack, after_proxy, after_node = asked.after
@@ -73,11 +73,11 @@ async def page(session: Session, asked: UsageList) -> list[model.Usage]:
     return [shown(row, asked) for row in rows]
 
 
-def shown(row: Row, asked: UsageList) -> model.Usage:
+def shown(row: Row, asked: UsageList) -> ShownUsage:
     """Out of a row of sums."""
     began = datetime.fromtimestamp(row["began_s"], UTC)
     sums: dict[str, Any] = {name: row[name] for name in ("received_bytes", "sent_bytes", "connections", "refused")}
-    return model.Usage(
+    return ShownUsage(
         hour=began if asked.span == "hour" else None,
         day=began.date() if asked.span == "day" else None,
         proxy_id=row["proxy_group"] or None,

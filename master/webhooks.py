@@ -5,8 +5,16 @@ from typing import Any
 from master.conflicts import pointed
 from master.db import Row, Session
 from master.errors import NotFound
-from master.questions import WebhookList
-from master.subscriptions import MOST_LAG, NewWebhook, Webhook, WebhookChanges, WebhookMade, new_secret, shown
+from master.subscriptions import (
+    MOST_LAG,
+    NewWebhook,
+    Webhook,
+    WebhookChanges,
+    WebhookList,
+    WebhookMade,
+    new_secret,
+    shown,
+)
 from master.targets import private_literal
 
 

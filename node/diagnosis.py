@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.bus import Login
+from shared.bus.logins import Login
 from shared.findings import Finding, ok, problem, some, warning
 
 LEAST_FREE_BYTES = 50_000_000

@@ -40,7 +40,7 @@ from node.host_look import (
 from node.identity import Identity, read_identity
 from node.presence import is_running
 from node.settings import Settings, read_settings
-from shared.bus import try_login
+from shared.bus.logins import try_login
 from shared.examination import examine, likely_meant
 from shared.findings import Finding, ok, problem, warning
 

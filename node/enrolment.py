@@ -21,15 +21,10 @@ from litestar.params import JSONBody
 from node.errors import BadConfiguration
 from node.identity import Identity, write_secret
 from node.settings import Settings
-from shared.enrolment import (
-    CHALLENGE_TTL_S,
-    BadHandshake,
-    Box,
-    Hello,
-    NodeFacts,
-    NodeHandshake,
-    new_challenge,
-)
+from shared.enrolment.bodies import Box, Hello, NodeFacts
+from shared.enrolment.challenge import CHALLENGE_TTL_S, new_challenge
+from shared.enrolment.handshake import NodeHandshake
+from shared.enrolment.keys import BadHandshake
 from shared.serving import Server, bound_socket
 from shared.tasks import wait_for_event
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from node.errors import BadIdentity
-from shared.enrolment import NodeConfig
+from shared.enrolment.bodies import NodeConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from shared.messages import Header, Held, SyncItem, first_complaint
+from shared.complaints import first_complaint
+from shared.messages import Header, Held, SyncItem
 from shared.proxies import ProxyRecord, content_digest, pair_hash
 
 GUARD_FLOOR = 10

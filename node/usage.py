@@ -9,7 +9,8 @@ from itertools import accumulate, takewhile
 import structlog
 
 from node.engine import Counters, Counting, Engine, EngineError
-from shared.messages import Usage, usage_size
+from shared.messages import Usage
+from shared.messages.writing import usage_size
 from shared.proxies import ProxyId
 
 log = structlog.get_logger()

@@ -3,21 +3,22 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import uvicorn
+from litestar import Litestar
 
-from master.api import create_app
+from master.api.app import create_app
 from master.db import Database, Row, Session
 from master.deliveries import Deliveries
 from master.feed import Feed
-from master.meters import Meters
 from master.waiting import Waiter
 from shared.serving import Server, bound_socket
 from tests.services import Database as Address
+from tests.wirings import wiring
 
 LIMIT_S = 20.0
 
@@ -111,7 +112,7 @@ async def master(
     database: Address, *, kept: int = 4_000, heartbeat_s: float = 15.0, allow_private: bool = True
 ) -> AsyncGenerator[Master]:
     """Serves for as long as this is open."""
-    rows, unused = opened(database), Any
+    rows = opened(database)
     feed = Feed(rows, kept=kept, heartbeat_s=heartbeat_s)
     deliveries = Deliveries(rows, allow_private=allow_private)
 
@@ -120,31 +121,29 @@ async def master(
         deliveries.wake()
 
     waiter = Waiter(rows, lambda: None, happened)
-    app = create_app(
-        database=rows,
-        enroller=unused,
-        waiter=waiter,
-        syncer=unused,
-        feed=feed,
-        deliveries=deliveries,
-        meters=Meters(),
-        broker_state=lambda: "down",
-    )
-    listener = bound_socket("127.0.0.1", 0)
-    listener.listen(2_048)
-    server = Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    app = create_app(wiring(rows, waiter=waiter, feed=feed, deliveries=deliveries))
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run) for run in (feed.run(), deliveries.run(), waiter.run())]
-        serving = group.create_task(server.serve(sockets=[listener]))
-        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=LIMIT_S, trust_env=False) as http:
+        async with (
+            served(app, feed) as url,
+            httpx.AsyncClient(base_url=url, limits=limits, timeout=LIMIT_S, trust_env=False) as http,
+        ):
             yield Master(http, rows, feed, deliveries, waiter)
-        feed.close()
-        server.should_exit = True
-        await serving
         for task in tasks:
             task.cancel()
     await deliveries.close()
     await rows.close()
-    listener.close()
+
+
+@asynccontextmanager
+async def served(app: Litestar, feed: Feed) -> AsyncGenerator[str]:
+    """Its URL; at the end the feed's streams end first."""
+    with closing(bound_socket("127.0.0.1", 0)) as listener:
+        listener.listen(2_048)
+        server = Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.serve(sockets=[listener]))
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            feed.close()
+            server.should_exit = True

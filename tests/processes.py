@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -62,3 +63,16 @@ def is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return pid in parents()
+
+
+def listener_pids(port: int) -> set[int]:
+    """Processes other than this one that hold the listening socket, read from /proc."""
+    rows = [row.split() for name in ("tcp", "tcp6") for row in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    links = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+    return {int(fd.parts[2]) for fd in Path("/proc").glob("[0-9]*/fd/*") if link_of(fd) in links} - {os.getpid()}
+
+
+def link_of(path: Path) -> str | None:
+    with suppress(OSError):
+        return os.readlink(path)
+    return None

@@ -40,7 +40,8 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[int]:
+async def serving(answer: Answer, host: str = HERE) -> AsyncIterator[int]:
+    """The port of a server whose sessions are all over when the context is left."""
     open_writers: set[asyncio.StreamWriter] = set()
 
     async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,12 +54,14 @@ async def serving(answer: Answer) -> AsyncIterator[int]:
     async def over() -> bool:
         return not open_writers
 
-    server = await asyncio.start_server(session, HERE, 0, backlog=1024)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in open_writers:
-        writer.transport.abort()
-    await until(over)
+    server = await asyncio.start_server(session, host, 0, backlog=1024)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in open_writers:
+            writer.transport.abort()
+        await until(over)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

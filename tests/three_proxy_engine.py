@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from node.engine.three_proxy import ThreeProxyEngine
-from tests.integration.test_engine_contract import HERE, until
+from tests.streams import HERE, until
 from tests.three_proxies import skip_where_too_old
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from node.enrolment import Waiting
 from node.identity import Identity
 from node.settings import read_settings
-from shared.enrolment import NodeFacts, new_challenge
+from shared.enrolment.bodies import NodeFacts
+from shared.enrolment.challenge import new_challenge
 from tests.services.ports import HOST
 
 FACTS = NodeFacts(host="h", os="o", agent="1", engines={"builtin": "1"})

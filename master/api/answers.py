@@ -1,4 +1,4 @@
-"""Answers: once for each Idempotency-Key, and held back for as long as Prefer asks."""
+"""Answers to the wire, each once for its Idempotency-Key."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -56,18 +56,3 @@ def response(given: Answer, *, replayed: bool = False, headers: Mapping[str, str
 def shown(thing: Shown, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
     """This thing to the wire."""
     return response(answer(thing, status, headers))
-
-
-async def confirmed(wiring: Wiring, wait_s: int, query: str, **parameters: object) -> bool:
-    """Whether a query came true in so many seconds; no connection is held meanwhile."""
-
-    async def check() -> bool:
-        async with wiring.database.session() as session:
-            return bool(await session.value(query, **parameters))
-
-    return await wiring.waiter.until(check, wait_s)
-
-
-def applied(wait_s: int) -> dict[str, str]:
-    """Says that the preference was honoured."""
-    return {"Preference-Applied": f"wait={wait_s}"}

@@ -1,7 +1,6 @@
 """The HTTP API as one ASGI application."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from litestar import Litestar
@@ -30,15 +29,31 @@ from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
 from master.api.reading import Asked
 from master.api.rehearsing import on_rehearsed, wired
-from master.api.seams import Enroller, Syncer, Waiter, Wiring
-from master.db import Database
+from master.api.seams import Wiring
 from master.db.rehearsal import Rehearsed
-from master.deliveries import Deliveries
-from master.feed import Feed
-from master.fleet import Fleet as FleetMetrics
-from master.meters import Meters
 
 METERS = "meters"
+ROUTES = (
+    locations.router,
+    nodes.router,
+    proxies.router,
+    *rotation.handlers,
+    *moves.handlers,
+    *stacks.handlers,
+    events.list_events,
+    usage.sum_usage,
+    lookups.look_up,
+    exports.export_proxies,
+    links.router,
+    links.use_link,
+    webhooks.router,
+    metrics.show_metrics,
+    system.live,
+    system.ready,
+    docs.api_page,
+    docs.api_file,
+    docs.api_json,
+)
 
 
 class Api(Litestar):
@@ -70,66 +85,20 @@ class Api(Litestar):
         await entered(super().__call__, self.state[METERS], scope, receive, bodiless)
 
 
-def create_app(
-    *,
-    database: Database,
-    enroller: Enroller,
-    waiter: Waiter,
-    syncer: Syncer,
-    feed: Feed,
-    deliveries: Deliveries,
-    meters: Meters,
-    broker_state: Callable[[], str],
-    check_target: str | None = None,
-) -> Litestar:
-    """The API over these; `broker_state` is "up" while the broker can be reached, anything else is told as it is.
-
-    `check_target` is the URL that checks ask for through proxies.
-    """
-    wiring = Wiring(
-        database=database,
-        enroller=enroller,
-        waiter=waiter,
-        syncer=syncer,
-        feed=feed,
-        deliveries=deliveries,
-        meters=meters,
-        fleet=FleetMetrics(database),
-        broker_state=broker_state,
-        check_target=check_target,
-    )
+def create_app(wiring: Wiring) -> Litestar:
+    """The API over all of this."""
 
     def wiring_of(request: Asked) -> Wiring:
         return wired(request, wiring)
 
     app = Api(
-        route_handlers=[
-            locations.router,
-            nodes.router,
-            proxies.router,
-            *rotation.handlers,
-            *moves.handlers,
-            *stacks.handlers,
-            events.list_events,
-            usage.sum_usage,
-            lookups.look_up,
-            exports.export_proxies,
-            links.router,
-            links.use_link,
-            webhooks.router,
-            metrics.show_metrics,
-            system.live,
-            system.ready,
-            docs.api_page,
-            docs.api_file,
-            docs.api_json,
-        ],
+        route_handlers=ROUTES,
         dependencies={"wiring": Provide(wiring_of, sync_to_thread=False)},
         exception_handlers={**HANDLERS, Rehearsed: on_rehearsed},
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,
     )
-    app.state[METERS] = meters
+    app.state[METERS] = wiring.meters
     app.state[docs.DOCUMENT] = json.dumps(document(app.routes)).encode()
     return app

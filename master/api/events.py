@@ -18,7 +18,7 @@ from master.api.seams import Wiring
 from master.api.told import LAST_EVENT_ID, told
 from master.errors import DatabaseAway
 from master.feed import Feed, Portion
-from master.questions import EventList
+from master.questions.events import EventList
 
 log = structlog.get_logger()
 

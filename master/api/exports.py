@@ -12,7 +12,7 @@ from master.api.seams import Wiring
 from master.api.told import told
 from master.db import Database, Row
 from master.exports import Form, form
-from master.questions import ProxyExport, ProxyFilter
+from master.questions.proxies import ProxyExport, ProxyFilter
 
 PAGE = 500
 """Rows at once: neither memory nor the time until others are served grows with the list."""

@@ -16,11 +16,12 @@ from master.api.rotation import FleetRotation
 from master.api.seams import Wiring
 from master.api.told import told
 from master.conflicts import writing
+from master.cursors import cursor
 from master.db import Row, Session
 from master.exports import form
-from master.links import Link, LinkMade, NewLink
-from master.questions import LinkList, ProxyFilter, cursor
-from master.wishes import RotateWish
+from master.links import Link, LinkList, LinkMade, NewLink
+from master.questions.proxies import ProxyFilter
+from master.wishes.rotation import RotateWish
 
 Secret = Annotated[str, PathParameter()]
 

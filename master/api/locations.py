@@ -14,9 +14,9 @@ from master.api.told import IDEMPOTENCY_KEY, told
 from master.conflicts import writing
 from master.db import Session
 from master.idempotency import Answer
-from master.model import Location
-from master.questions import LocationList
-from master.wishes import LocationChanges, NewLocation
+from master.model.locations import Location
+from master.questions.locations import LocationList
+from master.wishes.locations import LocationChanges, NewLocation
 
 
 @get("/", summary="List locations", opt=told(query=LocationList, answers={200: LocationPage}))

@@ -10,8 +10,7 @@ from master.api.answers import shown
 from master.api.reading import Asked, read_query
 from master.api.seams import Wiring
 from master.api.told import told
-from master.lookups import Lookup
-from master.questions import LookupList
+from master.lookups import Lookup, LookupList
 
 
 @get("/lookup", summary="Who had an address", opt=told(query=LookupList, answers={200: Lookup}))

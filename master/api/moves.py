@@ -11,10 +11,11 @@ from master.api.reading import Asked, PathId, read_body, read_query
 from master.api.seams import Wiring
 from master.api.told import told
 from master.conflicts import writing
-from master.model import Node
-from master.questions import Rebalancing
+from master.model.nodes import Node
+from master.questions.locations import Rebalancing
 from master.rebalancing import Balance, rebalance
-from master.wishes import RebalanceWish, ReplaceWish
+from master.wishes.locations import RebalanceWish
+from master.wishes.nodes import ReplaceWish
 from shared.proxies import NodeId
 
 

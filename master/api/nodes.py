@@ -15,9 +15,9 @@ from master.api.told import IDEMPOTENCY_KEY, told
 from master.conflicts import pointed, writing
 from master.errors import BrokerAway, NotFound
 from master.idempotency import recall, remember
-from master.model import Node
-from master.questions import NodeList, NodeRemoval
-from master.wishes import NewNode, NodeChanges, SyncWish
+from master.model.nodes import Node
+from master.questions.nodes import NodeList, NodeRemoval
+from master.wishes.nodes import NewNode, NodeChanges, SyncWish
 from shared.proxies import NodeId
 
 log = structlog.get_logger()

@@ -5,10 +5,15 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from master.cursors import cursor
 from master.events import Loss
 from master.links import Link
-from master.model import Event, Location, Node, Proxy, Shown, Usage
-from master.questions import cursor
+from master.model import Shown
+from master.model.events import Event
+from master.model.locations import Location
+from master.model.nodes import Node
+from master.model.proxies import Proxy
+from master.model.usage import Usage
 from master.stack_forms import Stack
 from master.subscriptions import Webhook
 

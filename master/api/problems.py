@@ -14,7 +14,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from master import conflicts, errors
 from master.api.entry import masked
 from master.nodes import ExitsUsed, PortsExcluded
-from shared.bus import BusDown
+from shared.bus.failures import BusDown
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5

@@ -6,32 +6,21 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 
 from master import placing, proxies
-from master.api.answers import answer, applied, asked_with_key, confirmed, once, response, shown
+from master.api.answers import answer, asked_with_key, once, response, shown
 from master.api.pages import FleetOutcome, ProxyPage, next_cursor
-from master.api.reading import Asked, PathId, read_body, read_if_match, read_query, read_wait
+from master.api.reading import Asked, PathId, read_body, read_if_match, read_query
 from master.api.seams import Wiring
-from master.api.told import IDEMPOTENCY_KEY, IF_MATCH, PREFER, told
+from master.api.told import PREFER, told
+from master.api.writes import NOT_YET, REMOVED, applied, carried, changed, confirmed, etag, gone, made, wait_of
 from master.conflicts import writing
 from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
-from master.model import Proxy
-from master.proxies import Outcome
-from master.questions import ProxyList
-from master.rehearsals import FleetWrite, Rehearsable
-from master.wishes import FleetChanges, NewProxy, ProxyChanges
-
-NOT_YET = "Done in the database, but not confirmed by the nodes in time"
-
-
-def etag(proxy: Proxy) -> dict[str, str]:
-    """The version as a strong tag."""
-    return {"ETag": f'"{proxy.version}"'}
-
-
-def wait_of(request: Asked) -> int | None:
-    """Seconds that the asker would wait."""
-    return read_wait(request.headers.get("prefer"))
+from master.model.proxies import Proxy
+from master.outcomes import Outcome
+from master.questions.proxies import ProxyList
+from master.rehearsals import FleetWrite
+from master.wishes.proxies import FleetChanges, NewProxy, ProxyChanges
 
 
 @get("/", summary="List proxies", opt=told(query=ProxyList, answers={200: ProxyPage}))
@@ -43,33 +32,21 @@ async def list_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
     return shown(ProxyPage(items=items, next=next_cursor(items, asked.limit)))
 
 
-@post(
-    "/",
-    summary="Make a proxy",
-    opt=told(
-        query=Rehearsable,
-        body=NewProxy,
-        answers={201: Proxy, 202: Proxy},
-        headers=(PREFER, IDEMPOTENCY_KEY),
-        gives=("ETag", "Location", "Preference-Applied", "Idempotency-Replayed"),
-        problems=(409,),
-        words={202: NOT_YET},
-    ),
-)
+@post("/", summary="Make a proxy", opt=made(NewProxy, Proxy))
 async def create_proxy(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """On the least loaded active node of the location, or of the named nodes, or of those that are both."""
     wish = await read_body(request, NewProxy)
-    made: list[Proxy] = []
+    placed: list[Proxy] = []
 
     async def act(session: Session) -> Answer:
-        made.append(await placing.create(session, wish))
-        return answer(made[0], 201, {**etag(made[0]), "Location": f"/proxies/{made[0].id}"})
+        placed.append(await placing.create(session, wish))
+        return answer(placed[0], 201, {**etag(placed[0].version), "Location": f"/proxies/{placed[0].id}"})
 
     given, replayed = await once(wiring, asked_with_key(request, wish), act)
     wait_s = wait_of(request)
     if replayed or wait_s is None:
         return response(given, replayed=replayed)
-    return await settled(wiring, made[0], wait_s, 201, given.headers["Location"])
+    return await settled(wiring, placed[0], wait_s, 201, given.headers["Location"])
 
 
 async def settled(wiring: Wiring, proxy: Proxy, wait_s: int, status: int, location: str | None = None) -> Response[Any]:
@@ -77,7 +54,7 @@ async def settled(wiring: Wiring, proxy: Proxy, wait_s: int, status: int, locati
     done = await confirmed(wiring, wait_s, "proxies.all_settled", ids=[proxy.id])
     async with wiring.database.session() as session:
         now = await present(session, proxy)
-    headers = {**etag(now), **applied(wait_s), **({"Location": location} if location else {})}
+    headers = {**etag(now.version), **applied(wait_s), **({"Location": location} if location else {})}
     return shown(now, status if done else 202, headers)
 
 
@@ -94,22 +71,10 @@ async def show_proxy(proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Respo
     """One proxy, with what its node says of it."""
     async with wiring.database.session() as session:
         proxy = await proxies.get(session, proxy_id)
-    return shown(proxy, 200, etag(proxy))
+    return shown(proxy, 200, etag(proxy.version))
 
 
-@patch(
-    "/{proxy_id:int}",
-    summary="Change a proxy",
-    opt=told(
-        query=Rehearsable,
-        body=ProxyChanges,
-        answers={200: Proxy, 202: Proxy},
-        headers=(IF_MATCH, PREFER),
-        gives=("ETag", "Preference-Applied"),
-        problems=(409, 412),
-        words={202: NOT_YET},
-    ),
-)
+@patch("/{proxy_id:int}", summary="Change a proxy", opt=changed(ProxyChanges, Proxy))
 async def change_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Only what is given; labels are merged. Its version grows when anything is really otherwise."""
     wish = await read_body(request, ProxyChanges)
@@ -118,40 +83,17 @@ async def change_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency
         proxy = await proxies.change(session, proxy_id, wish, versions)
     wait_s = wait_of(request)
     if wait_s is None:
-        return shown(proxy, 200, etag(proxy))
+        return shown(proxy, 200, etag(proxy.version))
     return await settled(wiring, proxy, wait_s, 200)
 
 
-@delete(
-    "/{proxy_id:int}",
-    status_code=200,
-    summary="Remove a proxy",
-    opt=told(
-        query=Rehearsable,
-        answers={204: None, 202: None},
-        headers=(IF_MATCH, PREFER),
-        gives=("Preference-Applied",),
-        problems=(412,),
-        words={202: NOT_YET},
-    ),
-)
+@delete("/{proxy_id:int}", status_code=200, summary="Remove a proxy", opt=REMOVED)
 async def remove_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Its node closes its port and its open connections."""
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
         outcome = await proxies.remove(session, proxy_id, versions)
-    done, headers = await carried(request, wiring, outcome)
-    return Response(b"", status_code=204 if done else 202, headers=headers)
-
-
-async def carried(request: Asked, wiring: Wiring, outcome: Outcome) -> tuple[bool, dict[str, str]]:
-    """Whether the nodes have confirmed a write, when the asker would wait for it; and the header that says so."""
-    wait_s = wait_of(request)
-    if wait_s is None:
-        return True, {}
-    ids, revisions = list(outcome.revisions), list(outcome.revisions.values())
-    done = await confirmed(wiring, wait_s, "nodes.all_confirmed", ids=ids, revisions=revisions)
-    return done, applied(wait_s)
+    return await gone(request, wiring, outcome)
 
 
 FLEET_ANSWERS = {200: FleetOutcome, 202: FleetOutcome}

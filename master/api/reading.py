@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from master.errors import Invalid
 from master.questions import Question
 from master.wishes import Wish
-from shared.messages import complaint
+from shared.complaints import complaint
 from shared.proxies import MAX_BIGINT
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")

@@ -7,19 +7,23 @@ from litestar.di import NamedDependency
 from pydantic import Field
 
 from master import proxies, rotation
-from master.api.answers import answer, applied, asked_with_key, confirmed, once, response, shown
-from master.api.proxies import present, wait_of
+from master.api.answers import answer, asked_with_key, once, response, shown
+from master.api.proxies import present
 from master.api.reading import Asked, PathId, read_body, read_query
 from master.api.seams import Wiring
 from master.api.told import IDEMPOTENCY_KEY, PREFER, told
+from master.api.writes import applied, confirmed, wait_of
 from master.conflicts import writing
 from master.db import Session
 from master.idempotency import Answer
-from master.model import Proxy, Rotation, Shown
+from master.model import Shown
+from master.model.proxies import Proxy
+from master.model.rotation import Rotation
 from master.probe import Verdict, probe, target_of
-from master.questions import Fleet
+from master.questions.proxies import Fleet
 from master.verdicts import Endpoint, Step
-from master.wishes import CheckWish, RotateWish
+from master.wishes.proxies import CheckWish
+from master.wishes.rotation import RotateWish
 
 NOT_YET = "Under way"
 

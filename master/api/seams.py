@@ -54,7 +54,11 @@ class Syncer(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wiring:
-    """All of it, for the handlers."""
+    """All of it, for the handlers.
+
+    `broker_state` is "up" while the broker can be reached, anything else is told as it is. `check_target` is the URL
+    that checks ask for through proxies; None: the echo of each proxy's own node.
+    """
 
     database: Database
     enroller: Enroller

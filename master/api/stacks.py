@@ -10,27 +10,22 @@ from pydantic import TypeAdapter, ValidationError
 from master import rotation, stacks
 from master.api.answers import answer, asked_with_key, once, response, shown
 from master.api.pages import StackPage, next_cursor
-from master.api.proxies import NOT_YET, carried
 from master.api.reading import Asked, PathId, read_body, read_if_match, read_query
 from master.api.rotation import FleetRotation
 from master.api.seams import Wiring
-from master.api.told import IDEMPOTENCY_KEY, IF_MATCH, PREFER, told
+from master.api.told import IF_MATCH, PREFER, told
+from master.api.writes import NOT_YET, REMOVED, carried, changed, etag, gone, made
 from master.conflicts import writing
 from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
-from master.proxies import Outcome
+from master.outcomes import Outcome
 from master.rehearsals import Rehearsable
 from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackList, StackName
-from master.wishes import RotateWish
+from master.wishes.rotation import RotateWish
 
 PathName = Annotated[str, PathParameter()]
 NAMES = TypeAdapter[str](StackName)
-
-
-def etag(stack: Stack) -> dict[str, str]:
-    """The version as a strong tag."""
-    return {"ETag": f'"{stack.version}"'}
 
 
 def named(name: str) -> str:
@@ -50,37 +45,25 @@ async def list_stacks(request: Asked, wiring: NamedDependency[Wiring]) -> Respon
     return shown(StackPage(items=items, next=next_cursor(items, asked.limit)))
 
 
-@post(
-    "/stacks",
-    summary="Make a stack",
-    opt=told(
-        query=Rehearsable,
-        body=NewStack,
-        answers={201: Stack, 202: Stack},
-        headers=(PREFER, IDEMPOTENCY_KEY),
-        gives=("ETag", "Location", "Preference-Applied", "Idempotency-Replayed"),
-        problems=(409,),
-        words={202: NOT_YET},
-    ),
-)
+@post("/stacks", summary="Make a stack", opt=made(NewStack, Stack))
 async def create_stack(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """All of its proxies in one transaction, or none.
 
     When they do not fit, 409 tells how many are `wanted` and `possible`, and `by_node` why no more.
     """
     wish = await read_body(request, NewStack)
-    made: list[tuple[Stack, Outcome]] = []
+    done: list[tuple[Stack, Outcome]] = []
 
     async def act(session: Session) -> Answer:
         id_, outcome = await stacks.create(session, wish)
         stack = await stacks.get(session, id_)
-        made.append((stack, outcome))
-        return answer(stack, 201, {**etag(stack), "Location": f"/stacks/{stack.id}"})
+        done.append((stack, outcome))
+        return answer(stack, 201, {**etag(stack.version), "Location": f"/stacks/{stack.id}"})
 
     given, replayed = await once(wiring, asked_with_key(request, wish), act)
     if replayed:
         return response(given, replayed=True)
-    return await settled(request, wiring, *made[0], 201)
+    return await settled(request, wiring, *done[0], 201)
 
 
 async def settled(request: Asked, wiring: Wiring, stack: Stack, outcome: Outcome, status: int) -> Response[Any]:
@@ -89,7 +72,7 @@ async def settled(request: Asked, wiring: Wiring, stack: Stack, outcome: Outcome
     if headers:
         stack = await present(wiring, stack)
     location = {"Location": f"/stacks/{stack.id}"} if status == 201 else {}
-    return shown(stack, status if done else 202, {**etag(stack), **headers, **location})
+    return shown(stack, status if done else 202, {**etag(stack.version), **headers, **location})
 
 
 async def present(wiring: Wiring, stack: Stack) -> Stack:
@@ -105,7 +88,7 @@ async def show(wiring: Wiring, key: stacks.Key) -> Response[Any]:
     """One stack."""
     async with wiring.database.session() as session:
         stack = await stacks.get(session, key)
-    return shown(stack, 200, etag(stack))
+    return shown(stack, 200, etag(stack.version))
 
 
 async def remove(request: Asked, wiring: Wiring, key: stacks.Key) -> Response[bytes]:
@@ -113,19 +96,10 @@ async def remove(request: Asked, wiring: Wiring, key: stacks.Key) -> Response[by
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
         outcome = await stacks.remove(session, key, versions)
-    done, headers = await carried(request, wiring, outcome)
-    return Response(b"", status_code=204 if done else 202, headers=headers)
+    return await gone(request, wiring, outcome)
 
 
 SHOWN = told(answers={200: Stack}, gives=("ETag",))
-REMOVED = told(
-    query=Rehearsable,
-    answers={204: None, 202: None},
-    headers=(IF_MATCH, PREFER),
-    gives=("Preference-Applied",),
-    problems=(412,),
-    words={202: NOT_YET},
-)
 
 
 @get("/stacks/{stack_id:int}", summary="Show a stack", opt=SHOWN)
@@ -152,19 +126,7 @@ async def remove_named_stack(request: Asked, name: PathName, wiring: NamedDepend
     return await remove(request, wiring, named(name))
 
 
-@patch(
-    "/stacks/{stack_id:int}",
-    summary="Change a stack",
-    opt=told(
-        query=Rehearsable,
-        body=StackChanges,
-        answers={200: Stack, 202: Stack},
-        headers=(IF_MATCH, PREFER),
-        gives=("ETag", "Preference-Applied"),
-        problems=(409, 412),
-        words={202: NOT_YET},
-    ),
-)
+@patch("/stacks/{stack_id:int}", summary="Change a stack", opt=changed(StackChanges, Stack))
 async def change_stack(request: Asked, stack_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Only what is given; `proxy` and labels are merged. All of it in one transaction, or nothing.
 

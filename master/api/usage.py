@@ -12,8 +12,9 @@ from master.api.pages import UsagePage
 from master.api.reading import Asked, read_query
 from master.api.seams import Wiring
 from master.api.told import told
-from master.model import Usage
-from master.questions import UsageList, cursor
+from master.cursors import cursor
+from master.model.usage import Usage
+from master.questions.usage import UsageList
 
 
 @get("/usage", summary="Sum up what was used", opt=told(query=UsageList, answers={200: UsagePage}))

@@ -11,10 +11,10 @@ from master.api.pages import WebhookPage
 from master.api.reading import Asked, PathId, read_body, read_query
 from master.api.seams import Wiring
 from master.api.told import IDEMPOTENCY_KEY, told
+from master.cursors import cursor
 from master.db import Session
 from master.idempotency import Answer
-from master.questions import WebhookList, cursor
-from master.subscriptions import Delivery, NewWebhook, Webhook, WebhookChanges, WebhookMade
+from master.subscriptions import Delivery, NewWebhook, Webhook, WebhookChanges, WebhookList, WebhookMade
 
 
 @get("/", summary="List webhooks", opt=told(query=WebhookList, answers={200: WebhookPage}))

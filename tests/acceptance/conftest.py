@@ -63,6 +63,31 @@ async def shown(fleet: Cluster, proxy: dict[str, Any]) -> dict[str, Any]:
     return succeeded(await fleet.api.get(f"/proxies/{proxy['id']}")).json()
 
 
+async def logged(fleet: Cluster, name: str, text: str) -> bool:
+    return text in fleet.programs[name].log.read_text()
+
+
+async def is_in(fleet: Cluster, proxy: dict[str, Any], state: str) -> bool:
+    return (await shown(fleet, proxy))["status"]["state"] == state
+
+
+async def all_proxies(fleet: Cluster) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    after: str | None = None
+    while True:
+        page = succeeded(
+            await fleet.api.get("/proxies", params={"limit": 100, **({"after": after} if after else {})})
+        ).json()
+        found += page["items"]
+        after = page["next"]
+        if after is None:
+            return found
+
+
+async def has_event(fleet: Cluster, type_: str) -> bool:
+    return bool(succeeded(await fleet.api.get("/events", params={"type": type_})).json()["items"])
+
+
 async def widened(fleet: Cluster, size: int) -> PortBlock:
     """The nodes share one range of so many ports, which the caller closes."""
     ports = claim_range(size)

@@ -12,10 +12,13 @@ from pydantic import SecretStr
 from master.broker import password_hash
 from node.agent import Agent
 from node.local_copy import Holding
+from node.reports import Reports
 from node.store import Store
 from node.supervisor import Supervisor
+from node.uplink import Uplink
 from node.usage import Tellings
 from shared.bus import Bus
+from shared.bus.intake import Intake
 from shared.proxies import NodeId
 from tests.cluster import Cluster, succeeded
 
@@ -60,24 +63,17 @@ async def light(
         async def nothing_runs(_: list[Holding]) -> None:
             """There is no proxy that could."""
 
-        agent = Agent(
-            node_id=NodeId(id_),
-            cluster=cluster_id,
-            copy=copy,
-            store=store,
-            supervisor=Supervisor(copy, {}, on_change=nothing_runs),
-            tellings=Tellings(()),
-            version="light",
-            engines={},
-        )
+        supervisor = Supervisor(copy, {}, on_change=nothing_runs)
+        uplink = Uplink(NodeId(id_), cluster_id, copy)
+        reports = Reports(copy, supervisor, Tellings(()), uplink, version="light", engines={})
+        agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports)
         vhost = cluster.vhost
         url = SecretStr(f"amqp://node-{id_}:{PASSWORD}@{vhost.host}:{vhost.port}/{vhost.name}")
-        agent.bus = Bus(
-            url, program="node", queue=f"mp.node.{id_}", handler=agent.handle, exclusive=True, on_up=agent.came_up
-        )
-        tasks = [group.create_task(program()) for program in (agent.run, agent.bus.run)]
+        intake = Intake(f"mp.node.{id_}", agent.handle, exclusive=True)
+        uplink.bus = bus = Bus(url, program="node", intake=intake, on_up=agent.came_up)
+        tasks = [group.create_task(program()) for program in (agent.run, bus.run)]
         try:
-            yield agent.bus
+            yield bus
         finally:
             for task in tasks:
                 task.cancel()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from shared.enrolment import new_challenge
+from shared.enrolment.challenge import new_challenge
 from tests.acceptance.conftest import eventually
 from tests.cluster import Cluster, Node, challenge_of, succeeded
 from tests.traffic import Client, Refused

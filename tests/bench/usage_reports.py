@@ -20,7 +20,7 @@ from master.db import Database
 from master.db.migrations import migrate
 from master.outbox import Outbox
 from master.reports import Reports
-from shared.bus import BusDown
+from shared.bus.failures import BusDown
 from shared.messages import Report, Usage
 from shared.proxies import NodeId
 from tests.services import Where, find_source

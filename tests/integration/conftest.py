@@ -11,20 +11,23 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from master.api import create_app
+from master.api.app import create_app
 from master.broker import Broker
 from master.db import Database
 from master.deliveries import Deliveries
 from master.enrolment import Enrolment
 from master.feed import Feed
-from master.meters import Meters
 from master.waiting import Waiter
 from node.engine.builtin import BuiltinEngine
 from shared.proxies import NodeId
+from tests import streams
+from tests.clients import answer_page
 from tests.services import Database as Address
 from tests.services import Vhost
 from tests.services.ports import PortBlock, claim_block
+from tests.streams import HERE, LOCAL
 from tests.waiting import WaitingNode, waiting_node
+from tests.wirings import wiring
 
 REQUEST = "a-test"
 """The id of all requests."""
@@ -137,14 +140,14 @@ async def api(database: Address) -> AsyncIterator[Api]:
     own = Database(database.connect)
     enroller, syncer = Enroller(), Syncer()
     app = create_app(
-        database=own,
-        enroller=enroller,
-        waiter=Waiter(own, lambda: None, lambda: None),
-        syncer=syncer,
-        feed=Feed(own),
-        deliveries=Deliveries(own, allow_private=False),
-        meters=Meters(),
-        broker_state=lambda: "down",
+        wiring(
+            own,
+            enroller=enroller,
+            waiter=Waiter(own, lambda: None, lambda: None),
+            syncer=syncer,
+            feed=Feed(own),
+            deliveries=Deliveries(own, allow_private=False),
+        )
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (
@@ -186,6 +189,27 @@ async def directory(tmp_path: Path) -> AsyncIterator[Path]:
     """Of an engine; whatever happens, no worker is left in it."""
     yield tmp_path / "engine"
     await BuiltinEngine(tmp_path / "engine").halt()
+
+
+@pytest.fixture
+async def engine(directory: Path) -> AsyncIterator[BuiltinEngine]:
+    """With one worker, for destinations on this host."""
+    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[int]:
+    """The port of an origin that has one page."""
+    async with streams.serving(answer_page) as port:
+        yield port
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[int]:
+    """The port of an origin that says everything back."""
+    async with streams.serving(streams.echo) as port:
+        yield port
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.enrolment import new_challenge
+from shared.enrolment.challenge import new_challenge
 from tests.integration.conftest import Api
 
 KEY = {"Idempotency-Key": "k1"}

@@ -12,7 +12,7 @@ from master.errors import (
     NodeUnreachable,
     NotFound,
 )
-from shared.enrolment import new_challenge
+from shared.enrolment.challenge import new_challenge
 from tests.integration.conftest import Api
 
 

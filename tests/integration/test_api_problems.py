@@ -8,10 +8,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from master.api import create_app
+from master.api.app import create_app
 from master.db import Database
-from master.meters import Meters
 from tests.integration.conftest import Api
+from tests.wirings import wiring
 
 JSON = {"content-type": "application/json"}
 
@@ -104,18 +104,8 @@ async def cut() -> AsyncIterator[httpx.AsyncClient]:
     def broken() -> str:
         raise RuntimeError("the password is hush")
 
-    unused: Any = object()
     database = Database({"host": "127.0.0.1", "port": 1, "user": "x", "password": "x", "database": "x"})
-    app = create_app(
-        database=database,
-        enroller=unused,
-        waiter=unused,
-        syncer=unused,
-        feed=unused,
-        deliveries=unused,
-        meters=Meters(),
-        broker_state=broken,
-    )
+    app = create_app(wiring(database, broker_state=broken))
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://master") as http:
         yield http

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,13 +14,7 @@ from node.engine import EngineError
 from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.process import worker_names, worker_pid
 from tests.processes import is_running, name_of, parents
-from tests.streams import HERE, LOCAL, echo, echoes, record, serving, tunnel, until
-
-
-@pytest.fixture
-async def engine(directory: Path) -> AsyncIterator[BuiltinEngine]:
-    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as opened:
-        yield opened
+from tests.streams import HERE, echo, echoes, record, serving, tunnel, until
 
 
 def worker(directory: Path) -> int:

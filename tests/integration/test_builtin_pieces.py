@@ -8,9 +8,9 @@ import pytest
 
 from node.engine.builtin import BuiltinEngine
 from shared.proxies import ProxyRecord
+from tests.requests import OK
 from tests.streams import HERE, LOCAL, LOGIN, dialled, record, serving
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ANSWERS = {
     "a length": OK,
     "a length of nothing": b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nX: y\r\n\r\n",

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,19 +11,11 @@ from master.verdicts import Endpoint
 from node.engine import EngineError
 from node.engine.builtin import BuiltinEngine
 from shared.proxies import ProxyRecord
-from tests.streams import HERE, LOCAL, free_port, record, serving
+from tests.streams import HERE, free_port, record, serving
 from tests.traffic import Client, Refused, accepts, echo_server
 
 ALICE = {"username": "alice", "password": "wonder"}
 BOB = {"username": "bob", "password": "builder"}
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[BuiltinEngine]:
-    directory = tmp_path / "engine"
-    async with BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1) as opened:
-        yield opened
-    await BuiltinEngine(directory).halt()
 
 
 @pytest.fixture

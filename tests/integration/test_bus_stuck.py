@@ -7,8 +7,10 @@ import pytest
 from pydantic import SecretStr
 
 from master.broker import Broker
-from shared.bus import Bus, Incoming, Outgoing
-from shared.messages import MASTER_QUEUE
+from shared.bus import Bus
+from shared.bus.envelopes import Incoming, Outgoing
+from shared.bus.intake import Intake
+from shared.messages.routes import MASTER_QUEUE
 from tests.services import Vhost
 
 
@@ -27,7 +29,7 @@ async def bus(broker: Broker, vhost: Vhost, handled: asyncio.Queue[str]) -> Asyn
             await asyncio.Event().wait()
         handled.put_nowait(str(message.type))
 
-    made = Bus(SecretStr(vhost.amqp_url), program="test", queue=MASTER_QUEUE, handler=handle, handle_s=0.2)
+    made = Bus(SecretStr(vhost.amqp_url), program="test", intake=Intake(MASTER_QUEUE, handle, handle_s=0.2))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(made.run())
         async with asyncio.timeout(30):

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from node.doctor import findings
 from node.identity import Identity, read_identity, write_identity
 from node.settings import read_settings
-from shared.enrolment import NodeConfig
+from shared.enrolment.bodies import NodeConfig
 from shared.findings import Finding, as_text
 from shared.proxies import Exit, ProxyRecord
 from tests.cluster import ROOT, Cluster, Node, cluster, succeeded

@@ -11,7 +11,8 @@ import pytest
 from master.db import Database
 from master.enrolment import Enrolment
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
-from shared.enrolment import MasterHandshake, new_challenge
+from shared.enrolment.challenge import new_challenge
+from shared.enrolment.handshake import MasterHandshake
 from shared.proxies import NodeId
 from tests.services import Database as Address
 from tests.services.ports import HOST, PortBlock

@@ -23,16 +23,17 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from master.api import create_app, docs
+from master.api import docs
+from master.api.app import create_app
 from master.db import Database
 from master.deliveries import Deliveries
 from master.feed import Feed
-from master.meters import Meters
 from master.stack_forms import StackProxy
 from master.templates import kept
 from master.waiting import Waiter
 from tests.integration.conftest import Api, Enroller, Syncer
 from tests.services import Database as Address
+from tests.wirings import wiring
 
 EXAMPLES, MANY_EXAMPLES = 8, 1000
 """Of each operation and mode."""
@@ -58,14 +59,14 @@ def base_url(database: Address) -> Iterator[str]:
     """The API over a real database, behind a real server."""
     rows = Database(database.connect)
     app = create_app(
-        database=rows,
-        enroller=Enroller(),
-        waiter=Waiter(rows, lambda: None, lambda: None),
-        syncer=Syncer(),
-        feed=Feed(rows),
-        deliveries=Deliveries(rows, allow_private=False),
-        meters=Meters(),
-        broker_state=lambda: "down",
+        wiring(
+            rows,
+            enroller=Enroller(),
+            waiter=Waiter(rows, lambda: None, lambda: None),
+            syncer=Syncer(),
+            feed=Feed(rows),
+            deliveries=Deliveries(rows, allow_private=False),
+        )
     )
     listener = socket.create_server(("127.0.0.1", 0))
     server = Served(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
@@ -107,17 +108,7 @@ async def filled(database: Address) -> None:
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    unused: Any = object()
-    app = create_app(
-        database=Database({}),
-        enroller=unused,
-        waiter=unused,
-        syncer=unused,
-        feed=unused,
-        deliveries=unused,
-        meters=unused,
-        broker_state=lambda: "up",
-    )
+    app = create_app(wiring(Database({})))
     return json.loads(app.state[docs.DOCUMENT])
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from master.enrolment import Enrolment
 from node.enrolment import BODY_LIMIT, REFUSED
-from shared.enrolment import MasterHandshake, hello_mac, new_challenge, read_challenge
+from shared.enrolment.challenge import new_challenge, read_challenge
+from shared.enrolment.handshake import MasterHandshake
+from shared.enrolment.keys import hello_mac
 from tests.services.ports import HOST
 from tests.waiting import WaitingNode, said
 

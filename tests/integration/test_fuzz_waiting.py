@@ -13,18 +13,21 @@ from typing import Any
 import httpx
 import pytest
 
-from master.api import create_app
+from master.api.app import create_app
 from master.db import Database
 from master.deliveries import Deliveries
 from master.enrolment import Enrolment
 from master.feed import Feed
 from master.handshakes import CONNECT_TIMEOUT_S
-from master.meters import Meters
 from master.waiting import Waiter
-from shared.enrolment import NODE_NONCE, Hello, NodeHandshake, new_challenge, seal
+from shared.enrolment.bodies import Hello
+from shared.enrolment.challenge import new_challenge
+from shared.enrolment.handshake import NodeHandshake
+from shared.enrolment.keys import NODE_NONCE, seal
 from tests.integration.conftest import Syncer
 from tests.malice import Malice
 from tests.services.ports import HOST, PortBlock
+from tests.wirings import wiring
 
 PATIENCE_S = CONNECT_TIMEOUT_S + 2 + 2
 """The master's for each of its two calls, and a little."""
@@ -69,14 +72,14 @@ class Stranger:
 async def stranger(enrolment: Enrolment, rows: Database, block: PortBlock) -> AsyncIterator[Stranger]:
     waiter = Waiter(rows, lambda: None, lambda: None)
     app = create_app(
-        database=rows,
-        enroller=enrolment,
-        waiter=waiter,
-        syncer=Syncer(),
-        feed=Feed(rows),
-        deliveries=Deliveries(rows, allow_private=False),
-        meters=Meters(),
-        broker_state=lambda: "up",
+        wiring(
+            rows,
+            enroller=enrolment,
+            waiter=waiter,
+            syncer=Syncer(),
+            feed=Feed(rows),
+            deliveries=Deliveries(rows, allow_private=False),
+        )
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://master") as line:

@@ -18,7 +18,8 @@ from node.engine.builtin.link import Link
 from node.engine.builtin.process import connect_worker
 from node.engine.builtin.reactor import HANDSHAKE_S, LINGER_S
 from shared.proxies import ProxyRecord
-from tests.malice import LOGIN, TRAP, Malice
+from tests.fragments import LOGIN, TRAP
+from tests.malice import Malice
 from tests.networks import CLONE_NEWNET, call, raise_loopback, require
 
 HERE = "127.0.0.1"

@@ -8,7 +8,7 @@ from master.broker import Broker
 from master.db import Database
 from master.errors import DatabaseAway
 from master.outbox import Outbox
-from shared.bus import Outgoing
+from shared.bus.envelopes import Outgoing
 from shared.proxies import NodeId
 from tests.integration.conftest import REQUEST, Api
 

@@ -6,7 +6,7 @@ import pytest
 
 from master.db import Database
 from tests.integration.conftest import Api
-from tests.integration.test_moves import homes, running, succeed_all
+from tests.moving import homes, running, succeed_all
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from master.db import Database
 from master.enrolment import Enrolment
 from master.errors import BrokerAway, Conflict, NodeRefused, NodeUnreachable
 from master.nodes import ExitsUsed
-from shared.enrolment import new_challenge
+from shared.enrolment.challenge import new_challenge
 from shared.proxies import NodeId
 from tests.integration.conftest import Api
 from tests.integration.test_enrolment_wire import losing_answers_to

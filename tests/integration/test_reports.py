@@ -9,7 +9,7 @@ from master.broker import Broker
 from master.db import Database
 from master.outbox import Outbox
 from master.reports import Reports
-from shared.bus import BusDown
+from shared.bus.failures import BusDown
 from shared.messages import Failure, Report
 from shared.proxies import NodeId
 from tests.integration.conftest import Api

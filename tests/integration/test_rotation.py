@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from master import rotation
+from master import rotation_steps
 from master.conflicts import writing
 from master.db import Database
 from tests.integration.conftest import Api
@@ -20,17 +20,17 @@ async def steps(api: Api) -> list[tuple[int, str]]:
 
 async def succeed(rows: Database, begun: dict[str, Any]) -> None:
     async with writing(rows) as session:
-        await rotation.succeed(session, begun["id"])
+        await rotation_steps.succeed(session, begun["id"])
 
 
 async def fail(rows: Database, begun: dict[str, Any], reason: str = "it does not serve") -> None:
     async with writing(rows) as session:
-        await rotation.fail(session, begun["id"], reason)
+        await rotation_steps.fail(session, begun["id"], reason)
 
 
 async def end(rows: Database, begun: dict[str, Any]) -> None:
     async with writing(rows) as session:
-        await rotation.end(session, begun["id"])
+        await rotation_steps.end(session, begun["id"])
 
 
 def logins(told: dict[str, Any]) -> set[tuple[int, str, str]]:

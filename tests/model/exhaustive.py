@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from node.local_copy import LocalCopy
 from node.reconcile import Running, World
-from shared.messages import Assemblies, CheckSync
+from shared.messages import CheckSync
+from shared.messages.assembly import Assemblies
 from tests.model.database import State
 from tests.model.rules import Rules, header, held_rows, hold_to, item, report, twin, wanted
 

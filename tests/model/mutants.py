@@ -8,7 +8,7 @@ from types import FunctionType, ModuleType
 
 from master import inbox, rounds
 from node import local_copy, reconcile
-from shared import messages
+from shared.messages import assembly
 from tests.model.exhaustive import Search
 from tests.model.rules import Rules
 from tests.model.weather import history
@@ -17,7 +17,7 @@ UNIT = Path(__file__).parents[1] / "unit"
 UNIT_TESTS = {
     local_copy: ("test_local_copy.py", "test_protocol_rules.py"),
     rounds: ("test_rounds.py", "test_protocol_rules.py"),
-    messages: ("test_messages.py", "test_protocol_rules.py"),
+    assembly: ("test_messages.py", "test_protocol_rules.py"),
     reconcile: ("test_reconcile.py",),
     inbox: ("test_protocol_sender.py",),
 }

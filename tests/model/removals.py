@@ -2,7 +2,7 @@
 
 from master import inbox, rounds
 from node import local_copy, reconcile
-from shared import messages
+from shared.messages import assembly
 from tests.model.mutants import Mutant
 
 LOCAL_COPY = [
@@ -108,7 +108,7 @@ ROUNDS = [
     ("another list of this revision confirms nothing", "answer", "settled and not told_otherwise", "settled"),
     ("an older list is confirmed as such", "answer", "confirmed = report.rev if", "confirmed = wanted.revision if"),
 ]
-MESSAGES = [
+ASSEMBLY = [
     ("parts act only when all are there", "assemble", "if len(got) == header.parts:", "if True:"),
     ("parts are kept", "assemble", "**(begun.got if begun is not None and same else {}), ", ""),
     (
@@ -142,7 +142,7 @@ INBOX = [
     ("a sender uses its own key", "sender", " or message.key != report_key(node_id, message.type)", ""),
     ("a sender is of this cluster", "sender", "header.cluster != cluster", "False"),
 ]
-TABLE = {local_copy: LOCAL_COPY, rounds: ROUNDS, messages: MESSAGES, reconcile: RECONCILE, inbox: INBOX}
+TABLE = {local_copy: LOCAL_COPY, rounds: ROUNDS, assembly: ASSEMBLY, reconcile: RECONCILE, inbox: INBOX}
 MUTANTS = [
     Mutant(name, module, function, rule, without)
     for module, rows in TABLE.items()

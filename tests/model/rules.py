@@ -8,8 +8,7 @@ from master import inbox, rounds
 from node import local_copy, reconcile
 from node.local_copy import LocalCopy
 from node.reconcile import Running, Trouble
-from shared import messages
-from shared.messages import Header, Report, SyncItem
+from shared.messages import Header, Report, SyncItem, assembly
 from shared.proxies import content_digest, digest
 
 Row = tuple[int, int]
@@ -33,7 +32,7 @@ class Rules:
 
     on_list: Callable = local_copy.on_list
     on_records: Callable = local_copy.on_records
-    assemble: Callable = messages.assemble
+    assemble: Callable = assembly.assemble
     answer: Callable = rounds.answer
     plan: Callable = reconcile.plan
     adopted: Callable = reconcile.adopted

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from master.credentials import amended, first_settings
 from master.errors import Invalid
-from master.wishes import NewProxy
+from master.wishes.proxies import NewProxy
 
 SETTINGS = {
     "name": None,

@@ -6,25 +6,17 @@ from typing import Any
 
 import pytest
 
-from master.api import create_app, docs
+from master.api import docs
+from master.api.app import create_app
 from master.api.told import Told
 from master.db import Database
 from master.wishes import Wish
+from tests.wirings import wiring
 
 
 @pytest.fixture(scope="module")
 def app() -> Any:
-    unused: Any = object()
-    return create_app(
-        database=Database({}),
-        enroller=unused,
-        waiter=unused,
-        syncer=unused,
-        feed=unused,
-        deliveries=unused,
-        meters=unused,
-        broker_state=lambda: "up",
-    )
+    return create_app(wiring(Database({})))
 
 
 @pytest.fixture(scope="module")

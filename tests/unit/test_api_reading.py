@@ -5,10 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from master.addresses import node_ip
 from master.api.reading import gathered, pointer, read_if_match, read_wait
-from master.questions import ProxyList, UsageList, cursor, read_cursor, read_keys
-from master.wishes import NewLocation, NewNode, NewProxy, NodeChanges, node_ip, port_range
-from shared.enrolment import new_challenge
+from master.cursors import cursor, read_cursor, read_keys
+from master.fields import port_range
+from master.questions.proxies import ProxyList
+from master.questions.usage import UsageList
+from master.wishes.locations import NewLocation
+from master.wishes.nodes import NewNode, NodeChanges
+from master.wishes.proxies import NewProxy
+from shared.enrolment.challenge import new_challenge
 from shared.proxies import MAX_BIGINT
 
 

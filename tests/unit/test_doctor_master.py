@@ -26,7 +26,7 @@ from master.diagnosis import (
     version_finding,
 )
 from master.topology import Topology, topology_findings
-from shared.bus import Login
+from shared.bus.logins import Login
 from shared.findings import Finding
 
 KNOWN = [(1, "0001_begin.sql", "aa"), (2, "0002_more.sql", "bb")]

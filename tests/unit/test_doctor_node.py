@@ -20,7 +20,7 @@ from node.diagnosis import (
     three_proxy_finding,
     worker_findings,
 )
-from shared.bus import Login
+from shared.bus.logins import Login
 
 MOST_OF_IT = 10**12
 TABLE = """\

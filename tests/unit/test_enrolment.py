@@ -4,20 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.enrolment import (
-    BadChallenge,
-    BadHandshake,
-    Box,
-    Hello,
-    HelloAnswer,
-    MasterHandshake,
-    NodeConfig,
-    NodeFacts,
-    NodeHandshake,
-    challenge_hash,
-    new_challenge,
-    read_challenge,
-)
+from shared.enrolment.bodies import Box, Hello, HelloAnswer, NodeConfig, NodeFacts
+from shared.enrolment.challenge import BadChallenge, challenge_hash, new_challenge, read_challenge
+from shared.enrolment.handshake import MasterHandshake, NodeHandshake
+from shared.enrolment.keys import BadHandshake
 
 CONFIG = NodeConfig.model_validate(
     {"node_id": 7, "name": "swift-otter", "cluster": "c", "amqp_url": "amqp://node-7:pw@broker", "queue": "mp.node.7"}

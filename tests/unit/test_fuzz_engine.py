@@ -13,7 +13,8 @@ from node.engine.builtin.http_request import Request, head_size, read_request
 from node.engine.builtin.http_response import Response, read_response
 from node.engine.builtin.http_route import order_at_once, order_of, route
 from node.engine.builtin.socks5 import Malformed
-from tests.malice import TRAP, Malice
+from tests.fragments import TRAP
+from tests.malice import Malice
 
 BYTES, MANY_BYTES = 60_000, 10_000_000
 SEEDS = (1, 2)

@@ -11,23 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.messages import (
-    COMPLAINT_LIMIT,
-    MESSAGE_TYPES,
-    CheckSync,
-    Failure,
-    Header,
-    Held,
-    NeedSync,
-    Report,
-    Sync,
-    Unreadable,
-    assemble,
-    decode,
-    decode_header,
-    encode,
-    encode_pairs,
-)
+from shared.complaints import COMPLAINT_LIMIT
+from shared.messages import MESSAGE_TYPES, CheckSync, Failure, Header, Held, NeedSync, Report, Sync
+from shared.messages.assembly import assemble
+from shared.messages.reading import Unreadable, decode, decode_header
+from shared.messages.writing import encode, encode_pairs
 from shared.proxies import MAX_BIGINT
 
 SECRET = "a-secret"

@@ -7,19 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messages import (
+from shared.messages import CheckSync, Failure, Header, NeedSync, Report, Sync, Usage
+from shared.messages.assembly import assemble
+from shared.messages.reading import Unreadable, decode, decode_header
+from shared.messages.writing import (
     BODY_LIMIT,
-    CheckSync,
-    Failure,
-    Header,
-    NeedSync,
-    Report,
-    Sync,
-    Unreadable,
-    Usage,
-    assemble,
-    decode,
-    decode_header,
     encode,
     encode_pairs,
     encode_records,

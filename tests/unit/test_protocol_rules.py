@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from master.rounds import Wanted, answer
 from node.local_copy import LocalCopy, on_list, on_records
-from shared.messages import CheckSync, Header, Held, Report, SyncItem, assemble
+from shared.messages import CheckSync, Header, Held, Report, SyncItem
+from shared.messages.assembly import assemble
 
 WANTED = Wanted(revision=5, digest="a" * 16, content="b" * 16)
 SAME = Report(rev=5, seen=5, top=3, digest="a" * 16, content="b" * 16, count=20, running=20)

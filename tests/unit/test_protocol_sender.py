@@ -3,7 +3,7 @@
 import itertools
 
 from master.inbox import Forged, sender
-from shared.bus import Incoming
+from shared.bus.envelopes import Incoming
 from shared.messages import Header
 
 USERS = (None, "node-1", "node-2", "node-11", "master")

@@ -6,8 +6,9 @@ import pytest
 
 from master.errors import Invalid
 from master.exits import lacking
+from master.patches import merged
 from master.terms import with_terms
-from master.wishes import LimitWish, merged
+from master.wishes.terms import LimitWish
 
 PREFIX = "2001:db8:1::/64"
 

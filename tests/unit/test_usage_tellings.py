@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from node import usage
 from node.engine import Counters
 from node.usage import REPEATS_S, Tellings, Told, due, fitting, retold
-from shared.messages import usage_size
+from shared.messages.writing import usage_size
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 

@@ -10,18 +10,9 @@ import pytest
 
 from node.engine.three_proxy import ThreeProxyEngine, version
 from shared.proxies import CREDENTIAL_MAX
-from tests.integration.test_engine_contract import (
-    ELSEWHERE,
-    HERE,
-    PAGE,
-    RefusedError,
-    answer_page,
-    dialled,
-    fetch,
-    open_to,
-    record,
-    serving,
-)
+from tests.clients import ELSEWHERE, PAGE, RefusedError, answer_page, dialled, fetch
+from tests.records import open_to, record
+from tests.streams import HERE, serving
 from tests.three_proxy_engine import opened
 
 USERNAME_MARKS = "!$%&'()+-./<=>?@[]^_`{|}~"

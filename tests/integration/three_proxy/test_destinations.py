@@ -5,18 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_engine_contract import (
-    HERE,
-    PAGE,
-    RefusedError,
-    answer_page,
-    basic,
-    dialled,
-    fetch,
-    record,
-    serving,
-    until,
-)
+from tests.clients import PAGE, RefusedError, answer_page, basic, dialled, fetch
+from tests.records import record
+from tests.streams import HERE, serving, until
 from tests.three_proxy_engine import opened
 
 CLOSED = ("0.0.0.0/8", "127.0.0.0/8", "::1/128")

@@ -9,19 +9,9 @@ import pytest
 
 from node.engine import EngineError
 from node.engine.three_proxy import version
-from tests.integration.test_engine_contract import (
-    ALICE,
-    HERE,
-    PAGE,
-    RefusedError,
-    Stream,
-    answer_page,
-    fetch,
-    record,
-    serving,
-    tunnel,
-    until,
-)
+from tests.clients import ALICE, PAGE, RefusedError, Stream, answer_page, fetch, tunnel
+from tests.records import record
+from tests.streams import HERE, serving, until
 from tests.three_proxy_engine import opened, processes_of
 
 BANDWIDTH_BPS = 8_000_000

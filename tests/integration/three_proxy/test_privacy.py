@@ -6,16 +6,10 @@ from pathlib import Path
 import pytest
 
 from node.engine.three_proxy.process import LOG_BYTES
-from tests.integration.test_engine_contract import (
-    ALICE,
-    PAGE,
-    RefusedError,
-    dialled,
-    fetch,
-    listener_pids,
-    record,
-    until,
-)
+from tests.clients import ALICE, PAGE, RefusedError, dialled, fetch
+from tests.processes import listener_pids
+from tests.records import record
+from tests.streams import until
 from tests.three_proxy_engine import opened
 
 

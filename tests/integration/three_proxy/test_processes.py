@@ -16,19 +16,10 @@ import pytest
 
 from node.engine.three_proxy import ThreeProxyEngine
 from node.engine.three_proxy.listening import holds, listener
-from tests.integration.test_engine_contract import (
-    ALICE,
-    HERE,
-    LIMIT_S,
-    PAGE,
-    accepts,
-    fetch,
-    free_port,
-    listener_pids,
-    record,
-    tunnel,
-    until,
-)
+from tests.clients import ALICE, LIMIT_S, PAGE, accepts, fetch, tunnel
+from tests.processes import listener_pids
+from tests.records import free_port, record
+from tests.streams import HERE, until
 from tests.three_proxy_engine import opened, processes_of, vanished
 
 

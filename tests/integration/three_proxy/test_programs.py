@@ -8,9 +8,7 @@ import pytest
 
 from node.engine import EngineError
 from node.engine.three_proxy import find_binary, version
-from tests.integration.test_engine_contract import (
-    record,
-)
+from tests.records import record
 from tests.three_proxy_engine import opened, script, vanished
 
 

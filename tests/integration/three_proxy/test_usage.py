@@ -11,17 +11,9 @@ import pytest
 from node.engine import Counters
 from node.engine.three_proxy import ThreeProxyEngine, ledger
 from node.engine.three_proxy.configuration import LOG_EVERY_BYTES
-from tests.integration.test_engine_contract import (
-    ALICE,
-    HERE,
-    LIMIT_S,
-    PAGE,
-    RefusedError,
-    fetch,
-    record,
-    tunnel,
-    until,
-)
+from tests.clients import ALICE, LIMIT_S, PAGE, RefusedError, fetch, tunnel
+from tests.records import record
+from tests.streams import HERE, until
 from tests.three_proxy_engine import opened, processes_of, vanished
 
 MIB = bytes(1024 * 1024)

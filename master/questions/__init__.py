@@ -1,0 +1,60 @@
+"""The query strings that the API takes: filters and pages."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from master.cursors import read_cursor
+from master.fields import PRINTABLE
+
+
+def said_once(value: object) -> str:
+    """The text of a parameter. Raises ValueError for several."""
+    if not isinstance(value, str):
+        raise ValueError("may be said only once")
+    return value
+
+
+def label_pair(pair: object) -> tuple[str, str]:
+    """Out of key:value. Raises ValueError."""
+    key, colon, value = pair.partition(":") if isinstance(pair, str) else ("", "", "")
+    if not colon or not key:
+        raise ValueError("a label is asked for as key:value")
+    return key, value
+
+
+Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
+LabelPairs = Annotated[
+    list[Annotated[tuple[str, str], BeforeValidator(label_pair), WithJsonSchema({"type": "string"})]],
+    Field(max_length=16, description="key:value; may be given more than once, all must be there"),
+]
+Cursor = Annotated[
+    Annotated[int, BeforeValidator(read_cursor), BeforeValidator(said_once)],
+    Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
+]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Question(BaseModel):
+    """A query string: nothing unknown, numbers and flags out of their text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Labelled(Question):
+    """A filter by labels."""
+
+    label: LabelPairs = Field(default_factory=list[tuple[str, str]])
+
+
+class Paging(Question):
+    """Which part of a list."""
+
+    limit: Limit = 50
+    after: Cursor = 0
+
+
+def criteria(question: Labelled, kind: type[Labelled]) -> dict[str, Any]:
+    """The filter that `kind` names, as parameters of a query."""
+    plain = {name: getattr(question, name) for name in kind.model_fields if name != "label"}
+    return {**plain, "labels": [{key: value} for key, value in question.label]}

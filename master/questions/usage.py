@@ -1,0 +1,53 @@
+"""What is asked about usage."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from master.cursors import read_keys
+from master.fields import Moment
+from master.questions import Limit, Question, said_once
+from shared.proxies import Id
+
+
+def read_groups(text: str) -> frozenset[str]:
+    """What usage is summed up by, out of "proxy,day". Raises ValueError."""
+    groups = frozenset(text.split(",")) if text else frozenset[str]()
+    if unknown := sorted(groups - {"proxy", "stack", "node", "hour", "day"}):
+        raise ValueError(f"usage is not summed up by {unknown[0][:20]!r}: say proxy, stack, node, hour or day")
+    if groups >= {"hour", "day"}:
+        raise ValueError("by hour or by day, not both")
+    return groups
+
+
+Groups = Annotated[
+    Annotated[frozenset[str], BeforeValidator(read_groups), BeforeValidator(said_once)],
+    Field(
+        description="any of proxy, stack, node, and hour or day, with commas between; nothing: one sum of all",
+        examples=["proxy,day"],
+        json_schema_extra={"type": "string"},
+    ),
+]
+UsageCursor = Annotated[
+    Annotated[tuple[int, ...], BeforeValidator(lambda text: read_keys(text, 4)), BeforeValidator(said_once)],
+    Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
+]
+
+
+class UsageList(Question):
+    """A page of sums of what proxies were used for."""
+
+    by: Groups = frozenset()
+    since: Moment | None = Field(default=None, alias="from", description="hours that begin then or later")
+    until: Moment | None = Field(default=None, alias="to", description="hours that begin before")
+    proxy_id: Id | None = None
+    node_id: Id | None = None
+    stack_id: Id | None = None
+    location_id: Id | None = Field(default=None, description="in which the node was at the time")
+    limit: Limit = 50
+    after: UsageCursor = (-1, 0, 0, 0)
+
+    @property
+    def span(self) -> str | None:
+        """The length of time that a sum is over, when they are summed up by time."""
+        return next((span for span in ("hour", "day") if span in self.by), None)

@@ -1,0 +1,47 @@
+"""What may be asked of a proxy's exit and limits."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from master.addresses import ExitAddress, Prefix
+from master.fields import Instant
+from master.wishes import Wish, not_given
+from shared.proxies import MAX_BIGINT, ExitMode, TrafficPeriod
+
+
+class ExitWish(Wish):
+    """Where connections shall leave the node; null takes a member back."""
+
+    mode: ExitMode = Field(
+        default_factory=not_given,
+        description="address: this local address of the node; ipv6_random: a fresh address for each connection; "
+        "ipv6_session: one for each session, that is for each user name `username-session-ID`",
+    )
+    address: ExitAddress | None = Field(default_factory=not_given, description="of mode address")
+    prefix: Prefix | None = Field(
+        default_factory=not_given, description="of the random modes; the node's first prefix when none is given"
+    )
+    session_ttl_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
+        default_factory=not_given, description="how long a session keeps its address after its last connection"
+    )
+
+
+class LimitWish(Wish):
+    """What the proxy may be used for at most; null takes a limit away."""
+
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default_factory=not_given, description="open at once"
+    )
+    bandwidth_bps: Annotated[int, Field(ge=8_000, le=10**12)] | None = Field(
+        default_factory=not_given, description="bits per second in each direction, over all connections"
+    )
+    traffic_bytes: Annotated[int, Field(ge=1, le=MAX_BIGINT)] | None = Field(
+        default_factory=not_given, description="both directions together; when they are spent, the state is limited"
+    )
+    traffic_period: TrafficPeriod = Field(
+        default_factory=not_given, description="in which traffic_bytes are counted: ever, or each UTC day or month"
+    )
+    expires_at: Instant | None = Field(
+        default_factory=not_given, description="from then on nobody is served and the state is expired"
+    )

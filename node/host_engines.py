@@ -1,0 +1,75 @@
+"""The engines that this host has, opened together."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from node.engine import Engine
+from node.engine.builtin import BuiltinEngine
+from node.engine.builtin.guard import CLOSED
+from node.engine.builtin.own_addresses import own_networks
+from node.engine.three_proxy import ThreeProxyEngine
+from node.engine.three_proxy import version as three_proxy_version
+from node.host import agent_version
+from node.settings import Settings
+
+log = structlog.get_logger()
+
+
+class HaltingEngine(Engine, Protocol):
+    """An engine whose processes can all be ended."""
+
+    async def halt(self) -> None:
+        """End every process of this engine's directory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines of this node by name, and their versions."""
+
+    by_name: Mapping[str, HaltingEngine]
+    versions: Mapping[str, str]
+    builtin: BuiltinEngine
+
+
+@asynccontextmanager
+async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGenerator[Engines]:
+    """Open what this host has; whatever runs already is found again."""
+    async with AsyncExitStack() as stack:
+        builtin = BuiltinEngine(
+            settings.data_dir / "builtin",
+            listen=settings.listen,
+            workers=settings.workers,
+            allow_destinations=settings.allow_destinations,
+            connections_per_source=settings.connections_per_source,
+            on_change=changed.set,
+        )
+        engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}
+        versions = {"builtin": agent_version()}
+        if settings.three_proxy is not None:
+            three_proxy = ThreeProxyEngine(
+                settings.data_dir / "3proxy",
+                binary=settings.three_proxy,
+                listen=settings.listen,
+                closed=private_networks(),
+                allow_destinations=settings.allow_destinations,
+                on_change=changed.set,
+            )
+            engines["3proxy"] = await stack.enter_async_context(three_proxy)
+            versions["3proxy"] = await three_proxy_version(settings.three_proxy)
+        yield Engines(engines, versions, builtin)
+
+
+def private_networks() -> list[str]:
+    """What the built-in engine closes, as it is now."""
+    closed = set(CLOSED)
+    try:
+        closed |= own_networks()
+    except (OSError, ValueError) as error:
+        log.warning("guard.own_addresses_unknown", error=type(error).__name__)
+    return sorted(map(str, closed))

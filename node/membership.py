@@ -1,0 +1,72 @@
+"""To which master the node belongs: it waits to be enrolled as long as it belongs to none."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from node.host import addresses, agent_version, host_name, os_name
+from node.identity import Identity, read_identity, write_identity
+from node.settings import Settings
+from shared.enrolment.bodies import NodeFacts
+from shared.tasks import run_until
+
+if TYPE_CHECKING:
+    from node.enrolment import Waiting
+
+log = structlog.get_logger()
+
+
+class Membership:
+    """The identity that the node has or waits for."""
+
+    def __init__(self, settings: Settings, engines: Mapping[str, str]) -> None:
+        """`engines` maps the engines that this node has to their versions. Raises NodeError."""
+        self._settings, self._engines = settings, engines
+        self._identity = read_identity(settings.identity_file)
+        self._renewed = asyncio.Event()
+        self._waiting: Waiting | None = None
+
+    async def run(self, work: Callable[[Identity], Awaitable[None]]) -> None:
+        """Work for the master that this node belongs to; wait to be enrolled as long as there is none."""
+        async with asyncio.TaskGroup() as group:
+            if self._identity is None or self._identity.challenge is not None:
+                self._waiting = self._listener()
+                group.create_task(self._waiting.run())
+            while True:
+                if self._identity is None:
+                    await self._renewed.wait()
+                self._renewed.clear()
+                assert self._identity is not None  # noqa: S101 (narrowing)
+                await run_until(self._renewed, partial(work, self._identity))
+
+    async def prove(self, identity: Identity) -> None:
+        """The broker has taken its login: from now on the challenge is spent."""
+        if self._waiting is not None and not self._waiting.proven.is_set():
+            await asyncio.to_thread(write_identity, self._settings.identity_file, replace(identity, challenge=None))
+            self._waiting.proven.set()
+
+    def _listener(self) -> "Waiting":
+        """Its web server takes ten megabytes: a node that is enrolled does without."""
+        from node.enrolment import Waiting as Listener  # noqa: PLC0415
+
+        challenge = self._identity.challenge if self._identity is not None else None
+        return Listener(self._settings, self._facts(), self._accept, challenge)
+
+    async def _accept(self, identity: Identity) -> None:
+        await asyncio.to_thread(write_identity, self._settings.identity_file, identity)
+        log.info("node.enrolled", node_id=identity.config.node_id, name=identity.config.name)
+        self._identity = identity
+        self._renewed.set()
+
+    def _facts(self) -> NodeFacts:
+        return NodeFacts(
+            host=host_name(),
+            os=os_name(),
+            agent=agent_version(),
+            addresses=addresses(),
+            engines=dict(self._engines),
+        )

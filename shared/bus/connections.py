@@ -1,0 +1,67 @@
+"""Connections to the broker: how each is made and closed."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from pydantic import SecretStr
+from yarl import URL
+
+from shared.bus.failures import OUTSIDE_ERRORS
+from shared.frames import Frames
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 10
+CONNECT_TIMEOUT_S = 10
+CLOSE_TIMEOUT_S = 2
+
+
+class Transport(TransportFactory):
+    """The driver's own, behind Frames."""
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Raises AMQPConnectionError."""
+        factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, writer = await factory.create(url, **kwargs)
+        return Frames(reader), writer
+
+
+class Link(aio_pika.Connection):
+    """A connection that no message can end."""
+
+    async def connect(self, timeout: Any = None) -> None:
+        """Seconds. Raises AMQPError, OSError, TimeoutError."""
+        self.kwargs = {**self.kwargs, "transport_factory": Transport()}
+        await super().connect(timeout)
+
+
+def address_of(url: SecretStr) -> URL:
+    """Where a program connects to, with our heartbeat."""
+    return URL(url.get_secret_value()).update_query(heartbeat=str(HEARTBEAT_S))
+
+
+async def connected(
+    stack: AsyncExitStack, address: URL, name: str, on_close: Callable[..., None]
+) -> AbstractConnection:
+    """A connection of this name, closed with the stack. Raises AMQPError, OSError, TimeoutError."""
+    connection = await aio_pika.connect(
+        address, timeout=CONNECT_TIMEOUT_S, connection_class=Link, client_properties={"connection_name": name}
+    )
+    connection.close_callbacks.add(on_close)
+    stack.push_async_callback(close, connection)
+    return connection
+
+
+async def close(connection: AbstractConnection) -> None:
+    """A dead peer must not hold up the next try."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await connection.close()
+    except OUTSIDE_ERRORS as error:
+        log.debug("bus.close_failed", reason=type(error).__name__)

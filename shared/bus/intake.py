@@ -1,0 +1,85 @@
+"""What a program takes in from its queue: each message is admitted, handled in its lane, and acknowledged."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from shared.bus.envelopes import Incoming, incoming
+from shared.bus.failures import BusDown, is_outside
+
+log = structlog.get_logger()
+
+Handler = Callable[[Incoming], Awaitable[None]]
+
+
+class Intake:
+    """A queue and what handles its messages: those of one lane one after the other, different lanes side by side."""
+
+    def __init__(
+        self,
+        queue: str,
+        handler: Handler,
+        *,
+        exclusive: bool = False,
+        lanes: int = 1,
+        lane: Callable[[Incoming], int] = lambda _: 0,
+        prefetch: int = 64,
+        handle_s: float | None = None,
+        admit: Callable[[Incoming], bool] = lambda _: True,
+    ) -> None:
+        """What `admit` turns away is dropped as it comes, before anything waits for its turn.
+
+        `handle_s` bounds the time of one message where every step of the handler may be given up; it is then dropped.
+        """
+        self._queue, self._handler, self._exclusive, self._prefetch = queue, handler, exclusive, prefetch
+        self._lane, self._handle_s, self._admit = lane, handle_s, admit
+        self._lanes: list[asyncio.Queue[AbstractIncomingMessage]] = [asyncio.Queue() for _ in range(lanes)]
+
+    async def run(self) -> None:
+        """Handle what comes until cancelled, over however many connections."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                group.create_task(self._work(lane))
+
+    async def consume(self, channel: AbstractChannel) -> None:
+        """Begin to take in from this channel. Raises AMQPError, OSError."""
+        await channel.set_qos(prefetch_count=self._prefetch)
+        queue = await channel.get_queue(self._queue)
+        await queue.consume(self._received, exclusive=self._exclusive)
+
+    async def _received(self, message: AbstractIncomingMessage) -> None:
+        told = incoming(message)
+        if self._admit(told):
+            self._lanes[self._lane(told) % len(self._lanes)].put_nowait(message)
+        else:
+            await acknowledge(message)
+
+    async def _work(self, lane: asyncio.Queue[AbstractIncomingMessage]) -> None:
+        while True:
+            message = await lane.get()
+            await self._handle(message)
+            await acknowledge(message)
+
+    async def _handle(self, message: AbstractIncomingMessage) -> None:
+        limit = asyncio.timeout(self._handle_s)
+        try:
+            async with limit:
+                await self._handler(incoming(message))
+        except BusDown as error:
+            log.warning("message.answer_lost", type=message.type, reason=str(error))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            log.error("message.handler_stuck", type=message.type, key=message.routing_key, seconds=self._handle_s)
+
+
+async def acknowledge(message: AbstractIncomingMessage) -> None:
+    """As well as that can be done: its connection may be gone."""
+    try:
+        await message.ack()
+    except Exception as error:
+        if not is_outside(error):
+            raise
+        log.debug("message.ack_failed", reason=type(error).__name__)

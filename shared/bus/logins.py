@@ -1,0 +1,67 @@
+"""How a broker takes a login: tried once, as the doctors do."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import (
+    AuthenticationError,
+    ChannelNotFoundEntity,
+    ConnectionNotAllowed,
+    ProbableAuthenticationError,
+)
+from pydantic import SecretStr
+
+from shared.bus.connections import CONNECT_TIMEOUT_S, address_of
+from shared.bus.failures import OUTSIDE_ERRORS
+
+LoginState = Literal["accepted", "away", "login refused", "vhost refused"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Login:
+    """How a broker took a login. `consumers` of the queue asked for; None: there is no such queue."""
+
+    state: LoginState
+    reason: str = ""
+    version: str = ""
+    consumers: int | None = None
+
+
+async def try_login(url: SecretStr, *, queue: str, timeout: float = CONNECT_TIMEOUT_S) -> Login:
+    """Log in once, look at that queue, and leave; nothing on the broker is changed."""
+    address = address_of(url)
+    try:
+        async with asyncio.timeout(timeout), AsyncExitStack() as stack:
+            connection = await aio_pika.connect(
+                address, timeout=timeout, client_properties={"connection_name": f"maybe-doctor {address.user}"}
+            )
+            stack.push_async_callback(connection.close)
+            consumers = await consumers_of(connection, queue)
+            return Login(state="accepted", version=version_of(connection), consumers=consumers)
+    except ConnectionNotAllowed as error:
+        return Login(state="vhost refused", reason=str(error))
+    except (AuthenticationError, ProbableAuthenticationError) as error:
+        return Login(state="login refused", reason=str(error))
+    except TimeoutError:
+        return Login(state="away", reason=f"no answer within {timeout:g} s")
+    except OUTSIDE_ERRORS as error:
+        return Login(state="away", reason=str(error) or type(error).__name__)
+
+
+async def consumers_of(connection: AbstractConnection, queue: str) -> int | None:
+    """How many consume the queue; None when there is no such queue."""
+    channel = await connection.channel()
+    try:
+        return (await channel.declare_queue(queue, passive=True)).declaration_result.consumer_count
+    except ChannelNotFoundEntity:
+        return None
+
+
+def version_of(connection: AbstractConnection) -> str:
+    """The broker's version as it greeted with; empty when it did not tell."""
+    told = connection.transport.connection.server_properties.get("version") if connection.transport else b""
+    return told.decode(errors="replace") if isinstance(told, bytes) else str(told or "")

@@ -1,0 +1,62 @@
+"""The bodies that travel in an enrolment, and what is sealed in them."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from shared.proxies import Id
+
+
+class Hello(BaseModel):
+    """The master's opening; byte strings are base64. `mac` proves that it knows the challenge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Annotated[int, Field(ge=1, le=1)] = 1
+    e_m: Annotated[str, Field(max_length=64)]
+    n_m: Annotated[str, Field(max_length=64)]
+    mac: Annotated[str, Field(max_length=64)]
+
+
+class HelloAnswer(BaseModel):
+    """The node's answer; `box` holds NodeFacts and proves that it knows the challenge."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    e_n: Annotated[str, Field(max_length=64)]
+    n_n: Annotated[str, Field(max_length=64)]
+    box: Annotated[str, Field(max_length=65_536)]
+
+
+class Box(BaseModel):
+    """One sealed body."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    box: Annotated[str, Field(max_length=65_536)]
+
+
+class NodeFacts(BaseModel):
+    """What a node tells of itself; `engines` maps a name to its version."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    host: Annotated[str, Field(max_length=255)] = ""
+    os: Annotated[str, Field(max_length=255)] = ""
+    agent: Annotated[str, Field(max_length=100)] = ""
+    addresses: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=256)] = ()
+    engines: Annotated[
+        dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=100)]], Field(max_length=16)
+    ] = Field(default_factory=dict[str, str])
+
+
+class NodeConfig(BaseModel):
+    """The standard configuration that a node is given; `amqp_url` names its own login."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    node_id: Id
+    name: Annotated[str, Field(max_length=100)]
+    cluster: Annotated[str, Field(max_length=100)]
+    amqp_url: SecretStr
+    queue: Annotated[str, Field(max_length=100)]

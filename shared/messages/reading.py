@@ -1,0 +1,56 @@
+"""Messages out of their bytes: read, or refused with a reason."""
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from shared.complaints import COMPLAINT_LIMIT, first_complaint, printable
+from shared.messages import IDS, WIRE_VERSION, Body, CheckSync, Header, NeedSync, Pair, Report, Sync, SyncItem
+
+READ_LIMIT = 1_048_576
+"""Bytes that a reader looks at at all: nobody of ours writes more."""
+
+
+class Unreadable(Exception):
+    """A message that nobody can act on; the text says why."""
+
+
+PAIRS: TypeAdapter[tuple[Pair, ...]] = TypeAdapter(tuple[Pair, ...])
+RAW_RECORDS: TypeAdapter[tuple[dict[str, JsonValue], ...]] = TypeAdapter(tuple[dict[str, JsonValue], ...])
+
+
+def decode(type_: str | None, body: bytes) -> Body:
+    """The body of a message of this type. Raises Unreadable."""
+    if len(body) > READ_LIMIT:
+        raise Unreadable(f"{len(body)} bytes are more than the {READ_LIMIT} that are read")
+    try:
+        match type_:
+            case "check-sync":
+                return CheckSync(pairs=PAIRS.validate_json(body))
+            case "need-sync":
+                return NeedSync(ids=IDS.validate_json(body))
+            case "sync":
+                return Sync(items=tuple(sync_item(raw) for raw in RAW_RECORDS.validate_json(body)))
+            case "report":
+                return Report.model_validate_json(body)
+            case _:
+                raise Unreadable(f"unknown type {str(type_)[:40]!r}")
+    except ValidationError as error:
+        raise Unreadable(first_complaint(error)) from error
+
+
+def sync_item(raw: dict[str, JsonValue]) -> SyncItem:
+    """The record's envelope; raises ValidationError when not even that can be read."""
+    return SyncItem.model_validate({**{k: raw[k] for k in ("id", "version", "content") if k in raw}, "raw": raw})
+
+
+def decode_header(headers: object) -> Header:
+    """The headers of a message. Raises Unreadable."""
+    try:
+        header = Header.model_validate(headers)
+    except ValidationError as error:
+        raise Unreadable(f"headers: {first_complaint(error)}") from error
+    if header.v != WIRE_VERSION:
+        told = printable(f"wire version {header.v}", COMPLAINT_LIMIT // 2)
+        raise Unreadable(f"{told}, this program speaks {WIRE_VERSION}")
+    if header.part > header.parts:
+        raise Unreadable(f"part {header.part} of {header.parts}")
+    return header

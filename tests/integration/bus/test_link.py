@@ -1,0 +1,62 @@
+"""A program's link to the broker."""
+
+import asyncio
+
+import pytest
+
+from master.broker import Broker
+from shared.bus.envelopes import Incoming, Outgoing
+from shared.bus.failures import BusDown, Unroutable
+from shared.messages import Header
+from shared.messages.reading import decode_header
+from shared.messages.routes import MASTER_QUEUE
+from tests.integration.bus.conftest import CLUSTER, address_of, bus_of, reaches
+from tests.services import Vhost
+
+
+async def test_a_refused_login_is_a_state_of_its_own(two_nodes: Broker, vhost: Vhost):
+    bus = bus_of(address_of(vhost, "node-1", "wrong"), "mp.node.1")
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bus.run())
+        await reaches(bus, "refused")
+        with pytest.raises(BusDown, match="refused"):
+            await bus.publish(Outgoing(exchange="mp.master", key="k", type="t", body=b"[]", header=None))
+        running.cancel()
+
+
+async def test_a_clone_with_the_same_login_is_seen_and_refused(two_nodes: Broker, vhost: Vhost):
+    address = address_of(vhost, "node-1", "one")
+    one, clone = (bus_of(address, "mp.node.1", exclusive=True) for _ in range(2))
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(one.run())
+        await reaches(one, "up")
+        second = group.create_task(clone.run())
+        await reaches(clone, "occupied")
+        assert one.state == "up"
+        first.cancel()
+        second.cancel()
+
+
+async def test_headers_arrive_as_they_were_sent(two_nodes: Broker, vhost: Vhost):
+    got: asyncio.Queue[Incoming] = asyncio.Queue()
+    bus = bus_of(vhost.amqp_url, "mp.node.1", got.put)
+    sent = Header(v=1, cluster=CLUSTER, node=1, rev=7, part=1, parts=2, confirm=((5, 2), (7, 10**9)))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bus.run())
+        await reaches(bus, "up")
+        await bus.publish(Outgoing(exchange="mp.node", key="1", type="check-sync", body=b"[]", header=sent))
+        async with asyncio.timeout(5):
+            message = await got.get()
+        running.cancel()
+    assert decode_header(message.headers) == sent
+    assert message.headers["confirm"] == [[5, 2], [7, 10**9]]
+
+
+async def test_a_message_for_nobody_is_told_as_such(two_nodes: Broker, vhost: Vhost):
+    bus = bus_of(vhost.amqp_url, MASTER_QUEUE)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bus.run())
+        await reaches(bus, "up")
+        with pytest.raises(Unroutable):
+            await bus.publish(Outgoing(exchange="mp.node", key="99", type="check-sync", body=b"[]", header=None))
+        running.cancel()
