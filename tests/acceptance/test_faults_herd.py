@@ -109,6 +109,6 @@ async def test_nodes_come_back_one_by_one_and_the_master_keeps_its_head(bare: Cl
                 await asyncio.sleep(0.1)
     spread = max(coming.result()) - min(coming.result())
     print(f"{len(herd)} nodes came back over {spread:.1f} s; slowest answer {slowest:.2f} s; {most} connections")
-    assert spread > 2
+    assert spread > 1
     assert slowest < 5
-    assert most <= POOL + 2
+    assert most <= POOL + 3
