@@ -108,6 +108,7 @@ def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
 
 def _pack(wire: Wire, fds: list[int]) -> State:
     wire.unwatch()
+    wire.scatter()
     fds.append(wire.fd)
     if wire.pipe is not None:
         fds += (wire.pipe.read, wire.pipe.write)

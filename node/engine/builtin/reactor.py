@@ -12,6 +12,7 @@ from node.engine.builtin import journal
 from node.engine.builtin.deadlines import Deadlines, PromptDeadlines
 from node.engine.builtin.draws import Draws
 from node.engine.builtin.echo import Echo
+from node.engine.builtin.flow import GATHER_S
 from node.engine.builtin.guard import Guard
 from node.engine.builtin.loop import Loop
 from node.engine.builtin.pipes import Pipes
@@ -70,6 +71,10 @@ def _speak(wire: "Wire") -> None:
     wire.speak()
 
 
+def _scatter(wire: "Wire") -> None:
+    wire.scatter()
+
+
 class Reactor:
     """Owns the epoll, who listens to which descriptor, the buffer that all reads share, and the time-outs.
 
@@ -102,6 +107,7 @@ class Reactor:
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
         self.silent: Deadlines[Wire] = Deadlines(SILENT_S, _speak)
+        self.gathering: Deadlines[Wire] = Deadlines(GATHER_S, _scatter)
         self.closing: list[Socket] = []
         self._waker = -1
         if isinstance(loop, Loop):
@@ -112,8 +118,12 @@ class Reactor:
 
     def serve(self, timeout: float) -> bool:
         """Waits for at most so many seconds and serves what is ready; True when asyncio has something to do."""
-        silent = self.silent.entries
-        events = self.epoll.poll(SILENT_S if silent and timeout > SILENT_S else timeout, _BATCH)
+        silent, gathering = self.silent.entries, self.gathering.entries
+        if silent and timeout > SILENT_S:
+            timeout = SILENT_S
+        if gathering:
+            timeout = self.gathering.wait(self.now, timeout)
+        events = self.epoll.poll(timeout, _BATCH)
         self.now = monotonic()
         if silent:
             self.silent.expire(self.now)
@@ -129,6 +139,8 @@ class Reactor:
                     self._fault(stage, error)
             elif fd == self._waker:
                 woken = True
+        if gathering:
+            self.gathering.expire(self.now)
         if self.closing:
             self.sweep()
         return woken
@@ -188,6 +200,7 @@ class Reactor:
         self.now = monotonic()
         for deadlines in (self.handshakes, self.dials, self.idle, self.lingering):
             deadlines.expire(self.now)
+        self.gathering.expire(self.now)
         self.sweep()
         self.pipes.trim()
         self.loop.call_later(_TICK_S, self._tick)

@@ -101,6 +101,7 @@ class Tunnel:
         count = here.pass_to(there)
         if count > 0:
             self._count(there, count - there.waiting)
+            here.gather(count)
         if count <= 0 or there.pending or there.pipe:
             self._settle()
         return True
