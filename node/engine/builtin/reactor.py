@@ -33,8 +33,8 @@ IDLE_S = 300.0
 """For an HTTP client between two requests; browsers give up after about as long."""
 LINGER_S = 3.0
 
-SILENT_S = 0.01
-"""For which the end of a handshake with a destination waits for data to go with it; it would be 0.2 s (tcp(7))."""
+FRESH_S = 0.005
+"""After twice that at most a connection to a destination is one that stays: see `Wire.stay`."""
 
 _BATCH = 512
 _TICK_S = 1.0
@@ -67,10 +67,6 @@ class RacingStage(Stage, Protocol):
     def hurry(self) -> None: ...
 
 
-def _speak(wire: "Wire") -> None:
-    wire.speak()
-
-
 def _scatter(wire: "Wire") -> None:
     wire.scatter()
 
@@ -82,6 +78,7 @@ class Reactor:
     `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
     `draws` are kept in the working directory.
 
+    `fresh` are connections to destinations: a list, since most of them end before anything has to be done for them.
     Descriptors, those `closing`, are closed at the end of a batch, so that a number is never used anew while old events
     name it.
     """
@@ -106,7 +103,9 @@ class Reactor:
         self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
-        self.silent: Deadlines[Wire] = Deadlines(SILENT_S, _speak)
+        self.fresh: list[Wire] = []
+        self._less_fresh: list[Wire] = []
+        self._fresh_until = 0.0
         self.gathering: Deadlines[Wire] = Deadlines(GATHER_S, _scatter)
         self.closing: list[Socket] = []
         self._waker = -1
@@ -118,15 +117,15 @@ class Reactor:
 
     def serve(self, timeout: float) -> bool:
         """Waits for at most so many seconds and serves what is ready; True when asyncio has something to do."""
-        silent, gathering = self.silent.entries, self.gathering.entries
-        if silent and timeout > SILENT_S:
-            timeout = SILENT_S
+        gathering = self.gathering.entries
+        if timeout > FRESH_S and (self.fresh or self._less_fresh):
+            timeout = FRESH_S
         if gathering:
             timeout = self.gathering.wait(self.now, timeout)
         events = self.epoll.poll(timeout, _BATCH)
         self.now = monotonic()
-        if silent:
-            self.silent.expire(self.now)
+        if self.now >= self._fresh_until:
+            self._settle()
         stages, woken = self.stages, False
         for fd, mask in events:
             stage = stages.get(fd)
@@ -193,6 +192,13 @@ class Reactor:
         self.faults += 1
         journal.fault("connection.fault", error)
         stage.broken()
+
+    def _settle(self) -> None:
+        settled, self._less_fresh, self.fresh = self._less_fresh, self.fresh, []
+        self._fresh_until = self.now + FRESH_S
+        for wire in settled:
+            if wire.fd >= 0:
+                wire.stay()
 
     def _tick(self) -> None:
         if self.epoll.closed:

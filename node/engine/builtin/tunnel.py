@@ -28,16 +28,15 @@ class Tunnel:
         """Sends on what the client sent behind its request, and to the client what it waits for."""
         client, origin = self.client, self.origin
         client.stage = self
-        stages = client.reactor.stages
-        stages[client.fd] = stages[origin.fd] = self
+        reactor = client.reactor
+        reactor.stages[client.fd] = reactor.stages[origin.fd] = self
+        reactor.fresh.append(origin)
         try:
             client.held = False
             if answer:
                 client.send(answer)
             if early:
                 client.service.received += origin.send(early)
-            else:
-                client.reactor.silent.add(origin, client.reactor.now)
             if client.ended or origin.ended or client.pending or client.pipe or origin.pending or origin.pipe:
                 self._settle()
             else:

@@ -8,6 +8,7 @@ import struct
 from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 
 from node.engine.builtin.flow import GATHERED, Flow
+from node.engine.builtin.keepalive import probe
 from node.engine.builtin.pipes import PIPE, Pipe
 from node.engine.builtin.reactor import BUFFER, Reactor, Stage
 
@@ -218,10 +219,11 @@ class Wire:
         self.pending = b""
         self.give_pipe()
 
-    def speak(self) -> None:
-        """What was held back of the handshake is sent without data: the other side may be one that speaks first."""
-        if self.fd >= 0:
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    def stay(self) -> None:
+        """Asks for what only a connection that lasts needs. What was held back of the handshake is sent without data:
+        the other side may be one that speaks first. And one that vanishes is found out."""
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        probe(self.sock)
 
     def finish(self) -> None:
         """Tells the other side that nothing more comes. Raises OSError."""
