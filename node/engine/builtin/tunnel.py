@@ -117,18 +117,13 @@ class Tunnel:
             here.ended = events & ENDING != 0
             there.pending = data[sent:]
             self._settle()
+        elif there.ended:
+            self.close()
         else:
             here.ended = True
-            self._end(here, there)
-
-    def _end(self, here: Wire, there: Wire) -> None:
-        """Nothing waits anywhere, and one side has ended."""
-        if there.ended:
-            self.close()
-            return
-        there.finish()
-        if here.mask != EDGE:
-            _watch(here, there)
+            there.finish()
+            if here.mask != EDGE:
+                _watch(here, there)
 
     def resume(self) -> None:
         """Reads on where the proxy's pace made it wait."""
