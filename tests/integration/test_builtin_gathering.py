@@ -7,21 +7,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from node.engine.builtin import reactor
 from node.engine.builtin.flow import GATHERED
 from node.engine.builtin.loop import Loop
 from node.engine.builtin.moving import parcel
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.wire import Wire
+from tests.streams import LIMIT_S
 from tests.tunnels import DATA, Ends, closed, opened
 
 
 @pytest.fixture
 async def ends() -> AsyncIterator[Ends]:
-    reactor = Reactor(asyncio.get_running_loop())
-    made = opened(reactor)
+    made = opened(Reactor(asyncio.get_running_loop()))
     yield made
     closed(made)
-    reactor.close()
+    made.reactor.close()
 
 
 def least(wire: Wire) -> int:
@@ -100,19 +101,22 @@ async def test_a_worker_that_takes_a_tunnel_over_is_told_of_every_byte(ends: End
     assert ends.got == b"still here"
 
 
-def test_nothing_else_has_to_happen_for_the_last_piece_to_come() -> None:
-    async def paused() -> float:
-        reactor = Reactor(asyncio.get_running_loop())
-        made = opened(reactor)
+def test_nothing_else_has_to_happen_for_the_last_piece_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor, "_TICK_S", 10 * LIMIT_S)
+
+    async def paused() -> bytes:
+        loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+        made = opened(Reactor(loop))
         gathered(made)
-        began = asyncio.get_running_loop().time()
+        loop.add_reader(made.near, arrived.set)
         made.far.send(b"and then silence")
-        while not _arrived(made, 16):
-            await asyncio.sleep(0.2)
-        took = asyncio.get_running_loop().time() - began
+        async with asyncio.timeout(LIMIT_S):
+            await arrived.wait()
+        loop.remove_reader(made.near)
+        made.drink()
         closed(made)
-        reactor.close()
-        return took
+        made.reactor.close()
+        return bytes(made.got)
 
     with asyncio.Runner(loop_factory=Loop) as runner:
-        assert runner.run(paused()) < 0.6
+        assert runner.run(paused()) == b"and then silence"
