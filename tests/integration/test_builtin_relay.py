@@ -2,83 +2,19 @@
 
 import asyncio
 import os
-import random
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
 from fcntl import F_GETPIPE_SZ, fcntl
 from itertools import pairwise
-from time import monotonic
 
 import pytest
 
-from node.engine.builtin.account import Account
-from node.engine.builtin.client import Client, Service
 from node.engine.builtin.pace import DOWN, Relay
 from node.engine.builtin.pipes import PIPE, Pipes
 from node.engine.builtin.reactor import Reactor
-from node.engine.builtin.records import read_record
-from node.engine.builtin.spent import Spent
-from node.engine.builtin.tunnel import Tunnel
-from node.engine.builtin.wire import Wire
-from tests.streams import HERE, LIMIT_S
-
-DATA = random.randbytes(8 << 20)
-
-
-@dataclass
-class Ends:
-    """A tunnel between two sockets of the test's own."""
-
-    reactor: Reactor
-    service: Service
-    tunnel: Tunnel
-    near: socket.socket
-    far: socket.socket
-    left: bytes = b""
-    got: bytearray = field(default_factory=bytearray)
-
-    def pour(self) -> None:
-        """What the far end sends next, as much as goes."""
-        try:
-            while self.left:
-                self.left = self.left[self.far.send(self.left[: 1 << 20]) :]
-        except BlockingIOError:
-            return
-
-    def drink(self) -> bytes | None:
-        """What the near end has got; empty at the end, None before."""
-        try:
-            while data := self.near.recv(1 << 20):
-                self.got += data
-        except BlockingIOError:
-            return None
-        return b""
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        end = monotonic() + LIMIT_S
-        while not condition():
-            assert monotonic() < end
-            self.reactor.serve(0.01)
-
-    def stall(self) -> None:
-        """Sends until nothing moves for a while, for the near end does not read."""
-        calm = 0
-        while calm < 5:
-            before = (len(self.left), self.service.sent)
-            self.pour()
-            self.reactor.serve(0.02)
-            calm = calm + 1 if before == (len(self.left), self.service.sent) else 0
-
-
-def pair() -> tuple[socket.socket, socket.socket]:
-    with socket.create_server((HERE, 0)) as listener:
-        one = socket.create_connection(listener.getsockname())
-        other, _ = listener.accept()
-    for end in (one, other):
-        end.setblocking(False)
-    return one, other
+from tests.streams import LIMIT_S
+from tests.tunnels import DATA, Ends, closed, opened
 
 
 @pytest.fixture
@@ -93,13 +29,7 @@ def make(reactor: Reactor) -> Iterator[Callable[[], Ends]]:
     made: list[Ends] = []
 
     def new() -> Ends:
-        told = {"id": 1, "version": 1, "protocol": "mixed", "port": 1, "username": "a", "password": "b"}
-        record = read_record(told | {"allow_ips": [], "exit": {}, "limits": {}})
-        service = Service(reactor, record, lambda client: None, Account(1, Spent()))
-        (near, inner), (far, outer) = pair(), pair()
-        tunnel = Tunnel(Client(reactor, inner, service, HERE), Wire(reactor, outer))
-        tunnel.start()
-        made.append(Ends(reactor, service, tunnel, near, far, DATA))
+        made.append(opened(reactor))
         return made[-1]
 
     yield new
@@ -120,13 +50,6 @@ def arrived(ends: Ends) -> bool:
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
-
-
-def closed(ends: Ends) -> None:
-    ends.near.close()
-    ends.far.close()
-    ends.tunnel.close()
-    ends.reactor.sweep()
 
 
 async def test_bulk_goes_through_a_pipe_that_is_given_back(ends: Ends) -> None:

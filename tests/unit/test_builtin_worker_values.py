@@ -145,6 +145,15 @@ def test_deadlines_expire_in_their_order_and_only_once() -> None:
     assert expired == ["third", "fourth", "first"]
 
 
+def test_deadlines_are_waited_for_until_the_first_of_them() -> None:
+    deadlines: Deadlines[str] = Deadlines(10, str)
+    assert deadlines.wait(0.0, 60.0) == 60.0
+    deadlines.add("first", 0.0)
+    deadlines.add("second", 5.0)
+    assert [deadlines.wait(now, 60.0) for now in (1.0, 11.0)] == [9.0, 0.0]
+    assert deadlines.wait(1.0, 2.0) == 2.0
+
+
 @pytest.mark.parametrize(
     ("number", "status", "reply"),
     [

@@ -36,7 +36,7 @@ class Client(Wire):
         self.fd = sock.fileno()
         self.mask = UNWATCHED
         self.pending = b""
-        self.pipe = None
+        self.pipe = self.flow = None
         self.bulk = 0
         self.held = self.ended = self.shut = False
         self.service = service

@@ -31,6 +31,11 @@ class Deadlines(Generic[T]):
     def discard(self, item: T) -> None:
         self.entries.pop(item, None)
 
+    def wait(self, now: float, most: float) -> float:
+        """Seconds until the first item's time is up."""
+        first = next(iter(self.entries.values()), now + most)
+        return min(max(first - now, 0.0), most)
+
     def expire(self, now: float) -> None:
         """Calls what is to be called for every item whose time is up."""
         for item in self._due(now):

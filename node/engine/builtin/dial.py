@@ -12,7 +12,6 @@ from node.engine.builtin.destinations import Destination
 from node.engine.builtin.echo import ECHO_HOST
 from node.engine.builtin.exits import leave_by
 from node.engine.builtin.failures import Failure, failure_of
-from node.engine.builtin.keepalive import probe
 from node.engine.builtin.reactor import Stage
 from node.engine.builtin.resolver import Address
 from node.engine.builtin.wire import EDGE, GONE, IN, OUT, Wire
@@ -193,8 +192,7 @@ class Dial:
             self._note(failure_of(error.errno))
             return False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        probe(sock)
-        # The handshake's last packet travels with the first data; see Wire.speak.
+        # The handshake's last packet travels with the first data; see Wire.stay.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
         source = self._source
         error = sock.connect_ex((host, self._port)) if source is None else self._connect(sock, source, host)

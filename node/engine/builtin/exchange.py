@@ -72,6 +72,7 @@ class Exchange:
         self._close = False
         self._deaf = False
         origin.belong(self)
+        origin.reactor.fresh.append(origin)
 
     @property
     def calm(self) -> bool:

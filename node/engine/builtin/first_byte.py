@@ -32,12 +32,15 @@ class FirstByte:
 
     def ready(self, fd: int, events: int) -> None:
         client = self.client
-        count = client.receive()
-        if count > 0:
-            client.reactor.handshakes.discard(self)
-            _open(client, bytes(client.reactor.view[:count]))
-        elif count == 0:
-            self.close()
+        try:
+            data = client.sock.recv(BUFFER)
+        except BlockingIOError:
+            return
+        client.reactor.handshakes.discard(self)
+        if data:
+            _open(client, data)
+        else:
+            client.drop()
 
     def expire(self) -> None:
         self.close()

@@ -140,6 +140,7 @@ def _end(client: Client, origin: Wire | None) -> None:
 
 def _pack(wire: Wire, fds: list[int]) -> State:
     wire.unwatch()
+    wire.scatter()
     fds.append(wire.fd)
     if wire.pipe is not None:
         fds += (wire.pipe.read, wire.pipe.write)

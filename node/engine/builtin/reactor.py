@@ -12,6 +12,7 @@ from node.engine.builtin import journal
 from node.engine.builtin.deadlines import Deadlines, PromptDeadlines
 from node.engine.builtin.draws import Draws
 from node.engine.builtin.echo import Echo
+from node.engine.builtin.flow import GATHER_S
 from node.engine.builtin.guard import Guard
 from node.engine.builtin.loop import Loop
 from node.engine.builtin.pipes import Pipes
@@ -32,8 +33,8 @@ IDLE_S = 300.0
 """For an HTTP client between two requests; browsers give up after about as long."""
 LINGER_S = 3.0
 
-SILENT_S = 0.01
-"""For which the end of a handshake with a destination waits for data to go with it; it would be 0.2 s (tcp(7))."""
+FRESH_S = 0.005
+"""After twice that at most a connection to a destination is one that stays: see `Wire.stay`."""
 
 _BATCH = 512
 _TICK_S = 1.0
@@ -66,8 +67,8 @@ class RacingStage(Stage, Protocol):
     def hurry(self) -> None: ...
 
 
-def _speak(wire: "Wire") -> None:
-    wire.speak()
+def _scatter(wire: "Wire") -> None:
+    wire.scatter()
 
 
 class Reactor:
@@ -77,6 +78,7 @@ class Reactor:
     `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
     `draws` are kept in the working directory.
 
+    `fresh` are connections to destinations: a list, since most of them end before anything has to be done for them.
     Descriptors, those `closing`, are closed at the end of a batch, so that a number is never used anew while old events
     name it.
     """
@@ -101,7 +103,10 @@ class Reactor:
         self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
-        self.silent: Deadlines[Wire] = Deadlines(SILENT_S, _speak)
+        self.fresh: list[Wire] = []
+        self._less_fresh: list[Wire] = []
+        self._fresh_until = 0.0
+        self.gathering: Deadlines[Wire] = Deadlines(GATHER_S, _scatter)
         self.closing: list[Socket] = []
         self._waker = -1
         if isinstance(loop, Loop):
@@ -112,11 +117,15 @@ class Reactor:
 
     def serve(self, timeout: float) -> bool:
         """Waits for at most so many seconds and serves what is ready; True when asyncio has something to do."""
-        silent = self.silent.entries
-        events = self.epoll.poll(SILENT_S if silent and timeout > SILENT_S else timeout, _BATCH)
+        gathering = self.gathering.entries
+        if timeout > FRESH_S and (self.fresh or self._less_fresh):
+            timeout = FRESH_S
+        if gathering:
+            timeout = self.gathering.wait(self.now, timeout)
+        events = self.epoll.poll(timeout, _BATCH)
         self.now = monotonic()
-        if silent:
-            self.silent.expire(self.now)
+        if self.now >= self._fresh_until:
+            self._settle()
         stages, woken = self.stages, False
         for fd, mask in events:
             stage = stages.get(fd)
@@ -129,6 +138,8 @@ class Reactor:
                     self._fault(stage, error)
             elif fd == self._waker:
                 woken = True
+        if gathering:
+            self.gathering.expire(self.now)
         if self.closing:
             self.sweep()
         return woken
@@ -182,12 +193,20 @@ class Reactor:
         journal.fault("connection.fault", error)
         stage.broken()
 
+    def _settle(self) -> None:
+        settled, self._less_fresh, self.fresh = self._less_fresh, self.fresh, []
+        self._fresh_until = self.now + FRESH_S
+        for wire in settled:
+            if wire.fd >= 0:
+                wire.stay()
+
     def _tick(self) -> None:
         if self.epoll.closed:
             return
         self.now = monotonic()
         for deadlines in (self.handshakes, self.dials, self.idle, self.lingering):
             deadlines.expire(self.now)
+        self.gathering.expire(self.now)
         self.sweep()
         self.pipes.trim()
         self.loop.call_later(_TICK_S, self._tick)

@@ -51,15 +51,28 @@ class SocksHandshake:
 
     def ready(self, fd: int, events: int) -> None:
         client = self._client
-        if events != IN or client.pending:
-            if events & GONE:
-                self.close()
-                return
+        if events == IN and not (client.pending or self._inbox):
+            self._hear()
+        elif events & GONE:
+            self.close()
+            return
+        else:
             client.flush()
-        if events & IN:
-            self._read()
+            if events & IN:
+                self._read()
         if self._inbox or client.pending or client.ended or client.mask != IN:
             self._settle()
+
+    def _hear(self) -> None:
+        """Mostly it is one whole message."""
+        try:
+            self._inbox = data = self._client.sock.recv(BUFFER)
+        except BlockingIOError:
+            return
+        if not data:
+            self._ended()
+        elif self._step() and self._inbox:
+            self._advance()
 
     def reached(self, wire: Wire) -> None:
         early = self._inbox
@@ -98,7 +111,10 @@ class SocksHandshake:
             self._inbox = self._inbox + data if self._inbox else data
             self._advance()
             return
-        client.ended = True
+        self._ended()
+
+    def _ended(self) -> None:
+        self._client.ended = True
         if self._dial is None:
             self.close()
 

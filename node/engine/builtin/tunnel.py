@@ -28,16 +28,15 @@ class Tunnel:
         """Sends on what the client sent behind its request, and to the client what it waits for."""
         client, origin = self.client, self.origin
         client.stage = self
-        stages = client.reactor.stages
-        stages[client.fd] = stages[origin.fd] = self
+        reactor = client.reactor
+        reactor.stages[client.fd] = reactor.stages[origin.fd] = self
+        reactor.fresh.append(origin)
         try:
             client.held = False
             if answer:
                 client.send(answer)
             if early:
                 client.service.received += origin.send(early)
-            else:
-                client.reactor.silent.add(origin, client.reactor.now)
             if client.ended or origin.ended or client.pending or client.pipe or origin.pending or origin.pipe:
                 self._settle()
             else:
@@ -101,6 +100,7 @@ class Tunnel:
         count = here.pass_to(there)
         if count > 0:
             self._count(there, count - there.waiting)
+            here.gather(count)
         if count <= 0 or there.pending or there.pipe:
             self._settle()
         return True
@@ -117,18 +117,13 @@ class Tunnel:
             here.ended = events & ENDING != 0
             there.pending = data[sent:]
             self._settle()
+        elif there.ended:
+            self.close()
         else:
             here.ended = True
-            self._end(here, there)
-
-    def _end(self, here: Wire, there: Wire) -> None:
-        """Nothing waits anywhere, and one side has ended."""
-        if there.ended:
-            self.close()
-            return
-        there.finish()
-        if here.mask != EDGE:
-            _watch(here, there)
+            there.finish()
+            if here.mask != EDGE:
+                _watch(here, there)
 
     def resume(self) -> None:
         """Reads on where the proxy's pace made it wait."""

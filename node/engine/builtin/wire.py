@@ -7,6 +7,8 @@ import socket
 import struct
 from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 
+from node.engine.builtin.flow import GATHERED, Flow
+from node.engine.builtin.keepalive import probe
 from node.engine.builtin.pipes import PIPE, Pipe
 from node.engine.builtin.reactor import BUFFER, Reactor, Stage
 
@@ -40,10 +42,10 @@ class Wire:
     """`ended`: nothing more comes from the other side. `shut`: nothing more goes to it.
 
     What waits to be sent is in `pipe`, then in `pending`. `bulk`: what comes from here is spliced, and may be small so
-    often before it no longer is. `held`: nothing is read until the proxy's pace allows it.
+    often before it no longer is. `flow`: how fast. `held`: nothing is read until the proxy's pace allows it.
     """
 
-    __slots__ = ("bulk", "ended", "fd", "held", "mask", "pending", "pipe", "reactor", "shut", "sock")
+    __slots__ = ("bulk", "ended", "fd", "flow", "held", "mask", "pending", "pipe", "reactor", "shut", "sock")
 
     def __init__(self, reactor: Reactor, sock: Socket) -> None:
         self.reactor = reactor
@@ -52,6 +54,7 @@ class Wire:
         self.mask = UNWATCHED
         self.pending = b""
         self.pipe: Pipe | None = None
+        self.flow: Flow | None = None
         self.bulk = 0
         self.held = False
         self.ended = False
@@ -157,6 +160,26 @@ class Wire:
             self.reactor.pipes.give(self.pipe)
             self.pipe = None
 
+    def gather(self, count: int) -> None:
+        """Told of each piece that is passed on: of a fast stream the kernel tells only when there is much, or the end
+        (socket(7), SO_RCVLOWAT). `scatter` is called when it pauses."""
+        reactor = self.reactor
+        flow = self.flow = self.flow or Flow(reactor.now)
+        if flow.is_brisk(count, reactor.now):
+            reactor.gathering.add(self, reactor.now)
+            if not flow.gathers:
+                flow.gathers = True
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, GATHERED)
+        elif flow.gathers:
+            self.scatter()
+
+    def scatter(self) -> None:
+        """Whatever comes is told of again, and what is there already."""
+        if self.flow is not None and self.flow.gathers and self.fd >= 0:
+            self.flow.begin(self.reactor.now)
+            self.reactor.gathering.discard(self)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
     def send(self, data: bytes | memoryview, flags: int = 0) -> int:
         """Sends what the receiver takes and keeps the rest; bytes that went out. Raises OSError."""
         if self.pending or self.pipe is not None:
@@ -196,10 +219,11 @@ class Wire:
         self.pending = b""
         self.give_pipe()
 
-    def speak(self) -> None:
-        """What was held back of the handshake is sent without data: the other side may be one that speaks first."""
-        if self.fd >= 0:
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    def stay(self) -> None:
+        """Asks for what only a connection that lasts needs. What was held back of the handshake is sent without data:
+        the other side may be one that speaks first. And one that vanishes is found out."""
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        probe(self.sock)
 
     def finish(self) -> None:
         """Tells the other side that nothing more comes. Raises OSError."""
