@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from node.engine.builtin.account import Account
-from node.engine.builtin.client import Client, Service
+from node.engine.builtin.client import Client
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record
+from node.engine.builtin.service import Service
 from node.engine.builtin.spent import Spent
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import Wire

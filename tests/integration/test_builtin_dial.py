@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from node.engine.builtin.account import Account
-from node.engine.builtin.client import Client, Service
+from node.engine.builtin.client import Client
 from node.engine.builtin.destinations import Destination
 from node.engine.builtin.dial import Dial
 from node.engine.builtin.failures import Failure
@@ -17,6 +17,7 @@ from node.engine.builtin.guard import Guard, networks
 from node.engine.builtin.reactor import ATTEMPT_S, Reactor
 from node.engine.builtin.records import read_record
 from node.engine.builtin.resolver import Address
+from node.engine.builtin.service import Service
 from node.engine.builtin.spent import Spent
 from node.engine.builtin.wire import Wire
 from tests.streams import LIMIT_S, LOCAL

@@ -15,7 +15,6 @@ import pytest
 from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.batch import told_of
 from node.engine.builtin.channel import Channel, ClosedError
-from node.engine.builtin.client import Service
 from node.engine.builtin.control import Message, frame
 from node.engine.builtin.conversation import Conversation
 from node.engine.builtin.first_byte import FirstByte
@@ -28,6 +27,7 @@ from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record
 from node.engine.builtin.remaining import Remaining
+from node.engine.builtin.service import Service
 from node.engine.builtin.tunnel import Tunnel
 from shared.proxies import ProxyRecord
 from tests.streams import HERE, LOCAL, LOGIN, Streams, dialled, echo, echoes, head_of, record, serving, tunnel, until

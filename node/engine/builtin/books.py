@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Iterable
 
 from node.engine.builtin import journal
 from node.engine.builtin.account import Account
-from node.engine.builtin.client import Service
 from node.engine.builtin.ledger import Ledger
 from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.service import Service
 from node.engine.builtin.spent import Spent
 from node.engine.builtin.throttle import Throttle
 

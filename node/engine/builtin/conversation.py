@@ -1,4 +1,7 @@
-"""An HTTP client's connection: one request after the other, each with its own right to be here."""
+"""An HTTP client's connection: one request after the other, each with its own right to be here.
+
+Longer than others for the reason that `exchange` gives; what a request asks for is decided in http_route.
+"""
 
 from node.engine.builtin.client import Client
 from node.engine.builtin.deadlines import Deadlines

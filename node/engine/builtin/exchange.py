@@ -1,4 +1,8 @@
-"""One HTTP request and its response on their way between a client and an origin."""
+"""One HTTP request and its response on their way between a client and an origin.
+
+Longer than others for a reason: both directions end, fail and wait for each other, and what a request goes through
+costs least in one object. What is to be decided stands in http_request, http_response and http_body.
+"""
 
 from typing import Protocol
 

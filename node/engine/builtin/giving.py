@@ -17,12 +17,13 @@ from typing import Any
 
 from node.engine.builtin import journal
 from node.engine.builtin.channel import Channel, ClosedError
-from node.engine.builtin.client import Client, Service
+from node.engine.builtin.client import Client
 from node.engine.builtin.control import MOST_FDS, MOST_PORTS, ControlError, Message, batches
 from node.engine.builtin.exits import SessionExit
 from node.engine.builtin.moving import Parcel, parcel
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.records import tell_record
+from node.engine.builtin.service import Service
 
 FORMAT = 1
 """Of what is said on the channel; a taker of another age refuses it, and nothing happens."""

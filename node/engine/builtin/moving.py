@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from node.engine.builtin.access import allows
-from node.engine.builtin.client import Client, Service
+from node.engine.builtin.client import Client
 from node.engine.builtin.conversation import Conversation
 from node.engine.builtin.first_byte import FirstByte
 from node.engine.builtin.pipes import Pipe
 from node.engine.builtin.reclaimed import Reclaimed, close_copy
+from node.engine.builtin.service import Service
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import IN, Wire
 

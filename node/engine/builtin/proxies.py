@@ -7,13 +7,13 @@ from typing import Any
 
 from node.engine.builtin.account import Account
 from node.engine.builtin.books import Books
-from node.engine.builtin.client import Service
 from node.engine.builtin.exits import SessionExit
 from node.engine.builtin.first_byte import FIRST_STAGES
 from node.engine.builtin.ledger import Ledger
 from node.engine.builtin.pace import Levels
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import Record
+from node.engine.builtin.service import Service
 from node.engine.builtin.spent import Spent
 
 

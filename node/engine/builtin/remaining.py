@@ -5,9 +5,9 @@ from time import monotonic
 
 from node.engine.builtin import journal
 from node.engine.builtin.channel import Channel
-from node.engine.builtin.client import Service
 from node.engine.builtin.giving import FAILED, STEP_S, expect, move
 from node.engine.builtin.proxies import Proxies
+from node.engine.builtin.service import Service
 
 REMAIN_S = 24 * 3600.0
 """Longest time for which it stays with the connections that could not be moved."""

@@ -10,7 +10,7 @@ from node.engine.builtin.pace import UP, Levels, Relay
 from node.engine.builtin.reactor import Reactor
 
 if TYPE_CHECKING:
-    from node.engine.builtin.client import Service
+    from node.engine.builtin.service import Service
 
 TURN_S = 0.02
 """Between two rounds of a direction in which somebody waits."""
