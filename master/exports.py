@@ -115,3 +115,5 @@ FORMS: Mapping[ExportFormat, Form] = {
     "csv": Form(media_type="text/csv", suffix="csv", line=lambda row: record(columns(row)), head=record(COLUMNS)),
     "json": Form(media_type="application/json", suffix="json", line=object_, head="[\n", between=",\n", tail="\n]\n"),
 }
+MEDIA_TYPES = tuple(dict.fromkeys(each.media_type for each in FORMS.values()))
+"""Of all forms, each once."""

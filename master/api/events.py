@@ -32,7 +32,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 @get(
     "/events",
     summary="List events, or follow them",
-    opt=told(query=EventList, answers={200: EventPage}, streams=STREAM, headers=(LAST_EVENT_ID,)),
+    opt=told(query=EventList, answers={200: EventPage}, streams=(STREAM,), headers=(LAST_EVENT_ID,)),
 )
 async def list_events(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any] | Stream:
     """What happened, oldest first. An event's id may be remembered and given as `after`: none is skipped.

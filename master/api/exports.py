@@ -11,7 +11,7 @@ from master.api.reading import Asked, read_query
 from master.api.seams import Wiring
 from master.api.told import told
 from master.db import Database, Row
-from master.exports import Form, form
+from master.exports import MEDIA_TYPES, Form, form
 from master.questions.proxies import ProxyExport, ProxyFilter
 
 PAGE = 500
@@ -19,9 +19,7 @@ PAGE = 500
 PRIVATE = {"Cache-Control": "no-store"}
 
 
-@get(
-    "/proxies/export", summary="Export proxies", opt=told(query=ProxyExport, answers={200: None}, streams="text/plain")
-)
+@get("/proxies/export", summary="Export proxies", opt=told(query=ProxyExport, answers={200: None}, streams=MEDIA_TYPES))
 async def export_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Stream:
     """All that the filter matches, by id, one a line: `host:port:username:password`, or as `format` or `template` say.
 
@@ -38,7 +36,7 @@ async def exported(wiring: Wiring, asked: ProxyFilter, wanted: Form, headers: Ma
     first = await portion(wiring.database, asked, 0)
     disposition = {"Content-Disposition": f'attachment; filename="proxies.{wanted.suffix}"'}
     written = lines(wiring.database, asked, wanted, first)
-    return Stream(written, media_type=f"{wanted.media_type}; charset=utf-8", headers={**headers, **disposition})
+    return Stream(written, media_type=wanted.media_type, headers={**headers, **disposition})
 
 
 async def portion(database: Database, asked: ProxyFilter, after: int) -> Sequence[Row]:

@@ -129,6 +129,7 @@ def header_parameters(told: Told) -> list[Json]:
 
 
 TEXT = {"type": "string"}
+LIST = {"type": "array", "items": {"type": "object"}}
 
 
 def ref(model: type[BaseModel]) -> Json:
@@ -144,8 +145,9 @@ def answers(told: Told) -> Json:
     for status, model in {**dict.fromkeys([200] if tried else []), **told.answers}.items():
         models = [*([model] if model is not None else []), *(tried if status == HTTPStatus.OK else [])]
         content: Json = {"content": {"application/json": {"schema": one_of(models)}}} if models else {}
-        if status == HTTPStatus.OK and told.streams is not None:
-            content.setdefault("content", {})[told.streams] = {"schema": TEXT}
+        for media_type in told.streams if status == HTTPStatus.OK else ():
+            schema = TEXT if media_type.startswith("text/") else LIST
+            content.setdefault("content", {})[media_type] = {"schema": schema}
         words = told.words.get(status, HTTPStatus(status).phrase if status in told.answers else TRIED)
         found[str(status)] = {"description": words, **({"headers": headers} if headers else {}), **content}
     return found

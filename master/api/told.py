@@ -35,8 +35,8 @@ class Told:
     headers: Sequence[str] = ()
     gives: Sequence[str] = ()
     problems: Sequence[int] = ()
-    streams: str | None = None
-    """The media type of 200, when a stream is asked for."""
+    streams: Sequence[str] = ()
+    """The media types of 200 that are not of a model, when a stream is asked for."""
     words: Mapping[int, str] = field(default_factory=dict[int, str])
 
 

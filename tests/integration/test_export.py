@@ -28,6 +28,18 @@ async def text(api: Api, query: str = "") -> httpx.Response:
     return answer
 
 
+@pytest.mark.parametrize(
+    ("form", "media_type"),
+    [("plain", "text/plain; charset=utf-8"), ("csv", "text/csv; charset=utf-8"), ("json", "application/json")],
+)
+async def test_an_export_is_of_a_media_type_that_the_document_tells(api: Api, form: str, media_type: str):
+    answer = await text(api, f"?format={form}")
+    assert answer.headers["content-type"] == media_type
+    document = await api.call("GET", "/api-json", 200)
+    for path in ("/proxies/export", "/l/{secret}"):
+        assert media_type.partition(";")[0] in document["paths"][path]["get"]["responses"]["200"]["content"]
+
+
 async def test_every_line_of_a_long_list_is_there_once_and_right(api: Api):
     node = await api.node(ip="10.0.0.7")
     await api.rows.execute(FILL, node, MANY)

@@ -41,7 +41,7 @@ class Client(Wire):
         self.admitted = False
         self.seated = False
         self.stage: Stage | None = None
-        service.open.add(self)
+        service.open[self] = None
 
     def enter(self, stage: Stage) -> None:
         """From now on this stage has the connection."""
@@ -106,7 +106,7 @@ class Client(Wire):
         service, reactor = self.service, self.reactor
         reactor.stages.pop(fd, None)
         reactor.closing.append(self.sock)
-        service.open.discard(self)
+        service.open.pop(self, None)
         reactor.sources.leave(self.source)
         if self.seated:
             self.seated = False

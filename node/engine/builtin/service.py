@@ -59,7 +59,8 @@ class Service:
         self.exit = exit_of(record, reactor.draws)
         self.first_stage = first_stage
         self.doors = Doors(reactor, record.id, self._welcome)
-        self.open: set[Client] = set()
+        # Most of many proxies have no client: an empty dict takes 150 bytes less than an empty set.
+        self.open: dict[Client, None] = {}
         self.pace: Pace | None = None
         self.account = account
         self.held: Hold | None = None
