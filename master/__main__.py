@@ -15,6 +15,7 @@ from master.settings import Settings, read_settings
 from shared.examination import tell
 from shared.logs import configure
 from shared.tasks import leaves
+from shared.version import program_version
 
 COMMANDS = {
     "run": "run the master (the default)",
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "RABBITMQ_MANAGEMENT_URL; and, if need be, NODE_AMQP_URL, LICENSE_KEY, API_HOST, API_PORT, LOG_LEVEL,\n"
         "EVENTS_KEEP_DAYS, HISTORY_KEEP_DAYS, WEBHOOK_ALLOW_PRIVATE.",
     )
+    made.add_argument("--version", action="version", version=f"%(prog)s {program_version()}")
     made.add_argument("command", nargs="?", default="run", choices=COMMANDS)
     made.add_argument("--json", action="store_true", help="what the doctor finds as JSON")
     return made

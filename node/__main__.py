@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import os
+import shlex
 import signal
 import sys
 
@@ -11,13 +12,14 @@ import structlog
 
 from node.errors import BadConfiguration, NodeError
 from node.presence import is_running
-from node.settings import Settings, read_settings
+from node.settings import DATA_DIR, Settings, read_settings
 from shared.logs import configure
 from shared.tasks import leaves
+from shared.version import program_version
 
 COMMANDS = {
     "run": "run the agent (the default); its proxies go on when it ends",
-    "stop": "end every proxy of this data directory, for when the node shall really be down",
+    "stop": "end every proxy of NODE_DATA_DIR, also when that directory was removed",
     "upgrade-engine": "have the built-in engine go on in new processes, with the code as it is now; nothing is lost",
     "health": "exit with 0 while the agent runs, with 1 else",
     "doctor": "tell what is wrong with this node and its host; exit with 0 when nothing is a problem, with 1 else",
@@ -50,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     """Of the commands."""
     text = "\n".join(f"  {name:14} {what}" for name, what in COMMANDS.items())
     made = argparse.ArgumentParser(prog="maybe-node", epilog=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--version", action="version", version=f"%(prog)s {program_version()}")
     made.add_argument("command", nargs="?", default="run", choices=COMMANDS)
     made.add_argument("address", nargs="?", help="for whois")
     made.add_argument("--json", action="store_true", help="what the doctor finds as JSON")
@@ -82,11 +85,9 @@ async def obey(command: str, settings: Settings) -> int:
         case "health":
             return 0 if is_running(settings) else 1
         case "stop":
-            if is_running(settings):
-                raise NodeError("the agent still runs and would start them again; end it first")
-            from node.app import halt_engines
+            from node.stopping import stop_proxies
 
-            await halt_engines(settings)
+            print("\n".join((await stop_proxies(settings)).lines()))
         case "forget":
             if is_running(settings):
                 raise NodeError("the agent still runs; end it first")
@@ -99,8 +100,19 @@ async def obey(command: str, settings: Settings) -> int:
             from node.app import run_node
 
             collect_seldom()
-            await run_node(settings, stop_on_signals(), upgrade=upgrade_on_signal())
+            stop = Stop()
+            await run_node(settings, stop.event, upgrade=upgrade_on_signal())
+            if stop.signal == signal.SIGINT:
+                print(farewell(settings), file=sys.stderr)
     return 0
+
+
+def farewell(settings: Settings) -> str:
+    """What somebody who pressed Ctrl-C may not expect."""
+    command = "maybe-node stop"
+    if settings.data_dir != DATA_DIR:
+        command = f"NODE_DATA_DIR={shlex.quote(str(settings.data_dir))} {command}"
+    return f"maybe-node: the agent has ended. Its proxies go on; to end them as well: {command}"
 
 
 def collect_seldom() -> None:
@@ -109,13 +121,19 @@ def collect_seldom() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    structlog.contextvars.bind_contextvars(program="node")
-    return stop
+class Stop:
+    """An event that SIGTERM and SIGINT set, and which of them it was."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.signal: signal.Signals | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._set, number)
+        structlog.contextvars.bind_contextvars(program="node")
+
+    def _set(self, number: signal.Signals) -> None:
+        self.signal = number
+        self.event.set()
 
 
 def upgrade_on_signal() -> asyncio.Event:

@@ -101,10 +101,3 @@ async def upgrade_by_itself(settings: Settings) -> list[Moved]:
     with sole_agent(settings):
         async with opened_engines(settings, asyncio.Event()) as engines:
             return await engines.builtin.upgrade()
-
-
-async def halt_engines(settings: Settings) -> None:
-    """End every process that runs proxies out of this data directory."""
-    async with opened_engines(settings, asyncio.Event()) as engines:
-        for engine in engines.by_name.values():
-            await engine.halt()

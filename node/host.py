@@ -2,13 +2,7 @@
 
 import platform
 import socket
-from importlib.metadata import version
 from ipaddress import ip_address
-
-
-def agent_version() -> str:
-    """The version of this program."""
-    return version("maybe-proxy")
 
 
 def host_name() -> str:

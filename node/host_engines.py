@@ -14,8 +14,8 @@ from node.engine.builtin.guard import CLOSED
 from node.engine.builtin.own_addresses import own_networks
 from node.engine.three_proxy import ThreeProxyEngine
 from node.engine.three_proxy import version as three_proxy_version
-from node.host import agent_version
 from node.settings import Settings
+from shared.version import program_version
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
             on_change=changed.set,
         )
         engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}
-        versions = {"builtin": agent_version()}
+        versions = {"builtin": program_version()}
         if settings.three_proxy is not None:
             three_proxy = ThreeProxyEngine(
                 settings.data_dir / "3proxy",

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from node.host import addresses, agent_version, host_name, os_name
+from node.host import addresses, host_name, os_name
 from node.identity import Identity, read_identity, write_identity
 from node.settings import Settings
 from shared.enrolment.bodies import NodeFacts
 from shared.tasks import run_until
+from shared.version import program_version
 
 if TYPE_CHECKING:
     from node.enrolment import Waiting
@@ -66,7 +67,7 @@ class Membership:
         return NodeFacts(
             host=host_name(),
             os=os_name(),
-            agent=agent_version(),
+            agent=program_version(),
             addresses=addresses(),
             engines=dict(self._engines),
         )

@@ -12,6 +12,9 @@ from node.engine.builtin.sources import PER_SOURCE
 from node.errors import BadConfiguration
 from shared.logs import LogLevel
 
+DATA_DIR = Path("/var/lib/maybe-node")
+"""Unless NODE_DATA_DIR names another."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
@@ -47,7 +50,7 @@ class Settings:
 
 def read_settings(env: Mapping[str, str]) -> Settings:
     """Raises BadConfiguration naming the variable."""
-    data_dir = Path(env.get("NODE_DATA_DIR") or "/var/lib/maybe-node")
+    data_dir = Path(env.get("NODE_DATA_DIR") or DATA_DIR)
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

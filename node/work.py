@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 
 from node.agent import Agent
 from node.engine.builtin import BuiltinEngine
-from node.host import agent_version
 from node.host_engines import Engines
 from node.identity import Identity
 from node.local_copy import LocalCopy
@@ -18,6 +17,7 @@ from node.usage import Tellings
 from shared.bus import REFUSED_WAIT_S, Bus
 from shared.bus.intake import Intake
 from shared.proxies import NodeId
+from shared.version import program_version
 
 FIRST_WAIT_S = 1.0
 """Between two tries to log in for the first time: the master makes the login when it has heard that we know it."""
@@ -40,7 +40,7 @@ class Work:
         self._engines, self._on_login, self._amqp_url = engines, on_login, config.amqp_url
         uplink = Uplink(NodeId(config.node_id), config.cluster, copy)
         tellings = Tellings(engines.by_name.values())
-        reports = Reports(copy, supervisor, tellings, uplink, version=agent_version(), engines=engines.versions)
+        reports = Reports(copy, supervisor, tellings, uplink, version=program_version(), engines=engines.versions)
         self.agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports)
         uplink.bus = self._bus = Bus(
             config.amqp_url,

@@ -14,12 +14,13 @@ from master.api.problems import MEDIA_TYPE
 from master.api.told import REQUEST_HEADERS, RESPONSE_HEADERS, Told
 from master.rehearsals import DryRun, Rehearsable
 from shared.proxies import MAX_BIGINT
+from shared.version import program_version
 
 REF = "#/components/schemas/{model}"
 
 INFO = {
     "title": "maybe-proxy",
-    "version": "0.1.0",
+    "version": program_version(),
     "description": "Deploys proxy servers on a fleet of hosts. Lists are paged by `limit` and `after`; errors are "
     "problem documents (RFC 9457).",
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

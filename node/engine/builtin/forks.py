@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from node.engine.builtin.control import WorkerName
-from node.engine.builtin.process import connect_worker, end_process, ended
+from node.engine.builtin.process import ARGUMENTS, connect_worker, end_process, ended
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS")
 """All that workers get to see of the agent's environment, which may hold secrets."""
@@ -160,10 +160,11 @@ async def _born(directory: Path) -> _Zygote:
 
 def _spawned(directory: Path, connection: socket.socket) -> int:
     """Its pid; the connection is its standard input. Raises OSError."""
+    isolated, without_site, module = ARGUMENTS
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-I", "-S", str(_BARE), "node.engine.builtin.zygote", str(directory)],
+        [sys.executable, isolated, without_site, str(_BARE), module, str(directory)],
         {name: os.environ[name] for name in _INHERITED if name in os.environ},
         file_actions=[
             (os.POSIX_SPAWN_DUP2, connection.fileno(), 0),

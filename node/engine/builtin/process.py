@@ -19,6 +19,9 @@ _LOCK = struct.Struct("hhqqi")
 
 _ANSWER_S = 4.0
 
+ARGUMENTS = ("-I", "-S", "node.engine.builtin.zygote")
+"""Of the command line of zygotes and workers; the path of `bare.py` stands before the last, the directory behind it."""
+
 
 def connect_worker(directory: Path, index: int, generation: int = 0) -> socket.socket | None:
     """A connection to the worker of that name if it lives, refused to a process of another user.
@@ -75,6 +78,16 @@ def worker_pid(directory: Path, index: int, generation: int = 0) -> int | None:
         os.close(lock)
     kind, _, _, _, pid = _LOCK.unpack(held)
     return None if kind == fcntl.F_UNLCK else pid
+
+
+def is_ours(directory: Path | None, pid: int) -> bool:
+    """Whether a process was started by this engine for that directory, or for any; the directory may be removed.
+
+    Raises OSError when it has ended.
+    """
+    argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+    ours = len(argv) == len(ARGUMENTS) + 3 and tuple(map(os.fsdecode, argv[1:3] + argv[4:5])) == ARGUMENTS
+    return ours and (directory is None or argv[-1] == os.fsencode(directory))
 
 
 def ended(pid: int) -> bool:

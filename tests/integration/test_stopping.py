@@ -1,0 +1,102 @@
+"""`maybe-node` as an operator ends it: real programs, real processes."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from node.engine.builtin import BuiltinEngine
+from node.engine.builtin.process import worker_names, worker_pid
+from node.stopping import builtin_pids
+from tests.processes import is_running
+from tests.streams import HERE, LOCAL, free_port, record, until
+
+
+@pytest.fixture
+async def data(tmp_path: Path) -> AsyncIterator[Path]:
+    """A node's data directory; whatever happens, no process is left of it."""
+    folder = tmp_path / "node"
+    yield folder
+    await asyncio.to_thread(command, folder, "stop")
+    assert builtin_pids(folder / "builtin") == []
+
+
+def environment(data: Path) -> dict[str, str]:
+    settings = {"NODE_DATA_DIR": str(data), "NODE_LISTEN": HERE, "NODE_WORKERS": "1", "THREE_PROXY": ""}
+    return os.environ | settings | {"NODE_ENROL_HOST": HERE, "NODE_ENROL_PORT": str(free_port()), "LOG_LEVEL": "error"}
+
+
+def command(data: Path, *words: str) -> str:
+    """What `maybe-node` prints."""
+    call = [sys.executable, "-m", "node", *words]
+    return subprocess.run(call, env=environment(data), capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+async def started(data: Path) -> int:
+    """The pid of a worker that runs a proxy, with no agent."""
+    async with BuiltinEngine(data / "builtin", listen=HERE, allow_destinations=LOCAL, workers=1) as engine:
+        await engine.start(record())
+    (name,) = worker_names(data / "builtin")
+    pid = worker_pid(data / "builtin", *name)
+    assert pid is not None
+    return pid
+
+
+async def gone(pid: int) -> None:
+    async def ended() -> bool:
+        return not is_running(pid)
+
+    await until(ended)
+
+
+async def test_stop_ends_the_workers_and_says_so(data: Path) -> None:
+    data.mkdir()
+    pid = await started(data)
+    assert "ended 1 process of the built-in engine" in await asyncio.to_thread(command, data, "stop")
+    await gone(pid)
+    assert await asyncio.to_thread(command, data, "stop") == "nothing was running\n"
+
+
+async def test_stop_finds_a_worker_whose_data_directory_was_removed(data: Path) -> None:
+    data.mkdir()
+    pid = await started(data)
+    shutil.rmtree(data)
+    assert "ended 1 process of the built-in engine" in await asyncio.to_thread(command, data, "stop")
+    await gone(pid)
+
+
+async def test_stop_leaves_other_data_directories_alone_and_names_them(data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for folder in (data, other):
+        folder.mkdir()
+    pid = await started(other)
+    assert f"NODE_DATA_DIR={other} maybe-node stop" in await asyncio.to_thread(command, data, "stop")
+    assert is_running(pid)
+    await asyncio.to_thread(command, other, "stop")
+    await gone(pid)
+
+
+async def test_an_agent_ended_by_ctrl_c_says_that_its_proxies_go_on_and_how_to_end_them(data: Path) -> None:
+    agent = subprocess.Popen([sys.executable, "-m", "node"], env=environment(data), stderr=subprocess.PIPE, text=True)
+
+    async def works() -> bool:
+        return bool(worker_names(data / "builtin")) if data.exists() else False
+
+    await until(works)
+    agent.send_signal(signal.SIGINT)
+    _, errors = await asyncio.to_thread(agent.communicate, timeout=30)
+    assert agent.returncode == 0
+    assert f"Its proxies go on; to end them as well: NODE_DATA_DIR={data} maybe-node stop" in errors
+
+
+@pytest.mark.parametrize("program", ["node", "master"])
+def test_each_program_tells_its_version(program: str, tmp_path: Path) -> None:
+    call = [sys.executable, "-m", program, "--version"]
+    done = subprocess.run(call, env=environment(tmp_path), capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith(f"maybe-{program} 0.")
