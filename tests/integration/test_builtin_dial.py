@@ -37,6 +37,10 @@ class Caller:
     def unreached(self, failure: Failure) -> None:
         self.outcome.set_result(failure)
 
+    @property
+    def owner(self) -> object:
+        return self
+
     def ready(self, fd: int, events: int) -> None:
         raise AssertionError
 

@@ -58,6 +58,10 @@ class Conversation:
         self._record: Record | None = None
         self._timed: Deadlines[TimedStage] | None = None
 
+    @property
+    def owner(self) -> object:
+        return self._client.service
+
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
         self._client.enter(self)

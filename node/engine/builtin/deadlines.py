@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 from time import monotonic
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+_RUNG = 16
+"""Items of one ring of a prompt timer; the others follow in the event loop's next turn."""
 
 
 class Deadlines(Generic[T]):
@@ -36,15 +40,18 @@ class Deadlines(Generic[T]):
         first = next(iter(self.entries.values()), now + most)
         return min(max(first - now, 0.0), most)
 
-    def expire(self, now: float) -> None:
-        """Calls what is to be called for every item whose time is up."""
-        for item in self._due(now):
+    def expire(self, now: float, most: int | None = None) -> bool:
+        """Call what is to be called for every item whose time is up, or for the first `most` of them; whether there
+        may be more."""
+        due = self._due(now, most)
+        for item in due:
             if self.entries.pop(item, None) is not None:
                 self._expire(item)
+        return len(due) == most
 
-    def _due(self, now: float) -> list[T]:
+    def _due(self, now: float, most: int | None) -> list[T]:
         due: list[T] = []
-        for item, deadline in self.entries.items():
+        for item, deadline in islice(self.entries.items(), most):
             if deadline > now:
                 break
             due.append(item)
@@ -79,5 +86,5 @@ class PromptDeadlines(Deadlines[T]):
     def _ring(self) -> None:
         self._timer = None
         now = monotonic()
-        self.expire(now)
+        self.expire(now, _RUNG)
         self._wind(now)

@@ -85,6 +85,10 @@ class Dial:
         self._wires: list[Wire] = []
         self._ended = False
 
+    @property
+    def owner(self) -> object:
+        return self._client.service
+
     def start(self, destination: Destination) -> None:
         reactor, host = self._reactor, destination.host
         reactor.dials.add(self, reactor.now)

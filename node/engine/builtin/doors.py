@@ -5,6 +5,7 @@ import socket
 from _socket import socket as Socket  # noqa: N812 (a class; the library's own wrapper costs 3 us a connection)
 from collections.abc import Callable, Collection
 from sys import byteorder
+from time import monotonic
 from typing import Any, NamedTuple
 
 from node.engine.builtin import journal
@@ -12,7 +13,10 @@ from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.reclaimed import Reclaimed, close_copy
 from node.engine.builtin.wire import IN
 
-_ACCEPTS = 32
+_ACCEPTS = 16
+"""Clients of one batch; each may come with its first request."""
+_ACCEPT_S = 0.001
+"""Time for one batch; a client that is being taken is taken."""
 _BACKLOG_AT, _BACKLOG_END = 24, 28
 """Where struct tcp_info of a listening socket has the length of its queue (linux/tcp.h, tcpi_unacked)."""
 _PAUSE_S = 0.1
@@ -29,9 +33,10 @@ class Door(NamedTuple):
 class Doors:
     """Opened and closed one by one, without touching who came in by the others. `welcome` is given each client."""
 
-    __slots__ = ("_by_fd", "_proxy_id", "_reactor", "_welcome", "paused")
+    __slots__ = ("_by_fd", "_proxy_id", "_reactor", "_welcome", "owner", "paused")
 
-    def __init__(self, reactor: Reactor, proxy_id: int, welcome: Callable[[Socket, str], None]) -> None:
+    def __init__(self, reactor: Reactor, proxy_id: int, owner: object, welcome: Callable[[Socket, str], None]) -> None:
+        self.owner = owner
         self._reactor = reactor
         self._proxy_id = proxy_id
         self._welcome = welcome
@@ -68,6 +73,7 @@ class Doors:
         """Whoever comes waits in the backlog."""
         for fd in self._by_fd:
             self._reactor.stages.pop(fd, None)
+            self._reactor.turns.forget(fd)
             self._reactor.epoll.unregister(fd)
 
     def go_on(self) -> None:
@@ -94,6 +100,7 @@ class Doors:
         if door is None:
             return
         accept, family, welcome = door.accept, door.family, self._welcome
+        until = monotonic() + _ACCEPT_S
         for _ in range(_waiting(door.listener)):
             try:
                 accepted, address = accept()
@@ -106,6 +113,8 @@ class Doors:
             sock = Socket(family, socket.SOCK_STREAM, 0, accepted)
             sock.setblocking(False)
             welcome(sock, address[0])
+            if monotonic() >= until:
+                return
 
     def _watch(self, fd: int) -> None:
         self._reactor.stages[fd] = self

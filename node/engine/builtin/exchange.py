@@ -79,6 +79,10 @@ class Exchange:
         origin.reactor.fresh.append(origin)
 
     @property
+    def owner(self) -> object:
+        return self._client.service
+
+    @property
     def calm(self) -> bool:
         """Whether nothing waits for the origin, and it is listened to."""
         origin = self.origin

@@ -24,6 +24,10 @@ class FirstByte:
     def __init__(self, client: Client) -> None:
         self.client = client
 
+    @property
+    def owner(self) -> object:
+        return self.client.service
+
     def start(self) -> None:
         client = self.client
         client.enter(self)

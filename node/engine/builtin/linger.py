@@ -13,6 +13,10 @@ class Linger:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    @property
+    def owner(self) -> object:
+        return self._client.service
+
     def start(self, last: bytes) -> None:
         client = self._client
         client.enter(self)

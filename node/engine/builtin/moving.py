@@ -43,6 +43,10 @@ class Parcel:
         }
         client.stage = self
 
+    @property
+    def owner(self) -> object:
+        return self.client.service
+
     def ready(self, fd: int, events: int) -> None:
         """Nothing is watched."""
 
@@ -141,6 +145,7 @@ def _end(client: Client, origin: Wire | None) -> None:
 
 def _pack(wire: Wire, fds: list[int]) -> State:
     wire.unwatch()
+    wire.reactor.turns.forget(wire.fd)
     wire.scatter()
     fds.append(wire.fd)
     if wire.pipe is not None:

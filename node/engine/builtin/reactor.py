@@ -3,7 +3,8 @@
 import asyncio
 import select
 from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,7 @@ from node.engine.builtin.loop import Loop
 from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
 from node.engine.builtin.sources import Sources
+from node.engine.builtin.turns import Turns, Work
 
 if TYPE_CHECKING:
     from node.engine.builtin.wire import Wire
@@ -37,12 +39,27 @@ FRESH_S = 0.005
 """After twice that at most a connection to a destination is one that stays: see `Wire.stay`."""
 
 _BATCH = 512
+_FEW = 8
+"""Events that are served without a look at the clock."""
+_BETWEEN_LOOKS = 4
+"""Events of a larger batch between two looks at the clock; bounded pieces of work, all of them."""
+BATCH_S = 0.002
+"""Time for the events of one batch; the rest of them is left over, each for the turn of its proxy."""
+SWEPT = 128
+"""Descriptors that are closed at once: a close that has to send a reset costs as much as a small request."""
+EXPIRED = 32
+"""Time-outs that are served at once; thousands may be due in the same moment."""
 _TICK_S = 1.0
 _TELL_AGAIN_S = 60.0
 
 
 class Stage(Protocol):
     """What a connection is doing: it is told of events on its descriptors."""
+
+    @property
+    def owner(self) -> object:
+        """The proxy in whose turn work is done that is left over; any object that stands for it."""
+        ...
 
     def ready(self, fd: int, events: int) -> None: ...
 
@@ -78,6 +95,8 @@ class Reactor:
     `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
     `draws` are kept in the working directory.
 
+    What cannot be served in time is left over: `turns` says what is to be done, and for which proxy.
+
     `fresh` are connections to destinations: a list, since most of them end before anything has to be done for them.
     Descriptors, those `closing`, are closed at the end of a batch, so that a number is never used anew while old events
     name it.
@@ -108,7 +127,10 @@ class Reactor:
         self._fresh_until = 0.0
         self.gathering: Deadlines[Wire] = Deadlines(GATHER_S, _scatter)
         self.closing: list[Socket] = []
+        self.turns: Turns[Stage] = Turns(self._serve_event, self._do)
         self._waker = -1
+        self._attached = isinstance(loop, Loop)
+        self._due_again = False
         if isinstance(loop, Loop):
             loop.attach(self)
         else:
@@ -122,10 +144,36 @@ class Reactor:
             timeout = FRESH_S
         if gathering:
             timeout = self.gathering.wait(self.now, timeout)
+        turns = self.turns
+        if turns.queues or self.closing:
+            timeout = 0.0
         events = self.epoll.poll(timeout, _BATCH)
         self.now = monotonic()
         if self.now >= self._fresh_until:
             self._settle()
+        if turns.queues:
+            woken = self._serve_in_turn(events)
+            turns.take()
+        elif len(events) <= _FEW:
+            woken = self._serve_all(events)
+        else:
+            woken = self._serve_many(events)
+        if gathering:
+            self.gathering.expire(self.now)
+        if self.closing:
+            self.sweep()
+        if not self._attached and (turns.queues or self.closing):
+            self.loop.call_soon(self.serve, 0)
+        return woken
+
+    def later(self, stage: Stage, work: Work) -> None:
+        """Do the work when its proxy has its turn: at once, as far as nobody else wants anything."""
+        self.turns.add_work(stage.owner, stage, work)
+        if not self._attached:
+            self.loop.call_soon(self.serve, 0)
+
+    def _serve_all(self, events: Sequence[tuple[int, int]]) -> bool:
+        """Whether asyncio has something to do."""
         stages, woken = self.stages, False
         for fd, mask in events:
             stage = stages.get(fd)
@@ -138,11 +186,49 @@ class Reactor:
                     self._fault(stage, error)
             elif fd == self._waker:
                 woken = True
-        if gathering:
-            self.gathering.expire(self.now)
-        if self.closing:
-            self.sweep()
         return woken
+
+    def _serve_many(self, events: Sequence[tuple[int, int]]) -> bool:
+        """As `_serve_all`, until the batch's time is up; what is not served by then is left over."""
+        until, woken = self.now + BATCH_S, False
+        for begin in range(0, len(events), _BETWEEN_LOOKS):
+            if monotonic() >= until:
+                return self._leave_over(events[begin:]) or woken
+            woken = self._serve_all(events[begin : begin + _BETWEEN_LOOKS]) or woken
+        return woken
+
+    def _serve_in_turn(self, events: Sequence[tuple[int, int]]) -> bool:
+        """Events of proxies that have work left over are added to it; those of the others are served."""
+        stages, queues = self.stages, self.turns.queues
+        first: list[tuple[int, int]] = []
+        for fd, mask in events:
+            stage = stages.get(fd)
+            if stage is not None and stage.owner in queues:
+                self.turns.add_event(stage.owner, fd, mask)
+            else:
+                first.append((fd, mask))
+        return self._serve_many(first)
+
+    def _leave_over(self, events: Sequence[tuple[int, int]]) -> bool:
+        stages, woken = self.stages, False
+        for fd, mask in events:
+            stage = stages.get(fd)
+            if stage is not None:
+                self.turns.add_event(stage.owner, fd, mask)
+            elif fd == self._waker:
+                woken = True
+        return woken
+
+    def _serve_event(self, fd: int, mask: int) -> None:
+        self._serve_all(((fd, mask),))
+
+    def _do(self, stage: Stage, work: Work) -> None:
+        try:
+            work()
+        except OSError:
+            stage.broken()
+        except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
+            self._fault(stage, error)
 
     def wake_on(self, fd: int) -> None:
         self._waker = fd
@@ -151,12 +237,7 @@ class Reactor:
     def run(self, stage: Stage, action: Callable[..., None], *arguments: Any) -> None:
         """Does something for a connection outside of `serve`, under the same guard."""
         self.now = monotonic()
-        try:
-            action(*arguments)
-        except OSError:
-            stage.broken()
-        except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
-            self._fault(stage, error)
+        self._do(stage, partial(action, *arguments))
         self.sweep()
 
     def discard(self, fd: int, sock: Socket) -> None:
@@ -165,9 +246,12 @@ class Reactor:
         self.closing.append(sock)
 
     def sweep(self) -> None:
-        """Closes what was discarded."""
-        closing, self.closing = self.closing, []
+        """Closes what was discarded, a bounded number at once; the rest is closed by the next call."""
+        closing, self.closing = self.closing[:SWEPT], self.closing[SWEPT:]
+        waits = self.turns.queues
         for sock in closing:
+            if waits:
+                self.turns.forget(sock.fileno())
             sock.close()
 
     def close(self) -> None:
@@ -176,7 +260,8 @@ class Reactor:
             self.loop.detach()
         else:
             self.loop.remove_reader(self.epoll.fileno())
-        self.sweep()
+        while self.closing:
+            self.sweep()
         self.epoll.close()
         self.pipes.close()
         self.attempts.close()
@@ -203,13 +288,22 @@ class Reactor:
     def _tick(self) -> None:
         if self.epoll.closed:
             return
-        self.now = monotonic()
-        for deadlines in (self.handshakes, self.dials, self.idle, self.lingering):
-            deadlines.expire(self.now)
         self.gathering.expire(self.now)
-        self.sweep()
         self.pipes.trim()
         self.loop.call_later(_TICK_S, self._tick)
+        if not self._due_again:
+            self._serve_due()
+
+    def _serve_due(self) -> None:
+        """The time-outs that are due, a bounded number at once: the data path has its turn in between."""
+        if self.epoll.closed:
+            return
+        self.now = monotonic()
+        due = [each.expire(self.now, EXPIRED) for each in (self.handshakes, self.dials, self.idle, self.lingering)]
+        self.sweep()
+        self._due_again = any(due)
+        if self._due_again:
+            self.loop.call_soon(self._serve_due)
 
     def _expire(self, stage: TimedStage) -> None:
         self.run(stage, stage.expire)

@@ -58,7 +58,7 @@ class Service:
         self.gate = Gate(record.access)
         self.exit = exit_of(record, reactor.draws)
         self.first_stage = first_stage
-        self.doors = Doors(reactor, record.id, self._welcome)
+        self.doors = Doors(reactor, record.id, self, self._welcome)
         # Most of many proxies have no client: an empty dict takes 150 bytes less than an empty set.
         self.open: dict[Client, None] = {}
         self.pace: Pace | None = None

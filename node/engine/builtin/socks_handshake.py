@@ -37,6 +37,10 @@ class SocksHandshake:
         self._step: Callable[[], bool] = self._begin
         self._version = socks5.VERSION
 
+    @property
+    def owner(self) -> object:
+        return self._client.service
+
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
         client = self._client

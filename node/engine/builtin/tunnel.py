@@ -24,6 +24,10 @@ class Tunnel:
         self.origin = origin
         self._calm = True
 
+    @property
+    def owner(self) -> object:
+        return self.client.service
+
     def start(self, *, early: bytes = b"", answer: bytes = b"") -> None:
         """Sends on what the client sent behind its request, and to the client what it waits for."""
         client, origin = self.client, self.origin

@@ -73,6 +73,10 @@ class Association:
         self._peers: dict[Place, None] = {}
         self._waits = 0
 
+    @property
+    def owner(self) -> object:
+        return self._client.service
+
     def start(self) -> None:
         client, inner = self._client, self._inner
         client.service.associations += 1
