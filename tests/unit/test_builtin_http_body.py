@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.http_body import Body, body_of
+from node.engine.builtin.http_body import MOST_CHUNKS, Body, body_of
 from node.engine.builtin.http_fields import CHUNKED, NO_BODY, UNTIL_CLOSE
 
 CHUNKS = b'5\r\nhello\r\nA;name="value"\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n'
@@ -14,8 +14,10 @@ def feed(body: Body, *pieces: bytes) -> int:
     """Bytes that belong to the body."""
     total = 0
     for piece in pieces:
-        if not body.done and not body.broken:
-            total += body.feed(piece, 0, len(piece))
+        at = 0
+        while at < len(piece) and not body.done and not body.broken:
+            at = body.feed(piece, at, len(piece))
+        total += at
     return total
 
 
@@ -108,3 +110,34 @@ def test_any_chunks_in_any_pieces_end_at_their_end(chunks: list[bytes], cuts: li
 def test_no_bytes_are_an_exception_or_taken_twice(pieces: list[bytes]) -> None:
     body = body_of(CHUNKED)
     assert feed(body, *pieces) <= sum(map(len, pieces))
+
+
+def test_one_feed_follows_a_bounded_number_of_chunks() -> None:
+    body, data = body_of(CHUNKED), b"1;x\r\nX\r\n" * 10 * MOST_CHUNKS
+    used = body.feed(data, 0, len(data))
+    assert used <= MOST_CHUNKS * 8
+    assert (body.done, body.broken) == (False, False)
+
+
+def test_one_feed_follows_a_bounded_number_of_trailers() -> None:
+    body, data = body_of(CHUNKED), b"0\r\n" + b"A: b\r\n" * 2000
+    assert body.feed(data, 0, len(data)) <= 3 * MOST_CHUNKS * 6
+
+
+def test_a_run_of_tiny_chunks_is_followed_as_a_whole() -> None:
+    body, data = body_of(CHUNKED), b"1\r\nX\r\nf\r\n0123456789abcde\r\nB\r\n\r\n\r\n\r\n\r\n\0\0\0\r\n" * 1000
+    assert body.feed(data, 0, len(data)) == len(data)
+    assert (body.done, body.broken) == (False, False)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=20), max_size=30), st.integers(1, 40))
+def test_chunks_of_any_size_end_where_they_end_however_they_are_cut(chunks: list[bytes], cut: int) -> None:
+    data = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    body = body_of(CHUNKED)
+    assert feed(body, *(data[at : at + cut] for at in range(0, len(data), cut)), b"GET") == len(data)
+    assert body.done
+
+
+@pytest.mark.parametrize("data", [b"1\r\nXX\n", b"2\r\nX\r\n1\r\n", b"1\r\nX\r\n\r\n", b"1\nX\r\n", b"1\r\nX\n\n"])
+def test_tiny_chunks_are_as_strict_as_others(data: bytes) -> None:
+    assert broken(b"1\r\nX\r\n" * 3 + data)

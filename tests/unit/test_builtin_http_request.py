@@ -1,13 +1,15 @@
 """Request heads: what is read, what is refused, what goes on."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from node.engine.builtin.destinations import Destination
 from node.engine.builtin.http_answers import answer, leaves_open
-from node.engine.builtin.http_fields import CHUNKED, HOP_BY_HOP, NO_BODY, Refusal
-from node.engine.builtin.http_request import Request, could_be_http, head_size, read_request
+from node.engine.builtin.http_fields import CHUNKED, HOP_BY_HOP, MAX_MEMBERS, MAX_REQUEST_LINES, NO_BODY, Refusal
+from node.engine.builtin.http_request import Request, blank_size, could_be_http, head_size, read_request
 from node.engine.builtin.http_route import Route, route
 
 GET = b"GET http://example.com:8080/a?b=c HTTP/1.1\r\nHost: other\r\nAccept: */*\r\n\r\n"
@@ -291,3 +293,44 @@ def test_a_connection_stays_open_only_where_the_next_byte_is_a_requests() -> Non
     assert not leaves_open(connect, b"\x16early")
     assert not leaves_open(read(with_fields(b"Content-Length: 4")), b"")
     assert not leaves_open(None, b"")
+
+
+def test_a_head_of_as_many_lines_as_are_allowed_is_read() -> None:
+    read(with_fields(*[b"a:"] * (MAX_REQUEST_LINES - 1)))
+
+
+def test_a_head_of_too_many_lines_is_refused_before_any_is_read() -> None:
+    refused = read_request(with_fields(*[b"no field"] * MAX_REQUEST_LINES))
+    assert isinstance(refused, Refusal)
+    assert refused.status == 431
+
+
+@pytest.mark.parametrize("name", [b"Connection", b"Proxy-Connection", b"TE", b"Transfer-Encoding", b"Upgrade"])
+def test_a_list_of_too_many_members_is_refused(name: bytes) -> None:
+    read(with_fields(b"X: " + b"a," * 2 * MAX_MEMBERS))
+    refused = read_request(with_fields(name + b": " + b"a," * (MAX_MEMBERS + 1)))
+    assert isinstance(refused, Refusal)
+    assert refused.status == 431
+
+
+def test_members_of_one_list_in_several_fields_are_counted_together() -> None:
+    refused = read_request(with_fields(*[b"Connection: a,b,c,d,e"] * MAX_MEMBERS))
+    assert isinstance(refused, Refusal)
+
+
+@given(st.text("\r\na\0", max_size=12), st.integers(0, 12))
+def test_a_stray_line_end_is_found_in_whatever_pieces_it_comes(text: str, seen: int) -> None:
+    data = ("a" + text).encode()
+    clean = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00").search(data) is None
+    before = data[: min(seen, len(data))]
+    if b"\r\n\r\n" not in data and not isinstance(head_size(before, 0), Refusal):
+        assert (head_size(data, len(before)) == 0) == clean
+
+
+@given(st.text("\r\nG", max_size=12))
+def test_empty_lines_are_skipped_and_nothing_else(text: str) -> None:
+    data = text.encode()
+    left = data
+    while left.startswith(b"\r\n"):
+        left = left[2:]
+    assert data[blank_size(data) :] == left

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.http_fields import CHUNKED, NO_BODY, UNTIL_CLOSE, Refusal
+from node.engine.builtin.http_fields import CHUNKED, MAX_MEMBERS, MAX_RESPONSE_LINES, NO_BODY, UNTIL_CLOSE, Refusal
 from node.engine.builtin.http_response import Response, read_response
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -108,3 +108,20 @@ def test_what_the_client_gets_is_read_the_same_way_again(rows: list[bytes]) -> N
     if isinstance(response, Response):
         again = read(response.head + b"\r\n")
         assert (again.status, again.body, again.size) == (response.status, response.body, len(response.head) + 2)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"a: b\r\n" * MAX_RESPONSE_LINES,
+        b"a: b\n" * MAX_RESPONSE_LINES,
+        b"a: b\r\n" + b" folded\r\n" * MAX_RESPONSE_LINES,
+        b"Connection: " + b"a," * (MAX_MEMBERS + 1) + b"\r\n",
+        b"Content-Length: " + b"1," * (MAX_MEMBERS + 1) + b"1\r\n",
+        b"Transfer-Encoding: " + b"gzip," * (MAX_MEMBERS + 1) + b"chunked\r\n",
+    ],
+)
+def test_a_response_of_too_many_lines_or_members_is_refused(head: bytes) -> None:
+    refused = read_response(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n", 0, b"GET")
+    assert isinstance(refused, Refusal)
+    assert refused.status == 502

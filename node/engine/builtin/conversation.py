@@ -11,7 +11,7 @@ from node.engine.builtin.exits import Exit
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.http_answers import ESTABLISHED, answer, leaves_open
 from node.engine.builtin.http_fields import MAX_HEAD, Refusal
-from node.engine.builtin.http_request import Request, head_size
+from node.engine.builtin.http_request import Request, blank_size, head_size
 from node.engine.builtin.http_route import Order, Route, order_at_once, order_of
 from node.engine.builtin.linger import Linger
 from node.engine.builtin.reactor import BUFFER, TimedStage
@@ -19,12 +19,18 @@ from node.engine.builtin.records import Record
 from node.engine.builtin.tunnel import Tunnel
 from node.engine.builtin.wire import GONE, IN, OUT, Wire
 
+REQUESTS = 16
+"""Requests of a pipeline that are read before other connections have their turn; a large head counts as several."""
+_PER_REQUEST = 4096
+"""Bytes of a head that count as one request."""
+
 
 class Conversation:
     """Requests are served in their order: the next one is read when the last is answered.
 
     `inbox` is what the client sent and nobody has taken yet. One connection to an origin is kept for the next request,
-    if that can be sent again should the origin have given it up meanwhile.
+    if that can be sent again should the origin have given it up meanwhile. `_queued`: something of the inbox is left
+    over for the turn of this proxy, and nothing is read until then.
     """
 
     __slots__ = (
@@ -35,6 +41,7 @@ class Conversation:
         "_exchange",
         "_kept",
         "_proceeding",
+        "_queued",
         "_record",
         "_request",
         "_route",
@@ -49,6 +56,7 @@ class Conversation:
         self._departure: tuple[Exit, bytes | None] | None = None
         self._seen = 0
         self._proceeding = False
+        self._queued = False
         self._request: Request | None = None
         self._route: Route | None = None
         self._dial: Dial | None = None
@@ -134,19 +142,41 @@ class Conversation:
         self._idle()
 
     def proceed(self, order: Order | None = None) -> None:
-        """Serves what can be served now, then waits for what is missing. A loop: pipelines may be long."""
+        """Serves what can be served now, then waits for what is missing. Of a long pipeline a part is served, the rest
+        is left over."""
         if self._proceeding:
             return
         self._proceeding = True
         client = self._client
         if order is not None:
             self._serve(order)
-        while self._exchange is None and self._dial is None and client.stage is self:
-            if client.pending or client.pipe or not self._serve_next():
+        left = REQUESTS
+        while self._exchange is None and self._dial is None and client.stage is self and not self._queued:
+            if client.pending or client.pipe:
                 break
+            if left <= 0 and self.inbox:
+                self.leave_over()
+                break
+            size = self._serve_next()
+            if not size:
+                break
+            left -= 1 + size // _PER_REQUEST
         self._proceeding = False
         if client.stage is self:
             self._settle()
+
+    def leave_over(self) -> None:
+        """Go on with the inbox when it is the turn of this proxy."""
+        if not self._queued:
+            self._queued = True
+            self._client.reactor.later(self, self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._queued = False
+        if self._client.stage is self:
+            if self._exchange is not None and not self._exchange.upload.done:
+                self._exchange.take_kept()
+            self.proceed()
 
     def between_requests(self) -> bytes | None:
         """What the client has sent of its next request; None while one is being served."""
@@ -265,6 +295,8 @@ class Conversation:
 
     def _read(self) -> None:
         client = self._client
+        if self._queued:
+            return
         if self._exchange is not None and not self._exchange.upload.done:
             self._exchange.take()
             return
@@ -282,32 +314,33 @@ class Conversation:
             return
         if exchange is not None and not exchange.upload.done:
             origin = exchange.origin
-            reading = not (origin.pending or origin.pipe or client.held)
+            if self.inbox and not (origin.pending or origin.pipe):
+                self.leave_over()
+            reading = not (origin.pending or origin.pipe or client.held or self._queued)
         else:
-            reading = len(self.inbox) <= MAX_HEAD
+            reading = len(self.inbox) <= MAX_HEAD and not self._queued
         mask = (IN if reading and not client.ended else 0) | (OUT if client.pending or client.pipe else 0)
         if mask != client.mask:
             client.watch(mask)
         if exchange is not None:
             exchange.settle()
 
-    def _serve_next(self) -> bool:
-        """Whether there was a whole request."""
+    def _serve_next(self) -> int:
+        """Bytes of the request's head; 0 when there was no whole request."""
         inbox = self.inbox
         if not inbox:
             self._wait()
-            return False
-        while inbox.startswith(b"\r\n"):
-            del inbox[:2]
+            return 0
+        del inbox[: blank_size(inbox)]
         size = head_size(inbox, self._seen) if inbox else 0
         if not size:
             self._wait()
-            return False
+            return 0
         self._seen = 0
         self._time(None)
         if isinstance(size, Refusal):
             self._refuse(size)
-            return False
+            return 0
         head = bytes(inbox[:size])
         del inbox[:size]
         order = order_of(head)
@@ -315,7 +348,7 @@ class Conversation:
             self._refuse(order)
         else:
             self._serve(order)
-        return True
+        return size
 
     def _wait(self) -> None:
         """For a request to begin, or for the rest of its head."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from node.engine.builtin.client import Client
 from node.engine.builtin.destinations import Destination
 from node.engine.builtin.http_body import NOTHING, Body, EndlessBody, body_of
-from node.engine.builtin.http_fields import CHUNKED, NO_BODY, UNTIL_CLOSE, Refusal
+from node.engine.builtin.http_fields import CHUNKED, MAX_RESPONSE_LINES, NO_BODY, UNTIL_CLOSE, Refusal
 from node.engine.builtin.http_request import Request
 from node.engine.builtin.http_response import Response, read_response, whole_response
 from node.engine.builtin.pace import DOWN, UP
@@ -29,8 +29,12 @@ class Talk(Stage, Protocol):
     def deserted(self) -> None: ...
     def at_rest(self, exchange: "Exchange") -> None: ...
     def answer(self, status: int, reason: str, *, close: bool = False) -> None: ...
+    def leave_over(self) -> None: ...
     def send_again(self) -> None: ...
 
+
+_INTERIM_LINES = 8
+"""The least that an interim response counts for: 64 of them are the most."""
 
 _NO_REQUEST = Request(b"", b"", 1, [], None, NO_BODY, True, None)
 
@@ -40,7 +44,8 @@ class Exchange:
 
     Both directions run at once: an origin may answer before it has the whole request. `deaf`: the origin takes no more
     of the request; what it has answered is still passed on. Until the `upload` is done, the client's next bytes belong
-    to this request.
+    to this request. `_unread` is what has come of a response's body and is left over for the turn of this proxy: tiny
+    chunks; `_lines` counts those of the response's heads.
     """
 
     __slots__ = (
@@ -50,11 +55,14 @@ class Exchange:
         "_deaf",
         "_download",
         "_inbox",
+        "_lines",
+        "_queued",
         "_request",
         "_reusable",
         "_reused",
         "_seen",
         "_talk",
+        "_unread",
         "destination",
         "origin",
         "upload",
@@ -69,6 +77,9 @@ class Exchange:
         self.upload: Body = NOTHING
         self._download: Body | None = None
         self._inbox: bytearray | None = None
+        self._unread: bytearray | None = None
+        self._queued = False
+        self._lines = 0
         self._seen = 0
         self._busy = False
         self._reused = False
@@ -106,15 +117,36 @@ class Exchange:
         used = self.upload.feed(inbox, 0, len(inbox))
         if self.upload.broken:
             self._refuse_upload()
-        elif not self.upload.done and self._client.ended:
+        elif not self.upload.done and self._client.ended and used == len(inbox):
             self._talk.broken()
         else:
             self._pass_up(b"%b%b" % (head, inbox[:used]))
             del inbox[:used]
+            if inbox and not self.upload.done:
+                self._talk.leave_over()
+
+    def take_kept(self) -> None:
+        """Go on with what the client has sent of the body and was left over."""
+        inbox, origin = self._talk.inbox, self.origin
+        if origin.pending or origin.pipe:
+            return
+        used = self.upload.feed(inbox, 0, len(inbox))
+        if self.upload.broken:
+            self._refuse_upload()
+        elif not self.upload.done and self._client.ended and used == len(inbox):
+            self._talk.broken()
+        else:
+            self._pass_up(bytes(inbox[:used]))
+            del inbox[:used]
+            if inbox and not self.upload.done:
+                self._talk.leave_over()
 
     def take(self) -> None:
         """Takes what the client has sent of the body."""
         client, origin, body = self._client, self.origin, self.upload
+        if self._talk.inbox:
+            self.take_kept()
+            return
         most = self._allowance(client, UP)
         if not most:
             return
@@ -146,14 +178,17 @@ class Exchange:
                 self.origin.watch(IN)
             if events & OUT:
                 self._flush()
-            if events & ~OUT and not (client.pending or client.pipe):
+            if events & ~OUT and not (client.pending or client.pipe or self._unread):
                 self._hear()
         self._talk.proceed()
 
     def settle(self) -> None:
         """A mask of nothing would still report hang-ups, so it is no watch at all."""
         client, origin = self._client, self.origin
-        mask = 0 if origin.held or client.pending or client.pipe else IN
+        mask = 0 if origin.held or client.pending or client.pipe or self._unread else IN
+        if self._unread and not (self._queued or client.pending or client.pipe):
+            self._queued = True
+            client.reactor.later(self, self._go_on)
         if origin.pending or origin.pipe:
             mask |= OUT
         if mask:
@@ -161,6 +196,15 @@ class Exchange:
                 origin.watch(mask)
         else:
             origin.unwatch()
+
+    def _go_on(self) -> None:
+        """With what is left over of the response."""
+        self._queued = False
+        unread, client = self._unread, self._client
+        if unread and self._busy and self.origin.fd >= 0 and not (client.pending or client.pipe):
+            self._unread = None
+            self._pass_body(unread, memoryview(unread), 0, len(unread))
+        self._talk.proceed()
 
     def close(self) -> None:
         self._talk.close()
@@ -184,7 +228,10 @@ class Exchange:
             self._refuse_upload()
             return
         self._pass_up(reactor.view[:used])
-        self._talk.inbox += reactor.view[used:count]
+        if used < count:
+            self._talk.inbox += reactor.view[used:count]
+            if not self.upload.done:
+                self._talk.leave_over()
 
     def _pass_up(self, data: bytes | memoryview) -> None:
         service = self._client.service
@@ -301,14 +348,23 @@ class Exchange:
         if body is None:
             self._begin_at_once(count)
             return
-        used = body.feed(reactor.buffer, 0, count)
+        self._pass_body(reactor.buffer, reactor.view, 0, count)
+
+    def _pass_body(self, data: bytearray, view: memoryview, start: int, end: int, head: bytes = b"") -> None:
+        """Bytes of the response's body, behind its head if there is one; what takes too long is left over."""
+        body = self._download
+        if body is None:
+            return
+        used = body.feed(data, start, end)
         if body.broken:
             self._talk.broken()
             return
-        self._reusable = self._reusable and used == count
-        self._to_client(reactor.view[:used])
+        self._to_client(b"%b%b" % (head, view[start:used]) if head else view[start:used])
         if body.done:
+            self._reusable = self._reusable and used == end
             self._finish()
+        elif used < end:
+            self._unread = bytearray(view[used:end])
 
     def _pass_through(self, body: Body, count: int) -> None:
         body.skip(count)
@@ -345,13 +401,17 @@ class Exchange:
             if not response.interim:
                 self._begin(response, inbox)
                 return
+            self._lines += max(inbox.count(b"\n", 0, response.size), _INTERIM_LINES)
+            if self._lines > MAX_RESPONSE_LINES:
+                self._fail(502, f"the origin's interim responses have more than {MAX_RESPONSE_LINES} lines")
+                return
             if self._request.minor:
                 self._to_client(response.head + b"\r\n")
             del inbox[: response.size]
             self._seen = 0
 
     def _begin(self, response: Response, inbox: bytearray) -> None:
-        self._inbox, self._seen = None, 0
+        self._inbox, self._seen, self._lines = None, 0, 0
         if response.status == 101:
             self._switch(response, inbox[response.size :])
         else:
@@ -361,16 +421,11 @@ class Exchange:
         if response.body == CHUNKED and not self._request.minor:
             self._fail(502, "the destination answered in a form that the client cannot read")
             return
-        self._download = body = body_of(response.body, lenient=True)
-        used = body.feed(data, response.size, end)
-        if body.broken:
-            self._talk.broken()
-            return
+        self._download = body_of(response.body, lenient=True)
         self._close = self._close or response.body == UNTIL_CLOSE
-        self._reusable = response.reusable and used == end
-        self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), view[response.size : used]))
-        if body.done:
-            self._finish()
+        self._reusable = response.reusable
+        head = b"%b%b\r\n" % (response.head, self._connection())
+        self._pass_body(data, view, response.size, end, head)
 
     def _connection(self) -> bytes:
         if self._close:

@@ -1,11 +1,17 @@
 """What requests and responses have in common: sizes, kinds of framing and hop-by-hop fields (RFC 9110, RFC 9112)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 MAX_HEAD = 65536
 """Bytes of a request or response head; a longer one is refused (431, 502)."""
+
+MAX_REQUEST_LINES, MAX_RESPONSE_LINES = 256, 512
+"""Lines of a head, folded ones counted; more are refused (431, 502) before any of them is read. An origin's interim
+responses count towards the lines of its response."""
+MAX_MEMBERS = 100
+"""Commas in the fields that a proxy reads as lists."""
 
 MEMORABLE, REMEMBERED = 1024, 512
 """Heads of so many bytes at most, and how many of them, are remembered with what they say."""
@@ -48,6 +54,11 @@ class Refusal(NamedTuple):
 def tokens(values: Iterable[bytes]) -> frozenset[bytes]:
     """The lower-case members of comma-separated lists."""
     return frozenset(part.strip(WHITESPACE).lower() for value in values for part in value.split(b",")) - {b""}
+
+
+def crowded(special: Mapping[bytes, list[bytes]]) -> bool:
+    """Whether the fields that a proxy reads hold more list members than it will look at."""
+    return sum(value.count(b",") for values in special.values() for value in values) > MAX_MEMBERS
 
 
 def without(lines: list[Line], named: frozenset[bytes]) -> list[Line]:

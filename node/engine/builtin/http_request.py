@@ -12,11 +12,14 @@ from node.engine.builtin.http_fields import (
     DIGITS,
     HOP_BY_HOP,
     MAX_HEAD,
+    MAX_MEMBERS,
+    MAX_REQUEST_LINES,
     NO_BODY,
     TOKEN,
     WHITESPACE,
     Line,
     Refusal,
+    crowded,
     framing_lines,
     tokens,
     without,
@@ -27,7 +30,7 @@ IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]++) HTTP/1\.([0-9])\r\n")
 _FIELD_LINES = re.compile(rb"(?:" + TOKEN + rb":[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+")
-_STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
+_BLANK_LINES = re.compile(rb"(?:\r\n)*+")
 _FIRST_BYTES = frozenset(b"!#$%&'*+-.^_`|~\r\n" + bytes(c for c in range(128) if chr(c).isalnum()))
 
 _SPECIAL = HOP_BY_HOP | {b"host", b"content-length"}
@@ -68,19 +71,44 @@ def head_size(data: bytes | bytearray, seen: int) -> int | Refusal:
         end = 0
     if (end or len(data)) > MAX_HEAD:
         return Refusal(431, "the request head is longer than 64 KiB")
-    if not end and _STRAY.search(data, max(0, seen - 1)):
+    if not end and _is_stray(data, max(0, seen - 1)):
         return Refusal(400, "a line does not end in CRLF")
     return end
 
 
+def _is_stray(data: bytes | bytearray, start: int) -> bool:
+    """Whether there is a CR or LF alone, or NUL, from there on; counting is fifty times as fast as a pattern. A CR at
+    the end may yet be followed by its LF, and an LF at the start follows what was looked at before."""
+    if start and data.startswith(b"\n", start):
+        start += 1
+    pairs = data.count(b"\r\n", start)
+    feeds, returns = data.count(b"\n", start), data.count(b"\r", start)
+    return feeds != pairs or returns - data.endswith(b"\r", start) != pairs or data.find(0, start) >= 0
+
+
+def blank_size(data: bytes | bytearray) -> int:
+    """Bytes of the empty lines at the beginning, which are skipped before a request (RFC 9112 §2.2)."""
+    if not data.startswith(b"\r\n"):
+        return 0
+    size = len(data) - len(data.lstrip(b"\r\n"))
+    if data.startswith(b"\r\n" * (size // 2)):
+        return size - size % 2
+    pairs = _BLANK_LINES.match(data)
+    return pairs.end() if pairs else 0
+
+
 def read_request(head: bytes) -> Request | Refusal:
-    """`head` is complete, its blank line included."""
+    """`head` is complete, its blank line included. Lines and list members are counted before they are read."""
+    if head.count(b"\n") > MAX_REQUEST_LINES + 1:
+        return Refusal(431, f"the request head has more than {MAX_REQUEST_LINES} lines")
     line = _REQUEST_LINE.match(head)
     if line is None:
         return Refusal(400, "the request line cannot be read")
     if not _FIELD_LINES.fullmatch(head, line.end(), len(head) - 2):
         return Refusal(400, "a header field cannot be read")
     lines, special = _sorted(head[line.end() : -4])
+    if head.count(b",") > MAX_MEMBERS and crowded(special):
+        return Refusal(431, f"a header field has more than {MAX_MEMBERS} members")
     if len(special.get(b"host", _NONE)) > 1 or len(special.get(b"proxy-authorization", _NONE)) > 1:
         return Refusal(400, "a header field is there twice")
     return _request(line, lines, special)

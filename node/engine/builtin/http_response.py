@@ -13,6 +13,8 @@ from node.engine.builtin.http_fields import (
     DIGITS,
     HOP_BY_HOP,
     MAX_HEAD,
+    MAX_MEMBERS,
+    MAX_RESPONSE_LINES,
     MEMORABLE,
     NO_BODY,
     REMEMBERED,
@@ -21,6 +23,7 @@ from node.engine.builtin.http_fields import (
     WHITESPACE,
     Line,
     Refusal,
+    crowded,
     tokens,
     without,
 )
@@ -60,11 +63,15 @@ def read_response(data: bytes | bytearray, seen: int, method: bytes) -> Response
         return Refusal(502, "the origin's response head is longer than 64 KiB")
     if end is None:
         return None
+    if data.count(b"\n", 0, end.end()) > MAX_RESPONSE_LINES + 1:
+        return Refusal(502, f"the origin's response head has more than {MAX_RESPONSE_LINES} lines")
     first, *rest = _LINE_END.split(_FOLD.sub(b" ", bytes(data[: end.start()])))
     status = _STATUS_LINE.fullmatch(first)
     fields = _sorted(rest)
     if status is None or fields is None:
         return Refusal(502, "the origin's response cannot be read")
+    if data.count(b",", 0, end.start()) > MAX_MEMBERS and crowded(fields[1]):
+        return Refusal(502, f"a field of the origin's response has more than {MAX_MEMBERS} members")
     return _response(end.end(), status, method, *fields)
 
 

@@ -130,7 +130,7 @@ class Reactor:
         self.turns: Turns[Stage] = Turns(self._serve_event, self._do)
         self._waker = -1
         self._attached = isinstance(loop, Loop)
-        self._due_again = False
+        self._due_again = self._coming = False
         if isinstance(loop, Loop):
             loop.attach(self)
         else:
@@ -162,15 +162,25 @@ class Reactor:
             self.gathering.expire(self.now)
         if self.closing:
             self.sweep()
-        if not self._attached and (turns.queues or self.closing):
-            self.loop.call_soon(self.serve, 0)
+        if turns.queues or self.closing:
+            self._come_again()
         return woken
 
     def later(self, stage: Stage, work: Work) -> None:
         """Do the work when its proxy has its turn: at once, as far as nobody else wants anything."""
         self.turns.add_work(stage.owner, stage, work)
-        if not self._attached:
-            self.loop.call_soon(self.serve, 0)
+        self._come_again()
+
+    def _come_again(self) -> None:
+        """In another loop than a `Loop`, which looks by itself, `serve` has to be called for what is left over."""
+        if not (self._attached or self._coming):
+            self._coming = True
+            self.loop.call_soon(self._come)
+
+    def _come(self) -> None:
+        self._coming = False
+        if not self.epoll.closed:
+            self.serve(0)
 
     def _serve_all(self, events: Sequence[tuple[int, int]]) -> bool:
         """Whether asyncio has something to do."""
