@@ -61,7 +61,7 @@ async def remove_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> None:
 @get(
     "/l/{secret:str}",
     summary="Use a link",
-    opt=told(answers={200: None, 202: FleetRotation}, streams=MEDIA_TYPES, problems=(409, 429)),
+    opt=told(any_query=True, answers={200: None, 202: FleetRotation}, streams=MEDIA_TYPES, problems=(409, 429)),
 )
 async def use_link(secret: Secret, wiring: NamedDependency[Wiring]) -> Stream | Response[Any]:
     """The proxies that it lists, or the rotations that it began: of all that match or, when one cannot be, of none.

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from master.cursors import read_cursor
-from master.fields import PRINTABLE
+from master.fields import PRINTABLE, LabelKey, LabelValue
 
 
 def said_once(value: object) -> str:
@@ -19,13 +19,13 @@ def label_pair(pair: object) -> tuple[str, str]:
     """Out of key:value. Raises ValueError."""
     key, colon, value = pair.partition(":") if isinstance(pair, str) else ("", "", "")
     if not colon or not key:
-        raise ValueError("a label is asked for as key:value")
+        raise ValueError("a label is written key:value, for example label=customer:7")
     return key, value
 
 
 Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
 LabelPairs = Annotated[
-    list[Annotated[tuple[str, str], BeforeValidator(label_pair), WithJsonSchema({"type": "string"})]],
+    list[Annotated[tuple[LabelKey, LabelValue], BeforeValidator(label_pair), WithJsonSchema({"type": "string"})]],
     Field(max_length=16, description="key:value; may be given more than once, all must be there"),
 ]
 Cursor = Annotated[

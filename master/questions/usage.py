@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from master.cursors import read_keys
-from master.fields import Moment
+from master.instants import Moment
 from master.questions import Limit, Question, said_once
 from shared.proxies import Id
 
