@@ -1,6 +1,7 @@
 """What single fields of bodies and query strings may say."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -28,6 +29,16 @@ def port_bounds(ports: str) -> tuple[int, int]:
     """The ends of "from-to"."""
     low, _, high = ports.partition("-")
     return int(low), int(high)
+
+
+ID_BY_NAME: Mapping[str, str] = {
+    "location": "location_id",
+    "locations": "location_ids",
+    "node": "node_id",
+    "nodes": "node_ids",
+    "stack": "stack_id",
+}
+"""Fields that hold names, and those with ids that they stand for."""
 
 
 def label_members(said: Any) -> Any:
@@ -64,3 +75,9 @@ PortRange = Annotated[
 Networks = Annotated[list[Network], Field(max_length=256), AfterValidator(distinct)]
 Overlap = Annotated[int, Field(ge=0, le=604_800)]
 NodeIds = Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
+LocationName = Annotated[Name | None, Field(description="name of the location, instead of location_id")]
+NodeName = Annotated[Name | None, Field(description="name of the node, instead of node_id")]
+StackNamed = Annotated[Name | None, Field(description="name of the stack, instead of stack_id")]
+LocationNames = Annotated[Names | None, Field(description="names of the locations, instead of location_ids")]
+NodeNames = Annotated[Names | None, Field(description="names of the nodes, instead of node_ids")]

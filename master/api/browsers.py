@@ -5,44 +5,15 @@ across origins without asking first. Neither is possible when the Host is one th
 Origin is the API's own, and when a body has a type that a browser sends only after asking (Fetch, "CORS-safelisted").
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
-AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?")
-NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*")
+from master.hosts import Authority, read_authority
+
 PRIVATE_ZONES = (".internal", ".local", ".lan", ".home.arpa", ".svc.cluster.local")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Headers = Sequence[tuple[bytes, bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """A host in lower case, an address in its canonical spelling without brackets, and the port if one was given."""
-
-    host: str
-    port: int | None
-
-
-def read_authority(text: str) -> Authority | None:
-    """A Host field's value; None for anything else, such as one with a user name."""
-    match = AUTHORITY.fullmatch(text)
-    host = plain_host(match[1]) if match else None
-    if match is None or host is None:
-        return None
-    return Authority(host, int(match[2]) if match[2] else None)
-
-
-def plain_host(text: str) -> str | None:
-    """The host as it is compared; None when it is neither an address nor a name."""
-    name = text.lower().removesuffix(".")
-    try:
-        return str(ip_address(name.strip("[]")))
-    except ValueError:
-        return name if NAME.fullmatch(name) and len(name) <= 253 else None
 
 
 def is_trusted(host: str, own: frozenset[str]) -> bool:
@@ -77,8 +48,3 @@ def values(headers: Headers, name: bytes) -> list[str]:
 def media_type(content_type: str) -> str:
     """In lower case, without parameters."""
     return content_type.partition(";")[0].strip().lower()
-
-
-def url_host(url: str) -> str:
-    """The host of a URL that has one, as it is compared."""
-    return plain_host(urlsplit(url).hostname or "") or ""

@@ -7,10 +7,11 @@ from urllib.parse import unquote
 
 from litestar.types import ASGIApp
 
-from master.api.browsers import Authority, Headers, is_same, is_trusted, media_type, read_authority, read_origin, values
+from master.api.browsers import Headers, is_same, is_trusted, media_type, read_origin, values
 from master.api.problems import MEDIA_TYPE, on_refused
 from master.api.spelling import is_canonical
 from master.errors import BadRequest, ForeignOrigin, NotFound, NotJson, Refused, UnknownHost
+from master.hosts import Authority, read_authority
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 SAFE = ("GET", "HEAD")

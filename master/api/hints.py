@@ -1,12 +1,12 @@
 """What is known where something unknown was sent, and which name is likely to be meant. Pure."""
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from master.likeness import likely
 from shared.complaints import printable
 
 NAME_LETTERS = 60
@@ -14,14 +14,9 @@ NAME_LETTERS = 60
 
 def unknown(what: str, name: str, known: Sequence[str]) -> str:
     """Of a field or parameter."""
-    return f"unknown {what} {printable(name, NAME_LETTERS)};{meant(name, known)} known: {', '.join(known) or 'none'}"
-
-
-def meant(name: str, known: Iterable[str]) -> str:
-    """ " did you mean that?", if one of the known names is near."""
-    by_lower = {each.lower(): each for each in known}
-    near = get_close_matches(name.lower()[:NAME_LETTERS], by_lower, n=1, cutoff=0.6)
-    return f" did you mean {by_lower[near[0]]}?" if near else ""
+    near = likely(name, known)
+    question = f" did you mean {near}?" if near else ""
+    return f"unknown {what} {printable(name, NAME_LETTERS)};{question} known: {', '.join(known) or 'none'}"
 
 
 def known_fields(kind: type[BaseModel]) -> list[str]:

@@ -20,6 +20,7 @@ from master.cursors import cursor
 from master.db import Row, Session
 from master.exports import MEDIA_TYPES, form
 from master.links import Link, LinkList, LinkMade, NewLink
+from master.naming import with_ids
 from master.questions.proxies import ProxyFilter
 from master.wishes.rotation import RotateWish
 
@@ -40,7 +41,7 @@ async def create_link(request: Asked, wiring: NamedDependency[Wiring]) -> Respon
     """Whoever has its address can use it, and nothing else. Only a hash of the secret in it is kept."""
     wish = await read_body(request, NewLink)
     async with wiring.database.transaction() as session:
-        made = await links.create(session, wish, str(request.base_url))
+        made = await links.create(session, await with_ids(session, wish), wiring.public_url or str(request.base_url))
     return shown(made, 201, {"Location": f"/links/{made.id}", "Cache-Control": "no-store"})
 
 

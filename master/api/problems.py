@@ -52,6 +52,25 @@ log = structlog.get_logger()
 Asked = Request[Any, Any, Any]
 
 
+def document(
+    status: int,
+    detail: str,
+    *,
+    title: str | None = None,
+    type_: str = "about:blank",
+    members: Mapping[str, Any] | None = None,
+) -> bytes:
+    """One problem document."""
+    found = {
+        "type": type_,
+        "title": title or HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **(members or {}),
+    }
+    return json.dumps(found, ensure_ascii=False).encode()
+
+
 def problem(
     status: int,
     detail: str,
@@ -61,16 +80,9 @@ def problem(
     members: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
-    """One problem document."""
-    document = {
-        "type": type_,
-        "title": title or HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        **(members or {}),
-    }
+    """The answer that is one problem document."""
     return Response(
-        json.dumps(document, ensure_ascii=False).encode(),
+        document(status, detail, title=title, type_=type_, members=members),
         status_code=status,
         media_type=MEDIA_TYPE,
         headers=dict(headers or {}),

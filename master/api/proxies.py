@@ -17,6 +17,7 @@ from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
 from master.model.proxies import Proxy
+from master.naming import with_ids
 from master.outcomes import Outcome
 from master.questions.proxies import ProxyList
 from master.rehearsals import FleetChange, FleetWrite, TimedWrite
@@ -28,6 +29,7 @@ async def list_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
     """By id, a page at a time."""
     asked = read_query(request, ProxyList)
     async with wiring.database.session() as session:
+        asked = await with_ids(session, asked)
         items = await proxies.page(session, asked)
     return shown(ProxyPage(items=items, next=next_cursor(items, asked.limit)))
 
@@ -39,7 +41,7 @@ async def create_proxy(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
     placed: list[Proxy] = []
 
     async def act(session: Session) -> Answer:
-        placed.append(await placing.create(session, wish, allow_past=asked.allow_past))
+        placed.append(await placing.create(session, await with_ids(session, wish), allow_past=asked.allow_past))
         return answer(placed[0], 201, {**etag(placed[0].version), "Location": f"/proxies/{placed[0].id}"})
 
     given, replayed = await once(wiring, asked_with_key(request, wish), act)
@@ -116,6 +118,7 @@ async def change_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Res
     """All or none, in one transaction, and only when the filter matches as many as `expect` says."""
     fleet, wish = read_query(request, FleetChange), await read_body(request, FleetChanges)
     async with writing(wiring.database) as session:
+        fleet = await with_ids(session, fleet)
         outcome = await proxies.change_fleet(session, fleet, wish, allow_past=fleet.allow_past)
     return await told_outcome(request, wiring, outcome)
 
@@ -137,7 +140,7 @@ async def remove_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Res
     """All or none, in one transaction, and only when the filter matches as many as `expect` says."""
     fleet = read_query(request, FleetWrite)
     async with writing(wiring.database) as session:
-        outcome = await proxies.remove_fleet(session, fleet)
+        outcome = await proxies.remove_fleet(session, await with_ids(session, fleet))
     return await told_outcome(request, wiring, outcome)
 
 

@@ -19,6 +19,7 @@ from master.conflicts import writing
 from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
+from master.naming import with_ids
 from master.outcomes import Outcome
 from master.rehearsals import TimedWrite
 from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackList, StackName
@@ -55,7 +56,7 @@ async def create_stack(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
     done: list[tuple[Stack, Outcome]] = []
 
     async def act(session: Session) -> Answer:
-        id_, outcome = await stacks.create(session, wish, allow_past=asked.allow_past)
+        id_, outcome = await stacks.create(session, await with_ids(session, wish), allow_past=asked.allow_past)
         stack = await stacks.get(session, id_)
         done.append((stack, outcome))
         return answer(stack, 201, {**etag(stack.version), "Location": f"/stacks/{stack.id}"})
@@ -137,6 +138,7 @@ async def change_stack(request: Asked, stack_id: PathId, wiring: NamedDependency
     asked, wish = read_query(request, TimedWrite), await read_body(request, StackChanges)
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
+        wish = await with_ids(session, wish)
         id_, outcome = await stacks.change(session, stack_id, wish, versions, allow_past=asked.allow_past)
         stack = await stacks.get(session, id_)
     return await settled(request, wiring, stack, outcome, 200)
@@ -165,6 +167,7 @@ async def put_stack(request: Asked, name: PathName, wiring: NamedDependency[Wiri
     asked = read_query(request, TimedWrite)
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
+        wish = await with_ids(session, wish)
         id_, outcome, is_new = await stacks.put(session, name, wish, versions, allow_past=asked.allow_past)
         stack = await stacks.get(session, id_)
     return await settled(request, wiring, stack, outcome, 201 if is_new else 200)
@@ -181,7 +184,7 @@ async def rotate_stack(request: Asked, stack_id: PathId, wiring: NamedDependency
     wish = await read_body(request, RotateWish)
     async with writing(wiring.database) as session:
         await stacks.select(session, stack_id)
-        ids = await rotation.rotate_stack(session, stack_id, wish)
+        ids = await rotation.rotate_stack(session, stack_id, await with_ids(session, wish))
     return shown(FleetRotation(matched=len(ids), rotation_ids=ids), 202)
 
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.api.browsers import is_same, is_trusted, read_authority, read_origin
+from master.api.browsers import is_same, is_trusted, read_origin
 from master.api.door import check
 from master.errors import BadRequest, ForeignOrigin, NotJson, Refused, UnknownHost
+from master.hosts import read_authority
 
 OWN = frozenset({"api.example.com"})
 
@@ -190,4 +191,6 @@ def test_no_text_in_host_or_origin_fails_the_check(text: str):
         except Refused:
             continue
         host, origin = read_authority(text), read_origin(text)
-        assert (host and is_trusted(host.host, OWN)) or (origin and is_same(origin, read_authority("localhost") or origin))
+        assert (host and is_trusted(host.host, OWN)) or (
+            origin and is_same(origin, read_authority("localhost") or origin)
+        )

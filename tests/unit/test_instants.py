@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from master.instants import read_instant, rfc_3339
 
 OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=OFFSETS)  # noqa: DTZ001 (with OFFSETS)
+MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=OFFSETS)
 
 
 @pytest.mark.parametrize(
