@@ -18,6 +18,12 @@ Ids = Mapping[str, Mapping[str, int]]
 """Of locations, nodes and stacks, each by name."""
 M = TypeVar("M", bound=BaseModel)
 
+QUERIES: Mapping[str, tuple[str, str]] = {
+    "location": ("named.location", "named.locations"),
+    "node": ("named.node", "named.nodes"),
+    "stack": ("named.stack", "named.stacks"),
+}
+"""For the ids of some names, and for all names."""
 THINGS: Mapping[str, str] = {
     "location": "location",
     "locations": "location",
@@ -38,7 +44,7 @@ async def with_ids(session: Session, said: M) -> M:
     for thing, names in wanted.items():
         for name, where in names.items():
             if name not in ids[thing]:
-                rows = await session.rows(f"named.{thing}s", most=MOST_NAMES)
+                rows = await session.rows(QUERIES[thing][1], most=MOST_NAMES)
                 raise wrong(said, where, absence(thing, name, [row["name"] for row in rows]))
     return replaced(said, said, ids, "")
 
@@ -53,7 +59,7 @@ async def named(database: Database, said: M) -> M:
 
 async def ids_of(session: Session, thing: str, names: Sequence[str]) -> dict[str, int]:
     """By name, of those that there are."""
-    return {row["name"]: row["id"] for row in await session.rows(f"named.{thing}", names=names)}
+    return {row["name"]: row["id"] for row in await session.rows(QUERIES[thing][0], names=names)}
 
 
 def absence(thing: str, name: str, known: Sequence[str]) -> str:

@@ -50,7 +50,7 @@ def misspelt(kind: type[BaseModel], pairs: Iterable[tuple[str, str]]) -> list[Co
     for name, value in pairs:
         pattern, words = SPELLINGS.get(kinds.get(name, ""), (None, ""))
         if pattern is not None and not pattern.fullmatch(value):
-            found.append({"parameter": name, "detail": f"is {words}"})
+            found.append({"parameter": name, "detail": f"must be {words}"})
     return found
 
 

@@ -62,7 +62,7 @@ def refused(error: ValidationError, kind: type[BaseModel]) -> BadRequest | Inval
     """What is wrong with a body, by JSON pointers (RFC 6901), without what was sent."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
-        return BadRequest("the body is no JSON: it is nested too deeply, or a text is not Unicode")
+        return BadRequest("the body is no JSON that can be read: too deep, a number too long, or a text not Unicode")
     return invalid([{"pointer": pointer(one["loc"]), "detail": in_body(one, kind)} for one in found])
 
 

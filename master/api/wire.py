@@ -16,6 +16,10 @@ class Wire(H11Protocol):
         """A problem document, with the headers that every answer has; the connection ends."""
         body = document(HTTPStatus.BAD_REQUEST, "the request breaks a rule of HTTP (RFC 9112)")
         headers = [(b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close"), *SAFETY.items()]
-        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
