@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         description="HTTP API, rotation and the management of nodes. Its settings come from the environment:\n"
         "DATABASE_HOST, DATABASE_PORT, DATABASE_USERNAME, DATABASE_PASSWORD, DATABASE_NAME, AMQP_URL,\n"
         "RABBITMQ_MANAGEMENT_URL; and, if need be, NODE_AMQP_URL, LICENSE_KEY, API_HOST, API_PORT, LOG_LEVEL,\n"
-        "EVENTS_KEEP_DAYS, HISTORY_KEEP_DAYS, WEBHOOK_ALLOW_PRIVATE.",
+        "EVENTS_KEEP_DAYS, HISTORY_KEEP_DAYS, WEBHOOK_ALLOW_PRIVATE, API_HOSTS, PUBLIC_URL, ENROL_PORTS.",
     )
     made.add_argument("--version", action="version", version=f"%(prog)s {program_version()}")
     made.add_argument("command", nargs="?", default="run", choices=COMMANDS)

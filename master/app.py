@@ -9,6 +9,7 @@ import uvicorn
 
 from master.api.app import create_app
 from master.api.seams import Wiring
+from master.api.wire import Wire
 from master.broker import Broker
 from master.db import AWAY, Database
 from master.db.migrations import migrate
@@ -16,6 +17,7 @@ from master.deliveries import Deliveries
 from master.drains import Drains
 from master.enrolment import Enrolment
 from master.errors import BadConfiguration
+from master.exposure import ADVICE, exposed, own_addresses
 from master.feed import Feed
 from master.fleet import Fleet
 from master.floods import PREFETCH, Floods
@@ -85,7 +87,14 @@ class Program:
         self._database, self._aside = Database(settings.database), Database(settings.database, size=1)
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
         self._logins = Logins(self._database, self._broker)
-        self._enrolment = Enrolment(self._database, self._broker, cluster=cluster, node_amqp_url=settings.node_amqp_url)
+        self._settings = settings
+        self._enrolment = Enrolment(
+            self._database,
+            self._broker,
+            cluster=cluster,
+            node_amqp_url=settings.node_amqp_url,
+            enrol_ports=settings.enrol_ports,
+        )
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._meters = Meters()
         self._reports = Reports(self._database, self._outbox)
@@ -94,7 +103,6 @@ class Program:
         self._deliveries = Deliveries(self._database, allow_private=settings.webhook_allow_private)
         self._waiter = Waiter(self._database, self._outbox.wake, self._happened)
         self._floods = Floods(self._database, self._broker)
-        self._check_target = settings.check_target
         self._rotations = Rotations(self._database, self._waiter, settings.check_target)
         self._peers = Peers(self._database, self._aside)
         self._drains = Drains(self._database, self._waiter, self._enrolment.remove)
@@ -155,15 +163,25 @@ class Program:
                 meters=self._meters,
                 fleet=Fleet(self._database),
                 broker_state=lambda: self._bus.state,
-                check_target=self._check_target,
+                check_target=self._settings.check_target,
+                own_hosts=self._settings.own_hosts,
+                public_url=self._settings.public_url,
             )
         )
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5
+            app,
+            http=Wire,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
         )
         server = Server(config)
         host, port = self._listener.getsockname()[:2]
         log.info("api.listening", host=host, port=port)
+        if public := exposed(host, own_addresses()):
+            log.warning("api.public", addresses=public, advice=ADVICE)
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets=[self._listener]))
             try:

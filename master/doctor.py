@@ -31,6 +31,7 @@ from master.diagnosis import (
 )
 from master.diagnosis import server_findings as database_findings
 from master.errors import BadConfiguration, DatabaseAway
+from master.exposure import exposure_finding, own_addresses
 from master.inspection import Contents, Inspection, NotInspected
 from master.settings import Settings, read_settings
 from master.topology import Topology, topology, topology_findings
@@ -157,7 +158,7 @@ class Examination:
         host, port = self.settings.api_host, self.settings.api_port
         state, reason = await api_state(host, port)
         self.master_here = state == "master"
-        return [api_finding(state, f"{host}:{port}", reason)]
+        return [api_finding(state, f"{host}:{port}", reason), exposure_finding(host, own_addresses())]
 
     async def compare(self) -> list[Finding]:
         """What the database and the broker say about each other and the nodes."""

@@ -5,7 +5,7 @@ master that dies in between leaves a row whose challenge is remembered, and the 
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -14,7 +14,7 @@ from master.broker import Broker, password_hash
 from master.db import Database, Row
 from master.errors import Conflict, Invalid, RowConflict, RowReferenced
 from master.events import Event, record_events
-from master.handshakes import ANSWER_TIMEOUT_S, Handshakes, Where, begun, callable_address, columns, wrong
+from master.handshakes import ANSWER_TIMEOUT_S, Handshakes, begun, columns, wrong
 from master.names import random_name
 from master.replacement import Replacement
 from shared.enrolment.bodies import NodeFacts
@@ -45,11 +45,12 @@ class Enrolment:
         *,
         cluster: str,
         node_amqp_url: str,
+        enrol_ports: Sequence[range],
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
-        """`node_amqp_url`: the broker's address as nodes see it, without a login."""
+        """`node_amqp_url`: the broker's address as nodes see it, without a login; `enrol_ports`: where nodes wait."""
         self._database, self._broker = database, broker
-        self._handshakes = Handshakes(cluster, node_amqp_url, answer_timeout_s)
+        self._handshakes = Handshakes(cluster, node_amqp_url, enrol_ports, answer_timeout_s)
         self._replacement = Replacement(database, broker, self._handshakes)
 
     async def enrol(
@@ -59,7 +60,7 @@ class Enrolment:
 
         Raises Invalid, Conflict (name), NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway, DatabaseAway.
         """
-        where = Where(callable_address(ip), port)
+        where = self._handshakes.where(ip, port)
         asked = Asked(ip=where.ip, name=name, location_id=location_id, labels=labels)
         hash_, handshake = begun(challenge)
         known = await self._known(hash_)

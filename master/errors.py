@@ -74,6 +74,34 @@ class Refused(MasterError):
         return self.detail
 
 
+class BadRequest(Refused):
+    """The request breaks a rule of HTTP or of its format, whatever it asks for."""
+
+    status = 400
+    title = "Bad request"
+
+
+class ForeignOrigin(Refused):
+    """A web page of another origin asks for more than to look."""
+
+    status = 403
+    title = "Foreign origin"
+
+
+class NotJson(Refused):
+    """A body has another media type than JSON."""
+
+    status = 415
+    title = "Not sent as JSON"
+
+
+class UnknownHost(Refused):
+    """The Host of the request is not a name of the API; member setting names what to change."""
+
+    status = 421
+    title = "Unknown host"
+
+
 class NotFound(Refused):
     """No such resource."""
 

@@ -1,26 +1,20 @@
 """What single fields of bodies and query strings may say."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Any
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from shared.proxies import Id, Network
 
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+"""Control characters and Unicode's line separators: none stands in a text that is shown in lines."""
+PRINTABLE = rf"^[^{CONTROLS}]*$"
 
 
-def instant(moment: datetime) -> datetime:
-    """In UTC. Raises ValueError at the ends of the calendar."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("a moment in the years 1 to 9999 (UTC)") from error
-
-
-def rfc_3339(moment: datetime) -> str:
-    """As it is kept and told: 2026-11-22T20:00:00Z."""
-    return moment.isoformat().replace("+00:00", "Z")
+LABEL_LETTERS = 100
+"""Of a label that is repeated in an error."""
 
 
 def port_range(text: str) -> str:
@@ -37,6 +31,26 @@ def port_bounds(ports: str) -> tuple[int, int]:
     return int(low), int(high)
 
 
+ID_BY_NAME: Mapping[str, str] = {
+    "location": "location_id",
+    "locations": "location_ids",
+    "node": "node_id",
+    "nodes": "node_ids",
+    "stack": "stack_id",
+}
+"""Fields that hold names, and those with ids that they stand for."""
+
+
+def label_members(said: Any) -> Any:
+    """The same, unless it is text or a list of it, as labels are often written. Raises ValueError with an example."""
+    if not isinstance(said, str | list):
+        return said
+    text = said if isinstance(said, str) else str(next(iter(cast("list[object]", said)), ""))
+    key, mark, value = text.partition(":") if ":" in text else text.partition("=")
+    example = {key: value} if key and mark and len(text) <= LABEL_LETTERS else {"customer": "7"}
+    raise ValueError(f"labels are an object of texts, for example {json.dumps(example)}")
+
+
 def distinct(items: list[Any]) -> list[Any]:
     """Each item once, in the order of its first coming."""
     return list(dict.fromkeys(items))
@@ -44,21 +58,26 @@ def distinct(items: list[Any]) -> list[Any]:
 
 Name = Annotated[
     str,
-    Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f\s]([^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s])?$"),
+    Field(min_length=1, max_length=100, pattern=rf"^[^{CONTROLS}\s]([^{CONTROLS}]*[^{CONTROLS}\s])?$"),
 ]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["DE"])]
-LabelKey = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f\x7f:]+$")]
+LabelKey = Annotated[str, Field(min_length=1, max_length=63, pattern=rf"^[^{CONTROLS}:]+$")]
 LabelValue = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
+Labels = Annotated[dict[LabelKey, LabelValue], BeforeValidator(label_members), Field(max_length=64)]
 LabelPatch = Annotated[
     dict[LabelKey, LabelValue | None],
+    BeforeValidator(label_members),
     Field(max_length=64, description="merged into what there is; null removes a label (RFC 7396)"),
 ]
 PortRange = Annotated[
     str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", examples=["20000-29999"]), AfterValidator(port_range)
 ]
 Networks = Annotated[list[Network], Field(max_length=256), AfterValidator(distinct)]
-Instant = Annotated[AwareDatetime, AfterValidator(instant), PlainSerializer(rfc_3339, return_type=str)]
-Moment = Annotated[AwareDatetime, AfterValidator(instant)]
 Overlap = Annotated[int, Field(ge=0, le=604_800)]
 NodeIds = Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
+LocationName = Annotated[Name | None, Field(description="name of the location, instead of location_id")]
+NodeName = Annotated[Name | None, Field(description="name of the node, instead of node_id")]
+StackNamed = Annotated[Name | None, Field(description="name of the stack, instead of stack_id")]
+LocationNames = Annotated[Names | None, Field(description="names of the locations, instead of location_ids")]
+NodeNames = Annotated[Names | None, Field(description="names of the nodes, instead of node_ids")]

@@ -1,6 +1,7 @@
 """Calls waiting boxes: proves the challenge, hears what they are, gives them their configuration."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -8,20 +9,32 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
+import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
-from shared.enrolment.bodies import Box, HelloAnswer, NodeConfig, NodeFacts
+from master.urls import bracketed
+from shared.enrolment.bodies import REFUSED, Box, HelloAnswer, NodeConfig, NodeFacts
 from shared.enrolment.challenge import BadChallenge, challenge_hash
 from shared.enrolment.handshake import MasterHandshake
 from shared.enrolment.keys import BadHandshake
 from shared.messages.routes import node_login, node_queue
 from shared.proxies import NodeId
 
+log = structlog.get_logger()
+
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
 ANSWER_LIMIT = 131_072
 
 Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Unmet(Exception):
+    """Nobody answered as a waiting node does; the reason is for the log."""
+
+    def __init__(self, reason: str, *, is_slow: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.is_slow = reason, is_slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +92,9 @@ def begun(challenge: str) -> tuple[str, MasterHandshake]:
 class Handshakes:
     """Handshakes with waiting boxes."""
 
-    def __init__(self, cluster: str, node_amqp_url: str, answer_timeout_s: float) -> None:
-        """`node_amqp_url`: the broker's address as nodes see it, without a login."""
+    def __init__(self, cluster: str, node_amqp_url: str, ports: Sequence[range], answer_timeout_s: float) -> None:
+        """`node_amqp_url`: the broker's address as nodes see it, without a login; `ports`: those where nodes wait."""
+        self._ports = ports
         self._cluster, self._node_amqp_url = cluster, node_amqp_url
         self._whole_timeout_s = CONNECT_TIMEOUT_S + answer_timeout_s
         limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
@@ -88,11 +102,25 @@ class Handshakes:
         # No client: that would read cookies, unpack what is packed and look at where a redirect leads.
         self._http = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
 
+    def where(self, ip: str, port: int) -> Where:
+        """The place, if the master may call it. Raises Invalid."""
+        if not any(port in each for each in self._ports):
+            known = ", ".join(str(each.start) if len(each) == 1 else f"{each[0]}-{each[-1]}" for each in self._ports)
+            raise wrong("/port", f"is none of those where nodes may wait: {known} (the master's setting ENROL_PORTS)")
+        return Where(callable_address(ip), port)
+
     async def hello(self, where: Where, handshake: MasterHandshake) -> NodeFacts:
-        """What the box is, once both have proven the challenge. Raises NodeRefused, NodeUnreachable, NodeTooSlow."""
-        answer = await self._post(where, "/enrol/hello", handshake.hello, HelloAnswer)
+        """What the box is, once both have proven the challenge. Raises NodeRefused, NodeUnreachable.
+
+        Whoever does not answer as a waiting node is answered for in the same words, whatever is there: the API is no
+        way to look for open ports. The log has the reason.
+        """
         try:
+            answer = await self._post(where, "/enrol/hello", handshake.hello, HelloAnswer)
             return handshake.read_answer(answer)
+        except Unmet as error:
+            log.warning("node.not_met", ip=where.ip, port=where.port, reason=error.reason)
+            raise unreachable(where) from error
         except BadHandshake as error:
             raise refused(where) from error
 
@@ -107,9 +135,12 @@ class Handshakes:
             amqp_url=self._login_url(node_id, password),
             queue=node_queue(node_id),
         )
-        confirmation = await self._post(where, "/enrol/config", handshake.config(config), Box)
         try:
+            confirmation = await self._post(where, "/enrol/config", handshake.config(config), Box)
             handshake.read_confirmation(confirmation, config)
+        except Unmet as error:
+            log.warning("node.not_configured", ip=where.ip, port=where.port, reason=error.reason)
+            raise (too_slow(where) if error.is_slow else unreachable(where)) from error
         except BadHandshake as error:
             raise refused(where) from error
 
@@ -123,10 +154,9 @@ class Handshakes:
         return SecretStr(parts._replace(netloc=netloc).geturl())
 
     async def _post(self, where: Where, path: str, body: BaseModel, kind: type[Answer]) -> Answer:
-        """One call to the waiting node: a literal address, a small answer, no redirects."""
-        host = f"[{where.ip}]" if ":" in where.ip else where.ip
-        there = {"ip": where.ip, "port": where.port}
-        url, timeout = f"http://{host}:{where.port}{path}", {"timeout": self._timeout}
+        """One call to the waiting node: a literal address, a small answer, no redirects. Raises NodeRefused, Unmet."""
+        timeout = {"timeout": self._timeout}
+        url = f"http://{bracketed(where.ip)}:{where.port}{path}"
         request = httpx.Request("POST", url, json=body.model_dump(mode="json"), extensions=timeout)
         content = bytearray()
         try:
@@ -137,20 +167,19 @@ class Handshakes:
                 async for chunk in response.aiter_raw():
                     content += chunk
                     if len(content) > ANSWER_LIMIT:
-                        raise NodeUnreachable(detail="what answers there is no waiting node", members=there)
+                        raise Unmet("its answer is too long")
         except (httpx.TimeoutException, TimeoutError) as error:
-            raise NodeTooSlow(detail=f"no answer from {host}:{where.port} in time", members=there) from error
+            raise Unmet("no answer in time", is_slow=True) from error
         except httpx.HTTPError as error:
-            detail = f"no node waits at {host}:{where.port}: {type(error).__name__}"
-            raise NodeUnreachable(detail=detail, members=there) from error
-        if response.status_code in (403, 429):
+            raise Unmet(type(error).__name__) from error
+        if response.status_code in (403, 429) and bytes(content) == REFUSED:
             raise refused(where)
+        if response.status_code != 200:
+            raise Unmet(f"it answered {response.status_code}")
         try:
-            if response.status_code != 200:
-                raise NodeUnreachable(detail=f"it answered {response.status_code}; no node waits there", members=there)
             return kind.model_validate_json(bytes(content))
         except ValidationError as error:
-            raise NodeUnreachable(detail="what answers there is no waiting node", members=there) from error
+            raise Unmet("its answer is not a waiting node's") from error
 
 
 def refused(where: Where) -> NodeRefused:
@@ -159,3 +188,15 @@ def refused(where: Where) -> NodeRefused:
         detail="the node there does not have this challenge; read it again from the node's screen",
         members={"ip": where.ip, "port": where.port},
     )
+
+
+def unreachable(where: Where) -> NodeUnreachable:
+    """In the same words for whatever is there instead of a waiting node."""
+    detail = f"no waiting node answers at {bracketed(where.ip)}:{where.port}; the reason is in the master's log"
+    return NodeUnreachable(detail=detail, members={"ip": where.ip, "port": where.port})
+
+
+def too_slow(where: Where) -> NodeTooSlow:
+    """Only of a node that has proven its challenge."""
+    detail = f"the node at {bracketed(where.ip)}:{where.port} has not confirmed its configuration in time; ask again"
+    return NodeTooSlow(detail=detail, members={"ip": where.ip, "port": where.port})

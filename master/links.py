@@ -12,7 +12,8 @@ from master.db import Row, Session
 from master.errors import NotFound, TooSoon
 from master.events import Event, record_events
 from master.exports import ExportFormat
-from master.fields import Moment
+from master.fields import ID_BY_NAME
+from master.instants import Moment
 from master.model import Shown
 from master.questions import Paging
 from master.questions.proxies import ProxyFilter, Template
@@ -46,7 +47,7 @@ class NewLink(Wish):
     format: ExportFormat = "plain"
     template: Template | None = Field(default=None, description="instead of a format")
     min_interval_s: int = Field(default=0, ge=0, le=MOST_INTERVAL_S, description="between two uses, by anybody")
-    expires_at: Moment | None = Field(default=None, strict=False)
+    expires_at: Moment | None = Field(default=None, description="in the future; null: never")
 
     @model_validator(mode="after")
     def says_how(self) -> Self:
@@ -89,16 +90,16 @@ def hashed(secret: str) -> str:
 
 def kept_filter(asked: ProxyFilter) -> dict[str, Any]:
     """What was said of it, as it can be read again."""
-    said = asked.model_dump(mode="json", exclude_unset=True, exclude={"label"})
+    said = asked.model_dump(mode="json", exclude_unset=True, exclude={"label", *ID_BY_NAME})
     return {**said, **({"label": [f"{key}:{value}" for key, value in asked.label]} if asked.label else {})}
 
 
 async def create(session: Session, wish: NewLink, base_url: str) -> LinkMade:
     """With its secret, which is never shown again. Raises Invalid."""
     if wish.expires_at is not None and wish.expires_at <= datetime.now(UTC):
-        raise pointed("is over already", "/expires_at")
+        raise pointed("expires_at is in the past", "/expires_at")
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    settings = {**wish.model_dump(exclude={"filter"}), "filter": kept_filter(wish.filter)}
+    settings = {**wish.model_dump(exclude={"filter": True, "rotate": {"nodes"}}), "filter": kept_filter(wish.filter)}
     made = dict(await session.row("links.insert", **settings, secret_hash=hashed(secret)) or {})
     details = {"link_id": made["id"], "kind": wish.kind}
     await record_events(session, [Event(type="link.created", details=details)])

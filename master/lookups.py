@@ -10,7 +10,7 @@ from pydantic import Field
 from master.addresses import Address
 from master.cursors import cursor
 from master.db import Row, Session
-from master.fields import Moment
+from master.instants import Moment
 from master.model import Shown
 from master.questions import Paging
 from shared.permutation import Permutation

@@ -8,6 +8,7 @@ from master.credentials import first_settings
 from master.db import Row, Session
 from master.errors import Conflict
 from master.events import Event, record_events
+from master.expiry import NO_END, check_ends
 from master.model.proxies import Proxy
 from master.placement import Candidate, Demand, Obstacle, place
 from master.ports import check_port, port_outside
@@ -16,10 +17,11 @@ from master.wishes.proxies import NewProxy
 from shared.proxies import NodeId
 
 
-async def create(session: Session, wish: NewProxy) -> Proxy:
+async def create(session: Session, wish: NewProxy, *, allow_past: bool = False) -> Proxy:
     """Raises Invalid, NoRoom, ExitMissing, PortTaken, PortOutsideRange; the transaction's end raises NameTaken."""
     settings = first_settings(wish)
     await check_named(session, wish)
+    await check_ends(session, [(NO_END, settings)], allow_past=allow_past)
     await lock_placement(session)
     node_id = await choose(session, wish, settings["exit"])
     port = await take_port(session, node_id, wish.port)

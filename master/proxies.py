@@ -9,6 +9,7 @@ from master.credentials import amended
 from master.db import Row, Session
 from master.errors import Invalid, NotFound
 from master.events import record_events
+from master.expiry import check_ends
 from master.model.proxies import Proxy, shown_proxy
 from master.outcomes import Outcome, revisions_of
 from master.ports import check_port
@@ -48,7 +49,14 @@ async def lock_placement(session: Session) -> None:
     await session.execute("proxies.lock_placement")
 
 
-async def change(session: Session, id_: int, wish: ProxyChanges, versions: frozenset[int] | None = None) -> Proxy:
+async def change(
+    session: Session,
+    id_: int,
+    wish: ProxyChanges,
+    versions: frozenset[int] | None = None,
+    *,
+    allow_past: bool = False,
+) -> Proxy:
     """One proxy; with `versions` only when it is at one of them.
 
     Raises NotFound, PreconditionFailed, Invalid, PortTaken, PortOutsideRange, EngineMissing, ExitMissing; the
@@ -58,6 +66,7 @@ async def change(session: Session, id_: int, wish: ProxyChanges, versions: froze
     node, row = await locked(session, id_)
     check_version(row, versions)
     wanted = Change(row=row, after=amended(settings(row), given))
+    await check_ends(session, [(row, wanted.after)], allow_past=allow_past)
     if "port" in wanted.changed:
         await check_port(session, node, wanted.after["port"])
     check_engines([node], [wanted])
@@ -66,11 +75,12 @@ async def change(session: Session, id_: int, wish: ProxyChanges, versions: froze
     return await get(session, id_)
 
 
-async def change_fleet(session: Session, fleet: Fleet, wish: FleetChanges) -> Outcome:
+async def change_fleet(session: Session, fleet: Fleet, wish: FleetChanges, *, allow_past: bool = False) -> Outcome:
     """All that match. Raises CountDiffers, Invalid, EngineMissing, ExitMissing."""
     nodes, rows = await lock_fleet(session, fleet)
     given = wish.given()
     wanted = [Change(row=row, after=amended(settings(row), given)) for row in rows]
+    await check_ends(session, [(one.row, one.after) for one in wanted], allow_past=allow_past)
     check_engines(nodes, wanted)
     check_exits(nodes, wanted)
     return await write(session, wanted)

@@ -21,6 +21,18 @@ class FleetWrite(Fleet, Rehearsable):
     """All proxies that the filter matches, to be changed or removed."""
 
 
+class TimedWrite(Rehearsable):
+    """A write that may give proxies an end."""
+
+    allow_past: bool = Field(
+        default=False, description="true: a new limits.expires_at may lie in the past, which ends the proxies at once"
+    )
+
+
+class FleetChange(FleetWrite, TimedWrite):
+    """All proxies that the filter matches, to be changed."""
+
+
 class Placed(Shown):
     """A proxy that would be made."""
 

@@ -23,7 +23,7 @@ from master.conflicts import engine_missing, port_taken, writing
 from master.db import Database, Row, Session
 from master.errors import BrokerAway, Conflict, Refused
 from master.events import Event, record_events
-from master.handshakes import Handshakes, Where, begun, callable_address, columns, plain
+from master.handshakes import Handshakes, begun, columns, plain
 from master.proxies import lock_placement
 from shared.enrolment.bodies import NodeFacts
 from shared.proxies import NodeId
@@ -44,7 +44,7 @@ class Replacement:
         Raises NotFound, Invalid, Conflict, PortTaken, EngineMissing, ExitsUsed, NodeRefused, NodeUnreachable,
         NodeTooSlow, BrokerAway, DatabaseAway.
         """
-        where = Where(callable_address(ip), port)
+        where = self._handshakes.where(ip, port)
         hash_, handshake = begun(challenge)
         async with self._database.session() as session:
             row = await standing(session, node_id, hash_)

@@ -1,5 +1,6 @@
 """The master's settings, out of the environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -9,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from master.errors import BadConfiguration
+from master.hosts import plain_host, url_host
 from shared.logs import LogLevel
 
 QueueType = Literal["classic", "quorum"]
@@ -33,6 +35,14 @@ class Settings:
     webhook_allow_private: bool
     log_level: LogLevel
     check_target: str | None = None
+    api_hosts: frozenset[str] = frozenset()
+    public_url: str | None = None
+    enrol_ports: tuple[range, ...] = (range(3006, 3007),)
+
+    @property
+    def own_hosts(self) -> frozenset[str]:
+        """Names under which the API may be asked: those of API_HOSTS, and PUBLIC_URL's."""
+        return self.api_hosts | ({url_host(self.public_url)} if self.public_url else set[str]())
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -60,6 +70,9 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         webhook_allow_private=one_of(env, "WEBHOOK_ALLOW_PRIVATE", Flag, "no") == "yes",
         log_level=one_of(env, "LOG_LEVEL", LogLevel, "info"),
         check_target=url(env, "CHECK_TARGET", ("http", "https"), required=False) or None,
+        api_hosts=host_names(env, "API_HOSTS"),
+        public_url=public_url(env, "PUBLIC_URL"),
+        enrol_ports=port_ranges(env, "ENROL_PORTS", "3006"),
     )
 
 
@@ -111,6 +124,38 @@ def url(env: Mapping[str, str], variable: str, schemes: tuple[str, ...], *, requ
     if not usable:
         raise BadConfiguration(variable, f"is not an address of the form {schemes[0]}://user:password@host:port/")
     return text
+
+
+def host_names(env: Mapping[str, str], variable: str) -> frozenset[str]:
+    """Host names with commas between, as they are compared with a Host field."""
+    names = [text.strip() for text in (env.get(variable) or "").split(",") if text.strip()]
+    found = {text: plain_host(text) for text in names}
+    if wrong := [text for text, host in found.items() if host is None]:
+        raise BadConfiguration(variable, f"{wrong[0]!r} is not a host name (without scheme, port and wildcard)")
+    return frozenset(host for host in found.values() if host is not None)
+
+
+def public_url(env: Mapping[str, str], variable: str) -> str | None:
+    """An http or https URL without login, query and fragment, and without a slash at its end; None when not set."""
+    text = env.get(variable) or ""
+    if not text:
+        return None
+    address = url(env, variable, ("http", "https"), required=True)
+    parts = urlsplit(address)
+    is_plain = text.isascii() and text.isprintable() and " " not in text and not set(text) & set('?#@\\"<>')
+    if not is_plain or not url_host(address) or parts.query:
+        raise BadConfiguration(variable, "is not an address of the form https://host/path, without login and query")
+    return address.rstrip("/")
+
+
+def port_ranges(env: Mapping[str, str], variable: str, default: str) -> tuple[range, ...]:
+    """Ports and ranges of ports with commas between, such as 3006,3100-3199."""
+    text = env.get(variable) or default
+    found = [re.fullmatch(r"\s*([0-9]{1,5})(?:-([0-9]{1,5}))?\s*", part) for part in text.split(",")]
+    ranges = [range(int(one[1]), int(one[2] or one[1]) + 1) for one in found if one]
+    if len(ranges) < len(found) or not all(1 <= each.start < each.stop <= 65536 for each in ranges):
+        raise BadConfiguration(variable, f"{text!r} is not a list of ports and ranges, such as 3006,3100-3199")
+    return tuple(ranges)
 
 
 def without_login(address_: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
-from master.fields import LabelPatch, Labels, Name, distinct
+from master.fields import LabelPatch, Labels, LocationNames, Name, NodeNames, distinct
 from master.model import Row, Shown
 from master.model.proxies import ProxyState
 from master.questions import Labelled, Paging, Text
@@ -55,6 +55,7 @@ class StackProxy(ProxyWish):
 
     location_id: Id | None = Field(default=None, description="short for location_ids with this one")
     location_ids: Places | None = None
+    locations: LocationNames = None
     node_ids: Places | None = None
 
     @model_validator(mode="after")
@@ -67,8 +68,11 @@ class StackProxyChanges(FleetChanges):
     """What shall be otherwise of a stack's proxies; where they may be concerns those that are made from now on."""
 
     location_id: Id = Field(default_factory=not_given, description="short for location_ids with this one")
+    location: Name = Field(default_factory=not_given, description="name of the location, instead of location_id")
     location_ids: Places | None = Field(default_factory=not_given, description=PLACES_WORDS)
+    locations: LocationNames = Field(default_factory=not_given)
     node_ids: Places | None = Field(default_factory=not_given, description=PLACES_WORDS)
+    nodes: NodeNames = Field(default_factory=not_given)
 
     @model_validator(mode="after")
     def says_locations_once(self) -> Self:
@@ -81,8 +85,9 @@ Said = TypeVar("Said", StackProxy, StackProxyChanges)
 
 def said_once(said: Said) -> Said:
     """The same. Raises ValueError."""
-    if said.location_id is not None and said.location_ids is not None:
-        raise ValueError("location_id or location_ids, not both")
+    one = said.location_id is not None or said.location is not None
+    if one and (said.location_ids is not None or said.locations is not None):
+        raise ValueError("one location or several, not both")
     return said
 
 
@@ -114,6 +119,7 @@ class StackChanges(Wish):
             "examples": [
                 {"count": 50},
                 {"remove": [17, 23]},
+                {"proxy": {"locations": ["Frankfurt", "Berlin"]}},
                 {"proxy": {"limits": {"connections": 100}, "labels": {"tier": "gold"}}},
             ]
         }

@@ -4,7 +4,6 @@ Lock order: placement, the nodes by id, their ips, the stack's row.
 """
 
 from collections.abc import Sequence
-from types import MappingProxyType
 
 from master import removals
 from master.conflicts import pointed
@@ -12,6 +11,7 @@ from master.courses import SETTINGS, Goal, follow, plan, plan_first
 from master.db import Row, Session
 from master.errors import NotFound, PreconditionFailed
 from master.events import Event, record_events
+from master.expiry import NO_END, check_ends
 from master.membership import scaled
 from master.outcomes import Outcome, revisions_of
 from master.patches import differing, patched
@@ -39,20 +39,25 @@ async def page(session: Session, asked: StackList) -> list[Stack]:
     return [stack(row) for row in rows]
 
 
-async def create(session: Session, wish: NewStack) -> tuple[int, Outcome]:
+async def create(session: Session, wish: NewStack, *, allow_past: bool = False) -> tuple[int, Outcome]:
     """Its id, and what was done. Raises Invalid, NoRoom; the transaction's end raises NameTaken."""
-    goal = await stated(session, wish.name, wish)
+    goal = await stated(session, wish.name, wish, allow_past=allow_past)
     await lock_placement(session)
     return await begin(session, goal)
 
 
 async def put(
-    session: Session, name: str, wish: NamedStack, versions: frozenset[int] | None = None
+    session: Session,
+    name: str,
+    wish: NamedStack,
+    versions: frozenset[int] | None = None,
+    *,
+    allow_past: bool = False,
 ) -> tuple[int, Outcome, bool]:
     """The stack of this name as it shall be; also whether it was made. Raises as the others do."""
     await lock_placement(session)
     row = await session.row("stacks.select_named", name=name)
-    goal = await stated(session, name, wish, row["proxy"] if row else {})
+    goal = await stated(session, name, wish, row["proxy"] if row else NO_END, allow_past=allow_past)
     if row is None:
         check_version({"version": None}, versions)
         return *await begin(session, goal), True
@@ -61,7 +66,12 @@ async def put(
 
 
 async def change(
-    session: Session, key: Key, wish: StackChanges, versions: frozenset[int] | None = None
+    session: Session,
+    key: Key,
+    wish: StackChanges,
+    versions: frozenset[int] | None = None,
+    *,
+    allow_past: bool = False,
 ) -> tuple[int, Outcome]:
     """Only what is said; with `versions` only when the stack is at one of them.
 
@@ -77,6 +87,7 @@ async def change(
         with of_proxies():
             template = altered(template, wish.proxy)
             await check_places(session, template, row["proxy"])
+            await check_ends(session, [(row["proxy"], template)], allow_past=allow_past)
     goal = Goal(
         name=wish.name if "name" in said else row["name"],
         spread=wish.spread if "spread" in said else row["spread"],
@@ -103,13 +114,16 @@ async def remove(session: Session, key: Key, versions: frozenset[int] | None = N
     return outcome
 
 
-async def stated(session: Session, name: str, wish: NamedStack, template: Template = MappingProxyType({})) -> Goal:
+async def stated(
+    session: Session, name: str, wish: NamedStack, template: Template = NO_END, *, allow_past: bool
+) -> Goal:
     """All of a stack, as it is said; what is there is `template`. Raises Invalid."""
     if wish.name not in (None, name):
         raise pointed(f"the path says another name: {name}", "/name")
     with of_proxies():
         wanted = kept(wish.proxy)
         await check_places(session, wanted, template)
+        await check_ends(session, [(template, wanted)], allow_past=allow_past)
     return Goal(name=name, spread=wish.spread, proxy=wanted, labels=wish.labels, count=wish.count)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from master.event_types import SUBJECTS, Choice
-from master.fields import distinct
+from master.fields import LocationName, NodeName, StackNamed, distinct
 from master.model import Row, Shown
 from master.model.events import Event
 from master.questions import Paging
@@ -46,6 +46,9 @@ class NewWebhook(Wish):
     proxy_id: Id | None = None
     stack_id: Id | None = None
     location_id: Id | None = None
+    node: NodeName = None
+    stack: StackNamed = None
+    location: LocationName = None
     enabled: bool = True
     after: EventId | None = Field(default=None, description=f"{AFTER_WORDS}; what comes from now on when none is given")
 
@@ -61,6 +64,9 @@ class WebhookChanges(Wish):
     proxy_id: Id | None = Field(default_factory=not_given)
     stack_id: Id | None = Field(default_factory=not_given)
     location_id: Id | None = Field(default_factory=not_given)
+    node: NodeName = Field(default_factory=not_given)
+    stack: StackNamed = Field(default_factory=not_given)
+    location: LocationName = Field(default_factory=not_given)
     enabled: bool = Field(default_factory=not_given)
     after: EventId = Field(default_factory=not_given, description=AFTER_WORDS)
 

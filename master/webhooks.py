@@ -5,6 +5,7 @@ from typing import Any
 from master.conflicts import pointed
 from master.db import Row, Session
 from master.errors import NotFound
+from master.fields import ID_BY_NAME
 from master.subscriptions import (
     MOST_LAG,
     NewWebhook,
@@ -34,7 +35,7 @@ async def create(session: Session, wish: NewWebhook, *, allow_private: bool) -> 
     """With its secret, which is never shown again. Raises Invalid."""
     check_target(wish.url, allow_private=allow_private)
     secret = new_secret()
-    id_ = await session.value("webhooks.insert", **wish.model_dump(), secret=secret)
+    id_ = await session.value("webhooks.insert", **wish.model_dump(exclude={*ID_BY_NAME}), secret=secret)
     made = await get(session, id_)
     return WebhookMade(**made.model_dump(), secret=secret)
 

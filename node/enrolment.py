@@ -21,7 +21,7 @@ from litestar.params import JSONBody
 from node.errors import BadConfiguration
 from node.identity import Identity, write_secret
 from node.settings import Settings
-from shared.enrolment.bodies import Box, Hello, NodeFacts
+from shared.enrolment.bodies import REFUSED, Box, Hello, NodeFacts
 from shared.enrolment.challenge import CHALLENGE_TTL_S, new_challenge
 from shared.enrolment.handshake import NodeHandshake
 from shared.enrolment.keys import BadHandshake
@@ -34,7 +34,6 @@ SESSIONS = 4
 """Handshakes that may be half-way at once; only somebody who knows the challenge begins one."""
 REFUSALS_PER_S = 20
 BODY_LIMIT = 65_536
-REFUSED = b"refused\n"
 
 
 class Waiting:

@@ -83,6 +83,7 @@ class Cluster(Faults):
             **self.vhost.environment,
             "API_HOST": HOST,
             "API_PORT": str(port),
+            "ENROL_PORTS": self.ports.range,
         }
         self.masters[name] = self._program(name, "master", environment)
         self.clients[name] = httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=30, trust_env=False)

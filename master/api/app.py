@@ -24,15 +24,17 @@ from master.api import (
     usage,
     webhooks,
 )
+from master.api.door import guarded, in_origin_form
 from master.api.entry import LINK_PATH, entered
 from master.api.openapi import document
 from master.api.problems import BODY_LIMIT, HANDLERS
 from master.api.reading import Asked
 from master.api.rehearsing import on_rehearsed, wired
+from master.api.routed import check_route
 from master.api.seams import Wiring
 from master.db.rehearsal import Rehearsed
 
-METERS = "meters"
+METERS, OWN_HOSTS = "meters", "own_hosts"
 ROUTES = (
     locations.router,
     nodes.router,
@@ -66,10 +68,15 @@ class Api(Litestar):
         """One connection of ASGI."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
-        elif scope["method"] != "HEAD" or scope["path"].startswith(LINK_PATH):
-            await entered(super().__call__, self.state[METERS], scope, receive, send)
+            return
+        asked: Any = in_origin_form(scope)
+        if asked["method"] != "HEAD" or asked["path"].startswith(LINK_PATH):
+            await self._enter(asked, receive, send)
         else:
-            await self._bodiless({**scope, "method": "GET"}, receive, send)
+            await self._bodiless({**asked, "method": "GET"}, receive, send)
+
+    async def _enter(self, scope: Any, receive: Any, send: Any) -> None:
+        await entered(guarded(super().__call__, self.state[OWN_HOSTS]), self.state[METERS], scope, receive, send)
 
     async def _bodiless(self, scope: Any, receive: Any, send: Any) -> None:
         ended = False
@@ -82,7 +89,7 @@ class Api(Litestar):
                 ended = True  # a stream goes on, but nobody hears it
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await entered(super().__call__, self.state[METERS], scope, receive, bodiless)
+        await self._enter(scope, receive, bodiless)
 
 
 def create_app(wiring: Wiring) -> Litestar:
@@ -94,11 +101,12 @@ def create_app(wiring: Wiring) -> Litestar:
     app = Api(
         route_handlers=ROUTES,
         dependencies={"wiring": Provide(wiring_of, sync_to_thread=False)},
+        before_request=check_route,
         exception_handlers={**HANDLERS, Rehearsed: on_rehearsed},
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,
     )
-    app.state[METERS] = wiring.meters
+    app.state[METERS], app.state[OWN_HOSTS] = wiring.meters, wiring.own_hosts
     app.state[docs.DOCUMENT] = json.dumps(document(app.routes)).encode()
     return app

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -16,8 +17,15 @@ log = structlog.get_logger()
 
 HEADER = b"x-request-id"
 LINK_PATH = "/l/"
-LINK_HEADERS = ((b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"))
+LINK_HEADERS = ((b"cache-control", b"no-store"),)
 """Of all answers there, errors included: the path is a secret."""
+CSP = b"content-security-policy"
+SAFETY: Mapping[bytes, bytes] = {
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    CSP: b"default-src 'none'; frame-ancestors 'none'",
+}
+"""Of every answer, unless it has a policy of its own: a browser guesses no type, names no address, frames nothing."""
 READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -29,13 +37,20 @@ async def entered(app: ASGIApp, meters: Meters, scope: Any, receive: Any, send: 
     async def passing(message: Message) -> None:
         if message["type"] == "http.response.start":
             private = LINK_HEADERS if scope["path"].startswith(LINK_PATH) else ()
-            headers = [*message.get("headers", ()), (HEADER, request_id.encode()), *private]
+            own = [*message.get("headers", ()), (HEADER, request_id.encode()), *private]
+            headers = [*own, *missing(own)]
             message = {**message, "headers": headers}  # type: ignore[assignment] # the same kind of message
             told(meters, scope, message["status"], time.perf_counter() - began)
         await send(message)
 
     with bound_contextvars(request_id=request_id):
         await app(scope, receive, passing)
+
+
+def missing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Headers of SAFETY that an answer does not have yet."""
+    names = {name.lower() for name, _ in headers}
+    return [(name, value) for name, value in SAFETY.items() if name not in names]
 
 
 def masked(path: str) -> str:

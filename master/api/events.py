@@ -18,6 +18,7 @@ from master.api.seams import Wiring
 from master.api.told import LAST_EVENT_ID, told
 from master.errors import DatabaseAway
 from master.feed import Feed, Portion
+from master.naming import named
 from master.questions.events import EventList
 
 log = structlog.get_logger()
@@ -43,6 +44,7 @@ async def list_events(request: Asked, wiring: NamedDependency[Wiring]) -> Respon
     database went back: read again what you know, then follow on.
     """
     asked = read_query(request, EventList)
+    asked = await named(wiring.database, asked)
     if STREAM in request.headers.get("accept", ""):
         after = read_last_event_id(request.headers.get("last-event-id"), asked.after)
         begun = await wiring.feed.start(after)

@@ -12,6 +12,7 @@ from master.api.seams import Wiring
 from master.api.told import told
 from master.db import Database, Row
 from master.exports import MEDIA_TYPES, Form, form
+from master.naming import named
 from master.questions.proxies import ProxyExport, ProxyFilter
 
 PAGE = 500
@@ -28,6 +29,7 @@ async def export_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Str
     connection is cut instead.
     """
     asked = read_query(request, ProxyExport)
+    asked = await named(wiring.database, asked)
     return await exported(wiring, asked, form(asked.format, asked.template), PRIVATE)
 
 

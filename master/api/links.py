@@ -20,6 +20,7 @@ from master.cursors import cursor
 from master.db import Row, Session
 from master.exports import MEDIA_TYPES, form
 from master.links import Link, LinkList, LinkMade, NewLink
+from master.naming import with_ids
 from master.questions.proxies import ProxyFilter
 from master.wishes.rotation import RotateWish
 
@@ -40,7 +41,7 @@ async def create_link(request: Asked, wiring: NamedDependency[Wiring]) -> Respon
     """Whoever has its address can use it, and nothing else. Only a hash of the secret in it is kept."""
     wish = await read_body(request, NewLink)
     async with wiring.database.transaction() as session:
-        made = await links.create(session, wish, str(request.base_url))
+        made = await links.create(session, await with_ids(session, wish), wiring.public_url or str(request.base_url))
     return shown(made, 201, {"Location": f"/links/{made.id}", "Cache-Control": "no-store"})
 
 
@@ -61,7 +62,7 @@ async def remove_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> None:
 @get(
     "/l/{secret:str}",
     summary="Use a link",
-    opt=told(answers={200: None, 202: FleetRotation}, streams=MEDIA_TYPES, problems=(409, 429)),
+    opt=told(any_query=True, answers={200: None, 202: FleetRotation}, streams=MEDIA_TYPES, problems=(409, 429)),
 )
 async def use_link(secret: Secret, wiring: NamedDependency[Wiring]) -> Stream | Response[Any]:
     """The proxies that it lists, or the rotations that it began: of all that match or, when one cannot be, of none.

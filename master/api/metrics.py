@@ -11,7 +11,9 @@ from master.errors import DatabaseAway
 from master.meters import MEDIA_TYPE, by, gauge
 
 
-@get("/metrics", summary="Metrics for Prometheus", opt=told(answers={200: None}, streams=("text/plain",)))
+@get(
+    "/metrics", summary="Metrics for Prometheus", opt=told(any_query=True, answers={200: None}, streams=("text/plain",))
+)
 async def show_metrics(wiring: NamedDependency[Wiring]) -> Response[Any]:
     """The fleet, counted at most every 10 s and left out while the database is away, and what this master has done."""
     state = wiring.broker_state()

@@ -16,6 +16,7 @@ from master.conflicts import pointed, writing
 from master.errors import BrokerAway, NotFound
 from master.idempotency import recall, remember
 from master.model.nodes import Node
+from master.naming import named, with_ids
 from master.questions.nodes import NodeList, NodeRemoval
 from master.wishes.nodes import NewNode, NodeChanges, SyncWish
 from shared.proxies import NodeId
@@ -28,6 +29,7 @@ async def list_nodes(request: Asked, wiring: NamedDependency[Wiring]) -> Respons
     """By id, a page at a time."""
     asked = read_query(request, NodeList)
     async with wiring.database.session() as session:
+        asked = await with_ids(session, asked)
         items = await nodes.page(session, asked)
     return shown(NodePage(items=items, next=next_cursor(items, asked.limit)))
 
@@ -64,6 +66,7 @@ async def enrol_node(request: Asked, wiring: NamedDependency[Wiring]) -> Respons
 
 async def enrolled(wiring: Wiring, wish: NewNode) -> tuple[NodeId, bool]:
     """The node's id, and whether it is new."""
+    wish = await named(wiring.database, wish)
     try:
         return await wiring.enroller.enrol(
             wish.ip, wish.port, wish.challenge, wish.name, wish.location_id, dict(wish.labels)
@@ -87,7 +90,7 @@ async def change_node(request: Asked, node_id: PathId, wiring: NamedDependency[W
     """
     wish = await read_body(request, NodeChanges)
     async with writing(wiring.database) as session:
-        changed = await moves.change_node(session, node_id, wish)
+        changed = await moves.change_node(session, node_id, await with_ids(session, wish))
     return shown(changed)
 
 

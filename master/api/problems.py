@@ -19,8 +19,13 @@ from shared.bus.failures import BusDown
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
 BODY_LIMIT = 1_048_576
+NO_SUCH_ID = "there is nothing with this id"
 
 TYPES: Mapping[type[errors.Refused], str] = {
+    errors.BadRequest: "/problems/bad-request",
+    errors.ForeignOrigin: "/problems/foreign-origin",
+    errors.NotJson: "/problems/not-json",
+    errors.UnknownHost: "/problems/unknown-host",
     errors.NotFound: "/problems/not-found",
     errors.Invalid: "/problems/invalid",
     errors.Conflict: "/problems/conflict",
@@ -47,6 +52,25 @@ log = structlog.get_logger()
 Asked = Request[Any, Any, Any]
 
 
+def document(
+    status: int,
+    detail: str,
+    *,
+    title: str | None = None,
+    type_: str = "about:blank",
+    members: Mapping[str, Any] | None = None,
+) -> bytes:
+    """One problem document."""
+    found = {
+        "type": type_,
+        "title": title or HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **(members or {}),
+    }
+    return json.dumps(found, ensure_ascii=False).encode()
+
+
 def problem(
     status: int,
     detail: str,
@@ -56,23 +80,16 @@ def problem(
     members: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
-    """One problem document."""
-    document = {
-        "type": type_,
-        "title": title or HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        **(members or {}),
-    }
+    """The answer that is one problem document."""
     return Response(
-        json.dumps(document, ensure_ascii=False).encode(),
+        document(status, detail, title=title, type_=type_, members=members),
         status_code=status,
         media_type=MEDIA_TYPE,
         headers=dict(headers or {}),
     )
 
 
-def on_refused(_: Asked, error: errors.Refused) -> Response[bytes]:
+def on_refused(_: Asked | None, error: errors.Refused) -> Response[bytes]:
     """What a service does not do."""
     type_ = next((TYPES[kind] for kind in type(error).__mro__ if kind in TYPES), "about:blank")
     headers = {"Retry-After": str(error.members["retry_after_s"])} if isinstance(error, errors.TooSoon) else {}
@@ -103,7 +120,7 @@ def on_http(_: Asked, error: HTTPException) -> Response[bytes]:
 
 def on_path(_: Asked, __: ValidationException) -> Response[bytes]:
     """A path that names no possible id is no resource; bodies and queries are read, and refused, by ourselves."""
-    return problem(HTTPStatus.NOT_FOUND, "there is nothing with this id", type_=TYPES[errors.NotFound])
+    return problem(HTTPStatus.NOT_FOUND, NO_SUCH_ID, type_=TYPES[errors.NotFound])
 
 
 def on_bug(request: Asked, error: Exception) -> Response[bytes]:

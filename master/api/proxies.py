@@ -17,9 +17,10 @@ from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
 from master.model.proxies import Proxy
+from master.naming import with_ids
 from master.outcomes import Outcome
 from master.questions.proxies import ProxyList
-from master.rehearsals import FleetWrite
+from master.rehearsals import FleetChange, FleetWrite, TimedWrite
 from master.wishes.proxies import FleetChanges, NewProxy, ProxyChanges
 
 
@@ -28,6 +29,7 @@ async def list_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
     """By id, a page at a time."""
     asked = read_query(request, ProxyList)
     async with wiring.database.session() as session:
+        asked = await with_ids(session, asked)
         items = await proxies.page(session, asked)
     return shown(ProxyPage(items=items, next=next_cursor(items, asked.limit)))
 
@@ -35,11 +37,11 @@ async def list_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
 @post("/", summary="Make a proxy", opt=made(NewProxy, Proxy))
 async def create_proxy(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """On the least loaded active node of the location, or of the named nodes, or of those that are both."""
-    wish = await read_body(request, NewProxy)
+    asked, wish = read_query(request, TimedWrite), await read_body(request, NewProxy)
     placed: list[Proxy] = []
 
     async def act(session: Session) -> Answer:
-        placed.append(await placing.create(session, wish))
+        placed.append(await placing.create(session, await with_ids(session, wish), allow_past=asked.allow_past))
         return answer(placed[0], 201, {**etag(placed[0].version), "Location": f"/proxies/{placed[0].id}"})
 
     given, replayed = await once(wiring, asked_with_key(request, wish), act)
@@ -77,10 +79,10 @@ async def show_proxy(proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Respo
 @patch("/{proxy_id:int}", summary="Change a proxy", opt=changed(ProxyChanges, Proxy))
 async def change_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Only what is given; labels are merged. Its version grows when anything is really otherwise."""
-    wish = await read_body(request, ProxyChanges)
+    asked, wish = read_query(request, TimedWrite), await read_body(request, ProxyChanges)
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
-        proxy = await proxies.change(session, proxy_id, wish, versions)
+        proxy = await proxies.change(session, proxy_id, wish, versions, allow_past=asked.allow_past)
     wait_s = wait_of(request)
     if wait_s is None:
         return shown(proxy, 200, etag(proxy.version))
@@ -103,7 +105,7 @@ FLEET_ANSWERS = {200: FleetOutcome, 202: FleetOutcome}
     "/",
     summary="Change all proxies that a filter matches",
     opt=told(
-        query=FleetWrite,
+        query=FleetChange,
         body=FleetChanges,
         answers=FLEET_ANSWERS,
         headers=(PREFER,),
@@ -114,9 +116,10 @@ FLEET_ANSWERS = {200: FleetOutcome, 202: FleetOutcome}
 )
 async def change_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """All or none, in one transaction, and only when the filter matches as many as `expect` says."""
-    fleet, wish = read_query(request, FleetWrite), await read_body(request, FleetChanges)
+    fleet, wish = read_query(request, FleetChange), await read_body(request, FleetChanges)
     async with writing(wiring.database) as session:
-        outcome = await proxies.change_fleet(session, fleet, wish)
+        fleet = await with_ids(session, fleet)
+        outcome = await proxies.change_fleet(session, fleet, wish, allow_past=fleet.allow_past)
     return await told_outcome(request, wiring, outcome)
 
 
@@ -137,7 +140,7 @@ async def remove_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Res
     """All or none, in one transaction, and only when the filter matches as many as `expect` says."""
     fleet = read_query(request, FleetWrite)
     async with writing(wiring.database) as session:
-        outcome = await proxies.remove_fleet(session, fleet)
+        outcome = await proxies.remove_fleet(session, await with_ids(session, fleet))
     return await told_outcome(request, wiring, outcome)
 
 

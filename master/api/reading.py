@@ -1,28 +1,33 @@
 """Reads what a request says: its body, its query string and its headers."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from http import HTTPStatus
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from litestar import Request
-from litestar.exceptions import ClientException, HTTPException
 from litestar.params import PathParameter
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from master.errors import Invalid
+from master.api.browsers import media_type
+from master.api.door import JSON_TYPES
+from master.api.hints import fields_at, known_fields, unknown
+from master.api.json_text import NoJsonError, TwiceError, check_json
+from master.api.parameters import Complaint, misspelt, read_parameters
+from master.errors import BadRequest, Invalid, NotJson
 from master.questions import Question
 from master.wishes import Wish
-from shared.complaints import complaint
+from shared.complaints import complaint, printable
 from shared.proxies import MAX_BIGINT
 
-JSON_TYPES = ("application/json", "application/merge-patch+json")
 MOST_WAIT_S = 60
 MOST_KEY_LETTERS = 255
+KEY = re.compile(rf"[\x20-\x7e]{{1,{MOST_KEY_LETTERS}}}")
 
 MANY = ("label", "type")
-"""Parameters that may be said more than once."""
+"""Parameters that may be given more than once."""
+DRY_RUN, NOT_TRIED = "dry_run", "this cannot be tried out"
 
 PathId = Annotated[int, PathParameter(ge=1, le=MAX_BIGINT)]
 
@@ -32,26 +37,47 @@ Q = TypeVar("Q", bound=Question)
 
 
 async def read_body(request: Asked, kind: type[W]) -> W:
-    """The body. Raises 413, 415, 400 for what is no JSON, and Invalid for JSON that says something impossible."""
+    """The body. Raises 413, NotJson, BadRequest for what is no JSON, and Invalid for JSON that says the impossible."""
     raw = await request.body()
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in JSON_TYPES:
-        detail = "send JSON, with the header content-type: application/json"
-        raise HTTPException(detail=detail, status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    if media_type(request.headers.get("content-type", "")) not in JSON_TYPES:
+        raise NotJson("send JSON, with the header content-type: application/json")
     try:
-        return kind.model_validate_json(raw)
+        check_json(raw)
+        return kind.model_validate_json(raw, strict=True)
+    except NoJsonError as error:
+        raise BadRequest(f"the body is no JSON: {error}") from error
+    except TwiceError as error:
+        raise twice(error.name) from error
     except ValidationError as error:
-        raise refused(error) from error
+        raise refused(error, kind) from error
 
 
-def refused(error: ValidationError) -> Exception:
+def twice(name: str) -> Invalid:
+    """A member that a body has more than once."""
+    detail = f'the member "{printable(name, 60)}" is given more than once'
+    return Invalid(detail, {"errors": [{"pointer": "", "detail": detail}]})
+
+
+def refused(error: ValidationError, kind: type[BaseModel]) -> BadRequest | Invalid:
     """What is wrong with a body, by JSON pointers (RFC 6901), without what was sent."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
-        return ClientException(detail="the body is no JSON")
-    complaints = [{"pointer": pointer(one["loc"]), "detail": complaint(one)} for one in found]
+        return BadRequest("the body is no JSON that can be read: too deep, a number too long, or a text not Unicode")
+    return invalid([{"pointer": pointer(one["loc"]), "detail": in_body(one, kind)} for one in found])
+
+
+def in_body(one: ErrorDetails, kind: type[BaseModel]) -> str:
+    """A complaint about a body; of an unknown field with those that are known."""
+    *where, last = one["loc"] or ("",)
+    known = fields_at(kind, where) if one["type"] == "extra_forbidden" else []
+    return unknown("field", str(last), known) if known else complaint(one)
+
+
+def invalid(complaints: Sequence[Complaint]) -> Invalid:
+    """The first complaint stands for all in `detail`."""
     first = complaints[0]
-    return Invalid(f"{first['pointer'] or 'body'}: {first['detail']}", {"errors": complaints})
+    where = first.get("pointer") or first.get("parameter") or "body"
+    return Invalid(f"{where}: {first['detail']}", {"errors": list(complaints)})
 
 
 def pointer(steps: Iterable[int | str]) -> str:
@@ -62,28 +88,57 @@ def pointer(steps: Iterable[int | str]) -> str:
 
 def read_query(request: Asked, kind: type[Q]) -> Q:
     """The query string. Raises Invalid."""
+    pairs, complaints = read_parameters(request.scope["query_string"])
+    complaints = complaints or [
+        *unknown_parameters(pairs, known_fields(kind)),
+        *repeated(pairs),
+        *misspelt(kind, pairs),
+    ]
+    if complaints:
+        raise invalid(complaints)
     try:
-        return kind.model_validate(gathered(request.query_params.multi_items()))
+        return kind.model_validate(gathered(pairs))
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
-        complaints = [
-            {"parameter": str(one["loc"][0]) if one["loc"] else "", "detail": complaint(one)} for one in found
-        ]
-        first = complaints[0]
-        raise Invalid(f"{first['parameter']}: {first['detail']}", {"errors": complaints}) from error
+        names = [str(one["loc"][0]) if one["loc"] else "" for one in found]
+        raise invalid(
+            [{"parameter": name, "detail": complaint(one)} for name, one in zip(names, found, strict=True)]
+        ) from error
 
 
-def gathered(items: Iterable[tuple[str, Any]]) -> Mapping[str, object]:
-    """Values by name; what may come more than once is a list, anything else that does becomes one and is refused."""
+def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -> list[Complaint]:
+    """Each that is not known, with those that are."""
+    names = dict.fromkeys(name for name, _ in pairs if name not in known)
+    return [
+        {
+            "parameter": printable(name, 60),
+            "detail": NOT_TRIED if name == DRY_RUN else unknown("parameter", name, known),
+        }
+        for name in names
+    ]
+
+
+def repeated(pairs: Iterable[tuple[str, str]]) -> list[Complaint]:
+    """Parameters that are given more often than may be."""
+    counts = Counter(name for name, _ in pairs)
+    return [
+        {"parameter": name, "detail": "may be given only once"}
+        for name, count in counts.items()
+        if count > 1 and name not in MANY
+    ]
+
+
+def gathered(items: Iterable[tuple[str, str]]) -> Mapping[str, object]:
+    """Values by name; what may be given more than once is a list, anything else that is becomes one and is refused."""
     values: defaultdict[str, list[str]] = defaultdict(list)
     for name, value in items:
-        values[name].append(str(value))
+        values[name].append(value)
     return {name: found if name in MANY or len(found) > 1 else found[0] for name, found in values.items()}
 
 
 def read_wait(prefer: str | None) -> int | None:
     """Seconds to wait, 0 to 60, out of a Prefer header (RFC 7240); what cannot be read is passed over."""
-    match = re.search(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])', prefer or "", re.I)
+    match = re.search(r'(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})"?\s*(?:$|[,;])', prefer or "", re.I)
     return min(int(match[1]), MOST_WAIT_S) if match else None
 
 
@@ -92,7 +147,7 @@ def read_if_match(header: str | None) -> frozenset[int] | None:
     tags = [tag.strip() for tag in (header or "*").split(",")]
     if "*" in tags:
         return None
-    found = (re.fullmatch(r'(?:W/)?"?(\d{1,19})"?', tag) for tag in tags)
+    found = (re.fullmatch(r'(?:W/)?"?([0-9]{1,19})"?', tag) for tag in tags)
     return frozenset(int(match[1]) for match in found if match)
 
 
@@ -108,7 +163,7 @@ def read_last_event_id(header: str | None, after: int | None) -> int | None:
 
 def read_key(header: str | None) -> str | None:
     """An Idempotency-Key. Raises Invalid."""
-    if header is None or 1 <= len(header) <= MOST_KEY_LETTERS:
+    if header is None or KEY.fullmatch(header):
         return header
-    detail = f"an Idempotency-Key has 1 to {MOST_KEY_LETTERS} letters"
+    detail = f"an Idempotency-Key has 1 to {MOST_KEY_LETTERS} printable ASCII letters"
     raise Invalid(detail, {"errors": [{"header": "Idempotency-Key", "detail": detail}]})

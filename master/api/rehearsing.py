@@ -9,26 +9,19 @@ from master.api.reading import Asked, read_query
 from master.api.seams import Wiring
 from master.api.told import Told
 from master.db.rehearsal import Rehearsal, Rehearsed
-from master.errors import Invalid
 from master.rehearsals import Rehearsable, dry_run
-
-PARAMETER = "dry_run"
 
 
 def wired(request: Asked, wiring: Wiring) -> Wiring:
     """What the request's handler works with: a database in which nothing stays, if that is asked for.
 
-    A handler whose own question has it answers by itself. Raises Invalid where it cannot be: what was meant to be tried
-    out must not be done.
+    A handler whose own question has it answers for itself; elsewhere the parameter is unknown. Raises Invalid.
     """
     told = request.route_handler.opt.get("told")
     query = told.query if isinstance(told, Told) else None
     if query is not None and issubclass(query, Rehearsable):
         is_dry = read_query(request, query).dry_run
         return replace(wiring, database=Rehearsal(wiring.database)) if is_dry else wiring
-    if PARAMETER in request.query_params and (query is None or PARAMETER not in query.model_fields):
-        detail = "this cannot be tried out"
-        raise Invalid(f"{PARAMETER}: {detail}", {"errors": [{"parameter": PARAMETER, "detail": detail}]})
     return wiring
 
 

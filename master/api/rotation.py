@@ -19,6 +19,7 @@ from master.idempotency import Answer
 from master.model import Shown
 from master.model.proxies import Proxy
 from master.model.rotation import Rotation
+from master.naming import with_ids
 from master.probe import Verdict, probe, target_of
 from master.questions.proxies import Fleet
 from master.verdicts import Endpoint, Step
@@ -76,7 +77,7 @@ async def rotate_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency
     begun: list[Rotated] = []
 
     async def act(session: Session) -> Answer:
-        made = await rotation.rotate(session, proxy_id, wish)
+        made = await rotation.rotate(session, proxy_id, await with_ids(session, wish))
         begun.append(Rotated(rotation=made, proxy=await proxies.get(session, proxy_id)))
         return answer(begun[0], 202, {"Location": f"/rotations/{made.id}"})
 
@@ -107,6 +108,7 @@ async def rotate_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Res
     """Begun for all or none, and only when the filter matches as many as `expect` says; then each goes on by itself."""
     fleet, wish = read_query(request, Fleet), await read_body(request, RotateWish)
     async with writing(wiring.database) as session:
+        fleet, wish = await with_ids(session, fleet), await with_ids(session, wish)
         ids = await rotation.rotate_fleet(session, fleet, wish)
     return shown(FleetRotation(matched=len(ids), rotation_ids=ids), 202)
 

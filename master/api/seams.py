@@ -70,3 +70,7 @@ class Wiring:
     fleet: Fleet
     broker_state: Callable[[], str]
     check_target: str | None = None
+    own_hosts: frozenset[str] = frozenset()
+    """Names under which the API may be asked, besides those that no stranger can make lead here."""
+    public_url: str | None = None
+    """Where customers reach the API's links, without a slash at the end; None: under the Host that was asked."""

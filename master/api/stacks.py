@@ -19,8 +19,9 @@ from master.conflicts import writing
 from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
+from master.naming import with_ids
 from master.outcomes import Outcome
-from master.rehearsals import Rehearsable
+from master.rehearsals import TimedWrite
 from master.stack_forms import NamedStack, NewStack, Stack, StackChanges, StackList, StackName
 from master.wishes.rotation import RotateWish
 
@@ -51,11 +52,11 @@ async def create_stack(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
 
     When they do not fit, 409 tells how many are `wanted` and `possible`, and `by_node` why no more.
     """
-    wish = await read_body(request, NewStack)
+    asked, wish = read_query(request, TimedWrite), await read_body(request, NewStack)
     done: list[tuple[Stack, Outcome]] = []
 
     async def act(session: Session) -> Answer:
-        id_, outcome = await stacks.create(session, wish)
+        id_, outcome = await stacks.create(session, await with_ids(session, wish), allow_past=asked.allow_past)
         stack = await stacks.get(session, id_)
         done.append((stack, outcome))
         return answer(stack, 201, {**etag(stack.version), "Location": f"/stacks/{stack.id}"})
@@ -134,10 +135,11 @@ async def change_stack(request: Asked, stack_id: PathId, wiring: NamedDependency
     that there are, live; what one of them has of its own stays until the template changes in that. Where proxies may
     be, and how they are spread, concerns those that are made from now on.
     """
-    wish = await read_body(request, StackChanges)
+    asked, wish = read_query(request, TimedWrite), await read_body(request, StackChanges)
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
-        id_, outcome = await stacks.change(session, stack_id, wish, versions)
+        wish = await with_ids(session, wish)
+        id_, outcome = await stacks.change(session, stack_id, wish, versions, allow_past=asked.allow_past)
         stack = await stacks.get(session, id_)
     return await settled(request, wiring, stack, outcome, 200)
 
@@ -146,7 +148,7 @@ async def change_stack(request: Asked, stack_id: PathId, wiring: NamedDependency
     "/stacks/by-name/{name:str}",
     summary="Make a stack what it shall be",
     opt=told(
-        query=Rehearsable,
+        query=TimedWrite,
         body=NamedStack,
         answers={200: Stack, 201: Stack, 202: Stack},
         headers=(IF_MATCH, PREFER),
@@ -162,9 +164,11 @@ async def put_stack(request: Asked, name: PathName, wiring: NamedDependency[Wiri
     drawn.
     """
     name, wish = named(name), await read_body(request, NamedStack)
+    asked = read_query(request, TimedWrite)
     versions = read_if_match(request.headers.get("if-match"))
     async with writing(wiring.database) as session:
-        id_, outcome, is_new = await stacks.put(session, name, wish, versions)
+        wish = await with_ids(session, wish)
+        id_, outcome, is_new = await stacks.put(session, name, wish, versions, allow_past=asked.allow_past)
         stack = await stacks.get(session, id_)
     return await settled(request, wiring, stack, outcome, 201 if is_new else 200)
 
@@ -180,7 +184,7 @@ async def rotate_stack(request: Asked, stack_id: PathId, wiring: NamedDependency
     wish = await read_body(request, RotateWish)
     async with writing(wiring.database) as session:
         await stacks.select(session, stack_id)
-        ids = await rotation.rotate_stack(session, stack_id, wish)
+        ids = await rotation.rotate_stack(session, stack_id, await with_ids(session, wish))
     return shown(FleetRotation(matched=len(ids), rotation_ids=ids), 202)
 
 

@@ -30,6 +30,8 @@ class Told:
     """`answers` gives each status below 400 its model, None for no body; `problems` the statuses beside the usual."""
 
     query: type[BaseModel] | None = None
+    any_query: bool = False
+    """Parameters are ignored: monitoring systems and users of links add some of their own."""
     body: type[BaseModel] | None = None
     answers: Mapping[int, type[BaseModel] | None]
     headers: Sequence[str] = ()

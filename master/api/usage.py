@@ -14,6 +14,7 @@ from master.api.seams import Wiring
 from master.api.told import told
 from master.cursors import cursor
 from master.model.usage import Usage
+from master.naming import with_ids
 from master.questions.usage import UsageList
 
 
@@ -22,6 +23,7 @@ async def sum_usage(request: Asked, wiring: NamedDependency[Wiring]) -> Response
     """Bytes and connections as nodes have told them, each in the hour in which it was told: 15 s or so later."""
     asked = read_query(request, UsageList)
     async with wiring.database.transaction() as session:
+        asked = await with_ids(session, asked)
         items = await usage.page(session, asked)
     return shown(UsagePage(items=items, next=keys(items[-1]) if len(items) == asked.limit else None))
 

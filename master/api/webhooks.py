@@ -14,6 +14,7 @@ from master.api.told import IDEMPOTENCY_KEY, told
 from master.cursors import cursor
 from master.db import Session
 from master.idempotency import Answer
+from master.naming import with_ids
 from master.subscriptions import Delivery, NewWebhook, Webhook, WebhookChanges, WebhookList, WebhookMade
 
 
@@ -47,7 +48,8 @@ async def create_webhook(request: Asked, wiring: NamedDependency[Wiring]) -> Res
     wish = await read_body(request, NewWebhook)
 
     async def act(session: Session) -> Answer:
-        made = await webhooks.create(session, wish, allow_private=wiring.deliveries.allow_private)
+        wanted = await with_ids(session, wish)
+        made = await webhooks.create(session, wanted, allow_private=wiring.deliveries.allow_private)
         return answer(made, 201, {"Location": f"/webhooks/{made.id}"})
 
     given, replayed = await once(wiring, asked_with_key(request, wish), act)
@@ -67,6 +69,7 @@ async def change_webhook(request: Asked, webhook_id: PathId, wiring: NamedDepend
     """Only what is given. A disabled one that is enabled goes on where it stopped, unless `after` says otherwise."""
     wish = await read_body(request, WebhookChanges)
     async with wiring.database.transaction() as session:
+        wish = await with_ids(session, wish)
         changed = await webhooks.change(session, webhook_id, wish, allow_private=wiring.deliveries.allow_private)
     wiring.deliveries.look()
     return shown(changed)

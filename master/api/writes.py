@@ -9,7 +9,7 @@ from master.api.reading import Asked, read_wait
 from master.api.seams import Wiring
 from master.api.told import IDEMPOTENCY_KEY, IF_MATCH, PREFER, Told, told
 from master.outcomes import Outcome
-from master.rehearsals import Rehearsable
+from master.rehearsals import Rehearsable, TimedWrite
 
 NOT_YET = "Done in the database, but not confirmed by the nodes in time"
 REMOVED = told(
@@ -25,7 +25,7 @@ REMOVED = told(
 def made(body: type[BaseModel], thing: type[BaseModel]) -> dict[str, Told]:
     """What a route tells that makes this thing."""
     return told(
-        query=Rehearsable,
+        query=TimedWrite,
         body=body,
         answers={201: thing, 202: thing},
         headers=(PREFER, IDEMPOTENCY_KEY),
@@ -38,7 +38,7 @@ def made(body: type[BaseModel], thing: type[BaseModel]) -> dict[str, Told]:
 def changed(body: type[BaseModel], thing: type[BaseModel]) -> dict[str, Told]:
     """What a route tells that changes this thing."""
     return told(
-        query=Rehearsable,
+        query=TimedWrite,
         body=body,
         answers={200: thing, 202: thing},
         headers=(IF_MATCH, PREFER),

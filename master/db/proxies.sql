@@ -1,3 +1,7 @@
+-- The database's, by which proxies end.
+-- name: clock
+SELECT clock_timestamp();
+
 -- Held before any row by whoever chooses a node or changes what one takes on: of two choices the second sees the first.
 -- name: lock_placement
 SELECT pg_advisory_xact_lock(hashtext('maybe.placement'));

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from master.cursors import read_cursor
-from master.fields import PRINTABLE
+from master.fields import ID_BY_NAME, PRINTABLE, LabelKey, LabelValue
 
 
 def said_once(value: object) -> str:
@@ -19,13 +19,13 @@ def label_pair(pair: object) -> tuple[str, str]:
     """Out of key:value. Raises ValueError."""
     key, colon, value = pair.partition(":") if isinstance(pair, str) else ("", "", "")
     if not colon or not key:
-        raise ValueError("a label is asked for as key:value")
+        raise ValueError("a label is written key:value, for example label=customer:7")
     return key, value
 
 
 Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
 LabelPairs = Annotated[
-    list[Annotated[tuple[str, str], BeforeValidator(label_pair), WithJsonSchema({"type": "string"})]],
+    list[Annotated[tuple[LabelKey, LabelValue], BeforeValidator(label_pair), WithJsonSchema({"type": "string"})]],
     Field(max_length=16, description="key:value; may be given more than once, all must be there"),
 ]
 Cursor = Annotated[
@@ -55,6 +55,8 @@ class Paging(Question):
 
 
 def criteria(question: Labelled, kind: type[Labelled]) -> dict[str, Any]:
-    """The filter that `kind` names, as parameters of a query."""
-    plain = {name: getattr(question, name) for name in kind.model_fields if name != "label"}
+    """The filter that `kind` names, as parameters of a query; names must have been replaced by ids before."""
+    if any(getattr(question, name, None) is not None for name in ID_BY_NAME):
+        raise TypeError("names are not replaced by ids yet: a filter would be left out")
+    plain = {name: getattr(question, name) for name in kind.model_fields if name not in ("label", *ID_BY_NAME)}
     return {**plain, "labels": [{key: value} for key, value in question.label]}

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from master.event_types import PATTERNS, SUBJECTS, Choice
+from master.fields import LocationName, NodeName, StackNamed
 from master.questions import Limit, Question
 from shared.proxies import MAX_BIGINT, Id
 
@@ -29,9 +30,12 @@ class EventList(Question):
 
     type: EventPatterns = Field(default_factory=list[str])
     node_id: Id | None = None
+    node: NodeName = None
     proxy_id: Id | None = None
     stack_id: Id | None = None
+    stack: StackNamed = None
     location_id: Id | None = Field(default=None, description="of the event's node at the time")
+    location: LocationName = None
     limit: Limit = Field(default=50, description="of a page; a stream has none")
     after: EventId | None = Field(
         default=None, description="id of the last event known; without it a page begins with the first, a stream now"

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from master.addresses import NodeIp
-from master.fields import Overlap
+from master.fields import LocationName, Overlap
 from master.model.nodes import NodeState
 from master.questions import Labelled, Paging, Question, Text
 from shared.proxies import Id
@@ -15,6 +15,7 @@ class NodeFilter(Labelled):
     """Which nodes."""
 
     location_id: Id | None = None
+    location: LocationName = None
     state: NodeState | None = None
     online: bool | None = None
     name: Text | None = None

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from master.exports import FIELDS, ExportFormat, checked_template
+from master.fields import LocationName, NodeName, StackNamed
 from master.model.proxies import ProxyState
 from master.questions import Labelled, Paging, Text, criteria
 from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
@@ -16,8 +17,11 @@ class ProxyFilter(Labelled):
     """Which proxies."""
 
     location_id: Id | None = None
+    location: LocationName = None
     node_id: Id | None = None
+    node: NodeName = None
     stack_id: Id | None = None
+    stack: StackNamed = None
     protocol: Protocol | None = None
     engine: EngineName | None = None
     enabled: bool | None = None

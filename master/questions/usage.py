@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from master.cursors import read_keys
-from master.fields import Moment
+from master.fields import LocationName, NodeName, StackNamed
+from master.instants import Moment
 from master.questions import Limit, Question, said_once
 from shared.proxies import Id
 
@@ -42,8 +43,11 @@ class UsageList(Question):
     until: Moment | None = Field(default=None, alias="to", description="hours that begin before")
     proxy_id: Id | None = None
     node_id: Id | None = None
+    node: NodeName = None
     stack_id: Id | None = None
+    stack: StackNamed = None
     location_id: Id | None = Field(default=None, description="in which the node was at the time")
+    location: LocationName = None
     limit: Limit = 50
     after: UsageCursor = (-1, 0, 0, 0)
 

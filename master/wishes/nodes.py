@@ -5,7 +5,17 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field
 
 from master.addresses import ExitAddress, NodeIp, Prefix
-from master.fields import LabelPatch, Labels, Name, NodeIds, Overlap, PortRange, distinct
+from master.fields import (
+    LabelPatch,
+    Labels,
+    LocationName,
+    Name,
+    NodeIds,
+    NodeNames,
+    Overlap,
+    PortRange,
+    distinct,
+)
 from master.model.nodes import NodeState
 from master.wishes import Wish, not_given
 from shared.enrolment.challenge import read_challenge
@@ -36,6 +46,7 @@ class NewNode(Wish):
     port: Port = Field(default=ENROL_PORT, description="where the waiting node listens")
     name: Name | None = Field(default=None, description="drawn when none is given")
     location_id: Id | None = None
+    location: LocationName = None
     labels: Labels = Field(default_factory=dict[str, str])
 
 
@@ -74,6 +85,7 @@ class NodeChanges(Wish):
     name: Name = Field(default_factory=not_given)
     ip: NodeIp = Field(default_factory=not_given)
     location_id: Id | None = Field(default_factory=not_given)
+    location: LocationName = Field(default_factory=not_given)
     labels: LabelPatch = Field(default_factory=not_given)
     state: NodeState = Field(default_factory=not_given)
     limits: LimitChanges = Field(default_factory=not_given)
@@ -89,6 +101,7 @@ class NodeChanges(Wish):
         default_factory=not_given,
         description="with move: to these; to those of the node's location when none are named",
     )
+    nodes: NodeNames = Field(default_factory=not_given)
 
     def given(self) -> dict[str, Any]:
         """What is a setting of the node; a move is not."""

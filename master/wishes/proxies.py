@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from master.fields import LabelPatch, Labels, Name, Networks, NodeIds
+from master.fields import LabelPatch, Labels, LocationName, Name, Networks, NodeIds, NodeNames
 from master.wishes import Wish, not_given
 from master.wishes.rotation import ScheduleWish
 from master.wishes.terms import ExitWish, LimitWish
@@ -35,7 +35,9 @@ class ProxyWish(Wish):
     """What a proxy to be made shall be like, and where it may be."""
 
     location_id: Id | None = None
+    location: LocationName = None
     node_ids: NodeIds | None = None
+    nodes: NodeNames = None
     protocol: Protocol = "mixed"
     username: Username | None = Field(default=None, description="drawn unless allow_ips is given; null: no login")
     password: Password | None = Field(default=None, repr=False, description="drawn when there is a user name")
@@ -55,6 +57,7 @@ class NewProxy(ProxyWish):
         json_schema_extra={
             "examples": [
                 {"location_id": 1},
+                {"location": "Frankfurt"},
                 {"node_ids": [1, 2], "protocol": "socks5", "port": 20080},
                 {"location_id": 1, "limits": {"traffic_bytes": 10**9, "traffic_period": "month"}},
             ]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from master.fields import NodeIds, Overlap, distinct
+from master.fields import NodeIds, NodeNames, Overlap, distinct
 from master.turns import Turn
 from master.wishes import Wish, not_given
 
@@ -49,3 +49,4 @@ class RotateWish(Wish):
     node_ids: NodeIds | None = Field(
         default=None, description="with node: to one of these; to one of the same location when none are named"
     )
+    nodes: NodeNames = None

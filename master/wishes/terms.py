@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from master.addresses import ExitAddress, Prefix
-from master.fields import Instant
+from master.instants import Instant
 from master.wishes import Wish, not_given
 from shared.proxies import MAX_BIGINT, ExitMode, TrafficPeriod
 
@@ -43,5 +43,7 @@ class LimitWish(Wish):
         default_factory=not_given, description="in which traffic_bytes are counted: ever, or each UTC day or month"
     )
     expires_at: Instant | None = Field(
-        default_factory=not_given, description="from then on nobody is served and the state is expired"
+        default_factory=not_given,
+        description="from then on nobody is served and the state is expired; RFC 3339; a new one lies in the future "
+        "unless the query says allow_past=true",
     )

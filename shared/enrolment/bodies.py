@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from shared.proxies import Id
 
+REFUSED = b"refused\n"
+"""All that a waiting node says to somebody who does not know its challenge."""
+
 
 class Hello(BaseModel):
     """The master's opening; byte strings are base64. `mac` proves that it knows the challenge."""

@@ -29,6 +29,7 @@ from tests.streams import HERE, LOCAL
 from tests.waiting import WaitingNode, waiting_node
 from tests.wirings import wiring
 
+ANY_PORT = (range(1, 65536),)
 REQUEST = "a-test"
 """The id of all requests."""
 
@@ -179,7 +180,7 @@ async def rows(database: Address) -> AsyncIterator[Database]:
 async def enrolment(rows: Database, broker: Broker, vhost: Vhost) -> AsyncIterator[Enrolment]:
     """The master's side, with less patience."""
     address = f"amqp://{vhost.host}:{vhost.port}/{vhost.name}"
-    made = Enrolment(rows, broker, cluster="c1", node_amqp_url=address, answer_timeout_s=2)
+    made = Enrolment(rows, broker, cluster="c1", node_amqp_url=address, enrol_ports=ANY_PORT, answer_timeout_s=2)
     yield made
     await made.close()
 

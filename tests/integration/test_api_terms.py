@@ -187,7 +187,7 @@ async def test_a_proxy_whose_quota_is_spent_is_limited_until_another_version_is_
 async def test_a_proxy_whose_time_is_over_is_expired_whatever_its_node_has_said(api: Api):
     node = await api.node()
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
-    id_ = (await api.proxy(node, limits={"expires_at": past}))["id"]
+    id_ = await ended_proxy(api, node, past)
     assert (await api.state(id_))[0] == "pending"
     await api.report(node)
     assert await api.state(id_) == ("expired", f"expired at {past}")
@@ -200,13 +200,18 @@ async def test_a_proxy_whose_time_is_over_is_expired_whatever_its_node_has_said(
     assert (await api.state(id_))[0] == "running"
 
 
+async def ended_proxy(api: Api, node: int, past: str) -> int:
+    body = {"node_ids": [node], "limits": {"expires_at": past}}
+    return (await api.call("POST", "/proxies?allow_past=true", 201, json=body))["id"]
+
+
 async def hinder_again(api: Api, kind: str) -> None:
     await api.rows.execute("UPDATE proxy_failures SET kind = $1", kind)
 
 
 async def test_a_disabled_or_silent_proxy_is_not_called_expired(api: Api):
     node = await api.node()
-    id_ = (await api.proxy(node, limits={"expires_at": "2020-01-01T00:00:00Z"}))["id"]
+    id_ = await ended_proxy(api, node, "2020-01-01T00:00:00Z")
     await api.report(node, online=False)
     assert (await api.state(id_))[0] == "unknown"
     await api.call("PATCH", f"/proxies/{id_}", 200, json={"enabled": False})

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager, suppress
 import aio_pika
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
+from master.broker import Broker
 from master.db import Database
 from master.enrolment import Enrolment
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
@@ -91,8 +93,9 @@ async def test_an_answer_that_gets_lost_is_no_half_state(enrolment: Enrolment, n
 
 
 @asynccontextmanager
-async def losing_answers_to(path: bytes, target: int, port: int) -> AsyncGenerator[None]:
-    """A line to the node that passes every request on and loses the answers to these."""
+async def losing_answers_to(path: bytes, target: int, port: int, *, held: bool = False) -> AsyncGenerator[None]:
+    """A line to the node that passes every request on and loses the answers to these; `held`: it stays open then."""
+    ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
@@ -102,12 +105,15 @@ async def losing_answers_to(path: bytes, target: int, port: int) -> AsyncGenerat
         answer = await there.readuntil(b"}")
         if path not in request:
             writer.write(answer)
+        elif held:
+            await ended.wait()
         for each in (back, writer):
             each.close()
             await each.wait_closed()
 
     listener = await asyncio.start_server(serve, HOST, port)
     yield
+    ended.set()
     listener.close()
 
 
@@ -130,33 +136,57 @@ async def test_what_was_heard_on_the_wire_is_of_no_use_again(node: WaitingNode):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "reason"),
     [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000,
-        b"220 mail.example.org ESMTP\r\n",
-        b"",
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "its answer is not a waiting node's"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "it answered 302"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", "it answered 403"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\n\r\nrefused\n", "it answered 404"),
+        (b"HTTP/1.1 429 Too Many\r\nContent-Length: 0\r\n\r\n", "it answered 429"),
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "it answered 500"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000, "its answer is too long"),
+        (b"220 mail.example.org ESMTP\r\n", "RemoteProtocolError"),
+        (b"", "RemoteProtocolError"),
+        (None, "no answer in time"),
     ],
-    ids=["other", "redirect", "huge", "mail", "nothing"],
+    ids=["other", "redirect", "403", "404", "429", "500", "huge", "mail", "nothing", "silent"],
 )
-async def test_whatever_else_answers_there_is_told_to_be_no_waiting_node(
-    enrolment: Enrolment, block: PortBlock, answer: bytes
+async def test_whatever_answers_there_that_is_no_waiting_node_is_answered_for_in_the_same_words(
+    enrolment: Enrolment, block: PortBlock, answer: bytes | None, reason: str
 ):
     async with server(block.port(3), answer):
-        with pytest.raises(NodeUnreachable):
-            await enrol(enrolment, block.port(3), new_challenge())
+        assert await unmet(enrolment, block.port(3)) == reason
 
 
-async def test_nobody_there_is_told_as_such(enrolment: Enrolment, block: PortBlock):
-    with pytest.raises(NodeUnreachable, match=r"no node waits"):
-        await enrol(enrolment, block.port(4), new_challenge())
+async def test_nobody_there_is_answered_for_in_the_same_words(enrolment: Enrolment, block: PortBlock):
+    assert await unmet(enrolment, block.port(4)) == "ConnectError"
 
 
-async def test_a_node_that_does_not_answer_is_too_slow(enrolment: Enrolment, block: PortBlock):
-    async with server(block.port(5), None):
-        with pytest.raises(NodeTooSlow):
-            await enrol(enrolment, block.port(5), new_challenge())
+async def unmet(enrolment: Enrolment, port: int) -> str:
+    """What the master's log says of nobody who waits at this port; the asker learns nothing of it."""
+    with capture_logs() as logs, pytest.raises(NodeUnreachable) as caught:
+        await enrol(enrolment, port, new_challenge())
+    assert str(caught.value) == f"no waiting node answers at {HOST}:{port}; the reason is in the master's log"
+    assert caught.value.members == {"ip": HOST, "port": port}
+    return next(entry["reason"] for entry in logs if entry["event"] == "node.not_met")
+
+
+async def test_only_a_node_that_has_proven_its_challenge_is_called_slow(
+    enrolment: Enrolment, node: WaitingNode, block: PortBlock
+):
+    async with losing_answers_to(b"/enrol/config", node.port, block.port(5), held=True):
+        with pytest.raises(NodeTooSlow, match="ask again"):
+            await enrol(enrolment, block.port(5), node.challenge)
+
+
+async def test_no_port_but_those_of_nodes_is_called(enrolment: Enrolment, rows: Database, broker: Broker):
+    ports = (range(3006, 3007), range(3100, 3200))
+    strict = Enrolment(rows, broker, cluster="c1", node_amqp_url="amqp://b/", enrol_ports=ports)
+    for port in (22, 3005, 3007, 3099, 3200):
+        with pytest.raises(Invalid, match=r"3006, 3100-3199 .*ENROL_PORTS") as caught:
+            await enrol(strict, port, new_challenge())
+        assert caught.value.members["errors"][0]["pointer"] == "/port"
+    await strict.close()
 
 
 async def test_a_node_that_drips_its_answer_holds_nobody_up(enrolment: Enrolment, block: PortBlock):
@@ -176,8 +206,7 @@ async def test_a_node_that_drips_its_answer_holds_nobody_up(enrolment: Enrolment
 
     listener = await asyncio.start_server(drip, HOST, block.port(6))
     async with asyncio.timeout(15):
-        with pytest.raises(NodeTooSlow):
-            await enrol(enrolment, block.port(6), new_challenge())
+        assert await unmet(enrolment, block.port(6)) == "no answer in time"
         await over.wait()
     listener.close()
     await listener.wait_closed()

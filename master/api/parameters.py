@@ -1,0 +1,66 @@
+"""A query string taken apart, and whether its values are spelt in the one way in which they may be. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from pydantic import BaseModel
+
+BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+SPELLINGS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "integer": (re.compile(r"0|-?[1-9][0-9]*"), "a whole number in plain digits"),
+    "boolean": (re.compile(r"true|false"), "true or false"),
+}
+
+Complaint = dict[str, str]
+
+
+def read_parameters(query: bytes) -> tuple[list[tuple[str, str]], list[Complaint]]:
+    """(name, value) in their order, and what cannot be read."""
+    pairs: list[tuple[str, str]] = []
+    complaints: list[Complaint] = []
+    for part in filter(None, query.split(b"&")):
+        raw_name, _, raw_value = part.partition(b"=")
+        name, value = decoded(raw_name), decoded(raw_value)
+        if name is None or value is None or CONTROL.search(name + value):
+            detail = "a query string is percent-encoded UTF-8 without control characters"
+            complaints.append({"parameter": CONTROL.sub("\N{REPLACEMENT CHARACTER}", name or ""), "detail": detail})
+        else:
+            pairs.append((name, value))
+    return pairs, complaints
+
+
+def decoded(raw: bytes) -> str | None:
+    """The text; None when it is not percent-encoded UTF-8."""
+    if BROKEN_ESCAPE.search(raw):
+        return None
+    try:
+        return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def misspelt(kind: type[BaseModel], pairs: Iterable[tuple[str, str]]) -> list[Complaint]:
+    """Numbers and flags that pydantic would take in more spellings than one, such as " 5", "+5", "1_0" and "on"."""
+    found: list[Complaint] = []
+    kinds = plain_kinds(kind)
+    for name, value in pairs:
+        pattern, words = SPELLINGS.get(kinds.get(name, ""), (None, ""))
+        if pattern is not None and not pattern.fullmatch(value):
+            found.append({"parameter": name, "detail": f"must be {words}"})
+    return found
+
+
+@cache
+def plain_kinds(kind: type[BaseModel]) -> Mapping[str, str]:
+    """The JSON type of each parameter, as it is documented."""
+    return {name: json_type(field) for name, field in kind.model_json_schema()["properties"].items()}
+
+
+def json_type(field: Mapping[str, Any]) -> str:
+    """Of a field that may be null."""
+    one = next((each for each in field.get("anyOf", ()) if each.get("type") != "null"), field)
+    return str(one.get("type", ""))

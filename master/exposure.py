@@ -1,0 +1,39 @@
+"""Whether the API, which has no authorisation, listens where anybody on the internet may reach it."""
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+
+from master.targets import is_public
+from shared.findings import Finding, ok, some, warning
+
+IPV4_ROUTES, IPV6_ADDRESSES = Path("/proc/net/fib_trie"), Path("/proc/net/if_inet6")
+LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
+ADVICE = "the API has no authorisation: set API_HOST to a private address or 127.0.0.1, or close the port by a firewall"
+
+
+def exposed(api_host: str, own: Iterable[str]) -> list[str]:
+    """The public addresses at which the API answers, given where it listens and all addresses of this host. Pure."""
+    listening = ip_address(api_host)
+    if not listening.is_unspecified:
+        return [api_host] if is_public(api_host) else []
+    heard = (4, 6) if listening.version == 6 else (4,)
+    return [each for each in dict.fromkeys(own) if ip_address(each).version in heard and is_public(each)]
+
+
+def exposure_finding(api_host: str, own: Iterable[str]) -> Finding:
+    """What the doctor tells of it."""
+    if public := exposed(api_host, own):
+        return warning("API_HOST", f"the API can be reached at the public address {some(public)}", ADVICE)
+    return ok("API_HOST", f"{api_host}: the API answers at no public address of this host")
+
+
+def own_addresses() -> list[str]:
+    """All addresses of this host, as Linux tells them (proc(5)); none elsewhere."""
+    found: list[str] = []
+    if IPV4_ROUTES.exists():
+        found += LOCAL.findall(IPV4_ROUTES.read_text())
+    if IPV6_ADDRESSES.exists():
+        found += [str(IPv6Address(bytes.fromhex(line[:32]))) for line in IPV6_ADDRESSES.read_text().splitlines()]
+    return list(dict.fromkeys(found))
