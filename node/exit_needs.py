@@ -8,7 +8,7 @@ from shared.proxies import EngineName, Exit, ProxyRecord
 
 _SAMPLED = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Where in a prefix addresses are tried. A route to a part of it does not make the whole prefix usable."""
-_SUGGESTED = 3
+_SUGGESTED = 2
 
 
 class Need(NamedTuple):

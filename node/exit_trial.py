@@ -47,7 +47,7 @@ def is_here(need: Need, routes: Routes) -> bool:
     """Whether answers to the place come to this host. An address with a zone is left to the bind. Raises OSError."""
     if "%" in need.place:
         return True
-    return all(routes.is_local(address) for address in samples(need.place))
+    return all(not address.is_unspecified and routes.is_local(address) for address in samples(need.place))
 
 
 def is_own(address: str) -> bool:
