@@ -9,6 +9,7 @@ import structlog
 from node.agent import Agent
 from node.engine import EngineError
 from node.engine.builtin.upgrade import Moved
+from node.hearing import hear_addresses
 from node.host_engines import Engines, opened_engines
 from node.identity import Identity
 from node.local_copy import Holding
@@ -32,7 +33,7 @@ class Program:
         """`changed` is set by an engine in which something happened by itself, `upgrade` by the operator."""
         self._engines, self._changed, self._upgrade, self._store = engines, changed, upgrade, store
         self._copy = store.load()
-        self._supervisor = Supervisor(self._copy, engines.by_name, on_change=self._reconciled)
+        self._supervisor = Supervisor(self._copy, engines.by_name, on_change=self._reconciled, listen=settings.listen)
         self._membership = Membership(settings, engines.versions)
         self._agent: Agent | None = None
 
@@ -42,6 +43,7 @@ class Program:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run())
             group.create_task(self._hear_engines())
+            group.create_task(hear_addresses(self._supervisor.addresses_changed))
             group.create_task(self._upgrade_on_demand())
             group.create_task(self._membership.run(self._work_as))
 

@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from node.exit_needs import Need, place_of
 from shared.findings import Finding, ok, problem, some, warning
 from shared.proxies import Exit
 
@@ -17,7 +18,7 @@ BUSY_S = 2.0
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CopyLook:
     """`ports` by id of the wanted proxies whose record is here; `refused` are those that could not be applied,
-    `builtin` counts the records of that engine, `exits` are theirs by id."""
+    `builtin` counts the records of that engine, `exits` are theirs by id; `needs` are of every record."""
 
     state: Literal["none", "whole", "broken", "closed"]
     reason: str = ""
@@ -28,6 +29,7 @@ class CopyLook:
     ports: Mapping[int, int] = field(default_factory=dict[int, int])
     builtin: int = 0
     exits: Mapping[int, Exit] = field(default_factory=dict[int, Exit])
+    needs: tuple[Need, ...] = ()
 
     @property
     def exit_keys(self) -> list[tuple[str, str]]:
@@ -78,7 +80,16 @@ def read_copy(db: sqlite3.Connection) -> CopyLook:
             for id_, record in records.items()
             if record["engine"] == "builtin"
         },
+        needs=tuple(needs_in(records.values())),
     )
+
+
+def needs_in(records: Iterable[Mapping[str, Any]]) -> Iterator[Need]:
+    """Once for each record whose exit needs an address or a prefix."""
+    for record in records:
+        place = place_of(Exit.model_validate(record.get("exit", {})))
+        if place is not None:
+            yield Need(place, record["engine"])
 
 
 def copy_finding(copy: CopyLook, owner: str | None) -> Finding:

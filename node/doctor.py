@@ -197,7 +197,7 @@ class Examination:
         return [
             *listen_findings(self.settings.listen),
             *port_findings(set(self.copy.ports.values()), (low, high), reserved),
-            *await asyncio.to_thread(exit_findings, self.copy.exits),
+            *await asyncio.to_thread(exit_findings, self.copy.needs),
             ok("IPv6", "a global address" if has_global_ipv6() else "no global address: proxies serve IPv4 only"),
             *room_findings((int(used), int(size)) if used and size else None, int(queue) if queue else None),
         ]

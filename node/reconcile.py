@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from node.exit_needs import need_of
 from node.local_copy import Holding, LocalCopy
 from shared.proxies import ProxyRecord
 
@@ -22,6 +23,7 @@ class Trouble:
     tries: int = 1
     next_at: float = 0.0
     port_taken: bool = False
+    exit_failed: bool = False
     fallback_failed: bool = False
     """The last good record did not start either; it is not tried again before the newest is."""
 
@@ -121,7 +123,23 @@ def adopted(holding: Holding | None, version: int, engine: str, now: float) -> R
     return Running(version=version, engine=engine, content=good.content, port=good.port, since=now)
 
 
-def troubled(before: Trouble | None, version: int, reason: str, now: float, *, port_taken: bool = False) -> Trouble:
+def leaves_alike(running: Running | None, holding: Holding | None, record: ProxyRecord) -> bool:
+    """Whether what runs leaves by the same exit as this record, which then makes nothing worse in its place."""
+    good = holding.good if holding is not None else None
+    if running is None or good is None or (running.version, running.content) != (good.version, good.content):
+        return False
+    return need_of(good) == need_of(record)
+
+
+def troubled(
+    before: Trouble | None,
+    version: int,
+    reason: str,
+    now: float,
+    *,
+    port_taken: bool = False,
+    exit_failed: bool = False,
+) -> Trouble:
     """One more failure of this version; each wait is twice the last, up to RETRY_MOST_S."""
     tries = before.tries + 1 if before is not None and before.version == version else 1
     return Trouble(
@@ -130,6 +148,7 @@ def troubled(before: Trouble | None, version: int, reason: str, now: float, *, p
         tries=tries,
         next_at=now + min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** min(tries - 1, 16)),
         port_taken=port_taken,
+        exit_failed=exit_failed,
     )
 
 

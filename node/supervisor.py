@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 import structlog
 
-from node.engine import Condition, Engine, EngineError, Limiting
+from node.engine import Engine, EngineError
+from node.hindrances import Hindrances
 from node.local_copy import Holding, LocalCopy
-from node.reconcile import Running, World, adopted, plan
+from node.reconcile import Running, World, adopted, leaves_alike, plan
 from node.troubles import Troubles
 from shared.messages import Failure
 from shared.proxies import ProxyId, ProxyRecord
@@ -33,12 +34,14 @@ class Supervisor:
         engines: Mapping[str, Engine],
         *,
         on_change: Callable[[list[Holding]], Awaitable[None]],
+        listen: str | None = None,
     ) -> None:
-        """`on_change` is called after each pass that changed something, with the holdings whose records now run."""
+        """`on_change` is called after each pass that changed something, with the holdings whose records now run.
+        `listen` is the address on which the engines listen, None for every address."""
         self._copy, self._engines, self._on_change = copy, engines, on_change
         self._running: dict[int, Running] = {}
         self._troubles = Troubles(copy)
-        self._conditions: dict[int, Condition] = {}
+        self._hindrances = Hindrances(copy, engines, listen)
         self._touched: set[int] = set()
         self._at_work: set[int] = set()
         self._unasked: set[int] = set()
@@ -53,6 +56,11 @@ class Supervisor:
             self._touched.update(ids)
         self._wake.set()
 
+    def addresses_changed(self) -> None:
+        """Look at everything soon, and try every exit."""
+        self._hindrances.expire()
+        self.wake()
+
     async def run(self) -> None:
         """Reconcile until cancelled."""
         while True:
@@ -62,8 +70,9 @@ class Supervisor:
             await self.reconcile()
 
     def running_count(self) -> int:
-        """How many proxies accept connections."""
-        return len(self._running)
+        """How many proxies accept connections and can pass them on; those held to a limit are counted."""
+        held = [self._hindered(holding) for holding in self._copy.holdings.values()]
+        return len(self._running) - sum(1 for failure in held if failure is not None and failure.kind == "failed")
 
     def starting(self) -> int:
         """How many wanted records nobody has tried yet, or looked at since: the engine may hold them to a limit."""
@@ -77,7 +86,7 @@ class Supervisor:
 
     async def reconcile(self) -> None:
         """One pass over what was touched, or over everything."""
-        everything, conditions = self._stale, self._conditions
+        everything, known = self._stale, self._hindrances.known
         if everything:
             self._stale = False
             await self._refresh()
@@ -90,13 +99,14 @@ class Supervisor:
         self._troubles.forget()
         if not todo.stop and not todo.start:
             self._at_work = set()
-            if self._conditions != conditions:
+            if self._hindrances.known != known:
                 await self._on_change([])
             return
         await self._stop_all(todo.stop)
         self._unasked = {record.id for record in todo.start}
+        await self._hindrances.try_exits(todo.start)
         ran = await self._start_all(todo.start)
-        await self._ask_conditions()
+        await self._hindrances.ask_engines()
         self._at_work = set()
         self._unasked = set()
         if todo.blocked:
@@ -129,21 +139,9 @@ class Supervisor:
             if id_ not in found and id_ in self._copy.wanted:
                 log.warning("proxy.died", proxy_id=id_)
                 self._troubles.died(id_, running, now)
+        await self._hindrances.ask()
+        self._troubles.hurry(self._hindrances.exit_failure)
         self._running = found
-        await self._ask_conditions()
-
-    async def _ask_conditions(self) -> None:
-        """Ask which proxies serve nobody; of an engine that does not answer we go on believing what it said last."""
-        found: dict[int, Condition] = {}
-        for name, engine in self._engines.items():
-            if not isinstance(engine, Limiting):
-                continue
-            try:
-                found.update((int(id_), condition) for id_, condition in (await engine.conditions()).items())
-            except EngineError as error:
-                log.warning("engine.silent", engine=name, reason=str(error))
-                found.update(self._conditions)
-        self._conditions = found
 
     async def _stop_all(self, ids: Iterable[int]) -> None:
         by_engine: dict[str, list[int]] = {}
@@ -162,8 +160,7 @@ class Supervisor:
         level = logging.INFO if len(records) <= MANY else logging.DEBUG
 
         async def start(record: ProxyRecord) -> None:
-            if await self._start(record, level):
-                ran.extend(self._troubles.proven(record))
+            ran.extend(self._troubles.proven(record) if await self._start(record, level) else ())
 
         async with asyncio.TaskGroup() as group:
             for name, theirs in by_engine.items():
@@ -203,11 +200,16 @@ class Supervisor:
         return True
 
     async def _move(self, record: ProxyRecord) -> None:
-        """Start the record; when it changes engines, the old one lets go first if both need the same port."""
+        """Start the record; when it changes engines, the old one lets go first if both need the same port.
+
+        A record whose exit does not work replaces only what leaves by the same exit. Raises EngineError.
+        """
         engine = self._engines.get(record.engine)
         if engine is None:
             raise EngineError(f"engine {record.engine} is not installed on this node")
         running = self._running.get(record.id)
+        if not leaves_alike(running, self._copy.holdings.get(record.id), record):
+            self._hindrances.refuse(record)
         if running is None or running.engine == record.engine:
             await engine.start(record)
             return
@@ -233,16 +235,16 @@ class Supervisor:
             return Failure(id=holding.id, version=holding.version, reason=holding.refusal)
         running, trouble = self._running.get(holding.id), self._troubles.current.get(holding.id)
         if running is not None and running.runs(holding):
-            return self._condition(holding)
+            return self._hindered(holding)
         if trouble is None or trouble.version != holding.version:
             return None
         return Failure(
             id=holding.id, version=holding.version, reason=trouble.reason[:300], port_taken=trouble.port_taken
         )
 
-    def _condition(self, holding: Holding) -> Failure | None:
-        condition = self._conditions.get(holding.id)
-        if condition is None or holding.id in self._unasked:
+    def _hindered(self, holding: Holding) -> Failure | None:
+        """Why the record that is held serves nobody though it runs."""
+        running = self._running.get(holding.id)
+        if running is None or not running.runs(holding) or holding.id in self._unasked:
             return None
-        reason = condition.reason[:300]
-        return Failure(id=holding.id, version=holding.version, reason=reason, kind=condition.kind)
+        return self._hindrances.failure(holding)

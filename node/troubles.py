@@ -1,11 +1,12 @@
 """Which records did not start, or did not stay up, and when each is tried again."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
 
-from node.engine import EngineError, PortTaken
+from node.engine import EngineError, ExitFailed, PortTaken
 from node.local_copy import Holding, LocalCopy
 from node.reconcile import Running, Trouble, died, troubled
 from shared.proxies import ProxyRecord
@@ -29,6 +30,14 @@ class Troubles:
         now = time.monotonic()
         return {id_ for id_, trouble in self.current.items() if trouble.next_at <= now}
 
+    def hurry(self, exit_failure: Callable[[ProxyRecord], str | None]) -> None:
+        """Try those again at once that an exit held up which works by now."""
+        for id_, trouble in self.current.items():
+            holding = self._copy.holdings.get(id_)
+            record = holding.record if holding is not None else None
+            if trouble.exit_failed and record is not None and exit_failure(record) is None:
+                self.current[id_] = replace(trouble, next_at=0.0)
+
     def died(self, id_: int, running: Running, now: float) -> None:
         """It ran, and is gone."""
         trouble = died(running, self._past.pop(id_, None), now)
@@ -44,7 +53,12 @@ class Troubles:
             self.current[record.id] = replace(before, fallback_failed=True)
             return False
         self.current[record.id] = troubled(
-            before, record.version, str(error), time.monotonic(), port_taken=isinstance(error, PortTaken)
+            before,
+            record.version,
+            str(error),
+            time.monotonic(),
+            port_taken=isinstance(error, PortTaken),
+            exit_failed=isinstance(error, ExitFailed),
         )
         return True
 

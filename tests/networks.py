@@ -205,6 +205,11 @@ def call(function: str, *arguments: int) -> None:
         raise OSError(number, f"{function}: {os.strerror(number)}")
 
 
+def ip(*words: str) -> None:
+    """ip(8) in the network that this thread is in."""
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
 def raise_loopback() -> None:
     """Of the network that this thread is in (netdevice(7))."""
     with socket.socket() as any_socket, suppress(FileExistsError):

@@ -18,6 +18,10 @@ class PortTaken(EngineError):
     """The proxy's port is held by a program that is not ours."""
 
 
+class ExitFailed(EngineError):
+    """The host cannot let the proxy's connections leave by its exit; the exit is tried again when addresses change."""
+
+
 class Engine(Protocol):
     """Starts and stops proxies. Start and stop are idempotent; `running` tells the truth, not what was asked.
 
@@ -47,9 +51,9 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Why a proxy that holds its port refuses everybody for now. The reason is for a person, without secrets."""
+    """Why a proxy that holds its port serves nobody for now. The reason is for a person, without secrets."""
 
-    kind: Literal["limited", "expired"]
+    kind: Literal["limited", "expired", "failed"]
     reason: str
 
 

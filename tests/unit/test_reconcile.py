@@ -5,9 +5,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.engine import ExitFailed, PortTaken
 from node.local_copy import Holding, LocalCopy
-from node.reconcile import RETRY_MOST_S, STABLE_S, Running, Trouble, World, adopted, died, plan, troubled
-from shared.proxies import ProxyRecord
+from node.reconcile import RETRY_MOST_S, STABLE_S, Running, Trouble, World, adopted, died, leaves_alike, plan, troubled
+from node.troubles import Troubles
+from shared.proxies import Exit, ProxyRecord
 
 
 def record(id_: int, version: int = 1, port: int = 0) -> ProxyRecord:
@@ -135,3 +137,36 @@ def test_what_an_agent_finds_running_is_what_last_ran_or_is_started_anew():
 def test_what_runs_in_another_version_than_ran_last_is_not_believed_to_have_its_port():
     holding = copy_of(record(1, version=2), good={1: record(1)}).holdings[1]
     assert adopted(holding, 2, "builtin", 0).port is None
+
+
+def leaving(version: int, address: str | None) -> ProxyRecord:
+    exit_ = Exit(mode="address", address=address) if address else Exit()
+    return record(1, version).model_copy(update={"exit": exit_})
+
+
+def test_a_record_leaves_as_before_only_when_what_runs_is_known_to_have_the_same_exit():
+    before, same, other = leaving(1, "198.51.100.7"), leaving(2, "198.51.100.7"), leaving(2, "198.51.100.8")
+    holding = copy_of(same, good={1: before}).holdings[1]
+    now = running(before)[1]
+    assert leaves_alike(now, holding, same)
+    assert not leaves_alike(now, holding, other)
+    assert not leaves_alike(None, holding, same)
+    assert not leaves_alike(replace(now, content=None), holding, same)
+    assert not leaves_alike(now, None, same)
+
+
+def test_a_proxy_that_an_exit_holds_up_is_tried_at_once_when_that_works_again():
+    copy = copy_of(leaving(1, "198.51.100.7"))
+    troubles = Troubles(copy)
+    troubles.failed(leaving(1, "198.51.100.7"), ExitFailed("it is not here"))
+    troubles.hurry(lambda _: "it is not here")
+    assert troubles.due() == set()
+    troubles.hurry(lambda _: None)
+    assert troubles.due() == {1}
+
+
+def test_a_proxy_that_fails_for_another_reason_waits_for_its_time():
+    troubles = Troubles(copy_of(record(1)))
+    troubles.failed(record(1), PortTaken("port 20001 is taken"))
+    troubles.hurry(lambda _: None)
+    assert troubles.due() == set()

@@ -1,4 +1,4 @@
-"""Whose a random exit address was, and what the doctor says of exits."""
+"""Whose a random exit address was."""
 
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 
 from node.engine.builtin.draws import BLOCK, Draws
 from node.errors import NodeError
-from node.exit_look import exit_findings, sample
 from node.settings import Settings, read_settings
 from node.whois import traces, whois
 from shared.permutation import Permutation
@@ -75,24 +74,3 @@ def test_what_this_node_never_drew_is_an_error_in_words(settings: Settings, text
     with pytest.raises(NodeError, match=r"is no IP address|no proxy of this node drew") as error:
         whois(settings, text)
     assert KEY not in str(error.value)
-
-
-def test_each_exit_is_looked_at_once_and_what_does_not_come_home_is_a_problem() -> None:
-    fixed = Exit(mode="address", address="198.51.100.7")
-    session = RANDOM.model_copy(update={"mode": "ipv6_session"})
-    exits = {1: RANDOM, 2: session, 3: fixed, 4: Exit(), 5: Exit(prefix=PREFIX)}
-    looked: list[str] = []
-
-    def arrives(place: str) -> bool:
-        looked.append(place)
-        return place == "198.51.100.7"
-
-    good, bad = exit_findings(exits, arrives)
-    assert looked == ["198.51.100.7", sample(PREFIX)]
-    assert (good.level, bad.level) == ("ok", "problem")
-    assert "2 proxies" in bad.text
-    assert f"ip -6 route add local {PREFIX} dev lo" in bad.advice
-
-
-def test_without_exits_there_is_nothing_to_tell() -> None:
-    assert exit_findings({1: Exit()}, lambda place: False) == []

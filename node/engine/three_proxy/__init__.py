@@ -101,7 +101,7 @@ class ThreeProxyEngine:
                 return
             if not (before and accepts and before.state.port == proxy.port):
                 refuse_unusable(self._listen, proxy.port)
-            await self._refuse_unheld(proxy)
+            await self._refuse_unheld(proxy, before)
             with told_as_engine_error():
                 self._served[id_] = await self._launch(proxy, text)
             if before:
@@ -132,9 +132,13 @@ class ThreeProxyEngine:
         async with lock:
             yield
 
-    async def _refuse_unheld(self, proxy: ProxyRecord) -> None:
-        """Raises EngineError for what only this host's 3proxy cannot do."""
-        if address := exit_address(proxy.exit):
+    async def _refuse_unheld(self, proxy: ProxyRecord, before: Served | None) -> None:
+        """Raises EngineError for what only this host's 3proxy cannot do.
+
+        An exit address that was lost while the proxy ran holds no other change of the proxy up.
+        """
+        address = exit_address(proxy.exit)
+        if address and not (before and before.state.exit_address == str(address)):
             refuse_foreign(address)
         if proxy.limits.connections is not None:
             with told_as_engine_error():
@@ -229,6 +233,7 @@ def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> State:
         started=started(pid),
         listener_fd=descriptor,
         listener=name,
+        exit_address=str(exit_address(proxy.exit) or ""),
     )
 
 

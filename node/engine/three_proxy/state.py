@@ -17,6 +17,7 @@ STEM = re.compile(r"\d+-\d+")
 
 class State(BaseModel):
     """A process that accepts connections. `stem` names its files; `digest` is of its configuration.
+    `exit_address` is empty where the host chooses.
 
     A pid alone proves nothing: it is the process meant only if the boot and the start time agree too.
     """
@@ -33,6 +34,7 @@ class State(BaseModel):
     started: int
     listener_fd: int
     listener: str
+    exit_address: str = ""
 
 
 class Folder:
