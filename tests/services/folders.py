@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.leash import RUN
 from tests.services.programs import Account, ProgramError
 
+ANSWER_S = 120.0
 PART = "PYTEST_XDIST_WORKER"
 """Environment variable: which of several processes this is (pytest-xdist)."""
 
@@ -24,6 +25,11 @@ class Folder:
     path: Path
     durable: bool
     """Whether the data is kept for a next run."""
+
+    @property
+    def label(self) -> str:
+        """Of this run's containers, as tests/leash.py looks for it."""
+        return Path(os.environ.get(RUN, self.path)).name
 
     @property
     def logs(self) -> Path:
@@ -97,7 +103,7 @@ def give(path: Path, account: Account) -> None:
 
 
 def output_as(account: Account | None, *command: str) -> str | None:
-    """What a short command prints when the account runs it; None when it cannot."""
+    """What a short command prints when the account runs it; None when it cannot. Raises ProgramError."""
     try:
         done = subprocess.run(
             command,
@@ -105,11 +111,13 @@ def output_as(account: Account | None, *command: str) -> str | None:
             text=True,
             check=False,
             cwd="/",
-            timeout=20,
+            timeout=ANSWER_S,
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
         )
+    except subprocess.TimeoutExpired as error:
+        raise ProgramError(f"{' '.join(command)} did not answer within {ANSWER_S:.0f} s") from error
     except OSError:
         return None
     return done.stdout if done.returncode == 0 else None
