@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Node:
     host: str = HOST
     back: bool = False
     """Enrolled in an earlier run."""
+    launched_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def challenge_file(self) -> Path:
@@ -144,11 +146,11 @@ class Cluster(Faults):
         return {"ip": node.host, "port": shown["port"], "challenge": shown["challenge"]}
 
     async def online(self, node: Node, limit_s: float = ENROLLED_S) -> None:
-        """Wait until the master has heard of it. Raises ProgramError."""
+        """Wait until the master has heard of it, since it was launched. Raises ProgramError."""
 
         async def is_online() -> bool:
-            shown = succeeded(await self.api.get(f"/nodes/{node.id}")).json()
-            return shown["status"]["state"] == "online"
+            status = succeeded(await self.api.get(f"/nodes/{node.id}")).json()["status"]
+            return status["state"] == "online" and datetime.fromisoformat(status["reported_at"]) > node.launched_at
 
         await until(is_online, f"{node.agent.name} to be online", node.agent, limit_s=limit_s)
 

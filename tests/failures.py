@@ -2,6 +2,7 @@
 was, what to do, and where the logs are."""
 
 import errno
+import os
 import shutil
 import sys
 import traceback
@@ -59,7 +60,8 @@ def explained(error: BaseException) -> str | None:
     """One line about a trouble of the environment; None for anything else."""
     match error:
         case ProgramError() | PortError():
-            return str(error).partition("\n")[0]
+            summary = str(error).partition("\n")[0]
+            return f"{summary}; {SPACE}" if os.strerror(errno.ENOSPC) in summary else summary
         case httpx.HTTPError():
             return f"the master or the broker did not answer ({type(error).__name__}); {BUSY}"
         case asyncpg.PostgresError() | asyncpg.InterfaceError():

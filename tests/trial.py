@@ -57,12 +57,25 @@ async def try_again(cluster: Cluster, tell: Callable[[str], None]) -> list[dict[
     async with web_server() as address:
         for protocol in PROTOCOLS:
             try:
-                proxy = await known_or_made(cluster, protocol)
-                await use_by_each_scheme(proxy, address, tell)
-                found.append(proxy)
+                found.append(await used_again(cluster, protocol, address, tell))
             except ProgramError as reason:
                 tell(f"{name_for(protocol)} is left out: {str(reason).splitlines()[0]}")
     return found
+
+
+async def used_again(cluster: Cluster, protocol: str, address: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    """The proxy, which may need a moment after its node is back. Raises ProgramError."""
+    deadline = time.monotonic() + KNOWN_S
+    while True:
+        proxy = await known_or_made(cluster, protocol)
+        try:
+            await use_by_each_scheme(proxy, address, tell)
+        except ProgramError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return proxy
 
 
 async def use_by_each_scheme(proxy: Mapping[str, Any], address: str, tell: Callable[[str], None]) -> None:

@@ -18,7 +18,7 @@ from tests.recording import Recording
 from tests.returning import DEFAULT_NODES, bring_back, join_all, launch_new
 from tests.screen import screen
 from tests.services import Database, PostgreSQL, RabbitMQ, Source, Vhost, Where, find_source
-from tests.services.folders import remove, scratch
+from tests.services.folders import ensure_room, remove, scratch
 from tests.services.ports import AMQP, DISTRIBUTION, MANAGEMENT, PORT_MAPPER, POSTGRES, claim_block, reclaimed
 from tests.services.programs import Elsewhere
 from tests.spare import serve_requests
@@ -100,6 +100,7 @@ async def running(
 ) -> AsyncIterator[tuple[Cluster, list[dict[str, Any]], str]]:
     """The cluster, its proxies that were tried out, and how that went."""
     with place(wish, source, tell) as (where, memory):
+        ensure_room(where.folder)
         tell(f"data, logs and secrets are in {where.folder.path}")
         async with services(where) as (postgres, rabbitmq), names(where, postgres, rabbitmq) as (database, vhost):
             cluster = Cluster(where.folder, where.ports, postgres, rabbitmq, database, vhost, wish.port)

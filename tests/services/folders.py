@@ -14,6 +14,8 @@ from tests.leash import RUN
 from tests.services.programs import Account, ProgramError
 
 ANSWER_S = 120.0
+MIB = 1 << 20
+ROOM = 200 * MIB
 PART = "PYTEST_XDIST_WORKER"
 """Environment variable: which of several processes this is (pytest-xdist)."""
 
@@ -55,6 +57,16 @@ class Folder:
         return path.read_text()
 
 
+def ensure_room(folder: Folder) -> None:
+    """Raises ProgramError when a cluster would not fit, or the broker would hold all messages back (disk alarm)."""
+    free = shutil.disk_usage(folder.path).free
+    if free < ROOM:
+        raise ProgramError(
+            f"{folder.path} has {free // MIB} MiB of free space and a cluster needs {ROOM // MIB}: "
+            "free some, or choose another disk by TMPDIR or --keep DIR"
+        )
+
+
 def scratch() -> Folder:
     """The folder that tests/leash.py made for this run, else a new one of the caller's own.
 
@@ -83,8 +95,14 @@ def kept(path: Path) -> Folder:
             f"{path}: PostgreSQL does not run as root, and the user {pwd.getpwuid(account.uid).pw_name} cannot enter "
             f"{closed[-1]}; choose a folder elsewhere, for example /var/tmp/maybe-proxy"
         )
-    path.mkdir(parents=True, exist_ok=True)
-    path.chmod(path.stat().st_mode | stat.S_IXOTH)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(path.stat().st_mode | stat.S_IXOTH)
+        (path / "lock").touch()
+    except OSError as error:
+        raise ProgramError(
+            f"nothing can be kept in {path}: {error.strerror}; choose another folder for --keep"
+        ) from error
     return Folder(path.resolve(), durable=True)
 
 
