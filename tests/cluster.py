@@ -8,11 +8,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.clusters import ROOT
 from tests.faults import Faults
 from tests.networks import Disk, Network
 from tests.services import Database, PostgreSQL, ProgramError, RabbitMQ, Vhost, Where
@@ -20,9 +22,9 @@ from tests.services.folders import Folder
 from tests.services.ports import API, ENROLMENT, HOST, PortBlock, claim_block
 from tests.services.programs import Process, Program, tail
 
-ROOT = Path(__file__).parents[1]
-READY_S = 30.0
-ENROLLED_S = 30.0
+READY_S = 120.0
+ENROLLED_S = 120.0
+"""Generous: what goes wrong by itself is noticed at once, and a busy machine may take its time."""
 PASSED = ("PATH", "LANG", "HOME", "TMPDIR", "VIRTUAL_ENV", "LOG_LEVEL", "THREE_PROXY", "NODE_WORKERS", "LICENSE_KEY")
 """What our programs get of the launcher's environment; above all none of its proxy settings."""
 
@@ -37,6 +39,9 @@ class Node:
     ports: PortBlock
     id: int | None = None
     host: str = HOST
+    back: bool = False
+    """Enrolled in an earlier run."""
+    launched_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def challenge_file(self) -> Path:
@@ -96,12 +101,14 @@ class Cluster(Faults):
         await self.enrol(node, **wish)
         return node
 
-    async def launch(self, *, first_port: int | None = None, id_: int | None = None, host: str = HOST) -> Node:
-        """Start one more node's agent. With an id it was enrolled in an earlier run, out of the same folder.
+    async def launch(
+        self, *, number: int | None = None, ports: PortBlock | None = None, id_: int | None = None, host: str = HOST
+    ) -> Node:
+        """Start one more node's agent. With an id it was enrolled in an earlier run, under the same number.
 
         `host` may be any loopback address: then it is like a host of its own, as far as ports go.
         """
-        number = len(self.nodes) + 1
+        number = number or self.free_number()
         data = self.folder.private(f"node-{number}")
         enrol_port = self.ports.port(ENROLMENT + number)
         environment = {
@@ -113,10 +120,17 @@ class Cluster(Faults):
             "NODE_CHALLENGE_FILE": str(data / "challenge.json"),
         }
         agent = self._program(f"node-{number}", "node", environment)
-        node = Node(agent, data, enrol_port, claim_block(first_port), id_, host)
+        node = Node(agent, data, enrol_port, ports or claim_block(), id_, host, back=id_ is not None)
         self.nodes[agent.name] = node
         await agent.start()
         return node
+
+    def free_number(self) -> int:
+        """The first number that no node of this folder, present or past, has had."""
+        number = len(self.nodes) + 1
+        while f"node-{number}" in self.nodes or (self.folder.path / f"node-{number}").exists():
+            number += 1
+        return number
 
     async def enrol(self, node: Node, **wish: Any) -> None:
         """Through the real challenge; returns when the master has heard of the node. Raises ProgramError."""
@@ -132,14 +146,14 @@ class Cluster(Faults):
         shown = await until(lambda: challenge_of(node), f"{node.agent.name} to wait for enrolment", node.agent)
         return {"ip": node.host, "port": shown["port"], "challenge": shown["challenge"]}
 
-    async def online(self, node: Node) -> None:
-        """Wait until the master has heard of it. Raises ProgramError."""
+    async def online(self, node: Node, limit_s: float = ENROLLED_S) -> None:
+        """Wait until the master has heard of it, since it was launched. Raises ProgramError."""
 
         async def is_online() -> bool:
-            shown = succeeded(await self.api.get(f"/nodes/{node.id}")).json()
-            return shown["status"]["state"] == "online"
+            status = succeeded(await self.api.get(f"/nodes/{node.id}")).json()["status"]
+            return status["state"] == "online" and datetime.fromisoformat(status["reported_at"]) > node.launched_at
 
-        await until(is_online, f"{node.agent.name} to be online", node.agent, limit_s=ENROLLED_S)
+        await until(is_online, f"{node.agent.name} to be online", node.agent, limit_s=limit_s)
 
     async def start(self, who: str) -> None:
         """Start it again: the same program, data and addresses. Returns when it is usable."""

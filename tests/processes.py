@@ -3,9 +3,48 @@
 import os
 import subprocess
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PROC = Path("/proc")
+BOOT = PROC / "sys/kernel/random/boot_id"
+
+
+@dataclass(frozen=True)
+class Birth:
+    """One process, never mistaken for a later one that got its id: the id, and when and in which boot it started."""
+
+    pid: int
+    started: str
+
+    @property
+    def is_alive(self) -> bool:
+        return started_at(self.pid) == self.started
+
+
+def birth_of(pid: int) -> Birth | None:
+    """None when there is no such process, or it has ended and nobody has reaped it."""
+    started = started_at(pid)
+    return Birth(pid, started) if started else None
+
+
+def started_at(pid: int) -> str | None:
+    """Boot and clock ticks since then on Linux (proc(5)), a time of day elsewhere."""
+    if BOOT.exists():
+        try:
+            state, *fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if state in "ZX" else f"{boot_id()} {fields[18]}"
+    command = ["ps", "-o", "state=,lstart=", "-p", str(pid)]
+    state, _, started = subprocess.run(command, capture_output=True, text=True, check=False).stdout.partition(" ")
+    return None if state[:1] in ("", "Z") else started.strip()
+
+
+@cache
+def boot_id() -> str:
+    return BOOT.read_text().strip()
 
 
 def descendants(pid: int) -> list[int]:

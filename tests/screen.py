@@ -1,17 +1,16 @@
 """What `./dev up` shows when everything runs: where to look and what to try."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tests.cluster import Cluster
+from tests.launch import Wish
 
 JSON = "-H 'Content-Type: application/json'"
 
 
-def screen(cluster: Cluster, proxies: Sequence[Mapping[str, Any]], keep: Path | None) -> str:
+def screen(cluster: Cluster, proxies: Sequence[Mapping[str, Any]], wish: Wish) -> str:
     api, vhost = f"http://127.0.0.1:{cluster.api_port}", cluster.vhost
-    location_id = proxies[0]["location_id"]
     return f"""
 The cluster is up.
 
@@ -19,7 +18,12 @@ The cluster is up.
   RabbitMQ messages   {vhost.management_url}  (user {vhost.user}, password {vhost.password})
   Logs and data       {cluster.folder.path}
 
-Proxies made through the API:
+{what_to_try(api, proxies) if proxies else no_proxies(api)}
+A program that ends is started again. {ending(wish)}"""
+
+
+def what_to_try(api: str, proxies: Sequence[Mapping[str, Any]]) -> str:
+    return f"""Proxies made through the API:
 
 {proxy_lines(proxies)}
 
@@ -27,7 +31,7 @@ Try, in another terminal:
 
   # make one more
   curl -s -X POST {api}/proxies {JSON} -H 'Prefer: wait=10' \\
-       -d '{{"location_id": {location_id}, "protocol": "http"}}'
+       -d '{{"node_ids": [{proxies[0]["node_id"]}], "protocol": "http"}}'
 
   # use one
   curl -x '{proxies[0]["urls"][0]}' {api}/health/live
@@ -42,8 +46,15 @@ Try, in another terminal:
 
   # take one away: its connections are closed at once
   curl -s -X DELETE {api}/proxies/{proxies[0]["id"]}
+"""
 
-A program that ends is started again. {ending(keep)}"""
+
+def no_proxies(api: str) -> str:
+    return f"""No proxy could be tried out, for the reasons above. Look at what there is:
+
+  curl -s {api}/nodes
+  curl -s {api}/proxies
+"""
 
 
 def proxy_lines(proxies: Sequence[Mapping[str, Any]]) -> str:
@@ -54,7 +65,8 @@ def proxy_lines(proxies: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def ending(keep: Path | None) -> str:
-    if keep:
-        return f"Ctrl-C stops everything; the data stays in {keep} for the next start."
-    return "Ctrl-C stops everything and removes it."
+def ending(wish: Wish) -> str:
+    how = "./dev down" if wish.detach else "Ctrl-C"
+    if wish.keep:
+        return f"{how} stops everything; the data stays in {wish.keep} for the next start."
+    return f"{how} stops everything and removes it."

@@ -1,6 +1,5 @@
-"""`./dev up`: a whole cluster on this machine, tried out with curl, kept running until Ctrl-C."""
+"""The launcher of `./dev up`: a whole cluster on this machine, tried out with curl, kept running until a signal."""
 
-import argparse
 import asyncio
 import secrets
 import signal
@@ -8,73 +7,44 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tests import status
-from tests.cluster import Cluster, Node
+from tests.cluster import Cluster
+from tests.failures import keep_logs, tell_failure
 from tests.kept import Memory, opened
+from tests.launch import Wish, in_the_way, read
+from tests.patience import patience
+from tests.recording import Recording
+from tests.returning import DEFAULT_NODES, bring_back, join_all, launch_new
 from tests.screen import screen
-from tests.services import Database, PostgreSQL, ProgramError, RabbitMQ, Vhost, Where, find_source
-from tests.services.folders import remove, scratch
-from tests.services.ports import PortError, claim_block, is_free
+from tests.services import Database, PostgreSQL, RabbitMQ, Source, Vhost, Where, find_source
+from tests.services.folders import ensure_room, remove, scratch
+from tests.services.ports import AMQP, DISTRIBUTION, MANAGEMENT, PORT_MAPPER, POSTGRES, claim_block, reclaimed
 from tests.services.programs import Elsewhere
-from tests.trial import ensure_location, try_out
+from tests.spare import serve_requests
+from tests.trial import ensure_location, try_again, try_out
 from tests.watch import keep_running
 
 Tell = Callable[[str], None]
 STOPPED_EARLY = 130
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the command line asked for."""
-
-    nodes: int
-    once: bool
-    keep: Path | None
-    port: int
+SERVICES = (POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER)
 
 
 def main() -> int:
     """Exit codes: 0 done, or stopped by a signal once all was up; 1 with the reason; 130 stopped before."""
-    wish = read(sys.argv[1:])
-    if not is_free(wish.port):
-        print(f"port {wish.port} is taken by another program; choose another one: ./dev up --port {wish.port + 100}")
-        return 1
+    wish, tell = read(sys.argv[1:]), progress()
     try:
-        return asyncio.run(obey(wish, progress()))
-    except* (ProgramError, PortError) as group:
-        for reason in reasons(group):
-            print(f"\nfailed: {reason}", file=sys.stderr)
+        with Recording(wish.port, tell) as recording:
+            obstacle = in_the_way(wish)
+            if obstacle:
+                print(obstacle, file=sys.stderr)
+                return 1
+            return asyncio.run(obey(wish, find_source(tell), recording, tell))
+    except KeyboardInterrupt:
+        return STOPPED_EARLY
+    except Exception as error:  # noqa: BLE001 (whatever it is, a person reads one line about it)
+        tell_failure(error, wish)
     return 1
-
-
-def read(arguments: list[str]) -> Wish:
-    parser = argparse.ArgumentParser(prog="./dev up", description=__doc__)
-    parser.add_argument("--nodes", type=count, default=2, metavar="N", help="1 to 40; default 2")
-    parser.add_argument("--once", action="store_true", help="leave as soon as everything was tried out")
-    parser.add_argument("--keep", metavar="DIR", help="keep the data there for the next start")
-    parser.add_argument("--port", type=port_number, default=3005, help="of the API; default 3005")
-    parser.add_argument("--called-from", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    keep = given.called_from / Path(given.keep).expanduser() if given.keep else None
-    return Wish(nodes=given.nodes, once=given.once, keep=keep, port=given.port)
-
-
-def count(text: str) -> int:
-    return between(text, 1, 40)
-
-
-def port_number(text: str) -> int:
-    return between(text, 1, 65535)
-
-
-def between(text: str, least: int, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
-    return int(text)
 
 
 def progress() -> Tell:
@@ -87,24 +57,27 @@ def progress() -> Tell:
     return tell
 
 
-async def obey(wish: Wish, tell: Tell) -> int:
+async def obey(wish: Wish, source: Source, recording: Recording, tell: Tell) -> int:
     """Until the work is done or a signal comes. Answers the exit code."""
-    cancel_at_first_signal(tell)
+    cancel_at_first_signal(recording, tell)
     is_up = False
     try:
-        async with running(wish, tell) as (cluster, proxies):
+        async with running(wish, source, recording, tell) as (cluster, proxies, verdict):
             is_up = True
-            tell("everything works")
+            tell(verdict)
             if wish.once:
                 return 0
-            print(screen(cluster, proxies, wish.keep), flush=True)
-            await keep_running(cluster, tell, changed=lambda: status.write(cluster))
+            print(screen(cluster, proxies, wish), flush=True)
+            recording.enter("up")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(keep_running(cluster, tell))
+                group.create_task(serve_requests(cluster, recording.memory, tell))
     except asyncio.CancelledError:
         tell("stopped; nothing is left running")
     return 0 if is_up else STOPPED_EARLY
 
 
-def cancel_at_first_signal(tell: Tell) -> None:
+def cancel_at_first_signal(recording: Recording, tell: Tell) -> None:
     """Later ones change nothing: the clearing up is not to be interrupted."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -113,6 +86,7 @@ def cancel_at_first_signal(tell: Tell) -> None:
         for each in numbers:
             loop.add_signal_handler(each, lambda: None)
         tell(f"{number.name}: stopping")
+        recording.enter("stopping")
         if task:
             task.cancel()
 
@@ -121,28 +95,43 @@ def cancel_at_first_signal(tell: Tell) -> None:
 
 
 @asynccontextmanager
-async def running(wish: Wish, tell: Tell) -> AsyncIterator[tuple[Cluster, list[dict[str, Any]]]]:
-    """The cluster, tried out, and its proxies."""
-    with place(wish, tell) as (where, memory):
+async def running(
+    wish: Wish, source: Source, recording: Recording, tell: Tell
+) -> AsyncIterator[tuple[Cluster, list[dict[str, Any]], str]]:
+    """The cluster, its proxies that were tried out, and how that went."""
+    with place(wish, source, tell) as (where, memory):
+        ensure_room(where.folder)
         tell(f"data, logs and secrets are in {where.folder.path}")
         async with services(where) as (postgres, rabbitmq), names(where, postgres, rabbitmq) as (database, vhost):
             cluster = Cluster(where.folder, where.ports, postgres, rabbitmq, database, vhost, wish.port)
-            try:
-                await start(cluster, wish, memory, tell)
-                yield cluster, await try_out(cluster, await ensure_location(cluster), tell)
-            finally:
-                await cluster.close()
-                status.forget(wish.port)
+            async with recording.of(cluster, memory):
+                try:
+                    known = bool(memory.nodes)
+                    await start(cluster, wish, memory, tell)
+                    yield cluster, *await tried_out(cluster, memory, known, tell)
+                finally:
+                    await cluster.close()
+
+
+async def tried_out(cluster: Cluster, memory: Memory, known: bool, tell: Tell) -> tuple[list[dict[str, Any]], str]:
+    """The proxies that work, and the verdict. In a new cluster everything has to. Raises ProgramError."""
+    if not known:
+        return await try_out(cluster, await ensure_location(cluster, memory.location_id), tell), "everything works"
+    proxies = await try_again(cluster, tell)
+    left_out = 3 - len(proxies)
+    if left_out:
+        return proxies, f"the cluster runs; what could be tried out works ({left_out} of 3 proxies were left out)"
+    return proxies, "everything works"
 
 
 @contextmanager
-def place(wish: Wish, tell: Tell) -> Iterator[tuple[Where, Memory]]:
+def place(wish: Wish, source: Source, tell: Tell) -> Iterator[tuple[Where, Memory]]:
     """Folder and ports, the same ones as last time when they are kept."""
-    source = find_source(tell)
     if wish.keep:
         with opened(wish.keep, source) as (folder, memory):
-            ports = claim_block(memory.ports)
+            ports = reclaimed(memory.ports, SERVICES) if memory.ports else claim_block()
             memory.ports = ports.first
+            memory.write()
             with ports.held():
                 yield Where(source, folder, ports, tell), memory
         return
@@ -150,6 +139,9 @@ def place(wish: Wish, tell: Tell) -> Iterator[tuple[Where, Memory]]:
     try:
         with claim_block().held() as ports:
             yield Where(source, folder, ports, tell), Memory()
+    except Exception:
+        keep_logs(folder, wish.port)
+        raise
     finally:
         remove(folder)
 
@@ -191,57 +183,40 @@ async def names(where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ) -> Async
 
 async def start(cluster: Cluster, wish: Wish, memory: Memory, tell: Tell) -> None:
     """Everything, as much of it at once as can be. Raises ProgramError."""
+    known = bool(memory.nodes)
     async with asyncio.TaskGroup() as group:
         group.create_task(start_postgres(cluster, tell))
         group.create_task(start_rabbitmq(cluster, tell))
-        group.create_task(launch(cluster, wish, memory))
-    await cluster.master()
+        if not known:
+            group.create_task(launch_new(cluster, wish.nodes or DEFAULT_NODES, memory))
+    async with patience("waiting for the master", tell):
+        await cluster.master()
     tell(f"the master is ready at http://127.0.0.1:{wish.port}")
-    status.write(cluster)
-    location = await ensure_location(cluster)
-    for node in cluster.nodes.values():  # in order, so that node-1 gets the first id
-        await join(cluster, node, location, tell)
-    memory.nodes = [(node.id, node.ports.first) for node in cluster.nodes.values() if node.id]
-    memory.write()
+    if known:
+        await bring_back(cluster, memory, tell)
+        await launch_new(cluster, lacking(len(cluster.nodes), wish.nodes), memory)
+    async with patience("waiting for the nodes", tell):
+        await join_all(cluster, memory, tell)
+
+
+def lacking(there: int, wished: int | None) -> int:
+    """How many nodes are to be made beside those that came back. A kept cluster without any gets two."""
+    return max(0, (wished or (DEFAULT_NODES if there == 0 else there)) - there)
 
 
 async def start_postgres(cluster: Cluster, tell: Tell) -> None:
-    await cluster.postgres.start()
-    await cluster.postgres.ensure(cluster.database.name)
+    async with patience("starting PostgreSQL", tell):
+        await cluster.postgres.start()
+        await cluster.postgres.ensure(cluster.database.name)
     tell(f"PostgreSQL is ready on port {cluster.database.port}")
 
 
 async def start_rabbitmq(cluster: Cluster, tell: Tell) -> None:
     tell("starting RabbitMQ, which takes some 10 s")
-    await cluster.rabbitmq.start()
-    await cluster.rabbitmq.ensure(cluster.vhost.name)
+    async with patience("starting RabbitMQ", tell):
+        await cluster.rabbitmq.start()
+        await cluster.rabbitmq.ensure(cluster.vhost.name)
     tell(f"RabbitMQ is ready; its management UI: {cluster.vhost.management_url}")
-
-
-async def launch(cluster: Cluster, wish: Wish, memory: Memory) -> None:
-    """The nodes that were there last time, and new ones up to the wished number."""
-    for id_, first_port in memory.nodes:
-        await cluster.launch(id_=id_, first_port=first_port)
-    while len(cluster.nodes) < wish.nodes:
-        await cluster.launch()
-
-
-async def join(cluster: Cluster, node: Node, location_id: int, tell: Tell) -> None:
-    if node.id is None:
-        await cluster.enrol(node, location_id=location_id)
-        tell(f"{node.agent.name} is enrolled by its challenge: node {node.id}, ports {node.ports.range}")
-    else:
-        await cluster.online(node)
-        tell(f"{node.agent.name} is back: node {node.id}, ports {node.ports.range}")
-
-
-def reasons(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:
-    """What the exceptions in it say."""
-    for each in group.exceptions:
-        if isinstance(each, BaseExceptionGroup):
-            yield from reasons(each)
-        else:
-            yield str(each)
 
 
 if __name__ == "__main__":

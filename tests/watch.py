@@ -10,14 +10,18 @@ LOOK_S = 0.5
 FIRST_PAUSE_S, MOST_PAUSE_S = 2.0, 30.0
 
 
-async def keep_running(cluster: Cluster, tell: Callable[[str], None], changed: Callable[[], None]) -> None:
-    """Until cancelled. `changed` is called when a program has another process id."""
+async def keep_running(cluster: Cluster, tell: Callable[[str], None]) -> None:
+    """Until cancelled, also what comes later."""
+    tended: set[str] = set()
     async with asyncio.TaskGroup() as group:
-        for name in cluster.programs:
-            group.create_task(tend(cluster, name, tell, changed))
+        while True:
+            for name in set(cluster.programs) - tended:
+                tended.add(name)
+                group.create_task(tend(cluster, name, tell))
+            await asyncio.sleep(LOOK_S)
 
 
-async def tend(cluster: Cluster, name: str, tell: Callable[[str], None], changed: Callable[[], None]) -> None:
+async def tend(cluster: Cluster, name: str, tell: Callable[[str], None]) -> None:
     pause_s = FIRST_PAUSE_S
     while True:
         while cluster.programs[name].is_running:
@@ -32,4 +36,3 @@ async def tend(cluster: Cluster, name: str, tell: Callable[[str], None], changed
         else:
             tell(f"{name} is back")
             pause_s = FIRST_PAUSE_S
-            changed()

@@ -8,7 +8,6 @@ From addresses in the environment, else from Docker, else from programs of this 
     MAYBE_TEST_SERVICES         "docker" or "local": do not look for the other
 """
 
-import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ class Where:
             return rabbitmq.given(amqp_url, management_url)
         if self.source == "docker":
             return rabbitmq.in_docker(self.folder, self.ports)
-        return await asyncio.to_thread(rabbitmq.on_this_machine, self.folder, self.ports, self.tell)
+        return await rabbitmq.on_this_machine(self.folder, self.ports, self.tell)
 
 
 def find_source(tell: Callable[[str], None]) -> Source:
@@ -63,7 +62,7 @@ def find_source(tell: Callable[[str], None]) -> Source:
         raise ProgramError('MAYBE_TEST_SERVICES must be "docker" or "local"')
     if not containers.docker_answers():
         return "local"
-    missing = [image for image in (postgres.IMAGE, rabbitmq.IMAGE) if not containers.has_image(image)]
+    missing = [image for image in (postgres.IMAGE, rabbitmq.IMAGE) if not containers.has_image(image, tell)]
     if missing:
         tell(f"Docker is here but cannot get {', '.join(missing)}: using programs of this machine")
         return "local"

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.patience import EVERY_S
 from tests.services.ports import HOST
 from tests.services.programs import ProgramError
 
 INFO_S = 10.0
+PULL_S = 900.0
 
 
 def docker_answers() -> bool:
@@ -24,9 +26,22 @@ def docker_answers() -> bool:
         return False
 
 
-def has_image(image: str) -> bool:
+def has_image(image: str, tell: Callable[[str], None]) -> bool:
     """Whether the image is there, or can be pulled now."""
-    return _docker("image", "inspect", image).returncode == 0 or _docker("pull", "-q", image).returncode == 0
+    return _docker("image", "inspect", image).returncode == 0 or _pulled(image, tell)
+
+
+def _pulled(image: str, tell: Callable[[str], None]) -> bool:
+    tell(f"Docker is here: pulling {image}")
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(["docker", "pull", "-q", image], stdin=quiet, stdout=quiet, stderr=quiet) as pulling:
+        for waited_s in range(int(EVERY_S), int(PULL_S), int(EVERY_S)):
+            try:
+                return pulling.wait(EVERY_S) == 0
+            except subprocess.TimeoutExpired:
+                tell(f"still pulling {image}: {waited_s} s")
+        pulling.kill()
+    return False
 
 
 def _docker(*arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:

@@ -13,6 +13,9 @@ from pathlib import Path
 from tests.leash import RUN
 from tests.services.programs import Account, ProgramError
 
+ANSWER_S = 120.0
+MIB = 1 << 20
+ROOM = 200 * MIB
 PART = "PYTEST_XDIST_WORKER"
 """Environment variable: which of several processes this is (pytest-xdist)."""
 
@@ -24,6 +27,11 @@ class Folder:
     path: Path
     durable: bool
     """Whether the data is kept for a next run."""
+
+    @property
+    def label(self) -> str:
+        """Of this run's containers, as tests/leash.py looks for it."""
+        return Path(os.environ.get(RUN, self.path)).name
 
     @property
     def logs(self) -> Path:
@@ -47,6 +55,16 @@ class Folder:
             path.touch(mode=0o600)
             path.write_text(secrets.token_urlsafe(18))
         return path.read_text()
+
+
+def ensure_room(folder: Folder) -> None:
+    """Raises ProgramError when a cluster would not fit, or the broker would hold all messages back (disk alarm)."""
+    free = shutil.disk_usage(folder.path).free
+    if free < ROOM:
+        raise ProgramError(
+            f"{folder.path} has {free // MIB} MiB of free space and a cluster needs {ROOM // MIB}: "
+            "free some, or choose another disk by TMPDIR or --keep DIR"
+        )
 
 
 def scratch() -> Folder:
@@ -77,8 +95,14 @@ def kept(path: Path) -> Folder:
             f"{path}: PostgreSQL does not run as root, and the user {pwd.getpwuid(account.uid).pw_name} cannot enter "
             f"{closed[-1]}; choose a folder elsewhere, for example /var/tmp/maybe-proxy"
         )
-    path.mkdir(parents=True, exist_ok=True)
-    path.chmod(path.stat().st_mode | stat.S_IXOTH)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(path.stat().st_mode | stat.S_IXOTH)
+        (path / "lock").touch()
+    except OSError as error:
+        raise ProgramError(
+            f"nothing can be kept in {path}: {error.strerror}; choose another folder for --keep"
+        ) from error
     return Folder(path.resolve(), durable=True)
 
 
@@ -97,7 +121,7 @@ def give(path: Path, account: Account) -> None:
 
 
 def output_as(account: Account | None, *command: str) -> str | None:
-    """What a short command prints when the account runs it; None when it cannot."""
+    """What a short command prints when the account runs it; None when it cannot. Raises ProgramError."""
     try:
         done = subprocess.run(
             command,
@@ -105,11 +129,13 @@ def output_as(account: Account | None, *command: str) -> str | None:
             text=True,
             check=False,
             cwd="/",
-            timeout=20,
+            timeout=ANSWER_S,
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
         )
+    except subprocess.TimeoutExpired as error:
+        raise ProgramError(f"{' '.join(command)} did not answer within {ANSWER_S:.0f} s") from error
     except OSError:
         return None
     return done.stdout if done.returncode == 0 else None

@@ -1,8 +1,9 @@
 """Ports of 127.0.0.1 that neither another run nor an outgoing connection takes."""
 
+import errno
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,20 @@ def claim_block(first: int | None = None) -> PortBlock:
         if all(is_free(port) for port in range(start + 1, start + BLOCK)):
             return PortBlock(claim)
         claim.close()
-    raise PortError("no block of ports is free" if first is None else f"one of the ports from {first} is taken")
+    if first is None:
+        raise PortError(
+            "no block of a hundred ports is free between 10000 and 65000: end some of the listening programs"
+        )
+    raise PortError(f"one of the ports from {first} to {first + BLOCK - 1} is taken")
+
+
+def reclaimed(first: int, places: Iterable[int]) -> PortBlock:
+    """The block of an earlier run, of which only these places matter. Raises PortError naming the taken port."""
+    for port in (first, *(first + place for place in places)):
+        reason = why_not(port)
+        if reason:
+            raise PortError(f"port {port}, which the kept cluster has to have again, cannot be listened on: {reason}")
+    return PortBlock(listening(first))
 
 
 def claim_range(size: int) -> PortBlock:
@@ -97,15 +111,28 @@ def outgoing_ports() -> range:
 
 def is_free(port: int) -> bool:
     """Whether it could be listened on at this moment."""
-    probe = bound(port)
-    if probe is None:
-        return False
-    probe.close()
-    return True
+    return why_not(port) is None
+
+
+def why_not(port: int) -> str | None:
+    """Why it cannot be listened on at this moment: "taken", or what the kernel says; None when it can."""
+    try:
+        listening(port).close()
+    except OSError as error:
+        return "taken" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+    return None
 
 
 def bound(port: int) -> socket.socket | None:
-    """A socket that listens on that port and never accepts; None when the port is taken.
+    """A socket that listens on that port and never accepts; None when the port cannot be listened on."""
+    try:
+        return listening(port)
+    except OSError:
+        return None
+
+
+def listening(port: int) -> socket.socket:
+    """Raises OSError.
 
     With SO_REUSEADDR, as servers do, or the last connections of an earlier run would hold the port for a minute
     (TIME_WAIT). Such sockets keep each other off a port only once they listen (socket(7)).
@@ -117,5 +144,5 @@ def bound(port: int) -> socket.socket | None:
         claim.listen(1)
     except OSError:
         claim.close()
-        return None
+        raise
     return claim

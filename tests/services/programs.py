@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from typing import Protocol
 from tests.processes import descendants, name_of
 
 STOP_S = 15.0
+TELLING = re.compile(r"error|fatal|panic|denied|no space|cannot|could not|failed|^E:", re.IGNORECASE)
 
 
 class ProgramError(Exception):
@@ -172,6 +174,26 @@ class Elsewhere:
 
     async def thaw(self) -> None:
         raise ProgramError(f"{self.name} was given by address: it cannot be thawed from here")
+
+
+def not_ready(title: str, program: Program, limit_s: float) -> str:
+    """Why a service cannot be used, and the end of its log."""
+    how = f"was not ready within {limit_s:.0f} s" if program.is_running else "ended while it started"
+    return f"{title} {how}: {last_words(program.log)}\n{tail(program.log)}"
+
+
+def last_words(log: Path) -> str:
+    """The line of a log that most likely says what went wrong."""
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    return telling_line(text)
+
+
+def telling_line(text: str) -> str:
+    """The last line with a word of failure in it, else the last one."""
+    lines = [line.strip() for line in text.splitlines()[-200:] if line.strip()]
+    return next((line for line in reversed(lines) if TELLING.search(line)), lines[-1] if lines else "it said nothing")[
+        :300
+    ]
 
 
 def tail(log: Path, lines: int = 15) -> str:

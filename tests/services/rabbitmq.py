@@ -3,25 +3,23 @@
 import asyncio
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
 from tests.services.containers import Container
 from tests.services.folders import Folder, give, unprivileged
+from tests.services.installing import install
 from tests.services.ports import AMQP, DISTRIBUTION, HOST, MANAGEMENT, PORT_MAPPER, PortBlock
-from tests.services.programs import Elsewhere, Process, Program, ProgramError, tail
+from tests.services.programs import Elsewhere, Process, Program, ProgramError, not_ready
 from tests.services.rabbitmq_settings import listener_settings, login_settings, surroundings
 
 IMAGE = "rabbitmq:4-management"
 USER = "maybe"
-READY_S = 90.0
-LAUNCHER = Path(__file__).parents[2] / "dev"
+READY_S = 300.0
 SERVERS = (
     "/usr/lib/rabbitmq/bin/rabbitmq-server",  # Linux; the wrapper in sbin insists on the system's user
     "/opt/homebrew/sbin/rabbitmq-server",
@@ -71,14 +69,14 @@ class RabbitMQ:
     """epmd of its own: a shared one would outlive it and mix it with the system's broker."""
 
     async def start(self) -> None:
-        """Raises ProgramError with the log's end when it is not usable within 90 s."""
+        """Raises ProgramError with the log's end when it is not usable within READY_S."""
         if self.port_mapper and not self.port_mapper.is_running:
             await self.port_mapper.start()
         await self.program.start()
         deadline = time.monotonic() + READY_S
         while not await self.is_ready():
             if not self.program.is_running or time.monotonic() > deadline:
-                raise ProgramError(f"RabbitMQ did not become ready\n{tail(self.program.log)}")
+                raise ProgramError(not_ready("RabbitMQ", self.program, READY_S))
             await asyncio.sleep(0.1)
 
     async def is_ready(self) -> bool:
@@ -176,15 +174,15 @@ def in_docker(folder: Folder, ports: PortBlock) -> RabbitMQ:
         environment={"RABBITMQ_CONFIG_FILE": "/maybe/rabbitmq.conf"},
         folders={folder.path / "rabbitmq-docker": "/var/lib/rabbitmq"} if folder.durable else {},
         files={settings: "/maybe/rabbitmq.conf"},
-        label=folder.path.name,
+        label=folder.label,
     )
     return RabbitMQ(admin, container)
 
 
-def on_this_machine(folder: Folder, ports: PortBlock, tell: Callable[[str], None]) -> RabbitMQ:
+async def on_this_machine(folder: Folder, ports: PortBlock, tell: Callable[[str], None]) -> RabbitMQ:
     """A private broker. Raises ProgramError when there is none and none can be installed."""
     account = unprivileged()
-    server = find_server() or installed_server(tell)
+    server = find_server() or await installed_server(tell)
     admin = own_login(folder, ports)
     home = folder.private("rabbitmq")
     environment = surroundings(home, distribution=ports.port(DISTRIBUTION), mapper=ports.port(PORT_MAPPER))
@@ -210,12 +208,10 @@ def find_server() -> str | None:
     return next((path for path in SERVERS if os.access(path, os.X_OK)), None)
 
 
-def installed_server(tell: Callable[[str], None]) -> str:
+async def installed_server(tell: Callable[[str], None]) -> str:
     """Have the system's package manager install it, without starting its service. Raises ProgramError."""
-    tell("RabbitMQ is not here: having the system's package manager install it, without starting its service")
-    command = ["/bin/sh", str(LAUNCHER), "install", "rabbitmq"]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    await install("rabbitmq", tell)
     server = find_server()
-    if done.returncode != 0 or server is None:
-        raise ProgramError(f"RabbitMQ could not be installed: install it, or Docker, by hand\n{done.stdout}")
+    if server is None:
+        raise ProgramError(f"RabbitMQ was installed, but none of {', '.join(SERVERS)} is there: use Docker instead")
     return server

@@ -1,0 +1,26 @@
+"""Says every few seconds what is waited for."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+EVERY_S = 5.0
+
+
+@asynccontextmanager
+async def patience(doing: str, tell: Callable[[str], None]) -> AsyncIterator[None]:
+    """`doing` goes on from "still": "making the data folder of PostgreSQL"."""
+    async with asyncio.TaskGroup() as group:
+        ticking = group.create_task(_tick(doing, tell))
+        try:
+            yield
+        finally:
+            ticking.cancel()
+
+
+async def _tick(doing: str, tell: Callable[[str], None]) -> None:
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(EVERY_S)
+        tell(f"still {doing}: {time.monotonic() - began:.0f} s")

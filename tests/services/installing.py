@@ -1,0 +1,20 @@
+"""Has the system's package manager install what is missing, by `./dev install`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.patience import patience
+from tests.services.commands import run
+from tests.services.programs import ProgramError, telling_line
+
+LAUNCHER = Path(__file__).parents[2] / "dev"
+INSTALL_S = 1800.0
+
+
+async def install(program: str, tell: Callable[[str], None]) -> None:
+    """`program` as `./dev install` names it. Raises ProgramError."""
+    tell(f"{program} is not here: having the system's package manager install it")
+    async with patience(f"installing {program}", tell):
+        done = await run("/bin/sh", str(LAUNCHER), "install", program, limit_s=INSTALL_S)
+    if done.code != 0:
+        raise ProgramError(f"{program} is missing and could not be installed: {telling_line(done.output)}")
