@@ -47,7 +47,7 @@ class Reports:
         self._outlived: dict[NodeId, tuple[int, float]] = {}
 
     async def take(self, node_id: NodeId, report: Report) -> None:
-        """Store and answer a report. Raises Absurd, DatabaseAway, BusDown."""
+        """Store and answer a report. Raises Absurd, DatabaseError, BusDown."""
         wanted = await self._wanted_of(node_id)
         if wanted is None:
             log.warning("report.of_unknown_node", node_id=node_id)
@@ -68,7 +68,7 @@ class Reports:
             await self._outbox.check(node_id, again=report.connected)
 
     async def lose_silent(self) -> None:
-        """Call nodes offline that have missed three reports; each loss is found by one master. Raises DatabaseAway."""
+        """Call nodes offline that have missed three reports; each loss is found by one master. Raises DatabaseError."""
         async with self._database.transaction() as session:
             rows = await session.rows("sync.lose_silent", after=timedelta(seconds=OFFLINE_AFTER_S))
             lost = [
@@ -82,7 +82,7 @@ class Reports:
                 await session.execute("sync.notify_reported", node_id=str(row["node_id"]))
 
     async def forget_old(self) -> None:
-        """Let go of what no node's report can refer to any more. Raises DatabaseAway."""
+        """Let go of what no node's report can refer to any more. Raises DatabaseError."""
         async with self._database.session() as session:
             await session.execute("sync.forget_removals")
             await session.execute("sync.forget_taken_ports")
