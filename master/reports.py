@@ -27,7 +27,7 @@ HINDRANCES: Mapping[str, EventType] = {
     "limited": "proxy.limited",
     "expired": "proxy.expired",
 }
-STORED = ("rev", "seen", "count", "running", "missing", "session", "number")
+STORED = ("rev", "seen", "count", "running", "missing", "session", "number", "connected")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import structlog
 from node.asking import Asking
 from node.errors import StoreFailed
 from node.local_copy import Change, Holding, LocalCopy, on_list, on_records
+from node.progress import Progress
 from node.reports import Reports
 from node.store import Store
 from node.supervisor import Supervisor
@@ -25,11 +26,18 @@ class Agent:
     """One node's side of the protocol. Without a link it works on alone."""
 
     def __init__(
-        self, copy: LocalCopy, store: Store, supervisor: Supervisor, *, uplink: Uplink, reports: Reports
+        self,
+        copy: LocalCopy,
+        store: Store,
+        supervisor: Supervisor,
+        *,
+        uplink: Uplink,
+        reports: Reports,
+        progress: Progress,
     ) -> None:
         """The copy is what the store has; the others go by it."""
         self._copy, self._store, self._supervisor = copy, store, supervisor
-        self._uplink, self._reports = uplink, reports
+        self._uplink, self._reports, self._progress = uplink, reports, progress
         self._asking = Asking(copy, uplink)
         self._assemblies: Assemblies = {}
         self._writing = asyncio.Lock()
@@ -111,6 +119,7 @@ class Agent:
                 except StoreFailed as error:
                     log.error("store.write_failed", reason=str(error))
                     return change
+                self._progress.took(change, self._copy.rev)
                 self._copy.take(change)
         self._tell(change)
         return change

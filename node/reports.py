@@ -9,6 +9,7 @@ import structlog
 
 from node.errors import StoreFailed
 from node.local_copy import LocalCopy
+from node.progress import Progress
 from node.store import Store
 from node.supervisor import Supervisor
 from node.uplink import Uplink
@@ -35,12 +36,14 @@ class Reports:
         supervisor: Supervisor,
         tellings: Tellings,
         uplink: Uplink,
+        progress: Progress,
         *,
         version: str,
         engines: Mapping[str, str],
     ) -> None:
         """`engines` maps the engines that this node has to their versions."""
         self._copy, self._supervisor, self._tellings, self._uplink = copy, supervisor, tellings, uplink
+        self._progress = progress
         self._version, self._engines = version, dict(engines)
         self._due = asyncio.Event()
         self._connected = False
@@ -87,11 +90,8 @@ class Reports:
     async def _settle(self) -> None:
         """Let what was asked for come and be tried, so that one report says it all."""
         limit = time.monotonic() + SETTLE_S
-        while self._is_unsettled() and time.monotonic() < limit:  # noqa: ASYNC110 (a bounded wait for many things)
+        while not self._progress.is_done(self._supervisor.reached) and time.monotonic() < limit:  # noqa: ASYNC110 (a bounded wait for many things)
             await asyncio.sleep(0.01)
-
-    def _is_unsettled(self) -> bool:
-        return bool(self._copy.missing()) or self._supervisor.starting() > 0
 
     async def _send(self) -> None:
         connected, foreign = self._connected, self._foreign
@@ -121,7 +121,7 @@ class Reports:
             count=len(copy.holdings),
             running=supervisor.running_count(),
             missing=len(copy.missing()),
-            starting=supervisor.starting(),
+            done=self._progress.done(copy.rev, supervisor.reached),
             held=copy.held,
             foreign=foreign,
             connected=connected,

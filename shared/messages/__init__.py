@@ -103,9 +103,10 @@ class Usage(Wire):
 class Report(Wire):
     """A node's acknowledgement, refusal and presence.
 
-    `rev` is the revision of the list that it acts on, `seen` the highest that it ever saw, `top` the highest version.
-    `digest` and `content` are over the records that it holds, `count` of them; `missing` are wanted but not here yet,
-    `starting` not yet tried. `failed` is complete for the ids from `failed_from` to `failed_to`. (`session`, `number`)
+    `rev` is the revision of the list that it acts on, `done` the one up to which everything that lists said is done,
+    `seen` the highest that it ever saw, `top` the highest version.
+    `digest` and `content` are over the records that it holds, `count` of them; `missing` are wanted but not here yet.
+    `failed` is complete for the ids from `failed_from` to `failed_to`. (`session`, `number`)
     grows with every report of a node: milliseconds since 1970 at the agent's start, and a count. `usage` are some of
     the node's counters: to tell one twice, or late, does no harm.
     """
@@ -118,7 +119,7 @@ class Report(Wire):
     count: Count
     running: Count
     missing: Count = 0
-    starting: Count = 0
+    done: Rev = 0
     failed: tuple[Failure, ...] = ()
     failed_from: Count = 0
     failed_to: Count = MAX_BIGINT
