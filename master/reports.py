@@ -231,6 +231,7 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
         "held_rev": held.rev if held else None,
         "held_stops": held.stops if held else None,
         "held_of": held.of if held else None,
+        "trouble": report.trouble.replace("\x00", ""),
         **{name: getattr(report, name) for name in STORED},
     }
 
@@ -242,6 +243,12 @@ def status_events(node_id: NodeId, report: Report, before: Row) -> list[Event]:
         news.append(Event(type="node.online", node_id=node_id, details={"rev": report.rev}))
     if report.held is not None and report.held.rev != before["held_rev"]:
         news.append(Event(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
+    if report.trouble and not before["trouble"]:
+        news.append(
+            Event(type="node.troubled", node_id=node_id, details={"reason": report.trouble.replace("\x00", "")})
+        )
+    if before["trouble"] and not report.trouble:
+        news.append(Event(type="node.recovered", node_id=node_id, details={"was": before["trouble"]}))
     if report.foreign is not None:
         news.append(Event(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
     return news

@@ -21,6 +21,10 @@ class Progress:
     """
 
     def __init__(self, wanted: Mapping[int, int]) -> None:
+        """As `begin`."""
+        self.begin(wanted)
+
+    def begin(self, wanted: Mapping[int, int]) -> None:
         """`wanted`: the version of each id in the last list; what of it is done is not known when an agent starts."""
         self._open = {id_: [(version, 0)] for id_, version in {**wanted, NOBODY: GONE}.items()}
 

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 
 import structlog
 
-from node.errors import StoreFailed
 from node.local_copy import LocalCopy
 from node.progress import Progress
 from node.store import Store
 from node.supervisor import Supervisor
 from node.uplink import Uplink
 from node.usage import Tellings
-from shared.messages import Report
+from shared.messages import TROUBLE_LENGTH, Report
 from shared.messages.writing import encode, failure_parts, usage_room
 from shared.tasks import wait_for_event
 
@@ -37,13 +36,14 @@ class Reports:
         tellings: Tellings,
         uplink: Uplink,
         progress: Progress,
+        store: Store,
         *,
         version: str,
         engines: Mapping[str, str],
     ) -> None:
         """`engines` maps the engines that this node has to their versions."""
         self._copy, self._supervisor, self._tellings, self._uplink = copy, supervisor, tellings, uplink
-        self._progress = progress
+        self._progress, self._store = progress, store
         self._version, self._engines = version, dict(engines)
         self._due = asyncio.Event()
         self._connected = False
@@ -64,13 +64,9 @@ class Reports:
         self._foreign = cluster
         self.wake()
 
-    async def begin_session(self, store: Store) -> None:
+    async def begin_session(self) -> None:
         """The master drops reports of sessions before the last one it heard of."""
-        try:
-            self._session = await asyncio.to_thread(store.begin_session)
-        except StoreFailed as error:
-            log.error("store.write_failed", reason=str(error))
-            self._session = int(time.time() * 1000)
+        self._session = await asyncio.to_thread(self._store.begin_session)
 
     async def run(self) -> None:
         """Count and report until cancelled."""
@@ -123,6 +119,7 @@ class Reports:
             missing=len(copy.missing()),
             done=self._progress.done(copy.rev, supervisor.reached),
             held=copy.held,
+            trouble=self._store.trouble[:TROUBLE_LENGTH],
             foreign=foreign,
             connected=connected,
             session=self._session,

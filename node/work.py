@@ -43,7 +43,7 @@ class Work:
         tellings = Tellings(engines.by_name.values())
         progress = Progress(copy.wanted)
         reports = Reports(
-            copy, supervisor, tellings, uplink, progress, version=agent_version(), engines=engines.versions
+            copy, supervisor, tellings, uplink, progress, store, version=agent_version(), engines=engines.versions
         )
         self.agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports, progress=progress)
         uplink.bus = self._bus = Bus(

@@ -89,7 +89,8 @@ SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 
 -- A report that is older than the last one stored changes nothing; the row as it was before tells what changed.
 -- name: lock_status
-SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number, retired_session FROM node_status
+SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number, retired_session, trouble
+FROM node_status
 WHERE node_id = :node_id
 FOR UPDATE;
 
@@ -99,7 +100,8 @@ SET online = true, reported_at = now(), rev = :rev, seen = :seen, confirmed_rev 
     progressed_at = CASE WHEN :confirmed_rev > confirmed_rev OR :connected THEN now() ELSE progressed_at END,
     count = :count,
     running = :running, missing = :missing, failed = :failed, limited = :limited, held_rev = :held_rev,
-    held_stops = :held_stops, held_of = :held_of, session = :session, number = :number
+    held_stops = :held_stops, held_of = :held_of, trouble = :trouble, session = :session,
+    number = :number
 WHERE node_id = :node_id;
 
 -- name: store_program

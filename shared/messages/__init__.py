@@ -22,6 +22,7 @@ Count = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
 Rev = Count
 Pair = tuple[Id, Id]
 Reason = Annotated[str, Field(max_length=300)]
+TROUBLE_LENGTH = 300
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Short = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]
 """Text without NUL, which PostgreSQL cannot keep."""
@@ -124,6 +125,8 @@ class Report(Wire):
     failed_from: Count = 0
     failed_to: Count = MAX_BIGINT
     held: Held | None = None
+    trouble: Annotated[str, Field(max_length=TROUBLE_LENGTH)] = ""
+    """What keeps the node from taking changes: its local copy cannot be written, and why."""
     foreign: Short | None = None
     """A cluster whose messages this node refused since its last report."""
     connected: bool = False

@@ -67,7 +67,7 @@ async def light(
         supervisor = Supervisor(copy, {}, on_change=nothing_runs)
         uplink = Uplink(NodeId(id_), cluster_id, copy)
         progress = Progress({})
-        reports = Reports(copy, supervisor, Tellings(()), uplink, progress, version="light", engines={})
+        reports = Reports(copy, supervisor, Tellings(()), uplink, progress, store, version="light", engines={})
         agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports, progress=progress)
         vhost = cluster.vhost
         url = SecretStr(f"amqp://node-{id_}:{PASSWORD}@{vhost.host}:{vhost.port}/{vhost.name}")

@@ -1,8 +1,8 @@
 """How many rotations of a whole fleet succeed, and how long they take, while other changes go on.
 
-    ./dev python -m tests.bench.rotations [COUNT] [CHANGERS]
+    ./dev python -m tests.bench.rotations [COUNT] [CHANGERS] [ENGINE]
 
-COUNT proxies on two local nodes are rotated (credentials and port) by one request, while CHANGERS clients change 200
+COUNT proxies on two local nodes are rotated (credentials) by one request, while CHANGERS clients change COUNT / 5
 other proxies of the same nodes each, again and again as fast as they are answered.
 """
 
@@ -17,8 +17,6 @@ from tests.cluster import Cluster, succeeded
 from tests.services.ports import PortBlock, claim_range
 
 OVERLAP_S = 5
-CHANGED = 200
-"""Proxies of each changer."""
 LIMIT_S = 600
 
 
@@ -30,7 +28,7 @@ async def main() -> None:
         for node in made.nodes.values():
             limits = {"ports": f"{ports.first + 1}-{ports.first + count * 3}"}
             succeeded(await made.api.patch(f"/nodes/{node.id}", json={"limits": limits}))
-        await measure(made, count, changers)
+        await measure(made, count, changers, sys.argv[3] if len(sys.argv) > 3 else "builtin")
         ports.close()
 
 
@@ -38,23 +36,23 @@ def widen(size: int) -> PortBlock:
     return claim_range(size - size % 100)
 
 
-async def measure(made: Cluster, count: int, changers: int) -> None:
+async def measure(made: Cluster, count: int, changers: int, engine: str) -> None:
     names = [f"changed-{number}" for number in range(changers)]
-    await grow(made, "rotated", count)
+    await grow(made, "rotated", count, engine)
     for name in names:
-        await grow(made, name, CHANGED)
+        await grow(made, name, count // 5, engine)
     began = time.monotonic()
     changes = Counter[str]()
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(change(made, name, changes)) for name in names]
+        tasks = [group.create_task(change(made, name, count // 5, changes)) for name in names]
         query = {"label": "kind:rotated", "expect": str(count)}
-        wish = {"what": ["credentials", "port"], "overlap_s": OVERLAP_S}
+        wish = {"what": ["credentials"], "overlap_s": OVERLAP_S}
         asked = succeeded(await made.api.post("/proxies/rotate", params=query, json=wish)).json()
         await ended(made, asked["matched"])
         took = time.monotonic() - began
         for task in tasks:
             task.cancel()
-    print(f"{count} rotations beside {changers} changers: {took:.0f} s, {changes.total()} changes meanwhile")
+    print(f"{count} rotations ({engine}) beside {changers} changers: {took:.0f} s, {changes.total()} changes meanwhile")
     async with made.database.connection() as rows:
         for row in await rows.fetch(
             "SELECT state, regexp_replace(COALESCE(reason, ''), '[0-9]+', 'N', 'g') AS why, count(*) AS count,"
@@ -65,14 +63,14 @@ async def measure(made: Cluster, count: int, changers: int) -> None:
         print(f"revisions not yet confirmed at the end: {worst}")
 
 
-async def grow(made: Cluster, kind: str, count: int) -> None:
-    proxy = {"location_id": 1, "labels": {"kind": kind}, "protocol": "http"}
+async def grow(made: Cluster, kind: str, count: int, engine: str) -> None:
+    proxy = {"location_id": 1, "labels": {"kind": kind}, "protocol": "http", "engine": engine}
     stack = {"name": kind, "count": count, "proxy": proxy}
     succeeded(await made.api.post("/stacks", json=stack, headers={"Prefer": "wait=60"}, timeout=120))
 
 
-async def change(made: Cluster, kind: str, changes: Counter[str]) -> None:
-    query = {"label": f"kind:{kind}", "expect": str(CHANGED)}
+async def change(made: Cluster, kind: str, count: int, changes: Counter[str]) -> None:
+    query = {"label": f"kind:{kind}", "expect": str(count)}
     while True:
         limits = {"limits": {"connections": random.randrange(10, 10_000)}}
         succeeded(await made.api.patch("/proxies", params=query, json=limits, timeout=120))

@@ -10,6 +10,9 @@ ALTER TABLE rotations ADD CONSTRAINT rotations_until_finite CHECK (isfinite(unti
 ALTER TABLE node_status ADD COLUMN progressed_at timestamptz NOT NULL DEFAULT now();
 ALTER TABLE nodes ADD COLUMN sent_at timestamptz NOT NULL DEFAULT now();
 
+-- What keeps a node from taking changes, in its own words; empty: nothing.
+ALTER TABLE node_status ADD COLUMN trouble text NOT NULL DEFAULT '';
+
 -- The step of each open rotation, as before. New: time runs out only while the node was sent the endpoint, is heard, and
 -- confirms nothing for 30 s. A busy node that works through its lists is waited for, 10 minutes at most; one that is
 -- silent, until it is heard again or counts as offline.
