@@ -2,6 +2,9 @@
 
 import asyncio
 import socket
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import asyncpg
 import structlog
@@ -11,18 +14,19 @@ from master.api.app import create_app
 from master.api.seams import Wiring
 from master.api.wire import Wire
 from master.broker import Broker
-from master.db import AWAY, Database
+from master.db import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, translated
 from master.db.migrations import migrate
 from master.deliveries import Deliveries
 from master.drains import Drains
 from master.enrolment import Enrolment
-from master.errors import BadConfiguration
+from master.errors import BadConfiguration, DatabaseAway
 from master.exposure import ADVICE, exposed, own_addresses
 from master.feed import Feed
 from master.fleet import Fleet
 from master.floods import PREFETCH, Floods
 from master.inbox import Inbox
 from master.logins import Logins
+from master.loops import endurance
 from master.meters import Meters
 from master.outbox import Outbox
 from master.peers import Peers
@@ -36,7 +40,7 @@ from shared.bus.envelopes import Incoming
 from shared.bus.intake import Intake
 from shared.messages.routes import MASTER_QUEUE
 from shared.serving import Server, bound_socket
-from shared.tasks import Backoff, run_until
+from shared.tasks import insist, run_until
 
 log = structlog.get_logger()
 
@@ -56,26 +60,30 @@ def api_socket(settings: Settings) -> socket.socket:
 
 
 async def prepared_database(settings: Settings) -> str:
-    """Wait for PostgreSQL, bring the schema up to date and answer the cluster's id. Raises BadConfiguration."""
-    backoff = Backoff(most_s=5)
-    while True:
+    """Wait for PostgreSQL, bring the schema up to date and answer the cluster's id.
+
+    Raises BadConfiguration, and DatabaseError after minutes of it: a restore may be under way.
+    """
+    return await insist(partial(prepare, settings.database), loop="start", endurance=endurance())
+
+
+async def prepare(database: Mapping[str, Any]) -> str:
+    """Bring the schema up to date; the cluster's id. Raises DatabaseError, BadConfiguration."""
+    async with translated():
         try:
-            connection = await asyncpg.connect(**settings.database, timeout=5)
+            connection = await asyncpg.connect(**database, timeout=CONNECT_TIMEOUT_S)
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
             raise BadConfiguration("DATABASE_USERNAME, DATABASE_PASSWORD or DATABASE_NAME", str(error)) from error
-        except AWAY as error:
-            log.warning("database.away", reason=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(backoff.next())
-            continue
         try:
             applied = await migrate(connection)
-            if applied:
-                log.info("database.migrated", steps=applied)
-            return str(await connection.fetchval("SELECT id::text FROM cluster"))
-        except AWAY as error:
-            log.warning("database.away", reason=f"{type(error).__name__}: {error}")
+            cluster = await connection.fetchval("SELECT id::text FROM cluster")
         finally:
-            await connection.close()
+            await connection.close(timeout=CLOSE_TIMEOUT_S)
+    if applied:
+        log.info("database.migrated", steps=applied)
+    if cluster is None:
+        raise DatabaseAway("its tables are empty: a restore seems to be under way")
+    return str(cluster)
 
 
 class Program:

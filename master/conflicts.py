@@ -144,7 +144,7 @@ def refusal(constraint: str) -> Refused | None:  # noqa: PLR0911 (one for each c
 
 @asynccontextmanager
 async def writing(database: Database) -> AsyncGenerator[Session]:
-    """A transaction whose broken constraints are refusals. Raises Refused, DatabaseAway."""
+    """A transaction whose broken constraints are refusals. Raises Refused, DatabaseError."""
     try:
         async with database.transaction() as session:
             yield session

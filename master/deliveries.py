@@ -13,16 +13,18 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import structlog
 
 from master import events
 from master.db import Database, Row
-from master.errors import DatabaseAway
+from master.errors import DatabaseError
+from master.loops import keep_on
 from master.subscriptions import Delivery, choice, payload, signature
 from master.targets import is_public
-from shared.tasks import Backoff, wait_for_event
+from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
 
@@ -68,6 +70,7 @@ class Deliveries:
         self._news = asyncio.Event()
         self._are_any = True
         self._in_flight = 0
+        self._passed_at = -PASS_EVERY_S
 
     def wake(self) -> None:
         """The log has grown."""
@@ -81,22 +84,18 @@ class Deliveries:
 
     async def run(self) -> None:
         """Deliver what is due."""
-        backoff, passed_at = Backoff(most_s=POLL_S), -PASS_EVERY_S
         async with asyncio.TaskGroup() as group:
-            while True:
-                self._news.clear()
-                try:
-                    if time.monotonic() - passed_at > PASS_EVERY_S:
-                        await self._pass_over()
-                        passed_at = time.monotonic()
-                    for hook in await self._claim():
-                        self._in_flight += 1
-                        group.create_task(self._deliver(hook))
-                    backoff.reset()
-                except DatabaseAway as error:
-                    log.warning("database.away", reason=error.reason)
-                    await asyncio.sleep(backoff.next())
-                await wait_for_event(self._news, POLL_S)
+            await keep_on(partial(self._turn, group), "deliveries", most_s=POLL_S)
+
+    async def _turn(self, group: asyncio.TaskGroup) -> None:
+        self._news.clear()
+        if time.monotonic() - self._passed_at > PASS_EVERY_S:
+            await self._pass_over()
+            self._passed_at = time.monotonic()
+        for hook in await self._claim():
+            self._in_flight += 1
+            group.create_task(self._deliver(hook))
+        await wait_for_event(self._news, POLL_S)
 
     async def close(self) -> None:
         """End its connections."""
@@ -134,7 +133,7 @@ class Deliveries:
                     if not await self._settle(hook, event.id, delivery, failures):
                         return
                     position, failures = event.id, 0
-        except DatabaseAway as error:
+        except DatabaseError as error:
             log.warning("webhook.delivery_given_up", webhook_id=hook["id"], reason=error.reason)
         finally:
             self._in_flight -= 1

@@ -30,7 +30,7 @@ from master.diagnosis import (
     schema_finding,
 )
 from master.diagnosis import server_findings as database_findings
-from master.errors import BadConfiguration, DatabaseAway
+from master.errors import BadConfiguration, DatabaseError
 from master.exposure import exposure_finding, own_addresses
 from master.inspection import Contents, Inspection, NotInspected
 from master.settings import Settings, read_settings
@@ -108,7 +108,7 @@ class Examination:
                 return [ok("PostgreSQL", f"reachable at {place}"), *await self._database(session)]
         except BadConfiguration as error:
             return [problem("PostgreSQL", f"{place} answers, but: {error.reason}", f"mend {error.variable}")]
-        except DatabaseAway as error:
+        except DatabaseError as error:
             advice = "is it up, are DATABASE_HOST and DATABASE_PORT right, does a firewall stand between"
             return [problem("PostgreSQL", f"{place} cannot be used: {error.reason}", advice)]
 

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from master import draining
 from master.conflicts import writing
 from master.db import Database
-from master.errors import BrokerAway, DatabaseAway, Refused
+from master.errors import BrokerAway, DatabaseAway, DatabaseError, Refused
+from master.loops import keep_on
 from master.waiting import Waiter
 from shared.proxies import NodeId
-from shared.tasks import Backoff, wait_for_event
+from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
 
@@ -22,8 +24,6 @@ QUIET_S = 0.25
 CLAIM = timedelta(seconds=QUIET_S)
 MOST = 50
 """Drains in one look."""
-RETRY_MOST_S = 3.0
-"""Between two tries while the database is away."""
 
 
 class Drains:
@@ -35,29 +35,29 @@ class Drains:
 
     async def run(self) -> None:
         """Until cancelled."""
-        backoff = Backoff(most_s=RETRY_MOST_S)
         with self._waiter.reports() as heard:
-            while True:
-                pause = POLL_S
-                try:
-                    await self.look()
-                    backoff.reset()
-                except DatabaseAway as error:
-                    log.warning("database.away", reason=error.reason)
-                    pause = backoff.next()
-                await wait_for_event(heard, pause)
-                heard.clear()
-                await asyncio.sleep(QUIET_S)
+            await keep_on(partial(self._turn, heard), "drains")
+
+    async def _turn(self, heard: asyncio.Event) -> None:
+        await self.look()
+        await wait_for_event(heard, POLL_S)
+        heard.clear()
+        await asyncio.sleep(QUIET_S)
 
     async def look(self) -> None:
-        """One step of each drain that nobody else looks after now. Raises DatabaseAway."""
+        """One step of each drain that nobody else looks after now; one that fails holds up no other.
+
+        Raises DatabaseError.
+        """
         async with self._database.session() as session:
             claimed = await session.rows("moves.claim", most=MOST, quiet=CLAIM)
         for row in claimed:
             try:
                 await self._carry_on(NodeId(row["node_id"]))
-            except Refused as refusal:
-                log.warning("drain.step_put_off", node_id=row["node_id"], reason=refusal.detail)
+            except DatabaseAway:
+                raise
+            except (Refused, DatabaseError) as error:
+                log.warning("drain.step_put_off", node_id=row["node_id"], reason=str(error))
 
     async def _carry_on(self, node_id: NodeId) -> None:
         async with self._database.session() as session:

@@ -58,7 +58,7 @@ class Enrolment:
     ) -> tuple[NodeId, bool]:
         """The node's id and whether it is new. The same challenge again is the same node.
 
-        Raises Invalid, Conflict (name), NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway, DatabaseAway.
+        Raises Invalid, Conflict (name), NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway, DatabaseError.
         """
         where = self._handshakes.where(ip, port)
         asked = Asked(ip=where.ip, name=name, location_id=location_id, labels=labels)

@@ -2,10 +2,12 @@
 
 MasterError
 ├── BadConfiguration         a setting is missing or unreadable; the program ends with exit code 2
-├── DatabaseAway             PostgreSQL does not answer now
+├── DatabaseError            PostgreSQL did not do what it was asked
+│   ├── DatabaseAway         it does not answer now
+│   ├── DatabaseFailed       it answers with an error that no code foresees, such as a missing table
+│   ├── RowConflict          a constraint of the schema; services answer it with one of the following
+│   └── RowReferenced        a row that is pointed at cannot go, or one that is pointed at is not there
 ├── BrokerAway               RabbitMQ's management API does not answer now
-├── RowConflict              a constraint of the schema; services answer it with one of the following
-├── RowReferenced            a row that is pointed at cannot go, or one that is pointed at is not there
 └── Refused                  the request cannot be done as asked; each has a status and members for programs
     (see below)
 """
@@ -30,10 +32,29 @@ class BadConfiguration(MasterError):
 
 
 @dataclass
-class DatabaseAway(MasterError):
-    """PostgreSQL does not answer now."""
+class DatabaseError(MasterError):
+    """PostgreSQL did not do what it was asked. The reason holds no data of rows."""
 
     reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class DatabaseAway(DatabaseError):
+    """PostgreSQL does not answer now."""
+
+
+@dataclass
+class DatabaseFailed(DatabaseError):
+    """PostgreSQL answers with an error that no code foresees. `sqlstate`: see Appendix A of its manual."""
+
+    sqlstate: str
+
+    @property
+    def is_of_data(self) -> bool:
+        """Whether the statement's own values are wrong (classes 21 to 23), which no waiting mends."""
+        return self.sqlstate[:2] in ("21", "22", "23")
 
 
 @dataclass
@@ -47,14 +68,14 @@ class BrokerAway(MasterError, ConnectionError):
 
 
 @dataclass
-class RowConflict(MasterError):
+class RowConflict(DatabaseError):
     """A row breaks this constraint."""
 
     constraint: str
 
 
 @dataclass
-class RowReferenced(MasterError):
+class RowReferenced(DatabaseError):
     """A row is still pointed at, or points at none, by this constraint."""
 
     constraint: str

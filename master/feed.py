@@ -14,10 +14,10 @@ import structlog
 
 from master import events
 from master.db import Database
-from master.errors import DatabaseAway
 from master.event_types import Choice
+from master.loops import keep_on
 from master.model.events import Event
-from shared.tasks import Backoff, wait_for_event
+from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
 
@@ -29,7 +29,6 @@ POLL_S = 5.0
 HEARTBEAT_S = 15.0
 IDLE_S = 60.0
 """When nobody has read for so long, the log is no longer followed."""
-RETRY_MOST_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,8 @@ class Feed:
         self._asked_at = -IDLE_S
         self._wake, self._news = asyncio.Event(), asyncio.Event()
         self._is_closed = False
+        self._is_sure = False
+        """Whether the last look found the database; after a failed one it may have gone back."""
 
     def wake(self) -> None:
         """There may be news."""
@@ -87,26 +88,21 @@ class Feed:
 
     async def run(self) -> None:
         """Follow the log while somebody reads, until cancelled."""
-        backoff, is_sure = Backoff(most_s=RETRY_MOST_S), False
-        while True:
-            if time.monotonic() - self._asked_at > IDLE_S:
-                self._tip, self._recent = None, []
-                await self._wake.wait()
-                self._wake.clear()
-                continue
-            try:
-                if self._tip is None or not is_sure:
-                    await self._begin()
-                await self._read_on()
-                is_sure = True
-                backoff.reset()
-            except DatabaseAway as error:
-                log.warning("database.away", reason=error.reason)
-                is_sure = False
-                await asyncio.sleep(backoff.next())
-                continue
-            await wait_for_event(self._wake, POLL_S)
+        await keep_on(self._turn, "feed")
+
+    async def _turn(self) -> None:
+        if time.monotonic() - self._asked_at > IDLE_S:
+            self._tip, self._recent = None, []
+            await self._wake.wait()
             self._wake.clear()
+            return
+        was_sure, self._is_sure = self._is_sure, False
+        if self._tip is None or not was_sure:
+            await self._begin()
+        await self._read_on()
+        self._is_sure = True
+        await wait_for_event(self._wake, POLL_S)
+        self._wake.clear()
 
     async def _begin(self) -> None:
         """At the log's end; or go on, when the database was away and is still the same."""
@@ -143,7 +139,7 @@ class Feed:
         self._news = asyncio.Event()
 
     async def follow(self, choice: Choice, position: int) -> AsyncGenerator[Portion]:
-        """What is asked for after this place, as it comes. Ends with `close`; raises DatabaseAway."""
+        """What is asked for after this place, as it comes. Ends with `close`; raises DatabaseError."""
         age, told_at = self._age, time.monotonic()
         while not self._is_closed and age == self._age:
             self._ask()
@@ -166,7 +162,7 @@ class Feed:
     async def start(self, after: int | None) -> Portion:
         """Where a reader begins who knows this event, or wants what comes; a reset when some is lost to him.
 
-        Raises DatabaseAway.
+        Raises DatabaseError.
         """
         self._ask()
         if self._tip is not None and (after is None or self._floor <= after <= self._tip):

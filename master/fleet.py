@@ -22,7 +22,7 @@ class Fleet:
         self._text, self._counted_at = "", -KEPT_S
 
     async def text(self) -> str:
-        """At most so old. Raises DatabaseAway."""
+        """At most so old. Raises DatabaseError."""
         async with self._counting:
             if time.monotonic() - self._counted_at >= KEPT_S:
                 self._text, self._counted_at = await self._count(), time.monotonic()

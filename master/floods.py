@@ -9,8 +9,8 @@ import structlog
 
 from master.broker import Broker
 from master.db import Database
-from master.errors import BrokerAway, DatabaseAway
 from master.events import Event, record_events
+from master.loops import keep_on
 from shared.bus.envelopes import Incoming
 from shared.proxies import NodeId
 
@@ -86,16 +86,14 @@ class Floods:
 
     async def run(self) -> None:
         """Shut out those that flood, until cancelled."""
-        while True:
-            node_id = await self._flooding.get()
-            try:
-                await self._shut_out(node_id)
-            except (BrokerAway, DatabaseAway) as error:
-                # It floods on, then it is given up on again; or it has stopped.
-                log.warning("node.not_shut_out", node_id=node_id, reason=error.reason)
+        await keep_on(self._shut_out_next, "floods")
+
+    async def _shut_out_next(self) -> None:
+        """When it fails for one, that one floods on and is given up on again, or has stopped."""
+        await self._shut_out(await self._flooding.get())
 
     async def _shut_out(self, node_id: NodeId) -> None:
-        """The login is made anew with the others when the time is over. Raises BrokerAway, DatabaseAway."""
+        """The login is made anew with the others when the time is over. Raises BrokerAway, DatabaseError."""
         async with self._database.transaction() as session:
             row = await session.row("sync.shut_out", node_id=node_id, seconds=timedelta(seconds=SHUT_OUT_S))
             if row is not None:

@@ -7,7 +7,7 @@ from typing import Literal
 import structlog
 
 from master.db import Database, Row
-from master.errors import DatabaseAway
+from master.errors import DatabaseError
 from master.events import Event, record_events
 from master.meters import Meters, Verdict
 from master.outbox import Outbox
@@ -88,7 +88,7 @@ class Inbox:
         except Absurd as error:
             await self._refuse(message, error.reason)
             return "refused"
-        except DatabaseAway as error:
+        except DatabaseError as error:
             log.warning("message.given_up", type=message.type, node_id=node_id, reason=error.reason)
             return "given_up"
         return "taken"
@@ -131,7 +131,7 @@ class Inbox:
         try:
             async with self._database.transaction() as session:
                 await record_events(session, [Event(type=type_, details=details)])
-        except DatabaseAway as error:
+        except DatabaseError as error:
             log.warning("event.not_recorded", type=type_, reason=error.reason)
 
     async def _publish(self, message: Outgoing) -> None:

@@ -7,8 +7,9 @@ import structlog
 
 from master.broker import Broker
 from master.db import Database
-from master.errors import BrokerAway, DatabaseAway
+from master.errors import DatabaseError
 from master.events import Event, record_events
+from master.loops import keep_on
 from shared.proxies import NodeId
 
 log = structlog.get_logger()
@@ -27,19 +28,19 @@ class Logins:
         """Make exchanges, queues and logins out of the database. Its errors count as "not connected"."""
         try:
             logins = await self._wanted()
-        except DatabaseAway as error:
-            raise ConnectionError(f"the database is away: {error.reason}") from error
+        except DatabaseError as error:
+            raise ConnectionError(f"the logins cannot be read: {error.reason}") from error
         await self._broker.ensure_all(logins)
 
     async def keep(self, is_up: Callable[[], bool]) -> None:
         """Make logins anew that somebody deleted at the broker: such a node would be refused for ever."""
-        while True:
+
+        async def look() -> None:
             await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                if is_up():
-                    await self._mend()
-            except (BrokerAway, DatabaseAway) as error:
-                log.warning("broker.logins_not_checked", reason=error.reason)
+            if is_up():
+                await self._mend()
+
+        await keep_on(look, "logins")
 
     async def _mend(self) -> None:
         made = await self._broker.mend_logins(await self._wanted())

@@ -13,7 +13,8 @@ import structlog
 
 from master.broker import Broker
 from master.db import Database, Row
-from master.errors import BrokerAway, DatabaseAway
+from master.errors import BrokerAway, DatabaseError
+from master.loops import keep_on
 from shared.bus import Bus
 from shared.bus.envelopes import Outgoing
 from shared.bus.failures import BusDown, Unroutable
@@ -21,7 +22,7 @@ from shared.messages import AGREED, CONFIRMS, REQUESTS, WIRE_VERSION, Header
 from shared.messages.routes import NODE_EXCHANGE
 from shared.messages.writing import encode_pairs
 from shared.proxies import NodeId
-from shared.tasks import Backoff, wait_for_event
+from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
 
@@ -32,8 +33,6 @@ BATCH = 200
 IN_FLIGHT = 16
 ROUND_S = 5.0
 RESEND_S = 2.0
-RETRY_MOST_S = 3.0
-"""Between two tries while the database is away."""
 
 
 class Outbox:
@@ -53,36 +52,30 @@ class Outbox:
 
     async def run(self) -> None:
         """Send what is due until cancelled."""
-        backoff = Backoff(most_s=RETRY_MOST_S)
-        pause = POLL_S
-        while True:
-            woken = await wait_for_event(self._wake, pause)
-            self._wake.clear()
-            try:
-                sent = await self._send_due() if self._is_up() else 0
-                pause = QUIET_S + 0.01 if woken or sent else POLL_S
-                backoff.reset()
-            except DatabaseAway as error:
-                log.warning("database.away", reason=error.reason)
-                pause = backoff.next()
+        await keep_on(self._turn, "outbox")
 
     async def sweep(self) -> None:
         """Compare every node now and then, whatever has been said, until cancelled."""
-        while True:
-            await asyncio.sleep(ROUND_S)
-            if not self._is_up():
-                continue
-            try:
-                async with self._database.session() as session:
-                    due = [NodeId(row["id"]) for row in await session.rows("sync.claim_sweep", most=BATCH)]
-                await self._send_all(due)
-            except DatabaseAway as error:
-                log.warning("database.away", reason=error.reason)
+        await keep_on(self._sweep_some, "sweep")
+
+    async def _turn(self) -> None:
+        woken = self._wake.is_set()
+        self._wake.clear()
+        sent = await self._send_due() if self._is_up() else 0
+        await wait_for_event(self._wake, QUIET_S + 0.01 if woken or sent else POLL_S)
+
+    async def _sweep_some(self) -> None:
+        await asyncio.sleep(ROUND_S)
+        if not self._is_up():
+            return
+        async with self._database.session() as session:
+            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_sweep", most=BATCH)]
+        await self._send_all(due)
 
     async def check(self, node_id: NodeId, *, confirm: bool = False, again: bool = True) -> None:
         """Send this node its list now; with `confirm` it may stop as many proxies as the list does not name.
 
-        Without `again` nothing is sent when the same list went out a moment ago. Raises BusDown, DatabaseAway.
+        Without `again` nothing is sent when the same list went out a moment ago. Raises BusDown, DatabaseError.
         """
         async with self._in_flight:
             async with self._database.session() as session:
@@ -118,7 +111,7 @@ class Outbox:
             await self.check(node_id)
         except Unroutable:
             await self._heal(node_id)
-        except (BusDown, DatabaseAway) as error:
+        except (BusDown, DatabaseError) as error:
             log.warning("check_sync.not_sent", node_id=node_id, reason=str(error))
 
     async def _heal(self, node_id: NodeId) -> None:
@@ -129,7 +122,7 @@ class Outbox:
             if hash_ is not None:
                 await self._broker.ensure_node(node_id, hash_)
                 log.warning("broker.node_queue_made_anew", node_id=node_id)
-        except (BrokerAway, DatabaseAway) as error:
+        except (BrokerAway, DatabaseError) as error:
             log.warning("check_sync.not_sent", node_id=node_id, reason=str(error))
 
     async def _publish(self, node_id: NodeId, row: Row, *, confirm: Iterable[tuple[int, int]]) -> None:

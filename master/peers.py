@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from master.db import Database
-from master.errors import DatabaseAway
+from master.loops import keep_on
 
 log = structlog.get_logger()
 
@@ -25,14 +25,10 @@ class Peers:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                await self._end_frozen()
-            except DatabaseAway as error:
-                log.warning("database.away", reason=error.reason)
+        await keep_on(self._end_frozen, "peers")
 
     async def _end_frozen(self) -> None:
+        await asyncio.sleep(LOOK_EVERY_S)
         async with self._aside.session() as session:
             frozen = await session.rows(
                 "peers.end_transactions_of_the_frozen", mine=self._database.name, silent_s=self._silent_s

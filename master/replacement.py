@@ -42,7 +42,7 @@ class Replacement:
         """The same challenge again is the same answer.
 
         Raises NotFound, Invalid, Conflict, PortTaken, EngineMissing, ExitsUsed, NodeRefused, NodeUnreachable,
-        NodeTooSlow, BrokerAway, DatabaseAway.
+        NodeTooSlow, BrokerAway, DatabaseError.
         """
         where = self._handshakes.where(ip, port)
         hash_, handshake = begun(challenge)

@@ -27,7 +27,7 @@ HINDRANCES: Mapping[str, EventType] = {
     "limited": "proxy.limited",
     "expired": "proxy.expired",
 }
-STORED = ("rev", "seen", "count", "running", "missing", "session", "number")
+STORED = ("rev", "seen", "count", "running", "missing", "session", "number", "connected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Reports:
         self._outlived: dict[NodeId, tuple[int, float]] = {}
 
     async def take(self, node_id: NodeId, report: Report) -> None:
-        """Store and answer a report. Raises Absurd, DatabaseAway, BusDown."""
+        """Store and answer a report. Raises Absurd, DatabaseError, BusDown."""
         wanted = await self._wanted_of(node_id)
         if wanted is None:
             log.warning("report.of_unknown_node", node_id=node_id)
@@ -68,7 +68,7 @@ class Reports:
             await self._outbox.check(node_id, again=report.connected)
 
     async def lose_silent(self) -> None:
-        """Call nodes offline that have missed three reports; each loss is found by one master. Raises DatabaseAway."""
+        """Call nodes offline that have missed three reports; each loss is found by one master. Raises DatabaseError."""
         async with self._database.transaction() as session:
             rows = await session.rows("sync.lose_silent", after=timedelta(seconds=OFFLINE_AFTER_S))
             lost = [
@@ -82,7 +82,7 @@ class Reports:
                 await session.execute("sync.notify_reported", node_id=str(row["node_id"]))
 
     async def forget_old(self) -> None:
-        """Let go of what no node's report can refer to any more. Raises DatabaseAway."""
+        """Let go of what no node's report can refer to any more. Raises DatabaseError."""
         async with self._database.session() as session:
             await session.execute("sync.forget_removals")
             await session.execute("sync.forget_taken_ports")
@@ -231,6 +231,7 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
         "held_rev": held.rev if held else None,
         "held_stops": held.stops if held else None,
         "held_of": held.of if held else None,
+        "trouble": report.trouble.replace("\x00", ""),
         **{name: getattr(report, name) for name in STORED},
     }
 
@@ -242,6 +243,12 @@ def status_events(node_id: NodeId, report: Report, before: Row) -> list[Event]:
         news.append(Event(type="node.online", node_id=node_id, details={"rev": report.rev}))
     if report.held is not None and report.held.rev != before["held_rev"]:
         news.append(Event(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
+    if report.trouble and not before["trouble"]:
+        news.append(
+            Event(type="node.troubled", node_id=node_id, details={"reason": report.trouble.replace("\x00", "")})
+        )
+    if before["trouble"] and not report.trouble:
+        news.append(Event(type="node.recovered", node_id=node_id, details={"was": before["trouble"]}))
     if report.foreign is not None:
         news.append(Event(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
     return news

@@ -17,7 +17,7 @@ from master.model.rotation import RotationState
 from master.proxies import known
 
 START_S = 30
-"""For a node to confirm the new endpoint."""
+"""For a node to confirm the new endpoint, or anything at all: see the view rotation_steps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

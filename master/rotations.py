@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from master import rotation_steps
 from master.conflicts import writing
 from master.db import Database, Row, Session
-from master.errors import DatabaseAway, Refused
+from master.errors import DatabaseError, Refused
+from master.loops import keep_on
 from master.probe import PROBE_S, Target, probe, target_of
 from master.verdicts import Endpoint, Failure, serves
 from master.waiting import Waiter
-from shared.tasks import Backoff, wait_for_event
+from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
 
@@ -25,8 +27,6 @@ LANES = 16
 DUE = 200
 CLAIM = timedelta(seconds=PROBE_S + 5)
 """A master that dies is followed after so long."""
-RETRY_MOST_S = 3.0
-"""Between two tries while the database is away."""
 
 Step = Callable[[Session], Awaitable[None]]
 
@@ -44,23 +44,18 @@ class Rotations:
 
     async def run(self) -> None:
         """Until cancelled."""
-        backoff = Backoff(most_s=RETRY_MOST_S)
         with self._waiter.reports() as heard:
             async with asyncio.TaskGroup() as group:
-                while True:
-                    pause = POLL_S
-                    try:
-                        await self._take(group, heard)
-                        backoff.reset()
-                    except DatabaseAway as error:
-                        log.warning("database.away", reason=error.reason)
-                        pause = backoff.next()
-                    await wait_for_event(heard, pause)
-                    heard.clear()
-                    await asyncio.sleep(QUIET_S)
+                await keep_on(partial(self._turn, group, heard), "rotations")
+
+    async def _turn(self, group: asyncio.TaskGroup, heard: asyncio.Event) -> None:
+        await self._take(group, heard)
+        await wait_for_event(heard, POLL_S)
+        heard.clear()
+        await asyncio.sleep(QUIET_S)
 
     async def _take(self, group: asyncio.TaskGroup, done: asyncio.Event) -> None:
-        """Begin as many steps as there are lanes free. Raises DatabaseAway."""
+        """Begin as many steps as there are lanes free. Raises DatabaseError."""
         async with self._database.session() as session:
             await session.execute("rotations.claim_due", most=DUE)
             free = LANES - self._busy
@@ -72,7 +67,7 @@ class Rotations:
     async def _follow(self, step: Row, done: asyncio.Event) -> None:
         try:
             await self._do(step)
-        except DatabaseAway as error:
+        except DatabaseError as error:
             log.warning("rotation.step_put_off", rotation_id=step["id"], step=step["step"], reason=error.reason)
         finally:
             self._busy -= 1

@@ -59,7 +59,6 @@ def answer(report: Report, wanted: Wanted) -> Answer:
     if same_list and report.content != wanted.content:
         return Answer(renew=True, above=above)
     misled = report.missing > 0 or report.held is not None
-    settled = report.starting == 0 and not misled
-    told_otherwise = report.rev == wanted.revision and not same_list
-    confirmed = report.rev if settled and not told_otherwise else None
+    follows_another = report.rev == wanted.revision and same_list == misled
+    confirmed = None if follows_another or report.held is not None else min(report.done, report.rev)
     return Answer(check=not same_list or misled or report.connected, confirmed=confirmed)

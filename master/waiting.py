@@ -5,17 +5,11 @@ import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
-import structlog
-
 from master.db import Database
-from master.errors import DatabaseAway
-from shared.tasks import Backoff, wait_for_event
-
-log = structlog.get_logger()
+from master.loops import keep_on
+from shared.tasks import wait_for_event
 
 CHANGED, REPORTED, HAPPENED = "maybe_changed", "maybe_reported", "maybe_events"
-RETRY_MOST_S = 3.0
-"""Between two tries while the database is away."""
 POLL_S = 1.0
 
 
@@ -29,23 +23,19 @@ class Waiter:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        backoff = Backoff(most_s=RETRY_MOST_S)
-        while True:
-            lost = asyncio.Event()
-            try:
-                close = await self._database.listener((CHANGED, REPORTED, HAPPENED), self._heard, lost.set)
-            except DatabaseAway as error:
-                log.warning("database.away", reason=error.reason)
-                await asyncio.sleep(backoff.next())
-                continue
-            backoff.reset()
-            try:
-                self._heard(CHANGED, "")
-                self._heard(REPORTED, "")
-                self._heard(HAPPENED, "")
-                await lost.wait()
-            finally:
-                await close()
+        await keep_on(self._listen, "listening")
+
+    async def _listen(self) -> None:
+        """Until the connection is lost."""
+        lost = asyncio.Event()
+        close = await self._database.listener((CHANGED, REPORTED, HAPPENED), self._heard, lost.set)
+        try:
+            self._heard(CHANGED, "")
+            self._heard(REPORTED, "")
+            self._heard(HAPPENED, "")
+            await lost.wait()
+        finally:
+            await close()
 
     async def until(self, check: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
         """Whether `check` became true in time; asked again after each report and at least every second."""

@@ -1,21 +1,16 @@
 """Notices nodes that have fallen silent; now and then forgets what is over."""
 
 import asyncio
-import itertools
 from datetime import timedelta
-
-import structlog
 
 from master import events, lookups
 from master.db import Database
-from master.errors import DatabaseAway
+from master.loops import keep_on
 from master.reports import Reports
 
-log = structlog.get_logger()
-
 SILENCE_EVERY_S = 5.0
-FORGET_EVERY = 720
-"""Turns of SILENCE_EVERY_S: an hour."""
+FORGET_EVERY_S = 3600.0
+FORGET_RETRY_MOST_S = 60.0
 
 
 class Watch:
@@ -28,14 +23,18 @@ class Watch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        for turn in itertools.count():
-            await asyncio.sleep(SILENCE_EVERY_S)
-            try:
-                await self._reports.lose_silent()
-                if turn % FORGET_EVERY == 0:
-                    await self._forget()
-            except DatabaseAway as error:
-                log.warning("database.away", reason=error.reason)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keep_on(self._lose_silent, "watch"))
+            group.create_task(keep_on(self._forget_now_and_then, "forgetting", most_s=FORGET_RETRY_MOST_S))
+
+    async def _lose_silent(self) -> None:
+        await asyncio.sleep(SILENCE_EVERY_S)
+        await self._reports.lose_silent()
+
+    async def _forget_now_and_then(self) -> None:
+        await asyncio.sleep(SILENCE_EVERY_S)
+        await self._forget()
+        await asyncio.sleep(FORGET_EVERY_S)
 
     async def _forget(self) -> None:
         await self._reports.forget_old()

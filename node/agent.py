@@ -9,6 +9,7 @@ import structlog
 from node.asking import Asking
 from node.errors import StoreFailed
 from node.local_copy import Change, Holding, LocalCopy, on_list, on_records
+from node.progress import Progress
 from node.reports import Reports
 from node.store import Store
 from node.supervisor import Supervisor
@@ -25,15 +26,20 @@ class Agent:
     """One node's side of the protocol. Without a link it works on alone."""
 
     def __init__(
-        self, copy: LocalCopy, store: Store, supervisor: Supervisor, *, uplink: Uplink, reports: Reports
+        self,
+        copy: LocalCopy,
+        store: Store,
+        supervisor: Supervisor,
+        *,
+        uplink: Uplink,
+        reports: Reports,
+        progress: Progress,
     ) -> None:
         """The copy is what the store has; the others go by it."""
         self._copy, self._store, self._supervisor = copy, store, supervisor
-        self._uplink, self._reports = uplink, reports
+        self._uplink, self._reports, self._progress = uplink, reports, progress
         self._asking = Asking(copy, uplink)
         self._assemblies: Assemblies = {}
-        self._writing = asyncio.Lock()
-        """Held from reading the copy for a change of it until the change is taken."""
 
     async def handle(self, message: Incoming) -> None:
         """Take one message of the master. It is acknowledged when this returns: by then the copy is on disk."""
@@ -61,13 +67,21 @@ class Agent:
         self._asking.wake()
         self._reports.tell_connected()
 
+    def store_changed(self, *, is_read_anew: bool) -> None:
+        """The store can be written again, or cannot any more; with `is_read_anew` the copy is another than before."""
+        if is_read_anew:
+            self._progress.begin(self._copy.wanted)
+            self._asking.begin_anew()
+            self._asking.wake()
+        self._reports.wake()
+
     async def reconciled(self, ran: list[Holding]) -> None:
         """The supervisor changed something; the records of `ran` run now, so each is good to fall back on."""
         self._reports.wake()
         news = [replace(holding, good=holding.record) for holding in ran if holding.good is not holding.record]
         if not news:
             return
-        async with self._writing:
+        async with self._store.changing:
             current = [holding for holding in news if self._holds(holding)]
             self._copy.holdings.update({holding.id: holding for holding in current})
             try:
@@ -77,7 +91,7 @@ class Agent:
 
     async def run(self) -> None:
         """Ask and report until cancelled."""
-        await self._reports.begin_session(self._store)
+        await self._reports.begin_session()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._asking.run())
             group.create_task(self._reports.run())
@@ -103,14 +117,16 @@ class Agent:
 
     async def _take(self, decide: Callable[[], Change]) -> Change:
         """Decide on the copy as it is; disk first, then memory. A disk that refuses leaves everything as it was."""
-        async with self._writing:
+        async with self._store.changing:
             change = decide()
             if change.verdict != "stale" or (change.seen, change.top) != (self._copy.seen, self._copy.top):
                 try:
                     await asyncio.to_thread(self._store.write, change)
                 except StoreFailed as error:
                     log.error("store.write_failed", reason=str(error))
+                    self._reports.wake()
                     return change
+                self._progress.took(change, self._copy.rev)
                 self._copy.take(change)
         self._tell(change)
         return change

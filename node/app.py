@@ -9,6 +9,7 @@ import structlog
 from node.agent import Agent
 from node.engine import EngineError
 from node.engine.builtin.upgrade import Moved
+from node.errors import StoreFailed
 from node.hearing import hear_addresses
 from node.host_engines import Engines, opened_engines
 from node.identity import Identity
@@ -19,9 +20,13 @@ from node.settings import Settings
 from node.store import Store
 from node.supervisor import Supervisor
 from node.work import Work
-from shared.tasks import run_until
+from shared.tasks import Backoff, Endurance, keep_on, run_until
 
 log = structlog.get_logger()
+
+MEND_LOOK_S = 1.0
+MEND_MOST_S = 15.0
+"""Between two tries to write to a disk that refuses."""
 
 
 class Program:
@@ -46,6 +51,33 @@ class Program:
             group.create_task(hear_addresses(self._supervisor.addresses_changed))
             group.create_task(self._upgrade_on_demand())
             group.create_task(self._membership.run(self._work_as))
+            group.create_task(self._keep_store())
+
+    async def _keep_store(self) -> None:
+        """Try again what the disk refused, until it is written."""
+        endurance = Endurance(away=(StoreFailed,), backoff=Backoff(first_s=1.0, most_s=MEND_MOST_S))
+        await keep_on(self._mend_store, loop="store", endurance=endurance)
+
+    async def _mend_store(self) -> None:
+        """One look. Raises StoreFailed."""
+        await asyncio.sleep(MEND_LOOK_S)
+        if self._store.is_read and not self._store.trouble:
+            return
+        async with self._store.changing:
+            is_read_anew = not self._store.is_read and await self._read_store()
+            await asyncio.to_thread(self._store.mend)
+        log.info("store.writable")
+        if self._agent is not None:
+            self._agent.store_changed(is_read_anew=is_read_anew)
+
+    async def _read_store(self) -> bool:
+        """Whether a file that could not be read at the start can be read now; the proxies in it are started then."""
+        copy = await asyncio.to_thread(self._store.load)
+        if self._store.is_read:
+            self._copy.become(copy)
+            log.info("store.read", proxies=len(copy.wanted), rev=copy.rev)
+            self._supervisor.wake()
+        return self._store.is_read
 
     async def _hear_engines(self) -> None:
         while True:

@@ -24,6 +24,7 @@ from node.diagnosis import (
     three_proxy_finding,
     worker_findings,
 )
+from node.engine.builtin.home import home_of
 from node.engine.three_proxy import version as three_proxy_version
 from node.errors import BadConfiguration, BadIdentity
 from node.exit_look import exit_findings
@@ -38,7 +39,7 @@ from node.host_look import (
     worker_states,
 )
 from node.identity import Identity, read_identity
-from node.presence import is_running
+from node.presence import agent_pid, is_running
 from node.settings import Settings, read_settings
 from shared.bus.logins import try_login
 from shared.examination import examine, likely_meant
@@ -182,7 +183,7 @@ class Examination:
         except OSError:
             version = None
         found = [three_proxy_finding(str(binary) if binary else None, version)]
-        states = worker_states(self.settings.data_dir / "builtin")
+        states = worker_states(home_of(self.settings.builtin_dir))
         found += worker_findings(states, agent_runs=self.runs, wanted=self.copy.builtin)
         if self.copy.ports:
             found.append(listening_finding(self.copy.ports, all_listening(), agent_runs=self.runs))
@@ -201,12 +202,6 @@ class Examination:
             ok("IPv6", "a global address" if has_global_ipv6() else "no global address: proxies serve IPv4 only"),
             *room_findings((int(used), int(size)) if used and size else None, int(queue) if queue else None),
         ]
-
-
-def agent_pid(settings: Settings) -> int | None:
-    """Of the agent that holds the lock, unless it is still writing it down."""
-    text = read_text(settings.pid_file)
-    return int(text) if text.isdigit() else None
 
 
 def listen_findings(listen: str | None) -> Sequence[Finding]:

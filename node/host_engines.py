@@ -42,7 +42,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
     """Open what this host has; whatever runs already is found again."""
     async with AsyncExitStack() as stack:
         builtin = BuiltinEngine(
-            settings.data_dir / "builtin",
+            settings.builtin_dir,
             listen=settings.listen,
             workers=settings.workers,
             allow_destinations=settings.allow_destinations,

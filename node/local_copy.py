@@ -80,10 +80,14 @@ class LocalCopy:
         for holding in change.put:
             self.holdings[holding.id] = holding
 
+    def become(self, other: "LocalCopy") -> None:
+        """Take over what another copy holds, which is used no more."""
+        self.rev, self.seen, self.top, self.held = other.rev, other.seen, other.top, other.held
+        self.wanted, self.holdings, self._missing = other.wanted, other.holdings, None
+
     def forget(self) -> None:
         """Become the empty copy of a node that has seen nothing yet."""
-        self.rev = self.seen = self.top = 0
-        self.wanted, self.holdings, self.held, self._missing = {}, {}, None, None
+        self.become(LocalCopy())
 
     def missing(self) -> list[int]:
         """Wanted ids that are not here, or not in the wanted version, in order."""

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 import structlog
 
-from node.errors import StoreFailed
 from node.local_copy import LocalCopy
+from node.progress import Progress
 from node.store import Store
 from node.supervisor import Supervisor
 from node.uplink import Uplink
 from node.usage import Tellings
-from shared.messages import Report
+from shared.messages import TROUBLE_LENGTH, Report
 from shared.messages.writing import encode, failure_parts, usage_room
 from shared.tasks import wait_for_event
 
@@ -35,12 +35,15 @@ class Reports:
         supervisor: Supervisor,
         tellings: Tellings,
         uplink: Uplink,
+        progress: Progress,
+        store: Store,
         *,
         version: str,
         engines: Mapping[str, str],
     ) -> None:
         """`engines` maps the engines that this node has to their versions."""
         self._copy, self._supervisor, self._tellings, self._uplink = copy, supervisor, tellings, uplink
+        self._progress, self._store = progress, store
         self._version, self._engines = version, dict(engines)
         self._due = asyncio.Event()
         self._connected = False
@@ -61,13 +64,9 @@ class Reports:
         self._foreign = cluster
         self.wake()
 
-    async def begin_session(self, store: Store) -> None:
+    async def begin_session(self) -> None:
         """The master drops reports of sessions before the last one it heard of."""
-        try:
-            self._session = await asyncio.to_thread(store.begin_session)
-        except StoreFailed as error:
-            log.error("store.write_failed", reason=str(error))
-            self._session = int(time.time() * 1000)
+        self._session = await asyncio.to_thread(self._store.begin_session)
 
     async def run(self) -> None:
         """Count and report until cancelled."""
@@ -87,11 +86,8 @@ class Reports:
     async def _settle(self) -> None:
         """Let what was asked for come and be tried, so that one report says it all."""
         limit = time.monotonic() + SETTLE_S
-        while self._is_unsettled() and time.monotonic() < limit:  # noqa: ASYNC110 (a bounded wait for many things)
+        while not self._progress.is_done(self._supervisor.reached) and time.monotonic() < limit:  # noqa: ASYNC110 (a bounded wait for many things)
             await asyncio.sleep(0.01)
-
-    def _is_unsettled(self) -> bool:
-        return bool(self._copy.missing()) or self._supervisor.starting() > 0
 
     async def _send(self) -> None:
         connected, foreign = self._connected, self._foreign
@@ -121,8 +117,9 @@ class Reports:
             count=len(copy.holdings),
             running=supervisor.running_count(),
             missing=len(copy.missing()),
-            starting=supervisor.starting(),
+            done=self._progress.done(copy.rev, supervisor.reached),
             held=copy.held,
+            trouble=self._store.trouble[:TROUBLE_LENGTH],
             foreign=foreign,
             connected=connected,
             session=self._session,

@@ -38,6 +38,11 @@ class Settings:
         return self.data_dir / "identity.json"
 
     @property
+    def builtin_dir(self) -> Path:
+        """Of the built-in engine."""
+        return self.data_dir / "builtin"
+
+    @property
     def copy_file(self) -> Path:
         """The local copy."""
         return self.data_dir / "copy.db"
@@ -55,7 +60,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise BadConfiguration("NODE_DATA_DIR", f"{data_dir} cannot be made: {error.strerror}") from error
-    if not os.access(data_dir, os.W_OK | os.X_OK):
+    if not os.access(data_dir, os.W_OK | os.X_OK) and not is_kept_read_only(data_dir):
         raise BadConfiguration("NODE_DATA_DIR", f"{data_dir} cannot be written")
     return Settings(
         data_dir=data_dir.resolve(),
@@ -69,6 +74,12 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         allow_destinations=networks(env, "NODE_ALLOW_DESTINATIONS"),
         log_level=log_level(env),
     )
+
+
+def is_kept_read_only(data_dir: Path) -> bool:
+    """Whether the file system is read-only, but a node's data is there: what it says is still served."""
+    is_read_only = bool(os.statvfs(data_dir).f_flag & os.ST_RDONLY)
+    return is_read_only and (data_dir / "copy.db").exists() and os.access(data_dir, os.R_OK | os.X_OK)
 
 
 def three_proxy(env: Mapping[str, str]) -> Path | None:

@@ -46,6 +46,7 @@ class Supervisor:
         self._at_work: set[int] = set()
         self._unasked: set[int] = set()
         self._stale = True
+        self._has_looked = False
         self._wake = asyncio.Event()
 
     def wake(self, ids: Collection[int] | None = None) -> None:
@@ -74,11 +75,18 @@ class Supervisor:
         held = [self._hindered(holding) for holding in self._copy.holdings.values()]
         return len(self._running) - sum(1 for failure in held if failure is not None and failure.kind == "failed")
 
-    def starting(self) -> int:
-        """How many wanted records nobody has tried yet, or looked at since: the engine may hold them to a limit."""
-        holdings = self._copy.holdings
-        ids = holdings.keys() if self._stale else self._touched | self._at_work
-        return sum(1 for id_ in ids if id_ in holdings and (id_ in self._unasked or self._is_untried(holdings[id_])))
+    def reached(self, id_: int) -> int | None:
+        """See node.progress."""
+        running, trouble = self._running.get(id_), self._troubles.current.get(id_)
+        version = max(running.version if running else 0, trouble.version if trouble else 0)
+        if not self._has_looked:
+            return version
+        holding, wanted = self._copy.holdings.get(id_), self._copy.wanted.get(id_)
+        if wanted is None:
+            return None if running is None and id_ not in self._at_work else version
+        if holding is None or holding.version != wanted or id_ in self._unasked or self._is_untried(holding):
+            return version
+        return None
 
     def failures(self) -> list[Failure]:
         """What does not run at its version, or runs but serves nobody, and why."""
@@ -97,12 +105,14 @@ class Supervisor:
         now = World(running=self._running, troubles=self._troubles.current, now=time.monotonic())
         todo = plan(self._copy, now, ids)
         self._troubles.forget()
+        self._has_looked = self._has_looked or (everything and not todo.stop)
         if not todo.stop and not todo.start:
             self._at_work = set()
             if self._hindrances.known != known:
                 await self._on_change([])
             return
         await self._stop_all(todo.stop)
+        self._has_looked = self._has_looked or everything
         self._unasked = {record.id for record in todo.start}
         await self._hindrances.try_exits(todo.start)
         ran = await self._start_all(todo.start)

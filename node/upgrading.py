@@ -6,9 +6,10 @@ import signal
 from pathlib import Path
 
 from node.engine import EngineError
+from node.engine.builtin.home import home_of
 from node.engine.builtin.process import ask_worker, worker_names, worker_pid
 from node.errors import NodeError
-from node.presence import is_running
+from node.presence import agent_pid, is_running
 from node.settings import Settings
 
 LIMIT_S = 120.0
@@ -34,7 +35,9 @@ async def upgrade_engine(settings: Settings) -> list[str]:
 
 async def upgraded_by_agent(settings: Settings) -> list[str]:
     """Asks the agent by a signal and waits until it is done. Raises NodeError."""
-    directory, agent = settings.data_dir / "builtin", int(settings.pid_file.read_text())
+    directory, agent = home_of(settings.builtin_dir), agent_pid(settings)
+    if agent is None:
+        raise NodeError("the agent could not write down its pid: is the disk full? restart the agent when it is not")
     before = worker_pids(directory)
     if not hears(agent, signal.SIGUSR1):
         raise NodeError(

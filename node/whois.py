@@ -38,7 +38,7 @@ def whois(settings: Settings, text: str) -> list[Trace]:
         address = ip_address(text)
     except ValueError as error:
         raise NodeError(f"{text} is no IP address") from error
-    engine = settings.data_dir / "builtin"
+    engine = settings.builtin_dir
     copy = look_at_copy(settings.copy_file, live=is_running(settings))
     try:
         keys = dict.fromkeys([*noted_keys(engine), *copy.exit_keys])

@@ -9,6 +9,7 @@ from node.host_engines import Engines
 from node.identity import Identity
 from node.local_copy import LocalCopy
 from node.own_services import broker_addresses
+from node.progress import Progress
 from node.reports import Reports
 from node.store import Store
 from node.supervisor import Supervisor
@@ -40,8 +41,11 @@ class Work:
         self._engines, self._on_login, self._amqp_url = engines, on_login, config.amqp_url
         uplink = Uplink(NodeId(config.node_id), config.cluster, copy)
         tellings = Tellings(engines.by_name.values())
-        reports = Reports(copy, supervisor, tellings, uplink, version=program_version(), engines=engines.versions)
-        self.agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports)
+        progress = Progress(copy.wanted)
+        reports = Reports(
+            copy, supervisor, tellings, uplink, progress, store, version=program_version(), engines=engines.versions
+        )
+        self.agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports, progress=progress)
         uplink.bus = self._bus = Bus(
             config.amqp_url,
             program="node",

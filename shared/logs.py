@@ -1,8 +1,11 @@
 """Structured logs: JSON lines, or something readable when standard error is a terminal."""
 
+import io
 import logging
+import os
 import sys
-from typing import Literal
+from contextlib import suppress
+from typing import Literal, TextIO, cast
 
 import structlog
 
@@ -27,12 +30,29 @@ def configure(level: LogLevel) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[LibraryHandler()], force=True)
     logging.getLogger("aio_pika").setLevel(logging.CRITICAL)
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+
+
+class Unfailing(io.TextIOBase):
+    """A stream for logs: a full disk or a reader that went away costs lines, and never the program."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to this one."""
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        """All of it, or as much as there is room for."""
+        with suppress(OSError):
+            os.write(self._stream.fileno(), text.encode(errors="backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
 
 
 class LibraryHandler(logging.Handler):

@@ -16,7 +16,7 @@ from master.api.pages import EventPage
 from master.api.reading import Asked, read_last_event_id, read_query
 from master.api.seams import Wiring
 from master.api.told import LAST_EVENT_ID, told
-from master.errors import DatabaseAway
+from master.errors import DatabaseError
 from master.feed import Feed, Portion
 from master.naming import named
 from master.questions.events import EventList
@@ -64,7 +64,7 @@ async def frames(feed: Feed, asked: EventList, begun: Portion) -> AsyncGenerator
         async for portion in feed.follow(asked.choice, last):
             yield written(portion, last)
             last = portion.position
-    except DatabaseAway as error:
+    except DatabaseError as error:
         log.warning("database.away", reason=error.reason)
 
 

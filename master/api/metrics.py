@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 
 from master.api.seams import Wiring
 from master.api.told import told
-from master.errors import DatabaseAway
+from master.errors import DatabaseError
 from master.meters import MEDIA_TYPE, by, gauge
 
 
@@ -31,7 +31,7 @@ async def show_metrics(wiring: NamedDependency[Wiring]) -> Response[Any]:
     ]
     try:
         fleet, is_up = await wiring.fleet.text(), True
-    except DatabaseAway:
+    except DatabaseError:
         fleet, is_up = "", False
     parts.append(gauge("maybe_database_up", "Whether the database answers.", is_up))
     return Response("".join((fleet, *parts)).encode(), media_type=MEDIA_TYPE)

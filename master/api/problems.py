@@ -96,9 +96,14 @@ def on_refused(_: Asked | None, error: errors.Refused) -> Response[bytes]:
     return problem(error.status, error.detail, title=error.title, type_=type_, members=error.members, headers=headers)
 
 
-def on_away(_: Asked, error: errors.DatabaseAway | errors.BrokerAway | BusDown) -> Response[bytes]:
+def on_failed(request: Asked, error: errors.DatabaseFailed) -> Response[bytes]:
+    """The database cannot do this now, or, if values of ours are wrong, ever."""
+    return on_bug(request, error) if error.is_of_data else on_away(request, error)
+
+
+def on_away(_: Asked, error: errors.DatabaseError | errors.BrokerAway | BusDown) -> Response[bytes]:
     """What stands behind the API does not answer."""
-    what = "database" if isinstance(error, errors.DatabaseAway) else "broker"
+    what = "database" if isinstance(error, errors.DatabaseError) else "broker"
     log.warning(f"{what}.away", reason=getattr(error, "reason", str(error)))
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -141,6 +146,7 @@ def on_bug(request: Asked, error: Exception) -> Response[bytes]:
 HANDLERS: dict[int | type[Exception], Any] = {
     errors.Refused: on_refused,
     errors.DatabaseAway: on_away,
+    errors.DatabaseFailed: on_failed,
     errors.BrokerAway: on_away,
     BusDown: on_away,
     ValidationException: on_path,

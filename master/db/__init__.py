@@ -12,9 +12,10 @@ from typing import Any
 
 import asyncpg
 
-from master.errors import DatabaseAway, RowConflict, RowReferenced
+from master.errors import DatabaseAway, DatabaseError, DatabaseFailed, RowConflict, RowReferenced
 
 CONNECT_TIMEOUT_S = 5
+CLOSE_TIMEOUT_S = 2
 ACQUIRE_TIMEOUT_S = 20
 """For one of the pool's connections: a busy database is not one that is away."""
 COMMAND_TIMEOUT_S = 30
@@ -35,12 +36,18 @@ AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InternalClientError,
 )
-"""What asyncpg raises when the server is away, going away, starting, full, or took back a transaction (a deadlock).
+"""What asyncpg raises when the server is away, going away, starting, full, read-only (a standby after a failover), has
+trouble with its own disk, or took back a transaction (a deadlock).
 
 A connection that is lost in the middle of a codec's introspection or of a rollback comes as InternalClientError.
 """
+TOLD_CLASSES = ("28", "3D", "3F", "42", "57", "XX")
+"""Error classes whose messages name users, databases and identifiers, never data of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +123,29 @@ def ordered(query: Query, parameters: Mapping[str, object]) -> list[object]:
 
 @asynccontextmanager
 async def translated() -> AsyncGenerator[None]:
-    """Turn the driver's errors into ours, once."""
+    """Turn the driver's errors into ours, once. A value that the driver cannot encode is a bug and stays ValueError."""
     try:
         yield
-    except asyncpg.UniqueViolationError as error:
-        raise RowConflict(constraint=error.constraint_name or "") from error
-    except asyncpg.ForeignKeyViolationError as error:
-        raise RowReferenced(constraint=error.constraint_name or "") from error
-    except asyncpg.CheckViolationError as error:
-        raise RowConflict(constraint=error.constraint_name or "") from error
-    except AWAY as error:
-        raise DatabaseAway(reason=type(error).__name__) from error
+    except (asyncpg.PostgresError, *AWAY) as error:
+        if isinstance(error, ValueError):
+            raise
+        raise translation(error) from error
+
+
+def translation(error: Exception) -> DatabaseError:
+    """Our error for one of the driver's."""
+    constraint = getattr(error, "constraint_name", None) or ""
+    match error:
+        case asyncpg.UniqueViolationError() | asyncpg.CheckViolationError():
+            return RowConflict(reason=f"a row breaks {constraint}", constraint=constraint)
+        case asyncpg.ForeignKeyViolationError():
+            return RowReferenced(reason=f"a reference breaks {constraint}", constraint=constraint)
+        case asyncpg.PostgresError() if not isinstance(error, AWAY):
+            state = error.sqlstate or ""
+            text = f": {error.args[0]}" if error.args and state[:2] in TOLD_CLASSES else ""
+            return DatabaseFailed(reason=f"{type(error).__name__} ({state}){text}", sqlstate=state)
+        case _:
+            return DatabaseAway(reason=type(error).__name__)
 
 
 class Database:
@@ -153,7 +172,7 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        """A connection without a transaction: each statement is its own. Raises DatabaseAway."""
+        """A connection without a transaction: each statement is its own. Raises DatabaseError."""
         async with translated():
             pool = await self._opened()
             async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
@@ -163,7 +182,7 @@ class Database:
     async def transaction(self) -> AsyncGenerator[Session]:
         """One read-committed transaction, rolled back by an exception.
 
-        Raises DatabaseAway, RowConflict, RowReferenced.
+        Raises DatabaseError.
         """
         async with translated():
             pool = await self._opened()
@@ -175,14 +194,27 @@ class Database:
     ) -> Callable[[], Awaitable[None]]:
         """A connection of its own that calls `heard(channel, payload)`, and `lost` when it ends; answers its closing.
 
-        Raises DatabaseAway.
+        Raises DatabaseError.
         """
         async with translated():
-            connection = await asyncpg.connect(**self._connect, timeout=CONNECT_TIMEOUT_S)
-        connection.add_termination_listener(lambda _: lost())
-        for channel in channels:
-            await connection.add_listener(channel, lambda _c, _p, name, payload: heard(name, str(payload)))
-        return connection.close
+            connection = await asyncpg.connect(
+                **self._connect, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S
+            )
+            connection.add_termination_listener(lambda _: lost())
+            try:
+                for channel in channels:
+                    await connection.add_listener(channel, lambda _c, _p, name, payload: heard(name, str(payload)))
+            except BaseException:
+                connection.terminate()
+                raise
+
+        async def close() -> None:
+            try:
+                await connection.close(timeout=CLOSE_TIMEOUT_S)
+            except AWAY:
+                connection.terminate()
+
+        return close
 
     async def close(self) -> None:
         """End every connection."""

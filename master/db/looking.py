@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from master.db import AWAY, Session
+from master.db import AWAY, Session, translation
 from master.errors import BadConfiguration, DatabaseAway
 
 OPEN_S = 5.0
@@ -18,7 +18,7 @@ LOOKING = {"default_transaction_read_only": "on", "application_name": "maybe-mas
 async def looking(connect: Mapping[str, Any]) -> AsyncGenerator[Session]:
     """`connect`: asyncpg's host, port, user, password, database.
 
-    Raises DatabaseAway, and BadConfiguration when the server is there but refuses the login or has no such database.
+    Raises DatabaseError, and BadConfiguration when the server is there but refuses the login or has no such database.
     """
     try:
         connection = await asyncpg.connect(
@@ -38,5 +38,7 @@ async def looking(connect: Mapping[str, Any]) -> AsyncGenerator[Session]:
         raise BadConfiguration("DATABASE_USERNAME (its rights in this database)", str(error)) from error
     except AWAY as error:
         raise DatabaseAway(f"{type(error).__name__} while it was asked") from error
+    except asyncpg.PostgresError as error:
+        raise translation(error) from error
     finally:
         connection.terminate()

@@ -1,7 +1,7 @@
 -- name: begin
 -- A node begins to give its proxies away, or goes on to do so otherwise; what had to wait is tried at once.
 WITH again AS (
-    UPDATE drain_failures SET next_at = '-infinity' WHERE node_id = :node_id
+    UPDATE drain_failures SET next_at = now() WHERE node_id = :node_id
 )
 INSERT INTO drains AS d (node_id, node_ids, overlap_s, leaving)
 VALUES (:node_id, :node_ids::bigint[], :overlap_s, :leaving)

@@ -2,7 +2,8 @@
 SELECT
     id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving
+    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving,
+    (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble
 FROM shown_nodes
 LEFT JOIN told_moves ON node_id = id
 WHERE id = :id;
@@ -11,7 +12,8 @@ WHERE id = :id;
 SELECT
     id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving
+    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving,
+    (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble
 FROM shown_nodes
 LEFT JOIN told_moves ON node_id = id
 WHERE id > :after::bigint

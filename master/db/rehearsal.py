@@ -5,10 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from master.db import Database, Row, Session
-from master.errors import Refused
-
-MOST_EVENTS = 100_000
-"""Of one transaction; so far back the log is searched for them."""
 
 
 @dataclass
@@ -19,7 +15,10 @@ class Rehearsed(Exception):
 
 
 class Rehearsal(Database):
-    """Does everything as it would be done, under the same locks, and then ends each transaction with Rehearsed."""
+    """Do what the real write does, under its locks and no others, and end each transaction with Rehearsed.
+
+    Ids that the transaction drew are not given back: sequences have gaps after any rollback.
+    """
 
     def __init__(self, database: Database) -> None:
         """Over the connections of this one."""
@@ -39,15 +38,8 @@ class Rehearsal(Database):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:
-        """Raises Rehearsed at its end; otherwise as a real one. Ids that were drawn are given back."""
+        """Raises Rehearsed at its end; otherwise as a real one."""
         async with self._database.transaction() as session:
-            await session.execute("proxies.lock_placement")
-            ids = await session.row("rehearsal.next_ids") or {}
-            try:
-                yield session
-                events = await session.rows("rehearsal.select_events", most=MOST_EVENTS)
-            except Refused:
-                await session.row("rehearsal.give_ids_back", **ids, most=MOST_EVENTS)
-                raise
-            await session.row("rehearsal.give_ids_back", **ids, most=MOST_EVENTS)
-            raise Rehearsed(events)
+            since = await session.value("rehearsal.last_event_id")
+            yield session
+            raise Rehearsed(await session.rows("rehearsal.select_events", since=since))

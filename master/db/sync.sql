@@ -16,9 +16,14 @@ WITH due AS (
 UPDATE nodes SET sweep_at = now() + interval '10 minutes' * (0.8 + 0.4 * random()) FROM due WHERE nodes.id = due.id
 RETURNING nodes.id;
 
+-- `sent_at` is when the oldest list was sent of those that the node has not confirmed.
 -- name: mark_sent
 UPDATE nodes
-SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet::interval
+SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet::interval,
+    sent_at = CASE
+        WHEN sent_revision <= (SELECT confirmed_rev FROM node_status WHERE node_id = :node_id) THEN clock_timestamp()
+        ELSE sent_at
+    END
 WHERE id = :node_id;
 
 -- Revision, list and what was removed on purpose since the node's last word, in one statement: one snapshot. With it go
@@ -84,15 +89,19 @@ SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 
 -- A report that is older than the last one stored changes nothing; the row as it was before tells what changed.
 -- name: lock_status
-SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number, retired_session FROM node_status
+SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number, retired_session, trouble
+FROM node_status
 WHERE node_id = :node_id
 FOR UPDATE;
 
 -- name: store_status
 UPDATE node_status
-SET online = true, reported_at = now(), rev = :rev, seen = :seen, confirmed_rev = :confirmed_rev, count = :count,
+SET online = true, reported_at = now(), rev = :rev, seen = :seen, confirmed_rev = :confirmed_rev,
+    progressed_at = CASE WHEN :confirmed_rev > confirmed_rev OR :connected THEN now() ELSE progressed_at END,
+    count = :count,
     running = :running, missing = :missing, failed = :failed, limited = :limited, held_rev = :held_rev,
-    held_stops = :held_stops, held_of = :held_of, session = :session, number = :number
+    held_stops = :held_stops, held_of = :held_of, trouble = :trouble, session = :session,
+    number = :number
 WHERE node_id = :node_id;
 
 -- name: store_program

@@ -47,6 +47,9 @@ class NodeStatus(Shown):
     limited: int = Field(description="proxies that run, but whose quota is spent or whose time is over")
     missing: int = Field(description="wanted, but not with the node yet")
     held: HeldList | None
+    trouble: str | None = Field(
+        description="What keeps the node from taking changes, such as a full disk. Its proxies run on. null: nothing"
+    )
     reported_at: datetime | None
 
 
@@ -117,6 +120,7 @@ def node_status(row: Row) -> NodeStatus:
     return NodeStatus(
         state=row["link"],
         held=held,
+        trouble=row["trouble"] or None,
         **{
             name: row[name]
             for name in ("rev", "confirmed_rev", "count", "running", "failed", "limited", "missing", "reported_at")

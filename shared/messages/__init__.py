@@ -22,6 +22,7 @@ Count = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
 Rev = Count
 Pair = tuple[Id, Id]
 Reason = Annotated[str, Field(max_length=300)]
+TROUBLE_LENGTH = 300
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Short = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]
 """Text without NUL, which PostgreSQL cannot keep."""
@@ -103,9 +104,10 @@ class Usage(Wire):
 class Report(Wire):
     """A node's acknowledgement, refusal and presence.
 
-    `rev` is the revision of the list that it acts on, `seen` the highest that it ever saw, `top` the highest version.
-    `digest` and `content` are over the records that it holds, `count` of them; `missing` are wanted but not here yet,
-    `starting` not yet tried. `failed` is complete for the ids from `failed_from` to `failed_to`. (`session`, `number`)
+    `rev` is the revision of the list that it acts on, `done` the one up to which everything that lists said is done,
+    `seen` the highest that it ever saw, `top` the highest version.
+    `digest` and `content` are over the records that it holds, `count` of them; `missing` are wanted but not here yet.
+    `failed` is complete for the ids from `failed_from` to `failed_to`. (`session`, `number`)
     grows with every report of a node: milliseconds since 1970 at the agent's start, and a count. `usage` are some of
     the node's counters: to tell one twice, or late, does no harm.
     """
@@ -118,11 +120,13 @@ class Report(Wire):
     count: Count
     running: Count
     missing: Count = 0
-    starting: Count = 0
+    done: Rev = 0
     failed: tuple[Failure, ...] = ()
     failed_from: Count = 0
     failed_to: Count = MAX_BIGINT
     held: Held | None = None
+    trouble: Annotated[str, Field(max_length=TROUBLE_LENGTH)] = ""
+    """What keeps the node from taking changes: its local copy cannot be written, and why."""
     foreign: Short | None = None
     """A cluster whose messages this node refused since its last report."""
     connected: bool = False

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from master.broker import password_hash
 from node.agent import Agent
 from node.local_copy import Holding
+from node.progress import Progress
 from node.reports import Reports
 from node.store import Store
 from node.supervisor import Supervisor
@@ -65,8 +66,9 @@ async def light(
 
         supervisor = Supervisor(copy, {}, on_change=nothing_runs)
         uplink = Uplink(NodeId(id_), cluster_id, copy)
-        reports = Reports(copy, supervisor, Tellings(()), uplink, version="light", engines={})
-        agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports)
+        progress = Progress({})
+        reports = Reports(copy, supervisor, Tellings(()), uplink, progress, store, version="light", engines={})
+        agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports, progress=progress)
         vhost = cluster.vhost
         url = SecretStr(f"amqp://node-{id_}:{PASSWORD}@{vhost.host}:{vhost.port}/{vhost.name}")
         intake = Intake(f"mp.node.{id_}", agent.handle, exclusive=True)

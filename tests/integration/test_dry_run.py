@@ -1,19 +1,18 @@
 """What is only tried out is told as it would be, and leaves no trace."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from master.db import Database
+from master.proxies import lock_placement
 from tests.integration.conftest import Api
 
 TABLES = (
     "cluster locations nodes node_status proxies stacks events idempotency_keys removals rotations schedules endpoints "
     "endpoint_history exit_keys former_proxies taken_ports"
 ).split()
-IDS = " UNION ALL ".join(
-    f"SELECT '{table}', last_value + is_called::int FROM {table}_id_seq" for table in ("proxies", "stacks", "events")
-)
-
 WRITES: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/proxies?", {"node_ids": [1, 2]}),
     ("PATCH", "/proxies/1?", {"protocol": "http"}),
@@ -44,8 +43,8 @@ async def fleet(api: Api) -> Api:
 
 
 async def traces(api: Api) -> dict[str, list[Any]]:
-    """Everything that is kept, and the ids that come next."""
-    asked = {"ids": IDS} | {table: f"SELECT * FROM {table} ORDER BY 1" for table in TABLES}
+    """Everything that is kept."""
+    asked = {table: f"SELECT * FROM {table} ORDER BY 1" for table in TABLES}
     return {name: [tuple(row) for row in await api.rows.fetch(query)] for name, query in asked.items()}
 
 
@@ -138,6 +137,47 @@ async def test_a_slip_of_the_pen_does_nothing(fleet: Api):
     assert await traces(fleet) == before
 
 
-async def test_the_next_real_one_goes_on_counting_where_it_was(fleet: Api):
-    await fleet.call("POST", "/proxies?dry_run=true", 200, json={"node_ids": [1]})
-    assert (await fleet.proxy(1))["id"] == 6
+async def test_dry_runs_beside_real_writes_make_none_fail_and_use_no_id_twice(fleet: Api):
+    made: list[int] = []
+
+    async def make() -> None:
+        for _ in range(10):
+            made.append((await fleet.proxy(1))["id"])
+
+    async def rehearse(method: str, path: str, body: dict[str, Any]) -> None:
+        for _ in range(10):
+            await fleet.call(method, f"{path}?dry_run=true", 200, json=body)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(make())
+            group.create_task(rehearse("POST", "/proxies", {"node_ids": [1, 2]}))
+            group.create_task(rehearse("PATCH", "/proxies/1", {"protocol": "http"}))
+            group.create_task(rehearse("PATCH", "/stacks/1", {"count": 5}))
+    assert len(set(made)) == 20
+    events = (await fleet.call("GET", "/events?type=proxy.created&limit=1000", 200))["items"]
+    assert len({event["proxy_id"] for event in events}) == len(events) == 25
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [("PATCH", "/proxies/1", {"protocol": "http"}), ("DELETE", "/proxies/1", None)]
+)
+async def test_a_dry_run_waits_for_no_lock_that_the_real_write_does_not_take(
+    fleet: Api, rows: Database, method: str, path: str, body: dict[str, Any] | None
+):
+    async with rows.transaction() as session, asyncio.timeout(10):
+        await lock_placement(session)
+        await fleet.call(method, f"{path}?dry_run=true", 200, **asked(body))
+
+
+async def test_a_dry_run_holds_up_no_write_of_another_node(fleet: Api, rows: Database):
+    """The same writes at the same time as for real: a proxy of node 2 is made while one of node 1 is rehearsed."""
+    async with rows.transaction() as session:
+        await session.rows("nodes.lock", ids=[1])
+        async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+            rehearsal = group.create_task(
+                fleet.call("PATCH", "/proxies/1?dry_run=true", 200, json={"protocol": "http"})
+            )
+            await fleet.proxy(2)
+            assert not rehearsal.done()
+            rehearsal.cancel()

@@ -105,3 +105,12 @@ async def test_proxies_that_serve_nobody_are_told_once_by_what_they_are_and_agai
         ("proxy.limited", {"version": 1, "reason": "spent"}),
         ("proxy.recovered", {"was": "limited"}),
     ]
+
+
+async def test_what_keeps_a_node_from_taking_changes_is_shown_and_told_once(api: Api, reports: Reports):
+    node_id = NodeId(await api.node())
+    for number, trouble in enumerate(("disk full", "disk full", "", ""), start=1):
+        await take(reports, node_id, report(session=1000, number=number, trouble=trouble))
+        assert (await api.call("GET", f"/nodes/{node_id}", 200))["status"]["trouble"] == (trouble or None)
+    assert [one["details"] for one in await events(api, "node.troubled")] == [{"reason": "disk full"}]
+    assert [one["details"] for one in await events(api, "node.recovered")] == [{"was": "disk full"}]

@@ -69,6 +69,6 @@ async def test_nothing_is_confirmed_before_it_is_known_whether_it_serves(engine:
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.reconcile())
         await engine.is_asked.wait()
-        assert (supervisor.starting(), supervisor.failures()) == (1, [])
+        assert (supervisor.reached(1), supervisor.failures()) == (2, [])
         engine.may_answer.set()
-    assert (supervisor.starting(), supervisor.failures()) == (0, [])
+    assert (supervisor.reached(1), supervisor.failures()) == (None, [])

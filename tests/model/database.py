@@ -101,4 +101,6 @@ class Master:
             return
         if confirmed not in self.lineage:
             raise Violation(f"revision {confirmed} is confirmed and never was")
-        hold_to("what is confirmed is so", held == self.lineage[confirmed])
+        for id_ in held.keys() | self.lineage[confirmed].keys():
+            since = (rows.get(id_) for revision, rows in self.lineage.items() if revision >= confirmed)
+            hold_to("what is confirmed is so, or is something later", held.get(id_) in since)

@@ -190,7 +190,7 @@ class Search:
     def answer(self, side: int, now: int) -> tuple[int, int | None, bool]:
         copy, state = self.sides[side].copy, self.states[now]
         answer = self.rules.answer(
-            report(copy, {}, {}).model_copy(update={"starting": 0}), wanted(state.revision, state.rows)
+            report(copy, {}, done=0 if copy.missing() else copy.rev), wanted(state.revision, state.rows)
         )
         if answer.raise_to is not None or answer.renew:
             return self.state(state.lifted(answer.raise_to or 0, answer.above)), None, True

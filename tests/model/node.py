@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field, replace
 
 from node.local_copy import Change, LocalCopy
+from node.progress import Progress
 from node.reconcile import Running, Trouble, World, troubled
 from shared.messages import CheckSync, Header, Report
 from shared.proxies import ProxyRecord
-from tests.model.rules import Row, Rows, Rules, header, held_rows, hold_to, item, report, twin
+from tests.model.rules import Row, Rows, Rules, header, held_rows, hold_to, is_untried, item, report, twin
 
 NEVER = 1e12
 
@@ -34,6 +35,7 @@ class Node:
 
     rules: Rules
     copy: LocalCopy = field(default_factory=LocalCopy)
+    progress: Progress = field(init=False)
     assemblies: dict = field(default_factory=dict)
     disk: list[LocalCopy] = field(default_factory=lambda: [LocalCopy()])
     runs: dict[int, Row] = field(default_factory=dict)
@@ -42,6 +44,9 @@ class Node:
     touched: set[int] = field(default_factory=set)
     number: int = 0
     connected: bool = True
+
+    def __post_init__(self) -> None:
+        self.progress = self.rules.progress({})
 
     def decide(self, message: Message) -> Change | None:
         """What the message does; None for a part of a list that is not whole yet."""
@@ -52,6 +57,7 @@ class Node:
         return None if pairs is None else self.rules.on_list(self.copy, message.header(), pairs)
 
     def take(self, change: Change) -> None:
+        self.progress.took(change, self.copy.rev)
         self.copy.take(change)
         self.touched |= change.touched
         self.disk = [*self.disk[-4:], twin(self.copy)]
@@ -61,6 +67,7 @@ class Node:
         self.disk = self.disk[: len(self.disk) - writes_lost] or [LocalCopy()]
         self.copy = twin(self.disk[-1])
         self.copy.held = None
+        self.progress = self.rules.progress(self.copy.wanted)
         self.assemblies, self.troubles, self.connected = {}, {}, True
         if reboot:
             self.runs = {}
@@ -111,9 +118,19 @@ class Node:
     def says(self) -> tuple[Report, Rows]:
         """A report, and what is really held at that moment."""
         self.number += 1
-        said = report(self.copy, self.running, self.troubles, connected=self.connected, number=self.number)
+        done = self.progress.done(self.copy.rev, self.reached)
+        said = report(self.copy, self.running, done=done, connected=self.connected, number=self.number)
         self.connected = False
         return said, held_rows(self.copy)
+
+    def reached(self, id_: int) -> int | None:
+        """The supervisor's own rule."""
+        running, trouble, holding = self.running.get(id_), self.troubles.get(id_), self.copy.holdings.get(id_)
+        version = max(running.version if running else 0, trouble.version if trouble else 0)
+        if id_ not in self.copy.wanted:
+            return None if running is None else version
+        is_here = holding is not None and holding.version == self.copy.wanted[id_]
+        return None if is_here and not is_untried(holding, self.running, self.troubles) else version
 
 
 def is_broken(content: int) -> bool:

@@ -96,17 +96,13 @@ ROUNDS = [
     ("other contents heal", "answer", "report.content != wanted.content", "False"),
     ("a misled node is told", "answer", "not same_list or misled or", "not same_list or"),
     ("missing records mislead", "answer", "report.missing > 0 or ", ""),
-    ("a held list misleads", "answer", " or report.held is not None", ""),
+    ("a held list misleads", "answer", "report.missing > 0 or report.held is not None", "report.missing > 0"),
     ("a connected node is told", "answer", " or report.connected", ""),
-    ("what is starting confirms nothing", "answer", "report.starting == 0 and ", ""),
-    (
-        "what is missing or held confirms nothing",
-        "answer",
-        "report.starting == 0 and not misled",
-        "report.starting == 0",
-    ),
-    ("another list of this revision confirms nothing", "answer", "settled and not told_otherwise", "settled"),
-    ("an older list is confirmed as such", "answer", "confirmed = report.rev if", "confirmed = wanted.revision if"),
+    ("what is not done is not confirmed", "answer", "min(report.done, report.rev)", "report.rev"),
+    ("what is not listed is not confirmed", "answer", "min(report.done, report.rev)", "report.done"),
+    ("a held list confirms nothing", "answer", "follows_another or report.held is not None", "follows_another"),
+    ("another list of this revision confirms nothing", "answer", "follows_another or report.held", "report.held"),
+    ("a misled node confirms nothing", "answer", "same_list == misled", "not same_list and not misled"),
 ]
 ASSEMBLY = [
     ("parts act only when all are there", "assemble", "if len(got) == header.parts:", "if True:"),

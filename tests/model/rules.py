@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from master import inbox, rounds
-from node import local_copy, reconcile
+from node import local_copy, progress, reconcile
 from node.local_copy import LocalCopy
 from node.reconcile import Running, Trouble
 from shared.messages import Header, Report, SyncItem, assembly
@@ -37,6 +37,7 @@ class Rules:
     plan: Callable = reconcile.plan
     adopted: Callable = reconcile.adopted
     sender: Callable = inbox.sender
+    progress: Callable = progress.Progress
 
 
 @lru_cache(maxsize=100_000)
@@ -68,8 +69,8 @@ def wanted(revision: int, rows: Rows) -> rounds.Wanted:
 def report(
     copy: LocalCopy,
     running: dict[int, Running],
-    troubles: dict[int, Trouble],
     *,
+    done: int,
     connected: bool = False,
     number: int = 0,
 ) -> Report:
@@ -84,7 +85,7 @@ def report(
         count=len(copy.holdings),
         running=len(running),
         missing=len(copy.missing()),
-        starting=sum(is_untried(holding, running, troubles) for holding in copy.holdings.values()),
+        done=done,
         held=copy.held,
         connected=connected,
         number=number,

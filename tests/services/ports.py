@@ -86,8 +86,10 @@ def claim_range(size: int) -> PortBlock:
     while True:
         first = claim_block()
         try:
-            for number in range(1, size // BLOCK + 1):
-                claim_block(first.first + number * BLOCK).close()
+            for start in range(first.first + BLOCK, first.first + size + 1, BLOCK):
+                if start + BLOCK > HIGHEST:
+                    raise PortError(f"no {size} ports follow {first.first}")
+                claim_block(start).close()
         except PortError:
             first.close()
         else:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,63 @@ def test_only_its_own_user_reads_the_file(tmp_path: Path):
     assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
 
 
-def test_a_file_that_is_broken_is_put_aside_and_nothing_is_lost_by_it(tmp_path: Path):
-    (tmp_path / "copy.db").write_bytes(b"no database" * 1000)
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def of_another_format(path: Path) -> None:
+    path.write_bytes(b"no database" * 1000)
+
+
+def zeroed_in_the_middle(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + bytes(4096) + whole[8192:])
+
+
+def of_another_program(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as db:
+        db.executescript("CREATE TABLE heads (only_one INTEGER PRIMARY KEY, name TEXT)")
+    db.close()
+
+
+def without_its_head(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE holdings RENAME TO others")
+        db.execute("CREATE TABLE holdings (id INTEGER PRIMARY KEY, version INTEGER NOT NULL)")
+    db.close()
+
+
+DAMAGES = [emptied, truncated, of_another_format, zeroed_in_the_middle, of_another_program, without_its_head]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_is_damaged_is_put_aside_with_what_is_beside_it_and_a_new_one_made(
+    tmp_path: Path, damage: Callable[[Path], None]
+):
+    path = tmp_path / "copy.db"
+    fill(store := Store(path), store.load())
+    store.close()
+    damage(path)
+    damaged = path.read_bytes()
+    store = Store(path)
+    assert (store.load(), store.trouble) == (LocalCopy(), "")
+    [aside] = tmp_path.glob("copy.db.broken-*[0-9]")
+    assert aside.read_bytes() == damaged
+    fill(store, store.load())
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_log_whose_file_is_empty_or_gone_is_put_aside(tmp_path: Path, is_there: bool):
+    if is_there:
+        (tmp_path / "copy.db").touch()
+    (tmp_path / "copy.db-wal").write_bytes(b"a log")
     assert Store(tmp_path / "copy.db").load() == LocalCopy()
-    assert len(list(tmp_path.glob("copy.db.broken-*"))) == 1
+    assert [each.read_bytes() for each in tmp_path.glob("copy.db.broken-*-wal")] == [b"a log"]
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path):

@@ -16,6 +16,7 @@ from node.engine.builtin.census import Census, drop
 from node.engine.builtin.control import MOST_FDS, WorkerName
 from node.engine.builtin.crew import Crew
 from node.engine.builtin.forks import Forks
+from node.engine.builtin.home import home_of
 from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.place import Place, Told, WorkerGoneError, close_all, ports_of
 from node.engine.builtin.process import end_process, worker_names, worker_pid
@@ -51,7 +52,7 @@ class BuiltinEngine:
         connections_per_source: int = PER_SOURCE,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._directory = directory
+        self._directory = directory = home_of(directory)
         self._listen = listen
         self._configuration: dict[str, object] = {
             "allow_destinations": list(allow_destinations),
@@ -212,4 +213,5 @@ async def _halted(directory: Path, name: WorkerName) -> None:
     pid = worker_pid(directory, *name)
     if pid is not None:
         await end_process(pid, patience=_HALT_S)
-    (directory / name.socket).unlink(missing_ok=True)
+    with suppress(OSError):  # on a read-only file system it stays, and nobody answers there
+        (directory / name.socket).unlink(missing_ok=True)

@@ -7,11 +7,16 @@ from node.engine.builtin.spent import Spent
 
 
 class Account:
-    """One life of a proxy's counters. `refused` says how often by reason; `spent` is as of the last `book`."""
+    """One life of a proxy's counters. `refused` says how often by reason; `spent` is as of the last `book`.
 
-    __slots__ = ("_booked", "_written", "epoch", "id", "refused", "spent")
+    `is_known` False: what was spent before is not known yet, and `spent` is of this life alone.
+    """
 
-    def __init__(self, proxy_id: int, spent: Spent) -> None:
+    __slots__ = ("_booked", "_written", "epoch", "id", "is_known", "refused", "spent")
+
+    def __init__(self, proxy_id: int, before: Spent | None) -> None:
+        self.is_known = before is not None
+        spent = before or Spent()
         self.id = proxy_id
         self.epoch = time.time_ns() // 1000
         self.refused: dict[str, int] = {}
@@ -41,8 +46,15 @@ class Account:
         """Traffic of this proxy that another process moved: it is spent here, and counted there."""
         self.spent = self.spent.plus(count, now)
 
+    def recall(self, before: Spent, now: float) -> None:
+        """What was spent before this life is known now."""
+        self.spent = before.plus(self.spent.total, now)
+        self.is_known = True
+
     def entry(self, received: int, sent: int, connections: int, now: float) -> Entry | None:
-        """None when nothing has changed since the last one was `written`."""
+        """None when nothing has changed since the last one was `written`, or what would be written is not known."""
+        if not self.is_known:
+            return None
         moved = received + sent
         refused = sum(self.refused.values())
         if (received, sent, connections, refused, self.spent.total + moved - self._booked) == self._written:

@@ -1,5 +1,6 @@
 """Keeps the ledger of a worker's proxies, and holds them to their limits of time and traffic."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable
 
@@ -7,8 +8,8 @@ from node.engine.builtin import journal
 from node.engine.builtin.account import Account
 from node.engine.builtin.ledger import Ledger
 from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.records import Record
 from node.engine.builtin.service import Service
-from node.engine.builtin.spent import Spent
 from node.engine.builtin.throttle import Throttle
 
 WRITE_S = 1.0
@@ -32,15 +33,29 @@ class Books:
         self._write_at, self._adopt_at = now + WRITE_S, now + _ADOPT_S
         self._timer = reactor.loop.call_later(LOOK_S, self._tick)
 
-    def account(self, proxy_id: int) -> Account:
-        """Of a proxy that comes to this worker."""
+    def account(self, record: Record) -> Account:
+        """Of a proxy that comes to this worker. Raises ValueError when its quota cannot be held to."""
         try:
             self._follow()
-            spent = self.ledger.spent(proxy_id)
+            return Account(record.id, self.ledger.spent(record.id))
         except OSError as error:
-            journal.write("ledger.unreadable", proxy_id=proxy_id, errno=error.errno)
-            spent = Spent()
-        return Account(proxy_id, spent)
+            journal.write("ledger.unreadable", proxy_id=record.id, errno=error.errno)
+            if record.limits.traffic_bytes is not None:
+                text = f"how much traffic it has used cannot be read: {os.strerror(error.errno or 0)}"
+                raise ValueError(text) from error
+        return Account(record.id, None)
+
+    def _recall(self) -> None:
+        """What proxies without a quota had spent and could not be read when they came."""
+        unknown = [service.account for service in self._services() if not service.account.is_known]
+        if not unknown:
+            return
+        try:
+            self.ledger.follow()
+            for account in unknown:
+                account.recall(self.ledger.spent(account.id), self._clock)
+        except OSError as error:
+            journal.write("ledger.unreadable", errno=error.errno)
 
     def _follow(self) -> None:
         """Once for all orders that came together: what others wrote before they were sent is there by now."""
@@ -92,6 +107,7 @@ class Books:
             self._write(self._services(), over=False)
         if now >= self._adopt_at:
             self._adopt_at = now + _ADOPT_S
+            self._recall()
             self.ledger.adopt()
         self._reactor.sweep()
 

@@ -1,5 +1,6 @@
 """What random exits keep on disk: which numbers are used up, and the keys under which addresses were drawn."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def _append(file: Path, data: bytes) -> int:
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         written = os.write(descriptor, data)
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         end = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.fsync(descriptor)
     finally:

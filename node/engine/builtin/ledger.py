@@ -33,8 +33,7 @@ class Ledger:
     """`open` are the keys that are still counted under; all else that is told has ended."""
 
     def __init__(self, folder: Path) -> None:
-        """The file is made with the first line. Raises OSError."""
-        folder.mkdir(mode=0o700, exist_ok=True)
+        """The folder and the file are made with the first line."""
         self._path = folder / f"{os.getpid()}-{time.time_ns()}{SUFFIX}"
         self._own: LedgerFile | None = None
         self._places = Places(folder)
@@ -129,6 +128,7 @@ class Ledger:
     def _append(self, lines: list[bytes]) -> bool:
         try:
             if self._own is None:
+                self._path.parent.mkdir(mode=0o700, exist_ok=True)
                 self._own = LedgerFile.create(self._path, [])
             self._own.append(lines)
         except OSError as error:

@@ -30,7 +30,7 @@ class Places:
 
     def _read_on(self) -> bool:
         """False: a file vanished meanwhile; it was copied into another before, which must be read on again."""
-        names = {name for name in os.listdir(self._folder) if name.endswith(SUFFIX)}
+        names = {name for name in listed(self._folder) if name.endswith(SUFFIX)}
         for name in self._files.keys() - names:
             self._files.pop(name)[0].close()
         return all(self._follow(name) for name in sorted(names))
@@ -51,6 +51,14 @@ class Places:
             known = self._files[name] = file, {}
         _learn(*known)
         return True
+
+
+def listed(folder: Path) -> list[str]:
+    """A folder that is not there yet holds nothing. Raises OSError."""
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def _learn(file: LedgerFile, places: dict[int, int]) -> None:

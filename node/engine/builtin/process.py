@@ -69,7 +69,7 @@ def worker_names(directory: Path) -> list[WorkerName]:
 def worker_pid(directory: Path, index: int, generation: int = 0) -> int | None:
     """Who holds that worker's lock, as the kernel knows it (fcntl(2), F_GETLK); asked even while it does not answer."""
     try:
-        lock = os.open(directory / WorkerName(index, generation).lock, os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(directory / WorkerName(index, generation).lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

@@ -42,7 +42,7 @@ class Proxies:
         if not {*ports, *(service.doors.ports if service else ())}.issuperset(record.ports):
             return False
         if service is None:
-            service = Service(self._reactor, record, first_stage, self.books.account(record.id))
+            service = Service(self._reactor, record, first_stage, self.books.account(record))
         else:
             service.change(record, first_stage)
             service.doors.keep(record.ports)

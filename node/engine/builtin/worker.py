@@ -44,7 +44,6 @@ def run(name: WorkerName, build: str) -> NoReturn:
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(serve(name, build))
-    sys.stderr.flush()
     # A look-up that hangs in a resolver thread must not keep the process alive.
     os._exit(0)
 
@@ -72,7 +71,7 @@ async def serve(name: WorkerName, build: str) -> None:
     if reactor.echo is not None:
         reactor.echo.close()
     reactor.close()
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # it may be gone, or the file system read-only
         os.unlink(name.socket)
     journal.write("worker.ended", worker=name.stem, pid=os.getpid())
 

@@ -134,3 +134,20 @@ async def test_a_port_that_a_stranger_holds_on_the_other_node_is_not_kept(api: A
     )
     await api.call("POST", f"/proxies/{proxy['id']}/rotate", 202, json={"what": ["node"]})
     assert await api.rows.fetchval("SELECT port FROM endpoints") == proxy["port"] + 1
+
+
+async def test_a_move_that_is_asked_for_again_tries_at_once_what_failed_and_says_when(
+    api: Api, rows: Database, pair: tuple[int, int]
+):
+    one, other = pair
+    [proxy] = await running(api, one, 1)
+    await api.call("PATCH", f"/nodes/{other}", 200, json={"state": "disabled"})
+    await move(api, one)
+    await ask(rows, one)
+    [failure] = (await shown(api, one))["moving"]["failures"]
+    [again] = (await move(api, one))["failures"]
+    assert (again["proxy_id"], again["tries"]) == (proxy["id"], failure["tries"])
+    assert again["next_at"] < failure["next_at"]
+    assert (await shown(api, one))["moving"]["failures"] == [again]
+    await ask(rows, one)
+    assert (await shown(api, one))["moving"]["failures"][0]["tries"] == 2

@@ -1,0 +1,114 @@
+"""What a running master makes of a database that is broken, restored or unwilling under it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.acceptance.conftest import eventually, made
+from tests.cluster import Cluster, succeeded
+from tests.services import Database
+from tests.traffic import Client
+
+HEALED_S = 60
+ILL_S = 7.0
+"""Each of the master's loops looks within 5 s."""
+
+
+@dataclass(frozen=True)
+class Ailment:
+    """Statements that make a database ill, and those that heal it; connections are cut after each."""
+
+    inflict: str
+    heal: str
+
+
+AILMENTS = {
+    "its schema is gone": Ailment(
+        "ALTER SCHEMA public RENAME TO hidden; CREATE SCHEMA public",
+        "DROP SCHEMA public CASCADE; ALTER SCHEMA hidden RENAME TO public",
+    ),
+    "a table is missing": Ailment("ALTER TABLE rotations RENAME TO hidden", "ALTER TABLE hidden RENAME TO rotations"),
+    "a column is missing": Ailment(
+        "ALTER TABLE drains RENAME look_at TO hidden", "ALTER TABLE drains RENAME hidden TO look_at"
+    ),
+    "it takes no writes": Ailment(
+        "ALTER DATABASE {name} SET default_transaction_read_only = on",
+        "SET default_transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only",
+    ),
+    "every statement takes too long": Ailment(
+        "ALTER DATABASE {name} SET statement_timeout = 1",
+        "SET statement_timeout = 0; ALTER DATABASE {name} RESET statement_timeout",
+    ),
+    "it takes no connections": Ailment(
+        "ALTER DATABASE {name} ALLOW_CONNECTIONS false", "ALTER DATABASE {name} ALLOW_CONNECTIONS true"
+    ),
+}
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+
+
+@asynccontextmanager
+async def ill(fleet: Cluster, ailment: Ailment) -> AsyncIterator[None]:
+    where = fleet.postgres.admin if "ALLOW_CONNECTIONS" in ailment.inflict else fleet.database
+    await treat(where, fleet.database.name, ailment.inflict)
+    try:
+        yield
+    finally:
+        await treat(where, fleet.database.name, ailment.heal)
+
+
+async def treat(where: Database, name: str, statements: str) -> None:
+    async with where.connection() as connection:
+        for statement in statements.format(name=name).split("; "):
+            await connection.execute(statement)
+        await connection.fetch(CUT, name)
+
+
+async def statuses(fleet: Cluster, seconds: float) -> set[int]:
+    """What reads and writes are answered for so long."""
+    found: set[int] = set()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found.add((await fleet.api.get("/proxies")).status_code)
+        found.add((await fleet.api.get("/events")).status_code)
+        found.add((await fleet.api.post("/locations", json={"name": f"at {time.monotonic()}"})).status_code)
+        found.add((await fleet.api.post("/proxies", json={"location_id": 1})).status_code)
+        await asyncio.sleep(0.1)
+    return found
+
+
+async def makes_locations(fleet: Cluster) -> bool:
+    return (await fleet.api.post("/locations", json={"name": f"after {time.monotonic()}"})).status_code == 201
+
+
+@pytest.mark.parametrize("ailment", AILMENTS)
+async def test_a_master_outlives_a_database_of_which(ailment: str, bare: Cluster):
+    pid = bare.masters["master"].pid
+    async with ill(bare, AILMENTS[ailment]):
+        answers = await statuses(bare, ILL_S)
+    assert (503 in answers, 500 in answers) == (True, False), answers
+    await eventually(lambda: makes_locations(bare), 30)
+    assert (bare.masters["master"].is_running, bare.masters["master"].pid) == (True, pid)
+
+
+async def test_a_restore_under_a_running_master_ends_nothing_and_converges(fleet: Cluster, client: Client):
+    await fleet.master()
+    stays = await made(fleet, node_ids=[1])
+    kept = await client.tunnel(stays)
+    backup = await fleet.backup_database()
+    for _ in range(3):
+        await made(fleet, node_ids=[1])
+    pids = {name: program.pid for name, program in fleet.masters.items()}
+    await fleet.postgres.drop(fleet.database.name)
+    answers = await statuses(fleet, ILL_S)
+    await fleet.postgres.create(fleet.database.name, template=backup)
+    await fleet.postgres.drop(backup)
+    assert answers == {503}
+    await fleet.converged(within=HEALED_S)
+    succeeded(await fleet.api.post("/proxies", json={"node_ids": [2]}))
+    await fleet.converged(within=HEALED_S)
+    assert {name: program.pid for name, program in fleet.masters.items() if program.is_running} == pids
+    await kept.beat()
