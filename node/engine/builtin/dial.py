@@ -62,6 +62,7 @@ class Dial:
 
     __slots__ = (
         "_addresses",
+        "_asked",
         "_caller",
         "_client",
         "_ended",
@@ -84,6 +85,7 @@ class Dial:
         self._source: str | None = None
         self._wires: list[Wire] = []
         self._ended = False
+        self._asked: Callable[[], None] | None = None
 
     def start(self, destination: Destination) -> None:
         reactor, host = self._reactor, destination.host
@@ -96,7 +98,8 @@ class Dial:
         if known is not None:
             self._resolved(known)
         else:
-            reactor.resolver.look_up(host, partial(reactor.run, self, self._resolved), self._client.service.record.id)
+            then = partial(reactor.run, self, self._resolved)
+            self._asked = reactor.resolver.look_up(host, then, self._client.service.record.id)
 
     def ready(self, fd: int, events: int) -> None:
         if events == OUT and len(self._wires) == 1 and not self._addresses:
@@ -134,6 +137,9 @@ class Dial:
     def close(self) -> None:
         self._ended = True
         self._reactor.dials.discard(self)
+        if self._asked is not None:
+            self._asked()
+            self._asked = None
         if self._addresses:
             self._reactor.attempts.discard(self)
         if self._wires:
