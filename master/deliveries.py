@@ -21,7 +21,7 @@ from master import events
 from master.db import Database, Row
 from master.errors import DatabaseAway
 from master.subscriptions import Delivery, choice, payload, signature
-from master.targets import is_public
+from shared.special_addresses import is_public
 from shared.tasks import Backoff, wait_for_event
 
 log = structlog.get_logger()

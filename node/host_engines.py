@@ -10,11 +10,11 @@ import structlog
 
 from node.engine import Engine
 from node.engine.builtin import BuiltinEngine
-from node.engine.builtin.guard import CLOSED
 from node.engine.builtin.own_addresses import own_networks
 from node.engine.three_proxy import ThreeProxyEngine
 from node.engine.three_proxy import version as three_proxy_version
 from node.settings import Settings
+from shared.special_addresses import CLOSED
 from shared.version import program_version
 
 log = structlog.get_logger()

@@ -134,7 +134,7 @@ async def test_each_silent_address_costs_its_quarter_second_and_a_refused_one_no
 async def test_a_host_without_one_family_does_not_hide_what_became_of_the_other(reactor: Reactor) -> None:
     with listening("127.0.0.1") as free:
         port = free
-    unreachable = (V6, "2001:db8::1")
+    unreachable = (V6, "2001:20::1")
     assert await dialled(reactor, port, (V4, "127.0.0.1"), unreachable) is Failure.REFUSED
     assert await dialled(reactor, port, unreachable, (V4, "127.0.0.1")) is Failure.REFUSED
 

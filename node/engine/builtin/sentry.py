@@ -4,9 +4,10 @@ import socket
 from contextlib import suppress
 
 from node.engine.builtin import journal
-from node.engine.builtin.guard import Guard, Network
+from node.engine.builtin.guard import Guard
 from node.engine.builtin.own_addresses import open_notice, own_networks
 from node.engine.builtin.reactor import Reactor
+from shared.special_addresses import Network
 
 _LOOK_S = 60.0
 """Between two looks at the routes that come without a notice, such as a whole prefix made local."""
