@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from shared.special_addresses import Kind, forms, kinds
 
 NO_NODES: frozenset[Kind] = frozenset({"this host", "link-local", "metadata", "multicast", "reserved"})
-"""Where no node can be; clouds answer with credentials at their metadata addresses. A private network is a fine place."""
+"""Where no node can be; clouds give credentials away at their metadata addresses. A private network is a fine place."""
 
 PREFIX_LENGTHS = range(32, 113)
 """Of a prefix to draw addresses out of: what is left must tell proxies and connections apart."""

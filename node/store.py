@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS holdings (
     record TEXT, refusal TEXT NOT NULL, good TEXT
 );
 INSERT OR IGNORE INTO heads VALUES (1, '', 0, 0, 0);
+CREATE TABLE IF NOT EXISTS places (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), ip TEXT NOT NULL);
+INSERT OR IGNORE INTO places VALUES (1, '');
 CREATE TABLE IF NOT EXISTS sessions (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), last INTEGER NOT NULL);
 INSERT OR IGNORE INTO sessions VALUES (1, 0);
 """
@@ -70,8 +72,9 @@ class Store:
         wanted = dict(self._db.execute("SELECT id, version FROM wanted").fetchall())
         rows = self._db.execute("SELECT id, version, content, rec_rev, record, refusal, good FROM holdings")
         holdings = [holding for row in rows if (holding := read_holding(row)) is not None]
+        (ip,) = self._db.execute("SELECT ip FROM places").fetchone()
         return LocalCopy(
-            rev=rev, seen=seen, top=top, wanted=wanted, holdings={holding.id: holding for holding in holdings}
+            rev=rev, seen=seen, top=top, wanted=wanted, holdings={holding.id: holding for holding in holdings}, ip=ip
         )
 
     def write(self, change: Change) -> None:
@@ -79,6 +82,8 @@ class Store:
         gone = [(id_,) for id_ in change.drop]
         with self._turn, Transaction(self._db) as db:
             db.execute("UPDATE heads SET rev = ?, seen = ?, top = ?", (change.rev, change.seen, change.top))
+            if change.ip:
+                db.execute("UPDATE places SET ip = ?", (change.ip,))
             db.executemany("DELETE FROM wanted WHERE id = ?", gone)
             db.executemany("DELETE FROM holdings WHERE id = ?", gone)
             db.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?)", change.want.items())
@@ -97,6 +102,7 @@ class Store:
             if before == owner:
                 return False
             db.execute("UPDATE heads SET owner = ?, rev = 0, seen = 0, top = 0", (owner,))
+            db.execute("UPDATE places SET ip = ''")
             db.execute("DELETE FROM wanted")
             db.execute("DELETE FROM holdings")
         return bool(before)

@@ -41,7 +41,8 @@ class Work:
         uplink = Uplink(NodeId(config.node_id), config.cluster, copy)
         tellings = Tellings(engines.by_name.values())
         reports = Reports(copy, supervisor, tellings, uplink, version=program_version(), engines=engines.versions)
-        self.agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports)
+        self._copy, self._readdressed = copy, asyncio.Event()
+        self.agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports, on_address=self._readdressed.set)
         uplink.bus = self._bus = Bus(
             config.amqp_url,
             program="node",
@@ -54,6 +55,7 @@ class Work:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._protect_broker())
+            group.create_task(self._protect_node())
             group.create_task(self.agent.run())
             group.create_task(self._bus.run())
 
@@ -61,6 +63,13 @@ class Work:
         await self._on_login()
         await self._protect_broker()
         await self.agent.came_up()
+
+    async def _protect_node(self) -> None:
+        """Nor the node itself at the address that only its master knows."""
+        while True:
+            await self._readdressed.wait()
+            self._readdressed.clear()
+            await self._engines.reached_at(self._copy.ip)
 
     async def _protect_broker(self) -> None:
         """Proxies must not reach it, wherever it is; asked again at each connection, for its name may move."""

@@ -93,9 +93,13 @@ _REMEMBERED = 4096
 
 def _rows(version: int) -> tuple[tuple[int, int, Kind | None], ...]:
     """(host bits, network number, kind), the longest prefix first."""
-    found = [(network, kind) for text, kind in _TABLE if (network := ip_network(text)).version == version]
-    bits = [(network.max_prefixlen - network.prefixlen, int(network.network_address), kind) for network, kind in found]
-    return tuple(sorted(((host, number >> host, kind) for host, number, kind in bits), key=lambda row: row[0]))
+    rows: list[tuple[int, int, Kind | None]] = []
+    for text, kind in _TABLE:
+        network = ip_network(text)
+        if network.version == version:
+            host_bits = network.max_prefixlen - network.prefixlen
+            rows.append((host_bits, int(network.network_address) >> host_bits, kind))
+    return tuple(sorted(rows, key=lambda row: row[0]))
 
 
 _ROWS = MappingProxyType({4: _rows(4), 6: _rows(6)})

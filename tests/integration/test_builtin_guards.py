@@ -3,7 +3,7 @@
 import asyncio
 import os
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,9 @@ async def test_a_guard_that_is_told_anew_holds_for_the_next_connection(tmp_path:
         await engine.halt()
 
 
+@pytest.mark.parametrize("tell", [BuiltinEngine.protect, BuiltinEngine.reached_at])
 async def test_a_protected_destination_is_refused_by_every_worker_and_stays_so_for_the_next_agent(
-    tmp_path: Path,
+    tmp_path: Path, tell: Callable[[BuiltinEngine, list[str]], Awaitable[None]]
 ) -> None:
     """Addresses of 2001:20::/28 (RFC 7343) are public and never routed: only a guard says 403."""
     proxy = record()
@@ -71,7 +72,7 @@ async def test_a_protected_destination_is_refused_by_every_worker_and_stays_so_f
     async with opened(tmp_path, leave=True) as engine:
         await engine.start(proxy)
         assert await status("[2001:20::9]") == b"502"
-        await engine.protect(["2001:20::9"])
+        await tell(engine, ["2001:20::9"])
         assert await status("[2001:20::9]") == b"403"
     async with opened(tmp_path):
         assert await status("[2001:20::9]") == b"403"

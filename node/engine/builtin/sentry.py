@@ -22,6 +22,7 @@ class Sentry:
         self._reactor = reactor
         self._opened: tuple[Network, ...] = ()
         self._protected: tuple[Network, ...] = ()
+        self._reached_at: tuple[Network, ...] = ()
         self._own: frozenset[Network] = frozenset()
         self._silent = False
         self._notice = self._open_notice()
@@ -36,6 +37,11 @@ class Sentry:
     def protect(self, protected: tuple[Network, ...]) -> None:
         """Destinations that are private to the node wherever they are."""
         self._protected = protected
+        self._renew()
+
+    def reached_at(self, addresses: tuple[Network, ...]) -> None:
+        """Addresses of the node that the host does not have."""
+        self._reached_at = addresses
         self._renew()
 
     def close(self) -> None:
@@ -59,7 +65,7 @@ class Sentry:
             self._renew()
 
     def _renew(self) -> None:
-        self._reactor.may_dial = Guard(self._opened, (*self._own, *self._protected)).permits
+        self._reactor.may_dial = Guard(self._opened, (*self._own, *self._protected, *self._reached_at)).permits
 
     def _later(self, seconds: float) -> None:
         self._timer.cancel()
