@@ -5,8 +5,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-METADATA_IP = "fd00:ec2::254"
-"""The one metadata address of a cloud that is not link-local (AWS)."""
+from shared.special_addresses import Kind, forms, kinds
+
+NO_NODES: frozenset[Kind] = frozenset({"this host", "link-local", "metadata", "multicast", "reserved"})
+"""Where no node can be; clouds give credentials away at their metadata addresses. A private network is a fine place."""
 
 PREFIX_LENGTHS = range(32, 113)
 """Of a prefix to draw addresses out of: what is left must tell proxies and connections apart."""
@@ -17,10 +19,9 @@ def node_ip(text: str) -> str:
     address = ip_address(text)
     if getattr(address, "scope_id", None) is not None:
         raise ValueError("no address of a node: its scope means something on one host only")
-    address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_link_local or address.is_multicast or address.is_unspecified or str(address) == METADATA_IP:
-        raise ValueError("no address of a node: link-local, multicast, metadata or unspecified")
-    return str(address)
+    if wrong := sorted(kinds(address) & NO_NODES):
+        raise ValueError(f"no address of a node: {' and '.join(wrong)}")
+    return str(forms(address)[0])
 
 
 def exit_address(text: str) -> str:

@@ -23,7 +23,7 @@ from master.db import Database, Row
 from master.errors import DatabaseError
 from master.loops import keep_on
 from master.subscriptions import Delivery, choice, payload, signature
-from master.targets import is_public
+from shared.special_addresses import is_public
 from shared.tasks import wait_for_event
 
 log = structlog.get_logger()

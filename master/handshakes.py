@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -12,6 +11,7 @@ import httpx
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from master.addresses import node_ip
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.urls import bracketed
 from shared.enrolment.bodies import REFUSED, Box, HelloAnswer, NodeConfig, NodeFacts
@@ -46,18 +46,11 @@ class Where:
 
 
 def callable_address(text: str) -> str:
-    """The literal address of a node, if the master may call it. Raises Invalid.
-
-    Link-local addresses (clouds answer there with credentials), multicast and unspecified ones are refused.
-    """
+    """The literal address of a node, if the master may call it; see node_ip. Raises Invalid."""
     try:
-        address = ip_address(text)
+        return node_ip(text)
     except ValueError as error:
-        raise wrong("/ip", "is not a literal IP address") from error
-    plain = getattr(address, "ipv4_mapped", None) or address
-    if plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain.is_reserved:
-        raise wrong("/ip", "is an address that a node cannot have: link-local, multicast, unspecified or reserved")
-    return str(plain)
+        raise wrong("/ip", f"is {error}") from error
 
 
 def columns(facts: NodeFacts) -> dict[str, Any]:

@@ -140,6 +140,7 @@ class Outbox:
                 part=part,
                 parts=len(bodies),
                 confirm=tuple((rev, count) for rev, count in confirm),
+                ip=row["ip"],
                 requests=tuple(row["requests"]),
             )
             message = Outgoing(

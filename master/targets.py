@@ -1,19 +1,10 @@
 """Which addresses the master may call when somebody else says where: none that is private."""
 
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-
 from httpx import URL, InvalidURL
 
-Address = IPv4Address | IPv6Address
+from shared.special_addresses import is_public
 
 MOST_LETTERS = 2_000
-PLAIN_EMBEDDINGS = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
-"""NAT64 (RFC 6052) and IPv4-compatible addresses end with an IPv4 address."""
-LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
-"""RFC 8215: nobody outside knows where it leads."""
-HOST_AGENT = ip_address("168.63.129.16")
-"""Azure's, in public address space."""
 
 
 def target(text: str) -> str:
@@ -37,26 +28,3 @@ def private_literal(text: str) -> bool:
         return not is_public(URL(text).host)
     except ValueError:
         return False
-
-
-def is_public(host: str) -> bool:
-    """Whether anybody on the internet may be meant by this literal address. Raises ValueError when it is none."""
-    address = ip_address(host)
-    if getattr(address, "scope_id", None) is not None:
-        return False
-    return all(one.is_global and not one.is_multicast and one != HOST_AGENT for one in meant(address)) and not (
-        isinstance(address, IPv6Address) and address in LOCAL_NAT64
-    )
-
-
-def meant(address: Address) -> Iterator[Address]:
-    """All addresses that a packet to this one may end at."""
-    if isinstance(address, IPv4Address):
-        yield address
-    elif address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    else:
-        yield address
-        yield from filter(None, (address.sixtofour, *(address.teredo or ())))
-        if any(address in network for network in PLAIN_EMBEDDINGS):
-            yield IPv4Address(int(address) & 0xFFFFFFFF)

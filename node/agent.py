@@ -34,8 +34,10 @@ class Agent:
         uplink: Uplink,
         reports: Reports,
         progress: Progress,
+        on_address: Callable[[], None] = lambda: None,
     ) -> None:
-        """The copy is what the store has; the others go by it."""
+        """The copy is what the store has; the others go by it. `on_address`: the master says another ip of the node."""
+        self._on_address = on_address
         self._copy, self._store, self._supervisor = copy, store, supervisor
         self._uplink, self._reports, self._progress = uplink, reports, progress
         self._asking = Asking(copy, uplink)
@@ -105,9 +107,11 @@ class Agent:
         if pairs is None:
             return
         self._uplink.round = round_
-        held = self._copy.held
+        held, ip = self._copy.held, self._copy.ip
         self._asking.begin_anew()
         change = await self._take(lambda: on_list(self._copy, header, pairs))
+        if self._copy.ip != ip:
+            self._on_address()
         if change.held is not None and change.held != held:
             log.error("list.held", rev=header.rev, stops=change.held.stops, of=change.held.of)
         if header.requests and change.verdict == "taken":

@@ -44,6 +44,7 @@ class Program:
 
     async def run(self) -> None:
         """Serve what the local copy says at once; the broker comes when it comes."""
+        await self._engines.reached_at(self._copy.ip)
         log.info("node.started", proxies=len(self._copy.wanted), rev=self._copy.rev, engines=self._engines.versions)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run())

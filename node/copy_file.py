@@ -26,17 +26,21 @@ CREATE TABLE IF NOT EXISTS holdings (
     record TEXT, refusal TEXT NOT NULL, good TEXT
 );
 INSERT OR IGNORE INTO heads VALUES (1, '', 0, 0, 0);
+CREATE TABLE IF NOT EXISTS places (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), ip TEXT NOT NULL);
+INSERT OR IGNORE INTO places VALUES (1, '');
 CREATE TABLE IF NOT EXISTS sessions (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), last INTEGER NOT NULL);
 INSERT OR IGNORE INTO sessions VALUES (1, 0);
 """
 HEADS = "SELECT owner, rev, seen, top FROM heads"
 WANTED = "SELECT id, version FROM wanted"
 HOLDINGS = "SELECT id, version, content, rec_rev, record, refusal, good FROM holdings"
+PLACE = "SELECT ip FROM places"
 LAST_SESSION = "SELECT last FROM sessions"
 TABLES = {
     "heads": ("only_one", "owner", "rev", "seen", "top"),
     "wanted": ("id", "version"),
     "holdings": ("id", "version", "content", "rec_rev", "record", "refusal", "good"),
+    "places": ("only_one", "ip"),
     "sessions": ("only_one", "last"),
 }
 BESIDE = ("-wal", "-shm")

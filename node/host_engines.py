@@ -10,11 +10,11 @@ import structlog
 
 from node.engine import Engine
 from node.engine.builtin import BuiltinEngine
-from node.engine.builtin.guard import CLOSED
 from node.engine.builtin.own_addresses import own_networks
 from node.engine.three_proxy import ThreeProxyEngine
 from node.engine.three_proxy import version as three_proxy_version
 from node.settings import Settings
+from shared.special_addresses import CLOSED
 from shared.version import program_version
 
 log = structlog.get_logger()
@@ -35,6 +35,14 @@ class Engines:
     by_name: Mapping[str, HaltingEngine]
     versions: Mapping[str, str]
     builtin: BuiltinEngine
+    three_proxy: ThreeProxyEngine | None = None
+
+    async def reached_at(self, ip: str) -> None:
+        """Keep proxies from this address of the node, which its master knows; empty: it has not said so yet."""
+        addresses = [ip] if ip else []
+        if self.three_proxy is not None:
+            self.three_proxy.reached_at(addresses)
+        await self.builtin.reached_at(addresses)
 
 
 @asynccontextmanager
@@ -51,6 +59,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
         )
         engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}
         versions = {"builtin": program_version()}
+        three_proxy = None
         if settings.three_proxy is not None:
             three_proxy = ThreeProxyEngine(
                 settings.data_dir / "3proxy",
@@ -62,7 +71,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
             )
             engines["3proxy"] = await stack.enter_async_context(three_proxy)
             versions["3proxy"] = await three_proxy_version(settings.three_proxy)
-        yield Engines(engines, versions, builtin)
+        yield Engines(engines, versions, builtin, three_proxy)
 
 
 def private_networks() -> list[str]:

@@ -50,6 +50,8 @@ class Change:
     drop: frozenset[int] = frozenset()
     put: tuple[Holding, ...] = ()
     held: Held | None = None
+    ip: str = ""
+    """At which clients reach this node; empty: not said."""
 
     @property
     def touched(self) -> frozenset[int]:
@@ -59,7 +61,10 @@ class Change:
 
 @dataclass(slots=True)
 class LocalCopy:
-    """`rev` is the revision of the list acted on, `seen` the highest revision ever seen, `top` the highest version."""
+    """`rev` is the revision of the list acted on, `seen` the highest revision ever seen, `top` the highest version.
+
+    `ip` is the address at which clients reach this node, as the master knows it; empty before it has said so.
+    """
 
     rev: int = 0
     seen: int = 0
@@ -67,12 +72,14 @@ class LocalCopy:
     wanted: dict[int, int] = field(default_factory=dict[int, int])
     holdings: dict[int, Holding] = field(default_factory=dict[int, Holding])
     held: Held | None = None
+    ip: str = ""
     _missing: list[int] | None = field(default=None, compare=False)
 
     def take(self, change: Change) -> None:
         """Become what the change says."""
         self._missing = None
         self.rev, self.seen, self.top, self.held = change.rev, change.seen, change.top, change.held
+        self.ip = change.ip or self.ip
         self.wanted.update(change.want)
         for id_ in change.drop:
             self.wanted.pop(id_, None)
@@ -83,7 +90,7 @@ class LocalCopy:
     def become(self, other: "LocalCopy") -> None:
         """Take over what another copy holds, which is used no more."""
         self.rev, self.seen, self.top, self.held = other.rev, other.seen, other.top, other.held
-        self.wanted, self.holdings, self._missing = other.wanted, other.holdings, None
+        self.wanted, self.holdings, self.ip, self._missing = other.wanted, other.holdings, other.ip, None
 
     def forget(self) -> None:
         """Become the empty copy of a node that has seen nothing yet."""
@@ -116,9 +123,9 @@ def on_list(copy: LocalCopy, header: Header, pairs: Iterable[tuple[int, int]]) -
     confirmed = sum(count for rev, count in header.confirm if rev > copy.rev)
     if guarded(stops, len(copy.holdings), confirmed):
         held = Held(rev=header.rev, stops=stops, of=len(copy.holdings))
-        return Change(verdict="held", rev=copy.rev, seen=seen, top=copy.top, held=held)
+        return Change(verdict="held", rev=copy.rev, seen=seen, top=copy.top, held=held, ip=header.ip)
     want = {id_: version for id_, version in wanted.items() if copy.wanted.get(id_) != version}
-    return Change(verdict="taken", rev=header.rev, seen=seen, top=top, want=want, drop=drop)
+    return Change(verdict="taken", rev=header.rev, seen=seen, top=top, want=want, drop=drop, ip=header.ip)
 
 
 def guarded(stops: int, holdings: int, confirmed: int) -> bool:

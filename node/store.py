@@ -9,7 +9,18 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from node.copy_file import HEADS, HOLDINGS, LAST_SESSION, WANTED, Damaged, is_damage, opened, put_aside, reading
+from node.copy_file import (
+    HEADS,
+    HOLDINGS,
+    LAST_SESSION,
+    PLACE,
+    WANTED,
+    Damaged,
+    is_damage,
+    opened,
+    put_aside,
+    reading,
+)
 from node.errors import StoreFailed
 from node.local_copy import Change, Holding, LocalCopy
 from shared.proxies import ProxyRecord, pair_hash
@@ -73,6 +84,8 @@ class Store:
         gone = [(id_,) for id_ in change.drop]
         with self._turn, Transaction(self) as db:
             db.execute("UPDATE heads SET rev = ?, seen = ?, top = ?", (change.rev, change.seen, change.top))
+            if change.ip:
+                db.execute("UPDATE places SET ip = ?", (change.ip,))
             db.executemany("DELETE FROM wanted WHERE id = ?", gone)
             db.executemany("DELETE FROM holdings WHERE id = ?", gone)
             db.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?)", change.want.items())
@@ -136,6 +149,7 @@ class Store:
         (owner, *_) = db.execute(HEADS).fetchone()
         if self._owner not in (None, owner):
             db.execute("UPDATE heads SET owner = ?, rev = 0, seen = 0, top = 0", (self._owner,))
+            db.execute("UPDATE places SET ip = ''")
             db.execute("DELETE FROM wanted")
             db.execute("DELETE FROM holdings")
         good = [(good_of(holding), id_) for id_, holding in self._good.items()]
@@ -213,7 +227,10 @@ def read_copy(db: sqlite3.Connection, owner: str | None) -> LocalCopy:
         return LocalCopy()
     wanted = dict(db.execute(WANTED).fetchall())
     holdings = [holding for row in db.execute(HOLDINGS) if (holding := read_holding(row)) is not None]
-    return LocalCopy(rev=rev, seen=seen, top=top, wanted=wanted, holdings={holding.id: holding for holding in holdings})
+    (ip,) = db.execute(PLACE).fetchone()
+    return LocalCopy(
+        rev=rev, seen=seen, top=top, wanted=wanted, holdings={holding.id: holding for holding in holdings}, ip=ip
+    )
 
 
 def row_of(holding: Holding) -> tuple[object, ...]:

@@ -45,7 +45,16 @@ class Work:
         reports = Reports(
             copy, supervisor, tellings, uplink, progress, store, version=program_version(), engines=engines.versions
         )
-        self.agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports, progress=progress)
+        self._copy, self._readdressed = copy, asyncio.Event()
+        self.agent = Agent(
+            copy,
+            store,
+            supervisor,
+            uplink=uplink,
+            reports=reports,
+            progress=progress,
+            on_address=self._readdressed.set,
+        )
         uplink.bus = self._bus = Bus(
             config.amqp_url,
             program="node",
@@ -58,6 +67,7 @@ class Work:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._protect_broker())
+            group.create_task(self._protect_node())
             group.create_task(self.agent.run())
             group.create_task(self._bus.run())
 
@@ -65,6 +75,13 @@ class Work:
         await self._on_login()
         await self._protect_broker()
         await self.agent.came_up()
+
+    async def _protect_node(self) -> None:
+        """Nor the node itself at the address that only its master knows."""
+        while True:
+            await self._readdressed.wait()
+            self._readdressed.clear()
+            await self._engines.reached_at(self._copy.ip)
 
     async def _protect_broker(self) -> None:
         """Proxies must not reach it, wherever it is; asked again at each connection, for its name may move."""

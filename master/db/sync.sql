@@ -31,6 +31,7 @@ WHERE id = :node_id;
 -- name: wanted_list
 SELECT
     n.revision,
+    n.ip,
     COALESCE((SELECT array_agg(w.id ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS ids,
     COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS versions,
     COALESCE(

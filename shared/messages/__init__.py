@@ -45,7 +45,8 @@ class Header(Wire):
 
     `rev` is the node's revision that the sender speaks of. `part` counts from 1. `confirm` says at
     which revisions how many proxies were taken away on purpose, as far as the node's last report does not cover them:
-    the node counts those past its own revision. `requests` are the last that changed something of the node: a hint, for
+    the node counts those past its own revision. `ip` is the address at which clients reach the node, which it
+    cannot know behind a router that translates. `requests` are the last that changed something of the node: a hint, for
     its log.
     """
 
@@ -56,6 +57,7 @@ class Header(Wire):
     part: Annotated[int, Field(ge=1, le=100_000)] = 1
     parts: Annotated[int, Field(ge=1, le=100_000)] = 1
     confirm: Annotated[tuple[tuple[Rev, Count], ...], Field(max_length=CONFIRMS)] = ()
+    ip: Short = ""
     requests: Annotated[tuple[Short, ...], Field(max_length=REQUESTS)] = ()
 
 

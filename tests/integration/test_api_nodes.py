@@ -2,6 +2,7 @@
 
 import pytest
 
+from master.db import Database
 from master.errors import (
     BrokerAway,
     Conflict,
@@ -172,3 +173,24 @@ async def test_lists_are_filtered(api: Api):
     }
     for query, ids in found.items():
         assert [one["id"] for one in (await api.call("GET", f"/nodes?{query}", 200))["items"]] == ids
+
+
+async def test_a_node_is_told_of_another_ip_and_its_3proxies_start_again(api: Api, rows: Database):
+    """Proxies do not go to their node's own address, which a node behind a router learns from here alone."""
+    node = await api.node(engines=("builtin", "3proxy"))
+    plain, other = await api.proxy(node), await api.proxy(node, engine="3proxy")
+
+    async def told() -> tuple[str, int]:
+        async with rows.session() as session:
+            row = await session.row("sync.wanted_list", node_id=node, most=1, most_requests=1)
+        assert row is not None
+        return row["ip"], row["revision"]
+
+    _, before = await told()
+    await api.call("PATCH", f"/nodes/{node}", 200, json={"ip": "10.9.8.7"})
+    ip, after = await told()
+    assert (ip, after > before) == ("10.9.8.7", True)
+    assert (await api.call("GET", f"/proxies/{plain['id']}", 200))["version"] == plain["version"]
+    assert (await api.call("GET", f"/proxies/{other['id']}", 200))["version"] == other["version"] + 1
+    await api.call("PATCH", f"/nodes/{node}", 200, json={"ip": "10.9.8.7", "name": "same-place"})
+    assert (await told())[1] == after

@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
 import pytest
 
+from node.engine.builtin import resolver as resolving
 from node.engine.builtin.account import Account
 from node.engine.builtin.client import Client
 from node.engine.builtin.destinations import Destination
@@ -136,7 +138,7 @@ async def test_each_silent_address_costs_its_quarter_second_and_a_refused_one_no
 async def test_a_host_without_one_family_does_not_hide_what_became_of_the_other(reactor: Reactor) -> None:
     with listening("127.0.0.1") as free:
         port = free
-    unreachable = (V6, "2001:db8::1")
+    unreachable = (V6, "2001:20::1")
     assert await dialled(reactor, port, (V4, "127.0.0.1"), unreachable) is Failure.REFUSED
     assert await dialled(reactor, port, unreachable, (V4, "127.0.0.1")) is Failure.REFUSED
 
@@ -158,3 +160,32 @@ async def test_nothing_is_left_behind_when_the_caller_loses_interest(reactor: Re
         assert len(reactor.stages) == 2
         dial.close()
         assert not reactor.stages
+
+
+async def test_a_dial_that_is_given_up_leaves_the_queue_for_names(
+    reactor: Reactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its client or because its time is up: who comes later must not wait behind it."""
+    asked: list[str] = []
+    free = threading.Event()
+
+    def look_up(host: str) -> tuple[Address, ...]:
+        asked.append(host)
+        free.wait(LIMIT_S)
+        return ()
+
+    monkeypatch.setattr(resolving, "_look_up", look_up)
+    with client_of(reactor) as client:
+        dials = [Dial(client, Caller(), 1) for _ in range(20)]
+        for number, dial in enumerate(dials):
+            dial.start(Destination(f"name-{number}", 1))
+        for dial in dials[:19:2]:
+            dial.expire()
+        for dial in dials[1:19:2]:
+            dial.close()
+        async with asyncio.timeout(LIMIT_S):
+            while "name-19" not in asked:
+                await asyncio.sleep(0.005)
+        dials[19].close()
+        free.set()
+    assert not {f"name-{number}" for number in range(8, 19)}.intersection(asked)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,11 @@ async def test_a_guard_that_is_told_anew_holds_for_the_next_connection(tmp_path:
         await engine.halt()
 
 
+@pytest.mark.parametrize("tell", [BuiltinEngine.protect, BuiltinEngine.reached_at])
 async def test_a_protected_destination_is_refused_by_every_worker_and_stays_so_for_the_next_agent(
-    tmp_path: Path,
+    tmp_path: Path, tell: Callable[[BuiltinEngine, list[str]], Awaitable[None]]
 ) -> None:
-    """203.0.113.0/24 is nobody's (RFC 5737): a connection there never comes about, but only a guard says 403."""
+    """Addresses of 2001:20::/28 (RFC 7343) are public and never routed: only a guard says 403."""
     proxy = record()
 
     async def status(host: str) -> bytes:
@@ -70,10 +71,11 @@ async def test_a_protected_destination_is_refused_by_every_worker_and_stays_so_f
 
     async with opened(tmp_path, leave=True) as engine:
         await engine.start(proxy)
-        await engine.protect(["203.0.113.9"])
-        assert await status("203.0.113.9") == b"403"
+        assert await status("[2001:20::9]") == b"502"
+        await tell(engine, ["2001:20::9"])
+        assert await status("[2001:20::9]") == b"403"
     async with opened(tmp_path):
-        assert await status("203.0.113.9") == b"403"
+        assert await status("[2001:20::9]") == b"403"
 
 
 async def test_one_source_may_not_take_all_connections_and_gets_them_back(tmp_path: Path) -> None:

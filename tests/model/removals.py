@@ -32,7 +32,7 @@ LOCAL_COPY = [
         'verdict="held", rev=copy.rev, seen=seen',
         'verdict="held", rev=copy.rev, seen=copy.seen',
     ),
-    ("a held list is told", "on_list", "top=copy.top, held=held)", "top=copy.top)"),
+    ("a held list is told", "on_list", "top=copy.top, held=held,", "top=copy.top,"),
     ("only removals since our own revision count", "on_list", " if rev > copy.rev", ""),
     ("confirm counts", "guarded", "stops - confirmed", "stops"),
     ("few may always stop", "guarded", "unaccounted > GUARD_FLOOR and ", ""),

@@ -3,13 +3,15 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.engine.builtin import name_turns as dealing
 from node.engine.builtin import resolver as resolving
+from node.engine.builtin import threads as idling
 from node.engine.builtin.deadlines import PromptDeadlines
 from node.engine.builtin.resolver import MOST_ADDRESSES, Address, Resolver, interleaved, literal
 
@@ -66,29 +68,36 @@ async def test_the_memory_forgets_the_oldest_name_first(resolver: Resolver, monk
     assert [name for name in "abcd" if resolver.known(name)] == ["a", "c", "d"]
 
 
-async def test_a_name_is_remembered_for_half_a_minute_and_a_failure_for_three_seconds(
+async def test_a_name_is_remembered_for_half_a_minute_and_a_failure_shorter(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(resolving, "monotonic", lambda: now[0])
     resolver.remember("good", ((V4, "192.0.2.1"),))
     resolver.remember("bad", ())
-    told: list[object] = []
-    for now[0] in (2.9, 3.1, 29.9, 30.1):
-        told.append((resolver.known("good") is not None, resolver.known("bad") is not None))
-    assert told == [(True, True), (True, False), (True, False), (False, False)]
+    resolver.remember("silent", (), slow=True)
+    kept: dict[float, list[str]] = {}
+    for now[0] in (2.9, 3.1, 14.9, 15.1, 29.9, 30.1):
+        kept[now[0]] = [name for name in ("good", "bad", "silent") if resolver.known(name) is not None]
+    assert kept == {
+        **{2.9: ["good", "bad", "silent"], 3.1: ["good", "silent"], 14.9: ["good", "silent"]},
+        **{15.1: ["good"], 29.9: ["good"], 30.1: []},
+    }
 
 
 class Names:
-    """Stands for the system's resolver: answers a name when it is let go, in threads like the real one."""
+    """Stands for the system's resolver: names with `dead` in them are answered when they are let go, others at once;
+    in threads like the real one."""
 
     def __init__(self) -> None:
-        self.asked: set[str] = set()
+        self.asked: list[str] = []
         self.free = threading.Event()
 
     def look_up(self, host: str) -> tuple[Address, ...]:
-        self.asked.add(host)
-        self.free.wait(LIMIT_S)
+        self.asked.append(host)
+        if "dead" in host:
+            self.free.wait(LIMIT_S)
+            return ()
         return ((V4, "192.0.2.1"),)
 
 
@@ -100,32 +109,104 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     made.free.set()
 
 
-async def test_one_proxys_dead_names_hold_up_no_other_proxy(resolver: Resolver, names: Names) -> None:
-    for number in range(100):
-        resolver.look_up(f"dead-{number}", lambda found: None, 1)
-    resolver.look_up("other", lambda found: None, 2)
+async def found(resolver: Resolver, host: str, proxy_id: int) -> tuple[Address, ...]:
+    answered: asyncio.Future[tuple[Address, ...]] = asyncio.get_running_loop().create_future()
+    resolver.look_up(host, answered.set_result, proxy_id)
     async with asyncio.timeout(LIMIT_S):
-        while "other" not in names.asked or len(names.asked) < 9:
-            await asyncio.sleep(0.01)
-    assert len(names.asked) == 9
+        return await answered
 
 
-async def test_names_that_wait_get_their_turn_in_order_and_those_beyond_fail_at_once(
+async def reached(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_good_names_are_found_while_eight_proxies_ask_for_dead_ones(resolver: Resolver, names: Names) -> None:
+    """Those of another proxy and those of the same ones: no dead name is answered before."""
+    for number in range(24):
+        for proxy in range(8):
+            resolver.look_up(f"dead-{proxy}-{number}", lambda found: None, proxy)
+    for proxy in (*range(8), 99):
+        assert await found(resolver, f"good-{proxy}", proxy)
+    assert not names.free.is_set()
+
+
+async def test_a_name_that_waits_for_one_proxy_begins_at_once_for_another(resolver: Resolver, names: Names) -> None:
+    """A proxy with a long queue must not hold up whoever wants the same name."""
+    for number in range(8):
+        resolver.look_up(f"dead-{number}", lambda found: None, 1)
+    answers: asyncio.Queue[str] = asyncio.Queue()
+    resolver.look_up("shared", lambda found: answers.put_nowait("one"), 1)
+    assert "shared" not in names.asked
+    resolver.look_up("shared", lambda found: answers.put_nowait("other"), 2)
+    await reached(lambda: "shared" in names.asked)
+    async with asyncio.timeout(LIMIT_S):
+        assert [await answers.get(), await answers.get()] == ["one", "other"]
+    assert names.asked.count("shared") == 1
+
+
+async def test_whoever_gives_up_leaves_its_place_to_the_next(resolver: Resolver, names: Names) -> None:
+    for number in range(8):
+        resolver.look_up(f"dead-{number}", lambda found: None, 1)
+    heard: list[str] = []
+    given_up = [resolver.look_up(f"dead-late-{number}", lambda found: heard.append("late"), 1) for number in range(200)]
+    joined = resolver.look_up("dead-late-7", lambda found: heard.append("joined"), 1)
+    for give_up in given_up:
+        assert give_up is not None
+        give_up()
+    await reached(lambda: "dead-late-7" in names.asked)
+    names.free.set()
+    assert joined is not None
+    await reached(lambda: bool(heard))
+    assert heard == ["joined"]
+    assert [name for name in names.asked if "late" in name] == ["dead-late-7"]
+
+
+async def test_names_beyond_those_that_may_wait_fail_at_once(
     resolver: Resolver, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolving, "_AT_ONCE", 1)
-    monkeypatch.setattr(resolving, "_MOST_QUEUED", 2)
+    monkeypatch.setattr(dealing, "_MOST_QUEUED", 2)
     answers: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
-    for name in ("first", "second", "third", "beyond", "first", "third"):
+    for number in range(8):
+        resolver.look_up(f"dead-{number}", lambda found: None, 1)
+    for name in ("second", "third", "beyond", "third"):
         resolver.look_up(name, lambda found, name=name: answers.put_nowait((name, len(found))), 1)
     assert answers.get_nowait() == ("beyond", 0)
     names.free.set()
     async with asyncio.timeout(LIMIT_S):
-        told = [await answers.get() for _ in range(5)]
-    assert told == [("first", 1), ("first", 1), ("second", 1), ("third", 1), ("third", 1)]
-    resolver.look_up("fourth", lambda found: answers.put_nowait(("fourth", len(found))), 1)
-    async with asyncio.timeout(LIMIT_S):
-        assert await answers.get() == ("fourth", 1)
+        told = [await answers.get() for _ in range(3)]
+    assert sorted(told) == [("second", 1), ("third", 1), ("third", 1)]
+    assert await found(resolver, "beyond", 1)
+
+
+async def test_a_host_without_room_for_threads_fails_the_name_and_remembers_nothing(
+    resolver: Resolver, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_room)
+        assert await found(resolver, "name", 1) == ()
+    assert await found(resolver, "name", 1)
+
+
+async def test_a_thread_with_nothing_to_do_takes_the_next_name_and_ends_after_a_while(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idling, "_IDLE_S", 0.05)
+    resolver = Resolver(asyncio.get_running_loop())
+
+    def threads() -> int:
+        return sum(thread.name == "resolver" for thread in threading.enumerate())
+
+    before = threads()
+    for number in range(5):
+        assert await found(resolver, f"name-{number}", 1)
+    await reached(lambda: threads() <= before)
+    assert await found(resolver, "another", 1)
+    resolver.close()
 
 
 async def test_prompt_deadlines_ring_by_themselves_and_in_order() -> None:

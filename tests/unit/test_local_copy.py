@@ -154,3 +154,12 @@ def test_the_same_message_twice_is_the_same_as_once():
         copy.take(on_records(copy, header(2), [item(2, 2)]))
     assert held(copy) == {2: 2}
     assert copy.rev == 2
+
+
+def test_the_nodes_address_is_that_of_the_newest_list():
+    copy = copy_at(5, {1: 1})
+    for rev, said in ((6, "203.0.113.7"), (4, "203.0.113.8"), (6, "")):
+        copy.take(on_list(copy, header(rev).model_copy(update={"ip": said}), [(1, 1)]))
+        assert copy.ip == "203.0.113.7"
+    copy.take(on_list(copy, header(7).model_copy(update={"ip": "203.0.113.9"}), [(1, 1)]))
+    assert copy.ip == "203.0.113.9"

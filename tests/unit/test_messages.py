@@ -118,6 +118,13 @@ def test_no_headers_make_the_decoder_raise_anything_else(headers: dict[str, obje
         decode_header(headers)
 
 
+def test_a_header_says_only_what_is_to_be_said():
+    header = Header(v=1, cluster="c", node=1, rev=5, ip="203.0.113.7")
+    told = header.model_dump(mode="json", exclude_defaults=True)
+    assert told == {"v": 1, "cluster": "c", "node": 1, "rev": 5, "ip": "203.0.113.7"}
+    assert decode_header(told) == header
+
+
 def test_a_header_of_another_wire_version_is_unreadable():
     with pytest.raises(Unreadable, match="wire version 2"):
         decode_header({"v": 2, "cluster": "c", "node": 1, "rev": 1})

@@ -15,7 +15,7 @@ from tests.unit.test_local_copy import header, item
 
 def fill(store: Store, copy: LocalCopy) -> LocalCopy:
     for change in (
-        lambda: on_list(copy, header(3), [(1, 1), (2, 5)]),
+        lambda: on_list(copy, header(3).model_copy(update={"ip": "203.0.113.7"}), [(1, 1), (2, 5)]),
         lambda: on_records(copy, header(3), [item(1, 1), item(2, 5, port=99999)]),
     ):
         made = change()
@@ -29,6 +29,7 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path):
     copy = fill(store, store.load())
     store.close()
     assert Store(tmp_path / "copy.db").load() == copy
+    assert copy.ip == "203.0.113.7"
 
 
 def test_a_good_record_is_remembered(tmp_path: Path):

@@ -1,5 +1,6 @@
 """What 3proxy is told, byte by byte."""
 
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -7,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.engine import EngineError
+from node.engine.builtin.guard import Guard, networks
 from node.engine.three_proxy.configuration import configuration, sources
 from node.engine.three_proxy.destinations import guard
 from node.engine.three_proxy.readiness import NO_MIXED, outcome_of, reason
 from shared.proxies import CREDENTIAL_MAX, ProxyRecord
+from shared.special_addresses import CLOSED, PUBLIC
 
 ALLOWED_IN_BOTH = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"\\:,*#;')
 CREDENTIAL = st.text(ALLOWED_IN_BOTH, min_size=1, max_size=CREDENTIAL_MAX)
@@ -96,23 +99,53 @@ def test_a_proxy_that_nobody_or_anybody_could_use_is_refused(login: dict[str, An
         configuration(record(**login), listen="127.0.0.1")
 
 
+def rules_of(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(("allow", "deny"))]
+
+
 def test_what_is_closed_stands_between_what_is_opened_of_it_and_the_rest() -> None:
     text = configuration(
         record(), listen="127.0.0.1", guard=guard(["127.0.0.0/8", "::1"], ["127.0.0.9", "2001:db8::/32"])
     )
-    assert [line for line in text.splitlines() if line.startswith(("allow", "deny"))] == [
+    assert rules_of(text) == [
         'allow "alice" * 127.0.0.9/32 * HTTP,HTTPS,CONNECT',
         'allow "alice" * ::ffff:7f00:9/128 * HTTP,HTTPS,CONNECT',
-        'allow "alice" * 2001:db8::/32 * HTTP,HTTPS,CONNECT',
+        'allow "alice" * 2002:7f00:9::/48 * HTTP,HTTPS,CONNECT',
+        'allow "alice" * 64:ff9b::7f00:9/128 * HTTP,HTTPS,CONNECT',
         "deny * * 127.0.0.0/8",
         "deny * * ::ffff:7f00:0/104",
-        "deny * * ::7f00:0/104",
         "deny * * 2002:7f00::/24",
         "deny * * 64:ff9b::7f00:0/104",
-        "deny * * ::1/128",
+        "deny * * ::7f00:0/104",
+        "deny * * ::ffff:0:7f00:0/104",
+        'allow "alice" * 2001:db8::/32 * HTTP,HTTPS,CONNECT',
         "deny * * 2001::/32",
+        "deny * * ::1/128",
         'allow "alice" * * * HTTP,HTTPS,CONNECT',
     ]
+
+
+def permits(rules: list[str], host: str) -> bool:
+    """What 3proxy makes of the rules: the first one that names the address decides."""
+    for rule in rules:
+        place = rule.split(" ")[3]
+        if place == "*" or ip_address(host) in ip_network(place):
+            return rule.startswith("allow")
+    return False
+
+
+@given(st.data())
+def test_the_rules_say_of_every_address_what_the_built_in_engines_guard_says(data: st.DataObject) -> None:
+    """But of Teredo and ISATAP, which no prefix can tell."""
+    opened = data.draw(st.lists(st.sampled_from(["10.1.0.0/16", "2001:db8::/32", "fd00::/8", "64:ff9b::/96"])))
+    own = data.draw(st.lists(st.sampled_from(["8.8.8.8", "2606:4700::1"])))
+    rules = rules_of(configuration(record(), listen="127.0.0.1", guard=guard([*map(str, CLOSED), *own], opened)))
+    place = data.draw(st.sampled_from([*CLOSED, *PUBLIC, *map(ip_network, (*opened, *own, "1.0.0.0/8", "2400::/12"))]))
+    number = int(place.network_address) + data.draw(st.integers(0, place.num_addresses - 1))
+    address = IPv4Address(number) if place.version == 4 else IPv6Address(number)
+    if address not in ip_network("2001::/32") and not (place.version == 6 and (number >> 32) % 2**25 == 0x5EFE):
+        ours = Guard(networks(opened), networks(own)).permits(str(address))
+        assert permits(rules, str(address)) is ours
 
 
 @pytest.mark.parametrize(

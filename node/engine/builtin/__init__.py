@@ -134,7 +134,14 @@ class BuiltinEngine:
 
     async def protect(self, addresses: Sequence[str]) -> None:
         """Destinations that are private to this node although their addresses do not show it."""
-        self._configuration["protect_destinations"] = list(addresses)
+        await self._configure(protect_destinations=list(addresses))
+
+    async def reached_at(self, addresses: Sequence[str]) -> None:
+        """The node's own addresses that its host does not have: those of a router that translates in front of it."""
+        await self._configure(node_addresses=list(addresses))
+
+    async def _configure(self, **settings: object) -> None:
+        self._configuration.update(settings)
         async with asyncio.TaskGroup() as tasks:
             for worker in self._crew.workers:
                 tasks.create_task(worker.configure())

@@ -62,6 +62,7 @@ class Dial:
 
     __slots__ = (
         "_addresses",
+        "_asked",
         "_caller",
         "_client",
         "_ended",
@@ -84,6 +85,7 @@ class Dial:
         self._source: str | None = None
         self._wires: list[Wire] = []
         self._ended = False
+        self._asked: Callable[[], None] | None = None
 
     @property
     def owner(self) -> object:
@@ -100,7 +102,8 @@ class Dial:
         if known is not None:
             self._resolved(known)
         else:
-            reactor.resolver.look_up(host, partial(reactor.run, self, self._resolved), self._client.service.record.id)
+            then = partial(reactor.run, self, self._resolved)
+            self._asked = reactor.resolver.look_up(host, then, self._client.service.record.id)
 
     def ready(self, fd: int, events: int) -> None:
         if events == OUT and len(self._wires) == 1 and not self._addresses:
@@ -138,6 +141,9 @@ class Dial:
     def close(self) -> None:
         self._ended = True
         self._reactor.dials.discard(self)
+        if self._asked is not None:
+            self._asked()
+            self._asked = None
         if self._addresses:
             self._reactor.attempts.discard(self)
         if self._wires:

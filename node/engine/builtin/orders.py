@@ -111,6 +111,8 @@ class Orders:
         # An agent that has not heard of its broker yet leaves what the one before it knew.
         if "protect_destinations" in message:
             self._sentry.protect(networks(message["protect_destinations"]))
+        if "node_addresses" in message:
+            self._sentry.reached_at(networks(message["node_addresses"]))
         return None
 
     def _conditions(self, _: Message) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from node.engine.builtin.guard import Network
+from shared.special_addresses import Network
 
 _GET_ROUTE, _NEW_ROUTE = 26, 24
 _REQUEST_DUMP = 0x301

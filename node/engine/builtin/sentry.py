@@ -4,9 +4,10 @@ import socket
 from contextlib import suppress
 
 from node.engine.builtin import journal
-from node.engine.builtin.guard import Guard, Network
+from node.engine.builtin.guard import Guard
 from node.engine.builtin.own_addresses import open_notice, own_networks
 from node.engine.builtin.reactor import Reactor
+from shared.special_addresses import Network
 
 _LOOK_S = 60.0
 """Between two looks at the routes that come without a notice, such as a whole prefix made local."""
@@ -21,6 +22,7 @@ class Sentry:
         self._reactor = reactor
         self._opened: tuple[Network, ...] = ()
         self._protected: tuple[Network, ...] = ()
+        self._reached_at: tuple[Network, ...] = ()
         self._own: frozenset[Network] = frozenset()
         self._silent = False
         self._notice = self._open_notice()
@@ -35,6 +37,11 @@ class Sentry:
     def protect(self, protected: tuple[Network, ...]) -> None:
         """Destinations that are private to the node wherever they are."""
         self._protected = protected
+        self._renew()
+
+    def reached_at(self, addresses: tuple[Network, ...]) -> None:
+        """Addresses of the node that the host does not have."""
+        self._reached_at = addresses
         self._renew()
 
     def close(self) -> None:
@@ -58,7 +65,7 @@ class Sentry:
             self._renew()
 
     def _renew(self) -> None:
-        self._reactor.may_dial = Guard(self._opened, (*self._own, *self._protected)).permits
+        self._reactor.may_dial = Guard(self._opened, (*self._own, *self._protected, *self._reached_at)).permits
 
     def _later(self, seconds: float) -> None:
         self._timer.cancel()

@@ -71,7 +71,7 @@ class Association:
         self._place = _plain(client.source)
         self._home: Sender | None = None
         self._peers: dict[Place, None] = {}
-        self._waits = 0
+        self._waits: dict[object, Callable[[], None] | None] = {}
 
     @property
     def owner(self) -> object:
@@ -101,6 +101,9 @@ class Association:
     def close(self) -> None:
         if self._inner.fd >= 0:
             self._client.service.associations -= 1
+        for give_up in filter(None, self._waits.values()):
+            give_up()
+        self._waits.clear()
         for wire in (self._inner, *self._outer.values(), self._client):
             wire.drop()
 
@@ -145,21 +148,26 @@ class Association:
         known = reactor.resolver.known(host)
         if known is not None:
             self._pass_on(known, port, payload)
-        elif self._waits < _MOST_WAITING:
-            self._waits += 1
-            found = partial(self._resolved, port, bytes(payload))
-            proxy_id = self._client.service.record.id
-            reactor.resolver.look_up(host, lambda addresses: reactor.run(self, found, addresses), proxy_id)
+        elif len(self._waits) < _MOST_WAITING:
+            self._look_up(host, port, bytes(payload))
 
     def _is_home(self, sender: Sender) -> bool:
         if self._home is not None or sender[0] != self._place:
             return False
         return self._announced is None or sender[:2] == self._announced
 
-    def _resolved(self, port: int, payload: bytes, addresses: tuple[Address, ...]) -> None:
-        self._waits -= 1
-        if self._inner.fd >= 0:
-            self._pass_on(addresses, port, payload)
+    def _look_up(self, host: str, port: int, payload: bytes) -> None:
+        reactor, waits, wait = self._client.reactor, self._waits, object()
+
+        def resolved(addresses: tuple[Address, ...]) -> None:
+            waits.pop(wait, None)
+            if self._inner.fd >= 0:
+                self._pass_on(addresses, port, payload)
+
+        waits[wait] = None
+        give_up = reactor.resolver.look_up(host, partial(reactor.run, self, resolved), self._client.service.record.id)
+        if wait in waits:
+            waits[wait] = give_up
 
     def _pass_on(self, addresses: tuple[Address, ...], port: int, payload: bytes | memoryview) -> None:
         """To the first address that can be written to."""

@@ -63,6 +63,7 @@ class ThreeProxyEngine:
         self._binary = binary
         self._listen = listen or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")
         self._nservers = tuple(nservers)
+        self._closed, self._opened = tuple(closed), tuple(allow_destinations)
         self._guard = guard(closed, allow_destinations)
         self._on_change = on_change
         self._served: dict[ProxyId, Served] = {}
@@ -111,6 +112,10 @@ class ThreeProxyEngine:
         async with self._alone(proxy_id):
             if served := self._served.get(proxy_id):
                 await self._end(served)
+
+    def reached_at(self, addresses: Sequence[str]) -> None:
+        """The node's own addresses that its host does not have; for proxies that are started from now on."""
+        self._guard = guard([*self._closed, *addresses], self._opened)
 
     async def usage(self) -> Sequence[Counters]:
         """As `Counting.usage`; an epoch is a process's life. Raises OSError."""

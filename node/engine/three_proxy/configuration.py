@@ -104,8 +104,10 @@ def access(proxy: ProxyRecord, guard: Guard, *, mapped: bool) -> Iterator[str]:
         yield from (f"users {quoted(f'{name}:CL:{password}')}" for name, password in logins(proxy))
         user = quoted(",".join(name for name, _ in logins(proxy)))
     clients = [f"{user} {source}" for source in sources(proxy.allow_ips, mapped=mapped)]
-    yield from (f"allow {client} {network} * {OFFERED}" for network in guard.openings() for client in clients)
-    yield from (f"deny * * {network}" for network in guard.closures())
+    for allowed, network in guard.rules():
+        yield from (f"allow {client} {network} * {OFFERED}" for client in clients if allowed)
+        if not allowed:
+            yield f"deny * * {network}"
     yield from (f"allow {client} * * {OFFERED}" for client in clients)
 
 
