@@ -55,6 +55,8 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
             workers=settings.workers,
             allow_destinations=settings.allow_destinations,
             connections_per_source=settings.connections_per_source,
+            unadmitted_connections=settings.unadmitted_connections,
+            failed_logins=settings.failed_logins,
             on_change=changed.set,
         )
         engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}

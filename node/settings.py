@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import cast, get_args
 
-from node.engine.builtin.sources import PER_SOURCE
+from node.engine.builtin.bounds import FAILED_LOGINS
 from node.errors import BadConfiguration
 from shared.logs import LogLevel
 
@@ -19,7 +19,8 @@ DATA_DIR = Path("/var/lib/maybe-node")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """`listen` is the address on which proxies listen; None means every address of the host. Proxies reach the networks
-    of `allow_destinations` though they are private to the node."""
+    of `allow_destinations` though they are private to the node. None of `connections_per_source` and
+    `unadmitted_connections` is a share of the descriptors that a worker may have."""
 
     data_dir: Path
     enrol_host: str
@@ -29,7 +30,9 @@ class Settings:
     challenge_file: Path | None
     workers: int
     allow_destinations: tuple[str, ...]
-    connections_per_source: int
+    connections_per_source: int | None
+    unadmitted_connections: int | None
+    failed_logins: int
     log_level: LogLevel
 
     @property
@@ -70,7 +73,9 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         three_proxy=three_proxy(env),
         challenge_file=Path(env["NODE_CHALLENGE_FILE"]) if env.get("NODE_CHALLENGE_FILE") else None,
         workers=number(env, "NODE_WORKERS", os.cpu_count() or 1, 1, 256),
-        connections_per_source=number(env, "NODE_CONNECTIONS_PER_SOURCE", PER_SOURCE, 1, 10**6),
+        connections_per_source=optional_number(env, "NODE_CONNECTIONS_PER_SOURCE", 1, 10**6),
+        unadmitted_connections=optional_number(env, "NODE_UNADMITTED_CONNECTIONS", 2, 10**6),
+        failed_logins=number(env, "NODE_FAILED_LOGINS", FAILED_LOGINS, 1, 1000),
         allow_destinations=networks(env, "NODE_ALLOW_DESTINATIONS"),
         log_level=log_level(env),
     )
@@ -119,6 +124,11 @@ def number(env: Mapping[str, str], variable: str, default: int, least: int, most
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
         raise BadConfiguration(variable, f"{text!r} is not a whole number from {least} to {most}")
     return int(text)
+
+
+def optional_number(env: Mapping[str, str], variable: str, least: int, most: int) -> int | None:
+    """A whole number in this range, or None when the variable is not set."""
+    return number(env, variable, least, least, most) if env.get(variable) else None
 
 
 def log_level(env: Mapping[str, str]) -> LogLevel:

@@ -32,6 +32,15 @@ class Yard:
         told = ANY | {"id": id_, "version": 1, "protocol": protocol, "port": 1} | changes
         return Service(self.reactor, read_record(told), FIRST_STAGES[protocol], Account(id_, Spent()))
 
+    def arrive(self, service: Service, source: str = HERE) -> socket.socket:
+        """What a client holds that has come by the door."""
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        self.far.append(theirs)
+        service.welcome(ours, source)
+        return theirs
+
     def client(self, service: Service, data: bytes = b"", source: str = HERE) -> socket.socket:
         """What a client of this proxy holds, who has sent these bytes before anybody looked."""
         ours, theirs = socket.socketpair()
@@ -41,6 +50,7 @@ class Yard:
         self.far.append(theirs)
         if data:
             theirs.sendall(data)
+        self.reactor.sources.enter_anyway(source)
         service.first_stage(Client(self.reactor, ours, service, source))
         return theirs
 

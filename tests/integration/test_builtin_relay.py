@@ -64,7 +64,7 @@ async def test_bulk_goes_through_a_pipe_that_is_given_back(ends: Ends) -> None:
 
 
 def test_the_first_pipes_are_large_and_all_together_are_what_an_unprivileged_user_may_have() -> None:
-    pipes = Pipes()
+    pipes = Pipes(most=160)
     taken = list(iter(pipes.take, None))
     sizes = [fcntl(pipe.write, F_GETPIPE_SZ) for pipe in taken]
     for pipe in taken:

@@ -174,13 +174,17 @@ async def test_what_the_client_says_over_the_connection_is_ignored(engine: Built
 
 
 async def test_associations_of_one_proxy_have_an_end(engine: BuiltinEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    from node.engine.builtin.bounds import bounds
     from node.engine.builtin.client import Client
     from node.engine.builtin.destinations import Destination
     from node.engine.builtin.failures import Failure
-    from node.engine.builtin.udp import MOST_ASSOCIATIONS, associate
+    from node.engine.builtin.udp import associate
+
+    few = bounds(1024)
 
     class Full:
-        service = type("Service", (), {"associations": MOST_ASSOCIATIONS})
+        service = type("Service", (), {"associations": few.associations})
+        reactor = type("Reactor", (), {"bounds": few})
 
     client: Client = Full()  # type: ignore[assignment]
     assert associate(client, Destination("0.0.0.0", 0)) is Failure.EXHAUSTED

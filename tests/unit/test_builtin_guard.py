@@ -91,8 +91,7 @@ def test_a_source_is_an_ipv4_address_or_a_64_of_ipv6() -> None:
 
 
 def test_a_source_that_left_may_come_again() -> None:
-    sources = Sources()
-    sources.most = 2
+    sources = Sources(most=2)
     assert sources.enter("203.0.113.9")
     assert sources.enter("::ffff:203.0.113.9")
     assert not sources.enter("203.0.113.9")

@@ -20,7 +20,6 @@ from node.engine.builtin.home import home_of
 from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.place import Place, Told, WorkerGoneError, close_all, ports_of
 from node.engine.builtin.process import end_process, worker_names, worker_pid
-from node.engine.builtin.sources import PER_SOURCE
 from node.engine.builtin.tally import Tally
 from node.engine.builtin.upgrade import Moved
 from node.engine.builtin.workers import Worker
@@ -35,8 +34,10 @@ class BuiltinEngine:
     Leaving the context leaves the workers running; opened again on the same directory the engine finds them, and has
     those that run other code relieved. A worker that dies is started again with what it ran. `listen` is a literal
     address, None is every address of the host. `allow_destinations` are networks that proxies may connect to though
-    they are private to the node (see guard.py), `connections_per_source` is what one client address may have open at a
-    worker. `on_change` is called when something may run that did not before, or the other way round.
+    they are private to the node (see guard.py). `connections_per_source` is what one client address may have open at a
+    worker, `unadmitted_connections` how many of a worker's may not have logged in; None is a share of the descriptors
+    that the worker may have (see bounds.py). With the last of `failed_logins` a connection is closed. `on_change` is
+    called when something may run that did not before, or the other way round.
     """
 
     at_once = 2 * MOST_FDS
@@ -49,7 +50,9 @@ class BuiltinEngine:
         listen: str | None = None,
         workers: int | None = None,
         allow_destinations: Sequence[str] = (),
-        connections_per_source: int = PER_SOURCE,
+        connections_per_source: int | None = None,
+        unadmitted_connections: int | None = None,
+        failed_logins: int | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._directory = directory = home_of(directory)
@@ -57,6 +60,8 @@ class BuiltinEngine:
         self._configuration: dict[str, object] = {
             "allow_destinations": list(allow_destinations),
             "connections_per_source": connections_per_source,
+            "unadmitted_connections": unadmitted_connections,
+            "failed_logins": failed_logins,
         }
         self._forks = Forks(directory)
         place = Place(

@@ -42,6 +42,7 @@ class Client(Wire):
         self.seated = False
         self.stage: Stage | None = None
         service.open[self] = None
+        reactor.unadmitted.enter(service, self)
 
     def enter(self, stage: Stage) -> None:
         """From now on this stage has the connection."""
@@ -56,12 +57,25 @@ class Client(Wire):
         gate = self.service.gate
         admission = gate.known.get((self.source, presented)) or gate.admission(self.source, presented)
         if admission is None:
-            self.admitted, self.credentials, self.session = False, None, None
+            if self.admitted:
+                self.admitted = False
+                self.reactor.unadmitted.enter(self.service, self)
+            self.credentials = self.session = None
             self.service.account.refuse("login" if self.from_allowed_source() else "source")
             return False
-        self.admitted = True
+        if not self.admitted:
+            self.let_in()
         self.credentials, self.session = admission
         return True
+
+    def let_in(self) -> None:
+        """It may use the proxy, and is none of those that may be let go for others."""
+        self.admitted = True
+        self.reactor.unadmitted.leave(self)
+
+    def delay(self) -> float:
+        """Seconds after which a failed login is to be answered; counted."""
+        return self.reactor.guesses.delay(self.service.record.id, self.source, self.reactor.now)
 
     def missed(self, failure: Failure) -> None:
         """The destination was not reached; counted where that is a refusal of this proxy."""
@@ -108,6 +122,8 @@ class Client(Wire):
         reactor.closing.append(self.sock)
         service.open.pop(self, None)
         reactor.sources.leave(self.source)
+        if not self.admitted:
+            reactor.unadmitted.leave(self)
         if self.seated:
             self.seated = False
             service.seats -= 1

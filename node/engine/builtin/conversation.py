@@ -3,6 +3,8 @@
 Longer than others for the reason that `exchange` gives; what a request asks for is decided in http_route.
 """
 
+from asyncio import TimerHandle
+
 from node.engine.builtin.client import Client
 from node.engine.builtin.deadlines import Deadlines
 from node.engine.builtin.dial import Dial
@@ -29,19 +31,21 @@ class Conversation:
     """Requests are served in their order: the next one is read when the last is answered.
 
     `inbox` is what the client sent and nobody has taken yet. One connection to an origin is kept for the next request,
-    if that can be sent again should the origin have given it up meanwhile. `_queued`: something of the inbox is left
-    over for the turn of this proxy, and nothing is read until then.
+    if that can be sent again should the origin have given it up meanwhile. `_paused`: nothing is read or
+    served, until it is the turn of this proxy to go on with the inbox, or time to answer a failed login (`_delay`).
     """
 
     __slots__ = (
         "_authorization",
         "_client",
+        "_delay",
         "_departure",
         "_dial",
         "_exchange",
+        "_failed",
         "_kept",
+        "_paused",
         "_proceeding",
-        "_queued",
         "_record",
         "_request",
         "_route",
@@ -56,7 +60,9 @@ class Conversation:
         self._departure: tuple[Exit, bytes | None] | None = None
         self._seen = 0
         self._proceeding = False
-        self._queued = False
+        self._paused = False
+        self._failed = 0
+        self._delay: TimerHandle | None = None
         self._request: Request | None = None
         self._route: Route | None = None
         self._dial: Dial | None = None
@@ -82,7 +88,7 @@ class Conversation:
 
     def ready(self, fd: int, events: int) -> None:
         client = self._client
-        busy = self._dial or self._exchange or self.inbox or client.pending or client.pipe
+        busy = self._dial or self._exchange or self.inbox or client.pending or client.pipe or self._paused
         if events == IN and not busy:
             self._read_next()
         elif events & GONE:
@@ -151,7 +157,7 @@ class Conversation:
         if order is not None:
             self._serve(order)
         left = REQUESTS
-        while self._exchange is None and self._dial is None and client.stage is self and not self._queued:
+        while self._exchange is None and self._dial is None and client.stage is self and not self._paused:
             if client.pending or client.pipe:
                 break
             if left <= 0 and self.inbox:
@@ -167,12 +173,14 @@ class Conversation:
 
     def leave_over(self) -> None:
         """Go on with the inbox when it is the turn of this proxy."""
-        if not self._queued:
-            self._queued = True
+        if not self._paused:
+            self._paused = True
             self._client.reactor.later(self, self._take_turn)
 
     def _take_turn(self) -> None:
-        self._queued = False
+        if self._delay is not None:
+            return
+        self._paused = False
         if self._client.stage is self:
             if self._exchange is not None and not self._exchange.upload.done:
                 self._exchange.take_kept()
@@ -180,8 +188,9 @@ class Conversation:
 
     def between_requests(self) -> bytes | None:
         """What the client has sent of its next request; None while one is being served."""
-        busy = self._exchange is not None or self._dial is not None or self._client.waiting or self._client.ended
-        return None if busy else bytes(self.inbox)
+        client = self._client
+        served = self._exchange is not None or self._dial is not None or self._delay is not None
+        return None if served or client.waiting or client.ended else bytes(self.inbox)
 
     def go_on(self, inbox: bytes) -> None:
         """Between two requests, where another process was with this client."""
@@ -268,6 +277,9 @@ class Conversation:
     def _leave(self) -> list[Wire]:
         """Lets go of everything but the client; what is given back is still open."""
         self._time(None)
+        if self._delay is not None:
+            self._delay.cancel()
+            self._delay = None
         if self._dial is not None:
             self._dial.close()
         self._forget_kept()
@@ -295,7 +307,7 @@ class Conversation:
 
     def _read(self) -> None:
         client = self._client
-        if self._queued:
+        if self._paused:
             return
         if self._exchange is not None and not self._exchange.upload.done:
             self._exchange.take()
@@ -308,7 +320,7 @@ class Conversation:
 
     def _settle(self) -> None:
         client, exchange = self._client, self._exchange
-        if exchange is None and not (self.inbox or client.pending or client.pipe or client.ended):
+        if exchange is None and not (self.inbox or client.pending or client.pipe or client.ended or self._paused):
             if client.mask != IN:
                 client.watch(IN)
             return
@@ -316,9 +328,9 @@ class Conversation:
             origin = exchange.origin
             if self.inbox and not (origin.pending or origin.pipe):
                 self.leave_over()
-            reading = not (origin.pending or origin.pipe or client.held or self._queued)
+            reading = not (origin.pending or origin.pipe or client.held or self._paused)
         else:
-            reading = len(self.inbox) <= MAX_HEAD and not self._queued
+            reading = len(self.inbox) <= MAX_HEAD and not self._paused
         mask = (IN if reading and not client.ended else 0) | (OUT if client.pending or client.pipe else 0)
         if mask != client.mask:
             client.watch(mask)
@@ -386,7 +398,7 @@ class Conversation:
         client, self._record = self._client, None
         if not client.admit(credentials):
             if client.from_allowed_source():
-                self.answer(407, "this proxy wants a user name and a password")
+                self._refuse_login(credentials)
             else:
                 self.answer(403, "this proxy does not serve your address", close=True)
             return False
@@ -394,6 +406,27 @@ class Conversation:
             self.answer(hold.status, hold.reason, close=True)
             return False
         return True
+
+    def _refuse_login(self, credentials: bytes | None) -> None:
+        """At once, unless the source has failed often. A request without a login has not failed: it asks for one."""
+        client, delay, close = self._client, 0.0, False
+        if credentials is not None:
+            self._failed += 1
+            close = self._failed >= client.reactor.bounds.failed_logins
+            delay = client.delay()
+        if delay:
+            self._paused = True
+            self._delay = client.reactor.loop.call_later(delay, client.reactor.run, self, self._refuse_late, close)
+        else:
+            self._ask_for_login(close=close)
+
+    def _refuse_late(self, close: bool) -> None:
+        self._delay, self._paused = None, False
+        self._ask_for_login(close=close)
+        self.proceed()
+
+    def _ask_for_login(self, *, close: bool) -> None:
+        self.answer(407, "this proxy wants a user name and a password", close=close)
 
     def _pass_on(self, order: Order) -> None:
         way = order.route

@@ -39,12 +39,17 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._frames = FrameReader()
         self._next_id = 0
+        self._last = 0, 0.0
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._outbox: deque[tuple[memoryview, list[int]]] = deque()
         self._loop.add_reader(connection.fileno(), self._read)
 
     async def call(self, op: str, *, fds: Sequence[int] = (), timeout: float, **fields: Any) -> Any:
-        """The answer's result. Raises LostError, UnansweredError, RefusedError."""
+        """The answer's result. Raises LostError, UnansweredError, RefusedError.
+
+        Orders are obeyed one after the other, so time counts from the answer to an order before this one: a worker that
+        answers is at work.
+        """
         if self._connection.fileno() < 0:
             raise LostError
         self._next_id += 1
@@ -53,15 +58,23 @@ class Link:
         message: Message = {"id": number, "op": op, **fields}
         self._send(message | {"fds": len(fds)} if fds else message, fds)
         try:
-            async with asyncio.timeout(timeout):
-                answer = await answered
-        except TimeoutError as error:
-            raise UnansweredError from error
+            answer = await self._answer(number, answered, timeout)
         finally:
             self._waiting.pop(number, None)
         if "error" in answer:
             raise RefusedError(answer["error"])
         return answer.get("result")
+
+    async def _answer(self, number: int, answered: asyncio.Future[Message], timeout: float) -> Message:
+        """Raises LostError, UnansweredError. An answer that is here is not late, however late this looks."""
+        left, since = timeout, self._loop.time()
+        while left > 0:
+            done, _ = await asyncio.wait([answered], timeout=left)
+            if done:
+                return answered.result()
+            heard, at = self._last
+            left = (max(since, at) if heard < number else since) + timeout - self._loop.time()
+        raise UnansweredError
 
     def close(self) -> None:
         """Whoever still waits gets a LostError."""
@@ -116,6 +129,7 @@ class Link:
             if answered is not None and not answered.done():
                 answered.set_result(message)
         if messages:
+            self._last = messages[-1].get("id", 0), self._loop.time()
             self._heard()
         if not data:
             self._end()

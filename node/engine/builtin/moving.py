@@ -116,7 +116,9 @@ def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
 def _client(service: Service, state: Mapping[str, Any], fds: Iterator[int]) -> Client:
     service.reactor.sources.enter_anyway(state["source"])
     client = Client(service.reactor, _socket(state["client"], fds), service, state["source"])
-    client.admitted, client.credentials = state["admitted"], _bytes(state["credentials"])
+    if state["admitted"]:
+        client.let_in()
+    client.credentials = _bytes(state["credentials"])
     client.session = _bytes(state["session"])
     client.seated = state["seated"]
     service.seats += client.seated

@@ -1,12 +1,14 @@
 """What an agent may ask of a worker."""
 
 import os
+import resource
 from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 
 from node.engine.builtin import journal
+from node.engine.builtin.bounds import bounds
 from node.engine.builtin.control import PROTOCOL, Message
 from node.engine.builtin.guard import networks
 from node.engine.builtin.handover import Handover
@@ -14,9 +16,10 @@ from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record, tell_record
 from node.engine.builtin.sentry import Sentry
-from node.engine.builtin.sources import PER_SOURCE
 
 Answer = Callable[[Message], None]
+
+_BOUNDS = ("connections_per_source", "unadmitted_connections", "failed_logins")
 
 
 class Orders:
@@ -107,7 +110,8 @@ class Orders:
 
     def _configure(self, message: Message) -> object:
         self._sentry.open(networks(message.get("allow_destinations", [])))
-        self._reactor.sources.most = int(message.get("connections_per_source", PER_SOURCE))
+        asked = {name: message.get(name) for name in _BOUNDS}
+        self._reactor.bound(bounds(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
         # An agent that has not heard of its broker yet leaves what the one before it knew.
         if "protect_destinations" in message:
             self._sentry.protect(networks(message["protect_destinations"]))

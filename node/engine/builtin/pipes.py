@@ -11,8 +11,6 @@ _ORDINARY = 262144
 less of the processor's time still."""
 _LARGE = 16
 """Those opened first are; with few streams at once these are all there are."""
-_MOST = 160
-"""They take 52 MiB of the 64 that an unprivileged user gets (pipe(7), pipe-user-pages-soft); then data is copied."""
 _KEPT = 16
 _RECKLESS = 1024
 """How often none is asked for after the kernel refused one."""
@@ -35,12 +33,13 @@ class Pipe:
 
 
 class Pipes:
-    """Hands them out; a relay has one only while data is in it."""
+    """Hands them out, at most `most`; a relay has one only while data is in it, and without one data is copied."""
 
-    __slots__ = ("_idle", "_large", "_most", "_open", "_unasked", "_unneeded")
+    __slots__ = ("_able", "_idle", "_large", "_open", "_unasked", "_unneeded", "most")
 
-    def __init__(self, most: int = _MOST) -> None:
-        self._most = most
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._able = True
         self._open = 0
         self._large = 0
         self._idle: list[Pipe] = []
@@ -53,7 +52,7 @@ class Pipes:
             pipe = self._idle.pop()
             self._unneeded = min(self._unneeded, len(self._idle))
             return pipe
-        if self._open >= self._most or self._unasked:
+        if self._open >= self.most or self._unasked or not self._able:
             self._unasked = max(0, self._unasked - 1)
             return None
         pipe = _opened(large=self._large < _LARGE)
@@ -84,7 +83,7 @@ class Pipes:
 
     def forbid(self) -> None:
         """This kernel cannot splice these sockets."""
-        self._most = 0
+        self._able = False
         self.close()
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """The data path's event loop: an epoll of its own; asyncio, for control, names and timers, is nested in it."""
 
 import asyncio
+import resource
 import select
 from _socket import socket as Socket  # noqa: N812 (the base class: all that is needed here)
 from collections.abc import Callable, Sequence
@@ -10,18 +11,22 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from node.engine.builtin import journal
+from node.engine.builtin.bounds import Bounds, bounds
 from node.engine.builtin.deadlines import Deadlines, PromptDeadlines
 from node.engine.builtin.draws import Draws
 from node.engine.builtin.echo import Echo
 from node.engine.builtin.flow import GATHER_S
 from node.engine.builtin.guard import Guard
+from node.engine.builtin.guesses import Guesses
 from node.engine.builtin.loop import Loop
 from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
 from node.engine.builtin.sources import Sources
 from node.engine.builtin.turns import Turns, Work
+from node.engine.builtin.unadmitted import Unadmitted
 
 if TYPE_CHECKING:
+    from node.engine.builtin.client import Client
     from node.engine.builtin.wire import Wire
 
 BUFFER = 65536
@@ -108,13 +113,16 @@ class Reactor:
         self.stages: dict[int, Stage] = {}
         self.buffer = bytearray(BUFFER)
         self.view = memoryview(self.buffer)
-        self.pipes = Pipes()
+        self.bounds = bounds(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self.pipes = Pipes(self.bounds.pipes)
         self.now = monotonic()
         self.faults = 0
         self._exhausted_until = 0.0
         self.resolver = Resolver(loop)
         self.draws = Draws(Path())
-        self.sources = Sources()
+        self.sources = Sources(self.bounds.per_source)
+        self.unadmitted: Unadmitted[Client] = Unadmitted(self.bounds.unadmitted, self.bounds.unadmitted_per_proxy)
+        self.guesses = Guesses()
         self.echo: Echo | None = None
         self.may_dial: Callable[[str], bool] = Guard().permits
         self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
@@ -240,6 +248,13 @@ class Reactor:
         except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
             self._fault(stage, error)
 
+    def bound(self, asked: Bounds) -> None:
+        """Hold clients to these bounds from now on; who is here already stays."""
+        self.bounds = asked
+        self.pipes.most = asked.pipes
+        self.sources.most = asked.per_source
+        self.unadmitted.most, self.unadmitted.most_per_proxy = asked.unadmitted, asked.unadmitted_per_proxy
+
     def wake_on(self, fd: int) -> None:
         self._waker = fd
         self.epoll.register(fd, select.EPOLLIN)
@@ -300,6 +315,7 @@ class Reactor:
             return
         self.gathering.expire(self.now)
         self.pipes.trim()
+        self.guesses.trim(self.now)
         self.loop.call_later(_TICK_S, self._tick)
         if not self._due_again:
             self._serve_due()

@@ -58,7 +58,7 @@ class Service:
         self.gate = Gate(record.access)
         self.exit = exit_of(record, reactor.draws)
         self.first_stage = first_stage
-        self.doors = Doors(reactor, record.id, self, self._welcome)
+        self.doors = Doors(reactor, record.id, self, self.welcome)
         # Most of many proxies have no client: an empty dict takes 150 bytes less than an empty set.
         self.open: dict[Client, None] = {}
         self.pace: Pace | None = None
@@ -119,19 +119,28 @@ class Service:
             self.quiet_at = self.accepted
         return entry
 
+    def let_go(self, client: Client) -> None:
+        """Close a client that is not admitted, for another one has come."""
+        self.account.refuse("flood")
+        self._close(client)
+
     def close(self) -> None:
         """The listeners and every open connection."""
         self.doors.close()
         for client in list(self.open):
             self._close(client)
 
-    def _welcome(self, sock: Socket, source: str) -> None:
+    def welcome(self, sock: Socket, source: str) -> None:
+        """Take a client that has come; it may have to go again at once."""
         self.accepted += 1
         if not self.reactor.sources.enter(source):
             self.account.refuse("flood")
             sock.close()
             return
         client = Client(self.reactor, sock, self, source)
+        surplus = self.reactor.unadmitted.surplus(self)
+        if surplus is not None:
+            surplus.service.let_go(surplus)
         try:
             self.first_stage(client)
         except OSError:

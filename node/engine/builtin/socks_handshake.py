@@ -1,5 +1,6 @@
 """A SOCKS client, of version 4 or 5, from its first byte to its tunnel."""
 
+from asyncio import TimerHandle
 from collections.abc import Callable
 from functools import lru_cache
 from types import MappingProxyType
@@ -26,7 +27,7 @@ _GRANTED = MappingProxyType(
 class SocksHandshake:
     """`_step` reads the next message and tells whether there was one."""
 
-    __slots__ = ("_client", "_credentials", "_dial", "_inbox", "_record", "_step", "_version")
+    __slots__ = ("_client", "_credentials", "_delay", "_dial", "_inbox", "_record", "_step", "_version")
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -34,6 +35,7 @@ class SocksHandshake:
         self._credentials: bytes | None = None
         self._record: Record | None = None
         self._dial: Dial | None = None
+        self._delay: TimerHandle | None = None
         self._step: Callable[[], bool] = self._begin
         self._version = socks5.VERSION
 
@@ -103,6 +105,9 @@ class SocksHandshake:
     def _leave(self) -> None:
         self._client.reactor.handshakes.discard(self)
         self._dial = None
+        if self._delay is not None:
+            self._delay.cancel()
+            self._delay = None
         self._step = _nothing
 
     def _read(self) -> None:
@@ -146,7 +151,8 @@ class SocksHandshake:
             return self._end(asked.answer)
         if not self._client.admit(asked.user_id):
             known_place = self._client.from_allowed_source()
-            return self._end(socks4.reply(socks4.OTHER_USER if known_place else socks4.REJECTED))
+            refusal = socks4.reply(socks4.OTHER_USER if known_place else socks4.REJECTED)
+            return self._refuse_login(refusal) if asked.user_id and known_place else self._end(refusal)
         if self._client.hold() is not None:
             return self._end(socks4.reply(socks4.REJECTED))
         self._call(asked.size, asked.destination)
@@ -181,7 +187,7 @@ class SocksHandshake:
         if isinstance(login, Malformed):
             return self._end(login.answer)
         if not self._client.admit(login.credentials):
-            return self._end(socks5.LOGIN_REFUSED)
+            return self._refuse_login(socks5.LOGIN_REFUSED)
         self._inbox = self._inbox[login.size :]
         self._credentials, self._record = login.credentials, self._client.service.record
         self._client.send(socks5.LOGIN_ACCEPTED)
@@ -221,6 +227,19 @@ class SocksHandshake:
         client.reactor.handshakes.discard(self)
         self._dial = Dial(client, self, destination.port)
         self._dial.start(destination)
+
+    def _refuse_login(self, answer: bytes) -> bool:
+        """At once, unless the source has failed often."""
+        client = self._client
+        delay = client.delay()
+        if not delay:
+            return self._end(answer)
+        self._step = _nothing
+        self._delay = client.reactor.loop.call_later(delay, client.reactor.run, self, self._refuse_late, answer)
+        return False
+
+    def _refuse_late(self, answer: bytes) -> None:
+        self._end(answer)
 
     def _end(self, answer: bytes) -> bool:
         self._leave()

@@ -3,17 +3,14 @@
 from functools import lru_cache
 from ipaddress import IPv6Address
 
-PER_SOURCE = 10_000
-"""Far beyond any customer's need, far below the descriptors of a host that is set up for proxies."""
-
 
 class Sources:
-    """Counted over all proxies of the worker."""
+    """Counted over all proxies of the worker; at most `most` of each."""
 
     __slots__ = ("_open", "most")
 
-    def __init__(self) -> None:
-        self.most = PER_SOURCE
+    def __init__(self, most: int) -> None:
+        self.most = most
         self._open: dict[str, int] = {}
 
     def enter(self, source: str) -> bool:

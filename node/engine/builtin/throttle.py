@@ -12,6 +12,8 @@ from node.engine.builtin.reactor import Reactor
 if TYPE_CHECKING:
     from node.engine.builtin.service import Service
 
+AT_ONCE = 32
+"""Relays that read on at once; thousands may have waited for the same moment."""
 TURN_S = 0.02
 """Between two rounds of a direction in which somebody waits."""
 
@@ -63,8 +65,7 @@ class Lane:
             self._timer.cancel()
             self._timer = None
         waiting, self._waiting = self._waiting, {}
-        for relay in waiting:
-            self._reactor.run(relay, relay.resume)
+        resume(self._reactor, list(waiting))
 
     def _catch_up(self, moved: int) -> None:
         self.bucket.spend(moved - self._seen)
@@ -85,8 +86,7 @@ class Lane:
             del self._waiting[relay]
         self._timer = self._reactor.loop.call_later(max(TURN_S, self.bucket.wait()), self._turn) if turn else None
         self._wind()
-        for relay in turn:
-            self._reactor.run(relay, relay.resume)
+        resume(self._reactor, turn)
 
 
 class Throttle:
@@ -147,6 +147,12 @@ class Throttle:
     def _look(self) -> None:
         stalled, self._stalled = self._stalled, {}
         self._service.look(time.time())
-        for relay in stalled:
-            self._reactor.run(relay, relay.resume)
-        self._reactor.sweep()
+        resume(self._reactor, list(stalled))
+
+
+def resume(reactor: Reactor, relays: list[Relay]) -> None:
+    """Let them read on, a bounded number at once: the data path has its turn in between."""
+    for relay in relays[:AT_ONCE]:
+        reactor.run(relay, relay.resume)
+    if len(relays) > AT_ONCE:
+        reactor.loop.call_soon(resume, reactor, relays[AT_ONCE:])

@@ -16,10 +16,8 @@ from node.engine.builtin.pace import DOWN, UP
 from node.engine.builtin.resolver import Address, literal
 from node.engine.builtin.wire import GONE, IN, OUT, Wire
 
-MOST_ASSOCIATIONS = 1024
-"""Of one proxy at once."""
-
-_BATCH = 64
+_BATCH = 16
+"""Datagrams of one event; the others are told of again."""
 _MOST_PEERS = 1024
 """Destinations whose answers are passed on; beyond it the one that was written to longest ago is forgotten."""
 _MOST_WAITING = 16
@@ -222,7 +220,7 @@ class Association:
 def associate(client: Client, announced: Destination) -> Association | Failure:
     """Ready to start: its socket is bound to the address at which the client has reached the proxy."""
     service = client.service
-    if service.associations >= MOST_ASSOCIATIONS:
+    if service.associations >= client.reactor.bounds.associations:
         return Failure.EXHAUSTED
     source = service.exit.address(client, client.reactor.now)
     if isinstance(source, Failure):
