@@ -57,6 +57,8 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
             connections_per_source=settings.connections_per_source,
             unadmitted_connections=settings.unadmitted_connections,
             failed_logins=settings.failed_logins,
+            half_closed_s=settings.half_closed_s,
+            via=settings.via,
             on_change=changed.set,
         )
         engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}

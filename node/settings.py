@@ -1,6 +1,7 @@
 """The node's settings, out of the environment."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,18 +10,23 @@ from pathlib import Path
 from typing import cast, get_args
 
 from node.engine.builtin.bounds import FAILED_LOGINS
+from node.engine.builtin.http_fields import VIA
+from node.engine.builtin.reactor import HALF_CLOSED_S
 from node.errors import BadConfiguration
 from shared.logs import LogLevel
 
 DATA_DIR = Path("/var/lib/maybe-node")
 """Unless NODE_DATA_DIR names another."""
 
+_PSEUDONYM = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}(:[0-9]{1,5})?")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """`listen` is the address on which proxies listen; None means every address of the host. Proxies reach the networks
     of `allow_destinations` though they are private to the node. None of `connections_per_source` and
-    `unadmitted_connections` is a share of the descriptors that a worker may have."""
+    `unadmitted_connections` is a share of the descriptors that a worker may have. `via` is the name of the proxies in
+    Via fields, empty for none. A client that has closed its side is waited with for its answer for `half_closed_s`."""
 
     data_dir: Path
     enrol_host: str
@@ -33,6 +39,8 @@ class Settings:
     connections_per_source: int | None
     unadmitted_connections: int | None
     failed_logins: int
+    half_closed_s: int
+    via: str
     log_level: LogLevel
 
     @property
@@ -76,6 +84,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         connections_per_source=optional_number(env, "NODE_CONNECTIONS_PER_SOURCE", 1, 10**6),
         unadmitted_connections=optional_number(env, "NODE_UNADMITTED_CONNECTIONS", 2, 10**6),
         failed_logins=number(env, "NODE_FAILED_LOGINS", FAILED_LOGINS, 1, 1000),
+        half_closed_s=number(env, "NODE_HALF_CLOSED_S", HALF_CLOSED_S, 1, 3600),
+        via=pseudonym(env, "NODE_VIA", VIA),
         allow_destinations=networks(env, "NODE_ALLOW_DESTINATIONS"),
         log_level=log_level(env),
     )
@@ -129,6 +139,14 @@ def number(env: Mapping[str, str], variable: str, default: int, least: int, most
 def optional_number(env: Mapping[str, str], variable: str, least: int, most: int) -> int | None:
     """A whole number in this range, or None when the variable is not set."""
     return number(env, variable, least, least, most) if env.get(variable) else None
+
+
+def pseudonym(env: Mapping[str, str], variable: str, default: str) -> str:
+    """A name of this host in Via fields (RFC 9110 §7.6.3); empty when the variable is set to nothing."""
+    text = env.get(variable, default)
+    if text and not _PSEUDONYM.fullmatch(text):
+        raise BadConfiguration(variable, f"{text!r} is not a host name or a word")
+    return text
 
 
 def log_level(env: Mapping[str, str]) -> LogLevel:

@@ -5,6 +5,8 @@ import asyncio
 from tests.streams import HERE, LOGIN, Answer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+PASSED_ON = b"HTTP/1.1 200 OK\r\nVia: 1.1 maybe-proxy\r\nContent-Length: 2\r\n\r\nok"
+"""The same as a client gets it."""
 
 
 def scripted(*answers: bytes) -> tuple[Answer, list[bytes]]:

@@ -20,6 +20,7 @@ from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.process import connect_worker, worker_names, worker_pid
 from shared.proxies import ProxyRecord
 from tests.bench.handover import Loss, measure
+from tests.requests import OK, PASSED_ON
 from tests.streams import (
     HERE,
     LIMIT_S,
@@ -41,7 +42,6 @@ from tests.streams import (
 GREETING = b"\5\1\2\1\5alice\6wonder"
 MOMENTS_MS = (2, 4, 8, 10, 15, 20, 25, 40)
 """Some of those at which a handover of so many can be disturbed; all of it takes some ten milliseconds."""
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def opened(directory: Path, workers: int = 1) -> BuiltinEngine:
@@ -190,7 +190,7 @@ async def test_clients_between_two_requests_go_on_in_the_new_process(engine: Bui
     ):
         request = f"GET http://{HERE}:{port}/ HTTP/1.1\r\nHost: h\r\n{LOGIN}\r\n\r\n".encode()
         idle[1].write(request)
-        assert await idle[0].readexactly(len(OK)) == OK
+        assert await idle[0].readexactly(len(PASSED_ON)) == PASSED_ON
         begun[1].write(request[:30])
         await until(lambda: has_open(engine, 3))
         assert (await engine.upgrade())[0].connections == 3
@@ -199,7 +199,7 @@ async def test_clients_between_two_requests_go_on_in_the_new_process(engine: Bui
         silent[1].write(request)
         idle[1].write(request)
         for reader, _ in (idle, begun, silent):
-            assert await reader.readexactly(len(OK)) == OK
+            assert await reader.readexactly(len(PASSED_ON)) == PASSED_ON
 
 
 async def has_open(engine: BuiltinEngine, count: int) -> bool:
@@ -267,7 +267,7 @@ async def test_what_is_left_behind_goes_on_although_its_successor_is_relieved_to
         for _ in range(2):
             asking.append(await stack.enter_async_context(dialled(proxy.port)))
             asking[-1][1].write(f"GET http://{HERE}:{port}/ HTTP/1.1\r\nHost: h\r\n{LOGIN}\r\n\r\n".encode())
-            assert await asking[-1][0].readexactly(len(OK) - 2) == OK[:-2]
+            assert await asking[-1][0].readexactly(len(PASSED_ON) - 2) == PASSED_ON[:-2]
             await engine.upgrade()
         assert len(pids(directory)) == 3
         greeting[1].write(b"\5\1\0\1\x7f\0\0\1" + other.to_bytes(2))

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from node.engine.builtin import BuiltinEngine
-from tests.requests import OK, get
+from tests.requests import OK, PASSED_ON, get
 from tests.streams import dialled, head_of, record, said, serving, until
 
 
@@ -113,9 +113,9 @@ async def test_a_body_is_waited_for_until_the_origin_says_continue(engine: Built
 
     async with serving(careful) as port, dialled(proxy.port) as (reader, writer):
         writer.write(get(port, "/", "Content-Length: 4", "Expect: 100-continue", method="PUT").encode())
-        assert await head_of(reader) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await head_of(reader) == b"HTTP/1.1 100 Continue\r\nVia: 1.1 maybe-proxy\r\n\r\n"
         writer.write(b"body")
-        assert await reader.readexactly(len(OK)) == OK
+        assert await reader.readexactly(len(PASSED_ON)) == PASSED_ON
 
 
 async def test_a_response_without_an_end_ends_with_its_connection(engine: BuiltinEngine) -> None:
@@ -127,7 +127,7 @@ async def test_a_response_without_an_end_ends_with_its_connection(engine: Builti
 
     async with serving(endless) as port, dialled(proxy.port) as (reader, writer):
         data = await said(reader, writer, get(port))
-    assert data == b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 1_000_000
+    assert data == b"HTTP/1.1 200 OK\r\nVia: 1.0 maybe-proxy\r\nConnection: close\r\n\r\n" + b"x" * 1_000_000
 
 
 async def test_a_response_that_breaks_off_is_not_taken_for_whole(engine: BuiltinEngine) -> None:
@@ -144,15 +144,17 @@ async def test_a_response_that_breaks_off_is_not_taken_for_whole(engine: Builtin
 
 async def test_an_answer_that_comes_before_the_whole_request_reaches_the_client(engine: BuiltinEngine) -> None:
     await engine.start(proxy := record())
-    too_large = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n"
+    too_large = b"HTTP/1.1 413 Content Too Large\r\n"
 
     async def impatient(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await head_of(reader)
-        writer.write(too_large + b"\r\n")
+        writer.write(too_large + b"Content-Length: 0\r\n\r\n")
 
     async with serving(impatient) as port, dialled(proxy.port) as (reader, writer):
         request = get(port, "/", "Content-Length: 10000000", method="POST").encode() + b"x" * 1000
-        assert (await said(reader, writer, request)).startswith(too_large)
+        answer = await said(reader, writer, request)
+    assert answer.startswith(too_large)
+    assert b"\r\nConnection: close\r\n" in answer
 
 
 async def test_a_broken_chunk_is_refused_and_never_reaches_the_origin(engine: BuiltinEngine) -> None:

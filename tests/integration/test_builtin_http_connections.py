@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from node.engine.builtin import BuiltinEngine
-from tests.requests import OK, get, scripted
+from tests.requests import OK, PASSED_ON, get, scripted
 from tests.streams import HERE, LOGIN, Answer, dialled, echo, echoes, free_port, head_of, record, said, serving, until
 from tests.workers import worker_pid
 
@@ -27,7 +27,7 @@ async def test_several_requests_share_both_connections(engine: BuiltinEngine) ->
     async with serving(counted) as port, dialled(proxy.port) as (reader, writer):
         for path in ("/1", "/2", "/3"):
             writer.write(get(port, path).encode())
-            assert await head_of(reader) == OK[:-2]
+            assert await head_of(reader) == PASSED_ON[:-2]
             assert await reader.readexactly(2) == b"ok"
     assert [head.split()[1] for head in heard] == [b"/1", b"/2", b"/3"]
     assert b"wonder" not in b"".join(heard)
@@ -73,7 +73,7 @@ async def test_a_connection_that_an_origin_ends_with_its_answer_is_not_kept(
 
     async with serving(at_once(pid, OK)) as port, dialled(proxy.port) as (reader, writer):
         writer.write(get(port).encode())
-        assert await head_of(reader) == OK[:-2]
+        assert await head_of(reader) == PASSED_ON[:-2]
         await until(client_alone)
 
 
@@ -102,7 +102,7 @@ async def test_an_origin_that_gave_up_the_kept_connection_is_asked_again(engine:
     async with serving(once) as port, dialled(proxy.port) as (reader, writer):
         for _ in range(3):
             writer.write(get(port).encode())
-            assert await reader.readexactly(len(OK)) == OK
+            assert await reader.readexactly(len(PASSED_ON)) == PASSED_ON
 
 
 async def test_an_agreed_upgrade_becomes_a_tunnel(engine: BuiltinEngine) -> None:

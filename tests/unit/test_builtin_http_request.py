@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.engine.builtin.destinations import Destination
-from node.engine.builtin.http_answers import answer, leaves_open
+from node.engine.builtin.http_answers import Answer, leaves_open, refused, written
 from node.engine.builtin.http_fields import CHUNKED, HOP_BY_HOP, MAX_MEMBERS, MAX_REQUEST_LINES, NO_BODY, Refusal
 from node.engine.builtin.http_request import Request, blank_size, could_be_http, head_size, read_request
-from node.engine.builtin.http_route import Route, route
+from node.engine.builtin.http_route import Order, Route, order_of, route
 
 GET = b"GET http://example.com:8080/a?b=c HTTP/1.1\r\nHost: other\r\nAccept: */*\r\n\r\n"
 
@@ -64,29 +64,41 @@ def test_connect_names_host_and_port(target: bytes, destination: Destination) ->
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "hint"),
     [
-        b"GET / HTTP/1.1",
-        b"GET https://h/ HTTP/1.1",
-        b"GET ftp://h/ HTTP/1.1",
-        b"GET http:///path HTTP/1.1",
-        b"GET http://user:pass@h/ HTTP/1.1",
-        b"GET http://h:0/ HTTP/1.1",
-        b"GET http://h:65536/ HTTP/1.1",
-        b"GET http://h:080808/ HTTP/1.1",
-        b"GET http://h\\@x/ HTTP/1.1",
-        b"GET http://h/#part HTTP/1.1",
-        b"OPTIONS * HTTP/1.1",
-        b"CONNECT example.com HTTP/1.1",
-        b"CONNECT http://example.com:80/ HTTP/1.1",
-        b"CONNECT a@example.com:80 HTTP/1.1",
-        b"CONNECT :80 HTTP/1.1",
+        (b"GET / HTTP/1.1", "absolute"),
+        (b"OPTIONS * HTTP/1.1", "absolute"),
+        (b"GET https://h/ HTTP/1.1", "CONNECT host:443"),
+        (b"GET ftp://h/ HTTP/1.1", "scheme"),
+        (b"GET http://user:pass@h/ HTTP/1.1", "Authorization"),
+        (b"GET http://user@h?x HTTP/1.1", "Authorization"),
+        (b"GET http://h/#part HTTP/1.1", "fragment"),
+        (b"GET http:///path HTTP/1.1", "host or port"),
+        (b"GET http://h:0/ HTTP/1.1", "host or port"),
+        (b"GET http://h:65536/ HTTP/1.1", "host or port"),
+        (b"GET http://h:080808/ HTTP/1.1", "host or port"),
+        (b"GET http://h\\x/ HTTP/1.1", "host or port"),
+        (b"CONNECT example.com HTTP/1.1", "host:port"),
+        (b"CONNECT http://example.com:80/ HTTP/1.1", "host:port"),
+        (b"CONNECT a@example.com:80 HTTP/1.1", "host:port"),
+        (b"CONNECT :80 HTTP/1.1", "host:port"),
     ],
 )
-def test_a_target_that_is_no_place_to_go_is_refused(line: bytes) -> None:
+def test_a_target_that_is_no_place_to_go_is_refused_with_what_to_do(line: bytes, hint: str) -> None:
     way = route(read(with_fields(line=line)))
     assert isinstance(way, Refusal)
     assert way.status == 400
+    assert hint in way.reason
+    assert "pass" not in way.reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "allowed"),
+    [((b"Content-Length: 0",), True), ((b"Content-Length: 5",), False), ((b"Transfer-Encoding: chunked",), False)],
+)
+def test_a_connect_may_say_that_it_has_no_body(fields: tuple[bytes, ...], allowed: bool) -> None:
+    way = route(read(with_fields(*fields, line=b"CONNECT h:1 HTTP/1.1")))
+    assert isinstance(way, Route) is allowed
 
 
 @pytest.mark.parametrize(
@@ -94,7 +106,10 @@ def test_a_target_that_is_no_place_to_go_is_refused(line: bytes) -> None:
     [
         with_fields(b"Content-Length: 5", b"Transfer-Encoding: chunked"),
         with_fields(b"Content-Length: 5", b"Content-Length: 6"),
-        with_fields(b"Content-Length: 5, 5"),
+        with_fields(b"Content-Length: 5, 6"),
+        with_fields(b"Content-Length: 5,"),
+        with_fields(b"Content-Length: 5", b"Content-Length:"),
+        with_fields(b"Content-Length: \x0b5"),
         with_fields(b"Content-Length: +5"),
         with_fields(b"Content-Length: -1"),
         with_fields(b"Content-Length: 0x5"),
@@ -108,7 +123,7 @@ def test_a_target_that_is_no_place_to_go_is_refused(line: bytes) -> None:
         with_fields(b"Transfer-Encoding: identity"),
         with_fields(b"Transfer-Encoding:"),
         with_fields(b"Transfer-Encoding: \x0bchunked"),
-        with_fields(b"Transfer-Encoding: chunked", line=b"POST http://example.com/ HTTP/1.0"),
+        with_fields(b"Transfer-Encoding: chunked", b"Content-Length: 5", line=b"POST http://example.com/ HTTP/1.0"),
         with_fields(b"Transfer-Encoding : chunked"),
         with_fields(b"Content-Length : 5"),
         with_fields(b" Content-Length: 5"),
@@ -146,6 +161,7 @@ def test_what_two_parsers_could_read_in_two_ways_is_refused(head: bytes) -> None
     [
         ((b"Content-Length: 5",), 5, b"Content-Length: 5\r\n"),
         ((b"Content-Length: 005", b"content-length:005"), 5, b"Content-Length: 5\r\n"),
+        ((b"Content-Length: 5, 05", b"Content-Length: 5"), 5, b"Content-Length: 5\r\n"),
         ((b"Content-Length: 0",), 0, b"Content-Length: 0\r\n"),
         ((b"Transfer-Encoding: CHUNKED",), CHUNKED, b"Transfer-Encoding: chunked\r\n"),
         ((), NO_BODY, b""),
@@ -177,6 +193,99 @@ def test_hop_by_hop_fields_and_those_named_in_connection_end_here() -> None:
 def test_naming_the_framing_in_connection_does_not_take_it_away() -> None:
     head = with_fields(b"Connection: Content-Length, Host", b"Content-Length: 3")
     assert sent_on(head) == b"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 3\r\n\r\n"
+
+
+def test_control_characters_in_values_go_on() -> None:
+    """A client returns them in a cookie as it got them; squid, tinyproxy and Privoxy pass them on."""
+    assert b"Cookie: a\x01\x7fb\r\n" in sent_on(with_fields(b"Cookie: a\x01\x7fb"))
+
+
+def test_chunks_of_an_http_1_0_client_go_on_in_http_1_1_and_end_its_connection() -> None:
+    head = with_fields(
+        b"Transfer-Encoding: chunked", b"Connection: keep-alive", line=b"POST http://example.com/ HTTP/1.0"
+    )
+    assert not read(head).keep_alive
+    assert sent_on(head) == (
+        b"POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "version", "line"),
+    [
+        ((), b"1.1", b"Via: 1.1 here\r\n"),
+        ((), b"1.0", b"Via: 1.0 here\r\n"),
+        ((b"Via: 1.0 fred", b"via: 1.1 x (y)"), b"1.1", b"Via: 1.0 fred, 1.1 x (y), 1.1 here\r\n"),
+        ((b"Via:", b"Connection: via"), b"1.1", b"Via: 1.1 here\r\n"),
+    ],
+)
+def test_this_proxy_is_the_last_in_via(fields: tuple[bytes, ...], version: bytes, line: bytes) -> None:
+    way = route(read(with_fields(*fields, line=b"GET http://h/ HTTP/" + version)), b"here")
+    assert isinstance(way, Route)
+    assert line in way.head
+    assert way.head.lower().count(b"\r\nvia:") == 1
+
+
+def test_a_proxy_without_a_name_leaves_via_as_it_is() -> None:
+    assert b"Via" not in sent_on(GET)
+    assert b"\r\nVia: 1.0 fred\r\n" in sent_on(with_fields(b"Via: 1.0 fred"))
+
+
+def ordered(head: bytes) -> Order:
+    order = order_of(head, b"")
+    assert isinstance(order, Order)
+    return order
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "line"),
+    [
+        (b"OPTIONS", (b"Max-Forwards: 5",), b"Max-Forwards: 4\r\n"),
+        (b"TRACE", (b"Max-Forwards: 1",), b"Max-Forwards: 0\r\n"),
+        (b"TRACE", (b"Max-Forwards: 010", b"max-forwards:10"), b"Max-Forwards: 9\r\n"),
+        (b"OPTIONS", (b"Max-Forwards: -1",), b""),
+        (b"OPTIONS", (b"Max-Forwards: 0", b"Max-Forwards: 7"), b""),
+        (b"GET", (b"Max-Forwards: 0",), b"Max-Forwards: 0\r\n"),
+    ],
+)
+def test_max_forwards_is_counted_down(method: bytes, fields: tuple[bytes, ...], line: bytes) -> None:
+    way = ordered(with_fields(*fields, line=method + b" http://h/ HTTP/1.1")).route
+    assert isinstance(way, Route)
+    assert way.head == method + b" / HTTP/1.1\r\nHost: h\r\n" + line + b"\r\n"
+
+
+def test_the_last_proxy_sends_a_trace_back_without_its_secrets() -> None:
+    head = with_fields(b"Max-Forwards: 0", b"Cookie: c", b"X: y", b"authorization: a", line=b"TRACE http://h/ HTTP/1.1")
+    assert ordered(head).route == Answer(
+        200, b"Content-Type: message/http\r\n", b"TRACE http://h/ HTTP/1.1\r\nMax-Forwards: 0\r\nX: y\r\n\r\n"
+    )
+
+
+def test_the_last_proxy_answers_options_with_what_it_allows() -> None:
+    said = ordered(with_fields(b"Max-Forwards: 0", line=b"OPTIONS http://h/ HTTP/1.1")).route
+    assert isinstance(said, Answer)
+    assert written(said, 0).startswith(b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nAllow: GET, ")
+
+
+@pytest.mark.parametrize(
+    ("value", "logs_in"), [(b"NTLM abc", True), (b"negotiate abc", True), (b"Basic NTLM", False), (b"Digest x", False)]
+)
+def test_credentials_for_a_connection_are_known(value: bytes, logs_in: bool) -> None:
+    assert read(with_fields(b"Authorization: " + value)).logs_in is logs_in
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "line"),
+    [
+        (b"h2c", b""),
+        (b"H2C, websocket", b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+        (b"foo/2, bar", b"Connection: Upgrade\r\nUpgrade: foo/2, bar\r\n"),
+        (b"a b, \x01", b""),
+    ],
+)
+def test_an_upgrade_to_h2c_is_not_offered_to_the_origin(upgrade: bytes, line: bytes) -> None:
+    head = with_fields(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + upgrade, b"HTTP2-Settings: AAMAAABk")
+    assert sent_on(head) == b"POST / HTTP/1.1\r\nHost: example.com\r\n" + line + b"\r\n"
 
 
 def test_an_asked_for_upgrade_and_an_expectation_go_on() -> None:
@@ -279,12 +388,12 @@ def test_what_begins_like_no_method_is_not_http() -> None:
 
 
 def test_the_proxys_own_answers_are_whole_responses() -> None:
-    assert answer(407, "why", keep_alive=True) == (
-        b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+    assert written(refused(407, "why"), 1e9, keep_alive=True) == (
+        b"HTTP/1.1 407 Proxy Authentication Required\r\nDate: Sun, 09 Sep 2001 01:46:40 GMT\r\n"
         b'Proxy-Authenticate: Basic realm="proxy"\r\n'
         b"Content-Type: text/plain\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nwhy\n"
     )
-    assert answer(502, "why", method=b"HEAD").endswith(b"Content-Length: 4\r\nConnection: close\r\n\r\n")
+    assert written(refused(502, "why"), 0, method=b"HEAD").endswith(b"Content-Length: 4\r\nConnection: close\r\n\r\n")
 
 
 def test_a_connection_stays_open_only_where_the_next_byte_is_a_requests() -> None:

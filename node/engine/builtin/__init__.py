@@ -17,9 +17,11 @@ from node.engine.builtin.control import MOST_FDS, WorkerName
 from node.engine.builtin.crew import Crew
 from node.engine.builtin.forks import Forks
 from node.engine.builtin.home import home_of
+from node.engine.builtin.http_fields import VIA
 from node.engine.builtin.listeners import open_listener
 from node.engine.builtin.place import Place, Told, WorkerGoneError, close_all, ports_of
 from node.engine.builtin.process import end_process, worker_names, worker_pid
+from node.engine.builtin.reactor import HALF_CLOSED_S
 from node.engine.builtin.tally import Tally
 from node.engine.builtin.upgrade import Moved
 from node.engine.builtin.workers import Worker
@@ -36,8 +38,9 @@ class BuiltinEngine:
     address, None is every address of the host. `allow_destinations` are networks that proxies may connect to though
     they are private to the node (see guard.py). `connections_per_source` is what one client address may have open at a
     worker, `unadmitted_connections` how many of a worker's may not have logged in; None is a share of the descriptors
-    that the worker may have (see bounds.py). With the last of `failed_logins` a connection is closed. `on_change` is
-    called when something may run that did not before, or the other way round.
+    that the worker may have (see bounds.py). With the last of `failed_logins` a connection is closed. A client that has
+    closed its side is closed when nothing has come for it for `half_closed_s`. `via` is the name of the proxies in Via
+    fields, empty for none. `on_change` is called when something may run that did not before, or the other way round.
     """
 
     at_once = 2 * MOST_FDS
@@ -53,6 +56,8 @@ class BuiltinEngine:
         connections_per_source: int | None = None,
         unadmitted_connections: int | None = None,
         failed_logins: int | None = None,
+        half_closed_s: float = HALF_CLOSED_S,
+        via: str = VIA,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._directory = directory = home_of(directory)
@@ -62,6 +67,8 @@ class BuiltinEngine:
             "connections_per_source": connections_per_source,
             "unadmitted_connections": unadmitted_connections,
             "failed_logins": failed_logins,
+            "half_closed_s": half_closed_s,
+            "via": via,
         }
         self._forks = Forks(directory)
         place = Place(

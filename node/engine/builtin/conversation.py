@@ -4,6 +4,7 @@ Longer than others for the reason that `exchange` gives; what a request asks for
 """
 
 from asyncio import TimerHandle
+from time import time
 
 from node.engine.builtin.client import Client
 from node.engine.builtin.deadlines import Deadlines
@@ -11,7 +12,7 @@ from node.engine.builtin.dial import Dial
 from node.engine.builtin.exchange import Exchange
 from node.engine.builtin.exits import Exit
 from node.engine.builtin.failures import Failure
-from node.engine.builtin.http_answers import ESTABLISHED, answer, leaves_open
+from node.engine.builtin.http_answers import ESTABLISHED, Answer, leaves_open, refused, written
 from node.engine.builtin.http_fields import MAX_HEAD, Refusal
 from node.engine.builtin.http_request import Request, blank_size, head_size
 from node.engine.builtin.http_route import Order, Route, order_at_once, order_of
@@ -79,7 +80,7 @@ class Conversation:
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
         self._client.enter(self)
-        order = order_at_once(data) if data else None
+        order = order_at_once(data, self._client.reactor.via) if data else None
         if order is None:
             self.inbox += data
             if not data:
@@ -114,7 +115,7 @@ class Conversation:
 
     def _take(self, data: bytes) -> None:
         """Mostly it is one whole request, and nothing has to be kept."""
-        order = order_at_once(data)
+        order = order_at_once(data, self._client.reactor.via)
         if order is None:
             self.inbox += data
         elif self._kept is not None and self._follows(order, self._kept):
@@ -128,7 +129,7 @@ class Conversation:
         client, request, way = self._client, order.request, order.route
         if (
             not order.repeatable
-            or isinstance(way, Refusal)
+            or not isinstance(way, Route)
             or way.destination != kept.destination
             or request.authorization != self._authorization
             or self._record is not client.service.record
@@ -249,9 +250,12 @@ class Conversation:
 
     def answer(self, status: int, reason: str, *, close: bool = False) -> None:
         """The proxy's own answer to the request at hand."""
+        self._say(refused(status, reason), close=close)
+
+    def _say(self, said: Answer, *, close: bool = False) -> None:
         self._exchange = None
         keep = not close and leaves_open(self._request, self.inbox)
-        text = answer(status, reason, method=self._request.method if self._request else b"", keep_alive=keep)
+        text = written(said, time(), method=self._request.method if self._request else b"", keep_alive=keep)
         if keep:
             self._client.send(text)
         else:
@@ -355,7 +359,7 @@ class Conversation:
             return 0
         head = bytes(inbox[:size])
         del inbox[:size]
-        order = order_of(head)
+        order = order_of(head, self._client.reactor.via)
         if isinstance(order, Refusal):
             self._refuse(order)
         else:
@@ -433,16 +437,29 @@ class Conversation:
         if isinstance(way, Refusal):
             self.answer(*way, close=True)
             return
+        if isinstance(way, Answer):
+            self._say(way)
+            return
         self._route = way
         kept = self._kept
         if kept is None:
             self._call(way)
-        elif order.repeatable and kept.destination == way.destination and self._departure == self._client.departure:
+        elif self._may_follow(order, way, kept):
             self._kept, self._exchange = None, kept
             kept.start(order.request, way.head, reused=True)
         else:
             self._forget_kept()
             self._call(way)
+
+    def _may_follow(self, order: Order, way: Route, kept: Exchange) -> bool:
+        """Whether the kept connection is the one for this request.
+
+        What cannot be sent again goes by a fresh one, for the origin may just be giving the kept one up; but a login
+        that holds for a connection (NTLM, Negotiate) would never come to its end like that.
+        """
+        if kept.destination != way.destination or self._departure != self._client.departure:
+            return False
+        return order.repeatable or (kept.pinned and way.head != b"" and kept.waits_unheard)
 
     def _call(self, way: Route) -> None:
         if way.head:

@@ -15,13 +15,14 @@ _RUNG = 16
 class Deadlines(Generic[T]):
     """Everything in here has the same time to live, so the order of arrival is the order of expiry.
 
-    Coarse: somebody has to call `expire` now and then. `entries` are for reading.
+    Coarse: somebody has to call `expire` now and then. `entries` are for reading. A change of `seconds` holds for
+    what is added later.
     """
 
-    __slots__ = ("_expire", "_seconds", "entries")
+    __slots__ = ("_expire", "entries", "seconds")
 
     def __init__(self, seconds: float, expire: Callable[[T], None]) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._expire = expire
         self.entries: dict[T, float] = {}
 
@@ -30,7 +31,7 @@ class Deadlines(Generic[T]):
         entries = self.entries
         if item in entries:
             del entries[item]
-        entries[item] = now + self._seconds
+        entries[item] = now + self.seconds
 
     def discard(self, item: T) -> None:
         self.entries.pop(item, None)

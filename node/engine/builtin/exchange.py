@@ -4,6 +4,7 @@ Longer than others for a reason: both directions end, fail and wait for each oth
 costs least in one object. What is to be decided stands in http_request, http_response and http_body.
 """
 
+from socket import MSG_PEEK
 from typing import Protocol
 
 from node.engine.builtin.client import Client
@@ -11,7 +12,7 @@ from node.engine.builtin.destinations import Destination
 from node.engine.builtin.http_body import NOTHING, Body, EndlessBody, body_of
 from node.engine.builtin.http_fields import CHUNKED, MAX_RESPONSE_LINES, NO_BODY, UNTIL_CLOSE, Refusal
 from node.engine.builtin.http_request import Request
-from node.engine.builtin.http_response import Response, read_response, whole_response
+from node.engine.builtin.http_response import Response, read_response, whole_response, without_chunks
 from node.engine.builtin.pace import DOWN, UP
 from node.engine.builtin.pipes import PIPE
 from node.engine.builtin.reactor import BUFFER, Stage
@@ -36,7 +37,7 @@ class Talk(Stage, Protocol):
 _INTERIM_LINES = 8
 """The least that an interim response counts for: 64 of them are the most."""
 
-_NO_REQUEST = Request(b"", b"", 1, [], None, NO_BODY, True, None)
+_NO_REQUEST = Request(b"", b"", 1, [], None, NO_BODY, True, None, [], None, False)
 
 
 class Exchange:
@@ -45,7 +46,8 @@ class Exchange:
     Both directions run at once: an origin may answer before it has the whole request. `deaf`: the origin takes no more
     of the request; what it has answered is still passed on. Until the `upload` is done, the client's next bytes belong
     to this request. `_unread` is what has come of a response's body and is left over for the turn of this proxy: tiny
-    chunks; `_lines` counts those of the response's heads.
+    chunks; `_lines` counts those of the response's heads. `pinned`: the client may have logged in this
+    connection to the origin, and not only a request.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Exchange:
         "_unread",
         "destination",
         "origin",
+        "pinned",
         "upload",
     )
 
@@ -86,6 +89,7 @@ class Exchange:
         self._reusable = False
         self._close = False
         self._deaf = False
+        self.pinned = False
         origin.belong(self)
         origin.reactor.fresh.append(origin)
 
@@ -99,9 +103,22 @@ class Exchange:
         origin = self.origin
         return origin.mask in (EDGE, IN) and not (origin.pending or origin.pipe)
 
+    @property
+    def waits_unheard(self) -> bool:
+        """Whether a kept connection is open and nothing has come on it; asked of the kernel."""
+        try:
+            self.origin.sock.recv(1, MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
     def start(self, request: Request, head: bytes, *, reused: bool) -> None:
         """The next request; its body, as far as it is there, is in the talk's inbox."""
         self._request = request
+        if request.logs_in:
+            self.pinned = True
         self.upload = NOTHING if request.body == NO_BODY else body_of(request.body)
         self._reused = reused
         self._close = not request.keep_alive
@@ -120,7 +137,8 @@ class Exchange:
         elif not self.upload.done and self._client.ended and used == len(inbox):
             self._talk.broken()
         else:
-            self._pass_up(b"%b%b" % (head, inbox[:used]))
+            body = inbox[:used] if self.upload.out is None else self.upload.out
+            self._pass_up(b"%b%b" % (head, body))
             del inbox[:used]
             if inbox and not self.upload.done:
                 self._talk.leave_over()
@@ -136,7 +154,7 @@ class Exchange:
         elif not self.upload.done and self._client.ended and used == len(inbox):
             self._talk.broken()
         else:
-            self._pass_up(bytes(inbox[:used]))
+            self._pass_up(bytes(inbox[:used]) if self.upload.out is None else self.upload.out)
             del inbox[:used]
             if inbox and not self.upload.done:
                 self._talk.leave_over()
@@ -227,7 +245,7 @@ class Exchange:
         if self.upload.broken:
             self._refuse_upload()
             return
-        self._pass_up(reactor.view[:used])
+        self._pass_up(reactor.view[:used] if self.upload.out is None else self.upload.out)
         if used < count:
             self._talk.inbox += reactor.view[used:count]
             if not self.upload.done:
@@ -235,6 +253,8 @@ class Exchange:
 
     def _pass_up(self, data: bytes | memoryview) -> None:
         service = self._client.service
+        if not data:
+            return
         if self._deaf:
             service.received += len(data)
             return
@@ -290,11 +310,13 @@ class Exchange:
             self._lost(clean=False)
             return False
         end = data.find(b"\r\n\r\n") + 4
-        response = whole_response(data[:end], request.method) if end >= 4 and len(data) < BUFFER else None
-        if isinstance(response, Response) and response.status >= 200 and response.body == len(data) - end:
+        via = self._client.reactor.via
+        response = whole_response(data[:end], request.method, via) if end >= 4 and len(data) < BUFFER else None
+        if isinstance(response, Response) and response.status >= 200 and response.body == len(data) - response.size:
+            self._answers(response)
             self._reusable = response.reusable and not events & ENDING
             flags = LAST if self._close and self.upload.done else 0
-            self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), data[end:]), flags)
+            self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), data[response.size :]), flags)
             if self._rests():
                 return True
             self._finish()
@@ -337,7 +359,7 @@ class Exchange:
                 self._finish()
             else:
                 self._talk.broken()
-        elif self._reused and not self._inbox:
+        elif self._reused and not self._inbox and self._request.repeatable:
             self.origin.drop()
             self._talk.send_again()
         else:
@@ -357,14 +379,26 @@ class Exchange:
             return
         used = body.feed(data, start, end)
         if body.broken:
-            self._talk.broken()
+            self._break(begun=not head)
             return
-        self._to_client(b"%b%b" % (head, view[start:used]) if head else view[start:used])
+        content = view[start:used] if body.out is None else body.out
+        if head:
+            self._to_client(b"%b%b" % (head, content))
+        elif content:
+            self._to_client(content)
         if body.done:
             self._reusable = self._reusable and used == end
             self._finish()
         elif used < end:
             self._unread = bytearray(view[used:end])
+
+    def _break(self, *, begun: bool) -> None:
+        """The chunks of the response cannot be read; the client is told as long as it has nothing of it."""
+        if begun:
+            self._talk.broken()
+        else:
+            self._download = None
+            self._fail(502, "the chunks of the origin's response cannot be read")
 
     def _pass_through(self, body: Body, count: int) -> None:
         body.skip(count)
@@ -380,7 +414,7 @@ class Exchange:
         """The beginning of a response is in the reactor's buffer; mostly its head is whole."""
         reactor = self._client.reactor
         end = 0 if self._inbox else reactor.buffer.find(b"\r\n\r\n", 0, count) + 4
-        response = whole_response(bytes(reactor.view[:end]), self._request.method) if end >= 4 else None
+        response = whole_response(bytes(reactor.view[:end]), self._request.method, reactor.via) if end >= 4 else None
         if isinstance(response, Response) and response.plain:
             self._begin_body(response, reactor.buffer, reactor.view, count)
         else:
@@ -391,7 +425,7 @@ class Exchange:
     def _read_heads(self, inbox: bytearray) -> None:
         """Any number of interim responses, then the final one."""
         while True:
-            response = read_response(inbox, self._seen, self._request.method)
+            response = read_response(inbox, self._seen, self._request.method, self._client.reactor.via)
             self._seen = len(inbox)
             if response is None:
                 return
@@ -418,14 +452,22 @@ class Exchange:
             self._begin_body(response, inbox, memoryview(inbox), len(inbox))
 
     def _begin_body(self, response: Response, data: bytearray, view: memoryview, end: int) -> None:
-        if response.body == CHUNKED and not self._request.minor:
-            self._fail(502, "the destination answered in a form that the client cannot read")
+        old = not self._request.minor
+        readable = without_chunks(response) if old else response
+        if isinstance(readable, Refusal):
+            self._fail(*readable)
             return
-        self._download = body_of(response.body, lenient=True)
-        self._close = self._close or response.body == UNTIL_CLOSE
+        self._download = body_of(response.body, lenient=True, bare=old)
+        self._answers(response)
+        self._close = self._close or response.body == UNTIL_CLOSE or (old and response.body == CHUNKED)
         self._reusable = response.reusable
-        head = b"%b%b\r\n" % (response.head, self._connection())
+        head = b"%b%b\r\n" % (readable.head, self._connection())
         self._pass_body(data, view, response.size, end, head)
+
+    def _answers(self, response: Response) -> None:
+        """The final answer begins: before it has the whole request, it is the last one on the client's connection."""
+        self.pinned = self.pinned or response.challenges
+        self._close = self._close or not self.upload.done
 
     def _connection(self) -> bytes:
         if self._close:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from node.engine.builtin.destinations import AbsoluteTarget
 from node.engine.builtin.http_fields import (
     CHUNKED,
-    DIGITS,
     HOP_BY_HOP,
     MAX_HEAD,
     MAX_MEMBERS,
@@ -19,26 +18,38 @@ from node.engine.builtin.http_fields import (
     WHITESPACE,
     Line,
     Refusal,
+    connection_based,
     crowded,
     framing_lines,
+    length_of,
     tokens,
+    via_line,
     without,
 )
+
+_COUNTED = frozenset({b"OPTIONS", b"TRACE"})
+"""Methods with which Max-Forwards is counted down (RFC 9110 §7.6.2)."""
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """Methods that may be sent again (RFC 9110 §9.2.2)."""
 
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]++) HTTP/1\.([0-9])\r\n")
-_FIELD_LINES = re.compile(rb"(?:" + TOKEN + rb":[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+")
+_FIELD_LINES = re.compile(rb"(?:" + TOKEN + rb":[^\x00\r\n]*+\r\n)*+")
+"""Control characters may stand in values: a client returns them in a cookie as it got them."""
 _BLANK_LINES = re.compile(rb"(?:\r\n)*+")
 _FIRST_BYTES = frozenset(b"!#$%&'*+-.^_`|~\r\n" + bytes(c for c in range(128) if chr(c).isalnum()))
 
-_SPECIAL = HOP_BY_HOP | {b"host", b"content-length"}
+_SPECIAL = HOP_BY_HOP | {b"host", b"content-length", b"via"}
+_PROTOCOL = re.compile(rb"[!-+\-.0-~]++(?:/[!-+\-.0-~]++)?")
 _NONE: list[bytes] = []
 
 
 class Request(NamedTuple):
-    """A request head without its hop-by-hop fields. `minor` is the x of HTTP/1.x, at most 1."""
+    """A request head without its hop-by-hop fields. `minor` is the x of HTTP/1.x, at most 1.
+
+    `hops`: by how many more proxies OPTIONS or TRACE may be passed on. `logs_in`: it carries credentials that hold for
+    the connection to the origin.
+    """
 
     method: bytes
     target: bytes
@@ -48,6 +59,9 @@ class Request(NamedTuple):
     body: int
     keep_alive: bool
     upgrade: bytes | None
+    via: list[bytes]
+    hops: int | None
+    logs_in: bool
 
     @property
     def has_body(self) -> bool:
@@ -128,51 +142,76 @@ def _sorted(fields: bytes) -> tuple[list[Line], dict[bytes, list[bytes]]]:
     return lines, special
 
 
-def _framing(special: dict[bytes, list[bytes]], minor: int) -> int | Refusal:
+def _framing(special: dict[bytes, list[bytes]]) -> int | Refusal:
     """RFC 9112 §6.3 as a server that closes the door on every ambiguity."""
     coding, lengths = special.get(b"transfer-encoding"), special.get(b"content-length")
     if coding is not None:
-        if lengths or minor == 0 or len(coding) > 1 or coding[0].lower() != b"chunked":
+        if lengths or len(coding) > 1 or coding[0].lower() != b"chunked":
             return Refusal(400, "the length of the body is ambiguous")
         return CHUNKED
     if lengths is None:
         return NO_BODY
-    if len(set(lengths)) > 1 or not DIGITS.fullmatch(lengths[0]):
-        return Refusal(400, "the length of the body is ambiguous")
-    return int(lengths[0])
+    length = length_of(part.strip(WHITESPACE) for value in lengths for part in value.split(b","))
+    return Refusal(400, "the length of the body is ambiguous") if length is None else length
 
 
 def _request(line: re.Match[bytes], lines: list[Line], special: dict[bytes, list[bytes]]) -> Request | Refusal:
-    minor = min(int(line[3]), 1)
-    body = _framing(special, minor)
+    method, minor = line[1], min(int(line[3]), 1)
+    body = _framing(special)
     if isinstance(body, Refusal):
         return body
     named = tokens(special.get(b"connection", _NONE))
     wishes = named | tokens(special.get(b"proxy-connection", _NONE))
-    upgrade = special.get(b"upgrade", _NONE)
+    lines, hops = (without(lines, named), None) if method not in _COUNTED else _without_hops(without(lines, named))
     return Request(
-        method=line[1],
+        method=method,
         target=line[2],
         minor=minor,
-        lines=without(lines, named),
+        lines=lines,
         authorization=special.get(b"proxy-authorization", [None])[0],
         body=body,
-        keep_alive=b"close" not in wishes and (minor == 1 or b"keep-alive" in wishes),
-        upgrade=b", ".join(upgrade) if upgrade and b"upgrade" in named and minor == 1 else None,
+        keep_alive=_stays(minor, body, wishes),
+        upgrade=_upgrade(special.get(b"upgrade", _NONE)) if b"upgrade" in named and minor == 1 else None,
+        via=special.get(b"via", _NONE),
+        hops=hops,
+        logs_in=any(name == b"authorization" and connection_based(line[14:-2]) for name, line in lines),
     )
 
 
-def forwarded(request: Request, target: AbsoluteTarget) -> bytes:
+def _stays(minor: int, body: int, wishes: frozenset[bytes]) -> bool:
+    """Whether the client's connection is kept; not behind chunks in HTTP/1.0 (RFC 9112 §6.1)."""
+    if b"close" in wishes:
+        return False
+    return minor == 1 or (b"keep-alive" in wishes and body != CHUNKED)
+
+
+def _upgrade(values: list[bytes]) -> bytes | None:
+    """The protocols to offer the origin. h2c is none of them: RFC 9113 §3.1 has given it up."""
+    members = (part.strip(WHITESPACE) for value in values for part in value.split(b","))
+    offered = [each for each in members if _PROTOCOL.fullmatch(each) and each.lower() != b"h2c"]
+    return b", ".join(offered) or None
+
+
+def _without_hops(lines: list[Line]) -> tuple[list[Line], int | None]:
+    """The lines without Max-Forwards, and its number; a field that states none is left out, as squid does."""
+    stated = [line[13:-2].strip(WHITESPACE) for name, line in lines if name == b"max-forwards"]
+    return [line for line in lines if line[0] != b"max-forwards"], length_of(stated)
+
+
+def forwarded(request: Request, target: AbsoluteTarget, via: bytes = b"") -> bytes:
     """The head for the origin: origin-form, the target's own Host (RFC 9112 §3.2.2), one framing field.
 
-    An HTTP/1.0 client is spoken for in HTTP/1.0, so that it is never answered in chunks.
+    An HTTP/1.0 client is spoken for in HTTP/1.0, as long as it sends no chunks: origins seldom answer that in chunks.
+    `via` is this proxy's name.
     """
-    return b"%b %b HTTP/1.%d\r\nHost: %b\r\n%b%b%b\r\n" % (
+    return b"%b %b HTTP/1.%d\r\nHost: %b\r\n%b%b%b%b%b\r\n" % (
         request.method,
         _origin_form(request.method, target.path),
-        request.minor,
+        1 if request.body == CHUNKED else request.minor,
         target.authority,
         b"".join([line for _, line in request.lines]),
+        b"" if request.hops is None else b"Max-Forwards: %d\r\n" % max(request.hops - 1, 0),
+        via_line(request.via, request.minor, via),
         framing_lines(request.body),
         _connection(request),
     )

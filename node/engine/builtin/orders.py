@@ -12,8 +12,9 @@ from node.engine.builtin.bounds import bounds
 from node.engine.builtin.control import PROTOCOL, Message
 from node.engine.builtin.guard import networks
 from node.engine.builtin.handover import Handover
+from node.engine.builtin.http_fields import VIA
 from node.engine.builtin.proxies import Proxies
-from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.reactor import HALF_CLOSED_S, Reactor
 from node.engine.builtin.records import read_record, tell_record
 from node.engine.builtin.sentry import Sentry
 
@@ -112,6 +113,8 @@ class Orders:
         self._sentry.open(networks(message.get("allow_destinations", [])))
         asked = {name: message.get(name) for name in _BOUNDS}
         self._reactor.bound(bounds(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
+        self._reactor.half_closed.seconds = message.get("half_closed_s", HALF_CLOSED_S)
+        self._reactor.via = message.get("via", VIA).encode()
         # An agent that has not heard of its broker yet leaves what the one before it knew.
         if "protect_destinations" in message:
             self._sentry.protect(networks(message["protect_destinations"]))

@@ -18,6 +18,7 @@ from node.engine.builtin.echo import Echo
 from node.engine.builtin.flow import GATHER_S
 from node.engine.builtin.guard import Guard
 from node.engine.builtin.guesses import Guesses
+from node.engine.builtin.http_fields import VIA
 from node.engine.builtin.loop import Loop
 from node.engine.builtin.pipes import Pipes
 from node.engine.builtin.resolver import Resolver
@@ -39,6 +40,10 @@ ATTEMPT_S = 0.25
 IDLE_S = 300.0
 """For an HTTP client between two requests; browsers give up after about as long."""
 LINGER_S = 3.0
+HALF_CLOSED_S = 10
+"""For an HTTP client that has closed its side, as one does that has gone: since then, or the last byte for it."""
+HALF_TUNNEL_S = 120.0
+"""The same for a tunnel, whose destination is told of the end and may have much to think about."""
 
 FRESH_S = 0.005
 """After twice that at most a connection to a destination is one that stays: see `Wire.stay`."""
@@ -98,7 +103,7 @@ class Reactor:
 
     In a `Loop` it is what waits; in any other loop it is served as one reader among others.
     `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
-    `draws` are kept in the working directory.
+    `draws` are kept in the working directory. `via` is the proxies' name in Via fields, empty for none.
 
     What cannot be served in time is left over: `turns` says what is to be done, and for which proxy.
 
@@ -117,6 +122,7 @@ class Reactor:
         self.pipes = Pipes(self.bounds.pipes)
         self.now = monotonic()
         self.faults = 0
+        self.via = VIA.encode()
         self._exhausted_until = 0.0
         self.resolver = Resolver(loop)
         self.draws = Draws(Path())
@@ -128,7 +134,10 @@ class Reactor:
         self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
         self.dials: Deadlines[TimedStage] = Deadlines(DIAL_S, self._expire)
         self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
+        self.half_closed: Deadlines[TimedStage] = Deadlines(HALF_CLOSED_S, self._expire)
+        self.half_tunnels: Deadlines[TimedStage] = Deadlines(HALF_TUNNEL_S, self._expire)
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
+        self._queues = (self.handshakes, self.dials, self.idle, self.half_closed, self.half_tunnels, self.lingering)
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
         self.fresh: list[Wire] = []
         self._less_fresh: list[Wire] = []
@@ -325,7 +334,7 @@ class Reactor:
         if self.epoll.closed:
             return
         self.now = monotonic()
-        due = [each.expire(self.now, EXPIRED) for each in (self.handshakes, self.dials, self.idle, self.lingering)]
+        due = [queue.expire(self.now, EXPIRED) for queue in self._queues]
         self.sweep()
         self._due_again = any(due)
         if self._due_again:
