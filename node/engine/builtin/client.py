@@ -7,7 +7,7 @@ from node.engine.builtin.access import allows_source
 from node.engine.builtin.exits import Exit, Lease
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.limits import Hold, crowded
-from node.engine.builtin.reactor import Reactor, Stage
+from node.engine.builtin.reactor import Reactor, Stage, TimedStage
 from node.engine.builtin.wire import UNWATCHED, Wire
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ class Client(Wire):
         if hold is None and not self.seated:
             limits = service.record.limits
             hold = crowded(limits, service.seats) if limits.connections is not None else None
+            if hold is not None and service.leaving:
+                service.make_room()
+                hold = crowded(limits, service.seats)
             if hold is None:
                 self.seated = True
                 service.seats += 1
@@ -104,6 +107,11 @@ class Client(Wire):
         gone = self.flush()
         self.service.sent += gone
         return gone
+
+    def leave(self, stage: TimedStage) -> None:
+        """The client has closed its side; its seat is for others until it has got something more."""
+        if self.seated:
+            self.service.leaving[self] = stage
 
     @property
     def departure(self) -> tuple[Exit, bytes | None]:
@@ -127,6 +135,7 @@ class Client(Wire):
         if self.seated:
             self.seated = False
             service.seats -= 1
+            service.leaving.pop(self, None)
         if self.lease is not None:
             self.lease.end(reactor.now)
             self.lease = None

@@ -20,7 +20,7 @@ from node.engine.builtin.linger import Linger
 from node.engine.builtin.reactor import BUFFER, TimedStage
 from node.engine.builtin.records import Record
 from node.engine.builtin.tunnel import Tunnel
-from node.engine.builtin.wire import GONE, IN, OUT, Wire
+from node.engine.builtin.wire import ENDING, GONE, IN, OUT, Wire
 
 REQUESTS = 16
 """Requests of a pipeline that are read before other connections have their turn; a large head counts as several."""
@@ -95,10 +95,12 @@ class Conversation:
         elif events & GONE:
             self.broken()
         else:
-            if events & OUT:
-                client.deliver()
+            if events & OUT and client.deliver():
+                self.moved()
             if events & IN:
                 self._read()
+            elif events & ENDING:
+                self._left()
             self.proceed()
 
     def _read_next(self) -> None:
@@ -262,11 +264,46 @@ class Conversation:
             self._end(text)
 
     def expire(self) -> None:
-        """While a request is served its time may run on, and means nothing."""
-        if self._exchange is None and self._dial is None:
+        """While a request is served its time may run on, and means nothing, unless the client seems to have gone."""
+        reactor = self._client.reactor
+        if (self._exchange is None and self._dial is None) or self._timed is reactor.abandoned:
             self.close()
+        elif self._timed is reactor.half_closed:
+            self._give_up()
         else:
             self._timed = None
+
+    def _give_up(self) -> None:
+        """Whoever still listens is told, as far as that can be."""
+        if self._client.ended and not (self._exchange is not None and self._exchange.begun):
+            for wire in self._leave():
+                wire.reset()
+            self.answer(504, "the destination did not answer in time after the client had closed its side", close=True)
+        else:
+            self.broken()
+
+    def moved(self) -> None:
+        """Something goes on: a client that has closed its side has not gone."""
+        client = self._client
+        if self._timed is client.reactor.half_closed:
+            client.service.leaving.pop(client, None)
+            client.reactor.half_closed.add(self, client.reactor.now)
+
+    def _left(self) -> None:
+        """The client has closed its side. Whether it has gone or waits for its answer does not show (RFC 9112 §9.5)."""
+        client = self._client
+        reactor = client.reactor
+        if self._exchange is None and self._dial is None:
+            self.close()
+        elif self._timed not in (reactor.half_closed, reactor.abandoned):
+            client.leave(self)
+            self._time(reactor.abandoned if self._leads_nowhere else reactor.half_closed)
+
+    @property
+    def _leads_nowhere(self) -> bool:
+        """Whether a tunnel is dialled that nothing will go into."""
+        way = self._route
+        return self._dial is not None and way is not None and not way.head and not self.inbox and self._client.ended
 
     def close(self) -> None:
         for wire in self._leave():
@@ -284,6 +321,7 @@ class Conversation:
         if self._delay is not None:
             self._delay.cancel()
             self._delay = None
+        self._client.service.leaving.pop(self._client, None)
         if self._dial is not None:
             self._dial.close()
         self._forget_kept()
@@ -315,12 +353,13 @@ class Conversation:
             return
         if self._exchange is not None and not self._exchange.upload.done:
             self._exchange.take()
+            self.moved()
             return
         count = client.receive()
         if count > 0:
             self.inbox += client.reactor.view[:count]
-        elif count == 0 and self._exchange is None and self._dial is None:
-            self.close()
+        elif count == 0:
+            self._left()
 
     def _settle(self) -> None:
         client, exchange = self._client, self._exchange
@@ -335,11 +374,24 @@ class Conversation:
             reading = not (origin.pending or origin.pipe or client.held or self._paused)
         else:
             reading = len(self.inbox) <= MAX_HEAD and not self._paused
-        mask = (IN if reading and not client.ended else 0) | (OUT if client.pending or client.pipe else 0)
+        mask = OUT if client.pending or client.pipe else 0
+        if client.ended:
+            self._wait_on()
+        elif reading:
+            mask |= IN
+        elif (exchange is not None or self._dial is not None) and self._timed is not client.reactor.half_closed:
+            mask |= ENDING
         if mask != client.mask:
             client.watch(mask)
         if exchange is not None:
             exchange.settle()
+
+    def _wait_on(self) -> None:
+        """For the answer to the next request of a client that has closed its side."""
+        reactor = self._client.reactor
+        waits = self._exchange is not None or self._dial is not None
+        if waits and self._timed not in (reactor.half_closed, reactor.abandoned):
+            self._time(reactor.half_closed)
 
     def _serve_next(self) -> int:
         """Bytes of the request's head; 0 when there was no whole request."""

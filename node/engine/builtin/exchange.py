@@ -31,6 +31,7 @@ class Talk(Stage, Protocol):
     def at_rest(self, exchange: "Exchange") -> None: ...
     def answer(self, status: int, reason: str, *, close: bool = False) -> None: ...
     def leave_over(self) -> None: ...
+    def moved(self) -> None: ...
     def send_again(self) -> None: ...
 
 
@@ -102,6 +103,11 @@ class Exchange:
         """Whether nothing waits for the origin, and it is listened to."""
         origin = self.origin
         return origin.mask in (EDGE, IN) and not (origin.pending or origin.pipe)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the client has got some of the answer."""
+        return self._download is not None
 
     @property
     def waits_unheard(self) -> bool:
@@ -403,12 +409,16 @@ class Exchange:
     def _pass_through(self, body: Body, count: int) -> None:
         body.skip(count)
         self._client.deliver()
+        if self._client.ended:
+            self._talk.moved()
         if body.done:
             self._finish()
 
     def _to_client(self, data: bytes | memoryview, flags: int = 0) -> None:
         client = self._client
         client.service.sent += client.send(data, flags)
+        if client.ended:
+            self._talk.moved()
 
     def _begin_at_once(self, count: int) -> None:
         """The beginning of a response is in the reactor's buffer; mostly its head is whole."""

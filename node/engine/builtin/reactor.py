@@ -42,6 +42,8 @@ IDLE_S = 300.0
 LINGER_S = 3.0
 HALF_CLOSED_S = 10
 """For an HTTP client that has closed its side, as one does that has gone: since then, or the last byte for it."""
+ABANDONED_S = 0.5
+"""For a destination to be reached after the client has closed its side with nothing to send there."""
 HALF_TUNNEL_S = 120.0
 """The same for a tunnel, whose destination is told of the end and may have much to think about."""
 
@@ -85,7 +87,9 @@ class Stage(Protocol):
 class TimedStage(Stage, Protocol):
     """A stage that may not last for ever."""
 
-    def expire(self) -> None: ...
+    def expire(self) -> None:
+        """Its time is up."""
+        ...
 
 
 class RacingStage(Stage, Protocol):
@@ -135,9 +139,18 @@ class Reactor:
         self.dials: Deadlines[TimedStage] = Deadlines(DIAL_S, self._expire)
         self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
         self.half_closed: Deadlines[TimedStage] = Deadlines(HALF_CLOSED_S, self._expire)
+        self.abandoned: Deadlines[TimedStage] = Deadlines(ABANDONED_S, self._expire)
         self.half_tunnels: Deadlines[TimedStage] = Deadlines(HALF_TUNNEL_S, self._expire)
         self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
-        self._queues = (self.handshakes, self.dials, self.idle, self.half_closed, self.half_tunnels, self.lingering)
+        self._queues = (
+            self.handshakes,
+            self.dials,
+            self.idle,
+            self.half_closed,
+            self.abandoned,
+            self.half_tunnels,
+            self.lingering,
+        )
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
         self.fresh: list[Wire] = []
         self._less_fresh: list[Wire] = []

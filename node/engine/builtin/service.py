@@ -12,7 +12,7 @@ from node.engine.builtin.entry import Entry
 from node.engine.builtin.exits import exit_of
 from node.engine.builtin.limits import Hold, held, next_turn, rest
 from node.engine.builtin.pace import Pace
-from node.engine.builtin.reactor import Reactor
+from node.engine.builtin.reactor import Reactor, TimedStage
 from node.engine.builtin.records import Record
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ class Service:
     `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes. `pace` is
     there when bandwidth or traffic is limited, `stop_at` is what may have moved when the traffic is used up. `held` is
     why everybody is refused for now, `turn` when that may change by itself; `seats` is how many connections are taken
-    out of those that the proxy may have. `quiet_at`: nothing is open, and all is written that there was when so many
-    connections had been accepted.
+    out of those that the proxy may have. `leaving` are clients that have closed their side and got nothing since, as
+    those do that have gone, and what they are doing. `quiet_at`: nothing is open, and all is written that there was
+    when so many connections had been accepted.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Service:
         "first_stage",
         "gate",
         "held",
+        "leaving",
         "open",
         "pace",
         "quiet_at",
@@ -61,6 +63,7 @@ class Service:
         self.doors = Doors(reactor, record.id, self, self.welcome)
         # Most of many proxies have no client: an empty dict takes 150 bytes less than an empty set.
         self.open: dict[Client, None] = {}
+        self.leaving: dict[Client, TimedStage] = {}
         self.pace: Pace | None = None
         self.account = account
         self.held: Hold | None = None
@@ -103,6 +106,14 @@ class Service:
         if self.held is not None and before is None:
             for client in [each for each in self.open if each.admitted]:
                 self._close(client)
+
+    def make_room(self) -> None:
+        """End what clients have asked for that seem to have gone, for others need their seats."""
+        for stage in list(self.leaving.values()):
+            try:
+                stage.expire()
+            except OSError:
+                stage.broken()
 
     def add_spent(self, count: int, now: float) -> None:
         """Traffic of this proxy that another process moved; counted there."""

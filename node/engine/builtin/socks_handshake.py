@@ -103,7 +103,10 @@ class SocksHandshake:
         self.close()
 
     def _leave(self) -> None:
-        self._client.reactor.handshakes.discard(self)
+        reactor = self._client.reactor
+        reactor.handshakes.discard(self)
+        if self._client.ended:
+            reactor.abandoned.discard(self)
         self._dial = None
         if self._delay is not None:
             self._delay.cancel()
@@ -123,9 +126,14 @@ class SocksHandshake:
         self._ended()
 
     def _ended(self) -> None:
-        self._client.ended = True
+        """Nobody has a use for a tunnel that nothing goes into; data that came before the end are passed on."""
+        client = self._client
+        client.ended = True
         if self._dial is None:
             self.close()
+        elif not self._inbox:
+            client.leave(self)
+            client.reactor.abandoned.add(self, client.reactor.now)
 
     def _advance(self) -> None:
         while self._inbox and self._step():

@@ -10,11 +10,11 @@ LITTLE = 16384
 
 
 class Tunnel:
-    """The one stage that nothing times out.
+    """The one stage that nothing times out, unless the client has closed its side and nothing more comes for it.
 
     A side whose receiver does not take what was read is not read from until it does, so at most one buffer or pipe is
-    kept per direction. Bytes count once the receiver's kernel has them. `_calm`: nothing waits and neither side sends
-    much.
+    kept per direction. Bytes count once the receiver's kernel has them. `_calm`: nothing waits, neither side sends much
+    and the client has not closed its side.
     """
 
     __slots__ = ("_calm", "client", "origin")
@@ -125,6 +125,8 @@ class Tunnel:
             self.close()
         else:
             here.ended = True
+            if here is self.client:
+                self._left()
             there.finish()
             if here.mask != EDGE:
                 _watch(here, there)
@@ -134,11 +136,20 @@ class Tunnel:
         self.client.held = self.origin.held = False
         self._settle()
 
+    def expire(self) -> None:
+        """Nothing has come for too long since the client closed its side."""
+        if self.client.stage is self:
+            self.broken()
+
     def close(self) -> None:
+        if self.client.ended:
+            self.client.reactor.half_tunnels.discard(self)
         self.client.drop()
         self.origin.drop()
 
     def broken(self) -> None:
+        if self.client.ended:
+            self.client.reactor.half_tunnels.discard(self)
         self.client.reset()
         self.origin.reset()
 
@@ -156,8 +167,12 @@ class Tunnel:
         return count != 0
 
     def _count(self, there: Wire, delivered: int) -> None:
-        if there is self.client:
-            self.client.service.sent += delivered
+        client = self.client
+        if there is client:
+            client.service.sent += delivered
+            if client.ended and delivered:
+                client.service.leaving.pop(client, None)
+                client.reactor.half_tunnels.add(self, client.reactor.now)
         else:
             self.client.service.received += delivered
 
@@ -183,7 +198,16 @@ class Tunnel:
         _watch(client, origin)
         _watch(origin, client)
         waiting = client.pending or client.pipe or origin.pending or origin.pipe
-        self._calm = not (waiting or client.bulk or origin.bulk)
+        self._calm = not (waiting or client.bulk or origin.bulk or client.ended)
+        if client.ended and self not in client.reactor.half_tunnels.entries:
+            self._left()
+
+    def _left(self) -> None:
+        """The client has closed its side, which the destination is told; it may still send, or nobody may be there."""
+        client = self.client
+        self._calm = False
+        client.leave(self)
+        client.reactor.half_tunnels.add(self, client.reactor.now)
 
     def _over(self) -> bool:
         """Both sides have ended and have what was for them; closing tells them as well as a half-close would."""
