@@ -1,7 +1,7 @@
 """Where a benchmark of the whole takes place."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from tests.cluster import Cluster, cluster, succeeded
 from tests.services import Where, find_source
@@ -10,8 +10,8 @@ from tests.services.ports import claim_block
 
 
 @asynccontextmanager
-async def two_nodes() -> AsyncGenerator[Cluster]:
-    """A cluster of its own, with services of its own: one master, and two nodes at location 1."""
+async def with_nodes(count: int) -> AsyncGenerator[Cluster]:
+    """A cluster of its own, with services of its own: one master, and so many nodes at location 1."""
     folder = scratch()
     with claim_block().held() as ports:
         where = Where(find_source(print), folder, ports, print)
@@ -22,10 +22,14 @@ async def two_nodes() -> AsyncGenerator[Cluster]:
             database, vhost = await postgres.create("bench"), await rabbitmq.create("bench")
             async with cluster(where, postgres, rabbitmq, database, vhost) as made:
                 succeeded(await made.api.post("/locations", json={"name": "bench"}))
-                for _ in range(2):
+                for _ in range(count):
                     await made.node(location_id=1)
                 yield made
         finally:
             await postgres.end()
             await rabbitmq.end()
     remove(folder)
+
+
+def two_nodes() -> AbstractAsyncContextManager[Cluster]:
+    return with_nodes(2)
