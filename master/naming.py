@@ -107,9 +107,9 @@ def replaced(said: M, whole: BaseModel, ids: Ids, at: str) -> M:
 
 
 def id_or_ids(value: str | list[str] | None, ids: Mapping[str, int]) -> int | list[int] | None:
-    """Of one name, or of each of several once."""
+    """Of one name, or of each of several once, in order: the order of names says nothing."""
     if isinstance(value, list):
-        return list(dict.fromkeys(ids[name] for name in value))
+        return sorted({ids[name] for name in value})
     return None if value is None else ids[value]
 
 
