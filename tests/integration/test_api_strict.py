@@ -156,3 +156,11 @@ async def test_no_text_with_a_nul_or_a_line_break_is_taken_by_any_body(api: Api)
                     assert 400 <= answer.status_code < 500, (method, path, place, text, answer.text)
                     tried += 1
     assert tried > 300
+
+
+async def test_thousands_of_unknown_fields_are_answered_quickly_and_briefly(api: Api):
+    body = {f"a{number}{'x' * 80}": 1 for number in range(8_000)}
+    problem = await api.call("POST", "/proxies", 422, json=body)
+    assert len(problem["errors"]) == 50
+    query = "&".join(f"a{number}=1" for number in range(5_000))
+    assert len((await api.call("GET", f"/proxies?{query}", 422))["errors"]) == 50
