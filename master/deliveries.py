@@ -193,7 +193,6 @@ class Deliveries:
             found = await self._resolve(url.raw_host.decode(), port)
         except (OSError, UnicodeError) as error:
             raise Unreached("its name is not known") from error
-        private = [address for address in found if not is_public(address)]
-        if private and not self.allow_private:
-            raise Unreached(f"{private[0]} is private, and WEBHOOK_ALLOW_PRIVATE is not set")
+        if not self.allow_private and not all(map(is_public, found)):
+            raise Unreached("its address is private, and WEBHOOK_ALLOW_PRIVATE is not set")
         return found[0]

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -96,7 +96,7 @@ def kept_filter(asked: ProxyFilter) -> dict[str, Any]:
 
 async def create(session: Session, wish: NewLink, base_url: str) -> LinkMade:
     """With its secret, which is never shown again. Raises Invalid."""
-    if wish.expires_at is not None and wish.expires_at <= datetime.now(UTC):
+    if wish.expires_at is not None and wish.expires_at <= await session.value("links.clock"):
         raise pointed("expires_at is in the past", "/expires_at")
     secret = secrets.token_urlsafe(SECRET_BYTES)
     settings = {**wish.model_dump(exclude={"filter": True, "rotate": {"nodes"}}), "filter": kept_filter(wish.filter)}

@@ -11,7 +11,8 @@ from master.fields import ID_BY_NAME
 from master.likeness import likely
 from master.questions import Question
 
-MOST_NAMES = 10_000
+MOST_NAMES = 1_000
+"""That are compared with one that there is not: 20 ms."""
 SHOWN_NAMES = 10
 
 Ids = Mapping[str, Mapping[str, int]]
@@ -107,9 +108,9 @@ def replaced(said: M, whole: BaseModel, ids: Ids, at: str) -> M:
 
 
 def id_or_ids(value: str | list[str] | None, ids: Mapping[str, int]) -> int | list[int] | None:
-    """Of one name, or of each of several once."""
+    """Of one name, or of each of several once, in order: the order of names says nothing."""
     if isinstance(value, list):
-        return list(dict.fromkeys(ids[name] for name in value))
+        return sorted({ids[name] for name in value})
     return None if value is None else ids[value]
 
 

@@ -118,7 +118,7 @@ def url(env: Mapping[str, str], variable: str, schemes: tuple[str, ...], *, requ
         return ""
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable:

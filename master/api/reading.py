@@ -27,6 +27,8 @@ KEY = re.compile(rf"[\x20-\x7e]{{1,{MOST_KEY_LETTERS}}}")
 
 MANY = ("label", "type")
 """Parameters that may be given more than once."""
+MOST_COMPLAINTS = 50
+"""About one request: to look for the nearest name takes time, and nobody reads thousands."""
 DRY_RUN, NOT_TRIED = "dry_run", "this cannot be tried out"
 
 PathId = Annotated[int, PathParameter(ge=1, le=MAX_BIGINT)]
@@ -63,7 +65,7 @@ def refused(error: ValidationError, kind: type[BaseModel]) -> BadRequest | Inval
     found = error.errors(include_input=False, include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
         return BadRequest("the body is no JSON that can be read: too deep, a number too long, or a text not Unicode")
-    return invalid([{"pointer": pointer(one["loc"]), "detail": in_body(one, kind)} for one in found])
+    return invalid([{"pointer": pointer(one["loc"]), "detail": in_body(one, kind)} for one in found[:MOST_COMPLAINTS]])
 
 
 def in_body(one: ErrorDetails, kind: type[BaseModel]) -> str:
@@ -108,7 +110,7 @@ def read_query(request: Asked, kind: type[Q]) -> Q:
 
 def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -> list[Complaint]:
     """Each that is not known, with those that are."""
-    names = dict.fromkeys(name for name, _ in pairs if name not in known)
+    names = list(dict.fromkeys(name for name, _ in pairs if name not in known))[:MOST_COMPLAINTS]
     return [
         {
             "parameter": printable(name, 60),

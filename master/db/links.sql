@@ -1,3 +1,7 @@
+-- The database's, by which links end.
+-- name: clock
+SELECT clock_timestamp();
+
 -- name: insert
 INSERT INTO links (kind, secret_hash, filter, rotate, format, template, min_interval_s, expires_at)
 VALUES (:kind, :secret_hash, :filter::jsonb, :rotate::jsonb, :format, :template, :min_interval_s, :expires_at::timestamptz)

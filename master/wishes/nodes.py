@@ -43,7 +43,9 @@ class NewNode(Wish):
 
     ip: NodeIp
     challenge: Challenge
-    port: Port = Field(default=ENROL_PORT, description="where the waiting node listens")
+    port: Port = Field(
+        default=ENROL_PORT, description="where the waiting node listens: one of the ports in the master's ENROL_PORTS"
+    )
     name: Name | None = Field(default=None, description="drawn when none is given")
     location_id: Id | None = None
     location: LocationName = None
@@ -117,7 +119,9 @@ class ReplaceWish(Wish):
 
     ip: NodeIp
     challenge: Challenge
-    port: Port = Field(default=ENROL_PORT, description="where the waiting box listens")
+    port: Port = Field(
+        default=ENROL_PORT, description="where the waiting box listens: one of the ports in the master's ENROL_PORTS"
+    )
 
 
 class SyncWish(Wish):
