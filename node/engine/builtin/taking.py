@@ -7,13 +7,14 @@ from _socket import socket as Socket  # noqa: N812 (the base class: all that is 
 from collections.abc import Iterator
 from contextlib import suppress
 from time import monotonic, time
-from typing import Any
+from typing import Any, cast
 
 from node.engine.builtin import journal
 from node.engine.builtin.channel import Channel, ClosedError
 from node.engine.builtin.control import ControlError, Message
 from node.engine.builtin.giving import FORMAT
 from node.engine.builtin.moving import unpack
+from node.engine.builtin.pace import Levels
 from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import read_record
@@ -115,7 +116,7 @@ class Taking:
             case _:
                 raise ControlError("the other worker speaks another language")
 
-    def _spend(self, used: list[tuple[int, int]]) -> list[int]:
+    def _spend(self, used: list[list[int]]) -> list[int]:
         """Counts what the other worker has moved meanwhile; tells which proxies serve nobody any more."""
         now, held = time(), list[int]()
         for id_, count in used:
@@ -160,7 +161,8 @@ class Taking:
         try:
             if listeners:
                 record, spent = read_record(told["record"]), Spent(**told["spent"])
-                self._mine.inherit(record, listeners, spent, told["sessions"], told.get("levels"))
+                sessions, levels = read_sessions(told["sessions"]), read_levels(told.get("levels"))
+                self._mine.inherit(record, listeners, spent, sessions, levels)
                 self._proxies += 1
         except (OSError, ValueError) as error:
             journal.fault("handover.proxy_lost", error)
@@ -185,6 +187,32 @@ class Taking:
         self._between.set()
         for _, fds in parts:
             _close_all(fds)
+
+
+def read_sessions(told: object) -> list[tuple[str, str]]:
+    """Pairs (session, address), which JSON carries as lists. Raises ValueError for anything else."""
+    if not isinstance(told, list):
+        raise ValueError("sessions are no list")
+    return [_pair(each) for each in cast("list[object]", told)]
+
+
+def _pair(told: object) -> tuple[str, str]:
+    match told:
+        case [str(session), str(address)]:
+            return session, address
+        case _:
+            raise ValueError("sessions are no pairs of texts")
+
+
+def read_levels(told: object) -> Levels | None:
+    """A level in each direction, None where no bandwidth is limited. Raises ValueError for anything else."""
+    match told:
+        case None:
+            return None
+        case [int() | float() as up, int() | float() as down]:
+            return float(up), float(down)
+        case _:
+            raise ValueError("levels are no two numbers")
 
 
 def _close_all(fds: list[int]) -> None:

@@ -120,6 +120,14 @@ async def test_a_proxy_never_counts_as_running_before_its_address_is_here(agent:
     assert (agent.reasons, agent.supervisor.running_count(), await agent.runs()) == ({}, 1, {1: 1})
 
 
+async def test_a_new_proxy_is_never_started_before_its_own_exit_is_tried(agent: Agent) -> None:
+    await agent.look()
+    agent.want(FIXED)
+    await agent.supervisor.reconcile()
+    assert ADDRESS in agent.reasons[1]
+    assert await agent.runs() == {}
+
+
 async def test_a_lost_address_fails_its_proxies_without_touching_them_and_they_run_when_it_is_back(
     agent: Agent,
 ) -> None:

@@ -1,9 +1,11 @@
 """Exits of the built-in engine: a session keeps its address."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from ipaddress import IPv6Address, IPv6Network
 
 from node.engine.builtin import BuiltinEngine
+from shared.proxies import ProxyId
 from tests.exits import PREFIX, SESSION, V6_EXIT, asked, page, pages, record, seen, telling
 from tests.streams import until
 
@@ -36,6 +38,23 @@ async def test_a_session_in_use_keeps_its_address_when_another_process_takes_ove
             assert await seen(proxy, port, user="alice-session-b2") == ended
             await asyncio.sleep(1.2)
             assert await seen(proxy, port, user="alice-session-a1") == first
+
+
+async def test_sessions_in_use_outlive_one_handover_after_another_with_their_connections(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record(SESSION))
+    users = [f"alice-session-s{number}" for number in range(5)]
+
+    async def only_theirs() -> bool:
+        return (await engine.stats())[ProxyId(1)]["open"] == len(users)
+
+    async with telling() as port, AsyncExitStack() as stack:
+        first = [await stack.enter_async_context(asked(proxy, "::1", port, user)) for user in users]
+        for _ in range(3):
+            await engine.upgrade()
+            await asyncio.sleep(1.1)
+            assert [await seen(proxy, port, user=user) for user in users] == first
+            await until(only_theirs)
+    assert len(set(first)) == len(users)
 
 
 async def test_http_requests_of_two_sessions_never_share_a_connection(engine: BuiltinEngine) -> None:
