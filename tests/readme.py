@@ -18,26 +18,24 @@ LIMIT_S = 60.0
 PROMISED = re.compile(r"#.*\banswers (\d{3})\b")
 ASSIGNED = re.compile(r"([A-Z_]+)=")
 
-CURL = """#!{python}
-import re, subprocess, sys, tempfile
-
-given = sys.argv[1:]
-with tempfile.NamedTemporaryFile() as heads:
-    command = ["{curl}", "--silent", "--show-error", "--max-time", "60", "--dump-header", heads.name, *given]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    for line in process.stdout:
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
-        if "-N" in given and line.startswith(b"data:"):
-            process.terminate()
-            break
-    code = process.wait()
-    statuses = re.findall(r"^HTTP/[0-9.]+ ([0-9]+)", heads.read().decode(errors="replace"), re.MULTILINE)
-with open("{answers}", "a") as answers:
-    answers.write((statuses[-1] if statuses else "curl-" + str(code)) + "\\n")
+CURL = """#!/bin/sh
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+set -- "{curl}" --silent --show-error --max-time 60 --dump-header "$folder/heads" "$@"
+case " $* " in
+    *" -N "*)
+        mkfifo "$folder/events"
+        "$@" >"$folder/events" &
+        sed '/^data:/q' "$folder/events"
+        kill $!
+        wait $! 2>/dev/null
+        ;;
+    *) "$@" || echo "curl exit $?" >>"{answers}" ;;
+esac
+sed -n 's|^HTTP/[0-9.]* \\([0-9]*\\).*|\\1|p' "$folder/heads" | tail -n 1 >>"{answers}"
 """
 
-JQ = """#!{python}
+JQ = """#!{python} -IS
 import json, re, sys
 
 value = json.load(sys.stdin)
