@@ -13,7 +13,7 @@ RUN pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-build-is
 FROM ${PYTHON}
 # The folders are made here so that volumes mounted on them belong to the user.
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin maybe \
-    && install -d -o maybe -g maybe -m 0700 /var/lib/maybe-node /challenges
+    && install -d -o maybe -g maybe -m 0700 /var/lib/maybe-node /run/maybe-node
 COPY requirements.txt /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/requirements.txt
 COPY --from=wheel /wheel /tmp/wheel
@@ -21,7 +21,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-index 
 COPY docker/node-entry.sh docker/enrol.py /usr/local/lib/maybe-proxy/
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 NODE_DATA_DIR=/var/lib/maybe-node
 USER maybe
-# Who this node is and its copy of the proxies: each container gets a volume of its own.
+# Who this node is and its copy of the proxies: a volume of its own, or one with a slot per container (NODE_SLOTS).
 VOLUME /var/lib/maybe-node
 EXPOSE 3006
 # It ends in an exec: the agent itself gets the signals.

@@ -3,13 +3,14 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.cluster import Cluster, cluster, succeeded
+from tests.launched import Launched, launcher
 from tests.services import Database, PostgreSQL, RabbitMQ, Vhost, Where
 from tests.services.folders import Folder
 from tests.services.ports import PortBlock, claim_range
@@ -110,3 +111,10 @@ async def eventually(ask: Callable[[], Awaitable[object]], within_s: float) -> f
         if time.monotonic() - began > within_s:
             raise AssertionError(f"not within {within_s} s") from last
         await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def launched() -> Iterator[Launched]:
+    """`./dev up` beside this test's own services; not started yet."""
+    with launcher() as made:
+        yield made
