@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from node.copy_file import Damaged, is_damage, reading
 from node.exit_needs import Need, place_of
 from shared.findings import Finding, ok, problem, some, warning
 from shared.proxies import Exit
@@ -20,7 +21,7 @@ class CopyLook:
     """`ports` by id of the wanted proxies whose record is here; `refused` are those that could not be applied,
     `builtin` counts the records of that engine, `exits` are theirs by id; `needs` are of every record."""
 
-    state: Literal["none", "whole", "broken", "closed"]
+    state: Literal["none", "whole", "broken", "closed", "out of reach"]
     reason: str = ""
     owner: str = ""
     rev: int = 0
@@ -54,15 +55,35 @@ def look_at_copy(path: Path, *, live: bool) -> CopyLook:
             return read_copy(db)
     except PermissionError:
         return CopyLook(state="closed", reason="this user may not read it")
-    except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        return CopyLook(state="out of reach", reason=error.strerror or type(error).__name__)
+    except sqlite3.Error as error:
+        return CopyLook(state="broken", reason=str(error)) if is_broken(error) else look_at_image(path)
+    except (Damaged, ValueError, KeyError, TypeError) as error:
+        return CopyLook(state="broken", reason=str(error))
+
+
+def is_broken(error: sqlite3.Error) -> bool:
+    """Damaged, or of another program."""
+    return is_damage(error) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR
+
+
+def look_at_image(path: Path) -> CopyLook:
+    """Without SQLite's locks, which a full or read-only disk refuses."""
+    try:
+        with reading(path, None) as db:
+            return read_copy(db)
+    except (OSError, sqlite3.Error) as error:
+        return CopyLook(state="out of reach", reason=str(error))
+    except (Damaged, ValueError, KeyError, TypeError) as error:
         return CopyLook(state="broken", reason=str(error))
 
 
 def read_copy(db: sqlite3.Connection) -> CopyLook:
-    """Raises sqlite3.Error, ValueError, KeyError, TypeError when it is not a whole copy."""
+    """Raises sqlite3.Error, Damaged, ValueError, KeyError, TypeError when it is not a whole copy."""
     (verdict,) = db.execute("PRAGMA quick_check").fetchone()
     if verdict != "ok":
-        raise sqlite3.DatabaseError(str(verdict))
+        raise Damaged(str(verdict))
     owner, rev = db.execute("SELECT owner, rev FROM heads").fetchone()
     (wanted,) = db.execute("SELECT count(*) FROM wanted").fetchone()
     rows = db.execute("SELECT h.id, h.record, h.refusal FROM holdings h JOIN wanted w ON w.id = h.id").fetchall()
@@ -100,6 +121,9 @@ def copy_finding(copy: CopyLook, owner: str | None) -> Finding:
             return ok("local copy", "none yet")
         case "closed":
             return problem("local copy", copy.reason, "run this as the agent's user")
+        case "out of reach":
+            text = f"cannot be read now: {copy.reason}"
+            return problem("local copy", text, "the agent keeps it and reads it when it can; is the disk sound")
         case "broken":
             return problem("local copy", f"cannot be read: {copy.reason}", again)
         case "whole":

@@ -9,7 +9,9 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -74,7 +76,8 @@ class Waiting:
                 await self._announce()
             server.should_exit = True
         if self._settings.challenge_file is not None:
-            self._settings.challenge_file.unlink(missing_ok=True)
+            with told_of_file(self._settings.challenge_file):
+                self._settings.challenge_file.unlink(missing_ok=True)
 
     async def _announce(self) -> None:
         """Print the challenge and what to do with it; write it down when a setting asks for that."""
@@ -86,7 +89,8 @@ class Waiting:
         print(invitation(body), flush=True)
         if self._settings.challenge_file is not None:
             text = json.dumps(body | {"port": port}).encode()
-            await asyncio.to_thread(write_secret, self._settings.challenge_file, text)
+            with told_of_file(self._settings.challenge_file):
+                await asyncio.to_thread(write_secret, self._settings.challenge_file, text)
 
     def _hello_route(self) -> Any:
         @post("/enrol/hello", status_code=200)
@@ -125,6 +129,15 @@ class Waiting:
             return Response(REFUSED, status_code=429, media_type="text/plain", headers={"Retry-After": "1"})
         log.warning("enrolment.refused")
         return Response(REFUSED, status_code=403, media_type="text/plain")
+
+
+@contextmanager
+def told_of_file(path: Path) -> Generator[None]:
+    """A disk that refuses is logged: the challenge was printed, and a spent one opens nothing."""
+    try:
+        yield
+    except OSError as error:
+        log.error("enrolment.challenge_file_failed", path=str(path), reason=error.strerror)
 
 
 def unread(_: Any, error: Exception) -> Response[bytes]:

@@ -2,7 +2,8 @@
 
 NodeError
 ├── BadConfiguration    a setting is missing or unreadable; the program ends with exit code 2
-├── BadIdentity         the file that says who this node is cannot be read
+├── BadIdentity         the file that says who this node is makes no sense
+│   └── IdentityUnread  it cannot be read now: a disk, a right or a descriptor is missing
 ├── StoreFailed         the local copy could not be written; what it held before is whole
 └── DataDirInUse        another agent works on this data directory
 (node.engine.EngineError: a proxy could not be started.)
@@ -28,13 +29,20 @@ class BadConfiguration(NodeError):
 
 @dataclass
 class BadIdentity(NodeError):
-    """The file that says who this node is cannot be read."""
+    """The file that says who this node is makes no sense."""
 
     path: str
     reason: str
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}; `maybe-node forget` makes this node wait to be enrolled anew"
+
+
+class IdentityUnread(BadIdentity):
+    """The file that says who this node is cannot be read now. It may be whole."""
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read: {self.reason}"
 
 
 @dataclass

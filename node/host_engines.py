@@ -13,6 +13,7 @@ from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.own_addresses import own_networks
 from node.engine.three_proxy import ThreeProxyEngine
 from node.engine.three_proxy import version as three_proxy_version
+from node.errors import NodeError
 from node.settings import Settings
 from shared.special_addresses import CLOSED
 from shared.version import program_version
@@ -61,7 +62,10 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
             via=settings.via,
             on_change=changed.set,
         )
-        engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}
+        try:
+            engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}
+        except OSError as error:
+            raise NodeError(f"{settings.builtin_dir} cannot be made: {error.strerror}") from error
         versions = {"builtin": program_version()}
         three_proxy = None
         if settings.three_proxy is not None:

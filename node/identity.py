@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from node.errors import BadIdentity
+from node.errors import BadIdentity, IdentityUnread
 from shared.enrolment.bodies import NodeConfig
 
 
@@ -26,13 +26,15 @@ class Identity:
 
 
 def read_identity(path: Path) -> Identity | None:
-    """The identity, or None for a node that has none yet. Raises BadIdentity."""
+    """The identity, or None for a node that has none yet. Raises BadIdentity, IdentityUnread."""
     try:
         body = json.loads(path.read_bytes())
         return Identity(NodeConfig.model_validate(body["config"]), body.get("challenge"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except OSError as error:
+        raise IdentityUnread(path=str(path), reason=error.strerror or type(error).__name__) from error
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise BadIdentity(path=str(path), reason=type(error).__name__) from error
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from node.errors import IdentityUnread
 from node.host import addresses, host_name, os_name
 from node.identity import Identity, read_identity, write_identity
 from node.settings import Settings
 from shared.enrolment.bodies import NodeFacts
-from shared.tasks import run_until
+from shared.tasks import Endurance, insist, run_until
 from shared.version import program_version
 
 if TYPE_CHECKING:
@@ -25,18 +26,25 @@ class Membership:
     """The identity that the node has or waits for."""
 
     def __init__(self, settings: Settings, engines: Mapping[str, str]) -> None:
-        """`engines` maps the engines that this node has to their versions. Raises NodeError."""
+        """`engines` maps the engines that this node has to their versions."""
         self._settings, self._engines = settings, engines
-        self._identity = read_identity(settings.identity_file)
+        self._identity: Identity | None = None
+        self._proven: Identity | None = None
         self._renewed = asyncio.Event()
+        self._logged_in = asyncio.Event()
         self._waiting: Waiting | None = None
 
     async def run(self, work: Callable[[Identity], Awaitable[None]]) -> None:
-        """Work for the master that this node belongs to; wait to be enrolled as long as there is none."""
+        """Work for the master that this node belongs to; wait to be enrolled as long as there is none.
+
+        Raises BadIdentity.
+        """
+        self._identity = await insist(self._read, loop="identity", endurance=Endurance(away=(IdentityUnread,)))
         async with asyncio.TaskGroup() as group:
             if self._identity is None or self._identity.challenge is not None:
                 self._waiting = self._listener()
                 group.create_task(self._waiting.run())
+                group.create_task(self._spend_challenge(self._waiting))
             while True:
                 if self._identity is None:
                     await self._renewed.wait()
@@ -45,10 +53,24 @@ class Membership:
                 await run_until(self._renewed, partial(work, self._identity))
 
     async def prove(self, identity: Identity) -> None:
-        """The broker has taken its login: from now on the challenge is spent."""
-        if self._waiting is not None and not self._waiting.proven.is_set():
-            await asyncio.to_thread(write_identity, self._settings.identity_file, replace(identity, challenge=None))
-            self._waiting.proven.set()
+        """The broker has taken its login: the challenge is spent as soon as that is on disk."""
+        self._proven = identity
+        self._logged_in.set()
+
+    async def _read(self) -> Identity | None:
+        return await asyncio.to_thread(read_identity, self._settings.identity_file)
+
+    async def _spend_challenge(self, waiting: "Waiting") -> None:
+        """A full disk puts it off, and nothing else."""
+
+        async def write() -> None:
+            if self._proven is not None:
+                spent = replace(self._proven, challenge=None)
+                await asyncio.to_thread(write_identity, self._settings.identity_file, spent)
+
+        await self._logged_in.wait()
+        await insist(write, loop="identity", endurance=Endurance(away=(OSError,)))
+        waiting.proven.set()
 
     def _listener(self) -> "Waiting":
         """Its web server takes ten megabytes: a node that is enrolled does without."""

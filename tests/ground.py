@@ -74,10 +74,12 @@ class SmallDisk:
         (self.path / "filler").unlink()
 
     def take_no_writes(self) -> None:
-        mount("-o", "remount,ro", str(self.path))
+        """For whoever opens a file from now on; what is open goes on."""
+        mount("--bind", str(self.path), str(self.path))
+        mount("-o", "remount,bind,ro", str(self.path))
 
     def take_writes(self) -> None:
-        mount("-o", "remount,rw", str(self.path))
+        subprocess.run(["umount", "--lazy", str(self.path)], check=True, capture_output=True)
 
 
 def use_up_descriptors() -> None:

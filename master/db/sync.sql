@@ -27,7 +27,8 @@ SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_ti
 WHERE id = :node_id;
 
 -- Revision, list and what was removed on purpose since the node's last word, in one statement: one snapshot. With it go
--- the requests that made the list news, as far as the log tells.
+-- the requests that made the list news, as far as the log tells. Nothing while a restore is under way: it creates
+-- triggers last, and until then the nodes may be here without their proxies.
 -- name: wanted_list
 SELECT
     n.revision,
@@ -61,7 +62,10 @@ SELECT
     ) AS requests
 FROM nodes n
 JOIN node_status s ON s.node_id = n.id
-WHERE n.id = :node_id;
+WHERE n.id = :node_id AND EXISTS (
+    SELECT FROM pg_trigger
+    WHERE tgrelid = 'proxies'::regclass AND tgname = 'proxies_after_update' AND tgenabled <> 'D'
+);
 
 -- name: wanted_records
 SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine,
@@ -74,7 +78,8 @@ ORDER BY w.id;
 -- name: revision
 SELECT revision FROM nodes WHERE id = :node_id;
 
--- The same figures as shared.proxies.digest and content_digest; their sums are taken modulo 2^64 by the reader.
+-- The same figures as shared.proxies.digest and content_digest; their sums are taken modulo 2^64 by the reader. Nothing
+-- while a restore is under way, as in wanted_list.
 -- name: wanted_digest
 SELECT
     n.revision,
@@ -82,7 +87,10 @@ SELECT
     COALESCE(sum(w.content), 0)::numeric AS content
 FROM nodes n
 LEFT JOIN wanted w ON w.node_id = n.id
-WHERE n.id = :node_id
+WHERE n.id = :node_id AND EXISTS (
+    SELECT FROM pg_trigger
+    WHERE tgrelid = 'proxies'::regclass AND tgname = 'proxies_after_update' AND tgenabled <> 'D'
+)
 GROUP BY n.revision;
 
 -- name: keep_node

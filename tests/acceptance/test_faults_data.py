@@ -72,6 +72,43 @@ async def test_a_full_disk_of_a_node_stops_no_proxy_and_what_was_asked_is_done_w
     await fleet.converged(within=HEALED_S)
 
 
+async def test_an_agent_that_starts_on_a_full_disk_forgets_nothing_says_so_and_goes_on_when_there_is_room(
+    fleet: Cluster,
+):
+    kept = [await made(fleet, node_ids=[1]) for _ in range(3)]
+    name = fleet.name_of(1)
+    await fleet.give_disk(name)
+    await fleet.converged(within=HEALED_S)
+    before = await asyncio.to_thread(fleet.accepting, name)
+    await fleet.halt(name)
+    await fleet.fill_disk(name)
+    for end in (fleet.kill, fleet.stop):
+        await fleet.start(name)
+        await eventually(lambda: is_troubled(fleet, 1), 30)
+        succeeded(await fleet.api.patch(f"/proxies/{kept[0]['id']}", json={"limits": {"connections": 7}}))
+        await eventually(lambda: logged(fleet, name, "store.write_failed"), 30)
+        assert await asyncio.to_thread(fleet.accepting, name) == before
+        await end(name)
+    await fleet.start(name)
+    await fleet.free_disk(name)
+    await fleet.converged(within=HEALED_S)
+    await eventually(lambda: state_is(fleet, kept[0], "running"), 30)
+    assert not list(fleet.nodes[name].data.glob("*.broken-*"))
+    types = [
+        event["type"] for event in succeeded(await fleet.api.get("/events?type=node.*&limit=1000")).json()["items"]
+    ]
+    assert {"node.troubled", "node.recovered"} <= set(types)
+
+
+async def is_troubled(fleet: Cluster, node_id: int) -> bool:
+    status = succeeded(await fleet.api.get(f"/nodes/{node_id}")).json()["status"]
+    return status["state"] == "online" and "cannot be written" in (status["trouble"] or "")
+
+
+async def state_is(fleet: Cluster, proxy: dict[str, Any], state: str) -> bool:
+    return await state_of(fleet, proxy) == state
+
+
 async def logged(fleet: Cluster, name: str, text: str) -> bool:
     return text in fleet.programs[name].log.read_text()
 

@@ -1,16 +1,20 @@
 """What a running master makes of a database that is broken, restored or unwilling under it."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.conftest import eventually, made
 from tests.cluster import Cluster, succeeded
 from tests.services import Database
+from tests.services.programs import Process
 from tests.traffic import Client
 
 HEALED_S = 60
@@ -47,6 +51,8 @@ AILMENTS = {
         "ALTER DATABASE {name} ALLOW_CONNECTIONS false", "ALTER DATABASE {name} ALLOW_CONNECTIONS true"
     ),
 }
+ROUND = timedelta(seconds=17)
+"""Every node reports within this time, and what its report calls for is done before its next one."""
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
 
 
@@ -112,3 +118,71 @@ async def test_a_restore_under_a_running_master_ends_nothing_and_converges(fleet
     await fleet.converged(within=HEALED_S)
     assert {name: program.pid for name, program in fleet.masters.items() if program.is_running} == pids
     await kept.beat()
+
+
+async def test_a_restore_that_brings_back_table_after_table_stops_no_proxy(
+    fleet: Cluster, client: Client, tmp_path: Path
+):
+    """By pg_restore under running masters: for a while the nodes are there without their proxies."""
+    dump = Dump(fleet, tmp_path)
+    kept = [await client.tunnel(await made(fleet, node_ids=[node_id])) for node_id in (1, 2)]
+    await dump.write()
+    await dump.empty()
+    since = datetime.now(UTC)
+    await dump.restore("--section=pre-data")
+    await dump.restore("--section=data", without="proxies")
+    await eventually(lambda: heard_of_all(fleet, since + ROUND), 60)
+    await dump.restore("--section=data", only="proxies")
+    await dump.restore("--section=post-data")
+    await fleet.converged(within=HEALED_S)
+    succeeded(await fleet.api.post("/proxies", json={"node_ids": [1]}))
+    await fleet.converged(within=HEALED_S)
+    for tunnel in kept:
+        await tunnel.beat()
+
+
+async def heard_of_all(fleet: Cluster, since: datetime) -> bool:
+    """Whether each node has reported after this."""
+    async with fleet.database.connection() as rows:
+        return await rows.fetchval("SELECT count(*) FROM node_status WHERE reported_at > $1", since) == 2
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A dump of the cluster's database. Skips where its server's own pg_dump is not here."""
+
+    fleet: Cluster
+    folder: Path
+
+    async def write(self) -> None:
+        await self._run("pg_dump", "--format=custom", f"--file={self.folder / 'dump'}", self.fleet.database.name)
+
+    async def empty(self) -> None:
+        await treat(self.fleet.database, self.fleet.database.name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+    async def restore(self, *options: str, without: str | None = None, only: str | None = None) -> None:
+        listed = (await self._run("pg_restore", "--list", *options, str(self.folder / "dump"))).splitlines()
+        chosen = [line for line in listed if is_of(line, only) and not (without and is_of(line, without))]
+        (self.folder / "list").write_text("\n".join(chosen))
+        target = (f"--use-list={self.folder / 'list'}", f"--dbname={self.fleet.database.name}")
+        await self._run("pg_restore", *options, *target, str(self.folder / "dump"))
+
+    async def _run(self, program: str, *arguments: str) -> str:
+        server = self.fleet.postgres.program
+        found = Path(server.command[0]).with_name(program) if isinstance(server, Process) else None
+        if found is None or not found.exists():
+            pytest.skip(f"{program} of this server is not here")
+        database = self.fleet.database
+        login = {"PGHOST": database.host, "PGPORT": str(database.port), "PGUSER": database.user}
+        environment = {**os.environ, **login, "PGPASSWORD": database.password}
+        running = await asyncio.create_subprocess_exec(
+            found, *arguments, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        told, wrong = await running.communicate()
+        assert running.returncode == 0, wrong.decode()
+        return told.decode()
+
+
+def is_of(line: str, table: str | None) -> bool:
+    """Whether a line of pg_restore's list is the data of this table; every line is of None."""
+    return table is None or f" TABLE DATA public {table} " in line

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from node.engine.three_proxy.ledger import Ledger
 from node.engine.three_proxy.listening import holds, listener, refuse_foreign, refuse_unusable
 from node.engine.three_proxy.process import Process, boot, hold, is_meant, is_stray, numbers, spawn, started
 from node.engine.three_proxy.readiness import accepting
-from node.engine.three_proxy.state import Folder, State, write_private
+from node.engine.three_proxy.state import Folder, State, remove, write_private
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 __all__ = ["ThreeProxyEngine", "find_binary", "version"]
@@ -71,7 +71,8 @@ class ThreeProxyEngine:
         self._locks: WeakValueDictionary[ProxyId, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
-        self._folder.make()
+        with suppress(OSError):  # a full disk: each start tries again, and tells why it fails
+            self._folder.make()
         self._adopt()
         await self._end_strays()
         stems = {id_: served.state.stem for id_, served in self._served.items()}
@@ -178,6 +179,7 @@ class ThreeProxyEngine:
         cfg, log = self._folder.configuration(stem), self._folder.log(stem)
         process = None
         try:
+            self._folder.make()
             write_private(cfg, text)
             pid, pidfd = spawn(self._binary, cfg, log)
             process = self._watched(id_, stem, pid, pidfd)
@@ -188,7 +190,7 @@ class ThreeProxyEngine:
             if process:
                 process.end()
             self._folder.discard(stem)
-            log.unlink(missing_ok=True)
+            remove(log)
             raise
         self._ledger.begin(stem)
         return Served(state, process)

@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.proxies import ProxyId, Version
+
+log = structlog.get_logger()
 
 OURS = {".json", ".cfg", ".log", ".counts", ".new"}
 
@@ -70,11 +73,11 @@ class Folder:
         write_whole(self.state(state.id), state.model_dump_json())
 
     def forget(self, proxy_id: ProxyId) -> None:
-        self.state(proxy_id).unlink(missing_ok=True)
+        remove(self.state(proxy_id))
 
     def discard(self, stem: str) -> None:
         """The configuration. The log is the ledger's, which has yet to count it."""
-        self.configuration(stem).unlink(missing_ok=True)
+        remove(self.configuration(stem))
 
     def counted_stems(self) -> set[str]:
         """Processes, running or not, whose counts are here: in a log or written down."""
@@ -84,9 +87,9 @@ class Folder:
         """Removes what was left behind by a crash; `kept` are the stems by id. Counts and logs to be counted stay."""
         names = {f"{id_}.json" for id_ in kept} | {f"{stem}.cfg" for stem in kept.values()}
         names |= {path.name for stem in self.counted_stems() for path in (self.log(stem), self.counts(stem))}
-        for path in self.path.iterdir():
+        for path in self.path.glob("*"):
             if path.suffix in OURS and path.name not in names:
-                path.unlink(missing_ok=True)
+                remove(path)
 
     def new_stem(self, proxy_id: ProxyId) -> str:
         """The id and the time in microseconds, also with a clock that was set back: a successor never writes over what
@@ -101,6 +104,14 @@ def identity(stem: str) -> tuple[ProxyId, int]:
     """The proxy's id and the epoch of its counts."""
     id_, _, epoch = stem.partition("-")
     return ProxyId(int(id_)), int(epoch)
+
+
+def remove(path: Path) -> None:
+    """On a disk that refuses the file stays, and is found again at the next start: it proves nothing."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("file.not_removed", path=str(path), reason=error.strerror)
 
 
 def write_whole(path: Path, text: str) -> None:
