@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from node.engine.builtin import BuiltinEngine
+from node.engine.builtin.reactor import LINGER_S
 from tests.requests import OK, PASSED_ON, get
 from tests.streams import dialled, head_of, record, said, serving, until
 
@@ -155,6 +156,23 @@ async def test_an_answer_that_comes_before_the_whole_request_reaches_the_client(
         answer = await said(reader, writer, request)
     assert answer.startswith(too_large)
     assert b"\r\nConnection: close\r\n" in answer
+
+
+async def test_a_client_may_send_all_of_its_request_before_it_reads_an_early_answer(engine: BuiltinEngine) -> None:
+    """For longer than others are waited with at the end of their connection."""
+    await engine.start(proxy := record())
+
+    async def impatient(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+
+    async with serving(impatient) as port, dialled(proxy.port) as (reader, writer):
+        writer.write(get(port, "/", "Content-Length: 10000", method="POST").encode())
+        for _ in range(10):
+            writer.write(bytes(1000))
+            await writer.drain()
+            await asyncio.sleep(LINGER_S / 6)
+        assert (await reader.read()).startswith(b"HTTP/1.1 413 ")
 
 
 async def test_a_broken_chunk_is_refused_and_never_reaches_the_origin(engine: BuiltinEngine) -> None:

@@ -140,6 +140,20 @@ async def test_chunks_that_cannot_be_read_are_told_as_such(
             await reader.readline()
 
 
+async def test_chunks_whose_last_empty_line_is_missing_end_with_their_connection(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record())
+
+    async def short(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        writer.write(CHUNKED + b"2\r\nok\r\n0\r\n")
+
+    async with serving(short) as port, dialled(proxy.port) as (reader, writer):
+        for _ in range(2):
+            writer.write(get(port).encode())
+            await head_of(reader)
+            assert await reader.readexactly(12) == b"2\r\nok\r\n0\r\n\r\n"
+
+
 async def test_sizes_of_a_requests_chunks_reach_the_origin_in_one_spelling(engine: BuiltinEngine) -> None:
     await engine.start(proxy := record())
     heard = bytearray()

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from node.engine.builtin.client import Client
 from node.engine.builtin.destinations import Destination
-from node.engine.builtin.http_body import NOTHING, Body, EndlessBody, body_of
+from node.engine.builtin.http_body import NOTHING, Body, body_of
 from node.engine.builtin.http_fields import CHUNKED, MAX_RESPONSE_LINES, NO_BODY, UNTIL_CLOSE, Refusal
 from node.engine.builtin.http_request import Request
 from node.engine.builtin.http_response import Response, read_response, whole_response, without_chunks
@@ -361,10 +361,14 @@ class Exchange:
     def _lost(self, *, clean: bool) -> None:
         """The origin's connection is over."""
         if self._download is not None:
-            if clean and isinstance(self._download, EndlessBody):
-                self._finish()
-            else:
+            rest = self._download.rest if clean else None
+            if rest is None:
                 self._talk.broken()
+                return
+            if rest:
+                self._to_client(rest)
+            self._reusable = False
+            self._finish()
         elif self._reused and not self._inbox and self._request.repeatable:
             self.origin.drop()
             self._talk.send_again()

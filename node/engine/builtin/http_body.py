@@ -46,7 +46,8 @@ class Body(Protocol):
     """`feed` tells up to where the bytes of `data` from `start` to `end` belong to the body. `broken`: never after.
     It stops early after a bounded number of chunks; a body that is not `done` is then fed the rest.
 
-    `out` are the bytes to pass on in place of those just fed; None: those themselves.
+    `out` are the bytes to pass on in place of those just fed; None: those themselves. `rest` are the bytes that make
+    the body whole when its sender closes now; None: it is not.
 
     The next `span` bytes are nothing but content, so they may go by unseen; `skip` then tells how many did.
     """
@@ -62,6 +63,9 @@ class Body(Protocol):
 
     @property
     def out(self) -> bytes | None: ...
+
+    @property
+    def rest(self) -> bytes | None: ...
 
     def feed(self, data: bytes | bytearray, start: int, end: int) -> int: ...
 
@@ -84,6 +88,7 @@ class LengthBody:
     __slots__ = ("broken", "done", "left")
 
     out: bytes | None = None
+    rest: bytes | None = None
 
     def __init__(self, length: int) -> None:
         self.left = length
@@ -114,6 +119,7 @@ class EndlessBody:
     __slots__ = ("broken", "done", "span")
 
     out: bytes | None = None
+    rest: bytes | None = b""
 
     def __init__(self) -> None:
         self.done = False
@@ -132,7 +138,8 @@ class ChunkedBody:
     that could change the message's meaning break it.
 
     Sizes go on without leading zeros, blanks and extensions, lines only when they are whole. `lenient`: blanks behind a
-    size are read over, and trailer lines that may not go on are left out. `bare`: the content alone goes on.
+    size are read over, trailer lines that may not go on are left out, and so may be the last empty line. `bare`: the
+    content alone goes on.
     """
 
     __slots__ = ("_bare", "_lenient", "broken", "done", "left", "line", "out", "state", "trailer_lines", "trailers")
@@ -170,6 +177,12 @@ class ChunkedBody:
     @property
     def span(self) -> int:
         return self.left if self.state == _DATA else 0
+
+    @property
+    def rest(self) -> bytes | None:
+        if not self._lenient or self.state != _TRAILERS or self.line:
+            return None
+        return b"" if self._bare else b"\r\n"
 
     def skip(self, count: int) -> None:
         self.left -= count

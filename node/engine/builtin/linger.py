@@ -10,15 +10,20 @@ _MOST = 64 * 1024 * 1024
 """Bytes that are thrown away for a client that goes on sending: what a link of 170 Mbit/s carries in the time."""
 
 
+_LONGEST_S = 30.0
+"""For a client that may use the proxy and still sends the rest of its request, as nginx has it."""
+
+
 class Linger:
     """Sends what is left, half-closes, and reads on for a while: a close with unread bytes would be a reset, which
     can take the answer away from the client (RFC 9112 §9.6)."""
 
-    __slots__ = ("_client", "_left")
+    __slots__ = ("_client", "_left", "_until")
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._left = _MOST
+        self._until = client.reactor.now + _LONGEST_S
 
     @property
     def owner(self) -> object:
@@ -49,9 +54,12 @@ class Linger:
         except BlockingIOError:
             return
         self._left -= count
+        client.ended = not count
+        now = client.reactor.now
         if self._left <= 0:
             self.close()
-        client.ended = not count
+        elif count and client.admitted and now < self._until:
+            client.reactor.lingering.add(self, now)
 
     def expire(self) -> None:
         self.close()
