@@ -11,11 +11,14 @@ from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.process import end_process
 from node.engine.builtin.process import is_ours as is_builtin
 from node.engine.three_proxy import ThreeProxyEngine
-from node.engine.three_proxy.process import arguments, hold, is_stray, numbers
+from node.engine.three_proxy.process import arguments, configuration_of, hold, is_stray, numbers
+from node.engine.three_proxy.state import STEM
 from node.errors import NodeError
 from node.presence import is_running
 from node.settings import Settings
 
+THREE_PROXY = "3proxy"
+"""The folder of that engine in a data directory."""
 PATIENCE_S = 3.0
 """A process that has not ended by then is killed."""
 
@@ -41,7 +44,7 @@ async def stop_proxies(settings: Settings) -> Ended:
     """End the processes of both engines; their counters are kept on disk. Raises NodeError while the agent runs."""
     if is_running(settings):
         raise NodeError("the agent still runs and would start its proxies again; end it first")
-    builtin, three_proxy = settings.data_dir / "builtin", settings.data_dir / "3proxy"
+    builtin, three_proxy = settings.data_dir / "builtin", settings.data_dir / THREE_PROXY
     workers, others = builtin_pids(builtin), three_proxy_pids(three_proxy)
     await BuiltinEngine(builtin).halt()
     if others or three_proxy.exists():
@@ -66,12 +69,22 @@ def three_proxy_pids(directory: Path) -> list[int]:
 
 
 def other_directories(data_dir: Path) -> tuple[Path, ...]:
-    """Further data directories of which this user's built-in engine runs processes."""
-    found: set[Path] = set()
-    for pid in numbers():
-        if _is(partial(is_builtin, None), pid):
-            found.add(Path(os.fsdecode(arguments(pid)[-1])).parent)
-    return tuple(sorted(found - {data_dir}))
+    """Further data directories of which processes of this user's engines run."""
+    folders = {folder for pid in numbers() if (folder := _folder_of(pid)) is not None}
+    return tuple(sorted({folder.parent for folder in folders} - {data_dir}))
+
+
+def _folder_of(pid: int) -> Path | None:
+    """The engine's folder within its data directory; None for a process of no engine of this user."""
+    try:
+        if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
+            return None
+        if is_builtin(None, pid):
+            return Path(os.fsdecode(arguments(pid)[-1]))
+        file = configuration_of(pid)
+    except (OSError, IndexError):
+        return None  # it has ended meanwhile
+    return file.parent if file is not None and file.parent.name == THREE_PROXY and STEM.fullmatch(file.stem) else None
 
 
 def _is(meant: partial[bool], pid: int) -> bool:

@@ -1,5 +1,6 @@
 """Workers are forked off a process that is kept for that, and need it no more once they live."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,8 +14,9 @@ import pytest
 from node.engine import EngineError
 from node.engine.builtin import BuiltinEngine
 from node.engine.builtin.process import worker_names, worker_pid
+from node.stopping import builtin_pids
 from tests.processes import is_running, name_of, parents
-from tests.streams import HERE, echo, echoes, record, serving, tunnel, until
+from tests.streams import HERE, LIMIT_S, echo, echoes, record, serving, tunnel, until
 
 
 def worker(directory: Path) -> int:
@@ -108,6 +110,36 @@ async def test_the_zygote_ends_with_an_agent_that_was_killed(directory: Path) ->
         agent.kill()
     await gone(left)
     assert is_running(pid)
+
+
+async def nothing_is_left(directory: Path) -> None:
+    async def none() -> bool:
+        return builtin_pids(directory) == []
+
+    await until(none)
+
+
+@pytest.mark.parametrize("moment_s", [0.0, 0.02, 0.05, 0.08, 0.1, 0.11, 0.12, 0.14, 0.17, 0.2])
+async def test_an_engine_whose_opening_is_given_up_can_be_halted_and_leaves_no_process(
+    directory: Path, moment_s: float
+) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(moment_s), BuiltinEngine(directory, listen=HERE, workers=2):
+            await asyncio.sleep(LIMIT_S)
+    await BuiltinEngine(directory).halt()
+    await nothing_is_left(directory)
+
+
+@pytest.mark.parametrize("moment_ms", range(0, 24, 2))
+async def test_a_worker_that_starts_while_its_engine_is_left_does_not_stay_unknown(
+    directory: Path, moment_ms: int
+) -> None:
+    async with BuiltinEngine(directory, listen=HERE, workers=2):
+        for name in worker_names(directory):
+            os.kill(worker_pid(directory, *name) or 0, signal.SIGKILL)
+        await asyncio.sleep(moment_ms / 1000)
+    await BuiltinEngine(directory).halt()
+    await nothing_is_left(directory)
 
 
 async def test_workers_have_nothing_open_that_the_agent_was_started_with(directory: Path) -> None:

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from node.engine.builtin import BuiltinEngine
+from node.engine.builtin.forks import _born
 from node.engine.builtin.process import worker_names, worker_pid
-from node.stopping import builtin_pids
+from node.engine.three_proxy import ThreeProxyEngine
+from node.stopping import builtin_pids, three_proxy_pids
 from tests.processes import is_running
 from tests.streams import HERE, LOCAL, free_port, record, until
+from tests.three_proxies import binaries
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ async def test_stop_ends_the_workers_and_says_so(data: Path) -> None:
     pid = await started(data)
     assert "ended 1 process of the built-in engine" in await asyncio.to_thread(command, data, "stop")
     await gone(pid)
-    assert await asyncio.to_thread(command, data, "stop") == "nothing was running\n"
+    assert (await asyncio.to_thread(command, data, "stop")).startswith("nothing was running\n")
 
 
 async def test_stop_finds_a_worker_whose_data_directory_was_removed(data: Path) -> None:
@@ -69,6 +72,60 @@ async def test_stop_finds_a_worker_whose_data_directory_was_removed(data: Path) 
     shutil.rmtree(data)
     assert "ended 1 process of the built-in engine" in await asyncio.to_thread(command, data, "stop")
     await gone(pid)
+
+
+async def started_three_proxy(data: Path) -> int:
+    """The pid of a 3proxy that runs a proxy, with no agent."""
+    if not binaries():
+        pytest.skip("3proxy is neither named by THREE_PROXY nor on PATH")
+    async with ThreeProxyEngine(data / "3proxy", binary=binaries()[0], listen=HERE) as engine:
+        await engine.start(record(engine="3proxy"))
+    [pid] = three_proxy_pids(data / "3proxy")
+    return pid
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["kept", "removed"])
+async def test_stop_ends_3proxy_whether_its_data_directory_was_removed_or_not(data: Path, removed: bool) -> None:
+    data.mkdir()
+    pid = await started_three_proxy(data)
+    if removed:
+        shutil.rmtree(data)
+    assert "ended 1 process of 3proxy" in await asyncio.to_thread(command, data, "stop")
+    await gone(pid)
+
+
+async def test_stop_names_the_data_directory_of_another_3proxy_and_leaves_it_alone(data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for folder in (data, other):
+        folder.mkdir()
+    pid = await started_three_proxy(other)
+    assert f"NODE_DATA_DIR={other} maybe-node stop" in await asyncio.to_thread(command, data, "stop")
+    assert is_running(pid)
+    await asyncio.to_thread(command, other, "stop")
+    await gone(pid)
+
+
+async def test_stop_ends_no_program_that_only_looks_like_a_proxy(data: Path) -> None:
+    """One of another session, and one that reads an engine's file."""
+    data.mkdir()
+    folder, file = data / "builtin", data / "3proxy" / "1-2.cfg"
+    code = [sys.executable, "-c", "import time; time.sleep(60)"]
+    others = [subprocess.Popen([*code, str(folder)]), subprocess.Popen([*code, str(file)])]
+    try:
+        assert (await asyncio.to_thread(command, data, "stop")).startswith("nothing was running\n")
+        assert [other.poll() for other in others] == [None, None]
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+async def test_stop_ends_a_zygote_that_was_left_behind(data: Path) -> None:
+    (data / "builtin").mkdir(parents=True)
+    zygote = await _born(data / "builtin")
+    assert "ended 1 process of the built-in engine" in await asyncio.to_thread(command, data, "stop")
+    await gone(zygote.pid)
+    await zygote.end()
 
 
 async def test_stop_leaves_other_data_directories_alone_and_names_them(data: Path, tmp_path: Path) -> None:

@@ -87,7 +87,12 @@ class BuiltinEngine:
     async def __aenter__(self) -> Self:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._group.__aenter__()
-        await self._crew.assemble(self._group)
+        try:
+            await self._crew.assemble(self._group)
+        except BaseException as error:
+            # Nobody leaves a context that was not entered: its tasks and its zygote would stay.
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     async def __aexit__(

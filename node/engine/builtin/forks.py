@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -68,7 +69,10 @@ class Forks:
             return await self._fork(self._zygote, name)
 
     async def reach(self, name: WorkerName, *, start: bool) -> tuple[socket.socket, bool]:
-        """A connection to this worker, and whether it had to be started. Raises OSError, TimeoutError."""
+        """A connection to this worker, and whether it had to be started. Raises OSError, TimeoutError.
+
+        A process that was started and never connected is ended: nothing may know of it before it has its lock.
+        """
         pid = 0
         try:
             async with asyncio.timeout(START_S):
@@ -78,9 +82,10 @@ class Forks:
                     if not pid:
                         pid = await self.start(name)
                     elif ended(pid):
+                        pid = 0
                         raise OSError("it ended at once; its log tells why")
                     await asyncio.sleep(_LOOK_S)
-        except TimeoutError:
+        except BaseException:
             if pid:
                 await end_process(pid, patience=_LOOK_S)
             raise
@@ -120,10 +125,21 @@ class _Zygote:
     async def fork(self, name: WorkerName) -> int:
         """The new worker's pid. Raises OSError; then this one is of no use any more."""
         self._connection.send(json.dumps(name).encode())
-        pid = int(await self._answer(_ANSWER_S))
+        try:
+            pid = int(await self._answer(_ANSWER_S))
+        except asyncio.CancelledError:
+            await self._take_back()
+            raise
         if pid < 0:
             raise OSError(-pid, os.strerror(-pid))
         return pid
+
+    async def _take_back(self) -> None:
+        """End the worker that is being forked for somebody who has stopped waiting."""
+        with suppress(OSError):
+            pid = int(await self._answer(_END_S))
+            if pid > 0:
+                await end_process(pid, patience=_LOOK_S)
 
     async def end(self) -> None:
         self._connection.close()

@@ -145,12 +145,18 @@ def is_meant(start: int, configuration: Path, pid: int) -> bool:
     return started(pid) == start and os.fsencode(configuration) in arguments(pid)
 
 
-def is_stray(folder: Path, pid: int) -> bool:
-    """Whether it is a 3proxy that `spawn` started with a file of that folder, and no other program that reads one.
+def configuration_of(pid: int) -> Path | None:
+    """The file with which `spawn` started this 3proxy; None for any other program, also one that reads such a file.
     Raises OSError."""
     argv = arguments(pid)
     ours = len(argv) == 2 and argv[0] == NAME.encode() and os.getsid(pid) == pid
-    return ours and Path(os.fsdecode(argv[1])).parent == folder
+    return Path(os.fsdecode(argv[1])) if ours else None
+
+
+def is_stray(folder: Path, pid: int) -> bool:
+    """Whether it is a 3proxy that `spawn` started with a file of that folder. Raises OSError."""
+    file = configuration_of(pid)
+    return file is not None and file.parent == folder
 
 
 def numbers() -> list[int]:
