@@ -32,11 +32,12 @@ class Agent:
         self.log = data.parent / "agent.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *, descriptors: int = 1024) -> None:
         """With a log of its own."""
+        command = ["sh", "-c", f"ulimit -n {descriptors}; exec {sys.executable} -m node"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "node"], cwd=ROOT, env=self.environment, stderr=log, stdout=subprocess.DEVNULL
+                command, cwd=ROOT, env=self.environment, stderr=log, stdout=subprocess.DEVNULL
             )
 
     def kill(self) -> None:
@@ -109,6 +110,23 @@ def test_proxies_run_although_nothing_can_be_written_and_changes_are_taken_when_
             agent.order("stop")
 
     in_child(act)
+
+
+def test_an_agent_without_descriptors_forgets_nothing(tmp_path: Path):
+    agent, port = Agent(tmp_path / "data"), free_port()
+    with_a_proxy(agent.environment, port)
+    try:
+        for few in (8, 10, 12):
+            agent.start(descriptors=few)
+            eventually(lambda: agent.logs("Too many open files") or agent.logs("out of file descriptors"), agent)
+            agent.kill()
+        agent.order("stop")
+        agent.start()
+        eventually(lambda: accepts(port), agent)
+        assert not list((tmp_path / "data").glob("copy.db.broken-*"))
+    finally:
+        agent.kill()
+        agent.order("stop")
 
 
 def test_workers_in_memory_are_found_again_when_the_disk_takes_writes(tmp_path: Path):

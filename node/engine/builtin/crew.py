@@ -94,7 +94,11 @@ class Crew:
     async def _tidy_up(self) -> None:
         """Ends what an agent before left half done, and brings workers to the code of today."""
         async with self._upgrading:
-            build = await asyncio.to_thread(build_id)
+            try:
+                build = await asyncio.to_thread(build_id)
+            except OSError as error:
+                _log.error("worker.build_unknown", reason=error.strerror)
+                return
             for worker in [each for each in self.workers if each.permanent]:
                 try:
                     for before in [each for each in self.workers if each.index == worker.index and each is not worker]:

@@ -56,8 +56,8 @@ class Link:
         number = self._next_id
         answered = self._waiting[number] = self._loop.create_future()
         message: Message = {"id": number, "op": op, **fields}
-        self._send(message | {"fds": len(fds)} if fds else message, fds)
         try:
+            self._send(message | {"fds": len(fds)} if fds else message, fds)
             answer = await self._answer(number, answered, timeout)
         finally:
             self._waiting.pop(number, None)
@@ -92,8 +92,11 @@ class Link:
                 answered.set_exception(LostError())
 
     def _send(self, message: Message, fds: Sequence[int]) -> None:
-        """Descriptors are copied, for the caller may have closed its own before the worker takes them."""
-        self._outbox.append((memoryview(frame(message)), [os.dup(fd) for fd in fds]))
+        """Descriptors are copied, for the caller may have closed its own before the worker takes them.
+
+        Raises RefusedError when this process may not have so many.
+        """
+        self._outbox.append((memoryview(frame(message)), _copies(fds)))
         if len(self._outbox) == 1:
             self._write()
             if self._outbox:
@@ -137,6 +140,18 @@ class Link:
     def _end(self) -> None:
         self.close()
         self._lost()
+
+
+def _copies(fds: Sequence[int]) -> list[int]:
+    """All of them or none. Raises RefusedError."""
+    copies: list[int] = []
+    try:
+        for fd in fds:
+            copies.append(os.dup(fd))
+    except OSError as error:
+        _close_all(copies)
+        raise RefusedError(f"the agent cannot pass a listener on: {os.strerror(error.errno or 0)}") from error
+    return copies
 
 
 def _close_all(fds: Sequence[int]) -> None:
