@@ -11,15 +11,15 @@ import structlog
 from master.app import run_master
 from master.doctor import findings
 from master.errors import BadConfiguration
-from master.settings import Settings, read_settings
+from master.settings import OPTIONAL, REQUIRED, Settings, missing, read_settings
 from shared.examination import tell
 from shared.logs import configure
 from shared.tasks import leaves
-from shared.version import program_version
+from shared.version import listed, program_version
 
 COMMANDS = {
-    "run": "run the master (the default)",
-    "doctor": "tell what is wrong with this set-up; exit with 0 when nothing is a problem, with 1 else",
+    "run": "run the master until SIGTERM or Ctrl-C (the default)",
+    "doctor": "examine settings, database and broker; exit with 0 without a problem, with 1 otherwise",
 }
 
 
@@ -29,6 +29,9 @@ def main() -> None:
     if arguments.command == "doctor":
         configure("error")
         sys.exit(tell(asyncio.run(findings(os.environ)), to_program=arguments.json))
+    if lacking := missing(os.environ):
+        print(f"maybe-master: not set: {', '.join(lacking)} (see maybe-master --help)", file=sys.stderr)
+        sys.exit(2)
     try:
         settings = read_settings(os.environ)
         configure(settings.log_level)
@@ -41,19 +44,20 @@ def main() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Of the commands."""
-    text = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
+    text = "commands:\n" + "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
     made = argparse.ArgumentParser(
         epilog=text,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         prog="maybe-master",
-        description="HTTP API, rotation and the management of nodes. Its settings come from the environment:\n"
-        "DATABASE_HOST, DATABASE_PORT, DATABASE_USERNAME, DATABASE_PASSWORD, DATABASE_NAME, AMQP_URL,\n"
-        "RABBITMQ_MANAGEMENT_URL; and, if need be, NODE_AMQP_URL, LICENSE_KEY, API_HOST, API_PORT, LOG_LEVEL,\n"
-        "EVENTS_KEEP_DAYS, HISTORY_KEEP_DAYS, WEBHOOK_ALLOW_PRIVATE, API_HOSTS, PUBLIC_URL, ENROL_PORTS.",
+        description="The controlling program: HTTP API, rotation of proxies, and management of nodes.\n\n"
+        "Settings come from the environment. Required:\n"
+        f"{listed(REQUIRED)}\n\nOptional:\n{listed(OPTIONAL)}",
     )
-    made.add_argument("--version", action="version", version=f"%(prog)s {program_version()}")
-    made.add_argument("command", nargs="?", default="run", choices=COMMANDS)
-    made.add_argument("--json", action="store_true", help="what the doctor finds as JSON")
+    made.add_argument(
+        "--version", action="version", help="print the version and exit", version=f"%(prog)s {program_version()}"
+    )
+    made.add_argument("command", nargs="?", default="run", choices=COMMANDS, metavar="COMMAND", help="see below")
+    made.add_argument("--json", action="store_true", help="doctor: print the findings as JSON")
     return made
 
 

@@ -17,6 +17,31 @@ QueueType = Literal["classic", "quorum"]
 Flag = Literal["yes", "no"]
 MOST_DAYS = 3_650
 
+REQUIRED = (
+    "AMQP_URL",
+    "RABBITMQ_MANAGEMENT_URL",
+    "DATABASE_HOST",
+    "DATABASE_USERNAME",
+    "DATABASE_PASSWORD",
+    "DATABASE_NAME",
+)
+OPTIONAL = (
+    "DATABASE_PORT",
+    "NODE_AMQP_URL",
+    "QUEUE_TYPE",
+    "LICENSE_KEY",
+    "API_HOST",
+    "API_PORT",
+    "API_HOSTS",
+    "PUBLIC_URL",
+    "ENROL_PORTS",
+    "CHECK_TARGET",
+    "EVENTS_KEEP_DAYS",
+    "HISTORY_KEEP_DAYS",
+    "WEBHOOK_ALLOW_PRIVATE",
+    "LOG_LEVEL",
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
@@ -43,6 +68,11 @@ class Settings:
     def own_hosts(self) -> frozenset[str]:
         """Names under which the API may be asked: those of API_HOSTS, and PUBLIC_URL's."""
         return self.api_hosts | ({url_host(self.public_url)} if self.public_url else set[str]())
+
+
+def missing(env: Mapping[str, str]) -> list[str]:
+    """The required settings that have no value."""
+    return [variable for variable in REQUIRED if not env.get(variable)]
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:

@@ -12,19 +12,19 @@ import structlog
 
 from node.errors import BadConfiguration, NodeError
 from node.presence import is_running
-from node.settings import DATA_DIR, Settings, read_settings
+from node.settings import DATA_DIR, VARIABLES, Settings, read_settings
 from shared.logs import configure
 from shared.tasks import leaves
-from shared.version import program_version
+from shared.version import listed, program_version
 
 COMMANDS = {
-    "run": "run the agent (the default); its proxies go on when it ends",
+    "run": "run the agent until SIGTERM or Ctrl-C (the default); its proxies go on",
     "stop": "end every proxy of NODE_DATA_DIR, also when that directory was removed",
-    "upgrade-engine": "have the built-in engine go on in new processes, with the code as it is now; nothing is lost",
-    "health": "exit with 0 while the agent runs, with 1 else",
-    "doctor": "tell what is wrong with this node and its host; exit with 0 when nothing is a problem, with 1 else",
-    "whois": "tell whose connection left by the random IPv6 address that follows; exit with 1 when nobody's did",
-    "forget": "forget who this node is; at its next start it waits to be enrolled",
+    "upgrade-engine": "move all proxies into processes with the installed code; no connection is lost",
+    "health": "exit with 0 while the agent runs, with 1 otherwise",
+    "doctor": "examine this node and its host; exit with 0 without a problem, with 1 otherwise",
+    "whois": "name the proxy that used the random IPv6 exit ADDRESS; exit with 1 when none did",
+    "forget": "delete this node's identity; the next start waits to be enrolled. `stop` ends its proxies",
 }
 
 
@@ -50,12 +50,20 @@ def main() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Of the commands."""
-    text = "\n".join(f"  {name:14} {what}" for name, what in COMMANDS.items())
-    made = argparse.ArgumentParser(prog="maybe-node", epilog=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--version", action="version", version=f"%(prog)s {program_version()}")
-    made.add_argument("command", nargs="?", default="run", choices=COMMANDS)
-    made.add_argument("address", nargs="?", help="for whois")
-    made.add_argument("--json", action="store_true", help="what the doctor finds as JSON")
+    text = "commands:\n" + "\n".join(f"  {name:14} {what}" for name, what in COMMANDS.items())
+    made = argparse.ArgumentParser(
+        prog="maybe-node",
+        description="The agent of a node: runs the proxies that its master orders, also while the master is away.\n\n"
+        f"Settings come from the environment. All are optional:\n{listed(VARIABLES)}",
+        epilog=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument(
+        "--version", action="version", help="print the version and exit", version=f"%(prog)s {program_version()}"
+    )
+    made.add_argument("command", nargs="?", default="run", choices=COMMANDS, metavar="COMMAND", help="see below")
+    made.add_argument("address", nargs="?", metavar="ADDRESS", help="whois: an exit address")
+    made.add_argument("--json", action="store_true", help="doctor: print the findings as JSON")
     return made
 
 

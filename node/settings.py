@@ -15,6 +15,21 @@ from node.engine.builtin.reactor import HALF_CLOSED_S
 from node.errors import BadConfiguration
 from shared.logs import LogLevel
 
+VARIABLES = (
+    "NODE_DATA_DIR",
+    "NODE_LISTEN",
+    "NODE_ENROL_HOST",
+    "NODE_ENROL_PORT",
+    "NODE_CHALLENGE_FILE",
+    "NODE_WORKERS",
+    "NODE_ALLOW_DESTINATIONS",
+    "NODE_CONNECTIONS_PER_SOURCE",
+    "NODE_UNADMITTED_CONNECTIONS",
+    "NODE_FAILED_LOGINS",
+    "THREE_PROXY",
+    "LOG_LEVEL",
+)
+
 DATA_DIR = Path("/var/lib/maybe-node")
 """Unless NODE_DATA_DIR names another."""
 
