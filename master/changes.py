@@ -21,6 +21,7 @@ SETTINGS = (
     "engine",
     "exit",
     "limits",
+    "destinations",
     "rotation",
     "enabled",
     "labels",

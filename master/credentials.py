@@ -10,6 +10,7 @@ from master.patches import merged
 from master.terms import with_terms
 from master.wishes.proxies import ProxyWish
 
+NESTED_WISHES = ("exit", "limits", "destinations", "rotation")
 ALPHABET = string.ascii_letters + string.digits
 USERNAME_LETTERS = 10
 PASSWORD_LETTERS = 20
@@ -31,12 +32,12 @@ def first_settings(wish: ProxyWish) -> dict[str, Any]:
     Raises Invalid when it would be open or have half a login, or when its engine cannot do what is asked of it.
     """
     fields = {"name", "protocol", "allow_ips", "engine", "enabled", "labels"}
-    asked = {"exit": wish.exit.given(), "limits": wish.limits.given(), "rotation": wish.rotation.given()}
+    asked = {name: getattr(wish, name).given() for name in NESTED_WISHES}
     username, password = wish.username, wish.password
     if username is None and "username" not in wish.model_fields_set and (password or not wish.allow_ips):
         username = drawn(USERNAME_LETTERS)
     login = checked({**wish.model_dump(include=fields), "username": username, "password": password})
-    return with_terms(merged({**login, "exit": {}, "limits": {}, "rotation": {}}, asked), asked)
+    return with_terms(merged({**login, **{name: {} for name in NESTED_WISHES}}, asked), asked)
 
 
 def amended(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from shared.messages import MESSAGE_TYPES, WIRE_VERSION, CheckSync, Header, Need
 from shared.messages.reading import READ_LIMIT, Unreadable, decode, decode_header
 from shared.messages.routes import DEAD_QUEUE, NODE_EXCHANGE, node_login, report_key
 from shared.messages.writing import encode_records
-from shared.proxies import Also, Exit, Limits, NodeId, ProxyRecord
+from shared.proxies import Also, Destinations, Exit, Limits, NodeId, ProxyRecord
 
 log = structlog.get_logger()
 
@@ -145,5 +145,6 @@ def record_of(row: Row) -> bytes:
     fields = {name: value for name, value in row.items() if name != "revision"}
     fields["allow_ips"] = tuple(fields["allow_ips"])
     fields["exit"], fields["limits"] = Exit.model_validate(row["exit"]), Limits.model_validate(row["limits"])
+    fields["destinations"] = Destinations.model_validate(row["destinations"])
     fields["also"] = tuple(Also.model_validate(each) for each in row["also"])
     return ProxyRecord.model_construct(**fields).model_dump_json(exclude_defaults=True).encode()

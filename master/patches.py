@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-NESTED = ("labels", "exit", "limits", "rotation", "exits")
+NESTED = ("labels", "exit", "limits", "destinations", "rotation", "exits")
 
 
 def merged(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ Template = Mapping[str, Any]
 PLACES = ("location_ids", "node_ids")
 LOGIN = ("username", "password")
 REPLACED = ("protocol", "allow_ips", "engine", "exit", "rotation", "enabled")
-MERGED = ("limits", "labels")
+MERGED = ("limits", "destinations", "labels")
 """Each member of these goes by itself: what a proxy has of its own stays until the template says otherwise of it."""
 
 

@@ -1,4 +1,4 @@
-"""What a proxy's exit and limits may say, and whether its engine can do it."""
+"""What a proxy's exit, limits and destinations may say, and whether its engine can do it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ MEMBERS: Mapping[str, frozenset[str]] = {
 
 
 def with_terms(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings, their exit and limits as they are kept: only what is said and means something.
+    """The settings, their exit, limits and destinations as they are kept: only what is said and means something.
 
     Raises Invalid when the changes ask for what means nothing, or for what the proxy's engine cannot do.
     """
@@ -29,7 +29,8 @@ def with_terms(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
         raise pointed(
             "; ".join(reason for _, reason in refused), *(f"/{field.replace('.', '/')}" for field, _ in refused)
         )
-    after = {**settings, "exit": exit_, "limits": limits}
+    destinations = {name: said for name, said in settings["destinations"].items() if said}
+    after = {**settings, "exit": exit_, "limits": limits, "destinations": destinations}
     check_schedule(after)
     return after
 

@@ -76,6 +76,7 @@ class Program:
         copy = await asyncio.to_thread(self._store.load)
         if self._store.is_read:
             self._copy.become(copy)
+            await self._engines.reached_at(copy.ip)
             log.info("store.read", proxies=len(copy.wanted), rev=copy.rev)
             self._supervisor.wake()
         return self._store.is_read

@@ -55,6 +55,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
             listen=settings.listen,
             workers=settings.workers,
             allow_destinations=settings.allow_destinations,
+            deny_ports=settings.deny_ports,
             connections_per_source=settings.connections_per_source,
             unadmitted_connections=settings.unadmitted_connections,
             failed_logins=settings.failed_logins,
@@ -75,6 +76,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
                 listen=settings.listen,
                 closed=private_networks(),
                 allow_destinations=settings.allow_destinations,
+                deny_ports=settings.deny_ports,
                 on_change=changed.set,
             )
             engines["3proxy"] = await stack.enter_async_context(three_proxy)

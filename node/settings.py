@@ -13,6 +13,7 @@ from node.engine.builtin.bounds import FAILED_LOGINS
 from node.engine.builtin.http_fields import VIA
 from node.engine.builtin.reactor import HALF_CLOSED_S
 from node.errors import BadConfiguration
+from shared.destinations import DENY_PORTS, canonical_ports
 from shared.logs import LogLevel
 
 VARIABLES = (
@@ -51,6 +52,7 @@ class Settings:
     challenge_file: Path | None
     workers: int
     allow_destinations: tuple[str, ...]
+    deny_ports: tuple[int | str, ...]
     connections_per_source: int | None
     unadmitted_connections: int | None
     failed_logins: int
@@ -102,6 +104,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         half_closed_s=number(env, "NODE_HALF_CLOSED_S", HALF_CLOSED_S, 1, 3600),
         via=pseudonym(env, "NODE_VIA", VIA),
         allow_destinations=networks(env, "NODE_ALLOW_DESTINATIONS"),
+        deny_ports=ports(env, "NODE_DENY_PORTS", DENY_PORTS),
         log_level=log_level(env),
     )
 
@@ -141,6 +144,17 @@ def networks(env: Mapping[str, str], variable: str) -> tuple[str, ...]:
         return tuple(str(ip_network(text, strict=False)) for text in texts)
     except ValueError as error:
         raise BadConfiguration(variable, f"{env[variable]!r} is not a list of networks") from error
+
+
+def ports(env: Mapping[str, str], variable: str, default: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Ports and ranges "from-to" between commas or spaces; the word `none` for none."""
+    texts = env.get(variable, "").replace(",", " ").split()
+    if not texts or texts == ["none"]:
+        return () if texts else default
+    try:
+        return canonical_ports(int(text) if text.isascii() and text.isdigit() else text for text in texts)
+    except ValueError as error:
+        raise BadConfiguration(variable, f"{env[variable]!r} is not a list of ports: {error}") from error
 
 
 def number(env: Mapping[str, str], variable: str, default: int, least: int, most: int) -> int:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal, NewType
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from shared.destinations import canonical_host, canonical_ports
+
 NodeId = NewType("NodeId", int)
 ProxyId = NewType("ProxyId", int)
 Version = NewType("Version", int)
@@ -66,6 +68,8 @@ Password = Annotated[
     Field(json_schema_extra={"pattern": f"^{PASSWORD_CHARACTERS}+$"}),
 ]
 Network = Annotated[str, AfterValidator(canonical_network)]
+Ports = Annotated[tuple[int | str, ...], AfterValidator(canonical_ports)]
+Host = Annotated[str, AfterValidator(canonical_host)]
 
 
 class Exit(BaseModel):
@@ -103,6 +107,20 @@ class Limits(BaseModel):
     expires_at: AwareDatetime | None = None
 
 
+class Destinations(BaseModel):
+    """Where a proxy's clients may connect to, besides what the node keeps private.
+
+    Ports are numbers or ranges "from-to". With `allow_ports` only these are open; without, all but those that the node
+    denies. `deny_hosts` are names, which cover their subdomains, addresses and networks. What is denied stays so.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    deny_ports: Ports = ()
+    allow_ports: Ports = ()
+    deny_hosts: tuple[Host, ...] = ()
+
+
 class Also(BaseModel):
     """A further port that a proxy listens on, with further credentials that it accepts, for as long as it is rotated.
 
@@ -136,6 +154,7 @@ class ProxyRecord(BaseModel):
     engine: EngineName = "builtin"
     exit: Exit = Exit()
     limits: Limits = Limits()
+    destinations: Destinations = Destinations()
     also: tuple[Also, ...] = Field(default=(), repr=False)
 
     @property

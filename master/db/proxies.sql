@@ -59,17 +59,18 @@ LIMIT 1;
 
 -- name: insert
 INSERT INTO proxies (
-    name, node_id, port, port_asked, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits
+    name, node_id, port, port_asked, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    destinations
 )
 VALUES (
     :name, :node_id, :port, :port_asked, :protocol, :username, :password, :allow_ips::text[], :engine, :enabled,
-    :labels::jsonb, :exit::jsonb, :limits::jsonb
+    :labels::jsonb, :exit::jsonb, :limits::jsonb, :destinations::jsonb
 )
 RETURNING id;
 
 -- name: select_one
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 FROM shown_proxies
@@ -79,7 +80,7 @@ WHERE id = :id;
 -- name: select_page
 -- Those that match, in order; without a limit all of them.
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 FROM shown_proxies
@@ -105,10 +106,10 @@ LIMIT :limit::bigint;
 UPDATE proxies p
 SET name = r.name, port = r.port, port_asked = p.port_asked OR p.port <> r.port, protocol = r.protocol,
     username = r.username, password = r.password, allow_ips = r.allow_ips, engine = r.engine, enabled = r.enabled,
-    labels = r.labels, exit = r.exit, limits = r.limits
+    labels = r.labels, exit = r.exit, limits = r.limits, destinations = r.destinations
 FROM jsonb_to_recordset(:rows::jsonb) AS r (
     id bigint, name text, port integer, protocol text, username text, password text, allow_ips text[], engine text,
-    enabled boolean, labels jsonb, exit jsonb, limits jsonb
+    enabled boolean, labels jsonb, exit jsonb, limits jsonb, destinations jsonb
 )
 WHERE p.id = r.id
 RETURNING p.id, p.version;

@@ -39,7 +39,7 @@ DELETE FROM stacks WHERE id = :id;
 -- Its proxies, with all that proxies.select_one has of one.
 -- name: select_proxies
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 FROM shown_proxies
@@ -106,11 +106,12 @@ SELECT node_id, port FROM lowest_free_ports(:node_ids::bigint[], :counts::intege
 -- In the order given, so that those which were placed last are the newest.
 -- name: insert_proxies
 INSERT INTO proxies (
-    stack_id, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits
+    stack_id, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    destinations
 )
 SELECT
     :stack_id, r.node_id, r.port, :protocol, r.username, r.password, :allow_ips::text[], :engine, :enabled,
-    :labels::jsonb, :exit::jsonb, :limits::jsonb
+    :labels::jsonb, :exit::jsonb, :limits::jsonb, :destinations::jsonb
 FROM unnest(:node_ids::bigint[], :ports::integer[], :usernames::text[], :passwords::text[])
     WITH ORDINALITY AS r (node_id, port, username, password, place)
 ORDER BY r.place

@@ -69,7 +69,7 @@ WHERE n.id = :node_id AND EXISTS (
 
 -- name: wanted_records
 SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine,
-    w.exit, w.limits, w.also
+    w.exit, w.limits, w.destinations, w.also
 FROM nodes n
 LEFT JOIN wanted w ON w.node_id = n.id AND w.id = ANY (:ids::bigint[])
 WHERE n.id = :node_id

@@ -32,6 +32,16 @@ class ProxyLimits(Shown):
     expires_at: datetime | None = None
 
 
+class ProxyDestinations(Shown):
+    """Where a proxy's clients may not connect to, besides what its node refuses to all."""
+
+    deny_ports: list[int | str] = Field(default_factory=list[int | str], description="numbers and ranges `from-to`")
+    allow_ports: list[int | str] = Field(
+        default_factory=list[int | str], description="the only ones that are not refused; empty: the node's default"
+    )
+    deny_hosts: list[str] = Field(default_factory=list[str], description="names with their subdomains, networks")
+
+
 class ProxyRotation(Shown):
     """When and how a proxy is rotated by itself."""
 
@@ -68,6 +78,7 @@ class Proxy(Shown):
     engine: EngineName
     exit: ProxyExit
     limits: ProxyLimits
+    destinations: ProxyDestinations
     rotation: ProxyRotation | None
     enabled: bool
     labels: dict[str, str]

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from master.fields import LabelPatch, Labels, LocationName, Name, Networks, NodeIds, NodeNames
 from master.wishes import Wish, not_given
 from master.wishes.rotation import ScheduleWish
-from master.wishes.terms import ExitWish, LimitWish
+from master.wishes.terms import DestinationWish, ExitWish, LimitWish
 from shared.proxies import EngineName, Id, Password, Port, Protocol, Username
 
 
@@ -45,6 +45,7 @@ class ProxyWish(Wish):
     engine: EngineName = "builtin"
     exit: ExitWish = Field(default_factory=ExitWish)
     limits: LimitWish = Field(default_factory=LimitWish)
+    destinations: DestinationWish = Field(default_factory=DestinationWish)
     rotation: ScheduleWish = Field(default_factory=ScheduleWish, description="by itself, on a schedule")
     enabled: bool = True
     labels: Labels = Field(default_factory=dict[str, str])
@@ -60,6 +61,7 @@ class NewProxy(ProxyWish):
                 {"location": "Frankfurt"},
                 {"node_ids": [1, 2], "protocol": "socks5", "port": 20080},
                 {"location_id": 1, "limits": {"traffic_bytes": 10**9, "traffic_period": "month"}},
+                {"location_id": 1, "destinations": {"allow_ports": [80, 443], "deny_hosts": ["example.com"]}},
             ]
         }
     )
@@ -80,6 +82,9 @@ class FleetChanges(Wish):
     engine: EngineName = Field(default_factory=not_given)
     exit: ExitWish | None = Field(default_factory=not_given, description="merged into what there is; null: the default")
     limits: LimitWish | None = Field(default_factory=not_given, description="merged into what there is; null: none")
+    destinations: DestinationWish | None = Field(
+        default_factory=not_given, description="merged into what there is; null: only what the node refuses"
+    )
     rotation: ScheduleWish | None = Field(
         default_factory=not_given, description="merged into what there is; null: no more by itself"
     )

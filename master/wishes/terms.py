@@ -1,10 +1,11 @@
-"""What may be asked of a proxy's exit and limits."""
+"""What may be asked of a proxy's exit, limits and destinations."""
 
 from typing import Annotated
 
 from pydantic import Field
 
 from master.addresses import ExitAddress, Prefix
+from master.fields import Hosts, Ports
 from master.instants import Instant
 from master.wishes import Wish, not_given
 from shared.proxies import MAX_BIGINT, ExitMode, TrafficPeriod
@@ -46,4 +47,23 @@ class LimitWish(Wish):
         default_factory=not_given,
         description="from then on nobody is served and the state is expired; RFC 3339; a new one lies in the future "
         "unless the query says allow_past=true",
+    )
+
+
+class DestinationWish(Wish):
+    """Where clients may connect to. Each list replaces the one before; an empty list or null takes it back."""
+
+    deny_ports: Ports | None = Field(
+        default_factory=not_given,
+        description="Ports that are refused, as numbers or ranges `from-to`. A refusal is counted as `port` in usage.",
+    )
+    allow_ports: Ports | None = Field(
+        default_factory=not_given,
+        description="The only ports that are not refused. Without it these are all but those that the node refuses by "
+        "default (its NODE_DENY_PORTS: 25); name such a port here, or `1-65535`, to open it for this proxy.",
+    )
+    deny_hosts: Hosts | None = Field(
+        default_factory=not_given,
+        description="Hosts that are refused: names in their ASCII form, each with its subdomains, addresses and "
+        "networks. Addresses are compared after a name is resolved. A refusal is counted as `host` in usage.",
     )

@@ -217,3 +217,31 @@ async def test_a_disabled_or_silent_proxy_is_not_called_expired(api: Api):
     await api.call("PATCH", f"/proxies/{id_}", 200, json={"enabled": False})
     await api.report(node)
     assert (await api.state(id_))[0] == "stopped"
+
+
+async def test_destinations_are_kept_shown_told_to_the_node_and_part_of_the_content(api: Api, rows: Database):
+    node = await api.node()
+    plain = await api.proxy(node)
+    assert plain["destinations"] == {"deny_ports": [], "allow_ports": [], "deny_hosts": []}
+    before, path = await content(api), f"/proxies/{plain['id']}"
+    wish = {"deny_ports": ["6990-6999", 25, "6881-6989"], "deny_hosts": ["Example.com.", "192.0.2.9/24"]}
+    kept = {"deny_ports": [25, "6881-6999"], "deny_hosts": ["example.com", "192.0.2.0/24"]}
+    made = await api.call("PATCH", path, 200, json={"destinations": wish})
+    assert (made["destinations"], made["version"]) == ({**kept, "allow_ports": []}, 2)
+    assert (await record(rows, node, plain["id"]))["destinations"] == kept
+    assert await content(api) != before
+    same = await api.call("PATCH", path, 200, json={"destinations": {"deny_ports": [25, "6881-6999"]}})
+    assert same["version"] == 2
+    gone = await api.call("PATCH", path, 200, json={"destinations": {"deny_ports": [], "deny_hosts": None}})
+    assert (gone["destinations"], await content(api)) == (plain["destinations"], before)
+    assert "destinations" not in await record(rows, node, plain["id"])
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"deny_ports": [0]}, {"deny_ports": ["25"]}, {"allow_ports": ["9-8"]}, {"deny_hosts": ["a b"]}, {"deny": [25]}],
+)
+async def test_destinations_that_mean_nothing_are_refused(api: Api, wish: dict[str, Any]):
+    body = {"node_ids": [await api.node()], "destinations": wish}
+    problem = await api.call("POST", "/proxies", 422, json=body)
+    assert problem["errors"][0]["pointer"].startswith("/destinations/")

@@ -15,7 +15,7 @@ PREFIX = "2001:db8:1::/64"
 
 def settled(now: dict[str, Any] | None = None, *, engine: str = "builtin", **changes: Any) -> dict[str, Any]:
     """What becomes of these settings by these changes."""
-    settings = {"engine": engine, "exit": {}, "limits": {}, "rotation": {}, **(now or {})}
+    settings = {"engine": engine, "exit": {}, "limits": {}, "destinations": {}, "rotation": {}, **(now or {})}
     return with_terms(merged(settings, changes), changes)
 
 

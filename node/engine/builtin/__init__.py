@@ -25,6 +25,7 @@ from node.engine.builtin.reactor import HALF_CLOSED_S
 from node.engine.builtin.tally import Tally
 from node.engine.builtin.upgrade import Moved
 from node.engine.builtin.workers import Worker
+from shared.destinations import DENY_PORTS
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 _HALT_S = 2.0
@@ -36,7 +37,8 @@ class BuiltinEngine:
     Leaving the context leaves the workers running; opened again on the same directory the engine finds them, and has
     those that run other code relieved. A worker that dies is started again with what it ran. `listen` is a literal
     address, None is every address of the host. `allow_destinations` are networks that proxies may connect to though
-    they are private to the node (see guard.py). `connections_per_source` is what one client address may have open at a
+    they are private to the node (see guard.py), `deny_ports` are closed to clients of proxies that do not allow them by
+    name. `connections_per_source` is what one client address may have open at a
     worker, `unadmitted_connections` how many of a worker's may not have logged in; None is a share of the descriptors
     that the worker may have (see bounds.py). With the last of `failed_logins` a connection is closed. A client that has
     closed its side is closed when nothing has come for it for `half_closed_s`. `via` is the name of the proxies in Via
@@ -53,6 +55,7 @@ class BuiltinEngine:
         listen: str | None = None,
         workers: int | None = None,
         allow_destinations: Sequence[str] = (),
+        deny_ports: Sequence[int | str] = DENY_PORTS,
         connections_per_source: int | None = None,
         unadmitted_connections: int | None = None,
         failed_logins: int | None = None,
@@ -64,6 +67,7 @@ class BuiltinEngine:
         self._listen = listen
         self._configuration: dict[str, object] = {
             "allow_destinations": list(allow_destinations),
+            "deny_ports": list(deny_ports),
             "connections_per_source": connections_per_source,
             "unadmitted_connections": unadmitted_connections,
             "failed_logins": failed_logins,

@@ -10,14 +10,14 @@ from pydantic import BaseModel
 
 from node.engine import EngineError
 from node.engine.builtin.control import MOST_FDS, MOST_PORTS
-from shared.proxies import Exit, Limits, ProxyRecord
+from shared.proxies import Destinations, Exit, Limits, ProxyRecord
 
-_USUAL_EXIT, _UNLIMITED = Exit(), Limits()
+_USUAL_EXIT, _UNLIMITED, _ANYWHERE = Exit(), Limits(), Destinations()
 
 
 def told_of(proxy: ProxyRecord) -> dict[str, Any]:
-    """What `read_record` reads. Members of `exit` and `limits` that are as usual are left out: there are thousands."""
-    return {
+    """What `read_record` reads. What is as usual of `exit`, `limits` and `destinations` is left out: there are many."""
+    told: dict[str, Any] = {
         "id": proxy.id,
         "version": proxy.version,
         "protocol": proxy.protocol,
@@ -29,6 +29,8 @@ def told_of(proxy: ProxyRecord) -> dict[str, Any]:
         "limits": _unlike(_UNLIMITED, proxy.limits),
         "also": [each.model_dump() for each in proxy.also],
     }
+    destinations = _unlike(_ANYWHERE, proxy.destinations)
+    return {**told, "destinations": destinations} if destinations else told
 
 
 def _unlike(usual: BaseModel, given: BaseModel) -> dict[str, Any]:

@@ -1,17 +1,32 @@
 """A client's connection to a proxy."""
 
 from _socket import socket as Socket  # noqa: N812 (a class; the library's own wrapper costs 3 us a connection)
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from node.engine.builtin.access import allows_source
+from node.engine.builtin.destinations import Destination
 from node.engine.builtin.exits import Exit, Lease
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.limits import Hold, crowded
+from node.engine.builtin.off_limits import OffLimits
 from node.engine.builtin.reactor import Reactor, Stage, TimedStage
 from node.engine.builtin.wire import UNWATCHED, Wire
 
 if TYPE_CHECKING:
     from node.engine.builtin.service import Service
+
+Departure = tuple[Exit, bytes | None, OffLimits]
+
+_REFUSALS = MappingProxyType(
+    {
+        Failure.PRIVATE: "destination",
+        Failure.PORT: "port",
+        Failure.CLOSED: "host",
+        Failure.EXHAUSTED: "resources",
+    }
+)
+"""Words of usage for failures that are refusals of the proxy itself."""
 
 
 class Client(Wire):
@@ -21,7 +36,7 @@ class Client(Wire):
     seat.
     """
 
-    __slots__ = ("admitted", "credentials", "lease", "seated", "service", "session", "source", "stage")
+    __slots__ = ("admitted", "credentials", "lease", "seated", "service", "session", "source", "stage", "went_to")
 
     def __init__(self, reactor: Reactor, sock: Socket, service: "Service", source: str) -> None:
         # Not by way of Wire: each line that sees objects of one class only is twice as quick.
@@ -41,6 +56,7 @@ class Client(Wire):
         self.admitted = False
         self.seated = False
         self.stage: Stage | None = None
+        self.went_to: Destination | None = None
         service.open[self] = None
         reactor.unadmitted.enter(service, self)
 
@@ -79,10 +95,10 @@ class Client(Wire):
 
     def missed(self, failure: Failure) -> None:
         """The destination was not reached; counted where that is a refusal of this proxy."""
-        if failure is Failure.PRIVATE:
-            self.service.account.refuse("destination")
-        elif failure is Failure.EXHAUSTED:
-            self.service.account.refuse("resources")
+        word = _REFUSALS.get(failure)
+        if word is not None:
+            self.service.account.refuse(word)
+        if failure is Failure.EXHAUSTED:
             self.reactor.exhausted("dial.exhausted")
 
     def hold(self) -> Hold | None:
@@ -114,9 +130,10 @@ class Client(Wire):
             self.service.leaving[self] = stage
 
     @property
-    def departure(self) -> tuple[Exit, bytes | None]:
+    def departure(self) -> Departure:
         """What two requests must have in common to go through one connection."""
-        return self.service.exit, self.session
+        service = self.service
+        return service.exit, self.session, service.off_limits
 
     def drop(self) -> None:
         fd = self.fd

@@ -6,11 +6,10 @@ Longer than others for the reason that `exchange` gives; what a request asks for
 from asyncio import TimerHandle
 from time import time
 
-from node.engine.builtin.client import Client
+from node.engine.builtin.client import Client, Departure
 from node.engine.builtin.deadlines import Deadlines
 from node.engine.builtin.dial import Dial
 from node.engine.builtin.exchange import Exchange
-from node.engine.builtin.exits import Exit
 from node.engine.builtin.failures import Failure
 from node.engine.builtin.http_answers import ESTABLISHED, Answer, leaves_open, refused, written
 from node.engine.builtin.http_fields import MAX_HEAD, Refusal
@@ -58,7 +57,7 @@ class Conversation:
     def __init__(self, client: Client) -> None:
         self.inbox = bytearray()
         self._client = client
-        self._departure: tuple[Exit, bytes | None] | None = None
+        self._departure: Departure | None = None
         self._seen = 0
         self._proceeding = False
         self._paused = False
@@ -188,6 +187,12 @@ class Conversation:
             if self._exchange is not None and not self._exchange.upload.done:
                 self._exchange.take_kept()
             self.proceed()
+
+    @property
+    def origin(self) -> Wire | None:
+        """The connection to the destination, while there is one."""
+        exchange = self._exchange or self._kept
+        return exchange.origin if exchange is not None else None
 
     def between_requests(self) -> bytes | None:
         """What the client has sent of its next request; None while one is being served."""

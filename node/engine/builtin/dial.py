@@ -100,6 +100,11 @@ class Dial:
             self._port, self._may_dial = reactor.echo.port, _anywhere
             self._resolved(reactor.echo.addresses)
             return
+        refused = self._client.service.off_limits.refusal(destination)
+        if refused is not None:
+            self._give_up(refused)
+            return
+        self._client.went_to = destination
         known = reactor.resolver.known(host)
         if known is not None:
             self._resolved(known)
@@ -164,8 +169,11 @@ class Dial:
     def _resolved(self, addresses: tuple[Address, ...]) -> None:
         if self._ended:
             return
-        exit_ = self._client.service.exit
-        found = reachable(addresses[:_MOST_ADDRESSES], exit_.family, self._may_dial)
+        service = self._client.service
+        exit_ = service.exit
+        found = addresses if self._may_dial is _anywhere else service.off_limits.open_of(addresses)
+        if not isinstance(found, Failure):
+            found = reachable(found[:_MOST_ADDRESSES], exit_.family, self._may_dial)
         if not isinstance(found, list):
             self._give_up(found)
             return

@@ -11,6 +11,8 @@ class Failure(Enum):
     HOST = ("the destination cannot be reached", 502, 0x04)
     NETWORK = ("the destination's network cannot be reached", 502, 0x03)
     PRIVATE = ("the destination is private to this host", 403, 0x02)
+    PORT = ("the destination's port is closed to the clients of this proxy", 403, 0x02)
+    CLOSED = ("the destination is closed to the clients of this proxy", 403, 0x02)
     FAMILY = ("the destination has no address of the family that this proxy's exit can reach", 502, 0x04)
     EXIT = ("the proxy's exit address cannot be used on this host", 502, 0x01)
     NAME = ("the destination's name cannot be resolved", 502, 0x04)

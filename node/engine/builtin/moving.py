@@ -8,6 +8,7 @@ from typing import Any
 from node.engine.builtin.access import allows
 from node.engine.builtin.client import Client
 from node.engine.builtin.conversation import Conversation
+from node.engine.builtin.destinations import Destination
 from node.engine.builtin.first_byte import FirstByte
 from node.engine.builtin.pipes import Pipe
 from node.engine.builtin.reclaimed import Reclaimed, close_copy
@@ -37,6 +38,7 @@ class Parcel:
             "leased": client.lease is not None,
             "credentials": _text(client.credentials),
             "session": _text(client.session),
+            "went_to": client.went_to,
             "client": _pack(client, self.fds),
             "origin": _pack(stage.origin, self.fds) if isinstance(stage, Tunnel) else None,
             "inbox": _text(inbox) if isinstance(stage, Conversation) else None,
@@ -101,7 +103,7 @@ def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
         origin = Wire(service.reactor, _socket(state["origin"], left))
         _restore(origin, state["origin"], left)
     allowed = service.held is None and allows(service.record.access, client.source, client.credentials)
-    if client.admitted and not allowed:
+    if client.admitted and (not allowed or service.closes(client, origin)):
         _end(client, origin)
         return
     try:
@@ -120,6 +122,7 @@ def _client(service: Service, state: Mapping[str, Any], fds: Iterator[int]) -> C
         client.let_in()
     client.credentials = _bytes(state["credentials"])
     client.session = _bytes(state["session"])
+    client.went_to = Destination(*went_to) if (went_to := state.get("went_to")) else None
     client.seated = state["seated"]
     service.seats += client.seated
     if state["leased"]:

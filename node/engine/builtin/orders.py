@@ -17,6 +17,7 @@ from node.engine.builtin.proxies import Proxies
 from node.engine.builtin.reactor import HALF_CLOSED_S, Reactor
 from node.engine.builtin.records import read_record, tell_record
 from node.engine.builtin.sentry import Sentry
+from shared.destinations import DENY_PORTS
 
 Answer = Callable[[Message], None]
 
@@ -112,6 +113,7 @@ class Orders:
     def _configure(self, message: Message) -> object:
         self._sentry.open(networks(message.get("allow_destinations", [])))
         asked = {name: message.get(name) for name in _BOUNDS}
+        self._proxies.deny_ports(tuple(message.get("deny_ports", DENY_PORTS)))
         self._reactor.bound(bounds(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
         self._reactor.half_closed.seconds = message.get("half_closed_s", HALF_CLOSED_S)
         self._reactor.via = message.get("via", VIA).encode()

@@ -15,6 +15,7 @@ from node.engine.builtin.reactor import Reactor
 from node.engine.builtin.records import Record
 from node.engine.builtin.service import Service
 from node.engine.builtin.spent import Spent
+from shared.destinations import canonical_ports
 
 
 class Proxies:
@@ -52,6 +53,12 @@ class Proxies:
         self.books.watch(service)
         self._reactor.sweep()
         return True
+
+    def deny_ports(self, ports: tuple[int | str, ...]) -> None:
+        """What the node denies to the clients of all proxies that say nothing else. Raises ValueError."""
+        self._reactor.deny_ports = canonical_ports(ports)
+        for service in self._all():
+            service.renew_off_limits()
 
     def remove(self, proxy_id: int) -> None:
         """Nothing happens when it is unknown."""

@@ -25,6 +25,7 @@ from node.engine.builtin.resolver import Resolver
 from node.engine.builtin.sources import Sources
 from node.engine.builtin.turns import Turns, Work
 from node.engine.builtin.unadmitted import Unadmitted
+from shared.destinations import DENY_PORTS
 
 if TYPE_CHECKING:
     from node.engine.builtin.client import Client
@@ -134,6 +135,7 @@ class Reactor:
         self.unadmitted: Unadmitted[Client] = Unadmitted(self.bounds.unadmitted, self.bounds.unadmitted_per_proxy)
         self.guesses = Guesses()
         self.echo: Echo | None = None
+        self.deny_ports: tuple[int | str, ...] = DENY_PORTS
         self.may_dial: Callable[[str], bool] = Guard().permits
         self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
         self.dials: Deadlines[TimedStage] = Deadlines(DIAL_S, self._expire)

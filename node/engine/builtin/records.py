@@ -9,10 +9,13 @@ from node.engine.builtin.access import Access, access, networks
 
 Protocol = Literal["http", "socks5", "mixed"]
 PROTOCOLS: tuple[Protocol, ...] = ("http", "socks5", "mixed")
-FIELDS = frozenset({"id", "version", "protocol", "port", "username", "password", "allow_ips", "exit", "limits", "also"})
+FIELDS = frozenset(
+    {"id", "version", "protocol", "port", "username", "password", "allow_ips", "exit", "limits", "also", "destinations"}
+)
 """The fields of a ProxyRecord that a worker is told."""
 EXIT_FIELDS = frozenset({"mode", "address", "prefix", "key", "session_ttl_s", "generation"})
 ALSO_FIELDS = frozenset({"port", "username", "password"})
+DESTINATION_FIELDS = frozenset({"deny_ports", "allow_ports", "deny_hosts"})
 LIMIT_FIELDS = frozenset({"connections", "bandwidth_bps", "traffic_bytes", "traffic_period", "expires_at"})
 
 
@@ -40,6 +43,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Destinations:
+    """What is closed to the proxy's clients; see shared.proxies.Destinations."""
+
+    deny_ports: tuple[int | str, ...] = ()
+    allow_ports: tuple[int | str, ...] = ()
+    deny_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Also:
     """A further port with further credentials; see shared.proxies.Also."""
 
@@ -60,6 +72,7 @@ class Record:
     exit: Exit = Exit()
     limits: Limits = Limits()
     also: tuple[Also, ...] = ()
+    destinations: Destinations = Destinations()
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -69,13 +82,14 @@ class Record:
         return tuple(dict.fromkeys((self.port, *(each.port for each in self.also))))
 
 
-_USUAL_EXIT, _UNLIMITED = Exit(), Limits()
+_USUAL_EXIT, _UNLIMITED, _ANYWHERE = Exit(), Limits(), Destinations()
 
 
 def read_record(told: Mapping[str, object]) -> Record:
-    """Raises ValueError, without the values, for what is no record. A worker of an earlier age knows no `also`."""
+    """Raises ValueError, without the values, for what is no record. `also` and `destinations` are left out
+    where they are as usual, and by workers of an earlier age."""
     if len(told) != len(FIELDS):
-        told = {"also": [], **told}
+        told = {"also": [], "destinations": {}, **told}
     if told.keys() != FIELDS:
         raise ValueError("a record has other fields")
     exit_ = _exit(_members(told, "exit", EXIT_FIELDS)) if told["exit"] != {} else _USUAL_EXIT
@@ -95,6 +109,7 @@ def read_record(told: Mapping[str, object]) -> Record:
         exit=exit_,
         limits=_limits(_members(told, "limits", LIMIT_FIELDS)) if told["limits"] != {} else _UNLIMITED,
         also=also,
+        destinations=_destinations(told["destinations"]) if told["destinations"] != {} else _ANYWHERE,
     )
 
 
@@ -112,6 +127,7 @@ def tell_record(record: Record) -> dict[str, object]:
         "exit": asdict(record.exit) | {"key": record.exit.key.hex() if record.exit.key is not None else None},
         "limits": asdict(record.limits) | {"expires_at": _moment(record.limits.expires_at)},
         "also": [asdict(each) for each in record.also],
+        "destinations": {name: list(said) for name, said in asdict(record.destinations).items() if said},
     }
 
 
@@ -124,6 +140,23 @@ def _also(told: object) -> tuple[Also, ...]:
         raise ValueError("also is not a list")
     found = [_members({"also": each}, "also", ALSO_FIELDS) for each in cast("list[object]", told)]
     return tuple(Also(_number(each, "port"), _text(each, "username"), _text(each, "password")) for each in found)
+
+
+def _destinations(told: object) -> Destinations:
+    said = _members({"destinations": told}, "destinations", DESTINATION_FIELDS)
+    given = {name: value for name, value in said.items() if value is not None}
+    return Destinations(
+        deny_ports=_ports(given, "deny_ports"),
+        allow_ports=_ports(given, "allow_ports"),
+        deny_hosts=tuple(_texts(given, "deny_hosts")) if "deny_hosts" in given else (),
+    )
+
+
+def _ports(told: Mapping[str, object], name: str) -> tuple[int | str, ...]:
+    value = told.get(name, [])
+    if not isinstance(value, list) or not all(type(each) in (int, str) for each in cast("list[object]", value)):
+        raise ValueError(f"{name} is not a list of ports")
+    return tuple(cast("list[int | str]", value))
 
 
 def _exit(told: Mapping[str, object]) -> Exit:

@@ -1,7 +1,7 @@
 """A proxy as a worker runs it."""
 
 from _socket import socket as Socket  # noqa: N812 (a class; the library's own wrapper costs 3 us a connection)
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from node.engine.builtin import journal
 from node.engine.builtin.access import Gate, allows
@@ -11,9 +11,11 @@ from node.engine.builtin.doors import Doors
 from node.engine.builtin.entry import Entry
 from node.engine.builtin.exits import exit_of
 from node.engine.builtin.limits import Hold, held, next_turn, rest
+from node.engine.builtin.off_limits import off_limits
 from node.engine.builtin.pace import Pace
 from node.engine.builtin.reactor import Reactor, TimedStage
 from node.engine.builtin.records import Record
+from node.engine.builtin.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,7 @@ class Service:
         "gate",
         "held",
         "leaving",
+        "off_limits",
         "open",
         "pace",
         "quiet_at",
@@ -59,6 +62,7 @@ class Service:
         self.record = record
         self.gate = Gate(record.access)
         self.exit = exit_of(record, reactor.draws)
+        self.off_limits = off_limits(record.destinations, reactor.deny_ports)
         self.first_stage = first_stage
         self.doors = Doors(reactor, record.id, self, self.welcome)
         # Most of many proxies have no client: an empty dict takes 150 bytes less than an empty set.
@@ -78,12 +82,25 @@ class Service:
         """Connections that satisfy the new record stay, the others are closed. Raises ValueError, nothing changed."""
         if record.exit != self.record.exit:
             self.exit = exit_of(record, self.reactor.draws, self.exit)
+        off = off_limits(record.destinations, self.reactor.deny_ports)
         asked_before, self.record, self.first_stage = self.record.access, record, first_stage
         if record.access != asked_before:
             self.gate = Gate(record.access)
             for client in [each for each in self.open if each.admitted]:
                 if not allows(record.access, client.source, client.credentials):
                     self._close(client)
+        if off is not self.off_limits:
+            self.off_limits = off
+            for client in [each for each in self.open if self.closes(each, _origin_of(each))]:
+                self._close(client)
+
+    def renew_off_limits(self) -> None:
+        """The node denies other ports now: to new connections."""
+        self.off_limits = off_limits(self.record.destinations, self.reactor.deny_ports)
+
+    def closes(self, client: Client, origin: Wire | None) -> bool:
+        """Whether the client, connected there, went to a destination that is closed to it now."""
+        return client.went_to is not None and self.off_limits.closes(client.went_to, _peer_of(origin))
 
     @property
     def is_watched(self) -> bool:
@@ -166,3 +183,26 @@ class Service:
             client.stage.close()
         else:
             client.drop()
+
+
+@runtime_checkable
+class Connected(Protocol):
+    """A stage that has a connection to a destination, at least at times."""
+
+    @property
+    def origin(self) -> Wire | None: ...
+
+
+def _origin_of(client: Client) -> Wire | None:
+    stage = client.stage
+    return stage.origin if isinstance(stage, Connected) else None
+
+
+def _peer_of(origin: Wire | None) -> str | None:
+    """The address at the other end."""
+    if origin is None:
+        return None
+    try:
+        return origin.sock.getpeername()[0].partition("%")[0]
+    except OSError:
+        return None

@@ -54,6 +54,7 @@ class Association:
         "_outer",
         "_peers",
         "_place",
+        "_refused",
         "_source",
         "_waits",
     )
@@ -70,6 +71,7 @@ class Association:
         self._home: Sender | None = None
         self._peers: dict[Place, None] = {}
         self._waits: dict[object, Callable[[], None] | None] = {}
+        self._refused: set[Failure] = set()
 
     @property
     def owner(self) -> object:
@@ -142,6 +144,10 @@ class Association:
         if datagram is None:
             return
         self._home = sender
+        refused = self._client.service.off_limits.refusal(datagram.destination)
+        if refused is not None:
+            self._refuse(refused)
+            return
         payload, (host, port) = data[datagram.size :], datagram.destination
         known = reactor.resolver.known(host)
         if known is not None:
@@ -169,13 +175,25 @@ class Association:
 
     def _pass_on(self, addresses: tuple[Address, ...], port: int, payload: bytes | memoryview) -> None:
         """To the first address that can be written to."""
-        found = reachable(addresses, self._family, self._client.reactor.may_dial)
-        if isinstance(found, Failure) or not self._allowed(UP, len(payload)):
+        client = self._client
+        found = client.service.off_limits.open_of(addresses)
+        if not isinstance(found, Failure):
+            found = reachable(found, self._family, client.reactor.may_dial)
+        if isinstance(found, Failure):
+            self._refuse(found)
+            return
+        if not self._allowed(UP, len(payload)):
             return
         for family, host in found:
             if self._sent(family, Place(host, port), payload):
                 self._client.service.received += len(payload)
                 return
+
+    def _refuse(self, failure: Failure) -> None:
+        """Each reason counts once for an association: what is dropped is no connection."""
+        if failure not in self._refused:
+            self._refused.add(failure)
+            self._client.missed(failure)
 
     def _sent(self, family: socket.AddressFamily, place: Place, payload: bytes | memoryview) -> bool:
         try:

@@ -20,6 +20,7 @@ from node.engine.three_proxy.listening import holds, listener, refuse_foreign, r
 from node.engine.three_proxy.process import Process, boot, hold, is_meant, is_stray, numbers, spawn, started
 from node.engine.three_proxy.readiness import accepting
 from node.engine.three_proxy.state import Folder, State, remove, write_private
+from shared.destinations import DENY_PORTS
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 __all__ = ["ThreeProxyEngine", "find_binary", "version"]
@@ -56,6 +57,7 @@ class ThreeProxyEngine:
         nservers: Sequence[str] = (),
         closed: Sequence[str] = (),
         allow_destinations: Sequence[str] = (),
+        deny_ports: Sequence[int | str] = DENY_PORTS,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._folder = Folder(directory.absolute())
@@ -65,6 +67,7 @@ class ThreeProxyEngine:
         self._nservers = tuple(nservers)
         self._closed, self._opened = tuple(closed), tuple(allow_destinations)
         self._guard = guard(closed, allow_destinations)
+        self._deny_ports = tuple(deny_ports)
         self._on_change = on_change
         self._served: dict[ProxyId, Served] = {}
         self._processes: set[Process] = set()
@@ -93,7 +96,9 @@ class ThreeProxyEngine:
     async def start(self, proxy: ProxyRecord) -> None:
         """As `Engine.start`. A record that changes nothing for 3proxy keeps the process; any other replaces it, which
         closes this proxy's connections. On the same port both listen for a moment (SO_REUSEPORT)."""
-        text = configuration(proxy, listen=self._listen, nservers=self._nservers, guard=self._guard)
+        text = configuration(
+            proxy, listen=self._listen, nservers=self._nservers, guard=self._guard, deny_ports=self._deny_ports
+        )
         id_ = ProxyId(proxy.id)
         async with self._alone(id_):
             before = self._served.get(id_)

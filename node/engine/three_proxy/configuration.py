@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 from node.engine import EngineError
-from node.engine.three_proxy.destinations import MAPPED, OPEN, Guard, inside
+from node.engine.three_proxy.destinations import MAPPED, OPEN, Guard, inside, off_limits
 from shared.engines import unsupported_of
 from shared.proxies import Exit, Limits, ProxyRecord
 
@@ -38,7 +38,14 @@ OFFERED = "HTTP,HTTPS,CONNECT"
 """Neither BIND, nor UDP, nor FTP."""
 
 
-def configuration(proxy: ProxyRecord, *, listen: str, nservers: Sequence[str] = (), guard: Guard = OPEN) -> str:
+def configuration(
+    proxy: ProxyRecord,
+    *,
+    listen: str,
+    nservers: Sequence[str] = (),
+    guard: Guard = OPEN,
+    deny_ports: Sequence[int | str] = (),
+) -> str:
     """The whole file. Users and rules stand before the service line, which takes a snapshot of them.
 
     Raises EngineError for a proxy that would serve
@@ -47,7 +54,7 @@ def configuration(proxy: ProxyRecord, *, listen: str, nservers: Sequence[str] = 
     refuse_open(proxy)
     for reason in unsupported_of("3proxy", proxy):
         raise EngineError(reason)
-    return "".join(f"{line}\n" for line in directives(proxy, listen, nservers, guard))
+    return "".join(f"{line}\n" for line in directives(proxy, listen, nservers, guard, deny_ports))
 
 
 def refuse_open(proxy: ProxyRecord) -> None:
@@ -57,7 +64,9 @@ def refuse_open(proxy: ProxyRecord) -> None:
         raise EngineError("neither a user name nor allowed sources: it would serve nobody")
 
 
-def directives(proxy: ProxyRecord, listen: str, nservers: Sequence[str], guard: Guard) -> Iterator[str]:
+def directives(
+    proxy: ProxyRecord, listen: str, nservers: Sequence[str], guard: Guard, deny_ports: Sequence[int | str]
+) -> Iterator[str]:
     yield "log"
     yield f"logformat {quoted(LOG_FORMAT)}"
     yield f"logdump {LOG_EVERY_BYTES} {LOG_EVERY_BYTES}"
@@ -68,7 +77,7 @@ def directives(proxy: ProxyRecord, listen: str, nservers: Sequence[str], guard: 
     if nservers:
         yield "nscache 65536"
     yield from limits(proxy.limits)
-    yield from access(proxy, guard, mapped=":" in listen)
+    yield from access(proxy, guard, deny_ports, mapped=":" in listen)
     yield service(proxy, listen)
 
 
@@ -91,7 +100,7 @@ def exact_rate(bandwidth_bps: int) -> int:
     return RATE_STEPS // round(RATE_STEPS / bandwidth_bps)
 
 
-def access(proxy: ProxyRecord, guard: Guard, *, mapped: bool) -> Iterator[str]:
+def access(proxy: ProxyRecord, guard: Guard, deny_ports: Sequence[int | str], *, mapped: bool) -> Iterator[str]:
     """Who gets in, and where to. One network a line, for a line holds no more than 64 KiB.
 
     Whom no rule names is refused, with another result code than by a rule: it tells sources from destinations.
@@ -104,6 +113,7 @@ def access(proxy: ProxyRecord, guard: Guard, *, mapped: bool) -> Iterator[str]:
         yield from (f"users {quoted(f'{name}:CL:{password}')}" for name, password in logins(proxy))
         user = quoted(",".join(name for name, _ in logins(proxy)))
     clients = [f"{user} {source}" for source in sources(proxy.allow_ips, mapped=mapped)]
+    yield from (f"deny * * {place}" for place in off_limits(proxy.destinations, deny_ports))
     for allowed, network in guard.rules():
         yield from (f"allow {client} {network} * {OFFERED}" for client in clients if allowed)
         if not allowed:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeVar
 
+from shared.destinations import closed_ports, split_hosts
+from shared.proxies import Destinations
 from shared.special_addresses import PUBLIC
 
 MAPPED = IPv6Network("::ffff:0:0/96")
@@ -86,3 +88,18 @@ def _rules(closed: list[Some], public: Iterable[Some], spelt: Callable[[bool, So
     wide = [network for network in closed if any(hole.subnet_of(network) for hole in holes)]
     for allowed, networks in ((False, [each for each in closed if each not in wide]), (True, holes), (False, wide)):
         yield from ((allowed, text) for network in networks for text in spelt(allowed, network))
+
+
+def off_limits(asked: Destinations, by_node: Sequence[int | str]) -> Iterator[str]:
+    """The targets and ports that a record closes to its clients on a node that denies these ports.
+
+    3proxy compares names as they were asked for, in any case, and takes none of these for an address.
+    """
+    ports = closed_ports(asked.deny_ports, asked.allow_ports, by_node)
+    if ports:
+        yield f"* {','.join(f'{first}-{last}' if first != last else str(first) for first, last in ports)}"
+    names, networks = split_hosts(asked.deny_hosts)
+    for name in sorted(names):
+        yield f"{name},*.{name}"
+    for network in networks:
+        yield from spellings(False, network) if isinstance(network, IPv4Network) else (str(network),)

@@ -35,7 +35,14 @@ async def test_everything_that_a_template_says_holds_for_each(fleet: Api):
     }
     made = await stack(fleet, 3, proxy=said)
     kept = {name: value for name, value in said.items() if name != "location_id"}
-    assert made["proxy"] == {**kept, "location_ids": [1], "allow_ips": [], "engine": "builtin", "exit": {}}
+    assert made["proxy"] == {
+        **kept,
+        "location_ids": [1],
+        "allow_ips": [],
+        "engine": "builtin",
+        "exit": {},
+        "destinations": {},
+    }
     for one in await members(fleet):
         assert {name: one[name] for name in kept if name not in ("limits", "rotation")}.items() <= one.items()
         assert (one["limits"]["connections"], one["rotation"]["every_s"]) == (5, 600)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.proxies import ProxyRecord
 from tests.clients import PAGE, RefusedError, answer_page, basic, dialled, fetch
 from tests.records import record
 from tests.streams import HERE, serving, until
@@ -68,3 +69,31 @@ async def test_a_closed_destination_is_counted_as_such(directory: Path, binary: 
             return [each.refused for each in await engine.usage()] == [{"destination": 1}]
 
         await until(told)
+
+
+@pytest.mark.parametrize(("protocol", "way"), EVERY_WAY)
+async def test_ports_and_hosts_that_are_off_limits_are_reached_by_nobody(
+    directory: Path, binary: Path, page: int, protocol: str, way: str
+) -> None:
+    """A rule for a name must not touch who asks for an address, and the other way round."""
+    async with opened(directory, binary, deny_ports=(page,)) as engine:
+
+        async def started(version: int, **destinations: object) -> ProxyRecord:
+            proxy = record(1, protocol=protocol, version=version, destinations=destinations)
+            await engine.start(proxy)
+            return proxy
+
+        closed_by_node = await started(1)
+        with pytest.raises(RefusedError):
+            await fetch(closed_by_node, page, way=way)
+        assert await fetch(await started(2, allow_ports=[page]), page, way=way) == PAGE
+        everything = {"allow_ports": ["1-65535"]}
+        named = await started(3, **everything, deny_hosts=["localhost"])
+        assert await fetch(named, page, way=way, host=HERE) == PAGE
+        for host in ("localhost", "LOCALHOST"):
+            with pytest.raises(RefusedError):
+                await fetch(named, page, way=way, host=host)
+        placed = await started(4, **everything, deny_hosts=[HERE])
+        for host in (HERE, "127.1"):
+            with pytest.raises(RefusedError):
+                await fetch(placed, page, way=way, host=host)
