@@ -2,74 +2,160 @@
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import asdict
+from typing import Any, TypedDict
 
 from master.db import Database, Session
-from master.errors import Conflict, Invalid, Refused, RowConflict, RowReferenced
+from master.errors import Conflict, Invalid, LackingExit, Refused, RowConflict, RowReferenced, UnrotatableProxy
+from master.spreading import Share
 from shared.proxies import NodeId, ProxyId
 
 
 class NameTaken(Conflict):
-    """Another one has this name."""
+    """Another location, node, proxy or stack has this name; `by_node` is the node that has it, where that is known."""
 
+    type = "/problems/name-taken"
     title = "Name taken"
+
+    class Members(TypedDict, total=False):
+        by_node: int
+
+
+class ChallengeUsed(Conflict):
+    """The challenge was used before for another node, which `node_id` names where it is known."""
+
+    type = "/problems/challenge-used"
+    title = "Challenge used"
+
+    class Members(TypedDict, total=False):
+        node_id: int
 
 
 class PortTaken(Conflict):
-    """Another proxy has this port; members by_proxy, node_id, port."""
+    """Another proxy has this port on the address of the node; `by_proxy` is that proxy."""
 
+    type = "/problems/port-taken"
     title = "Port taken"
+
+    class Members(TypedDict, total=False):
+        by_proxy: int
+        node_id: int
+        port: int
 
 
 class PortOutsideRange(Conflict):
-    """The node gives no such port; members node_id, port, ports."""
+    """The port is outside the range `ports` of the node."""
 
+    type = "/problems/port-outside-range"
     title = "Port outside the node's range"
+
+    class Members(TypedDict):
+        node_id: int
+        port: int
+        ports: str
+
+
+class PortsExcluded(Conflict):
+    """Proxies of the node have ports outside the new range `ports`; `count` is their number."""
+
+    type = "/problems/ports-excluded"
+    title = "Ports in use are excluded"
+
+    class Members(TypedDict):
+        node_id: int
+        count: int
+        ports: str
 
 
 class EngineMissing(Conflict):
-    """The node cannot run this engine; members node_ids, engine."""
+    """The nodes `node_ids` do not have this engine."""
 
+    type = "/problems/engine-missing"
     title = "Engine missing"
+
+    class Members(TypedDict):
+        node_ids: list[int]
+        engine: str
 
 
 class ExitMissing(Conflict):
-    """A node cannot let connections leave so; member nodes [{node_id, reason, addresses, ipv6_prefixes}]."""
+    """Connections cannot leave the nodes by this exit; `nodes` says what each lacks and what it has."""
 
+    type = "/problems/exit-missing"
     title = "Exit missing"
+
+    class Members(TypedDict):
+        nodes: list[LackingExit]
+
+
+class ExitsUsed(Conflict):
+    """Proxies of the node leave by an address or a prefix that would go; `count` is their number."""
+
+    type = "/problems/exits-used"
+    title = "Exits are in use"
+
+    class Members(TypedDict):
+        node_id: int
+        count: int
 
 
 class NoRoom(Conflict):
-    """No candidate can take the proxy, or not all the proxies of a stack fit.
+    """The nodes cannot take all of the proxies, so none was placed.
 
-    Members wanted, possible, and nodes [{node_id, reason}] or by_node [{node_id, possible, reason}].
+    `wanted` is their number, `possible` how many fit, and `by_node` says of each candidate how many it can take and why
+    no more. It is empty when there is no candidate.
     """
 
+    type = "/problems/no-room"
     title = "No room"
+
+    class Members(TypedDict):
+        wanted: int
+        possible: int
+        by_node: list[Share]
 
 
 class StillUsed(Conflict):
-    """It cannot go while something stands on it; member count."""
+    """The resource cannot go while others stand on it; `count` is their number."""
 
+    type = "/problems/still-used"
     title = "Still used"
+
+    class Members(TypedDict, total=False):
+        count: int
+        node_id: int
 
 
 class CountDiffers(Conflict):
-    """The filter matches more or fewer than expected; members expected, matched."""
+    """The filter matches more or fewer proxies than expected; nothing was done."""
 
+    type = "/problems/count-differs"
     title = "Unexpected count"
+
+    class Members(TypedDict):
+        expected: int
+        matched: int
 
 
 class RotationUnderWay(Conflict):
-    """One rotation of a proxy at a time; members proxy_id, rotation_id where it is known."""
+    """A rotation of the proxy is under way, and a proxy has one at a time; `rotation_id` names it where it is known."""
 
+    type = "/problems/rotation-under-way"
     title = "Rotation under way"
+
+    class Members(TypedDict, total=False):
+        proxy_id: int
+        rotation_id: int
 
 
 class NotRotatable(Conflict):
-    """A proxy has nothing of that kind to rotate; member proxies [{proxy_id, reason}]."""
+    """A proxy has nothing of the asked kind to rotate; `proxies` says what each lacks."""
 
+    type = "/problems/not-rotatable"
     title = "Not rotatable"
+
+    class Members(TypedDict):
+        proxies: list[UnrotatableProxy]
 
 
 def pointed(detail: str, *pointers: str) -> Invalid:
@@ -97,6 +183,13 @@ def not_rotatable(hindrances: Mapping[int, str]) -> NotRotatable:
     first = proxies[0]
     which = f"proxy {first['proxy_id']}: {first['reason']}" if len(proxies) == 1 else f"{len(proxies)} proxies"
     return NotRotatable(f"this cannot be rotated: {which}", {"proxies": proxies})
+
+
+def no_room(detail: str, *, wanted: int, possible: int, by_node: Iterable[Share]) -> NoRoom:
+    """Say how many of the proxies fit, and of each node how many it can take and why no more."""
+    shares = [asdict(share) for share in sorted(by_node, key=lambda one: one.node_id)]
+    detail = detail if shares else "no node is there that was asked for"
+    return NoRoom(detail, {"wanted": wanted, "possible": possible, "by_node": shares})
 
 
 def engine_missing(engine: str, node_ids: Iterable[int]) -> EngineMissing:
@@ -135,7 +228,7 @@ def refusal(constraint: str) -> Refused | None:  # noqa: PLR0911 (one for each c
         case "proxies_not_open":
             return pointed("a proxy without a user name needs allow_ips", "/allow_ips")
         case "nodes_challenge_hash_key":
-            return Conflict("this challenge is just being used for another node")
+            return ChallengeUsed("this challenge is just being used for another node")
         case "nodes_location_id_fkey":
             return Conflict("the location has just gone, or a node has just come to it")
         case _:

@@ -7,7 +7,7 @@ from master.conflicts import not_rotatable, pointed
 from master.credentials import PASSWORD_LETTERS, USERNAME_LETTERS, drawn
 from master.db import Row, Session
 from master.placement import Candidate, Demand, Obstacle, place
-from master.placing import no_room
+from master.placing import no_place
 from master.proxies import lock_placement
 from master.turns import next_exit
 
@@ -39,7 +39,7 @@ async def port_of(session: Session, row: Row, node: Row) -> int:
             return row["port"]
     port = await session.value("proxies.lowest_free_port", node_id=node["id"])
     if port is None:
-        raise no_room((Obstacle(node_id=node["id"], reason="no port is free"),))
+        raise no_place((Obstacle(node_id=node["id"], reason="no port is free"),))
     return port
 
 
@@ -71,7 +71,7 @@ async def choose(session: Session, row: Row) -> int:
     others = [Candidate(**each) for each in rows if each["id"] != row["node_id"]]
     chosen = place(others, Demand(engine=row["engine"], exit=exit_))
     if isinstance(chosen, tuple):
-        raise no_room(chosen)
+        raise no_place(chosen)
     return chosen
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import structlog
 
 from master.broker import Broker, password_hash
+from master.conflicts import NameTaken, refusal
 from master.db import Database, Row
-from master.errors import Conflict, Invalid, RowConflict, RowReferenced
+from master.errors import Invalid, RowConflict, RowReferenced
 from master.events import Event, record_events
 from master.handshakes import ANSWER_TIMEOUT_S, Handshakes, begun, columns, wrong
 from master.names import random_name
@@ -58,7 +59,7 @@ class Enrolment:
     ) -> tuple[NodeId, bool]:
         """The node's id and whether it is new. The same challenge again is the same node.
 
-        Raises Invalid, Conflict (name), NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway, DatabaseError.
+        Raises Invalid, NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway, DatabaseError.
         """
         where = self._handshakes.where(ip, port)
         asked = Asked(ip=where.ip, name=name, location_id=location_id, labels=labels)
@@ -126,10 +127,13 @@ class Enrolment:
                     return node_id, row["name"], row["created"]
             except RowConflict as error:
                 if error.constraint != "nodes_name_key" or asked.name is not None:
-                    raise Conflict(detail=f"the name {asked.name} is taken", members={"name": asked.name}) from error
+                    known = refusal(error.constraint)
+                    if known is None:
+                        raise
+                    raise known from error
             except RowReferenced as error:
                 raise no_location(asked) from error
-        raise Conflict(detail="no free name was found; give the node a name")
+        raise NameTaken(detail="no free name was found; give the node a name")
 
 
 def no_location(asked: Asked) -> Invalid:
@@ -137,6 +141,6 @@ def no_location(asked: Asked) -> Invalid:
     return wrong("/location_id", f"{asked.location_id} does not exist")
 
 
-def name_taken(asked: Asked, by_node: int) -> Conflict:
+def name_taken(asked: Asked, by_node: int) -> NameTaken:
     """Another node has the name."""
-    return Conflict(detail=f"the name {asked.name} is taken by node {by_node}", members={"by_node": by_node})
+    return NameTaken(detail=f"the name {asked.name} is taken by node {by_node}", members={"by_node": by_node})

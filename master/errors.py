@@ -3,17 +3,18 @@
 MasterError
 ├── BadConfiguration         a setting is missing or unreadable; the program ends with exit code 2
 ├── DatabaseError            PostgreSQL did not do what it was asked
-│   ├── DatabaseAway         it does not answer now
-│   ├── DatabaseFailed       it answers with an error that no code foresees, such as a missing table
+│   ├── DatabaseAway         it does not answer now (Reported)
+│   ├── DatabaseFailed       it answers with an error that no code foresees, such as a missing table (Reported)
 │   ├── RowConflict          a constraint of the schema; services answer it with one of the following
 │   └── RowReferenced        a row that is pointed at cannot go, or one that is pointed at is not there
-├── BrokerAway               RabbitMQ's management API does not answer now
-└── Refused                  the request cannot be done as asked; each has a status and members for programs
-    (see below)
+└── Reported                 the API answers it with a problem document; each has its own type, title and status
+    ├── BrokerAway           RabbitMQ's management API does not answer now
+    └── Refused              the request cannot be done as asked; each may have members for programs
+        (see below, master.conflicts and master.api.problems)
 """
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 
 class MasterError(Exception):
@@ -31,6 +32,24 @@ class BadConfiguration(MasterError):
         return f"{self.variable}: {self.reason}"
 
 
+class NoMembers(TypedDict):
+    """Nothing beside the members of every problem document."""
+
+
+class Reported(MasterError):
+    """An error that the API reports as a problem document (RFC 9457).
+
+    `type`, `title` and `status` are the same for every error of a class, and no two classes share a type: programs tell
+    errors apart by it. The first line of the class's docstring describes it in the OpenAPI document, where `Members`
+    gives the types of its further members.
+    """
+
+    Members: ClassVar[type[Any]] = NoMembers
+    title: ClassVar[str]
+    status: ClassVar[int]
+    type: ClassVar[str]
+
+
 @dataclass
 class DatabaseError(MasterError):
     """PostgreSQL did not do what it was asked. The reason holds no data of rows."""
@@ -41,13 +60,24 @@ class DatabaseError(MasterError):
         return self.reason
 
 
-class DatabaseAway(DatabaseError):
-    """PostgreSQL does not answer now."""
+class DatabaseAway(DatabaseError, Reported):
+    """The database does not answer now; nothing is known to be changed."""
+
+    type = "/problems/database-away"
+    title = "Database away"
+    status = 503
 
 
 @dataclass
-class DatabaseFailed(DatabaseError):
-    """PostgreSQL answers with an error that no code foresees. `sqlstate`: see Appendix A of its manual."""
+class DatabaseFailed(DatabaseError, Reported):
+    """The database answers with an error that no code foresees; nothing is known to be changed.
+
+    `sqlstate`: see Appendix A of PostgreSQL's manual.
+    """
+
+    type = "/problems/database-failed"
+    title = "Database failed"
+    status = 503
 
     sqlstate: str
 
@@ -55,16 +85,6 @@ class DatabaseFailed(DatabaseError):
     def is_of_data(self) -> bool:
         """Whether the statement's own values are wrong (classes 21 to 23), which no waiting mends."""
         return self.sqlstate[:2] in ("21", "22", "23")
-
-
-@dataclass
-class BrokerAway(MasterError, ConnectionError):
-    """RabbitMQ's management API does not answer, or not as expected."""
-
-    reason: str
-
-    def __str__(self) -> str:
-        return self.reason
 
 
 @dataclass
@@ -82,11 +102,22 @@ class RowReferenced(DatabaseError):
 
 
 @dataclass
-class Refused(MasterError):
-    """A request that cannot be done; `members` go into the problem document beside `detail`."""
+class BrokerAway(Reported, ConnectionError):
+    """The broker does not answer now, or not as expected."""
 
-    status: ClassVar[int] = 409
-    title: ClassVar[str] = "Conflict"
+    type = "/problems/broker-away"
+    title = "Broker away"
+    status = 503
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass
+class Refused(Reported):
+    """A request that cannot be done; `members` go into the problem document beside `detail`."""
 
     detail: str
     members: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -95,82 +126,152 @@ class Refused(MasterError):
         return self.detail
 
 
-class BadRequest(Refused):
-    """The request breaks a rule of HTTP or of its format, whatever it asks for."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Complaint:
+    """What is wrong, and where: a JSON pointer into the body (RFC 6901), a parameter or a header."""
 
-    status = 400
+    detail: str
+    pointer: str = field(default_factory=str)
+    parameter: str = field(default_factory=str)
+    header: str = field(default_factory=str)
+
+
+class Complaints(TypedDict, total=False):
+    """Each wrong place; `proxy_id` names the proxy of a stack or a fleet that cannot be changed so."""
+
+    errors: list[Complaint]
+    proxy_id: int
+
+
+class WaitingNode(TypedDict):
+    """Where the master called the node."""
+
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LackingExit:
+    """What a node lacks for an exit, and what it has."""
+
+    node_id: int
+    reason: str
+    addresses: list[str]
+    ipv6_prefixes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnrotatableProxy:
+    """A proxy, and what it lacks."""
+
+    proxy_id: int
+    reason: str
+
+
+class BadRequest(Refused):
+    """The request breaks a rule of HTTP or of JSON, whatever it asks for."""
+
+    type = "/problems/bad-request"
     title = "Bad request"
+    status = 400
 
 
 class ForeignOrigin(Refused):
     """A web page of another origin asks for more than to look."""
 
-    status = 403
+    type = "/problems/foreign-origin"
     title = "Foreign origin"
+    status = 403
 
 
 class NotJson(Refused):
-    """A body has another media type than JSON."""
+    """The body has a media type other than application/json, or none."""
 
-    status = 415
+    type = "/problems/not-json"
     title = "Not sent as JSON"
+    status = 415
 
 
 class UnknownHost(Refused):
-    """The Host of the request is not a name of the API; member setting names what to change."""
+    """The Host of the request is not a name of the API; `setting` names the setting to add it to."""
 
-    status = 421
+    type = "/problems/unknown-host"
     title = "Unknown host"
+    status = 421
+
+    class Members(TypedDict):
+        setting: str
 
 
 class NotFound(Refused):
-    """No such resource."""
+    """Nothing has this id, name or path."""
 
-    status = 404
+    type = "/problems/not-found"
     title = "Not found"
+    status = 404
 
 
 class Invalid(Refused):
-    """The request is well-formed but says something impossible; `members["errors"]` points at where."""
+    """The request is well-formed but says something impossible; `errors` says where and why."""
 
-    status = 422
+    type = "/problems/invalid"
     title = "Invalid request"
+    status = 422
+    Members = Complaints
 
 
 class Conflict(Refused):
-    """The request is at odds with what there is."""
+    """The request collides with another one that was just carried out; look again, then repeat it."""
+
+    type = "/problems/conflict"
+    title = "Conflict"
+    status = 409
 
 
 class PreconditionFailed(Refused):
     """The version in If-Match is not the present one."""
 
-    status = 412
+    type = "/problems/version-differs"
     title = "Version is not the present one"
+    status = 412
+
+    class Members(TypedDict, total=False):
+        version: int
 
 
 class TooSoon(Refused):
-    """It may be done again later; member retry_after_s."""
+    """The least interval between two uses is not over; Retry-After and `retry_after_s` give the seconds left."""
 
-    status = 429
+    type = "/problems/too-soon"
     title = "Too soon"
+    status = 429
+
+    class Members(TypedDict):
+        retry_after_s: int
 
 
 class NodeRefused(Refused):
-    """The node does not accept the challenge."""
+    """The node refuses the challenge: it shows another one."""
 
-    status = 403
+    type = "/problems/node-refused"
     title = "Node refused the challenge"
+    status = 403
+    Members = WaitingNode
 
 
 class NodeUnreachable(Refused):
-    """Nobody answers as a waiting node at that address."""
+    """No waiting node answers at this address."""
 
-    status = 502
+    type = "/problems/node-unreachable"
     title = "Node unreachable"
+    status = 502
+    Members = WaitingNode
 
 
 class NodeTooSlow(Refused):
     """The node did not answer in time."""
 
-    status = 504
+    type = "/problems/node-too-slow"
     title = "Node too slow"
+    status = 504
+    Members = WaitingNode

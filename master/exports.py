@@ -4,12 +4,18 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import Formatter
 from typing import Any, Literal, get_args
+from unicodedata import category, normalize
 
-from master.model import Row
+from pydantic import Field as SchemaField
+
+from master.media_types import MediaType
+from master.model import Row, Shown
+from master.model.proxies import ProxyState
 from master.urls import bracketed, urls
+from shared.proxies import Protocol
 
 ExportFormat = Literal["plain", "url", "csv", "json"]
 Field = Literal[
@@ -22,16 +28,38 @@ BY_NAME: Mapping[str, Field] = {field: field for field in FIELDS}
 COLUMNS: tuple[Field, ...] = tuple(name for name in FIELDS if name != "ip")
 """Of CSV and JSON, where `host` is without brackets."""
 
+FORMULA_SIGNS = frozenset("=+-@\N{MINUS SIGN}")
+CELL_ENDS = "\t\r\n"
+INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+"""Categories of Unicode: control and format characters, and blanks."""
+
 ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 Line = Callable[[Row], str]
+
+
+class ExportedProxy(Shown):
+    """A proxy as the JSON form lists it."""
+
+    id: int
+    name: str | None
+    location_id: int | None
+    node_id: int
+    protocol: Protocol
+    host: str
+    port: int
+    username: str | None
+    password: str | None = SchemaField(repr=False)
+    url: str
+    state: ProxyState
+    labels: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
     """How proxies are written: `head`, lines with `between` between any two, `tail`."""
 
-    media_type: str
+    media_type: MediaType
     suffix: str
     line: Line
     head: str = ""
@@ -39,10 +67,12 @@ class Form:
     tail: str = ""
 
 
-def form(format_: ExportFormat, template: str | None) -> Form:
-    """The form that is asked for; a template, which was checked, comes before a format."""
+def form(format_: ExportFormat, template: str | None, *, raw: bool = False) -> Form:
+    """The form that is asked for; a template, which was checked, comes before a format. `raw` is for CSV."""
     if template is not None:
-        return Form(media_type="text/plain", suffix="txt", line=filled(template))
+        return Form(media_type=MediaType.TEXT, suffix="txt", line=filled(template))
+    if format_ == "csv" and raw:
+        return replace(FORMS["csv"], line=raw_line)
     return FORMS[format_]
 
 
@@ -104,16 +134,42 @@ def record(fields: Sequence[object]) -> str:
     return text.getvalue()
 
 
+def guarded(field: object) -> object:
+    """The field; with a `'` before it if it is text that a spreadsheet would run as a formula.
+
+    Formulas begin with = + - @ (OWASP, "CSV injection"), in some spreadsheets also in full width, or after blanks and
+    invisible characters. A tab or an end of line at the beginning may end a cell.
+    """
+    if not isinstance(field, str) or not field or (field[0].isascii() and field[0].isalnum()):
+        return field
+    begin = next((letter for letter in field if category(letter) not in INVISIBLE), "")
+    is_formula = normalize("NFKC", begin)[:1] in FORMULA_SIGNS or field[0] in CELL_ENDS
+    return f"'{field}" if is_formula else field
+
+
+def raw_line(row: Row) -> str:
+    """A line of CSV for programs."""
+    return record(columns(row))
+
+
+def guarded_line(row: Row) -> str:
+    """A line of CSV that may be opened in a spreadsheet."""
+    return record([guarded(field) for field in columns(row)])
+
+
 def object_(row: Row) -> str:
     """One JSON object."""
     return ENCODER.encode({**dict(zip(COLUMNS, columns(row), strict=True)), "labels": row["labels"]})
 
 
 FORMS: Mapping[ExportFormat, Form] = {
-    "plain": Form(media_type="text/plain", suffix="txt", line=plain),
-    "url": Form(media_type="text/plain", suffix="txt", line=lambda row: f"{urls(row)[0]}\n"),
-    "csv": Form(media_type="text/csv", suffix="csv", line=lambda row: record(columns(row)), head=record(COLUMNS)),
-    "json": Form(media_type="application/json", suffix="json", line=object_, head="[\n", between=",\n", tail="\n]\n"),
+    "plain": Form(media_type=MediaType.TEXT, suffix="txt", line=plain),
+    "url": Form(media_type=MediaType.TEXT, suffix="txt", line=lambda row: f"{urls(row)[0]}\n"),
+    "csv": Form(
+        media_type=MediaType.CSV,
+        suffix="csv",
+        line=guarded_line,
+        head=record(COLUMNS),
+    ),
+    "json": Form(media_type=MediaType.JSON, suffix="json", line=object_, head="[\n", between=",\n", tail="\n]\n"),
 }
-MEDIA_TYPES = tuple(dict.fromkeys(each.media_type for each in FORMS.values()))
-"""Of all forms, each once."""

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -14,7 +14,7 @@ from master.events import Event, record_events
 from master.exports import ExportFormat
 from master.fields import ID_BY_NAME
 from master.instants import Moment
-from master.model import Shown
+from master.model import SaidAs, Shown
 from master.questions import Paging
 from master.questions.proxies import ProxyFilter, Template
 from master.wishes import Wish
@@ -62,8 +62,8 @@ class Link(Shown):
 
     id: int
     kind: LinkKind
-    filter: dict[str, Any]
-    rotate: dict[str, Any] | None
+    filter: Annotated[dict[str, Any], SaidAs(ProxyFilter)]
+    rotate: Annotated[dict[str, Any], SaidAs(RotateWish)] | None
     format: ExportFormat
     template: str | None
     min_interval_s: int

@@ -8,7 +8,6 @@ from typing import Literal
 
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Verdict = Literal["taken", "parked", "refused", "given_up", "dropped"]
 """What became of a message. given_up: the database was away; dropped: its sender floods."""

@@ -4,13 +4,14 @@ A draining node that moves has a row in `drains`, which says what shall be; mast
 transaction. Lock order: placement, the nodes by id, the ip, the drain, the rotation, the log.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from master import nodes, rotation_steps
 from master.balance import said, spread
-from master.conflicts import NoRoom, pointed
+from master.conflicts import NoRoom, no_room, pointed
 from master.db import Row, Session
 from master.errors import Invalid
 from master.events import Event, record_events
@@ -19,6 +20,7 @@ from master.placement import Obstacle
 from master.places import movers_of, places_of, put
 from master.placing import check_nodes
 from master.proxies import lock_placement
+from master.spreading import Share
 from master.wishes.nodes import NodeChanges
 from shared.proxies import NodeId, ProxyId
 
@@ -145,7 +147,7 @@ async def evacuate(session: Session, drain: Drain) -> None:
     found = spread(movers, await places_of(session, movers, drain.where))
     moved, stayed = await put(session, found.placed)
     if refused := {**found.refused, **stayed}:
-        raise no_room(len(movers), refused)
+        raise stranded([node_id for id_, node_id in found.placed.items() if id_ not in refused], refused)
     await record_events(session, moved)
 
 
@@ -175,9 +177,11 @@ async def note_failures(session: Session, drain: Drain, refused: Mapping[ProxyId
     ]
 
 
-def no_room(wanted: int, refused: Mapping[ProxyId, Sequence[Obstacle]]) -> NoRoom:
-    """Nothing was done: a reason a node."""
+def stranded(placed: Iterable[NodeId], refused: Mapping[ProxyId, Sequence[Obstacle]]) -> NoRoom:
+    """Nothing was done: say what each node would have taken, and why no more."""
+    taken = Counter(placed)
     reasons = {one.node_id: one.reason for obstacles in refused.values() for one in obstacles}
+    shares = [Share(node_id=id_, possible=taken[id_], reason=reason) for id_, reason in reasons.items()]
+    wanted = taken.total() + len(refused)
     detail = f"{len(refused)} of {wanted} proxies fit on no other node: nothing was done"
-    told = [{"node_id": node_id, "reason": reason} for node_id, reason in sorted(reasons.items())]
-    return NoRoom(detail, {"wanted": wanted, "possible": wanted - len(refused), "nodes": told})
+    return no_room(detail, wanted=wanted, possible=taken.total(), by_node=shares)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from master import proxies, removals
-from master.conflicts import StillUsed, pointed, port_taken
+from master.conflicts import ExitsUsed, PortsExcluded, StillUsed, pointed, port_taken
 from master.db import Row, Session
-from master.errors import Conflict, NotFound
+from master.errors import NotFound
 from master.event_types import EventType
 from master.events import Event, record_events
 from master.exits import lacking
@@ -24,18 +24,6 @@ STATE_EVENTS: Mapping[str, EventType] = {
     "draining": "node.drained",
     "disabled": "node.disabled",
 }
-
-
-class PortsExcluded(Conflict):
-    """The new range leaves out ports of proxies; members count, ports."""
-
-    title = "Ports still used"
-
-
-class ExitsUsed(Conflict):
-    """Proxies leave by addresses or prefixes that would be gone; members count, node_id."""
-
-    title = "Exits still used"
 
 
 async def get(session: Session, id_: int) -> Node:

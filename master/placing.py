@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from master.conflicts import NoRoom, exit_missing, pointed, port_taken
+from master.conflicts import NoRoom, exit_missing, no_room, pointed, port_taken
 from master.credentials import first_settings
 from master.db import Row, Session
 from master.errors import Conflict
@@ -13,6 +13,7 @@ from master.model.proxies import Proxy
 from master.placement import Candidate, Demand, Obstacle, place
 from master.ports import check_port, port_outside
 from master.proxies import get, lock_placement
+from master.spreading import Share
 from master.wishes.proxies import NewProxy
 from shared.proxies import NodeId
 
@@ -76,7 +77,7 @@ async def take_port(session: Session, node_id: NodeId, asked: int | None) -> int
     await session.execute("nodes.lock_ip", ip=node["ip"])
     port = await session.value("proxies.lowest_free_port", node_id=node_id)
     if port is None:
-        raise no_room((Obstacle(node_id=node_id, reason="no port is free"),))
+        raise no_place((Obstacle(node_id=node_id, reason="no port is free"),))
     return port
 
 
@@ -85,15 +86,14 @@ def refused(obstacles: Sequence[Obstacle], rows: Sequence[Row], wish: NewProxy) 
     if len(obstacles) == 1 and obstacles[0].exit:
         return exit_missing([(rows[0], obstacles[0].reason)])
     if len(obstacles) != 1 or wish.port is None or obstacles[0].port is None:
-        return no_room(obstacles)
+        return no_place(obstacles)
     row = rows[0]
     if obstacles[0].port == "taken":
         return port_taken(wish.port, row["holder"], row["holder_node"])
     return port_outside(wish.port, row["id"], f"{row['port_from']}-{row['port_to']}")
 
 
-def no_room(obstacles: Sequence[Obstacle]) -> NoRoom:
-    """Nothing fits: a reason a node, or none when there is no candidate at all."""
-    nodes = [{"node_id": one.node_id, "reason": one.reason} for one in obstacles]
-    detail = "no node can take the proxy" if nodes else "no node is there that was asked for"
-    return NoRoom(detail, {"wanted": 1, "possible": 0, "nodes": nodes})
+def no_place(obstacles: Sequence[Obstacle]) -> NoRoom:
+    """Say of each candidate why it cannot take the one proxy."""
+    shares = [Share(node_id=one.node_id, possible=0, reason=one.reason) for one in obstacles]
+    return no_room("no node can take the proxy", wanted=1, possible=0, by_node=shares)

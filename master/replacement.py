@@ -19,9 +19,9 @@ import structlog
 
 from master import nodes
 from master.broker import Broker, password_hash
-from master.conflicts import engine_missing, port_taken, writing
+from master.conflicts import ChallengeUsed, engine_missing, port_taken, writing
 from master.db import Database, Row, Session
-from master.errors import BrokerAway, Conflict, Refused
+from master.errors import BrokerAway, Refused
 from master.events import Event, record_events
 from master.handshakes import Handshakes, begun, columns, plain
 from master.proxies import lock_placement
@@ -41,7 +41,7 @@ class Replacement:
     async def replace(self, node_id: NodeId, ip: str, port: int, challenge: str) -> None:
         """The same challenge again is the same answer.
 
-        Raises NotFound, Invalid, Conflict, PortTaken, EngineMissing, ExitsUsed, NodeRefused, NodeUnreachable,
+        Raises NotFound, Invalid, ChallengeUsed, PortTaken, EngineMissing, ExitsUsed, NodeRefused, NodeUnreachable,
         NodeTooSlow, BrokerAway, DatabaseError.
         """
         where = self._handshakes.where(ip, port)
@@ -82,11 +82,11 @@ class Replacement:
 
 
 async def standing(session: Session, node_id: NodeId, hash_: str) -> Row:
-    """The node as it is. Raises NotFound, Conflict."""
+    """The node as it is. Raises NotFound, ChallengeUsed."""
     row = nodes.known(node_id, await session.row("replacement.standing", id=node_id, challenge_hash=hash_))
     if row["challenged_id"] not in (None, node_id):
         other = row["challenged_id"]
-        raise Conflict(f"this challenge has been used: its box is node {other}", {"node_id": other})
+        raise ChallengeUsed(f"this challenge has been used: its box is node {other}", {"node_id": other})
     return row
 
 

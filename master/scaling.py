@@ -2,9 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
-from master.conflicts import NoRoom
+from master.conflicts import NoRoom, no_room
 from master.db import Row, Session
 from master.events import Event
 from master.placement import Candidate, Demand
@@ -42,7 +42,7 @@ async def choose(session: Session, stack_id: int | None, wanted: Wanted) -> tupl
     left = Counter(row["node_id"] for row in wanted.leaving)
     chosen = spread_over([site_of(row, left[row["id"]]) for row in rows], demand, wanted.count, wanted.spread)
     if isinstance(chosen, Shortage):
-        raise no_room(wanted.count, chosen)
+        raise too_few(wanted.count, chosen)
     return chosen
 
 
@@ -87,7 +87,7 @@ async def free_ports(session: Session, chosen: Sequence[NodeId]) -> list[int]:
     for row in reversed(rows):
         free[row["node_id"]].append(row["port"])
     if len(rows) < len(chosen):
-        raise no_room(len(chosen), lacking_ports(counts, free))
+        raise too_few(len(chosen), lacking_ports(counts, free))
     return [free[node_id].pop() for node_id in chosen]
 
 
@@ -101,15 +101,10 @@ def lacking_ports(counts: Mapping[NodeId, int], free: Mapping[NodeId, Sequence[i
     return Shortage(possible=sum(len(ports) for ports in free.values()), by_node=tuple(shares))
 
 
-def no_room(wanted: int, shortage: Shortage) -> NoRoom:
-    """All or none: what would fit, and why no more, by node."""
-    detail = (
-        f"only {shortage.possible} of {wanted} proxies fit"
-        if shortage.by_node
-        else "no node is there that was asked for"
-    )
-    by_node = [asdict(share) for share in shortage.by_node]
-    return NoRoom(detail, {"wanted": wanted, "possible": shortage.possible, "by_node": by_node})
+def too_few(wanted: int, shortage: Shortage) -> NoRoom:
+    """All or none: say what would fit."""
+    detail = f"only {shortage.possible} of {wanted} proxies fit"
+    return no_room(detail, wanted=wanted, possible=shortage.possible, by_node=shortage.by_node)
 
 
 def created(stack_id: int, row: Row, template: Template) -> Event:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from master.fields import LabelPatch, Labels, LocationNames, Name, NodeNames, distinct
-from master.model import Row, Shown
+from master.model import Row, SaidAs, Shown
 from master.model.proxies import ProxyState
 from master.questions import Labelled, Paging, Text
 from master.spreading import Spread
@@ -166,7 +166,7 @@ class Stack(Shown):
     name: str
     count: int = Field(description="how many proxies are wanted, which is how many there are")
     spread: Spread
-    proxy: dict[str, Any] = Field(
+    proxy: Annotated[dict[str, Any], SaidAs(StackProxy)] = Field(
         repr=False,
         description="the template, as it can be said again; without a user name or password each has its own",
     )

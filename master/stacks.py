@@ -191,8 +191,11 @@ async def select(session: Session, key: Key) -> Row:
 
 def check_version(row: Row, versions: frozenset[int] | None) -> None:
     """Raises PreconditionFailed; a stack that is not there has no version."""
-    if versions is not None and row["version"] not in versions:
-        raise PreconditionFailed(f"the stack is at version {row['version']}", {"version": row["version"]})
+    if versions is None or row["version"] in versions:
+        return
+    if row["version"] is None:
+        raise PreconditionFailed("there is no such stack yet, so it is at no version")
+    raise PreconditionFailed(f"the stack is at version {row['version']}", {"version": row["version"]})
 
 
 def known(row: Row | None, key: Key) -> Row:

@@ -17,6 +17,7 @@ from master.deliveries import Deliveries
 from master.feed import Feed
 from master.waiting import Waiter
 from shared.serving import Server, bound_socket
+from tests import conformance
 from tests.services import Database as Address
 from tests.wirings import wiring
 
@@ -127,7 +128,13 @@ async def master(
         tasks = [group.create_task(run) for run in (feed.run(), deliveries.run(), waiter.run())]
         async with (
             served(app, feed) as url,
-            httpx.AsyncClient(base_url=url, limits=limits, timeout=LIMIT_S, trust_env=False) as http,
+            httpx.AsyncClient(
+                base_url=url,
+                limits=limits,
+                timeout=LIMIT_S,
+                trust_env=False,
+                event_hooks={"response": [conformance.hold]},
+            ) as http,
         ):
             yield Master(http, rows, feed, deliveries, waiter)
         for task in tasks:

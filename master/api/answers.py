@@ -6,14 +6,14 @@ from typing import Any
 from litestar import Response
 
 from master.api.reading import Asked, read_key
+from master.api.replies import written
 from master.api.seams import Wiring
 from master.conflicts import writing
 from master.db import Session
 from master.idempotency import Answer, Keyed, keyed, recall, remember
+from master.media_types import MediaType
 from master.model import Shown
 from master.wishes import Wish
-
-JSON = "application/json"
 
 
 def asked_with_key(request: Asked, wish: Wish) -> Keyed | None:
@@ -45,12 +45,8 @@ def answer(shown: Shown, status: int, headers: Mapping[str, str] | None = None) 
 def response(given: Answer, *, replayed: bool = False, headers: Mapping[str, str] | None = None) -> Response[Any]:
     """To the wire."""
     marked = {"Idempotency-Replayed": "true"} if replayed else {}
-    return Response(
-        given.body.encode(),
-        status_code=given.status,
-        media_type=JSON,
-        headers={**given.headers, **marked, **(headers or {})},
-    )
+    headers = {**given.headers, **marked, **(headers or {})}
+    return written(given.body.encode(), MediaType.JSON, status=given.status, headers=headers)
 
 
 def shown(thing: Shown, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:

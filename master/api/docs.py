@@ -7,10 +7,12 @@ from typing import Any
 from litestar import Response, get
 
 from master.api.reading import Asked
+from master.api.replies import written
 from master.errors import NotFound
+from master.media_types import MediaType
 
 DOCUMENT = "openapi_document"
-MEDIA_TYPES = {"css": "text/css", "js": "text/javascript"}
+MEDIA_TYPES = {"css": MediaType.CSS, "js": MediaType.JAVASCRIPT}
 
 PAGE = b"""<!DOCTYPE html>
 <html lang="en">
@@ -48,7 +50,7 @@ def static(name: str) -> bytes:
 @get("/api")
 async def api_page() -> Response[bytes]:
     """Swagger UI."""
-    return Response(PAGE, media_type="text/html", headers={"Content-Security-Policy": POLICY})
+    return written(PAGE, MediaType.HTML, headers={"Content-Security-Policy": POLICY})
 
 
 @get("/api/static/{name:str}")
@@ -57,10 +59,10 @@ async def api_file(request: Asked) -> Response[bytes]:
     name = str(request.path_params["name"])
     content = static(name)
     headers = {"Cache-Control": "public, max-age=3600"}
-    return Response(content, media_type=MEDIA_TYPES[name.rpartition(".")[2]], headers=headers)
+    return written(content, MEDIA_TYPES[name.rpartition(".")[2]], headers=headers)
 
 
 @get("/api-json")
 async def api_json(request: Asked) -> Response[Any]:
     """The OpenAPI document."""
-    return Response(request.app.state[DOCUMENT], media_type="application/json")
+    return written(request.app.state[DOCUMENT], MediaType.JSON)

@@ -8,10 +8,11 @@ from urllib.parse import unquote
 from litestar.types import ASGIApp
 
 from master.api.browsers import Headers, is_same, is_trusted, media_type, read_origin, values
-from master.api.problems import MEDIA_TYPE, on_refused
+from master.api.problems import on_refused
 from master.api.spelling import is_canonical
 from master.errors import BadRequest, ForeignOrigin, NotFound, NotJson, Refused, UnknownHost
 from master.hosts import Authority, read_authority
+from master.media_types import MediaType
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 SAFE = ("GET", "HEAD")
@@ -79,7 +80,7 @@ async def refuse(error: Refused, send: Callable[[Any], Any]) -> None:
     """The problem document as an ASGI answer."""
     answer = on_refused(None, error)
     length = str(len(answer.content)).encode()
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", length)]
+    headers = [(b"content-type", MediaType.PROBLEM.encode()), (b"content-length", length)]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": answer.content})
 

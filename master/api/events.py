@@ -14,16 +14,17 @@ from master import events
 from master.api.answers import shown
 from master.api.pages import EventPage
 from master.api.reading import Asked, read_last_event_id, read_query
+from master.api.replies import streamed
 from master.api.seams import Wiring
 from master.api.told import LAST_EVENT_ID, told
 from master.errors import DatabaseError
 from master.feed import Feed, Portion
+from master.media_types import MediaType
 from master.naming import named
 from master.questions.events import EventList
 
 log = structlog.get_logger()
 
-STREAM = "text/event-stream"
 RETRY_MS = (1_000, 5_000)
 """Drawn for each reader, so that not all come back at once."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -33,7 +34,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 @get(
     "/events",
     summary="List events, or follow them",
-    opt=told(query=EventList, answers={200: EventPage}, streams=(STREAM,), headers=(LAST_EVENT_ID,)),
+    opt=told(query=EventList, answers={200: EventPage}, streams={MediaType.EVENTS: None}, headers=(LAST_EVENT_ID,)),
 )
 async def list_events(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any] | Stream:
     """What happened, oldest first. An event's id may be remembered and given as `after`: none is skipped.
@@ -45,10 +46,10 @@ async def list_events(request: Asked, wiring: NamedDependency[Wiring]) -> Respon
     """
     asked = read_query(request, EventList)
     asked = await named(wiring.database, asked)
-    if STREAM in request.headers.get("accept", ""):
+    if MediaType.EVENTS in request.headers.get("accept", ""):
         after = read_last_event_id(request.headers.get("last-event-id"), asked.after)
         begun = await wiring.feed.start(after)
-        return Stream(frames(wiring.feed, asked, begun), media_type=STREAM, headers=HEADERS)
+        return streamed(frames(wiring.feed, asked, begun), MediaType.EVENTS, HEADERS)
     async with wiring.database.session() as session:
         items = await events.page(session, asked)
         reset = events.loss(asked.after or 0, await events.ends(session))  # last: forgetting goes on meanwhile

@@ -8,19 +8,23 @@ from litestar.response import Stream
 
 from master import proxies
 from master.api.reading import Asked, read_query
+from master.api.replies import streamed
 from master.api.seams import Wiring
 from master.api.told import told
 from master.db import Database, Row
-from master.exports import MEDIA_TYPES, Form, form
+from master.exports import FORMS, ExportedProxy, Form, form
+from master.media_types import MediaType
 from master.naming import named
 from master.questions.proxies import ProxyExport, ProxyFilter
 
 PAGE = 500
 """Rows at once: neither memory nor the time until others are served grows with the list."""
+FILES = {each.media_type: ExportedProxy if each.media_type is MediaType.JSON else None for each in FORMS.values()}
+"""The media type of each form, and the model of its items where it has any."""
 PRIVATE = {"Cache-Control": "no-store"}
 
 
-@get("/proxies/export", summary="Export proxies", opt=told(query=ProxyExport, answers={200: None}, streams=MEDIA_TYPES))
+@get("/proxies/export", summary="Export proxies", opt=told(query=ProxyExport, answers={200: None}, streams=FILES))
 async def export_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Stream:
     """All that the filter matches, by id, one a line: `host:port:username:password`, or as `format` or `template` say.
 
@@ -30,15 +34,15 @@ async def export_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Str
     """
     asked = read_query(request, ProxyExport)
     asked = await named(wiring.database, asked)
-    return await exported(wiring, asked, form(asked.format, asked.template), PRIVATE)
+    return await exported(wiring, asked, form(asked.format, asked.template, raw=asked.raw), PRIVATE)
 
 
 async def exported(wiring: Wiring, asked: ProxyFilter, wanted: Form, headers: Mapping[str, str]) -> Stream:
     """The first rows are read before the answer begins, so that what fails at once is told as a problem."""
     first = await portion(wiring.database, asked, 0)
     disposition = {"Content-Disposition": f'attachment; filename="proxies.{wanted.suffix}"'}
-    written = lines(wiring.database, asked, wanted, first)
-    return Stream(written, media_type=wanted.media_type, headers={**headers, **disposition})
+    pieces = lines(wiring.database, asked, wanted, first)
+    return streamed(pieces, wanted.media_type, {**headers, **disposition})
 
 
 async def portion(database: Database, asked: ProxyFilter, after: int) -> Sequence[Row]:

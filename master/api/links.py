@@ -9,19 +9,20 @@ from litestar.response import Stream
 
 from master import links, proxies, rotation
 from master.api.answers import shown
-from master.api.exports import exported
+from master.api.exports import FILES, exported
 from master.api.pages import LinkPage
 from master.api.reading import Asked, PathId, read_body, read_query
 from master.api.rotation import FleetRotation
 from master.api.seams import Wiring
 from master.api.told import told
-from master.conflicts import writing
+from master.conflicts import NotRotatable, RotationUnderWay, writing
 from master.cursors import cursor
 from master.db import Row, Session
-from master.exports import MEDIA_TYPES, form
+from master.errors import TooSoon
+from master.exports import form
 from master.links import Link, LinkList, LinkMade, NewLink
 from master.naming import with_ids
-from master.questions.proxies import ProxyFilter
+from master.questions.proxies import LinkUse, ProxyFilter
 from master.wishes.rotation import RotateWish
 
 Secret = Annotated[str, PathParameter()]
@@ -62,19 +63,26 @@ async def remove_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> None:
 @get(
     "/l/{secret:str}",
     summary="Use a link",
-    opt=told(any_query=True, answers={200: None, 202: FleetRotation}, streams=MEDIA_TYPES, problems=(409, 429)),
+    opt=told(
+        query=LinkUse,
+        any_query=True,
+        answers={200: None, 202: FleetRotation},
+        streams=FILES,
+        problems=(NotRotatable, RotationUnderWay, TooSoon),
+    ),
 )
-async def use_link(secret: Secret, wiring: NamedDependency[Wiring]) -> Stream | Response[Any]:
+async def use_link(request: Asked, secret: Secret, wiring: NamedDependency[Wiring]) -> Stream | Response[Any]:
     """The proxies that it lists, or the rotations that it began: of all that match or, when one cannot be, of none.
 
     Before its least interval is over: 429 with Retry-After. What is refused was no use.
     """
+    use = read_query(request, LinkUse, others=True)
     async with writing(wiring.database) as session:
         link = await links.use(session, secret)
         if link["kind"] == "rotate":
             return shown(await begun(session, link), 202)
     asked = ProxyFilter.model_validate(link["filter"])
-    return await exported(wiring, asked, form(link["format"], link["template"]), {})
+    return await exported(wiring, asked, form(link["format"], link["template"], raw=use.raw), {})
 
 
 async def begun(session: Session, link: Row) -> FleetRotation:

@@ -11,8 +11,9 @@ from master.api.pages import LocationPage, next_cursor
 from master.api.reading import Asked, PathId, read_body, read_query
 from master.api.seams import Wiring
 from master.api.told import IDEMPOTENCY_KEY, told
-from master.conflicts import writing
+from master.conflicts import NameTaken, StillUsed, writing
 from master.db import Session
+from master.errors import Conflict
 from master.idempotency import Answer
 from master.model.locations import Location
 from master.questions.locations import LocationList
@@ -36,7 +37,7 @@ async def list_locations(request: Asked, wiring: NamedDependency[Wiring]) -> Res
         answers={201: Location},
         headers=(IDEMPOTENCY_KEY,),
         gives=("Location", "Idempotency-Replayed"),
-        problems=(409,),
+        problems=(NameTaken,),
     ),
 )
 async def create_location(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
@@ -61,7 +62,7 @@ async def show_location(location_id: PathId, wiring: NamedDependency[Wiring]) ->
 @patch(
     "/{location_id:int}",
     summary="Change a location",
-    opt=told(body=LocationChanges, answers={200: Location}, problems=(409,)),
+    opt=told(body=LocationChanges, answers={200: Location}, problems=(NameTaken,)),
 )
 async def change_location(request: Asked, location_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Only what is given; labels are merged."""
@@ -71,7 +72,9 @@ async def change_location(request: Asked, location_id: PathId, wiring: NamedDepe
     return shown(changed)
 
 
-@delete("/{location_id:int}", summary="Remove a location", opt=told(answers={204: None}, problems=(409,)))
+@delete(
+    "/{location_id:int}", summary="Remove a location", opt=told(answers={204: None}, problems=(StillUsed, Conflict))
+)
 async def remove_location(location_id: PathId, wiring: NamedDependency[Wiring]) -> None:
     """Refused while nodes stand there."""
     async with writing(wiring.database) as session:

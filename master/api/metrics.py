@@ -5,14 +5,18 @@ from typing import Any
 from litestar import Response, get
 from litestar.di import NamedDependency
 
+from master.api.replies import written
 from master.api.seams import Wiring
 from master.api.told import told
 from master.errors import DatabaseError
-from master.meters import MEDIA_TYPE, by, gauge
+from master.media_types import MediaType
+from master.meters import by, gauge
 
 
 @get(
-    "/metrics", summary="Metrics for Prometheus", opt=told(any_query=True, answers={200: None}, streams=("text/plain",))
+    "/metrics",
+    summary="Metrics for Prometheus",
+    opt=told(any_query=True, answers={200: None}, streams={MediaType.METRICS: None}, asks_database=False),
 )
 async def show_metrics(wiring: NamedDependency[Wiring]) -> Response[Any]:
     """The fleet, counted at most every 10 s and left out while the database is away, and what this master has done."""
@@ -34,4 +38,4 @@ async def show_metrics(wiring: NamedDependency[Wiring]) -> Response[Any]:
     except DatabaseError:
         fleet, is_up = "", False
     parts.append(gauge("maybe_database_up", "Whether the database answers.", is_up))
-    return Response("".join((fleet, *parts)).encode(), media_type=MEDIA_TYPE)
+    return written("".join((fleet, *parts)).encode(), MediaType.METRICS)

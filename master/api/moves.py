@@ -7,10 +7,11 @@ from litestar.di import NamedDependency
 
 from master import nodes
 from master.api.answers import shown
+from master.api.nodes import CALLED
 from master.api.reading import Asked, PathId, read_body, read_query
 from master.api.seams import Wiring
 from master.api.told import told
-from master.conflicts import writing
+from master.conflicts import EngineMissing, ExitsUsed, PortTaken, RotationUnderWay, writing
 from master.model.nodes import Node
 from master.questions.locations import Rebalancing
 from master.rebalancing import Balance, rebalance
@@ -23,7 +24,7 @@ from shared.proxies import NodeId
     "/nodes/{node_id:int}/replace",
     status_code=200,
     summary="Have a waiting box take a node over",
-    opt=told(body=ReplaceWish, answers={200: Node}, problems=(403, 409, 502, 504)),
+    opt=told(body=ReplaceWish, answers={200: Node}, problems=(*CALLED, PortTaken, EngineMissing, ExitsUsed)),
 )
 async def replace_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """The new box gets the node's id, name, place, limits and proxies with their ports and logins; `host` is its ip.
@@ -43,8 +44,9 @@ async def replace_node(request: Asked, node_id: PathId, wiring: NamedDependency[
     opt=told(
         query=Rebalancing,
         body=RebalanceWish,
+        needs_body=False,
         answers={200: Balance, 202: Balance},
-        problems=(409,),
+        problems=(PortTaken, RotationUnderWay),
         words={200: "Nothing was done: a dry run, or there is nothing to move", 202: "Under way"},
     ),
 )

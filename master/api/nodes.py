@@ -10,10 +10,21 @@ from master import moves, nodes
 from master.api.answers import answer, asked_with_key, response, shown
 from master.api.pages import NodePage, next_cursor
 from master.api.reading import Asked, PathId, read_body, read_query
+from master.api.replies import empty
 from master.api.seams import Wiring
 from master.api.told import IDEMPOTENCY_KEY, told
-from master.conflicts import pointed, writing
-from master.errors import BrokerAway, NotFound
+from master.conflicts import (
+    ChallengeUsed,
+    ExitsUsed,
+    NameTaken,
+    NoRoom,
+    PortsExcluded,
+    PortTaken,
+    StillUsed,
+    pointed,
+    writing,
+)
+from master.errors import BrokerAway, Conflict, NodeRefused, NodeTooSlow, NodeUnreachable, NotFound
 from master.idempotency import recall, remember
 from master.model.nodes import Node
 from master.naming import named, with_ids
@@ -22,6 +33,10 @@ from master.wishes.nodes import NewNode, NodeChanges, SyncWish
 from shared.proxies import NodeId
 
 log = structlog.get_logger()
+
+CALLED = (NodeRefused, NodeUnreachable, NodeTooSlow, ChallengeUsed, BrokerAway)
+"""Problems of a request that calls a waiting node."""
+CHANGED = (NameTaken, PortsExcluded, PortTaken, ExitsUsed, Conflict)
 
 
 @get("/", summary="List nodes", opt=told(query=NodeList, answers={200: NodePage}))
@@ -42,7 +57,7 @@ async def list_nodes(request: Asked, wiring: NamedDependency[Wiring]) -> Respons
         answers={201: Node, 200: Node},
         headers=(IDEMPOTENCY_KEY,),
         gives=("Location", "Idempotency-Replayed"),
-        problems=(403, 409, 502, 504),
+        problems=(*CALLED, NameTaken),
         words={200: "The challenge was used before: the same node", 201: "Enrolled"},
     ),
 )
@@ -82,7 +97,7 @@ async def show_node(node_id: PathId, wiring: NamedDependency[Wiring]) -> Respons
         return shown(await nodes.get(session, node_id))
 
 
-@patch("/{node_id:int}", summary="Change a node", opt=told(body=NodeChanges, answers={200: Node}, problems=(409,)))
+@patch("/{node_id:int}", summary="Change a node", opt=told(body=NodeChanges, answers={200: Node}, problems=CHANGED))
 async def change_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Only what is given; labels are merged. Draining takes no new proxies, disabled stops those that there are.
 
@@ -102,7 +117,7 @@ async def change_node(request: Asked, node_id: PathId, wiring: NamedDependency[W
         query=NodeRemoval,
         answers={204: None, 202: Node},
         gives=("Location",),
-        problems=(409,),
+        problems=(StillUsed, NoRoom),
         words={202: "Its proxies are moving; it goes when it is empty"},
     ),
 )
@@ -124,14 +139,14 @@ async def remove_node(request: Asked, node_id: PathId, wiring: NamedDependency[W
         await wiring.enroller.remove(NodeId(node_id))
     except BrokerAway as error:
         log.warning("node.login_left", node_id=node_id, reason=error.reason)
-    return Response(b"", status_code=204)
+    return empty(204)
 
 
 @post(
     "/{node_id:int}/sync",
     status_code=202,
     summary="Compare a node with the database now",
-    opt=told(body=SyncWish, answers={202: None}),
+    opt=told(body=SyncWish, needs_body=False, answers={202: None}, problems=(BrokerAway,)),
 )
 async def sync_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wiring]) -> Response[bytes]:
     """Has a check-sync sent; `confirm` lets a list pass that the node holds back. The body may be left out."""
@@ -139,7 +154,7 @@ async def sync_node(request: Asked, node_id: PathId, wiring: NamedDependency[Wir
     async with wiring.database.session() as session:
         await nodes.get(session, node_id)
     await wiring.syncer.check(NodeId(node_id), confirm=wish.confirm)
-    return Response(b"")
+    return empty(202)
 
 
 router = Router(

@@ -1,9 +1,9 @@
 """Bodies of answers that are not one thing: pages, outcomes, health."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from master.cursors import cursor
 from master.events import Loss
@@ -96,20 +96,6 @@ class Ready(Shown):
     status: Literal["ok", "degraded"]
     database: Literal["up"] = "up"
     broker: str
-
-
-class Problem(Shown):
-    """What went wrong (RFC 9457); some have further members, such as node_id, port, by_proxy, count or nodes."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str = Field(examples=["/problems/port-taken"])
-    title: str
-    status: int
-    detail: str
-    errors: list[dict[str, Any]] | None = Field(
-        default=None, description="each with a pointer into the body (RFC 6901), a parameter or a header, and a detail"
-    )
 
 
 def next_cursor(items: Sequence[Location | Node | Proxy | Stack], limit: int) -> str | None:

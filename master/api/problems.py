@@ -9,127 +9,108 @@ from typing import Any
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from master import conflicts, errors
 from master.api.entry import masked
-from master.nodes import ExitsUsed, PortsExcluded
+from master.api.replies import written
+from master.errors import BrokerAway, DatabaseAway, DatabaseError, DatabaseFailed, NotFound, Refused, Reported, TooSoon
+from master.media_types import MediaType
 from shared.bus.failures import BusDown
 
-MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
 BODY_LIMIT = 1_048_576
 NO_SUCH_ID = "there is nothing with this id"
-
-TYPES: Mapping[type[errors.Refused], str] = {
-    errors.BadRequest: "/problems/bad-request",
-    errors.ForeignOrigin: "/problems/foreign-origin",
-    errors.NotJson: "/problems/not-json",
-    errors.UnknownHost: "/problems/unknown-host",
-    errors.NotFound: "/problems/not-found",
-    errors.Invalid: "/problems/invalid",
-    errors.Conflict: "/problems/conflict",
-    errors.PreconditionFailed: "/problems/version-differs",
-    errors.TooSoon: "/problems/too-soon",
-    errors.NodeRefused: "/problems/node-refused",
-    errors.NodeUnreachable: "/problems/node-unreachable",
-    errors.NodeTooSlow: "/problems/node-too-slow",
-    conflicts.NameTaken: "/problems/name-taken",
-    conflicts.PortTaken: "/problems/port-taken",
-    conflicts.PortOutsideRange: "/problems/port-outside-range",
-    conflicts.EngineMissing: "/problems/engine-missing",
-    conflicts.ExitMissing: "/problems/exit-missing",
-    conflicts.NoRoom: "/problems/no-room",
-    conflicts.StillUsed: "/problems/still-used",
-    conflicts.CountDiffers: "/problems/count-differs",
-    PortsExcluded: "/problems/ports-excluded",
-    ExitsUsed: "/problems/exits-used",
-}
-"""What `type` says of each; "about:blank" stands for no more than the status says."""
 
 log = structlog.get_logger()
 
 Asked = Request[Any, Any, Any]
 
 
-def document(
-    status: int,
-    detail: str,
-    *,
-    title: str | None = None,
-    type_: str = "about:blank",
-    members: Mapping[str, Any] | None = None,
-) -> bytes:
-    """One problem document."""
-    found = {
-        "type": type_,
-        "title": title or HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        **(members or {}),
-    }
-    return json.dumps(found, ensure_ascii=False).encode()
+class BodyTooLarge(Refused):
+    """The body exceeds 1 MiB."""
+
+    type = "/problems/body-too-large"
+    title = "Body too large"
+    status = 413
+
+
+class MethodNotAllowed(Refused):
+    """The path exists, but not with this method; the Allow header lists the methods."""
+
+    type = "/problems/method-not-allowed"
+    title = "Method not allowed"
+    status = 405
+
+
+class Unforeseen(Refused):
+    """The master failed in a way that nobody foresaw; its log says where."""
+
+    type = "/problems/unforeseen"
+    title = "Unforeseen error"
+    status = 500
+
+
+REPORTED_HTTP: Mapping[int, type[Refused]] = {one.status: one for one in (NotFound, MethodNotAllowed, BodyTooLarge)}
+"""The framework's own refusals, by status."""
+DETAILS: Mapping[type[Refused], str] = {BodyTooLarge: f"a body has at most {BODY_LIMIT} bytes"}
 
 
 def problem(
-    status: int,
+    kind: type[Reported],
     detail: str,
     *,
-    title: str | None = None,
-    type_: str = "about:blank",
     members: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
-    """The answer that is one problem document."""
-    return Response(
-        document(status, detail, title=title, type_=type_, members=members),
-        status_code=status,
-        media_type=MEDIA_TYPE,
-        headers=dict(headers or {}),
-    )
+    """One problem document of this kind."""
+    content = document(kind.type, kind.title, kind.status, detail, members or {})
+    return written(content, MediaType.PROBLEM, status=kind.status, headers=headers)
 
 
-def on_refused(_: Asked | None, error: errors.Refused) -> Response[bytes]:
-    """What a service does not do."""
-    type_ = next((TYPES[kind] for kind in type(error).__mro__ if kind in TYPES), "about:blank")
-    headers = {"Retry-After": str(error.members["retry_after_s"])} if isinstance(error, errors.TooSoon) else {}
-    return problem(error.status, error.detail, title=error.title, type_=type_, members=error.members, headers=headers)
+def document(type_: str, title: str, status: int, detail: str, members: Mapping[str, Any]) -> bytes:
+    """The content of a problem document."""
+    found = {"type": type_, "title": title, "status": status, "detail": detail, **members}
+    return json.dumps(found, ensure_ascii=False).encode()
 
 
-def on_failed(request: Asked, error: errors.DatabaseFailed) -> Response[bytes]:
-    """The database cannot do this now, or, if values of ours are wrong, ever."""
+def on_refused(_: Asked | None, error: Refused) -> Response[bytes]:
+    """Report what a service refuses."""
+    headers = {"Retry-After": str(error.members["retry_after_s"])} if isinstance(error, TooSoon) else {}
+    return problem(type(error), error.detail, members=error.members, headers=headers)
+
+
+def on_failed(request: Asked, error: DatabaseFailed) -> Response[bytes]:
+    """Report that the database cannot do this now, or, if values of ours are wrong, ever."""
     return on_bug(request, error) if error.is_of_data else on_away(request, error)
 
 
-def on_away(_: Asked, error: errors.DatabaseError | errors.BrokerAway | BusDown) -> Response[bytes]:
-    """What stands behind the API does not answer."""
-    what = "database" if isinstance(error, errors.DatabaseError) else "broker"
+def on_away(_: Asked, error: DatabaseAway | DatabaseFailed | BrokerAway | BusDown) -> Response[bytes]:
+    """Report that the database or the broker does not answer."""
+    kind = BrokerAway if isinstance(error, BusDown) else type(error)
+    what = "database" if isinstance(error, DatabaseError) else "broker"
     log.warning(f"{what}.away", reason=getattr(error, "reason", str(error)))
-    return problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        f"the {what} does not answer now; nothing is known to be changed",
-        type_=f"/problems/{what}-away",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
-    )
+    does = "failed" if isinstance(error, DatabaseFailed) else "does not answer now"
+    detail = f"the {what} {does}; nothing is known to be changed"
+    return problem(kind, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def on_http(_: Asked, error: HTTPException) -> Response[bytes]:
-    """What the framework refuses: no such route, no such method, and so on."""
-    status = error.status_code
+def on_http(request: Asked, error: HTTPException) -> Response[bytes]:
+    """Report what the framework refuses: no such route, no such method, and so on."""
+    status, headers = error.status_code, error.headers or {}
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return on_bug(_, error)
-    if isinstance(error, RequestEntityTooLarge):
-        return problem(status, f"a body has {BODY_LIMIT} bytes at most")
-    return problem(status, error.detail, headers=error.headers)
+        return on_bug(request, error)
+    if kind := REPORTED_HTTP.get(status):
+        return problem(kind, DETAILS.get(kind, error.detail), headers=headers)
+    content = document("about:blank", HTTPStatus(status).phrase, status, error.detail, {})
+    return written(content, MediaType.PROBLEM, status=status, headers=headers)
 
 
 def on_path(_: Asked, __: ValidationException) -> Response[bytes]:
-    """A path that names no possible id is no resource; bodies and queries are read, and refused, by ourselves."""
-    return problem(HTTPStatus.NOT_FOUND, NO_SUCH_ID, type_=TYPES[errors.NotFound])
+    """Report a path that names no possible id as no resource; bodies and queries are read, and refused, elsewhere."""
+    return problem(NotFound, NO_SUCH_ID)
 
 
 def on_bug(request: Asked, error: Exception) -> Response[bytes]:
-    """Something nobody foresaw: logged once, by where it happened; its text may hold what must not be told."""
+    """Log an unforeseen error once, by where it happened; its text may hold what must not be shown."""
     log.error(
         "request.failed",
         method=request.method,
@@ -138,16 +119,14 @@ def on_bug(request: Asked, error: Exception) -> Response[bytes]:
         cause=type(error.__cause__).__name__ if error.__cause__ else None,
         where="".join(traceback.format_tb(error.__traceback__)),
     )
-    return problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong that nobody foresaw; the master's log has it"
-    )
+    return problem(Unforeseen, "something went wrong that nobody foresaw; the master's log has it")
 
 
 HANDLERS: dict[int | type[Exception], Any] = {
-    errors.Refused: on_refused,
-    errors.DatabaseAway: on_away,
-    errors.DatabaseFailed: on_failed,
-    errors.BrokerAway: on_away,
+    Refused: on_refused,
+    DatabaseAway: on_away,
+    DatabaseFailed: on_failed,
+    BrokerAway: on_away,
     BusDown: on_away,
     ValidationException: on_path,
     HTTPException: on_http,

@@ -11,8 +11,8 @@ from master.api.pages import FleetOutcome, ProxyPage, next_cursor
 from master.api.reading import Asked, PathId, read_body, read_if_match, read_query
 from master.api.seams import Wiring
 from master.api.told import PREFER, told
-from master.api.writes import NOT_YET, REMOVED, applied, carried, changed, confirmed, etag, gone, made, wait_of
-from master.conflicts import writing
+from master.api.writes import CHANGED, NOT_YET, REMOVED, applied, carried, changed, confirmed, etag, gone, made, wait_of
+from master.conflicts import CountDiffers, ExitMissing, PortOutsideRange, PortTaken, writing
 from master.db import Session
 from master.errors import NotFound
 from master.idempotency import Answer
@@ -34,7 +34,7 @@ async def list_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Respo
     return shown(ProxyPage(items=items, next=next_cursor(items, asked.limit)))
 
 
-@post("/", summary="Make a proxy", opt=made(NewProxy, Proxy))
+@post("/", summary="Make a proxy", opt=made(NewProxy, Proxy, ExitMissing, PortTaken, PortOutsideRange))
 async def create_proxy(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """On the least loaded active node of the location, or of the named nodes, or of those that are both."""
     asked, wish = read_query(request, TimedWrite), await read_body(request, NewProxy)
@@ -76,7 +76,7 @@ async def show_proxy(proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Respo
     return shown(proxy, 200, etag(proxy.version))
 
 
-@patch("/{proxy_id:int}", summary="Change a proxy", opt=changed(ProxyChanges, Proxy))
+@patch("/{proxy_id:int}", summary="Change a proxy", opt=changed(ProxyChanges, Proxy, PortTaken, PortOutsideRange))
 async def change_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Only what is given; labels are merged. Its version grows when anything is really otherwise."""
     asked, wish = read_query(request, TimedWrite), await read_body(request, ProxyChanges)
@@ -110,7 +110,7 @@ FLEET_ANSWERS = {200: FleetOutcome, 202: FleetOutcome}
         answers=FLEET_ANSWERS,
         headers=(PREFER,),
         gives=("Preference-Applied",),
-        problems=(409,),
+        problems=(CountDiffers, *CHANGED),
         words={202: NOT_YET},
     ),
 )
@@ -132,7 +132,7 @@ async def change_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Res
         answers=FLEET_ANSWERS,
         headers=(PREFER,),
         gives=("Preference-Applied",),
-        problems=(409,),
+        problems=(CountDiffers,),
         words={202: NOT_YET},
     ),
 )

@@ -39,7 +39,7 @@ Q = TypeVar("Q", bound=Question)
 
 
 async def read_body(request: Asked, kind: type[W]) -> W:
-    """The body. Raises 413, NotJson, BadRequest for what is no JSON, and Invalid for JSON that says the impossible."""
+    """The body. Raises BodyTooLarge; NotJson by its media type; BadRequest when it is no JSON; Invalid."""
     raw = await request.body()
     if media_type(request.headers.get("content-type", "")) not in JSON_TYPES:
         raise NotJson("send JSON, with the header content-type: application/json")
@@ -88,9 +88,11 @@ def pointer(steps: Iterable[int | str]) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in real)
 
 
-def read_query(request: Asked, kind: type[Q]) -> Q:
-    """The query string. Raises Invalid."""
+def read_query(request: Asked, kind: type[Q], *, others: bool = False) -> Q:
+    """The query string; `others`: parameters that are not known are passed over. Raises Invalid."""
     pairs, complaints = read_parameters(request.scope["query_string"])
+    if others:
+        pairs, complaints = [pair for pair in pairs if pair[0] in known_fields(kind)], []
     complaints = complaints or [
         *unknown_parameters(pairs, known_fields(kind)),
         *repeated(pairs),

@@ -13,7 +13,7 @@ from master.api.reading import Asked, PathId, read_body, read_query
 from master.api.seams import Wiring
 from master.api.told import IDEMPOTENCY_KEY, PREFER, told
 from master.api.writes import applied, confirmed, wait_of
-from master.conflicts import writing
+from master.conflicts import CountDiffers, NoRoom, NotRotatable, RotationUnderWay, writing
 from master.db import Session
 from master.idempotency import Answer
 from master.model import Shown
@@ -27,6 +27,7 @@ from master.wishes.proxies import CheckWish
 from master.wishes.rotation import RotateWish
 
 NOT_YET = "Under way"
+FLEET = (CountDiffers, NotRotatable, RotationUnderWay)
 
 
 class Rotated(Shown):
@@ -64,7 +65,7 @@ class Check(Shown):
         answers={200: Rotated, 202: Rotated},
         headers=(PREFER, IDEMPOTENCY_KEY),
         gives=("Location", "Preference-Applied", "Idempotency-Replayed"),
-        problems=(409,),
+        problems=(NotRotatable, NoRoom, RotationUnderWay),
         words={200: "The new endpoint serves, or the rotation has failed", 202: NOT_YET},
     ),
 )
@@ -102,7 +103,7 @@ async def settled(wiring: Wiring, begun: Rotated, wait_s: int, location: str) ->
     "/proxies/rotate",
     status_code=202,
     summary="Rotate all proxies that a filter matches",
-    opt=told(query=Fleet, body=RotateWish, answers={202: FleetRotation}, problems=(409,), words={202: NOT_YET}),
+    opt=told(query=Fleet, body=RotateWish, answers={202: FleetRotation}, problems=FLEET, words={202: NOT_YET}),
 )
 async def rotate_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Begun for all or none, and only when the filter matches as many as `expect` says; then each goes on by itself."""

@@ -20,14 +20,15 @@ class Enroller(Protocol):
     ) -> tuple[NodeId, bool]:
         """The node's id, and whether it is new.
 
-        Raises Invalid, NotFound (the location), Conflict, NodeRefused, NodeUnreachable, NodeTooSlow.
+        Raises Invalid, NotFound (the location), NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow.
         """
         ...
 
     async def replace(self, node_id: NodeId, ip: str, port: int, challenge: str) -> None:
         """Have the box that waits there take the node over.
 
-        Raises NotFound, Invalid, Conflict, NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway.
+        Raises NotFound, Invalid, ChallengeUsed, PortTaken, EngineMissing, ExitsUsed, NodeRefused, NodeUnreachable,
+        NodeTooSlow, BrokerAway.
         """
         ...
 

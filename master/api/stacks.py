@@ -14,10 +14,10 @@ from master.api.reading import Asked, PathId, read_body, read_if_match, read_que
 from master.api.rotation import FleetRotation
 from master.api.seams import Wiring
 from master.api.told import IF_MATCH, PREFER, told
-from master.api.writes import NOT_YET, REMOVED, carried, changed, etag, gone, made
-from master.conflicts import writing
+from master.api.writes import CHANGED, NOT_YET, REMOVED, carried, changed, etag, gone, made
+from master.conflicts import NameTaken, NoRoom, NotRotatable, RotationUnderWay, writing
 from master.db import Session
-from master.errors import NotFound
+from master.errors import NotFound, PreconditionFailed
 from master.idempotency import Answer
 from master.naming import with_ids
 from master.outcomes import Outcome
@@ -127,7 +127,7 @@ async def remove_named_stack(request: Asked, name: PathName, wiring: NamedDepend
     return await remove(request, wiring, named(name))
 
 
-@patch("/stacks/{stack_id:int}", summary="Change a stack", opt=changed(StackChanges, Stack))
+@patch("/stacks/{stack_id:int}", summary="Change a stack", opt=changed(StackChanges, Stack, NoRoom))
 async def change_stack(request: Asked, stack_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Only what is given; `proxy` and labels are merged. All of it in one transaction, or nothing.
 
@@ -153,7 +153,7 @@ async def change_stack(request: Asked, stack_id: PathId, wiring: NamedDependency
         answers={200: Stack, 201: Stack, 202: Stack},
         headers=(IF_MATCH, PREFER),
         gives=("ETag", "Location", "Preference-Applied"),
-        problems=(409, 412),
+        problems=(PreconditionFailed, NameTaken, NoRoom, *CHANGED),
         words={200: "As it shall be", 201: "Made", 202: NOT_YET},
     ),
 )
@@ -177,7 +177,12 @@ async def put_stack(request: Asked, name: PathName, wiring: NamedDependency[Wiri
     "/stacks/{stack_id:int}/rotate",
     status_code=202,
     summary="Rotate all proxies of a stack",
-    opt=told(body=RotateWish, answers={202: FleetRotation}, problems=(409,), words={202: "Under way"}),
+    opt=told(
+        body=RotateWish,
+        answers={202: FleetRotation},
+        problems=(NotRotatable, RotationUnderWay),
+        words={202: "Under way"},
+    ),
 )
 async def rotate_stack(request: Asked, stack_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Begun for all or none; then each goes on by itself, make before break."""

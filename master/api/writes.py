@@ -6,23 +6,28 @@ from litestar import Response
 from pydantic import BaseModel
 
 from master.api.reading import Asked, read_wait
+from master.api.replies import empty
 from master.api.seams import Wiring
 from master.api.told import IDEMPOTENCY_KEY, IF_MATCH, PREFER, Told, told
+from master.conflicts import EngineMissing, ExitMissing, NameTaken, NoRoom, RotationUnderWay
+from master.errors import PreconditionFailed, Reported
 from master.outcomes import Outcome
 from master.rehearsals import Rehearsable, TimedWrite
 
+CHANGED = (EngineMissing, ExitMissing, RotationUnderWay)
+"""Problems of a change of one proxy, or of many."""
 NOT_YET = "Done in the database, but not confirmed by the nodes in time"
 REMOVED = told(
     query=Rehearsable,
     answers={204: None, 202: None},
     headers=(IF_MATCH, PREFER),
     gives=("Preference-Applied",),
-    problems=(412,),
+    problems=(PreconditionFailed,),
     words={202: NOT_YET},
 )
 
 
-def made(body: type[BaseModel], thing: type[BaseModel]) -> dict[str, Told]:
+def made(body: type[BaseModel], thing: type[BaseModel], *problems: type[Reported]) -> dict[str, Told]:
     """What a route tells that makes this thing."""
     return told(
         query=TimedWrite,
@@ -30,12 +35,12 @@ def made(body: type[BaseModel], thing: type[BaseModel]) -> dict[str, Told]:
         answers={201: thing, 202: thing},
         headers=(PREFER, IDEMPOTENCY_KEY),
         gives=("ETag", "Location", "Preference-Applied", "Idempotency-Replayed"),
-        problems=(409,),
+        problems=(NameTaken, NoRoom, *problems),
         words={202: NOT_YET},
     )
 
 
-def changed(body: type[BaseModel], thing: type[BaseModel]) -> dict[str, Told]:
+def changed(body: type[BaseModel], thing: type[BaseModel], *problems: type[Reported]) -> dict[str, Told]:
     """What a route tells that changes this thing."""
     return told(
         query=TimedWrite,
@@ -43,7 +48,7 @@ def changed(body: type[BaseModel], thing: type[BaseModel]) -> dict[str, Told]:
         answers={200: thing, 202: thing},
         headers=(IF_MATCH, PREFER),
         gives=("ETag", "Preference-Applied"),
-        problems=(409, 412),
+        problems=(PreconditionFailed, *CHANGED, NameTaken, *problems),
         words={202: NOT_YET},
     )
 
@@ -86,4 +91,4 @@ async def carried(request: Asked, wiring: Wiring, outcome: Outcome) -> tuple[boo
 async def gone(request: Asked, wiring: Wiring, outcome: Outcome) -> Response[Any]:
     """The answer to a removal."""
     done, headers = await carried(request, wiring, outcome)
-    return Response(b"", status_code=204 if done else 202, headers=headers)
+    return empty(204 if done else 202, headers)

@@ -29,8 +29,8 @@ LabelPairs = Annotated[
     Field(max_length=16, description="key:value; may be given more than once, all must be there"),
 ]
 Cursor = Annotated[
-    Annotated[int, BeforeValidator(read_cursor), BeforeValidator(said_once)],
-    Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
+    Annotated[int, BeforeValidator(read_cursor), BeforeValidator(said_once), WithJsonSchema({"type": "string"})],
+    Field(description="`next` of the page before; without it the list begins with the first"),
 ]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 
@@ -51,7 +51,7 @@ class Paging(Question):
     """Which part of a list."""
 
     limit: Limit = 50
-    after: Cursor = 0
+    after: Cursor = Field(default_factory=int)
 
 
 def criteria(question: Labelled, kind: type[Labelled]) -> dict[str, Any]:

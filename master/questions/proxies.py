@@ -7,10 +7,19 @@ from pydantic import AfterValidator, Field, model_validator
 from master.exports import FIELDS, ExportFormat, checked_template
 from master.fields import LocationName, NodeName, StackNamed
 from master.model.proxies import ProxyState
-from master.questions import Labelled, Paging, Text, criteria
+from master.questions import Labelled, Paging, Question, Text, criteria
 from shared.proxies import MAX_BIGINT, EngineName, Id, Port, Protocol
 
 Template = Annotated[Text, AfterValidator(checked_template)]
+
+
+Raw = Annotated[
+    bool,
+    Field(
+        description="for CSV that a program reads: every value as it is. By default a value that begins with = + - or "
+        "@ gets a ' before it, passwords too, so that a spreadsheet does not run it as a formula"
+    ),
+]
 
 
 class ProxyFilter(Labelled):
@@ -46,12 +55,20 @@ class ProxyExport(ProxyFilter):
         examples=["{host}:{port}:{username}:{password}"],
     )
 
+    raw: Raw = False
+
     @model_validator(mode="after")
     def one_form(self) -> Self:
         """Raises ValueError for two."""
-        if self.template is not None and "format" in self.model_fields_set:
+        if self.template is not None and self.format != "plain":
             raise ValueError("a format or a template, not both")
         return self
+
+
+class LinkUse(Question):
+    """How the proxies of a link that lists are written."""
+
+    raw: Raw = False
 
 
 class Fleet(ProxyFilter):

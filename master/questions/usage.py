@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from master.cursors import read_keys
 from master.fields import LocationName, NodeName, StackNamed
@@ -22,23 +22,35 @@ def read_groups(text: str) -> frozenset[str]:
 
 
 Groups = Annotated[
-    Annotated[frozenset[str], BeforeValidator(read_groups), BeforeValidator(said_once)],
+    Annotated[
+        frozenset[str],
+        BeforeValidator(read_groups),
+        BeforeValidator(said_once),
+        WithJsonSchema({"type": "string", "examples": ["proxy,day"]}),
+    ],
     Field(
-        description="any of proxy, stack, node, and hour or day, with commas between; nothing: one sum of all",
-        examples=["proxy,day"],
-        json_schema_extra={"type": "string"},
+        description="any of proxy, stack, node, and hour or day, with commas between; without it one sum of all",
     ),
 ]
 UsageCursor = Annotated[
-    Annotated[tuple[int, ...], BeforeValidator(lambda text: read_keys(text, 4)), BeforeValidator(said_once)],
-    Field(description="`next` of the page before", json_schema_extra={"type": "string"}),
+    Annotated[
+        tuple[int, ...],
+        BeforeValidator(lambda text: read_keys(text, 4)),
+        BeforeValidator(said_once),
+        WithJsonSchema({"type": "string"}),
+    ],
+    Field(description="`next` of the page before; without it the list begins with the first"),
 ]
+
+
+FIRST = (-1, 0, 0, 0)
+"""Comes before every sum."""
 
 
 class UsageList(Question):
     """A page of sums of what proxies were used for."""
 
-    by: Groups = frozenset()
+    by: Groups = Field(default_factory=frozenset[str])
     since: Moment | None = Field(default=None, alias="from", description="hours that begin then or later")
     until: Moment | None = Field(default=None, alias="to", description="hours that begin before")
     proxy_id: Id | None = None
@@ -49,7 +61,7 @@ class UsageList(Question):
     location_id: Id | None = Field(default=None, description="in which the node was at the time")
     location: LocationName = None
     limit: Limit = 50
-    after: UsageCursor = (-1, 0, 0, 0)
+    after: UsageCursor = Field(default_factory=lambda: FIRST)
 
     @property
     def span(self) -> str | None:

@@ -39,7 +39,9 @@ class ProxyWish(Wish):
     node_ids: NodeIds | None = None
     nodes: NodeNames = None
     protocol: Protocol = "mixed"
-    username: Username | None = Field(default=None, description="drawn unless allow_ips is given; null: no login")
+    username: Username | None = Field(
+        default_factory=not_given, description="drawn unless allow_ips is given; null: no login"
+    )
     password: Password | None = Field(default=None, repr=False, description="drawn when there is a user name")
     allow_ips: Networks = Field(default_factory=list[str])
     engine: EngineName = "builtin"

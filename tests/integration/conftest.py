@@ -20,7 +20,7 @@ from master.feed import Feed
 from master.waiting import Waiter
 from node.engine.builtin import BuiltinEngine
 from shared.proxies import NodeId
-from tests import streams
+from tests import conformance, streams
 from tests.clients import answer_page
 from tests.services import Database as Address
 from tests.services import Vhost
@@ -74,7 +74,10 @@ class Syncer:
 
 @dataclass
 class Api:
-    """Calls the API, and plays the nodes by writing into the database what their reports would."""
+    """Calls the API, and plays the nodes by writing into the database what their reports would.
+
+    Every answer is held against the OpenAPI document.
+    """
 
     http: httpx.AsyncClient
     rows: "asyncpg.Connection[asyncpg.Record]"
@@ -152,7 +155,12 @@ async def api(database: Address) -> AsyncIterator[Api]:
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (
-        httpx.AsyncClient(transport=transport, base_url="http://master", headers={"X-Request-Id": REQUEST}) as http,
+        httpx.AsyncClient(
+            transport=transport,
+            base_url="http://master",
+            headers={"X-Request-Id": REQUEST},
+            event_hooks={"response": [conformance.hold]},
+        ) as http,
         database.connection() as rows,
     ):
         yield Api(http, rows, enroller, syncer)

@@ -53,7 +53,7 @@ async def test_a_later_event_never_appears_before_an_earlier_one(api: Api, datab
 
     async def slow() -> None:
         async with own.transaction() as session:
-            await record_events(session, [Event(type="test.first")])
+            await record_events(session, [Event(type="node.online")])
             began.set()
             while not await api.rows.fetchval(WAITS):
                 await asyncio.sleep(0.01)
@@ -62,5 +62,5 @@ async def test_a_later_event_never_appears_before_an_earlier_one(api: Api, datab
         group.create_task(slow())
         await began.wait()
         group.create_task(api.location())
-    assert await api.event_types() == ["test.first", "location.created"]
+    assert await api.event_types() == ["node.online", "location.created"]
     await own.close()

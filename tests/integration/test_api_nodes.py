@@ -2,10 +2,10 @@
 
 import pytest
 
+from master.conflicts import ChallengeUsed
 from master.db import Database
 from master.errors import (
     BrokerAway,
-    Conflict,
     Invalid,
     MasterError,
     NodeRefused,
@@ -39,13 +39,16 @@ async def test_a_mistyped_challenge_is_refused_before_any_call(api: Api):
     assert api.enroller.asked == []
 
 
+THERE = {"ip": "10.1.2.3", "port": 3006}
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (NodeRefused("no"), 403),
-        (NodeUnreachable("no"), 502),
-        (NodeTooSlow("no"), 504),
-        (Conflict("taken"), 409),
+        (NodeRefused("no", THERE), 403),
+        (NodeUnreachable("no", THERE), 502),
+        (NodeTooSlow("no", THERE), 504),
+        (ChallengeUsed("taken"), 409),
         (Invalid("wrong"), 422),
         (NotFound("no location"), 422),
         (BrokerAway("no"), 503),

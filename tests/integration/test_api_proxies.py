@@ -44,7 +44,7 @@ async def test_a_location_and_nodes_together_mean_what_is_both(api: Api):
     body = {"location_id": place, "node_ids": [outside, inside]}
     assert (await api.call("POST", "/proxies", 201, json=body))["node_id"] == inside
     problem = await api.call("POST", "/proxies", 409, json={"location_id": place, "node_ids": [outside]})
-    assert (problem["wanted"], problem["possible"], problem["nodes"]) == (1, 0, [])
+    assert (problem["wanted"], problem["possible"], problem["by_node"]) == (1, 0, [])
 
 
 async def test_where_must_be_said_and_must_be_there(api: Api):
@@ -65,10 +65,10 @@ async def test_when_no_node_can_take_it_each_says_why(api: Api):
     await api.call("PATCH", f"/nodes/{small}", 200, json={"limits": {"max_proxies": 0}})
     problem = await api.call("POST", "/proxies", 409, json={"node_ids": [small, other, draining]})
     assert problem["type"] == "/problems/no-room"
-    assert problem["nodes"] == [
-        {"node_id": draining, "reason": "it is draining"},
-        {"node_id": other, "reason": "it has no engine builtin"},
-        {"node_id": small, "reason": "it is full: 0 of 0 proxies"},
+    assert problem["by_node"] == [
+        {"node_id": draining, "possible": 0, "reason": "it is draining"},
+        {"node_id": other, "possible": 0, "reason": "it has no engine builtin"},
+        {"node_id": small, "possible": 0, "reason": "it is full: 0 of 0 proxies"},
     ]
 
 
@@ -78,7 +78,7 @@ async def test_the_last_port_of_a_range_is_given_and_then_there_is_no_room(api: 
     await api.proxy(node)
     await api.proxy(node)
     problem = await api.call("POST", "/proxies", 409, json={"node_ids": [node]})
-    assert problem["nodes"] == [{"node_id": node, "reason": "no port of 20000-20001 is free"}]
+    assert problem["by_node"] == [{"node_id": node, "possible": 0, "reason": "no port of 20000-20001 is free"}]
 
 
 async def test_a_freed_port_is_given_again(api: Api):
@@ -209,7 +209,7 @@ async def test_a_full_range_is_seen_across_nodes_that_share_an_ip(api: Api):
     for port in (20000, 20001, 20005):
         await api.proxy(first, port=port)
     problem = await api.call("POST", "/proxies", 409, json={"node_ids": [second]})
-    assert problem["nodes"] == [{"node_id": second, "reason": "no port of 20000-20001 is free"}]
+    assert problem["by_node"] == [{"node_id": second, "possible": 0, "reason": "no port of 20000-20001 is free"}]
 
 
 async def test_proxies_outside_a_shared_range_leave_its_ports_free(api: Api):

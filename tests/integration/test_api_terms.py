@@ -100,7 +100,7 @@ async def test_a_proxy_is_placed_where_its_exit_is(api: Api):
     problem = await api.call(
         "POST", "/proxies", 409, json={"location_id": place, "exit": {"mode": "address", "address": "::2"}}
     )
-    assert [one["node_id"] for one in problem["nodes"]] == [able - 1, able]
+    assert [one["node_id"] for one in problem["by_node"]] == [able - 1, able]
 
 
 async def test_a_random_exit_is_told_with_the_nodes_first_prefix_and_key_which_nobody_else_sees(

@@ -50,6 +50,16 @@ async def test_every_line_of_a_long_list_is_there_once_and_right(api: Api):
     assert len(json.loads((await text(api, "?format=json")).text)) == MANY
 
 
+async def test_a_program_asks_for_csv_as_it_is_and_a_person_gets_it_defused(api: Api):
+    proxy = await api.proxy(await api.node(), username="=cmd", password="@x", name="-n")
+    link = await api.call("POST", "/links", 201, json={"kind": "list", "format": "csv"})
+    for path in ("/proxies/export?format=csv&", f"{link['path']}?"):
+        for query, mark in (("", "'"), ("raw=false", "'"), ("raw=true", "")):
+            [found] = csv.DictReader(io.StringIO((await api.http.get(path + query)).text, newline=""))
+            assert (found["username"], found["password"], found["name"]) == (f"{mark}=cmd", f"{mark}@x", f"{mark}-n")
+            assert found["port"] == str(proxy["port"])
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
 async def test_portions_meet_without_a_seam(api: Api, monkeypatch: pytest.MonkeyPatch, count: int):
     monkeypatch.setattr(exports, "PAGE", 2)
@@ -69,7 +79,7 @@ async def test_only_what_the_filter_matches_is_exported(api: Api):
 
 
 @pytest.mark.parametrize(
-    "query", ["template={nosuch}", "template={", "format=xml", "format=csv&template={port}", "limit=5"]
+    "query", ["template={nosuch}", "template={", "format=xml", "format=csv&template={port}", "limit=5", "raw=x"]
 )
 async def test_what_cannot_be_written_is_refused_before_anything_is(api: Api, query: str):
     await api.call("GET", f"/proxies/export?{query}", 422)

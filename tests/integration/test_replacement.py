@@ -8,11 +8,10 @@ import pytest
 from aiormq.exceptions import AMQPError
 
 from master.broker import Broker
-from master.conflicts import EngineMissing, PortTaken
+from master.conflicts import ChallengeUsed, EngineMissing, ExitsUsed, PortTaken
 from master.db import Database
 from master.enrolment import Enrolment
-from master.errors import BrokerAway, Conflict, NodeRefused, NodeUnreachable
-from master.nodes import ExitsUsed
+from master.errors import BrokerAway, NodeRefused, NodeUnreachable
 from shared.enrolment.challenge import new_challenge
 from shared.proxies import NodeId
 from tests.integration.conftest import Api
@@ -195,7 +194,7 @@ async def test_a_box_that_cannot_run_what_the_node_has_is_refused_and_nothing_is
 
 async def test_a_challenge_of_another_node_is_refused(enrolment: Enrolment, old: WaitingNode, node: WaitingNode):
     await enrolment.enrol(HOST, node.port, node.challenge, None, None, {})
-    with pytest.raises(Conflict, match="its box is node 2"):
+    with pytest.raises(ChallengeUsed, match="its box is node 2"):
         await replace(enrolment, node)
 
 
@@ -231,5 +230,5 @@ async def test_a_replacement_is_asked_for_by_the_api(api: Api):
     assert (await api.call("POST", f"/nodes/{node}/replace", 200, json=body))["id"] == node
     assert api.enroller.asked == [{"node_id": node, "ip": "10.1.2.3", "port": 3006}]
     await api.call("POST", f"/nodes/{node}/replace", 422, json={"ip": "10.1.2.3", "challenge": "AAAA"})
-    api.enroller.error = NodeRefused("no")
+    api.enroller.error = NodeRefused("no", {"ip": "10.0.0.9", "port": 3006})
     await api.call("POST", f"/nodes/{node}/replace", 403, json=body)

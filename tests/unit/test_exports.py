@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.exports import COLUMNS, FIELDS, FORMS, ExportFormat, form, pieces, record
+from master.credentials import drawn
+from master.exports import COLUMNS, FIELDS, FORMS, ExportedProxy, ExportFormat, form, guarded, pieces, record
 from shared.proxies import carried_password
 
 ROW: dict[str, Any] = {
@@ -73,13 +74,52 @@ def test_a_record_of_csv_is_read_back_as_it_was(fields: list[Any]):
     assert next(csv.reader(io.StringIO(text, newline=""))) == ["begin", *map(str, fields)]
 
 
-def test_text_stands_in_quotation_marks_in_csv_and_is_not_altered():
-    assert '"=cmd|x"' in line(ROW, "csv")
+def test_text_stands_in_quotation_marks_in_csv():
     assert '"a ""b"", c"' in line(ROW, "csv")
 
 
+def test_a_formula_in_csv_is_defused_unless_the_raw_value_is_asked_for():
+    assert '"\'=cmd|x"' in line(ROW, "csv")
+    assert '"=cmd|x"' in form("csv", None, raw=True).line(ROW)
+
+
+DANGEROUS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n", "  =1", "\u3000=1", "\u200b=1", "\ufeff-1"]
+WIDE = ["\uff1d1", "\uff0b1", "\uff0d1", "\uff20A", "\ufe66A", "\u207a1", "\u207b1", "\u22121", " \uff1d1"]
+
+
+@pytest.mark.parametrize("text", DANGEROUS + WIDE)
+def test_no_cell_that_a_spreadsheet_may_run_is_left_as_it_is(text: str):
+    assert guarded(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "'", "a=1", "1-2", "[::1]", "http://=x", "\u00e9=", "\u4e2d", "%A1", -5, 7, None]
+)
+def test_every_other_cell_stays_as_it_is(value: object):
+    assert guarded(value) is value
+
+
+@given(st.text())
+def test_a_guarded_cell_is_the_text_itself_with_one_quote_before_it_at_most(text: str):
+    assert str(guarded(text)) in (text, f"'{text}")
+    assert not str(guarded(text)).lstrip().startswith(("=", "+", "-", "@"))
+
+
+def test_in_other_forms_nothing_is_altered():
+    wild = ROW | {"password": "@x", "name": "-n"}
+    assert line(wild).endswith(":@x\n")
+    assert json.loads(line(wild, "json"))["password"] == "@x"
+    assert line(wild, template="{name}{password}") == "-n@x\n"
+
+
+@given(st.integers(1, 40))
+def test_no_drawn_login_begins_with_a_sign_that_a_spreadsheet_minds(letters: int):
+    login = drawn(letters)
+    assert guarded(login) is login
+
+
 def test_a_json_line_has_every_column():
-    assert set(json.loads(line(ROW, "json"))) == {*COLUMNS, "labels"}
+    assert set(json.loads(line(ROW, "json"))) == {*COLUMNS, "labels"} == set(ExportedProxy.model_fields)
 
 
 @given(st.text(st.characters(codec="ascii"), min_size=1).filter(is_carried))

@@ -46,7 +46,7 @@ async def test_when_not_all_of_an_offline_node_fits_elsewhere_nothing_is_done(ap
     await api.call("PATCH", f"/nodes/{other}", 200, json={"limits": {"max_proxies": 2}})
     problem = await api.call("DELETE", f"/nodes/{one}?proxies=move", 409)
     assert (problem["wanted"], problem["possible"]) == (3, 2)
-    assert problem["nodes"] == [{"node_id": other, "reason": "it is full: 2 of 2 proxies"}]
+    assert problem["by_node"] == [{"node_id": other, "possible": 2, "reason": "it is full: 2 of 2 proxies"}]
     assert await homes(api) == [one] * 3
     assert (await shown(api, one))["state"] == "active"
 

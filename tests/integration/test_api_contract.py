@@ -1,0 +1,105 @@
+"""The API keeps its own document: defaults and examples are taken, and every answer is one that is described.
+
+The client of these tests holds each answer against the document (see `tests.conformance`).
+"""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Api
+from tests.operations import Operation, operations, requests
+
+ALL = {operation.id: operation for operation in operations()}
+FLEETS = ("change_proxies", "remove_proxies", "rotate_proxies")
+DOCUMENTATION = {
+    "/api": "text/html; charset=utf-8",
+    "/api-json": "application/json",
+    "/api/static/swagger-ui.css": "text/css; charset=utf-8",
+    "/api/static/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "/api/static/nosuch.js": "application/problem+json",
+}
+
+
+async def world(api: Api) -> dict[str, Any]:
+    """One of everything under the id 1; values for parameters that must be given."""
+    await api.call("POST", "/locations", 201, json={"name": "here"})
+    for number in (1, 2):
+        await api.node(ip=f"127.0.0.{number}", location_id=1)
+    await api.proxy(1, name="mine")
+    await api.call("POST", "/stacks", 201, json={"name": "shop", "count": 1, "proxy": {"location_id": 1}})
+    await api.rows.execute("INSERT INTO webhooks (url, secret) VALUES ('http://127.0.0.1:9/', 'whsec_c2VjcmV0')")
+    link = await api.call("POST", "/links", 201, json={"kind": "list"})
+    await api.proxy(2)
+    await api.call("POST", "/proxies/3/rotate", 202, json={"what": ["port"]})
+    ids = {f"{kind}_id": 1 for kind in ("location", "node", "proxy", "stack", "webhook", "link", "rotation")}
+    return {**ids, "name": "shop", "secret": link["path"].removeprefix("/l/"), "ip": "127.0.0.1", "expect": 1}
+
+
+def known_of(operation: Operation, values: dict[str, Any]) -> dict[str, Any]:
+    """A change of many concerns one that nothing else touches."""
+    return {**values, "filter": {"name": "mine"}} if operation.id in FLEETS else values
+
+
+@pytest.mark.parametrize("name", list(ALL))
+async def test_every_documented_default_and_example_is_taken_when_it_is_sent(api: Api, name: str):
+    operation = ALL[name]
+    values = known_of(operation, await world(api))
+    refused = list[str]()
+    for number, asked in enumerate(requests(operation, values)):
+        more = {"json": asked.body} if asked.body is not None else {}
+        answer = await api.http.request(
+            operation.method, asked.path, params=dict(asked.query), headers=dict(asked.headers), **more
+        )
+        assert number > 0 or answer.status_code < 400, (asked, answer.text)
+        assert answer.status_code < 500, (asked, answer.text)
+        if answer.status_code in (400, 415, 422):
+            refused.append(f"{asked.says}: {answer.text}")
+    assert refused == []
+
+
+@pytest.mark.parametrize("name", [name for name, operation in ALL.items() if operation.method == "GET"])
+async def test_a_route_answers_head_with_the_content_type_of_get(api: Api, name: str):
+    [asked, *_] = requests(ALL[name], await world(api))
+    got = await api.http.get(asked.path, params=dict(asked.query))
+    head = await api.http.head(asked.path, params=dict(asked.query))
+    if name != "use_link":
+        assert (head.status_code, head.headers["content-type"]) == (got.status_code, got.headers["content-type"])
+
+
+@pytest.mark.parametrize("path", list(DOCUMENTATION))
+async def test_the_documentation_says_its_charset_once(api: Api, path: str):
+    assert (await api.http.get(path)).headers["content-type"] == DOCUMENTATION[path]
+
+
+@pytest.mark.parametrize("name", [name for name, operation in ALL.items() if operation.body is not None])
+async def test_a_body_that_cannot_be_read_is_refused_as_described(api: Api, name: str):
+    operation = ALL[name]
+    [asked, *_] = requests(operation, known_of(operation, await world(api)))
+    sent = [(b"{", "application/json", 400), (b" " * 1_048_577, "application/json", 413)]
+    sent += [(b"{}", "text/plain", 415), (b'{"nosuch": 1}', "application/json", 422)]
+    for content, kind, status in sent:
+        answer = await api.http.request(
+            operation.method, asked.path, params=dict(asked.query), content=content, headers={"content-type": kind}
+        )
+        assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("name", list(ALL))
+async def test_what_no_operation_knows_is_refused_as_described(api: Api, name: str):
+    operation, values = ALL[name], await world(api)
+    [asked, *_] = requests(operation, known_of(operation, values))
+    more = {"json": asked.body} if asked.body is not None else {}
+    query = {**asked.query, "nosuch": "1"}
+    answer = await api.http.request(operation.method, asked.path, params=query, **more)
+    tolerant = answer.request.url.path.startswith(("/l/", "/metrics", "/health/"))
+    assert answer.status_code == 422 or (tolerant and answer.status_code < 300), answer.text
+    answer = await api.http.request(operation.method, asked.path, headers={"host": "evil.example.com"}, **more)
+    assert (answer.status_code, answer.json()["type"]) == (421, "/problems/unknown-host")
+    if operation.method != "GET":
+        answer = await api.http.request(operation.method, asked.path, headers={"origin": "http://evil.org"}, **more)
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/foreign-origin")
+    if "{" in operation.path:
+        path = operation.path.format_map(dict.fromkeys(values, 99))
+        answer = await api.http.request(operation.method, path, params=dict(asked.query), **more)
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
