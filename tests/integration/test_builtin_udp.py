@@ -61,19 +61,32 @@ async def test_payload_counts_in_both_directions(engine: BuiltinEngine) -> None:
 
 async def test_strangers_are_neither_served_nor_answered(engine: BuiltinEngine) -> None:
     await engine.start(proxy := record())
-    async with (
-        datagrams() as target,
-        association(proxy) as client,
-        datagrams() as same_host,
-        datagrams("127.0.0.2") as other_host,
-    ):
-        other_host.send(headed(b"stranger", target.port, HERE), client.relay)
+    async with datagrams() as target, association(proxy) as client, datagrams("127.0.0.2") as stranger:
+        stranger.send(headed(b"stranger", target.port, HERE), client.relay)
         client.send(b"first", target.port)
         assert (await target.next())[0] == b"first"
-        for stranger in (same_host, other_host):
-            stranger.send(headed(b"stranger", target.port, HERE), client.relay)
-        await silence(same_host, client, target)
-        assert other_host.heard.empty()
+        stranger.send(headed(b"stranger", target.port, HERE), client.relay)
+        await silence(stranger, client, target)
+
+
+async def test_a_client_whose_port_moves_is_answered_where_it_is_now(engine: BuiltinEngine) -> None:
+    """As behind a NAT that has forgotten it; other clients of the same address have associations of their own."""
+    await engine.start(proxy := record())
+    async with (
+        datagrams(echoes=True) as target,
+        association(proxy) as client,
+        association(proxy) as other,
+        datagrams() as moved,
+    ):
+        for one in (client, other):
+            one.send(b"before", target.port)
+            await one.answer()
+        moved.send(headed(b"after", target.port, HERE), client.relay)
+        assert (await moved.next())[0] == headed(b"after", target.port, HERE)
+        other.send(b"still", target.port)
+        assert await other.answer() == headed(b"still", target.port, HERE)
+        client.send(b"back", target.port)
+        assert await client.answer() == headed(b"back", target.port, HERE)
 
 
 async def test_only_who_was_written_to_may_answer(engine: BuiltinEngine) -> None:

@@ -135,7 +135,8 @@ class Association:
             handle(count, sender)
 
     def _take(self, count: int, sender: Sender) -> None:
-        """From the client; the first datagram binds the association to its port unless that was announced."""
+        """From the client, wherever its port is now: a NAT gives it another one after a pause (RFC 1928 §7 names the
+        address alone). A port that was announced stays the only one."""
         if sender != self._home and not self._is_home(sender):
             return
         reactor = self._client.reactor
@@ -156,7 +157,7 @@ class Association:
             self._look_up(host, port, bytes(payload))
 
     def _is_home(self, sender: Sender) -> bool:
-        if self._home is not None or sender[0] != self._place:
+        if sender[0] != self._place:
             return False
         return self._announced is None or sender[:2] == self._announced
 
