@@ -7,12 +7,12 @@ HTTP_PORT = 80
 
 _HOST = rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})"
 _AUTHORITY = re.compile(_HOST + rb":([0-9]{1,5})")
-_NAME = re.compile(rb"[A-Za-z0-9._-]{1,255}|[0-9A-Fa-f:.]{2,45}")
+_NAME = re.compile(rb"[A-Za-z0-9._-]{1,255}|[0-9A-Fa-f:.]{2,45}|\[[0-9A-Fa-f:.]{2,45}\]")
 _ABSOLUTE = re.compile(rb"(?i:http)://(" + _HOST + rb"(?::([0-9]{0,5}))?)(/[^#]*|\?[^#]*|)")
 
 
 class Destination(NamedTuple):
-    """`host` is a name or a literal address without brackets."""
+    """`host` is a name in lower case, or a literal address without brackets."""
 
     host: str
     port: int
@@ -42,10 +42,16 @@ def read_absolute(target: bytes) -> AbsoluteTarget | None:
 
 
 def read_host(name: bytes) -> str | None:
-    """What SOCKS calls a name: one, or a literal address without brackets; None for anything else."""
-    return name.decode("ascii") if _NAME.fullmatch(name) else None
+    """What SOCKS calls a name: one, or a literal address, in brackets or not; None for anything else."""
+    return _plain(name) if _NAME.fullmatch(name) else None
 
 
 def _destination(host: bytes, port: bytes) -> Destination | None:
     number = int(port)
-    return Destination(host.decode("ascii").strip("[]"), number) if 0 < number < 65536 else None
+    return Destination(_plain(host), number) if 0 < number < 65536 else None
+
+
+def _plain(host: bytes) -> str:
+    """The dot behind a name says that it is whole; behind an IPv4 address it says nothing."""
+    text = host.decode("ascii").strip("[]").lower()
+    return text[:-1] if text[-1:] == "." and text[0].isdigit() and not text.strip("0123456789.") else text
