@@ -103,7 +103,7 @@ async def test_empty_lines_before_a_request_cost_one_step_however_many_they_are(
 
 
 async def test_a_request_in_tiny_chunks_goes_on_in_bounded_parts_and_arrives_whole(made: Yard, one_piece: None) -> None:
-    body = b"1;x\r\nX\r\n" * 5 * MOST_CHUNKS + b"0\r\n\r\n"
+    body = (b"10\r\n" + bytes(16) + b"\r\n") * 5 * MOST_CHUNKS + b"0\r\n\r\n"
     with listening() as listener:
         head = f"POST http://{HERE}:{listener.getsockname()[1]}/ HTTP/1.1\r\n{LOGIN}\r\n"
         client = made.client(made.service(), head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + body)
@@ -118,7 +118,7 @@ async def test_a_request_in_tiny_chunks_goes_on_in_bounded_parts_and_arrives_who
 async def test_a_response_in_tiny_chunks_goes_on_in_bounded_parts_and_arrives_whole(
     made: Yard, one_piece: None
 ) -> None:
-    body = b"1;x\r\nX\r\n" * 5 * MOST_CHUNKS + b"0\r\n\r\n"
+    body = (b"10\r\n" + bytes(16) + b"\r\n") * 5 * MOST_CHUNKS + b"0\r\n\r\n"
     with listening() as listener:
         request = f"GET http://{HERE}:{listener.getsockname()[1]}/ HTTP/1.1\r\n{LOGIN}\r\n\r\n".encode()
         client = made.client(made.service(), request)
@@ -140,7 +140,7 @@ async def test_interim_responses_without_end_are_given_up(made: Yard) -> None:
         made.hear(origin, bool)
         origin.send(b"HTTP/1.1 102 Processing\r\n\r\n" * 1000)
         got = made.hear(client, lambda got: b" 502 " in got)
-        assert got.count(b" 102 ") <= 64
+        assert got.count(b" 102 ") <= 32
 
 
 async def test_a_batch_that_takes_long_is_left_over_for_turns(made: Yard, monkeypatch: pytest.MonkeyPatch) -> None:

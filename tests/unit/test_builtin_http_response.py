@@ -1,5 +1,7 @@
 """Response heads from origins of every kind."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -257,3 +259,13 @@ def test_any_bytes_in_any_pieces_are_read_as_at_once(parts: list[bytes], cuts: l
     end = data.find(b"\r\n\r\n") + 4
     if end >= 4 and whole is not None:
         assert whole_response(data[:end], b"GET", b"") in (None, whole)
+
+
+@given(st.text("\r\n:a", max_size=10))
+def test_a_head_ends_with_its_first_empty_line_whichever_line_ends_are_used(text: str) -> None:
+    data = b"HTTP/1.1 200 OK\r\na: b" + text.encode() + b"\r\n\r\n"
+    end = re.compile(rb"\r?\n\r?\n").search(data)
+    response = read_response(data, 0, b"GET")
+    assert end is not None
+    assert response is not None
+    assert isinstance(response, Refusal) or response.size == end.end()

@@ -35,8 +35,8 @@ class Talk(Stage, Protocol):
     def send_again(self) -> None: ...
 
 
-_INTERIM_LINES = 8
-"""The least that an interim response counts for: 64 of them are the most."""
+_INTERIM_LINES = MAX_RESPONSE_LINES // 32
+"""The least that an interim response counts for: 32 of them are the most."""
 
 _NO_REQUEST = Request(b"", b"", 1, [], None, NO_BODY, True, None, [], None, False)
 

@@ -52,7 +52,7 @@ FRESH_S = 0.005
 """After twice that at most a connection to a destination is one that stays: see `Wire.stay`."""
 
 _BATCH = 512
-_FEW = 8
+_FEW = 4
 """Events that are served without a look at the clock."""
 _BETWEEN_LOOKS = 4
 """Events of a larger batch between two looks at the clock; bounded pieces of work, all of them."""
