@@ -43,7 +43,7 @@ class Fleet:
                 by("maybe_proxies", "Proxies by state.", ("state",), counts),
                 by("maybe_nodes", "Nodes by state and link.", ("state", "link"), links),
                 gauge("maybe_sync_lag_max", "Revisions that the node furthest behind has to confirm.", lag["most"]),
-                gauge("maybe_sync_lag_sum", "Revisions that nodes have to confirm.", lag["sum"]),
+                gauge("maybe_sync_lag", "Revisions that nodes have to confirm.", lag["sum"]),
                 gauge("maybe_sync_lagging_nodes", "Nodes that have something to confirm.", lag["nodes"]),
                 gauge("maybe_held_lists", "Nodes that hold a list until it is confirmed.", lag["held"]),
                 gauge("maybe_events_last_id", "Id of the last event.", last),

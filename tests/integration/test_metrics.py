@@ -1,8 +1,12 @@
 """/metrics and the ids of requests."""
 
+import asyncio
 import re
+import shutil
+import subprocess
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from master.broker import Broker
 from master.db import Database
@@ -29,9 +33,39 @@ async def test_metrics_tell_of_the_fleet_without_a_label_for_each_proxy(api: Api
     found = await metrics(api)
     assert found['maybe_proxies{state="pending"}'] == 3
     assert found['maybe_nodes{state="active",link="online"}'] == 2
-    assert (found["maybe_sync_lag_max"], found["maybe_sync_lag_sum"], found["maybe_sync_lagging_nodes"]) == (3, 3, 1)
+    assert (found["maybe_sync_lag_max"], found["maybe_sync_lag"], found["maybe_sync_lagging_nodes"]) == (3, 3, 1)
     assert (found["maybe_events_last_id"], found["maybe_bus_up"], found["maybe_database_up"]) == (3, 0, 1)
     assert "hush" not in str(found)
+
+
+async def filled(api: Api) -> str:
+    """The metrics of a fleet that was used."""
+    node = await api.node()
+    await api.proxy(node)
+    await api.call("GET", "/proxies/99", 404)
+    answer = await api.http.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return answer.text
+
+
+async def test_a_parser_of_others_reads_every_metric_as_what_it_is(api: Api):
+    text = await filled(api)
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert {family.type for family in families.values()} == {"counter", "gauge", "histogram"}
+    assert all(family.documentation for family in families.values())
+    names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert {name.removesuffix("_total") for name in names} == set(families)
+    [counted] = [one for one in families["maybe_api_requests"].samples if one.labels["status"] == "404"]
+    assert (counted.labels["route"], counted.value) == ("/proxies/{proxy_id}", 1)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus) is not installed")
+async def test_promtool_has_nothing_to_say_about_the_metrics(api: Api):
+    text = await filled(api)
+    done = await asyncio.to_thread(
+        subprocess.run, ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 async def test_requests_are_counted_by_their_routes_and_not_by_their_paths(api: Api):
