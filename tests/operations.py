@@ -78,7 +78,8 @@ def requests(operation: Operation, known: Mapping[str, Any]) -> Iterator[Request
             yield replace(plain, says=f"example {one['name']}: {example}", headers={one["name"]: example})
     for body in bodies if operation.body is not None else []:
         yield replace(plain, says=f"example {body}", body=body)
-        yield replace(plain, says=f"defaults added to {body}", body=with_defaults(operation.body or {}, body))
+        if (filled := with_defaults(operation.body or {}, body)) != body:
+            yield replace(plain, says=f"defaults added to {body}", body=filled)
 
 
 def of(operation: Operation, place: str) -> list[Json]:

@@ -17,6 +17,7 @@ SETTINGS = {
     "allow_ips": [],
     "engine": "builtin",
     "exit": {},
+    "destinations": {},
     "limits": {},
     "rotation": {},
     "enabled": True,

@@ -34,4 +34,4 @@ def test_every_package_that_the_product_imports_is_a_dependency_of_it() -> None:
     providers = packages_distributions()
     lacking = {name for name in foreign if not {each.lower() for each in providers.get(name, ())} & required()}
     # These come with the packages that are built on them.
-    assert lacking <= {"aiormq", "pamqp", "pydantic_core", "yarl"}
+    assert lacking <= {"aiormq", "h11", "httpcore", "pamqp", "pydantic_core", "yarl"}
