@@ -13,7 +13,7 @@ if [ -n "${NODE_SLOTS:-}" ]; then
     while
         slot=$NODE_SLOTS/$number
         mkdir -p "$slot"
-        exec 9>"$slot/lock"
+        exec 9>"$slot/lock" # without a close-on-exec: the agent has it, too
         ! flock --nonblock 9
     do number=$((number + 1)); done
     exec 8>&-

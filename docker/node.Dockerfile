@@ -29,4 +29,4 @@ ENTRYPOINT ["/bin/sh", "/usr/local/lib/maybe-proxy/node-entry.sh"]
 CMD ["python", "-m", "node"]
 # Asks what `python -m node health` asks, whether an agent holds its lock, without starting another Python each time.
 HEALTHCHECK --interval=3s --timeout=10s --start-period=60s --retries=5 \
-    CMD ["sh", "-c", "! flock --nonblock --shared \"$NODE_DATA_DIR/agent.pid\" true"]
+    CMD ["sh", "-c", "! flock --nonblock --shared \"$NODE_DATA_DIR\" true"]
