@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -9,6 +10,7 @@ import pytest
 
 from node.engine.builtin.bounds import bounds
 from node.engine.builtin.guesses import FREE
+from node.engine.builtin.moving import parcel, unpack
 from tests.streams import HERE, LOGIN
 from tests.yards import Yard, over, said, yard
 
@@ -166,3 +168,25 @@ async def test_every_kind_of_client_is_counted_until_it_is_gone(made: Yard) -> N
             client.close()
     made.until(lambda: not any(service.open for service in services))
     assert not len(made.reactor.unadmitted)
+
+
+@pytest.mark.parametrize("data", [b"", RIGHT])
+async def test_whoever_moves_to_another_process_counts_there_and_no_more_here(made: Yard, data: bytes) -> None:
+    """One that has logged in, and one that has not."""
+    old = made.service()
+    client = made.client(old, data)
+    made.serve(3)
+    with yard() as there:
+        new = there.service()
+        (mine,) = old.open
+        packed = parcel(mine)
+        assert packed is not None
+        unpack(new, packed.state, [os.dup(fd) for fd in packed.fds])
+        made.reactor.run(packed, packed.close)
+        assert (len(made.reactor.unadmitted), made.reactor.sources.open(HERE)) == (0, 0)
+        assert (there.reactor.unadmitted.of(new), there.reactor.sources.open(HERE)) == (0 if data else 1, 1)
+        client.send(NO_LOGIN)
+        there.hear(client, lambda got: b" 407 " in got)
+        client.close()
+        there.until(lambda: not new.open)
+        assert (len(there.reactor.unadmitted), there.reactor.sources.open(HERE)) == (0, 0)

@@ -27,6 +27,10 @@ class Sources:
         key = group(source)
         self._open[key] = self._open.get(key, 0) + 1
 
+    def open(self, source: str) -> int:
+        """Its connections."""
+        return self._open.get(group(source), 0)
+
     def leave(self, source: str) -> None:
         key = group(source)
         left = self._open.get(key, 0) - 1
