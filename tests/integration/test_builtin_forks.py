@@ -135,8 +135,9 @@ async def test_a_worker_that_starts_while_its_engine_is_left_does_not_stay_unkno
     directory: Path, moment_ms: int
 ) -> None:
     async with BuiltinEngine(directory, listen=HERE, workers=2):
-        for name in worker_names(directory):
-            os.kill(worker_pid(directory, *name) or 0, signal.SIGKILL)
+        for pid in [worker_pid(directory, *name) for name in worker_names(directory)]:
+            assert pid
+            os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(moment_ms / 1000)
     await BuiltinEngine(directory).halt()
     await nothing_is_left(directory)
