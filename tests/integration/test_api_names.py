@@ -29,7 +29,6 @@ async def test_a_proxy_is_placed_by_the_name_of_its_location_or_nodes(here: Api)
     ("body", "pointer"),
     [
         ({"location": "Berlin", "location_id": 1}, "/location"),
-        ({"location": "Berlin", "location_id": None}, "/location"),
         ({"nodes": ["node-1"], "node_ids": [1, 2]}, "/nodes"),
         ({"location": "Berlim"}, "/location"),
         ({"location": "berlin"}, "/location"),
@@ -42,6 +41,11 @@ async def test_a_proxy_is_placed_by_the_name_of_its_location_or_nodes(here: Api)
 )
 async def test_a_name_that_contradicts_an_id_or_is_none_is_refused(here: Api, body: dict[str, Any], pointer: str):
     assert (await here.call("POST", "/proxies", 422, json=body))["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize("body", [{"location": "Berlin", "location_id": None}, {"location": None, "location_id": 2}])
+async def test_a_null_that_is_the_default_says_nothing_beside_a_name_or_an_id(here: Api, body: dict[str, Any]):
+    assert (await here.call("POST", "/proxies", 201, json=body))["location_id"] == 2
 
 
 async def test_an_unknown_name_is_answered_with_the_nearest_or_with_some(here: Api):
