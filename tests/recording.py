@@ -22,8 +22,10 @@ LOOK_S = 2.0
 class Recording:
     """One launcher for one port of the API: held by a lock that the kernel lets go of however the launcher ends."""
 
-    def __init__(self, port: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, port: int, tell: Callable[[str], None], log: str | None) -> None:
+        """`log`: the file to which a launcher in the background writes."""
         self.port = port
+        self._log = log
         self._tell = tell
         self.memory = Memory()
         self._lock: IO[str] | None = None
@@ -49,11 +51,19 @@ class Recording:
         if self._lock:
             self._lock.close()
 
+    def begin(self) -> None:
+        """Write down that something starts, before it is known where. Raises OSError."""
+        self._record = first_record(self.port, self._log)
+        clusters.write(self._record)
+
     @asynccontextmanager
     async def of(self, cluster: Cluster, memory: Memory) -> AsyncIterator[None]:
         """Write this cluster down, now and whenever something changes."""
         self.memory = memory
-        self._record, self._cluster = first_record(cluster), cluster
+        self._cluster = cluster
+        if self._record:
+            folder = cluster.folder
+            self._record = replace(self._record, folder=str(folder.path), kept=folder.durable)
         self._renew(cluster)
         async with asyncio.TaskGroup() as group:
             following = group.create_task(self._follow(cluster))
@@ -87,20 +97,23 @@ class Recording:
             self._written = self._record
 
 
-def first_record(cluster: Cluster) -> Record:
+def first_record(port: int, log: str | None) -> Record:
+    """As long as nothing has been started."""
     leashed = RUN in os.environ
     launcher = born(os.getpid())
     keeper = born(os.getppid()) if leashed else launcher
+    run = os.environ.get(RUN, "")
     return Record(
-        port=cluster.api_port,
+        port=port,
         phase="starting",
         launcher=launcher,
         keeper=keeper,
         front=parents()[keeper.pid] if leashed else launcher.pid,
-        run=os.environ.get(RUN, str(cluster.folder.path)),
-        folder=str(cluster.folder.path),
-        kept=cluster.folder.durable,
-        state=state_of(cluster),
+        run=run,
+        folder=run,
+        kept=False,
+        log=log,
+        state={"api": f"http://127.0.0.1:{port}", "programs": {}},
     )
 
 

@@ -49,9 +49,10 @@ def table(record: Record) -> str:
     rows = [
         ("API", f"{record.api} ({answering(record, nodes)})"),
         ("API docs", f"{record.api}/api"),
-        ("RabbitMQ", record.state["management_url"]),
+        ("RabbitMQ", record.state.get("management_url", "not started yet")),
         ("data", f"{record.folder} ({'kept' if record.kept else 'removed at the end'})"),
         ("launcher", f"process {record.launcher.pid}; {stopping(record)}"),
+        *([("log", record.log)] if record.log else []),
     ]
     lines = [f"{title:10} {address}" for title, address in rows]
     lines += ["", f"{'program':10} {'pid':>8}  {'state':34} log"]
@@ -74,7 +75,7 @@ def stopping(record: Record) -> str:
 
 def state_of(program: Mapping[str, Any], nodes: Mapping[int, Mapping[str, Any]] | None) -> str:
     """Of the process, and of a node what the API says about it. `nodes` is None when the API does not answer."""
-    process = "running" if program["pid"] and is_running(program["pid"]) else "ended"
+    process = "running" if program["pid"] and is_running(program["pid"]) else "not running"
     if "data" not in program or nodes is None:
         return process
     node_id = clusters.id_of(Path(program["data"]))

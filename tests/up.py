@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from tests.cluster import Cluster
+from tests.clusters import log_of
 from tests.failures import keep_logs, tell_failure
 from tests.kept import Memory, opened
 from tests.launch import Wish, in_the_way, read
@@ -34,11 +35,13 @@ def main() -> int:
     """Exit codes: 0 done, or stopped by a signal once all was up; 1 with the reason; 130 stopped before."""
     wish, tell = read(sys.argv[1:]), progress()
     try:
-        with Recording(wish.port, tell) as recording:
+        log = str(log_of(wish.port)) if wish.detach else None
+        with Recording(wish.port, tell, log) as recording:
             obstacle = in_the_way(wish)
             if obstacle:
                 print(obstacle, file=sys.stderr)
                 return 1
+            recording.begin()
             return asyncio.run(obey(wish, find_source(tell), recording, tell))
     except KeyboardInterrupt:
         return STOPPED_EARLY
