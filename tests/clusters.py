@@ -102,6 +102,9 @@ def read(path: Path) -> Record | None:
         return Record(**{**written, **births, "processes": processes})
     except FileNotFoundError:
         return None
+    except PermissionError:
+        print(f"{path} is another user's: a cluster that this user can neither see nor end", file=sys.stderr)
+        return None
     except (ValueError, KeyError, TypeError) as error:
         print(f"{path} cannot be read ({error!r}): remove it", file=sys.stderr)
         return None
