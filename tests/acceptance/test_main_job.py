@@ -128,6 +128,9 @@ def test_a_wrong_setting_is_told_in_one_line_and_exit_code_2(program: str, tmp_p
         "NODE_ENROL_PORT": "many",
         "AMQP_URL": "amqp://maybe:geheim@127.0.0.1/",
         "RABBITMQ_MANAGEMENT_URL": "x",
+        "DATABASE_USERNAME": "maybe",
+        "DATABASE_PASSWORD": "geheim",
+        "DATABASE_NAME": "maybe",
     }
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     command = [sys.executable, "-m", program]
