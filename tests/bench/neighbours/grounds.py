@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, MutableMapping
@@ -66,7 +67,9 @@ class Stuck:
         structlog.configure(processors=[self._hear])
 
     def _hear(self, logger: object, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        self.count += event.get("event") in WORDS
+        if event.get("event") in WORDS:
+            self.count += 1
+            print(event, file=sys.stderr, flush=True)
         raise structlog.DropEvent
 
 
@@ -128,6 +131,8 @@ async def in_an_engine(cores: Cores, nice: int) -> AsyncGenerator[InEngine]:
             prefer(pid, nice)
             yield InEngine(engine, await started(engine, 1, "B"), heard)
         finally:
+            if heard.count:
+                print((directory / "worker-0.log").read_text(errors="replace")[-4000:], file=sys.stderr)
             with suppress(EngineError):
                 await engine.halt()
             await engine.__aexit__(None, None, None)
