@@ -61,7 +61,12 @@ async def hold(answer: httpx.Response) -> None:
         await answer.aread()
     if answer.request.method != "HEAD":
         content = b"" if kind.startswith(STREAM) else answer.content
-        compare(answer.request.method, answer.request.url.path, answer.status_code, kind, content)
+        compare(answer.request.method, spelling(answer.request.url), answer.status_code, kind, content)
+
+
+def spelling(url: httpx.URL) -> str:
+    """The path as it was sent: another spelling of a route's path is not that route."""
+    return url.raw_path.partition(b"?")[0].decode("ascii")
 
 
 def compare(method: str, path: str, status: int, kind: str, content: bytes) -> None:
