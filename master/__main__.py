@@ -9,10 +9,10 @@ import sys
 import structlog
 
 from master.app import run_master
-from master.doctor import findings
+from master.doctor.examination import findings
 from master.errors import BadConfiguration
 from master.settings import OPTIONAL, REQUIRED, Settings, missing, read_settings
-from shared.examination import tell
+from shared.doctor.examination import tell
 from shared.logs import configure
 from shared.tasks import leaves
 from shared.version import listed, program_version

@@ -10,36 +10,36 @@ import asyncpg
 import structlog
 import uvicorn
 
-from master.api.app import create_app
-from master.api.seams import Wiring
-from master.api.wire import Wire
+from master.api.dependencies import Wiring
+from master.api.http_protocol import Wire
+from master.asgi import create_app
+from master.background import endurance
 from master.broker import Broker
-from master.db import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, translated
+from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, translated
 from master.db.migrations import migrate
-from master.deliveries import Deliveries
-from master.drains import Drains
-from master.enrolment import Enrolment
+from master.db.notifications import Waiter
+from master.db.peer_watchdog import Peers
+from master.domain.events.stream import Feed
+from master.domain.monitoring.fleet import Fleet
+from master.domain.nodes.drain_runner import Drains
+from master.domain.nodes.enrolment import Enrolment
+from master.domain.rotation.runner import Rotations
+from master.domain.webhooks.delivery import Deliveries
 from master.errors import BadConfiguration, DatabaseAway
 from master.exposure import ADVICE, exposed, own_addresses
-from master.feed import Feed
-from master.fleet import Fleet
-from master.floods import PREFETCH, Floods
-from master.inbox import Inbox
-from master.logins import Logins
-from master.loops import endurance
-from master.meters import Meters
-from master.outbox import Outbox
-from master.peers import Peers
-from master.reports import Reports
-from master.rotations import Rotations
+from master.instruments import Meters
 from master.settings import Settings
-from master.waiting import Waiter
-from master.watch import Watch
-from shared.bus import Bus
+from master.sync.broker_logins import Logins
+from master.sync.housekeeping import Watch
+from master.sync.inbox import Inbox
+from master.sync.outbox import Outbox
+from master.sync.rate_limits import PREFETCH, Floods
+from master.sync.reports import Reports
+from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming
 from shared.bus.intake import Intake
+from shared.http_server import Server, bound_socket
 from shared.messages.routes import MASTER_QUEUE
-from shared.serving import Server, bound_socket
 from shared.tasks import insist, run_until
 
 log = structlog.get_logger()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
-from shared.findings import Finding, ok, some, warning
+from shared.doctor.findings import Finding, ok, some, warning
 from shared.special_addresses import is_public
 
 IPV4_ROUTES, IPV6_ADDRESSES = Path("/proc/net/fib_trie"), Path("/proc/net/if_inet6")

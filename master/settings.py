@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from master.errors import BadConfiguration
-from master.hosts import plain_host, url_host
+from master.schemas.hosts import plain_host, url_host
 from shared.logs import LogLevel
 
 QueueType = Literal["classic", "quorum"]

@@ -11,8 +11,8 @@ import sys
 import structlog
 
 from node.errors import BadConfiguration, NodeError
-from node.presence import is_running
 from node.settings import DATA_DIR, VARIABLES, Settings, read_settings
+from node.state.agent_lock import is_running
 from shared.logs import configure
 from shared.tasks import leaves
 from shared.version import listed, program_version
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 
 def tell_owner(settings: Settings, address: str) -> None:
     """Print whose a random exit address was. Raises NodeError."""
-    from node.whois import whois
+    from node.commands.whois import whois
 
     for trace in whois(settings, address):
         print(trace)
@@ -77,8 +77,8 @@ def tell_owner(settings: Settings, address: str) -> None:
 
 def look(*, to_program: bool) -> int:
     """Print what the doctor finds; answers the exit code."""
-    from node.doctor import findings
-    from shared.examination import tell
+    from node.doctor.examination import findings
+    from shared.doctor.examination import tell
 
     configure("error")
     return tell(asyncio.run(findings(os.environ)), to_program=to_program)
@@ -93,7 +93,7 @@ async def obey(command: str, settings: Settings) -> int:
         case "health":
             return 0 if is_running(settings) else 1
         case "stop":
-            from node.stopping import stop_proxies
+            from node.commands.stop import stop_proxies
 
             print("\n".join((await stop_proxies(settings)).lines()))
         case "forget":
@@ -101,7 +101,7 @@ async def obey(command: str, settings: Settings) -> int:
                 raise NodeError("the agent still runs; end it first")
             settings.identity_file.unlink(missing_ok=True)
         case "upgrade-engine":
-            from node.upgrading import upgrade_engine
+            from node.commands.upgrade_engine import upgrade_engine
 
             print("\n".join(await upgrade_engine(settings)))
         case _:

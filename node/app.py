@@ -6,20 +6,20 @@ from functools import partial
 
 import structlog
 
-from node.agent import Agent
-from node.engine import EngineError
-from node.engine.builtin.upgrade import Moved
+from node.agent.message_handler import Agent
+from node.agent.session import Work
+from node.engine.builtin.pool.upgrade import Moved
+from node.engine.installed import Engines, opened_engines
+from node.engine.interface import EngineError
+from node.enrolment.membership import Membership
 from node.errors import StoreFailed
-from node.hearing import hear_addresses
-from node.host_engines import Engines, opened_engines
-from node.identity import Identity
-from node.local_copy import Holding
-from node.membership import Membership
-from node.presence import sole_agent
+from node.network.address_changes import hear_addresses
+from node.reconcile.reconciler import Supervisor
 from node.settings import Settings
-from node.store import Store
-from node.supervisor import Supervisor
-from node.work import Work
+from node.state.agent_lock import sole_agent
+from node.state.identity import Identity
+from node.state.local_copy import Holding
+from node.state.store import Store
 from shared.tasks import Backoff, Endurance, keep_on, run_until
 
 log = structlog.get_logger()

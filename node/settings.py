@@ -9,11 +9,9 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import cast, get_args
 
-from node.engine.builtin.bounds import FAILED_LOGINS
-from node.engine.builtin.http_fields import VIA
-from node.engine.builtin.reactor import HALF_CLOSED_S
 from node.errors import BadConfiguration
 from shared.destinations import DENY_PORTS, canonical_ports
+from shared.engine_defaults import FAILED_LOGINS, HALF_CLOSED_S, VIA
 from shared.logs import LogLevel
 
 VARIABLES = (

@@ -1,1 +1,1 @@
-"""The external HTTP API."""
+"""What all routes share: requests, responses, problems, OpenAPI, idempotency and waiting."""

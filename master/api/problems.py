@@ -10,10 +10,10 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from master.api.entry import masked
-from master.api.replies import written
+from master.api.encoding import written
+from master.api.middleware import masked
 from master.errors import BrokerAway, DatabaseAway, DatabaseError, DatabaseFailed, NotFound, Refused, Reported, TooSoon
-from master.media_types import MediaType
+from master.schemas.media_types import MediaType
 from shared.bus.failures import BusDown
 
 RETRY_AFTER_S = 5

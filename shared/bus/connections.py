@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from shared.bus.failures import OUTSIDE_ERRORS
-from shared.frames import Frames
+from shared.bus.frames import Frames
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from typing import Any
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractIncomingMessage
 
-from shared.messages import Header
+from shared.messages.bodies import Header
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

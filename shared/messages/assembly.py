@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.messages import CheckSync, Header
+from shared.messages.bodies import CheckSync, Header
 
 ROUNDS_KEPT = 4
 """Check-syncs whose parts are collected at once: a round that lost a part must not stand in the way of the next."""

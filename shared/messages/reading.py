@@ -2,8 +2,8 @@
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from shared.complaints import COMPLAINT_LIMIT, first_complaint, printable
-from shared.messages import IDS, WIRE_VERSION, Body, CheckSync, Header, NeedSync, Pair, Report, Sync, SyncItem
+from shared.messages.bodies import IDS, WIRE_VERSION, Body, CheckSync, Header, NeedSync, Pair, Report, Sync, SyncItem
+from shared.validation_errors import COMPLAINT_LIMIT, first_complaint, printable
 
 READ_LIMIT = 1_048_576
 """Bytes that a reader looks at at all: nobody of ours writes more."""

@@ -1,6 +1,6 @@
 """Names at the broker: exchanges, queues, logins and routing keys."""
 
-from shared.messages import MessageType
+from shared.messages.bodies import MessageType
 from shared.proxies import NodeId
 
 NODE_EXCHANGE = "mp.node"

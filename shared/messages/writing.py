@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from shared.messages import IDS, Failure, NeedSync, Report, Usage
+from shared.messages.bodies import IDS, Failure, NeedSync, Report, Usage
 from shared.proxies import MAX_BIGINT
 
 BODY_LIMIT = 50_000

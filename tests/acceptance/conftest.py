@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster, cluster, succeeded
-from tests.launched import Launched, launcher
-from tests.services import Database, PostgreSQL, RabbitMQ, Vhost, Where
+from tests.clients.traffic import Client, echo_server
+from tests.cluster.cluster import Cluster, cluster, succeeded
+from tests.cluster.launched import Launched, launcher
+from tests.services import Where
 from tests.services.folders import Folder
 from tests.services.ports import PortBlock, claim_range
+from tests.services.postgres import Database, PostgreSQL
 from tests.services.programs import tail
-from tests.traffic import Client, echo_server
+from tests.services.rabbitmq import RabbitMQ, Vhost
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.acceptance.conftest import eventually
-from tests.cluster import Cluster, succeeded
-from tests.masters import Events
+from tests.cluster.cluster import Cluster, succeeded
+from tests.master.api_servers import Events
 
 STREAM = {"Accept": "text/event-stream"}
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from tests.acceptance.conftest import eventually, is_in, shown
-from tests.cluster import Cluster, succeeded
-from tests.networks import ip
+from tests.cluster.cluster import Cluster, succeeded
+from tests.cluster.networks import ip
 
 FIRST, SECOND = "203.0.113.8", "203.0.113.9"
 PREFIX = "2001:db8:77:1::/64"

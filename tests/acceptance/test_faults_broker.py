@@ -12,10 +12,10 @@ import pytest
 from aiormq.exceptions import AMQPError
 
 from tests.acceptance.conftest import eventually, made
-from tests.cluster import Cluster, succeeded
-from tests.services import RabbitMQ, Vhost
+from tests.clients.traffic import Client
+from tests.cluster.cluster import Cluster, succeeded
 from tests.services.programs import Process
-from tests.traffic import Client
+from tests.services.rabbitmq import RabbitMQ, Vhost
 
 HEALED_S = 120
 FEW = 400

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import eventually, made, shown
-from tests.cluster import ROOT, Cluster, succeeded
-from tests.traffic import Client
+from tests.clients.traffic import Client
+from tests.cluster.cluster import Cluster, succeeded
+from tests.launch.registry import ROOT
 
 HEALED_S = 60
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import eventually, logged, made
-from tests.cluster import Cluster, succeeded
-from tests.services import Database
+from tests.clients.traffic import Client
+from tests.cluster.cluster import Cluster, succeeded
+from tests.services.postgres import Database
 from tests.services.programs import Process
-from tests.traffic import Client
 
 HEALED_S = 60
 ILL_S = 7.0

@@ -10,18 +10,18 @@ import pytest
 from pydantic import SecretStr
 
 from master.broker import password_hash
-from node.agent import Agent
-from node.local_copy import Holding
-from node.progress import Progress
-from node.reports import Reports
-from node.store import Store
-from node.supervisor import Supervisor
-from node.uplink import Uplink
-from node.usage import Tellings
-from shared.bus import Bus
+from node.agent.message_handler import Agent
+from node.agent.publisher import Uplink
+from node.agent.reports import Reports
+from node.agent.usage_reports import Tellings
+from node.reconcile.progress import Progress
+from node.reconcile.reconciler import Supervisor
+from node.state.local_copy import Holding
+from node.state.store import Store
+from shared.bus.client import Bus
 from shared.bus.intake import Intake
 from shared.proxies import NodeId
-from tests.cluster import Cluster, succeeded
+from tests.cluster.cluster import Cluster, succeeded
 
 PASSWORD = "of-all-of-them"
 POOL = 10

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.acceptance.conftest import eventually, made
-from tests.cluster import Cluster, succeeded
+from tests.cluster.cluster import Cluster, succeeded
 
 NOTICED_S = 90
 HEALED_S = 120

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from tests.acceptance.conftest import eventually, made
-from tests.cluster import Cluster, succeeded
-from tests.load import Load
-from tests.traffic import Client
+from tests.clients.traffic import Client
+from tests.cluster.cluster import Cluster, succeeded
+from tests.cluster.load import Load
 
 HEALED_S = 60
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import made
-from tests.cluster import Cluster, succeeded
-from tests.load import Load
-from tests.traffic import Client, Tunnel
+from tests.clients.traffic import Client, Tunnel
+from tests.cluster.cluster import Cluster, succeeded
+from tests.cluster.load import Load
 
 BEAT_S = 0.4
 """A pause between two rounds of one stream: hundreds of them share one core with the test."""

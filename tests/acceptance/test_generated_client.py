@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests import conformance
-from tests.cluster import Cluster
-from tests.generated import Generated, generate
+from tests.cluster.cluster import Cluster
+from tests.openapi import conformance
+from tests.openapi.generated_client import Generated, generate
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from tests.acceptance.conftest import all_proxies, eventually, is_in, logged, made
-from tests.cluster import Cluster, succeeded
-from tests.traffic import Client, accepts
+from tests.clients.traffic import Client, accepts
+from tests.cluster.cluster import Cluster, succeeded
 
 
 async def test_the_agent_can_be_killed_without_a_byte_lost_and_finds_its_proxies_again(fleet: Cluster, client: Client):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.clusters import ROOT
-from tests.launched import Launched
-from tests.processes import is_running
+from tests.cluster.launched import Launched
+from tests.launch.registry import ROOT
 from tests.services.folders import scratch
 from tests.services.ports import HOST
+from tests.services.processes import is_running
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from tests.acceptance.conftest import eventually, is_in, made, shown
-from tests.cluster import Cluster, succeeded
-from tests.traffic import Client, Refused, accepts
-from tests.trial import ensure_location, try_out
+from tests.clients.traffic import Client, Refused, accepts
+from tests.cluster.cluster import Cluster, succeeded
+from tests.launch.trial import ensure_location, try_out
 
 
 async def test_a_proxy_made_through_the_api_is_used_by_curl_and_refuses_a_wrong_password(bare: Cluster):

@@ -9,8 +9,8 @@ import pytest
 
 from tests.acceptance.conftest import eventually, made, shown
 from tests.acceptance.test_rotation import loaded, rows
-from tests.cluster import Cluster, Node, succeeded
-from tests.traffic import Client, accepts
+from tests.clients.traffic import Client, accepts
+from tests.cluster.cluster import Cluster, Node, succeeded
 
 
 async def shown_node(fleet: Cluster, node: Node) -> dict[str, Any]:

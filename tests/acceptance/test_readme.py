@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clusters import ROOT
-from tests.launched import Launched
-from tests.readme import Shell, examples
+from tests.cluster.launched import Launched
+from tests.documents.commands import Shell, examples
+from tests.launch.registry import ROOT
 from tests.services.ports import claim_block
 
 

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from tests.acceptance.conftest import all_proxies, eventually, has_event, is_in, logged, made, shown
-from tests.cluster import Cluster, succeeded
-from tests.traffic import Client, accepts
+from tests.clients.traffic import Client, accepts
+from tests.cluster.cluster import Cluster, succeeded
 
 
 async def test_a_draining_node_takes_no_new_proxies_and_a_disabled_one_stops_its_own(fleet: Cluster, client: Client):

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 
 from tests.acceptance.conftest import eventually, made, widened
-from tests.cluster import Cluster, succeeded
+from tests.clients.traffic import Client, Refused
+from tests.cluster.cluster import Cluster, succeeded
 from tests.services.ports import BLOCK
-from tests.traffic import Client, Refused
 
 REREAD_S = 0.5
 TURNS = (["credentials"], ["port"], ["node"], ["credentials", "port"], ["credentials", "port", "node"])

@@ -13,8 +13,8 @@ import pytest
 
 from shared.enrolment.challenge import new_challenge
 from tests.acceptance.conftest import eventually
-from tests.cluster import Cluster, Node, challenge_of, succeeded
-from tests.traffic import Client, Refused
+from tests.clients.traffic import Client, Refused
+from tests.cluster.cluster import Cluster, Node, challenge_of, succeeded
 
 GUESSED, CHANGED, MISSHAPEN = "guessed-wrong-1", "changed-later-2", "has a blank-3"
 PROTOCOLS = ("http", "socks5", "mixed")

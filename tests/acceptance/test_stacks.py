@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import eventually, widened
-from tests.cluster import Cluster, succeeded
+from tests.clients.traffic import Client, accepts
+from tests.cluster.cluster import Cluster, succeeded
 from tests.services.ports import BLOCK, PortBlock
-from tests.traffic import Client, accepts
 
 AT_ONCE = 100
 """Connections that are tried at the same time."""

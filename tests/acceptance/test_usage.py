@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from node.engine.builtin.process import worker_names, worker_pid
+from node.engine.builtin.pool.processes import worker_names, worker_pid
 from tests.acceptance.conftest import eventually, made, shown
-from tests.cluster import Cluster, Node, succeeded
-from tests.three_proxies import binaries
-from tests.traffic import Client, Refused, Tunnel
+from tests.clients.traffic import Client, Refused, Tunnel
+from tests.cluster.cluster import Cluster, Node, succeeded
+from tests.engines.three_proxy_binaries import binaries
 
 TOLD_WITHIN_S = 40
 """Counters go with a node's regular report, every 15 s or so."""

@@ -24,11 +24,12 @@ from litestar import Litestar, get
 from litestar.params import FromPath
 
 from master.db.migrations import migrate
-from shared.serving import Server, bound_socket
-from tests.masters import master
-from tests.services import Database, Where, find_source
+from shared.http_server import Server, bound_socket
+from tests.master.api_servers import master
+from tests.services import Where, find_source
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
+from tests.services.postgres import Database
 
 CONNECTIONS = 8
 PROXIES = 1_000

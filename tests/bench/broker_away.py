@@ -12,7 +12,7 @@ import time
 
 from tests.bench.create_to_accept import accepted
 from tests.bench.grounds import two_nodes
-from tests.cluster import Cluster, succeeded
+from tests.cluster.cluster import Cluster, succeeded
 
 
 async def main() -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.bench.grounds import two_nodes
-from tests.cluster import Cluster, succeeded
+from tests.cluster.cluster import Cluster, succeeded
 
 PAUSE_S = 0.3
 """Between two: longer than the quiet time in which changes of one node melt."""

@@ -16,10 +16,11 @@ from pathlib import Path
 import httpx
 
 from master.db.migrations import migrate
-from tests.masters import master
-from tests.services import Database, Where, find_source
+from tests.master.api_servers import master
+from tests.services import Where, find_source
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
+from tests.services.postgres import Database
 
 NODES = 5
 FORMATS = ("plain", "url", "csv", "json")

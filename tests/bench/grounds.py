@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from tests.cluster import Cluster, cluster, succeeded
+from tests.cluster.cluster import Cluster, cluster, succeeded
 from tests.services import Where, find_source
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block

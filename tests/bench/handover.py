@@ -21,9 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.engine.builtin import BuiltinEngine
+from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import ProxyRecord
-from tests.streams import HERE, LOCAL, LOGIN
+from tests.clients.streams import HERE, LOCAL, LOGIN
 
 BLOCK = 64
 READY_S = 60.0

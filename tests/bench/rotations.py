@@ -13,7 +13,7 @@ import time
 from collections import Counter
 
 from tests.bench.grounds import two_nodes
-from tests.cluster import Cluster, succeeded
+from tests.cluster.cluster import Cluster, succeeded
 from tests.services.ports import PortBlock, claim_range
 
 OVERLAP_S = 5

@@ -16,12 +16,12 @@ from contextlib import suppress
 from pydantic import SecretStr
 
 from master.broker import Broker
-from master.db import Database
+from master.db.database import Database
 from master.db.migrations import migrate
-from master.outbox import Outbox
-from master.reports import Reports
+from master.sync.outbox import Outbox
+from master.sync.reports import Reports
 from shared.bus.failures import BusDown
-from shared.messages import Report, Usage
+from shared.messages.bodies import Report, Usage
 from shared.proxies import NodeId
 from tests.services import Where, find_source
 from tests.services.folders import remove, scratch

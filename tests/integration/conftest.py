@@ -11,23 +11,24 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from master.api.app import create_app
+from master.asgi import create_app
 from master.broker import Broker
-from master.db import Database
-from master.deliveries import Deliveries
-from master.enrolment import Enrolment
-from master.feed import Feed
-from master.waiting import Waiter
-from node.engine.builtin import BuiltinEngine
+from master.db.database import Database
+from master.db.notifications import Waiter
+from master.domain.events.stream import Feed
+from master.domain.nodes.enrolment import Enrolment
+from master.domain.webhooks.delivery import Deliveries
+from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import NodeId
-from tests import conformance, streams
-from tests.clients import answer_page
-from tests.services import Database as Address
-from tests.services import Vhost
+from tests.clients import streams
+from tests.clients.plain import answer_page
+from tests.clients.streams import HERE, LOCAL
+from tests.master.dependencies import wiring
+from tests.master.waiting_node import WaitingNode, waiting_node
+from tests.openapi import conformance
 from tests.services.ports import PortBlock, claim_block
-from tests.streams import HERE, LOCAL
-from tests.waiting import WaitingNode, waiting_node
-from tests.wirings import wiring
+from tests.services.postgres import Database as Address
+from tests.services.rabbitmq import Vhost
 
 ANY_PORT = (range(1, 65536),)
 REQUEST = "a-test"

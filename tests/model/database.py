@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from master.rounds import Answer
-from shared.messages import CONFIRMS, Report
+from master.sync.report_rules import Answer
+from shared.messages.bodies import CONFIRMS, Report
 from tests.model.rules import Row, Rows, Rules, Violation, hold_to, wanted
 
 

@@ -8,10 +8,10 @@ a message make the same node each time, so such steps are computed once, by the 
 from collections import deque
 from dataclasses import dataclass, field
 
-from node.local_copy import LocalCopy
-from node.reconcile import Running, World
-from shared.messages import CheckSync
+from node.reconcile.plan import Running, World
+from node.state.local_copy import LocalCopy
 from shared.messages.assembly import Assemblies
+from shared.messages.bodies import CheckSync
 from tests.model.database import State
 from tests.model.rules import Rules, header, held_rows, hold_to, item, report, twin, wanted
 

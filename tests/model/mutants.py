@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
 
-from master import inbox, rounds
-from node import local_copy, reconcile
+from master.sync import inbox, report_rules
+from node.reconcile import plan as reconcile
+from node.state import local_copy
 from shared.messages import assembly
 from tests.model.exhaustive import Search
 from tests.model.rules import Rules
@@ -16,7 +17,7 @@ from tests.model.weather import history
 UNIT = Path(__file__).parents[1] / "unit"
 UNIT_TESTS = {
     local_copy: ("test_local_copy.py", "test_protocol_rules.py"),
-    rounds: ("test_rounds.py", "test_protocol_rules.py"),
+    report_rules: ("test_rounds.py", "test_protocol_rules.py"),
     assembly: ("test_messages.py", "test_protocol_rules.py"),
     reconcile: ("test_reconcile.py",),
     inbox: ("test_protocol_sender.py",),

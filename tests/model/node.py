@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from node.local_copy import Change, LocalCopy
-from node.progress import Progress
-from node.reconcile import Running, Trouble, World, troubled
-from shared.messages import CheckSync, Header, Report
+from node.reconcile.plan import Running, Trouble, World, troubled
+from node.reconcile.progress import Progress
+from node.state.local_copy import Change, LocalCopy
+from shared.messages.bodies import CheckSync, Header, Report
 from shared.proxies import ProxyRecord
 from tests.model.rules import Row, Rows, Rules, header, held_rows, hold_to, is_untried, item, report, twin
 

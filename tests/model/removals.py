@@ -1,7 +1,8 @@
 """Every rule of the protocol: its name, its function, the source text that it is, and what stands there without it."""
 
-from master import inbox, rounds
-from node import local_copy, reconcile
+from master.sync import inbox, report_rules
+from node.reconcile import plan as reconcile
+from node.state import local_copy
 from shared.messages import assembly
 from tests.model.mutants import Mutant
 
@@ -138,7 +139,7 @@ INBOX = [
     ("a sender uses its own key", "sender", " or message.key != report_key(node_id, message.type)", ""),
     ("a sender is of this cluster", "sender", "header.cluster != cluster", "False"),
 ]
-TABLE = {local_copy: LOCAL_COPY, rounds: ROUNDS, assembly: ASSEMBLY, reconcile: RECONCILE, inbox: INBOX}
+TABLE = {local_copy: LOCAL_COPY, report_rules: ROUNDS, assembly: ASSEMBLY, reconcile: RECONCILE, inbox: INBOX}
 MUTANTS = [
     Mutant(name, module, function, rule, without)
     for module, rows in TABLE.items()

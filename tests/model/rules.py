@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from master import inbox, rounds
-from node import local_copy, progress, reconcile
-from node.local_copy import LocalCopy
-from node.reconcile import Running, Trouble
-from shared.messages import Header, Report, SyncItem, assembly
+from master.sync import inbox, report_rules
+from node.reconcile import plan as reconcile
+from node.reconcile import progress
+from node.reconcile.plan import Running, Trouble
+from node.state import local_copy
+from node.state.local_copy import LocalCopy
+from shared.messages import assembly
+from shared.messages.bodies import Header, Report, SyncItem
 from shared.proxies import content_digest, digest
 
 Row = tuple[int, int]
@@ -33,7 +36,7 @@ class Rules:
     on_list: Callable = local_copy.on_list
     on_records: Callable = local_copy.on_records
     assemble: Callable = assembly.assemble
-    answer: Callable = rounds.answer
+    answer: Callable = report_rules.answer
     plan: Callable = reconcile.plan
     adopted: Callable = reconcile.adopted
     sender: Callable = inbox.sender
@@ -57,9 +60,9 @@ def is_unreadable(content: int) -> bool:
     return content % 7 == 0
 
 
-def wanted(revision: int, rows: Rows) -> rounds.Wanted:
+def wanted(revision: int, rows: Rows) -> report_rules.Wanted:
     """What the master compares a report with."""
-    return rounds.Wanted(
+    return report_rules.Wanted(
         revision=revision,
         digest=digest((id_, version) for id_, (version, _) in rows.items()),
         content=content_digest(content for _, content in rows.values()),

@@ -3,8 +3,8 @@
 import random
 from copy import deepcopy
 
-from node.local_copy import GUARD_FLOOR, Change, LocalCopy
-from shared.messages import AGREED, Report
+from node.state.local_copy import GUARD_FLOOR, Change, LocalCopy
+from shared.messages.bodies import AGREED, Report
 from tests.model.database import Master, State
 from tests.model.node import Message, Node, is_broken
 from tests.model.rules import Rows, Rules, held_rows, hold_to, is_unreadable, twin

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.patience import EVERY_S
+from tests.launch.patience import EVERY_S
 from tests.services.ports import HOST
 from tests.services.programs import ProgramError
 

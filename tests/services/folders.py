@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.leash import RUN
+from tests.services.leash import RUN
 from tests.services.programs import Account, ProgramError
 
 ANSWER_S = 120.0

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.patience import patience
+from tests.launch.patience import patience
 from tests.services.commands import run
 from tests.services.programs import ProgramError, telling_line
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tests.processes import descendants, name_of
+from tests.services.processes import descendants, name_of
 
 STOP_S = 15.0
 TELLING = re.compile(r"error|fatal|panic|denied|no space|cannot|could not|failed|^E:", re.IGNORECASE)

@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from node.engine import EngineError
+from node.engine.interface import EngineError
 
 VERSION = re.compile(r"\b3proxy-(\d[\w.]*)")
 

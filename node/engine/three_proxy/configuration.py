@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
-from node.engine import EngineError
+from node.engine.interface import EngineError
 from node.engine.three_proxy.destinations import MAPPED, OPEN, Guard, inside, off_limits
-from shared.engines import unsupported_of
+from shared.engine_limits import unsupported_of
 from shared.proxies import Exit, Limits, ProxyRecord
 
 SERVICES = {"http": "proxy", "socks5": "socks", "mixed": "auto"}

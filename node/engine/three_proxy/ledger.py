@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from node.engine import Counters
+from node.engine.interface import Counters
 from node.engine.three_proxy.counting import Counts, counted
 from node.engine.three_proxy.state import Folder, identity, write_whole
 

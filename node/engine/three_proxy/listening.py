@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
-from node.engine import EngineError, PortTaken
+from node.engine.interface import EngineError, PortTaken
 
 TCP_LISTEN = "0A"
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from node.engine import EngineError
+from node.engine.interface import EngineError
 
 NAME = "3proxy"
 """argv[0], by which strays of a directory are told from other programs that were given the same file."""

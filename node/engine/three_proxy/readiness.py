@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from node.engine import EngineError
+from node.engine.interface import EngineError
 from node.engine.three_proxy.configuration import READY
 from node.engine.three_proxy.process import Process
 

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import structlog
 
-from node.engine import EngineError
+from node.engine.interface import EngineError
 from tests.bench.engines import plot
 from tests.bench.engines.cases import CASES
 from tests.bench.engines.configurations import PROGRAMS

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.engine.builtin import BuiltinEngine
-from node.engine.builtin.process import worker_pid
+from node.engine.builtin.engine import BuiltinEngine
+from node.engine.builtin.pool.processes import worker_pid
 from shared.proxies import ProxyRecord
 from tests.bench.engines.configurations import PROGRAMS, Place, Program
 from tests.bench.engines.measuring import Cores, pinned, prefer

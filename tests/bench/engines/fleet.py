@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from node.__main__ import collect_seldom
-from node.engine.builtin import BuiltinEngine
+from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import ProxyRecord
 from shared.tasks import for_each
 from tests.bench.engines.contenders import Ground, StartError, record, worker
 from tests.bench.engines.measuring import pss_bytes
-from tests.processes import parents
+from tests.services.processes import parents
 
 FIRST_PORT = 10_000
 ADDED = 50

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import descendants
+from tests.services.processes import descendants
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -14,14 +14,14 @@ from typing import Any, Protocol
 
 import structlog
 
-from node.engine import EngineError
-from node.engine.builtin import BuiltinEngine
-from node.engine.builtin.process import worker_pid
+from node.engine.builtin.engine import BuiltinEngine
+from node.engine.builtin.pool.processes import worker_pid
+from node.engine.interface import EngineError
 from shared.proxies import ProxyId
 from tests.bench.engines.contenders import LOCAL, free_port, record
 from tests.bench.engines.measuring import Cores, pinned, prefer
 from tests.bench.grounds import with_nodes
-from tests.cluster import Cluster, Node, succeeded
+from tests.cluster.cluster import Cluster, Node, succeeded
 
 HOST = "127.0.0.1"
 LOGINS = {"A": ("abused", "pass-word-1"), "B": ("neighbour", "pass-word-2")}

@@ -9,8 +9,9 @@ import socket
 import time
 from typing import Any
 
-from node.engine.builtin import resolver
-from node.engine.builtin.resolver import Address, Resolver
+from node.engine.builtin.net.dns import resolver
+from node.engine.builtin.net.dns.resolver import Resolver
+from node.engine.builtin.protocols.destinations import Address
 
 ATTACKERS, NAMES = (1, 3, 4, 8), 24
 SILENT_S, USUAL_S = 5.0, 0.02

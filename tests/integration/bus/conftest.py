@@ -9,11 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from master.broker import Broker, password_hash
-from shared.bus import Bus
+from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming
 from shared.bus.intake import Intake
 from shared.proxies import NodeId
-from tests.services import Vhost
+from tests.services.rabbitmq import Vhost
 
 CLUSTER = "11111111-1111-4111-8111-111111111111"
 

@@ -9,16 +9,16 @@ import aio_pika
 import pytest
 
 from master.broker import Broker
-from master.db import Database
-from master.inbox import Inbox
-from master.meters import Meters
-from master.outbox import Outbox
-from master.reports import Reports
+from master.db.database import Database
+from master.instruments import Meters
+from master.sync.inbox import Inbox
+from master.sync.outbox import Outbox
+from master.sync.reports import Reports
 from shared.bus.envelopes import Incoming
-from shared.messages import Header
+from shared.messages.bodies import Header
 from shared.messages.routes import MASTER_QUEUE
 from tests.integration.bus.conftest import CLUSTER, bus_of, reaches
-from tests.services import Vhost
+from tests.services.rabbitmq import Vhost
 
 
 @pytest.fixture

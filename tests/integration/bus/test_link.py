@@ -7,11 +7,11 @@ import pytest
 from master.broker import Broker
 from shared.bus.envelopes import Incoming, Outgoing
 from shared.bus.failures import BusDown, Unroutable
-from shared.messages import Header
+from shared.messages.bodies import Header
 from shared.messages.reading import decode_header
 from shared.messages.routes import MASTER_QUEUE
 from tests.integration.bus.conftest import CLUSTER, address_of, bus_of, reaches
-from tests.services import Vhost
+from tests.services.rabbitmq import Vhost
 
 
 async def test_a_refused_login_is_a_state_of_its_own(two_nodes: Broker, vhost: Vhost):

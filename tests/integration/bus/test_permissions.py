@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from master.broker import Broker, password_hash
 from shared.proxies import NodeId
 from tests.integration.bus.conftest import address_of, bus_of, reaches
-from tests.services import Vhost
+from tests.services.rabbitmq import Vhost
 
 
 async def publish(channel: aio_pika.abc.AbstractChannel, exchange: str, key: str, user: str | None = "node-1") -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.streams import HERE, LOCAL
-from tests.three_proxies import binaries, skip_where_too_old
+from tests.clients.streams import HERE, LOCAL
+from tests.engines.three_proxy_binaries import binaries, skip_where_too_old
 
 OpenEngine = Callable[..., AbstractAsyncContextManager[Any]]
 
 
 def builtin(directory: Path, on_change: Callable[[], None]) -> Any:
-    from node.engine.builtin import BuiltinEngine
+    from node.engine.builtin.engine import BuiltinEngine
 
     return BuiltinEngine(directory, listen=HERE, allow_destinations=LOCAL, workers=1, on_change=on_change)
 
@@ -23,7 +23,7 @@ def builtin(directory: Path, on_change: Callable[[], None]) -> Any:
 def three_proxy(binary: Path | None, directory: Path, on_change: Callable[[], None]) -> Any:
     if binary is None:
         pytest.skip("3proxy is neither named by THREE_PROXY nor on PATH")
-    from node.engine.three_proxy import ThreeProxyEngine
+    from node.engine.three_proxy.engine import ThreeProxyEngine
 
     return ThreeProxyEngine(directory, binary=binary, listen=HERE, on_change=on_change)
 

@@ -5,11 +5,11 @@ from contextlib import suppress
 
 import pytest
 
-from node.engine import EngineError
-from tests.clients import ALICE, BOB, ELSEWHERE, PAGE, RefusedError, fetch
+from node.engine.interface import EngineError
+from tests.clients.plain import ALICE, BOB, ELSEWHERE, PAGE, RefusedError, fetch
+from tests.clients.streams import HERE, serving
+from tests.engines.records import open_to, record
 from tests.integration.engines.conftest import OpenEngine
-from tests.records import open_to, record
-from tests.streams import HERE, serving
 
 WAYS = {"http": ("absolute", "connect"), "socks5": ("socks5",), "mixed": ("absolute", "connect", "socks5")}
 EVERY_WAY = [(protocol, way) for protocol, ways in WAYS.items() for way in ways]

@@ -2,10 +2,10 @@
 
 from contextlib import AsyncExitStack
 
-from tests.clients import ALICE, PAGE, accepts, fetch, tunnel
+from tests.clients.plain import ALICE, PAGE, accepts, fetch, tunnel
+from tests.engines.records import record
 from tests.integration.engines.conftest import OpenEngine
-from tests.processes import listener_pids
-from tests.records import record
+from tests.services.processes import listener_pids
 
 
 async def test_an_engine_opened_again_adopts_what_runs_with_its_connections(open_engine: OpenEngine, echo: int) -> None:

@@ -7,12 +7,12 @@ import socket
 
 import pytest
 
-from node.engine import EngineError
-from tests.clients import LIMIT_S, PAGE, accepts, fetch, tunnel
+from node.engine.interface import EngineError
+from tests.clients.plain import LIMIT_S, PAGE, accepts, fetch, tunnel
+from tests.clients.streams import HERE, until
+from tests.engines.records import free_port, record
 from tests.integration.engines.conftest import OpenEngine
-from tests.processes import listener_pids
-from tests.records import free_port, record
-from tests.streams import HERE, until
+from tests.services.processes import listener_pids
 
 
 async def test_starting_the_same_record_again_leaves_its_connections_alone(open_engine: OpenEngine, echo: int) -> None:

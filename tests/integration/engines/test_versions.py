@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.clients import ALICE, LIMIT_S, PAGE, RefusedError, accepts, fetch, tunnel
+from tests.clients.plain import ALICE, LIMIT_S, PAGE, RefusedError, accepts, fetch, tunnel
+from tests.engines.records import free_port, record
 from tests.integration.engines.conftest import OpenEngine
-from tests.records import free_port, record
 
 
 @pytest.mark.parametrize("way", ["connect", "socks5"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from node.engine.builtin import BuiltinEngine
-from tests.exits import PREFIX, V4_EXIT, V6_EXIT
-from tests.networks import CLONE_NEWNET, call, raise_loopback, require, unshared
-from tests.streams import LOCAL
+from node.engine.builtin.engine import BuiltinEngine
+from tests.clients.streams import LOCAL
+from tests.cluster.networks import CLONE_NEWNET, call, raise_loopback, require, unshared
+from tests.engines.exits import PREFIX, V4_EXIT, V6_EXIT
 
 
 @pytest.fixture

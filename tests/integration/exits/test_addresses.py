@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from node.engine import EngineError
-from node.engine.builtin import BuiltinEngine
-from tests.datagrams import association, datagrams, headed
-from tests.exits import (
+from node.engine.builtin.engine import BuiltinEngine
+from node.engine.interface import EngineError
+from tests.clients.datagrams import association, datagrams, headed
+from tests.clients.streams import LOCAL
+from tests.engines.exits import (
     LOGIN,
     PORT,
     PREFIX,
@@ -26,7 +27,6 @@ from tests.exits import (
     seen,
     telling,
 )
-from tests.streams import LOCAL
 
 
 async def test_connections_leave_by_the_fixed_address_and_only_to_its_family(engine: BuiltinEngine) -> None:

@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from node.engine.builtin import BuiltinEngine
-from node.exit_look import exit_findings
-from node.exit_needs import Need
-from tests.exits import PREFIX, RANDOM, V4_EXIT, V6_EXIT, record, seen, telling
+from node.doctor.exits import exit_findings
+from node.engine.builtin.engine import BuiltinEngine
+from node.network.exit_requirements import Need
+from tests.engines.exits import PREFIX, RANDOM, V4_EXIT, V6_EXIT, record, seen, telling
 
 
 def test_the_doctor_tells_a_routed_prefix_from_one_that_is_not(routed: None) -> None:

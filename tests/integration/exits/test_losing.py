@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from node.engine import Engine
-from node.engine.builtin import BuiltinEngine
-from node.engine.three_proxy import ThreeProxyEngine
-from node.hearing import hear_addresses
-from node.local_copy import Holding, LocalCopy, on_list, on_records
-from node.supervisor import Supervisor
-from shared.messages import Header, SyncItem
+from node.engine.builtin.engine import BuiltinEngine
+from node.engine.interface import Engine
+from node.engine.three_proxy.engine import ThreeProxyEngine
+from node.network.address_changes import hear_addresses
+from node.reconcile.reconciler import Supervisor
+from node.state.local_copy import Holding, LocalCopy, on_list, on_records
+from shared.messages.bodies import Header, SyncItem
 from shared.proxies import ProxyId
-from tests.exits import PREFIX, RANDOM, SESSION, asked, record, seen, telling
-from tests.networks import ip
-from tests.streams import LOCAL, until
-from tests.three_proxies import binaries
+from tests.clients.streams import LOCAL, until
+from tests.cluster.networks import ip
+from tests.engines.exits import PREFIX, RANDOM, SESSION, asked, record, seen, telling
+from tests.engines.three_proxy_binaries import binaries
 
 ADDRESS, OTHER = "203.0.113.8", "203.0.113.9"
 FIXED = {"mode": "address", "address": ADDRESS}

@@ -4,10 +4,10 @@ import asyncio
 from contextlib import AsyncExitStack
 from ipaddress import IPv6Address, IPv6Network
 
-from node.engine.builtin import BuiltinEngine
+from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import ProxyId
-from tests.exits import PREFIX, SESSION, V6_EXIT, asked, page, pages, record, seen, telling
-from tests.streams import until
+from tests.clients.streams import until
+from tests.engines.exits import PREFIX, SESSION, V6_EXIT, asked, page, pages, record, seen, telling
 
 
 async def test_a_session_keeps_its_address_until_its_time_after_the_last_connection_is_over(

@@ -4,11 +4,11 @@ import subprocess
 
 import pytest
 
-from node.exit_needs import Need
-from node.exit_trial import failed_exits, is_own
+from node.network.exit_requirements import Need
+from node.network.exit_trial import failed_exits, is_own
 from shared.proxies import EngineName
-from tests.exits import PREFIX, V4_EXIT, V6_EXIT
-from tests.networks import ip
+from tests.cluster.networks import ip
+from tests.engines.exits import PREFIX, V4_EXIT, V6_EXIT
 
 
 def fails(place: str, engine: EngineName = "builtin") -> bool:

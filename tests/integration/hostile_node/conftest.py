@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from master.broker import Broker, password_hash
-from master.db import Database
+from master.db.database import Database
 from shared.proxies import NodeId
-from tests.logins import HONEST, THIEF, Login, Master, served
-from tests.services import Database as Address
-from tests.services import Vhost
+from tests.master.node_bus import HONEST, THIEF, Login, Master, served
+from tests.services.postgres import Database as Address
+from tests.services.rabbitmq import Vhost
 
 
 @pytest.fixture

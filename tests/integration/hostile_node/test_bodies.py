@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.proxies import MAX_BIGINT
-from tests.logins import HONEST, REPORT, THIEF, Login, Master
+from tests.master.node_bus import HONEST, REPORT, THIEF, Login, Master
 
 
 def deep() -> bytes:

@@ -8,15 +8,15 @@ import sys
 import pytest
 from aiormq.exceptions import AMQPError
 
-from tests.logins import CLUSTER, REPORT, THIEF, Login, Master
-from tests.services import Vhost
+from tests.master.node_bus import CLUSTER, REPORT, THIEF, Login, Master
+from tests.services.rabbitmq import Vhost
 
 
 async def flooded(vhost: Vhost, count: int) -> tuple[int, float]:
     """Messages that the thief, in a process of its own, got rid of, and the seconds that it took."""
     url = f"amqp://node-{THIEF}:word-{THIEF}@{vhost.host}:{vhost.port}/{vhost.name}"
     flood = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.flood", str(THIEF), str(count)),
+        *(sys.executable, "-m", "tests.master.flood", str(THIEF), str(count)),
         env={**os.environ, "AMQP_URL": url, "CLUSTER": CLUSTER},
         stdout=asyncio.subprocess.PIPE,
     )
@@ -62,4 +62,4 @@ async def test_a_node_that_reports_as_fast_as_an_honest_one_ever_does_is_not_shu
         for _ in range(30):
             await honest.send("report", REPORT)
         await honest.round_trip()
-    assert "node.flooded" not in {event["type"] for event in await master.events()}
+    assert "node.flooded" not in {event["type"] for event in await master.domain.events.log()}

@@ -8,7 +8,7 @@ import pytest
 from aiormq.exceptions import AMQPError, PublishError
 
 from shared.proxies import MAX_BIGINT
-from tests.logins import HONEST, THIEF, Login, Master
+from tests.master.node_bus import HONEST, THIEF, Login, Master
 
 
 async def test_asking_for_anothers_proxies_gets_nothing_of_them(master: Master, thief: Login):
@@ -19,6 +19,24 @@ async def test_asking_for_anothers_proxies_gets_nothing_of_them(master: Master, 
     records = [record for type_, body in thief.got if type_ == "sync" for record in json.loads(body)]
     assert {record["id"] for record in records} == {THIEF}
     assert b"secret-of-2" not in b"".join(body for _, body in thief.got)
+
+
+async def taken(login: Login, queue: str) -> None:
+    await (await login.channel.get_queue(queue, ensure=False)).get(fail=False)
+
+
+async def emptied(login: Login, queue: str) -> None:
+    await (await login.channel.get_queue(queue, ensure=False)).purge()
+
+
+async def bound(login: Login, queue: str, exchange: str) -> None:
+    await (await login.channel.get_queue(queue, ensure=False)).bind(exchange, "#")
+
+
+async def written(login: Login, exchange: str, key: str) -> None:
+    message = aio_pika.Message(b"[]", user_id=f"node-{login.node}", type="sync")
+    target = await login.channel.get_exchange(exchange, ensure=False) if exchange else login.channel.default_exchange
+    await target.publish(message, key)
 
 
 FORBIDDEN = {
@@ -38,24 +56,6 @@ FORBIDDEN = {
     "writing in another's name": lambda login: login.send("report", b"{}", user_id="node-2"),
     "reading the master's queue": lambda login: taken(login, "mp.master"),
 }
-
-
-async def taken(login: Login, queue: str) -> None:
-    await (await login.channel.get_queue(queue, ensure=False)).get(fail=False)
-
-
-async def emptied(login: Login, queue: str) -> None:
-    await (await login.channel.get_queue(queue, ensure=False)).purge()
-
-
-async def bound(login: Login, queue: str, exchange: str) -> None:
-    await (await login.channel.get_queue(queue, ensure=False)).bind(exchange, "#")
-
-
-async def written(login: Login, exchange: str, key: str) -> None:
-    message = aio_pika.Message(b"[]", user_id=f"node-{login.node}", type="sync")
-    target = await login.channel.get_exchange(exchange, ensure=False) if exchange else login.channel.default_exchange
-    await target.publish(message, key)
 
 
 @pytest.mark.parametrize("what", list(FORBIDDEN))

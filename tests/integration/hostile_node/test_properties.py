@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.messages import Header
+from shared.messages.bodies import Header
 from shared.proxies import MAX_BIGINT
-from tests.logins import CLUSTER, HONEST, REPORT, Login, Master
+from tests.master.node_bus import CLUSTER, HONEST, REPORT, Login, Master
 
 HEADERS: dict[str, Any] = {
     "none": None,
@@ -31,7 +31,7 @@ async def test_wrong_headers_are_told_and_harm_nothing(master: Master, thief: Lo
 async def said(master: Master) -> None:
     """Until an event tells of it."""
     async with asyncio.timeout(10):
-        while not {"message.parked", "message.refused"} & {event["type"] for event in await master.events()}:
+        while not {"message.parked", "message.refused"} & {event["type"] for event in await master.domain.events.log()}:
             master.check()
             await asyncio.sleep(0.05)
 

@@ -1,10 +1,10 @@
 """Nodes that drain by moving their proxies: what moves how, and where to."""
 
-from master import draining
-from master.db import Database
+from master.db.database import Database
+from master.domain.nodes import drain_steps
 from tests.integration.conftest import Api
-from tests.integration.test_api_terms import record
-from tests.moving import ask, begin_all, details, finish, homes, move, running, shown, succeed_all, under_way
+from tests.integration.domain.test_options import record
+from tests.master.moves import ask, begin_all, details, finish, homes, move, running, shown, succeed_all, under_way
 
 
 async def test_what_may_be_in_use_moves_make_before_break(api: Api, rows: Database, pair: tuple[int, int]):
@@ -91,10 +91,10 @@ async def test_no_more_are_started_at_once_than_a_node_can_bear(api: Api, rows: 
     await move(api, one)
     for _ in range(2):
         await ask(rows, one)
-    assert len(await under_way(api)) == draining.MOST_STARTING
+    assert len(await under_way(api)) == drain_steps.MOST_STARTING
     await succeed_all(api, rows)
     await ask(rows, one)
-    assert len(await under_way(api)) == draining.MOST_STARTING
+    assert len(await under_way(api)) == drain_steps.MOST_STARTING
 
 
 async def test_proxies_go_to_named_nodes_wherever_these_are(api: Api, rows: Database, pair: tuple[int, int]):

@@ -1,10 +1,10 @@
 """Nodes that are removed when their proxies have moved."""
 
-from master import rotation_steps
-from master.conflicts import writing
-from master.db import Database
+from master.db.constraints import writing
+from master.db.database import Database
+from master.domain.rotation import steps as rotation_steps
 from tests.integration.conftest import Api
-from tests.moving import ask, finish, homes, move, running, shown, succeed_all, under_way
+from tests.master.moves import ask, finish, homes, move, running, shown, succeed_all, under_way
 
 
 async def test_a_node_that_is_removed_moves_its_proxies_first_and_goes_when_all_has_stopped_there(

@@ -2,11 +2,23 @@
 
 from typing import Any
 
-from master import rotation_steps
-from master.conflicts import writing
-from master.db import Database
+from master.db.constraints import writing
+from master.db.database import Database
+from master.domain.rotation import steps as rotation_steps
 from tests.integration.conftest import Api
-from tests.moving import MOVE, ask, begin_all, details, fail_all, homes, move, running, shown, succeed_all, under_way
+from tests.master.moves import (
+    MOVE,
+    ask,
+    begin_all,
+    details,
+    fail_all,
+    homes,
+    move,
+    running,
+    shown,
+    succeed_all,
+    under_way,
+)
 
 
 async def test_what_finds_no_room_stays_says_why_and_is_tried_again_later(

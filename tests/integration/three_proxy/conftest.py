@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.three_proxies import binaries
+from tests.engines.three_proxy_binaries import binaries
 
 
 @pytest.fixture(params=binaries() or [None], ids=str)

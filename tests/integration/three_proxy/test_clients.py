@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from node.engine.three_proxy import ThreeProxyEngine, version
+from node.engine.three_proxy.binary import version
+from node.engine.three_proxy.engine import ThreeProxyEngine
 from shared.proxies import CREDENTIAL_MAX
-from tests.clients import ELSEWHERE, PAGE, RefusedError, answer_page, dialled, fetch
-from tests.records import open_to, record
-from tests.streams import HERE, serving
-from tests.three_proxy_engine import opened
+from tests.clients.plain import ELSEWHERE, PAGE, RefusedError, answer_page, dialled, fetch
+from tests.clients.streams import HERE, serving
+from tests.engines.records import open_to, record
+from tests.engines.three_proxy import opened
 
 USERNAME_MARKS = "!$%&'()+-./<=>?@[]^_`{|}~"
 PASSWORD_MARKS = USERNAME_MARKS + "#*,:;"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from shared.proxies import ProxyRecord
-from tests.clients import PAGE, RefusedError, answer_page, basic, dialled, fetch
-from tests.records import record
-from tests.streams import HERE, serving, until
-from tests.three_proxy_engine import opened
+from tests.clients.plain import PAGE, RefusedError, answer_page, basic, dialled, fetch
+from tests.clients.streams import HERE, serving, until
+from tests.engines.records import record
+from tests.engines.three_proxy import opened
 
 CLOSED = ("0.0.0.0/8", "127.0.0.0/8", "::1/128")
 OPENED = "127.0.0.9"

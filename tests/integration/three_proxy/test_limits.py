@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from node.engine import EngineError
-from node.engine.three_proxy import version
-from tests.clients import ALICE, PAGE, RefusedError, Stream, answer_page, fetch, tunnel
-from tests.records import record
-from tests.streams import HERE, serving, until
-from tests.three_proxy_engine import opened, processes_of
+from node.engine.interface import EngineError
+from node.engine.three_proxy.binary import version
+from tests.clients.plain import ALICE, PAGE, RefusedError, Stream, answer_page, fetch, tunnel
+from tests.clients.streams import HERE, serving, until
+from tests.engines.records import record
+from tests.engines.three_proxy import opened, processes_of
 
 BANDWIDTH_BPS = 8_000_000
 EVERY_WAY = [("http", "absolute"), ("http", "connect"), ("socks5", "socks5")]

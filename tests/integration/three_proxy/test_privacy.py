@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from node.engine.three_proxy.process import LOG_BYTES
-from tests.clients import ALICE, PAGE, RefusedError, dialled, fetch
-from tests.processes import listener_pids
-from tests.records import record
-from tests.streams import until
-from tests.three_proxy_engine import opened
+from tests.clients.plain import ALICE, PAGE, RefusedError, dialled, fetch
+from tests.clients.streams import until
+from tests.engines.records import record
+from tests.engines.three_proxy import opened
+from tests.services.processes import listener_pids
 
 
 async def test_no_secret_is_readable_by_others_or_in_the_process_list(directory: Path, binary: Path) -> None:

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from node.engine.three_proxy import ThreeProxyEngine
+from node.engine.three_proxy.engine import ThreeProxyEngine
 from node.engine.three_proxy.listening import holds, listener
-from tests.clients import ALICE, LIMIT_S, PAGE, accepts, fetch, tunnel
-from tests.processes import listener_pids
-from tests.records import free_port, record
-from tests.streams import HERE, until
-from tests.three_proxy_engine import opened, processes_of, vanished
+from tests.clients.plain import ALICE, LIMIT_S, PAGE, accepts, fetch, tunnel
+from tests.clients.streams import HERE, until
+from tests.engines.records import free_port, record
+from tests.engines.three_proxy import opened, processes_of, vanished
+from tests.services.processes import listener_pids
 
 
 @pytest.fixture

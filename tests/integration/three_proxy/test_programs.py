@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from node.engine import EngineError
-from node.engine.three_proxy import find_binary, version
-from tests.records import record
-from tests.three_proxy_engine import opened, script, vanished
+from node.engine.interface import EngineError
+from node.engine.three_proxy.binary import find_binary, version
+from tests.engines.records import record
+from tests.engines.three_proxy import opened, script, vanished
 
 
 @pytest.mark.parametrize(

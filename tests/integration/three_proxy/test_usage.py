@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from node.engine import Counters
-from node.engine.three_proxy import ThreeProxyEngine, ledger
+from node.engine.interface import Counters
+from node.engine.three_proxy import ledger
 from node.engine.three_proxy.configuration import LOG_EVERY_BYTES
-from tests.clients import ALICE, LIMIT_S, PAGE, RefusedError, fetch, tunnel
-from tests.records import record
-from tests.streams import HERE, until
-from tests.three_proxy_engine import opened, processes_of, vanished
+from node.engine.three_proxy.engine import ThreeProxyEngine
+from tests.clients.plain import ALICE, LIMIT_S, PAGE, RefusedError, fetch, tunnel
+from tests.clients.streams import HERE, until
+from tests.engines.records import record
+from tests.engines.three_proxy import opened, processes_of, vanished
 
 MIB = bytes(1024 * 1024)
 

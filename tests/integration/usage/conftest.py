@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from master.broker import Broker
-from master.db import Database
-from master.outbox import Outbox
-from master.reports import Reports
-from shared.messages import Report, Usage
+from master.db.database import Database
+from master.sync.outbox import Outbox
+from master.sync.reports import Reports
+from shared.messages.bodies import Report, Usage
 from shared.proxies import NodeId
+from tests.integration.bus.test_reports import EMPTY, take
 from tests.integration.conftest import Api
-from tests.integration.test_reports import EMPTY, take
 
 SUMS = ("received_bytes", "sent_bytes", "connections", "refused")
 

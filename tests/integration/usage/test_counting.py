@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from master import usage
 from master.broker import Broker
-from master.db import Database
-from master.outbox import Outbox
-from master.reports import Reports
+from master.db.database import Database
+from master.domain.usage import service as usage
+from master.sync.outbox import Outbox
+from master.sync.reports import Reports
 from shared.proxies import MAX_BIGINT
 from tests.integration.conftest import Api
 from tests.integration.usage.conftest import SUMS, Node, counted, sent, sums

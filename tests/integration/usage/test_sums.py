@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from master import usage
-from master.db import Database
+from master.db.database import Database
+from master.domain.usage import service as usage
 from tests.integration.conftest import Api
 from tests.integration.usage.conftest import Node, counted, sent, sums
 

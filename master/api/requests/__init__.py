@@ -1,0 +1,1 @@
+"""Checks and reads requests: path, headers, query string and body."""

@@ -1,0 +1,96 @@
+"""The door of the API: which requests are refused before any route is looked for, and how absolute targets are read."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from litestar.types import ASGIApp
+
+from master.api.problems import on_refused
+from master.api.requests.cross_origin import Headers, is_same, is_trusted, media_type, read_origin, values
+from master.api.requests.paths import is_canonical
+from master.errors import BadRequest, ForeignOrigin, NotFound, NotJson, Refused, UnknownHost
+from master.schemas.hosts import Authority, read_authority
+from master.schemas.media_types import MediaType
+
+JSON_TYPES = ("application/json", "application/merge-patch+json")
+SAFE = ("GET", "HEAD")
+ABSOLUTE = re.compile(rb"https?://([^/?#]*)(/.*)?", re.I | re.S)
+
+
+def guarded(app: ASGIApp, own: frozenset[str]) -> ASGIApp:
+    """The application behind the door; `own` are the operator's host names."""
+
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            check(scope, own)
+        except Refused as error:
+            await refuse(error, send)
+        else:
+            await app(scope, receive, send)
+
+    return served
+
+
+def check(scope: Any, own: frozenset[str]) -> None:
+    """Raises BadRequest, UnknownHost, NotFound, ForeignOrigin, NotJson."""
+    headers: Headers = scope["headers"]
+    host = check_host(headers, scope["http_version"], own)
+    if not is_canonical(scope["raw_path"]):
+        raise NotFound("no resource has this path; each has one spelling")
+    if scope["method"] not in SAFE:
+        check_origin(values(headers, b"origin"), host)
+    if scope["method"] == "POST":
+        check_content(values(headers, b"content-type"))
+
+
+def check_host(headers: Headers, http_version: str, own: frozenset[str]) -> Authority | None:
+    """The host that was asked; None for HTTP/1.0, which has no Host and which no browser speaks."""
+    found = values(headers, b"host")
+    if not found and http_version in ("0.9", "1.0"):
+        return None
+    if len(found) != 1:
+        raise BadRequest("a request has one Host field (RFC 9112 §3.2)")
+    host = read_authority(found[0])
+    if host is None or not is_trusted(host.host, own):
+        name = host.host if host else "the name in Host"
+        detail = f"the API is not known as {name}; if it should be, add the name to the master's setting API_HOSTS"
+        raise UnknownHost(detail, {"setting": "API_HOSTS"})
+    return host
+
+
+def check_origin(origins: list[str], host: Authority | None) -> None:
+    """A page of another origin may look, and reads nothing; it does nothing else."""
+    for text in origins:
+        origin = read_origin(text)
+        if origin is None or host is None or not is_same(origin, host):
+            raise ForeignOrigin(
+                "a web page of another origin cannot use the API; a proxy in front must keep the Host field as it is"
+            )
+
+
+def check_content(types: list[str]) -> None:
+    """A browser sends text and forms across origins without asking first, an empty body included."""
+    if any(media_type(text) not in JSON_TYPES for text in types):
+        raise NotJson("send JSON, with the header content-type: application/json, or an empty body without a type")
+
+
+async def refuse(error: Refused, send: Callable[[Any], Any]) -> None:
+    """The problem document as an ASGI answer."""
+    answer = on_refused(None, error)
+    length = str(len(answer.content)).encode()
+    headers = [(b"content-type", MediaType.PROBLEM.encode()), (b"content-length", length)]
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.content})
+
+
+def in_origin_form(scope: Any) -> Any:
+    """The request as if its target were a path; the authority of an absolute one replaces Host (RFC 9112 §3.2.2)."""
+    match = ABSOLUTE.fullmatch(scope["raw_path"])
+    if match is None:
+        return scope
+    raw_path = match[2] or b"/"
+    others = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
+    path = unquote(raw_path.decode("latin-1"))
+    return {**scope, "raw_path": raw_path, "path": path, "headers": [(b"host", match[1]), *others]}

@@ -1,0 +1,172 @@
+"""Reads what a request says: its body, its query string and its headers."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+from litestar import Request
+from litestar.params import PathParameter
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from master.api.requests.admission import JSON_TYPES
+from master.api.requests.cross_origin import media_type
+from master.api.requests.query_parameters import Complaint, misspelt, read_parameters
+from master.api.requests.strict_json import NoJsonError, TwiceError, check_json
+from master.api.requests.suggestions import fields_at, known_fields, unknown
+from master.errors import BadRequest, Invalid, NotJson
+from master.schemas.base import Question, Wish
+from shared.proxies import MAX_BIGINT
+from shared.validation_errors import complaint, printable
+
+MOST_WAIT_S = 60
+MOST_KEY_LETTERS = 255
+KEY = re.compile(rf"[\x20-\x7e]{{1,{MOST_KEY_LETTERS}}}")
+
+MANY = ("label", "type")
+"""Parameters that may be given more than once."""
+MOST_COMPLAINTS = 50
+"""About one request: to look for the nearest name takes time, and nobody reads thousands."""
+DRY_RUN, NOT_TRIED = "dry_run", "this cannot be tried out"
+
+PathId = Annotated[int, PathParameter(ge=1, le=MAX_BIGINT)]
+
+Asked = Request[Any, Any, Any]
+W = TypeVar("W", bound=Wish)
+Q = TypeVar("Q", bound=Question)
+
+
+async def read_body(request: Asked, kind: type[W]) -> W:
+    """The body. Raises BodyTooLarge; NotJson by its media type; BadRequest when it is no JSON; Invalid."""
+    raw = await request.body()
+    if media_type(request.headers.get("content-type", "")) not in JSON_TYPES:
+        raise NotJson("send JSON, with the header content-type: application/json")
+    try:
+        check_json(raw)
+        return kind.model_validate_json(raw, strict=True)
+    except NoJsonError as error:
+        raise BadRequest(f"the body is no JSON: {error}") from error
+    except TwiceError as error:
+        raise twice(error.name) from error
+    except ValidationError as error:
+        raise refused(error, kind) from error
+
+
+def twice(name: str) -> Invalid:
+    """A member that a body has more than once."""
+    detail = f'the member "{printable(name, 60)}" is given more than once'
+    return Invalid(detail, {"errors": [{"pointer": "", "detail": detail}]})
+
+
+def refused(error: ValidationError, kind: type[BaseModel]) -> BadRequest | Invalid:
+    """What is wrong with a body, by JSON pointers (RFC 6901), without what was sent."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    if found[0]["type"] == "json_invalid":
+        return BadRequest("the body is no JSON that can be read: too deep, a number too long, or a text not Unicode")
+    return invalid([{"pointer": pointer(one["loc"]), "detail": in_body(one, kind)} for one in found[:MOST_COMPLAINTS]])
+
+
+def in_body(one: ErrorDetails, kind: type[BaseModel]) -> str:
+    """A complaint about a body; of an unknown field with those that are known."""
+    *where, last = one["loc"] or ("",)
+    known = fields_at(kind, where) if one["type"] == "extra_forbidden" else []
+    return unknown("field", str(last), known) if known else complaint(one)
+
+
+def invalid(complaints: Sequence[Complaint]) -> Invalid:
+    """The first complaint stands for all in `detail`."""
+    first = complaints[0]
+    where = first.get("pointer") or first.get("parameter") or "body"
+    return Invalid(f"{where}: {first['detail']}", {"errors": list(complaints)})
+
+
+def pointer(steps: Iterable[int | str]) -> str:
+    """The JSON pointer to where these steps lead."""
+    real = [str(step) for step in steps if step != "[key]"]
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in real)
+
+
+def read_query(request: Asked, kind: type[Q], *, others: bool = False) -> Q:
+    """The query string; `others`: parameters that are not known are passed over. Raises Invalid."""
+    pairs, complaints = read_parameters(request.scope["query_string"])
+    if others:
+        pairs, complaints = [pair for pair in pairs if pair[0] in known_fields(kind)], []
+    complaints = complaints or [
+        *unknown_parameters(pairs, known_fields(kind)),
+        *repeated(pairs),
+        *misspelt(kind, pairs),
+    ]
+    if complaints:
+        raise invalid(complaints)
+    try:
+        return kind.model_validate(gathered(pairs))
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        names = [str(one["loc"][0]) if one["loc"] else "" for one in found]
+        raise invalid(
+            [{"parameter": name, "detail": complaint(one)} for name, one in zip(names, found, strict=True)]
+        ) from error
+
+
+def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -> list[Complaint]:
+    """Each that is not known, with those that are."""
+    names = list(dict.fromkeys(name for name, _ in pairs if name not in known))[:MOST_COMPLAINTS]
+    return [
+        {
+            "parameter": printable(name, 60),
+            "detail": NOT_TRIED if name == DRY_RUN else unknown("parameter", name, known),
+        }
+        for name in names
+    ]
+
+
+def repeated(pairs: Iterable[tuple[str, str]]) -> list[Complaint]:
+    """Parameters that are given more often than may be."""
+    counts = Counter(name for name, _ in pairs)
+    return [
+        {"parameter": name, "detail": "may be given only once"}
+        for name, count in counts.items()
+        if count > 1 and name not in MANY
+    ]
+
+
+def gathered(items: Iterable[tuple[str, str]]) -> Mapping[str, object]:
+    """Values by name; what may be given more than once is a list, anything else that is becomes one and is refused."""
+    values: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in items:
+        values[name].append(value)
+    return {name: found if name in MANY or len(found) > 1 else found[0] for name, found in values.items()}
+
+
+def read_wait(prefer: str | None) -> int | None:
+    """Seconds to wait, 0 to 60, out of a Prefer header (RFC 7240); what cannot be read is passed over."""
+    match = re.search(r'(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})"?\s*(?:$|[,;])', prefer or "", re.I)
+    return min(int(match[1]), MOST_WAIT_S) if match else None
+
+
+def read_if_match(header: str | None) -> frozenset[int] | None:
+    """Versions in an If-Match header (RFC 9110); None when any will do. An unreadable tag is no version."""
+    tags = [tag.strip() for tag in (header or "*").split(",")]
+    if "*" in tags:
+        return None
+    found = (re.fullmatch(r'(?:W/)?"?([0-9]{1,19})"?', tag) for tag in tags)
+    return frozenset(int(match[1]) for match in found if match)
+
+
+def read_last_event_id(header: str | None, after: int | None) -> int | None:
+    """Where a stream goes on: what a reader has had counts more than where he once began. Raises Invalid."""
+    if not header:
+        return after
+    if header.isascii() and header.isdecimal() and len(header) < 20 and int(header) <= MAX_BIGINT:
+        return int(header)
+    detail = "a Last-Event-ID is the id of an event"
+    raise Invalid(detail, {"errors": [{"header": "Last-Event-ID", "detail": detail}]})
+
+
+def read_key(header: str | None) -> str | None:
+    """An Idempotency-Key. Raises Invalid."""
+    if header is None or KEY.fullmatch(header):
+        return header
+    detail = f"an Idempotency-Key has 1 to {MOST_KEY_LETTERS} printable ASCII letters"
+    raise Invalid(detail, {"errors": [{"header": "Idempotency-Key", "detail": detail}]})

@@ -1,0 +1,210 @@
+"""The only door to PostgreSQL: a pool, named queries out of the .sql files beside this one, and errors of our own."""
+
+import json
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from master.db.statements import ordered, queries
+from master.errors import DatabaseAway, DatabaseError, DatabaseFailed, RowConflict, RowReferenced
+
+CONNECT_TIMEOUT_S = 5
+CLOSE_TIMEOUT_S = 2
+ACQUIRE_TIMEOUT_S = 20
+"""For one of the pool's connections: a busy database is not one that is away."""
+COMMAND_TIMEOUT_S = 30
+IDLE_IN_TRANSACTION = "10s"
+"""Then PostgreSQL ends a transaction that says nothing: the locks of a frozen master must not hold the others up.
+
+A master that runs notices it sooner (master.db.peer_watchdog).
+"""
+
+Row = Mapping[str, Any]
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InternalClientError,
+)
+"""What asyncpg raises when the server is away, going away, starting, full, read-only (a standby after a failover), has
+trouble with its own disk, or took back a transaction (a deadlock).
+
+A connection that is lost in the middle of a codec's introspection or of a rollback comes as InternalClientError.
+"""
+TOLD_CLASSES = ("28", "3D", "3F", "42", "57", "XX")
+"""Error classes whose messages name users, databases and identifiers, never data of rows."""
+
+
+class Session:
+    """One connection, in a transaction or not; parameters are given by name."""
+
+    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]") -> None:
+        """Borrow the connection."""
+        self._connection = connection
+
+    async def rows(self, name: str, /, **parameters: object) -> list[Row]:
+        """All rows of a query."""
+        query = queries()[name]
+        return [dict(row) for row in await self._connection.fetch(query.sql, *ordered(query, parameters))]
+
+    async def row(self, name: str, /, **parameters: object) -> Row | None:
+        """The first row of a query, or None."""
+        query = queries()[name]
+        row = await self._connection.fetchrow(query.sql, *ordered(query, parameters))
+        return dict(row) if row is not None else None
+
+    async def value(self, name: str, /, **parameters: object) -> Any:
+        """The first column of the first row, or None."""
+        query = queries()[name]
+        return await self._connection.fetchval(query.sql, *ordered(query, parameters))
+
+    async def execute(self, name: str, /, **parameters: object) -> int:
+        """Run a statement; answers how many rows it touched."""
+        query = queries()[name]
+        status = await self._connection.execute(query.sql, *ordered(query, parameters))
+        return int(status.rsplit(" ", 1)[-1]) if status[-1].isdigit() else 0
+
+
+@asynccontextmanager
+async def translated() -> AsyncGenerator[None]:
+    """Turn the driver's errors into ours, once. A value that the driver cannot encode is a bug and stays ValueError."""
+    try:
+        yield
+    except (asyncpg.PostgresError, *AWAY) as error:
+        if isinstance(error, ValueError):
+            raise
+        raise translation(error) from error
+
+
+def translation(error: Exception) -> DatabaseError:
+    """Our error for one of the driver's."""
+    constraint = getattr(error, "constraint_name", None) or ""
+    match error:
+        case asyncpg.UniqueViolationError() | asyncpg.CheckViolationError():
+            return RowConflict(reason=f"a row breaks {constraint}", constraint=constraint)
+        case asyncpg.ForeignKeyViolationError():
+            return RowReferenced(reason=f"a reference breaks {constraint}", constraint=constraint)
+        case asyncpg.PostgresError() if not isinstance(error, AWAY):
+            state = error.sqlstate or ""
+            text = f": {error.args[0]}" if error.args and state[:2] in TOLD_CLASSES else ""
+            return DatabaseFailed(reason=f"{type(error).__name__} ({state}){text}", sqlstate=state)
+        case _:
+            return DatabaseAway(reason=type(error).__name__)
+
+
+class Database:
+    """A pool of connections. It need not be reachable to be made: each use raises DatabaseAway while it is not."""
+
+    def __init__(self, connect: Mapping[str, Any], *, size: int = 10) -> None:
+        """`connect`: asyncpg's host, port, user, password, database."""
+        self._connect, self._size = dict(connect), size
+        self.name = f"maybe-master {secrets.token_hex(4)}"
+        """Of all its connections, in pg_stat_activity."""
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    @property
+    def pool(self) -> tuple[int, int, int]:
+        """(open, idle, most) connections."""
+        if self._pool is None:
+            return 0, 0, self._size
+        return self._pool.get_size(), self._pool.get_idle_size(), self._size
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether nothing that is written stays."""
+        return False
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[Session]:
+        """A connection without a transaction: each statement is its own. Raises DatabaseError."""
+        async with translated():
+            pool = await self._opened()
+            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                yield Session(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Session]:
+        """One read-committed transaction, rolled back by an exception.
+
+        Raises DatabaseError.
+        """
+        async with translated():
+            pool = await self._opened()
+            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
+                yield Session(connection)
+
+    async def listener(
+        self, channels: tuple[str, ...], heard: Callable[[str, str], None], lost: Callable[[], None]
+    ) -> Callable[[], Awaitable[None]]:
+        """A connection of its own that calls `heard(channel, payload)`, and `lost` when it ends; answers its closing.
+
+        Raises DatabaseError.
+        """
+        async with translated():
+            connection = await asyncpg.connect(
+                **self._connect, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S
+            )
+            connection.add_termination_listener(lambda _: lost())
+            try:
+                for channel in channels:
+                    await connection.add_listener(channel, lambda _c, _p, name, payload: heard(name, str(payload)))
+            except BaseException:
+                connection.terminate()
+                raise
+
+        async def close() -> None:
+            try:
+                await connection.close(timeout=CLOSE_TIMEOUT_S)
+            except AWAY:
+                connection.terminate()
+
+        return close
+
+    async def close(self) -> None:
+        """End every connection."""
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    async def _opened(self) -> "asyncpg.Pool[Any]":
+        if self._pool is None:
+            pool = asyncpg.create_pool(
+                **self._connect,
+                min_size=0,
+                max_size=self._size,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                server_settings={
+                    "application_name": self.name,
+                    "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
+                },
+                init=_prepare_connection,
+                reset=_leave_as_it_is,
+            )
+            self._pool = pool
+            await pool
+        return self._pool
+
+
+async def _prepare_connection(connection: "asyncpg.Connection[Any]") -> None:
+    """jsonb travels as Python values."""
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+async def _leave_as_it_is(_: "asyncpg.Connection[Any]") -> None:
+    """No query of ours changes a session; asyncpg's own reset is one more round trip after each use.
+
+    What a transaction left open is rolled back before this all the same.
+    """

@@ -1,0 +1,70 @@
+"""Hears what PostgreSQL tells of changes and reports, and lets requests wait for them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+
+from master.background import keep_on
+from master.db.database import Database
+from shared.tasks import wait_for_event
+
+CHANGED, REPORTED, HAPPENED = "maybe_changed", "maybe_reported", "maybe_events"
+POLL_S = 1.0
+
+
+class Waiter:
+    """One LISTEN connection for this master, however many wait. What it misses while cut, polling finds."""
+
+    def __init__(self, database: Database, changed: Callable[[], None], happened: Callable[[], None]) -> None:
+        """`changed` is called when some node's revision grew, `happened` when the log did."""
+        self._database, self._changed, self._happened = database, changed, happened
+        self._waiting: set[asyncio.Event] = set()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        await keep_on(self._listen, "listening")
+
+    async def _listen(self) -> None:
+        """Until the connection is lost."""
+        lost = asyncio.Event()
+        close = await self._database.listener((CHANGED, REPORTED, HAPPENED), self._heard, lost.set)
+        try:
+            self._heard(CHANGED, "")
+            self._heard(REPORTED, "")
+            self._heard(HAPPENED, "")
+            await lost.wait()
+        finally:
+            await close()
+
+    async def until(self, check: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
+        """Whether `check` became true in time; asked again after each report and at least every second."""
+        limit = time.monotonic() + timeout_s
+        with self.reports() as woken:
+            while not await check():
+                left = limit - time.monotonic()
+                if left <= 0:
+                    return False
+                await wait_for_event(woken, min(POLL_S, left))
+                woken.clear()
+        return True
+
+    @contextmanager
+    def reports(self) -> Generator[asyncio.Event]:
+        """An event that is set whenever a node has reported something new."""
+        heard = asyncio.Event()
+        self._waiting.add(heard)
+        try:
+            yield heard
+        finally:
+            self._waiting.discard(heard)
+
+    def _heard(self, channel: str, payload: str) -> None:
+        del payload
+        if channel == CHANGED:
+            self._changed()
+        elif channel == HAPPENED:
+            self._happened()
+        else:
+            for event in self._waiting:
+                event.set()

@@ -1,0 +1,48 @@
+"""Named SQL statements, read from the .sql files beside the modules that use them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One named statement with $1, $2, ... for its named parameters, in this order."""
+
+    name: str
+    sql: str
+    parameters: tuple[str, ...]
+
+
+@cache
+def queries() -> Mapping[str, Query]:
+    """Every named query, as file.name: "proxies.select_page" is `-- name: select_page` in proxies.sql."""
+    found: dict[str, Query] = {}
+    for entry in files("master.db").iterdir():
+        if entry.name.endswith(".sql"):
+            file = entry.name.removesuffix(".sql")
+            for name, text in re.findall(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", entry.read_text(), re.M | re.S):
+                found[f"{file}.{name}"] = numbered(f"{file}.{name}", text)
+    return found
+
+
+def numbered(name: str, text: str) -> Query:
+    """The query with numbers for its :parameters (a cast's double colon is none)."""
+    parameters: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in parameters:
+            parameters.append(match[1])
+        return f"${parameters.index(match[1]) + 1}"
+
+    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    return Query(name, re.sub(r"(?<![:\w]):([a-z_]\w*)", number, body).strip().rstrip(";"), tuple(parameters))
+
+
+def ordered(query: Query, parameters: Mapping[str, object]) -> list[object]:
+    """The values in the order of their numbers. A missing or an unknown one is a bug: TypeError."""
+    if set(parameters) != set(query.parameters):
+        raise TypeError(f"{query.name} takes {sorted(query.parameters)}, not {sorted(parameters)}")
+    return [parameters[name] for name in query.parameters]

@@ -1,0 +1,1 @@
+"""`maybe-master doctor`: examines the settings, the database, the broker and the API."""

@@ -1,0 +1,39 @@
+"""Who answers at the API's port, and whether it could be had."""
+
+import errno
+import socket
+
+import httpx
+
+from master.doctor.database import ApiState
+
+ANSWER_S = 3.0
+
+
+async def api_state(host: str, port: int) -> tuple[ApiState, str]:
+    """Whether a master answers there, and how its broker is; else whether the port can be had."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    url = f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, trust_env=False) as http:
+            answer = await http.get("/health/ready")
+            broker = answer.json().get("broker") if answer.status_code == 200 else "unknown: its database is away"
+            if answer.status_code in (200, 503) and broker:
+                return "master", f"its broker is {broker}"
+        return "taken", ""
+    except httpx.ConnectError:
+        return free_port(host, port)
+    except (httpx.TransportError, ValueError, AttributeError):
+        return "taken", ""
+
+
+def free_port(host: str, port: int) -> tuple[ApiState, str]:
+    """Bind it for a moment, without listening."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            return ("taken" if taken else "unusable"), error.strerror or type(error).__name__
+    return "free", ""

@@ -1,0 +1,116 @@
+"""Looks at the broker through RabbitMQ's management API, reading only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote
+
+import httpx
+from pydantic import SecretStr
+
+from master.doctor.topology import Topology, topology
+from master.settings import login, vhost
+
+ANSWER_S = 5.0
+
+LISTS = {
+    "exchanges": "exchanges/{vhost}?columns=name,type",
+    "queues": "queues/{vhost}?columns=name,arguments,messages,consumers",
+    "bindings": "bindings/{vhost}?columns=source,destination,routing_key",
+    "users": "users?columns=name,password_hash",
+    "permissions": "vhosts/{vhost}/permissions",
+    "topic_permissions": "vhosts/{vhost}/topic-permissions",
+}
+
+
+@dataclass
+class NotInspected(Exception):
+    """`kind`: nobody answers, the login is refused there, or it is not RabbitMQ that answers."""
+
+    kind: Literal["away", "refused", "strange"]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Door:
+    """What the broker lets this login see; of one that is no administrator's only the tags.
+
+    `servers` are the members of its cluster as the API tells them.
+    """
+
+    version: str
+    user: str
+    tags: tuple[str, ...]
+    servers: tuple[Mapping[str, Any], ...]
+    vhost: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """Of the virtual host. `own` are the master's permissions (configure, write, read), None without any."""
+
+    topology: Topology = field(repr=False)
+    own: tuple[str, ...] | None
+    messages: Mapping[str, int]
+    consumers: Mapping[str, int]
+
+
+class Inspection:
+    """One visit with the login of AMQP_URL."""
+
+    def __init__(self, management_url: str, amqp_url: SecretStr) -> None:
+        self._user = login(amqp_url)[0]
+        self._vhost = vhost(amqp_url.get_secret_value())
+        self._http = httpx.AsyncClient(
+            base_url=f"{management_url}/api/", auth=login(amqp_url), timeout=ANSWER_S, trust_env=False
+        )
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._http.aclose()
+
+    async def door(self) -> Door:
+        """Raises NotInspected."""
+        try:
+            told = (await self._get("whoami"))["tags"]
+            tags = tuple(told.split(",") if isinstance(told, str) else told)
+            if "administrator" not in tags:
+                return Door(version="", user=self._user, tags=tags, servers=(), vhost=self._vhost)
+            version = (await self._get("overview"))["rabbitmq_version"]
+            servers = tuple(await self._get("nodes"))
+        except (KeyError, TypeError) as error:
+            raise NotInspected("strange", "what answers there is not RabbitMQ's management API") from error
+        return Door(version=version, user=self._user, tags=tags, servers=servers, vhost=self._vhost)
+
+    async def contents(self) -> Contents | None:
+        """None when there is no such virtual host. Raises NotInspected."""
+        place = quote(self._vhost, safe="")
+        if await self._get(f"vhosts/{place}") is None:
+            return None
+        parts = {name: await self._list(path.format(vhost=place)) for name, path in LISTS.items()}
+        there = topology(parts)
+        return Contents(
+            topology=there,
+            own=there.permissions.get(self._user),
+            messages={queue["name"]: queue.get("messages", 0) for queue in parts["queues"]},
+            consumers={queue["name"]: queue.get("consumers", 0) for queue in parts["queues"]},
+        )
+
+    async def _list(self, path: str) -> list[dict[str, Any]]:
+        return await self._get(path) or []
+
+    async def _get(self, path: str) -> Any:
+        """The answer's JSON, None for what is not there."""
+        try:
+            answer = await self._http.get(path)
+            if answer.status_code == 404:
+                return None
+            if answer.status_code in (401, 403):
+                raise NotInspected("refused", f"it answers {answer.status_code} to {self._user!r}")
+            return answer.raise_for_status().json()
+        except httpx.TimeoutException as error:
+            raise NotInspected("away", f"no answer within {ANSWER_S:g} s") from error
+        except httpx.TransportError as error:
+            raise NotInspected("away", str(error) or type(error).__name__) from error
+        except (httpx.HTTPStatusError, ValueError) as error:
+            raise NotInspected("strange", "what answers there is not RabbitMQ's management API") from error

@@ -1,0 +1,214 @@
+"""`maybe-master doctor`: looks at settings, PostgreSQL, RabbitMQ, nodes and the API's port, and changes nothing."""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from master.broker import Broker
+from master.db.database import Row, Session
+from master.db.inspection import looking
+from master.db.migrations import steps
+from master.doctor.api import api_state
+from master.doctor.broker import (
+    login_finding,
+    permissions_finding,
+    queue_findings,
+    server_findings,
+    tags_finding,
+    version_finding,
+)
+from master.doctor.broker_inspection import Contents, Inspection, NotInspected
+from master.doctor.database import NodeSeen, address_finding, api_finding, clock_finding, node_findings, schema_finding
+from master.doctor.database import server_findings as database_findings
+from master.doctor.topology import Topology, topology, topology_findings
+from master.errors import BadConfiguration, DatabaseError
+from master.exposure import exposure_finding, own_addresses
+from master.settings import Settings, read_settings
+from shared.bus.logins import try_login
+from shared.doctor.examination import Look, examine, likely_meant
+from shared.doctor.findings import Finding, ok, problem
+from shared.messages.routes import MASTER_QUEUE, node_queue
+from shared.proxies import NodeId
+
+STAND_INS = {
+    "DATABASE_HOST": "localhost",
+    "DATABASE_USERNAME": "nobody",
+    "DATABASE_PASSWORD": "none",
+    "DATABASE_NAME": "none",
+    "AMQP_URL": "amqp://localhost/",
+    "RABBITMQ_MANAGEMENT_URL": "http://localhost/",
+}
+"""Put in place of what is missing, so that the other variables are read too; nothing is looked for there."""
+
+
+async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
+    """Everything there is to tell about a master with this environment."""
+    settings, errors = readable_settings(env)
+    bad = {error.variable for error in errors}
+    visit = Examination(settings, amqp="AMQP_URL" not in bad)
+    first: dict[str, Look] = {}
+    if not any(variable.startswith("DATABASE_") for variable in bad):
+        first["PostgreSQL"] = visit.look_at_database
+    if "AMQP_URL" not in bad:
+        first["RabbitMQ"] = visit.look_at_bus
+        if "RABBITMQ_MANAGEMENT_URL" not in bad:
+            first["management API"] = visit.look_at_broker
+    if not bad & {"API_HOST", "API_PORT"}:
+        first["API"] = visit.look_at_api
+    found = await examine(first)
+    return [*setting_findings(errors, env), *found, *await examine({"nodes": visit.compare})]
+
+
+def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfiguration]]:
+    """The settings with stand-ins for what cannot be read, and what cannot."""
+    patched, errors = dict(env), list[BadConfiguration]()
+    while True:
+        try:
+            return read_settings(patched), errors
+        except BadConfiguration as error:
+            errors.append(error)
+            patched[error.variable] = STAND_INS.get(error.variable, "")
+
+
+def setting_findings(errors: Sequence[BadConfiguration], env: Mapping[str, str]) -> list[Finding]:
+    """One for each variable that cannot be read."""
+    advice = "set it as README.md has it, then look again: what depends on it was left out"
+    return [problem("settings", f"{error}{likely_meant(error.variable, env)}", advice) for error in errors] or [
+        ok("settings", "readable")
+    ]
+
+
+@dataclass
+class Examination:
+    """What was found out so far; later looks compare it. None: could not be found out."""
+
+    settings: Settings
+    amqp: bool
+    nodes: list[NodeSeen] | None = None
+    servers: Sequence[Mapping[str, Any]] = ()
+    contents: Contents | None = None
+    master_here: bool = False
+
+    async def look_at_database(self) -> list[Finding]:
+        """Of PostgreSQL and its clock; remembers the nodes."""
+        place = f"{self.settings.database['host']}:{self.settings.database['port']}"
+        try:
+            async with looking(self.settings.database) as session:
+                return [ok("PostgreSQL", f"reachable at {place}"), *await self._database(session)]
+        except BadConfiguration as error:
+            return [problem("PostgreSQL", f"{place} answers, but: {error.reason}", f"mend {error.variable}")]
+        except DatabaseError as error:
+            advice = "is it up, are DATABASE_HOST and DATABASE_PORT right, does a firewall stand between"
+            return [problem("PostgreSQL", f"{place} cannot be used: {error.reason}", advice)]
+
+    async def _database(self, session: Session) -> list[Finding]:
+        began = time.time()
+        theirs = await session.value("doctor.clock")
+        ahead = theirs.timestamp() - (began + time.time()) / 2
+        server = await session.row("doctor.server") or {}
+        history = await session.rows("doctor.history") if server["has_history"] else None
+        applied = {row["version"]: row["sha256"] for row in history} if history is not None else None
+        known = [(version, name, hashlib.sha256(sql.encode()).hexdigest()) for version, name, sql in steps()]
+        schema = schema_finding(applied, known, may_create=server["may_create"])
+        if schema.level == "ok":
+            self.nodes = [node_seen(row) for row in await session.rows("doctor.nodes")]
+        return [*database_findings(server), schema, clock_finding(ahead)]
+
+    async def look_at_bus(self) -> list[Finding]:
+        """Whether the login of AMQP_URL is accepted."""
+        login = await try_login(self.settings.amqp_url, queue=MASTER_QUEUE)
+        return [login_finding(login, place_of(self.settings.amqp_url.get_secret_value(), 5672))]
+
+    async def look_at_broker(self) -> list[Finding]:
+        """By the management API; remembers what the virtual host holds."""
+        inspection = Inspection(self.settings.management_url, self.settings.amqp_url)
+        try:
+            return await self._broker(inspection)
+        except NotInspected as error:
+            return [not_inspected(error, self.settings.management_url)]
+        finally:
+            await inspection.close()
+
+    async def _broker(self, inspection: Inspection) -> list[Finding]:
+        door = await inspection.door()
+        self.servers = door.servers
+        found = [tags_finding(door.user, door.tags)]
+        if found[0].level != "ok":
+            return found
+        found.append(version_finding(door.version))
+        self.contents = await inspection.contents()
+        if self.contents is None:
+            advice = f'rabbitmqctl add_vhost "{door.vhost}", and give {door.user!r} every permission in it'
+            return [*found, problem("vhost", f"there is no {door.vhost!r} on this broker", advice)]
+        return [*found, permissions_finding(door.user, door.vhost, self.contents.own)]
+
+    async def look_at_api(self) -> list[Finding]:
+        """Whether a master answers at this port, or could."""
+        host, port = self.settings.api_host, self.settings.api_port
+        state, reason = await api_state(host, port)
+        self.master_here = state == "master"
+        return [api_finding(state, f"{host}:{port}", reason), exposure_finding(host, own_addresses())]
+
+    async def compare(self) -> list[Finding]:
+        """What the database and the broker say about each other and the nodes."""
+        nodes, contents = self.nodes or [], self.contents
+        logins = list(contents.topology.permissions) if contents else []
+        count = max(len(nodes), sum(name.startswith("node-") for name in logins))
+        found = [finding for server in self.servers for finding in server_findings(server, count)]
+        if contents is not None:
+            found += queue_findings(contents.messages, contents.consumers, nodes=count)
+        if contents is not None and self.nodes is not None:
+            found += topology_findings(await self._wanted(nodes), contents.topology)
+        if self.nodes is not None:
+            found += self._nodes(nodes, contents.consumers if contents else {})
+        return [*found, address_finding(self.settings.node_amqp_url, nodes)] if self.amqp else found
+
+    def _nodes(self, nodes: Sequence[NodeSeen], consumers: Mapping[str, int]) -> list[Finding]:
+        connected = {node.id: consumers.get(node_queue(NodeId(node.id)), 0) for node in nodes}
+        somewhere = self.master_here or consumers.get(MASTER_QUEUE, 0) > 0
+        return node_findings(nodes, connected, master_runs=somewhere)
+
+    async def _wanted(self, nodes: Sequence[NodeSeen]) -> Topology:
+        """What a master would make for these nodes."""
+        broker = Broker(self.settings.management_url, self.settings.amqp_url)
+        try:
+            hashes = {NodeId(node.id): node.password_hash for node in nodes}
+            return topology(broker.definitions(hashes, everything=True))
+        finally:
+            await broker.close()
+
+
+def node_seen(row: Row) -> NodeSeen:
+    """A row of doctor.nodes."""
+    return NodeSeen(
+        id=row["id"],
+        name=row["name"],
+        ip=row["ip"],
+        link=row["link"],
+        silent_s=row["silent_s"],
+        count=row["count"],
+        failed=row["failed"],
+        held=(row["held_stops"] or 0, row["held_of"] or 0) if row["held_rev"] is not None else None,
+        password_hash=row["broker_password_hash"],
+    )
+
+
+def place_of(address: str, port: int) -> str:
+    """host:port of an address, without its login."""
+    parts = urlsplit(address)
+    return f"{parts.hostname}:{parts.port or port}"
+
+
+def not_inspected(error: NotInspected, management_url: str) -> Finding:
+    """Why the management API told nothing."""
+    advice = {
+        "away": "is it up with rabbitmq_management enabled (rabbitmq-plugins enable rabbitmq_management), "
+        "is RABBITMQ_MANAGEMENT_URL right",
+        "refused": "it takes the login of AMQP_URL, which must be an administrator's: rabbitmqctl set_user_tags",
+        "strange": "RABBITMQ_MANAGEMENT_URL must lead to the management API, usually at port 15672",
+    }
+    return problem("management API", f"{management_url}: {error.reason}", advice[error.kind])

@@ -1,0 +1,1 @@
+"""Checks: connections through a proxy, made by the master as a client would."""

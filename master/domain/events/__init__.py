@@ -1,0 +1,1 @@
+"""Events: the log of what happened, its schemas and its live stream."""

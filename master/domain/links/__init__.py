@@ -1,0 +1,1 @@
+"""Links: secret addresses that give away a list of proxies, or rotate them."""

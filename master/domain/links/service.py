@@ -1,0 +1,74 @@
+"""Links: addresses by which proxies can be listed or rotated without any other permission."""
+
+import hashlib
+import secrets
+from typing import Any
+
+from master.db.database import Row, Session
+from master.domain.events.log import Event, record_events
+from master.domain.links.schemas import Link, LinkList, LinkMade, NewLink
+from master.domain.proxies.schemas import ProxyFilter
+from master.errors import NotFound, TooSoon, pointed
+from master.schemas.fields import ID_BY_NAME
+
+SECRET_BYTES = 24
+
+
+def hashed(secret: str) -> str:
+    """As it is kept."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def kept_filter(asked: ProxyFilter) -> dict[str, Any]:
+    """What was said of it, as it can be read again."""
+    said = asked.model_dump(mode="json", exclude_unset=True, exclude={"label", *ID_BY_NAME})
+    return {**said, **({"label": [f"{key}:{value}" for key, value in asked.label]} if asked.label else {})}
+
+
+async def create(session: Session, wish: NewLink, base_url: str) -> LinkMade:
+    """With its secret, which is never shown again. Raises Invalid."""
+    if wish.expires_at is not None and wish.expires_at <= await session.value("links.clock"):
+        raise pointed("expires_at is in the past", "/expires_at")
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    settings = {**wish.model_dump(exclude={"filter": True, "rotate": {"nodes"}}), "filter": kept_filter(wish.filter)}
+    made = dict(await session.row("links.insert", **settings, secret_hash=hashed(secret)) or {})
+    details = {"link_id": made["id"], "kind": wish.kind}
+    await record_events(session, [Event(type="link.created", details=details)])
+    path = f"/l/{secret}"
+    return LinkMade(**made, path=path, url=base_url.rstrip("/") + path)
+
+
+async def page(session: Session, asked: LinkList) -> list[Link]:
+    """By id."""
+    rows = await session.rows("links.select_page", id=None, after=asked.after, limit=asked.limit)
+    return [Link.model_validate(row) for row in rows]
+
+
+async def get(session: Session, id_: int) -> Link:
+    """Raises NotFound."""
+    return Link.model_validate(known(id_, await session.row("links.select_page", id=id_, after=0, limit=1)))
+
+
+async def remove(session: Session, id_: int) -> None:
+    """At once. Raises NotFound."""
+    row = known(id_, await session.row("links.delete", id=id_))
+    details = {"link_id": id_, "kind": row["kind"]}
+    await record_events(session, [Event(type="link.deleted", details=details)])
+
+
+async def use(session: Session, secret: str) -> Row:
+    """What the link is for. Raises NotFound for one that is unknown or over, TooSoon."""
+    row = await session.row("links.claim", secret_hash=hashed(secret))
+    if row is not None:
+        return row
+    wait_s = await session.value("links.wait_s", secret_hash=hashed(secret))
+    if wait_s is None:
+        raise NotFound("there is no such link")
+    raise TooSoon("the link was used too recently", {"retry_after_s": wait_s})
+
+
+def known(id_: int, row: Row | None) -> Row:
+    """The row, or NotFound."""
+    if row is None:
+        raise NotFound(f"there is no link {id_}", {"link_id": id_})
+    return row

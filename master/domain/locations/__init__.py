@@ -1,0 +1,1 @@
+"""Locations: groups of nodes, and rebalancing the proxies among the nodes of one."""

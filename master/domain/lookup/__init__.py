@@ -1,0 +1,1 @@
+"""Lookup: which proxy and customer used an address at a given time."""

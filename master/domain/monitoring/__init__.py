@@ -1,0 +1,1 @@
+"""Monitoring: health endpoints and Prometheus metrics."""

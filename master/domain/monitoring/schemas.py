@@ -1,0 +1,19 @@
+"""Health, as the API shows it."""
+
+from typing import Literal
+
+from master.schemas.base import Shown
+
+
+class Live(Shown):
+    """The program runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(Shown):
+    """Degraded: the broker is away; what is asked is done when it is back."""
+
+    status: Literal["ok", "degraded"]
+    database: Literal["up"] = "up"
+    broker: str

@@ -1,0 +1,195 @@
+"""Calls waiting boxes: proves the challenge, hears what they are, gives them their configuration."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+import structlog
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from master.domain.proxies.urls import bracketed
+from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
+from master.schemas.addresses import node_ip
+from shared.enrolment.bodies import REFUSED, Box, HelloAnswer, NodeConfig, NodeFacts
+from shared.enrolment.challenge import BadChallenge, challenge_hash
+from shared.enrolment.handshake import MasterHandshake
+from shared.enrolment.keys import BadHandshake
+from shared.messages.routes import node_login, node_queue
+from shared.proxies import NodeId
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
+ANSWER_LIMIT = 131_072
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Unmet(Exception):
+    """Nobody answered as a waiting node does; the reason is for the log."""
+
+    def __init__(self, reason: str, *, is_slow: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.is_slow = reason, is_slow
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A box that waits: a literal address that may be called, and the port where it listens."""
+
+    ip: str
+    port: int
+
+
+def callable_address(text: str) -> str:
+    """The literal address of a node, if the master may call it; see node_ip. Raises Invalid."""
+    try:
+        return node_ip(text)
+    except ValueError as error:
+        raise wrong("/ip", f"is {error}") from error
+
+
+def columns(facts: NodeFacts) -> dict[str, Any]:
+    """What a node says of itself, shaped as in the schema."""
+    return {
+        "host": plain(facts.host),
+        "os": plain(facts.os),
+        "addresses": [plain(address) for address in facts.addresses],
+        "engines": {plain(name): plain(version) for name, version in facts.engines.items()},
+        "agent": plain(facts.agent),
+    }
+
+
+def plain(text: str) -> str:
+    """What a node says of itself, without the one character that PostgreSQL cannot store."""
+    return text.replace("\x00", "")
+
+
+def wrong(pointer: str, detail: str) -> Invalid:
+    """The request's body is wrong there."""
+    return Invalid(detail=f"{pointer[1:]} {detail}", members={"errors": [{"pointer": pointer, "detail": detail}]})
+
+
+def begun(challenge: str) -> tuple[str, MasterHandshake]:
+    """The challenge's hash and a handshake by it. Raises Invalid."""
+    try:
+        return challenge_hash(challenge), MasterHandshake(challenge)
+    except BadChallenge as error:
+        raise wrong("/challenge", str(error)) from error
+
+
+class Handshakes:
+    """Handshakes with waiting boxes."""
+
+    def __init__(self, cluster: str, node_amqp_url: str, ports: Sequence[range], answer_timeout_s: float) -> None:
+        """`node_amqp_url`: the broker's address as nodes see it, without a login; `ports`: those where nodes wait."""
+        self._ports = ports
+        self._cluster, self._node_amqp_url = cluster, node_amqp_url
+        self._whole_timeout_s = CONNECT_TIMEOUT_S + answer_timeout_s
+        limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
+        self._timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S).as_dict()
+        # No client: that would read cookies, unpack what is packed and look at where a redirect leads.
+        self._http = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+
+    def where(self, ip: str, port: int) -> Where:
+        """The place, if the master may call it. Raises Invalid."""
+        if not any(port in each for each in self._ports):
+            known = ", ".join(str(each.start) if len(each) == 1 else f"{each[0]}-{each[-1]}" for each in self._ports)
+            raise wrong("/port", f"is none of those where nodes may wait: {known} (the master's setting ENROL_PORTS)")
+        return Where(callable_address(ip), port)
+
+    async def hello(self, where: Where, handshake: MasterHandshake) -> NodeFacts:
+        """What the box is, once both have proven the challenge. Raises NodeRefused, NodeUnreachable.
+
+        Whoever does not answer as a waiting node is answered for in the same words, whatever is there: the API is no
+        way to look for open ports. The log has the reason.
+        """
+        try:
+            answer = await self._post(where, "/enrol/hello", handshake.hello, HelloAnswer)
+            return handshake.read_answer(answer)
+        except Unmet as error:
+            log.warning("node.not_met", ip=where.ip, port=where.port, reason=error.reason)
+            raise unreachable(where) from error
+        except BadHandshake as error:
+            raise refused(where) from error
+
+    async def configure(
+        self, where: Where, handshake: MasterHandshake, node_id: NodeId, name: str, password: str
+    ) -> None:
+        """The box has written that it is this node, by that login. Raises NodeRefused, NodeUnreachable, NodeTooSlow."""
+        config = NodeConfig(
+            node_id=node_id,
+            name=name,
+            cluster=self._cluster,
+            amqp_url=self._login_url(node_id, password),
+            queue=node_queue(node_id),
+        )
+        try:
+            confirmation = await self._post(where, "/enrol/config", handshake.config(config), Box)
+            handshake.read_confirmation(confirmation, config)
+        except Unmet as error:
+            log.warning("node.not_configured", ip=where.ip, port=where.port, reason=error.reason)
+            raise (too_slow(where) if error.is_slow else unreachable(where)) from error
+        except BadHandshake as error:
+            raise refused(where) from error
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._http.aclose()
+
+    def _login_url(self, node_id: NodeId, password: str) -> SecretStr:
+        parts = urlsplit(self._node_amqp_url)
+        netloc = f"{node_login(node_id)}:{quote(password, safe='')}@{parts.netloc}"
+        return SecretStr(parts._replace(netloc=netloc).geturl())
+
+    async def _post(self, where: Where, path: str, body: BaseModel, kind: type[Answer]) -> Answer:
+        """One call to the waiting node: a literal address, a small answer, no redirects. Raises NodeRefused, Unmet."""
+        timeout = {"timeout": self._timeout}
+        url = f"http://{bracketed(where.ip)}:{where.port}{path}"
+        request = httpx.Request("POST", url, json=body.model_dump(mode="json"), extensions=timeout)
+        content = bytearray()
+        try:
+            async with (
+                asyncio.timeout(self._whole_timeout_s),
+                aclosing(await self._http.handle_async_request(request)) as response,
+            ):
+                async for chunk in response.aiter_raw():
+                    content += chunk
+                    if len(content) > ANSWER_LIMIT:
+                        raise Unmet("its answer is too long")
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise Unmet("no answer in time", is_slow=True) from error
+        except httpx.HTTPError as error:
+            raise Unmet(type(error).__name__) from error
+        if response.status_code in (403, 429) and bytes(content) == REFUSED:
+            raise refused(where)
+        if response.status_code != 200:
+            raise Unmet(f"it answered {response.status_code}")
+        try:
+            return kind.model_validate_json(bytes(content))
+        except ValidationError as error:
+            raise Unmet("its answer is not a waiting node's") from error
+
+
+def refused(where: Where) -> NodeRefused:
+    """The node says no, or is not the one that has this challenge."""
+    return NodeRefused(
+        detail="the node there does not have this challenge; read it again from the node's screen",
+        members={"ip": where.ip, "port": where.port},
+    )
+
+
+def unreachable(where: Where) -> NodeUnreachable:
+    """In the same words for whatever is there instead of a waiting node."""
+    detail = f"no waiting node answers at {bracketed(where.ip)}:{where.port}; the reason is in the master's log"
+    return NodeUnreachable(detail=detail, members={"ip": where.ip, "port": where.port})
+
+
+def too_slow(where: Where) -> NodeTooSlow:
+    """Only of a node that has proven its challenge."""
+    detail = f"the node at {bracketed(where.ip)}:{where.port} has not confirmed its configuration in time; ask again"
+    return NodeTooSlow(detail=detail, members={"ip": where.ip, "port": where.port})

@@ -1,0 +1,143 @@
+"""Nodes, once they are enrolled: what may be said of them, and taking them away."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from master.db.database import Row, Session
+from master.domain.events.log import Event, record_events
+from master.domain.events.schemas import EventType
+from master.domain.nodes.schemas import Node, NodeChanges, NodeFilter, NodeList, shown_node
+from master.domain.proxies import removal
+from master.domain.proxies import service as proxies
+from master.domain.proxies.schemas import ProxyFilter
+from master.domain.proxies.stack_counts import scaled_down
+from master.errors import ExitsUsed, NotFound, PortsExcluded, StillUsed, pointed, port_taken
+from master.placement.exits import lacking
+from master.schemas.base import criteria
+from master.schemas.fields import port_bounds
+from master.schemas.merge_patch import differing, merged
+
+STATE_EVENTS: Mapping[str, EventType] = {
+    "active": "node.activated",
+    "draining": "node.drained",
+    "disabled": "node.disabled",
+}
+
+
+async def get(session: Session, id_: int) -> Node:
+    """Raises NotFound."""
+    return shown_node(known(id_, await session.row("nodes.select_one", id=id_)))
+
+
+async def page(session: Session, asked: NodeList) -> list[Node]:
+    """Those that match, by id."""
+    rows = await session.rows("nodes.select_page", **criteria(asked, NodeFilter), after=asked.after, limit=asked.limit)
+    return [shown_node(row) for row in rows]
+
+
+async def change(session: Session, id_: int, wish: NodeChanges) -> Node:
+    """Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken."""
+    given = wish.given()
+    await proxies.lock_placement(session)
+    row = known(id_, await session.row("nodes.lock_wholly", id=id_))
+    before = settings(row)
+    after = merged(before, given)
+    if after == before:
+        return await get(session, id_)
+    await check(session, id_, before, after)
+    if after["exits"] != before["exits"]:
+        await check_exits(session, row, after["exits"])
+    await session.execute("nodes.update", id=id_, **columns(after))
+    if after["state"] == "disabled" != before["state"]:
+        await removal.record_removals(session, {id_: await session.value("nodes.count_wanted", id=id_)})
+    await record_events(session, happenings(id_, before, after))
+    return await get(session, id_)
+
+
+def settings(row: Row) -> dict[str, Any]:
+    """What may be changed of a node, shaped as in the API."""
+    plain = {name: row[name] for name in ("name", "ip", "location_id", "labels", "state")}
+    return {
+        **plain,
+        "limits": {"max_proxies": row["max_proxies"], "ports": f"{row['port_from']}-{row['port_to']}"},
+        "exits": {"addresses": row["exit_addresses"], "ipv6_prefixes": row["ipv6_prefixes"]},
+    }
+
+
+def columns(after: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, shaped as in the schema."""
+    low, high = port_bounds(after["limits"]["ports"])
+    plain = {name: after[name] for name in ("name", "ip", "location_id", "labels", "state")}
+    limits = {"max_proxies": after["limits"]["max_proxies"], "port_from": low, "port_to": high}
+    exits = {"exit_addresses": after["exits"]["addresses"], "ipv6_prefixes": after["exits"]["ipv6_prefixes"]}
+    return {**plain, **limits, **exits}
+
+
+async def check(session: Session, id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raises Invalid, PortsExcluded or PortTaken when the node cannot be so."""
+    if after["location_id"] not in (None, before["location_id"]):
+        await check_location(session, after["location_id"])
+    if after["limits"]["ports"] != before["limits"]["ports"]:
+        await check_range(session, id_, after["limits"]["ports"])
+    if after["ip"] != before["ip"]:
+        await session.execute("nodes.lock_ip", ip=after["ip"])
+        shared = await session.row("nodes.select_shared_ports", id=id_, ip=after["ip"])
+        if shared is not None:
+            raise port_taken(shared["port"], shared["by_proxy"], shared["node_id"])
+
+
+async def check_location(session: Session, location_id: int) -> None:
+    """Raises Invalid when there is no such location; it stays until the transaction's end."""
+    if not await session.rows("nodes.select_known_locations", ids=[location_id]):
+        raise pointed(f"there is no location {location_id}", "/location_id")
+
+
+async def check_range(session: Session, id_: int, ports: str) -> None:
+    """Raises PortsExcluded."""
+    low, high = port_bounds(ports)
+    count = await session.value("nodes.count_proxies_outside", id=id_, port_from=low, port_to=high)
+    if count:
+        detail = f"{count} proxies of node {id_} have ports outside {ports}"
+        raise PortsExcluded(detail, {"count": count, "node_id": id_, "ports": ports})
+
+
+async def check_exits(session: Session, row: Row, exits: Mapping[str, Any]) -> None:
+    """Raises ExitsUsed when proxies of the node could no longer leave as they shall."""
+    local = [*row["addresses"], *exits["addresses"]]
+    asked = await session.rows("nodes.select_exits", id=row["id"])
+    lacks = [(one["count"], lack) for one in asked if (lack := lacking(one["exit"], local, exits["ipv6_prefixes"]))]
+    if lacks:
+        count = sum(count for count, _ in lacks)
+        detail = f"{count} proxies of node {row['id']} leave by what would be gone: {lacks[0][1]}"
+        raise ExitsUsed(detail, {"count": count, "node_id": row["id"]})
+
+
+def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
+    """One event for a new state, one for everything else."""
+    found: list[Event] = []
+    if others := [name for name in differing(before, after) if name != "state"]:
+        found.append(Event(type="node.updated", node_id=id_, details={"changed": others}))
+    if after["state"] != before["state"]:
+        found.append(Event(type=STATE_EVENTS[after["state"]], node_id=id_, details={"before": before["state"]}))
+    return found
+
+
+async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
+    """Raises NotFound; StillUsed when it has proxies that shall not go with it."""
+    await proxies.lock_placement(session)
+    row = known(id_, await session.row("nodes.lock_wholly", id=id_))
+    there = await proxies.matching(session, ProxyFilter(node_id=id_))
+    if there and not with_proxies:
+        raise StillUsed(f"{len(there)} proxies are on node {id_}", {"count": len(there), "node_id": id_})
+    await session.execute("proxies.delete", ids=[proxy["id"] for proxy in there])
+    await session.execute("nodes.delete", id=id_)
+    removed = Event(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
+    gone = [removal.deleted(proxy) for proxy in there]
+    await record_events(session, [*gone, *await scaled_down(session, there), removed])
+
+
+def known(id_: int, row: Row | None) -> Row:
+    """The row, or NotFound."""
+    if row is None:
+        raise NotFound(f"there is no node {id_}", {"node_id": id_})
+    return row

@@ -1,0 +1,1 @@
+"""Proxies: settings, ports, creation, changes, removal and export."""

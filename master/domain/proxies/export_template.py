@@ -1,0 +1,31 @@
+"""Templates of exported lines: the fields that they may name. Pure."""
+
+from collections.abc import Mapping
+from string import Formatter
+from typing import Literal, get_args
+
+ExportFormat = Literal["plain", "url", "csv", "json"]
+Field = Literal[
+    "id", "name", "location_id", "node_id", "protocol", "host", "ip", "port", "username", "password", "url", "state"
+]
+
+FIELDS: tuple[Field, ...] = get_args(Field)
+"""What a template may hold. `host` is as in URLs, an IPv6 address in brackets; `ip` is without."""
+BY_NAME: Mapping[str, Field] = {field: field for field in FIELDS}
+
+
+def pieces(template: str) -> list[tuple[str, Field | None]]:
+    """(text, the field after it). Braces are doubled to stand for themselves. Raises ValueError."""
+    found: list[tuple[str, Field | None]] = []
+    for text, name, spec, conversion in Formatter().parse(template):
+        field = BY_NAME.get(name or "")
+        if name is not None and (field is None or spec or conversion):
+            raise ValueError(f"no such placeholder: one of {', '.join(f'{{{field}}}' for field in FIELDS)}")
+        found.append((text, field))
+    return found
+
+
+def checked_template(template: str) -> str:
+    """The same. Raises ValueError."""
+    pieces(template)
+    return template

@@ -1,0 +1,166 @@
+"""Proxies: reading, changing and removing them, one or all that a filter matches, each in one transaction."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from master.api.outcomes import Outcome, revisions_of
+from master.db.database import Row, Session
+from master.domain.events.log import record_events
+from master.domain.proxies.changes import Change, check_engines, check_exits, check_version, settings, updated
+from master.domain.proxies.expiry import check_ends
+from master.domain.proxies.ports import check_port
+from master.domain.proxies.removal import delete, record_removals
+from master.domain.proxies.schemas import (
+    Fleet,
+    FleetChanges,
+    Proxy,
+    ProxyChanges,
+    ProxyFilter,
+    ProxyList,
+    is_unfiltered,
+    shown_proxy,
+)
+from master.domain.proxies.settings import amended
+from master.errors import CountDiffers, Invalid, NotFound, rotation_under_way
+from master.schemas.base import criteria
+
+ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
+
+
+async def get(session: Session, id_: int) -> Proxy:
+    """Raises NotFound."""
+    return shown_proxy(known(id_, await session.row("proxies.select_one", id=id_)))
+
+
+async def page(session: Session, asked: ProxyList) -> list[Proxy]:
+    """Those that match, by id."""
+    return [shown_proxy(row) for row in await matching(session, asked, after=asked.after, limit=asked.limit)]
+
+
+async def matching(
+    session: Session,
+    asked: ProxyFilter,
+    *,
+    node_ids: Sequence[int] | None = None,
+    after: int = 0,
+    limit: int | None = None,
+) -> list[Row]:
+    """Rows of the proxies that the filter matches, by id; with node_ids only those on these nodes."""
+    where = criteria(asked, ProxyFilter)
+    return await session.rows("proxies.select_page", **where, node_ids=node_ids, after=after, limit=limit)
+
+
+async def lock_placement(session: Session) -> None:
+    """Whoever chooses a node, or changes what nodes take on, does this first, before a row is locked."""
+    await session.execute("proxies.lock_placement")
+
+
+async def change(
+    session: Session,
+    id_: int,
+    wish: ProxyChanges,
+    versions: frozenset[int] | None = None,
+    *,
+    allow_past: bool = False,
+) -> Proxy:
+    """One proxy; with `versions` only when it is at one of them.
+
+    Raises NotFound, PreconditionFailed, Invalid, PortTaken, PortOutsideRange, EngineMissing, ExitMissing; the
+    transaction's end raises NameTaken.
+    """
+    given = wish.given()
+    node, row = await locked(session, id_)
+    check_version(row, versions)
+    wanted = Change(row=row, after=amended(settings(row), given))
+    await check_ends(session, [(row, wanted.after)], allow_past=allow_past)
+    if "port" in wanted.changed:
+        await check_port(session, node, wanted.after["port"])
+    check_engines([node], [wanted])
+    check_exits([node], [wanted])
+    await write(session, [wanted])
+    return await get(session, id_)
+
+
+async def change_fleet(session: Session, fleet: Fleet, wish: FleetChanges, *, allow_past: bool = False) -> Outcome:
+    """All that match. Raises CountDiffers, Invalid, EngineMissing, ExitMissing."""
+    nodes, rows = await lock_fleet(session, fleet)
+    given = wish.given()
+    wanted = [Change(row=row, after=amended(settings(row), given)) for row in rows]
+    await check_ends(session, [(one.row, one.after) for one in wanted], allow_past=allow_past)
+    check_engines(nodes, wanted)
+    check_exits(nodes, wanted)
+    return await write(session, wanted)
+
+
+async def remove(session: Session, id_: int, versions: frozenset[int] | None = None) -> Outcome:
+    """One proxy; with `versions` only when it is at one of them. Raises NotFound, PreconditionFailed."""
+    _, row = await locked(session, id_)
+    check_version(row, versions)
+    return await delete(session, [row])
+
+
+async def remove_fleet(session: Session, fleet: Fleet) -> Outcome:
+    """All that match. Raises CountDiffers, Invalid."""
+    _, rows = await lock_fleet(session, fleet)
+    return await delete(session, rows)
+
+
+async def locked(session: Session, id_: int) -> tuple[Row, Row]:
+    """A proxy's node and the proxy, all nodes that a change of it concerns being locked. Raises NotFound.
+
+    A rotation may take it to another node while the lock is waited for.
+    """
+    while True:
+        ids = [row["node_id"] for row in await session.rows("nodes.select_of_proxies", proxy_ids=[id_])]
+        nodes = {node["id"]: node for node in await session.rows("nodes.lock", ids=ids)}
+        row = known(id_, await session.row("proxies.select_one", id=id_))
+        if row["node_id"] in nodes:
+            return nodes[row["node_id"]], row
+
+
+async def lock_fleet(session: Session, fleet: Fleet) -> tuple[list[Row], list[Row]]:
+    """The locked nodes of all that match, and what matches now that they are locked. Raises CountDiffers, Invalid."""
+    if is_unfiltered(fleet) and not fleet.all:
+        raise Invalid(
+            "without a filter this means every proxy: say all=true",
+            {"errors": [{"parameter": "all", "detail": "must be true when there is no filter"}]},
+        )
+    proxy_ids = [row["id"] for row in await matching(session, fleet)]
+    ids = [row["node_id"] for row in await session.rows("nodes.select_of_proxies", proxy_ids=proxy_ids)]
+    nodes = await session.rows("nodes.lock", ids=ids)
+    rows = await matching(session, fleet, node_ids=ids)
+    if len(rows) != fleet.expect:
+        detail = f"the filter matches {len(rows)} proxies, not {fleet.expect}: nothing was done"
+        raise CountDiffers(detail, {"expected": fleet.expect, "matched": len(rows)})
+    return nodes, rows
+
+
+async def write(session: Session, wanted: Sequence[Change]) -> Outcome:
+    """Bring what really differs into the database; the nodes are locked already."""
+    real = [one for one in wanted if one.changed]
+    if not real:
+        return Outcome(matched=len(wanted), changed=(), revisions={})
+    await check_rotating(session, real)
+    rows = [{"id": one.row["id"], **one.after} for one in real]
+    if any("rotation" in one.changed for one in real):
+        await session.execute("rotation.schedule", rows=rows)
+    versions = {row["id"]: row["version"] for row in await session.rows("proxies.update", rows=rows)}
+    await record_removals(session, Counter(one.row["node_id"] for one in real if one.takes_away))
+    revisions = await revisions_of(session, {one.row["node_id"] for one in real})
+    await record_events(session, [updated(one, versions[one.row["id"]]) for one in real])
+    return Outcome(matched=len(wanted), changed=tuple(one.row["id"] for one in real), revisions=revisions)
+
+
+async def check_rotating(session: Session, wanted: Sequence[Change]) -> None:
+    """Raises RotationUnderWay for a change of what a rotation is about to put in place."""
+    ids = [one.row["id"] for one in wanted if ROTATED.intersection(one.changed)]
+    rotating = await session.row("rotation.select_next", proxy_ids=ids) if ids else None
+    if rotating is not None:
+        raise rotation_under_way(rotating["proxy_id"], rotating["rotation_id"])
+
+
+def known(id_: int, row: Row | None) -> Row:
+    """The row, or NotFound."""
+    if row is None:
+        raise NotFound(f"there is no proxy {id_}", {"proxy_id": id_})
+    return row

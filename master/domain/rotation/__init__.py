@@ -1,0 +1,1 @@
+"""Rotation: a proxy's new endpoint starts before the old one ends."""

@@ -1,0 +1,85 @@
+"""The endpoint that a rotation puts in a proxy's place: on which node, at which port, by which login and exit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from master.db.database import Row, Session
+from master.domain.proxies.creation import no_place
+from master.domain.proxies.rotatable import next_exit
+from master.domain.proxies.service import lock_placement
+from master.domain.proxies.settings import PASSWORD_LETTERS, USERNAME_LETTERS, drawn
+from master.errors import not_rotatable, pointed
+from master.placement.candidates import Candidate, Demand, Obstacle, place
+
+
+async def insert_endpoint(session: Session, row: Row, node: Row, exit_: Mapping[str, Any]) -> None:
+    """Raises NoRoom."""
+    username, password = row["username"], row["password"]
+    if "credentials" in row["what"]:
+        username, password = drawn(USERNAME_LETTERS), drawn(PASSWORD_LETTERS)
+    await session.execute(
+        "rotation.insert_endpoint",
+        proxy_id=row["proxy_id"],
+        rotation_id=row["id"],
+        node_id=node["id"],
+        port=await port_of(session, row, node),
+        username=username,
+        password=password,
+        exit=exit_,
+    )
+
+
+async def port_of(session: Session, row: Row, node: Row) -> int:
+    """The port that it has, if that may stay and the node has it to give; else the lowest free one. Raises NoRoom."""
+    await session.execute("nodes.lock_ip", ip=node["ip"])
+    if "port" not in row["what"]:
+        if node["id"] == row["node_id"]:
+            return row["port"]
+        if await has_free(session, node, row["port"]):
+            return row["port"]
+    port = await session.value("proxies.lowest_free_port", node_id=node["id"])
+    if port is None:
+        raise no_place((Obstacle(node_id=node["id"], reason="no port is free"),))
+    return port
+
+
+async def has_free(session: Session, node: Row, port: int) -> bool:
+    """Whether the node, whose ip is locked, has this port to give."""
+    if not node["port_from"] <= port <= node["port_to"]:
+        return False
+    where = {"node_id": node["id"], "port": port}
+    is_held = await session.row("proxies.port_holder", **where) is not None
+    return not is_held and not await session.value("rotation.has_stranger", **where)
+
+
+async def choose(session: Session, row: Row) -> int:
+    """Another node: one that is named, or one of the same location. Raises Invalid, NoRoom."""
+    await lock_placement(session)
+    if row["location_id"] is None and row["node_ids"] is None:
+        raise pointed(f"node {row['node_id']} has no location: say node_ids", "/node_ids")
+    location_id = row["location_id"] if row["node_ids"] is None else None
+    rows = await session.rows(
+        "proxies.select_candidates",
+        location_id=location_id,
+        node_ids=row["node_ids"],
+        engine=row["engine"],
+        port=None,
+    )
+    exit_: Mapping[str, Any] = row["exit"]
+    if "exit" in row["what"] and exit_.get("mode") == "address":
+        exit_ = {}
+    others = [Candidate(**each) for each in rows if each["id"] != row["node_id"]]
+    chosen = place(others, Demand(engine=row["engine"], exit=exit_))
+    if isinstance(chosen, tuple):
+        raise no_place(chosen)
+    return chosen
+
+
+def exit_after(row: Row, node: Row) -> dict[str, Any]:
+    """The exit that the proxy will have there. Raises NotRotatable."""
+    if "exit" not in row["what"]:
+        return dict(row["exit"])
+    exit_ = next_exit(row["exit"], node["local_addresses"])
+    if exit_ is None:
+        raise not_rotatable({row["proxy_id"]: f"node {node['id']} has no other address to leave by"})
+    return exit_

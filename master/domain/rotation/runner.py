@@ -1,0 +1,121 @@
+"""Carries rotations on: takes the turns of schedules and the steps of what is under way, each once among masters."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from master.background import keep_on
+from master.db.constraints import writing
+from master.db.database import Database, Row, Session
+from master.db.notifications import Waiter
+from master.domain.checks.probe import PROBE_S, Target, probe, target_of
+from master.domain.checks.results import Endpoint, Failure, serves
+from master.domain.rotation import steps as rotation_steps
+from master.errors import DatabaseError, Refused
+from shared.tasks import wait_for_event
+
+log = structlog.get_logger()
+
+POLL_S = 0.5
+QUIET_S = 0.05
+"""Between two looks, however much is heard."""
+LANES = 16
+DUE = 200
+CLAIM = timedelta(seconds=PROBE_S + 5)
+"""A master that dies is followed after so long."""
+
+Step = Callable[[Session], Awaitable[None]]
+
+
+class Rotations:
+    """One loop; up to LANES steps at a time, so that a slow probe holds up nobody else."""
+
+    def __init__(self, database: Database, waiter: Waiter, check_target: str | None) -> None:
+        """`check_target`: the URL that probes ask for; None: the echo of each proxy's own node."""
+        self._database, self._waiter, self._url = database, waiter, check_target
+        self._target: Target = target_of(check_target)
+        self._busy = 0
+        self._choosing = asyncio.Lock()
+        """Who chooses a node waits for all others that do so: better here than with a connection in hand."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        with self._waiter.reports() as heard:
+            async with asyncio.TaskGroup() as group:
+                await keep_on(partial(self._turn, group, heard), "rotations")
+
+    async def _turn(self, group: asyncio.TaskGroup, heard: asyncio.Event) -> None:
+        await self._take(group, heard)
+        await wait_for_event(heard, POLL_S)
+        heard.clear()
+        await asyncio.sleep(QUIET_S)
+
+    async def _take(self, group: asyncio.TaskGroup, done: asyncio.Event) -> None:
+        """Begin as many steps as there are lanes free. Raises DatabaseError."""
+        async with self._database.session() as session:
+            await session.execute("rotation.claim_due", most=DUE)
+            free = LANES - self._busy
+            steps = await session.rows("rotation.claim_steps", most=free, claim=CLAIM) if free else []
+        for step in steps:
+            self._busy += 1
+            group.create_task(self._follow(step, done))
+
+    async def _follow(self, step: Row, done: asyncio.Event) -> None:
+        try:
+            await self._do(step)
+        except DatabaseError as error:
+            log.warning("rotation.step_put_off", rotation_id=step["id"], step=step["step"], reason=error.reason)
+        finally:
+            self._busy -= 1
+            done.set()
+
+    async def _do(self, step: Row) -> None:
+        id_, reason = step["id"], step["reason"]
+        match step["step"]:
+            case "begin":
+                async with self._choosing if "node" in step["what"] else nullcontext():
+                    await self._begin(id_)
+            case "probe":
+                await self._probe(id_)
+            case "wait":
+                await self._write(lambda session: rotation_steps.wait(session, id_))
+            case "end":
+                await self._write(lambda session: rotation_steps.end(session, id_))
+            case _:
+                await self._fail(id_, reason)
+
+    async def _begin(self, id_: int) -> None:
+        try:
+            await self._write(lambda session: rotation_steps.begin(session, id_))
+        except Refused as refusal:
+            await self._fail(id_, refusal.detail)
+
+    async def _probe(self, id_: int) -> None:
+        async with self._database.session() as session:
+            row = await session.row("rotation.select_endpoint", id=id_)
+        if row is None:
+            return
+        endpoint = Endpoint(**row)
+        verdict = await probe(endpoint, self._target)
+        has_echo = endpoint.engine == "builtin" or self._url is not None
+        if serves(endpoint, verdict.failure, has_echo=has_echo):
+            await self._write(lambda session: rotation_steps.succeed(session, id_))
+        else:
+            await self._fail(id_, said(verdict.failure))
+
+    async def _fail(self, id_: int, reason: str) -> None:
+        log.warning("rotation.failed", rotation_id=id_, reason=reason)
+        await self._write(lambda session: rotation_steps.fail(session, id_, reason))
+
+    async def _write(self, step: Step) -> None:
+        async with writing(self._database) as session:
+            await step(session)
+
+
+def said(failure: Failure | None) -> str:
+    """Why the new endpoint is not taken."""
+    return f"the new endpoint does not serve ({failure.step}): {failure.reason}" if failure else ""

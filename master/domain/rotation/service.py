@@ -1,0 +1,71 @@
+"""Rotation: asked for, of one proxy or of many; what is asked is taken in turn by the masters."""
+
+from collections.abc import Sequence
+
+from master.db.database import Row, Session
+from master.domain.proxies.creation import check_nodes
+from master.domain.proxies.rotatable import hindrance
+from master.domain.proxies.schemas import Fleet
+from master.domain.proxies.service import known, lock_fleet, lock_placement
+from master.domain.rotation.schemas import RotateWish, Rotation, shown_rotation
+from master.domain.rotation.steps import begin
+from master.errors import NotFound, not_rotatable, pointed
+
+
+async def get(session: Session, id_: int) -> Rotation:
+    """Raises NotFound."""
+    row = await session.row("rotation.select_one", id=id_)
+    if row is None:
+        raise NotFound(f"there is no rotation {id_}", {"rotation_id": id_})
+    return shown_rotation(row)
+
+
+async def rotate(session: Session, proxy_id: int, wish: RotateWish) -> Rotation:
+    """Begin to rotate one proxy; when its node is away, as soon as a master looks at it, which then says so.
+
+    Raises NotFound, Invalid, NotRotatable, NoRoom; the transaction's end raises RotationUnderWay.
+    """
+    row = known(proxy_id, await session.row("proxies.select_one", id=proxy_id))
+    if "node" in wish.what:
+        await lock_placement(session)
+    [id_] = await ask(session, [row], wish)
+    await begin(session, id_)
+    return await get(session, id_)
+
+
+async def rotate_fleet(session: Session, fleet: Fleet, wish: RotateWish) -> list[int]:
+    """Begin to rotate all that match; the rotations' ids. Raises CountDiffers, Invalid, NotRotatable."""
+    _, rows = await lock_fleet(session, fleet)
+    return await ask(session, rows, wish)
+
+
+async def rotate_stack(session: Session, stack_id: int, wish: RotateWish) -> list[int]:
+    """Begin to rotate all proxies of a stack; the rotations' ids. Raises Invalid, NotRotatable."""
+    rows = await session.rows("stacks.select_proxies", id=stack_id)
+    return await ask(session, rows, wish) if rows else []
+
+
+async def ask(session: Session, rows: Sequence[Row], wish: RotateWish) -> list[int]:
+    """A rotation of each of these proxies, which the masters then take in turn. Raises Invalid, NotRotatable."""
+    if wish.node_ids is not None:
+        if "node" not in wish.what:
+            raise pointed("node_ids are for a rotation of the node", "/node_ids")
+        await check_nodes(session, wish.node_ids)
+    hindrances = {row["id"]: reason for row in rows if (reason := hindered(row, wish))}
+    if hindrances:
+        raise not_rotatable(hindrances)
+    found = await session.rows(
+        "rotation.insert",
+        proxy_ids=[row["id"] for row in rows],
+        what=wish.what,
+        overlap_s=wish.overlap_s,
+        node_ids=wish.node_ids,
+    )
+    return [row["id"] for row in found]
+
+
+def hindered(row: Row, wish: RotateWish) -> str | None:
+    """Why this proxy cannot be rotated so."""
+    if not row["enabled"] or row["node_state"] == "disabled":
+        return "it does not run: change it instead"
+    return hindrance(wish.what, engine=row["engine"], username=row["username"], exit_=row["exit"])

@@ -1,0 +1,138 @@
+"""The steps of a rotation, make before break: each is a transaction of its own, with its event.
+
+Lock order: placement, the nodes by id, the ip, the rotation. A rotation is looked at again under its lock: whatever
+died in between, or did the same at the same time, each step is done once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from master.db.database import Row, Session
+from master.domain.events.log import Event, record_events
+from master.domain.events.schemas import EventType
+from master.domain.proxies.service import known
+from master.domain.rotation.endpoints import choose, exit_after, insert_endpoint
+from master.domain.rotation.schemas import RotationState
+
+START_S = 30
+"""For a node to confirm the new endpoint, or anything at all: see the view rotation_steps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A rotation with its proxy, and the nodes that it concerns, by id; all of them are locked."""
+
+    row: Row
+    nodes: Mapping[int, Row]
+
+
+async def begin(session: Session, id_: int) -> None:
+    """Draw the new endpoint and have its node run it. Raises Invalid, NotRotatable, NoRoom."""
+    row = await session.row("rotation.select_standing", id=id_)
+    if row is None or row["state"] != "waiting":
+        return
+    target = await choose(session, row) if "node" in row["what"] else row["node_id"]
+    standing = await locked(session, id_, "waiting", target=target)
+    if standing is None or standing.row["node_id"] != row["node_id"]:
+        return
+    row, node = standing.row, standing.nodes[target]
+    exit_ = exit_after(row, node)
+    is_here = target == row["node_id"]
+    if set(row["what"]) != {"exit"}:
+        await insert_endpoint(session, row, node, exit_)
+    if is_here and exit_ != row["exit"]:
+        await session.execute("rotation.set_exit", proxy_id=row["proxy_id"], exit=exit_)
+    await session.execute(
+        "rotation.start", id=id_, within=timedelta(seconds=START_S), exit_before=row["exit"] if is_here else None
+    )
+    await record_events(session, [event("proxy.rotation_begun", row, {"to_node_id": target})])
+
+
+async def succeed(session: Session, id_: int) -> None:
+    """The new endpoint is the proxy's own; the one before drains, if it shall."""
+    standing = await locked(session, id_, "starting")
+    if standing is None:
+        return
+    row = standing.row
+    proxy_id, is_over = row["proxy_id"], True
+    if await session.value("rotation.become_own", proxy_id=proxy_id, rotation_id=id_) is not None:
+        before = {name: row[name] for name in ("node_id", "port", "username", "password")}
+        exit_ = row["exit"] if row["exit_before"] is None else row["exit_before"]
+        await session.execute("rotation.become_former", proxy_id=proxy_id, rotation_id=id_, **before, exit=exit_)
+        is_over = row["overlap_s"] == 0
+        if is_over:
+            await session.execute("rotation.delete_endpoint", proxy_id=proxy_id, rotation_id=id_)
+    if is_over:
+        await session.execute("rotation.end", id=id_, state="done", reason=None)
+    else:
+        await session.execute("rotation.overlap", id=id_)
+    now = known(proxy_id, await session.row("proxies.select_one", id=proxy_id))
+    details = {"port": now["port"], "version": now["version"], "from_node_id": row["node_id"]}
+    await record_events(session, [event("proxy.rotated", {**row, "node_id": now["node_id"]}, details)])
+
+
+async def fail(session: Session, id_: int, reason: str) -> None:
+    """The proxy is again as it was before; in the overlap there is nothing left to fail."""
+    standing = await locked(session, id_, "waiting", "starting")
+    if standing is not None:
+        await undo(session, standing)
+        await session.execute("rotation.end", id=id_, state="failed", reason=reason)
+        await record_events(session, [event("proxy.rotation_failed", standing.row, {"reason": reason})])
+        return
+    rotation = await session.row("rotation.lock", id=id_)
+    if rotation is not None and await session.row("rotation.select_standing", id=id_) is None:
+        state = "done" if rotation["state"] == "overlap" else "failed"
+        await session.execute("rotation.end", id=id_, state=state, reason=reason if state == "failed" else None)
+
+
+async def wait(session: Session, id_: int) -> None:
+    """Its node went away: take everything back, and keep the turn for when it returns."""
+    standing = await locked(session, id_, "starting")
+    if standing is not None:
+        await undo(session, standing)
+        await session.execute("rotation.wait", id=id_)
+
+
+async def undo(session: Session, standing: Standing) -> None:
+    """What `begin` did."""
+    row = standing.row
+    await session.execute("rotation.delete_endpoint", proxy_id=row["proxy_id"], rotation_id=row["id"])
+    if row["exit_before"] is not None:
+        await session.execute("rotation.set_exit", proxy_id=row["proxy_id"], exit=row["exit_before"])
+
+
+async def end(session: Session, id_: int) -> None:
+    """The overlap is over."""
+    standing = await locked(session, id_, "overlap")
+    if standing is None:
+        return
+    row = standing.row
+    await session.execute("rotation.delete_endpoint", proxy_id=row["proxy_id"], rotation_id=id_)
+    await session.execute("rotation.end", id=id_, state="done", reason=None)
+    await record_events(session, [event("proxy.rotation_ended", row, {})])
+
+
+async def locked(session: Session, id_: int, *states: RotationState, target: int | None = None) -> Standing | None:
+    """The rotation, if it is in one of these states, and everything that it stands on, locked; also `target`, a node.
+
+    None: somebody else was quicker, or the proxy is gone.
+    """
+    while (row := await session.row("rotation.select_standing", id=id_)) is not None:
+        there = await session.rows("nodes.select_of_proxies", proxy_ids=[row["proxy_id"]])
+        ids = {int(each["node_id"]) for each in there} | ({target} if target is not None else set[int]())
+        nodes = {node["id"]: node for node in await session.rows("nodes.lock", ids=sorted(ids))}
+        await session.execute("rotation.lock", id=id_)
+        row = await session.row("rotation.select_standing", id=id_)
+        if row is None or row["state"] not in states:
+            return None
+        if {row["node_id"], row["endpoint_node_id"]} - {None} <= nodes.keys():
+            return Standing(row=row, nodes=nodes)
+    return None
+
+
+def event(type_: EventType, row: Row, details: Mapping[str, Any]) -> Event:
+    """Without logins."""
+    told = {"rotation_id": row["id"], "what": list(row["what"]), "scheduled": row["scheduled"], **details}
+    return Event(type=type_, proxy_id=row["proxy_id"], node_id=row["node_id"], details=told)

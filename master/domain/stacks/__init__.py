@@ -1,0 +1,1 @@
+"""Stacks: many proxies from one template, kept at a number."""

@@ -1,0 +1,1 @@
+"""Usage: traffic and connections, summed by hour, day or month."""

@@ -1,0 +1,1 @@
+"""Webhooks: events delivered by HTTP POST, signed and in order."""

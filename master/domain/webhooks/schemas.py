@@ -1,0 +1,110 @@
+"""Webhooks, as the API takes and shows them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from master.domain.events.schemas import EventId, EventPattern
+from master.domain.webhooks.callback_urls import MOST_LETTERS, target
+from master.schemas.base import Paging, Shown, Wish, not_given
+from master.schemas.fields import LocationName, NodeName, StackNamed, distinct
+from shared.proxies import Id
+
+WebhookState = Literal["active", "failing", "disabled"]
+
+
+MOST_TYPES = 64
+MOST_LAG = 10_000
+"""Events behind are counted up to here."""
+
+Target = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS), AfterValidator(target)]
+Types = Annotated[list[EventPattern], Field(max_length=MOST_TYPES), AfterValidator(distinct)]
+TYPES_WORDS = "types of events, or all of a kind as in proxy.*; empty: all"
+AFTER_WORDS = "deliver what came after this event"
+
+
+class NewWebhook(Wish):
+    """Where events shall be told, and which."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"url": "https://example.org/hook", "types": ["proxy.*", "node.offline"]}]}
+    )
+
+    url: Target
+    types: Types = Field(default_factory=list[str], description=TYPES_WORDS)
+    node_id: Id | None = None
+    proxy_id: Id | None = None
+    stack_id: Id | None = None
+    location_id: Id | None = None
+    node: NodeName = None
+    stack: StackNamed = None
+    location: LocationName = None
+    enabled: bool = True
+    after: EventId | None = Field(default=None, description=f"{AFTER_WORDS}; what comes from now on when none is given")
+
+
+class WebhookChanges(Wish):
+    """What shall be otherwise of a webhook. Whatever is changed, the next try comes at once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True, "types": []}]})
+
+    url: Target = Field(default_factory=not_given)
+    types: Types = Field(default_factory=not_given, description=TYPES_WORDS)
+    node_id: Id | None = Field(default_factory=not_given)
+    proxy_id: Id | None = Field(default_factory=not_given)
+    stack_id: Id | None = Field(default_factory=not_given)
+    location_id: Id | None = Field(default_factory=not_given)
+    node: NodeName = Field(default_factory=not_given)
+    stack: StackNamed = Field(default_factory=not_given)
+    location: LocationName = Field(default_factory=not_given)
+    enabled: bool = Field(default_factory=not_given)
+    after: EventId = Field(default_factory=not_given, description=AFTER_WORDS)
+
+
+class WebhookList(Paging):
+    """A page of webhooks."""
+
+
+class Webhook(Shown):
+    """Where events are told, in order and at least once each."""
+
+    id: int
+    url: str
+    types: list[str] = Field(description=TYPES_WORDS)
+    node_id: int | None
+    proxy_id: int | None
+    stack_id: int | None
+    location_id: int | None
+    enabled: bool
+    state: WebhookState = Field(description="failing: the last try failed, and is repeated at next_at")
+    position: int = Field(description="the last event that was delivered or passed over")
+    lag: int = Field(description=f"events that are still to be delivered; {MOST_LAG} or more are {MOST_LAG}")
+    failures: int = Field(description="tries in a row that failed")
+    last_error: str | None = Field(description="why the last try failed")
+    last_delivered_at: datetime | None
+    next_at: datetime | None = Field(description="of the next try, after one that failed")
+    created_at: datetime
+    updated_at: datetime
+
+
+class WebhookMade(Webhook):
+    """A webhook that has just been made."""
+
+    secret: str = Field(repr=False, description="signs its messages; it is shown this once")
+
+
+class Delivery(Shown):
+    """What became of a message."""
+
+    ok: bool
+    status: int | None = Field(description="of the receiver's answer")
+    reason: str | None = Field(description="why it was not delivered")
+    latency_ms: int
+
+
+class WebhookPage(Shown):
+    """Webhooks by id; `next` goes into `after` for the following page, null when there is none."""
+
+    items: list[Webhook]
+    next: str | None

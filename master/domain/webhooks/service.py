@@ -1,0 +1,66 @@
+"""Webhooks: making, showing, changing and removing them."""
+
+from typing import Any
+
+from master.db.database import Row, Session
+from master.domain.webhooks.callback_urls import private_literal
+from master.domain.webhooks.schemas import MOST_LAG, NewWebhook, Webhook, WebhookChanges, WebhookList, WebhookMade
+from master.domain.webhooks.signing import new_secret, shown
+from master.errors import NotFound, pointed
+from master.schemas.fields import ID_BY_NAME
+
+
+async def get(session: Session, id_: int) -> Webhook:
+    """Raises NotFound."""
+    rows = await session.rows("webhooks.select_page", id=id_, after=0, limit=1, most_lag=MOST_LAG)
+    return shown(known(id_, rows[0] if rows else None))
+
+
+async def page(session: Session, asked: WebhookList) -> list[Webhook]:
+    """By id."""
+    rows = await session.rows("webhooks.select_page", id=None, after=asked.after, limit=asked.limit, most_lag=MOST_LAG)
+    return [shown(row) for row in rows]
+
+
+async def create(session: Session, wish: NewWebhook, *, allow_private: bool) -> WebhookMade:
+    """With its secret, which is never shown again. Raises Invalid."""
+    check_target(wish.url, allow_private=allow_private)
+    secret = new_secret()
+    id_ = await session.value("webhooks.insert", **wish.model_dump(exclude={*ID_BY_NAME}), secret=secret)
+    made = await get(session, id_)
+    return WebhookMade(**made.model_dump(), secret=secret)
+
+
+async def change(session: Session, id_: int, wish: WebhookChanges, *, allow_private: bool) -> Webhook:
+    """Raises NotFound, Invalid."""
+    given = wish.given()
+    now = known(id_, await session.row("webhooks.lock", id=id_))
+    if "url" in given:
+        check_target(given["url"], allow_private=allow_private)
+    settings: dict[str, Any] = {**now, **given}
+    await session.execute("webhooks.update", **settings)
+    return await get(session, id_)
+
+
+async def remove(session: Session, id_: int) -> None:
+    """Raises NotFound."""
+    if not await session.execute("webhooks.delete", id=id_):
+        known(id_, None)
+
+
+async def target_of(session: Session, id_: int) -> Row:
+    """Its address and secret. Raises NotFound."""
+    return known(id_, await session.row("webhooks.target", id=id_))
+
+
+def check_target(url: str, *, allow_private: bool) -> None:
+    """Raises Invalid. A name is looked up when it is called."""
+    if not allow_private and private_literal(url):
+        raise pointed("is private, and WEBHOOK_ALLOW_PRIVATE is not set", "/url")
+
+
+def known(id_: int, row: Row | None) -> Row:
+    """The row, or NotFound."""
+    if row is None:
+        raise NotFound(f"there is no webhook {id_}", {"webhook_id": id_})
+    return row

@@ -1,0 +1,1 @@
+"""Pure decisions on placement: which node, how to spread, what to move, which exits."""

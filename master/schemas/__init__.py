@@ -1,0 +1,1 @@
+"""What all schemas share: base classes, field types, pages, cursors and merge patch."""

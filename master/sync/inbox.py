@@ -1,0 +1,150 @@
+"""Hears the nodes: answers need-sync with records and takes reports, from proven senders only."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from master.db.database import Database, Row
+from master.domain.events.log import Event, record_events
+from master.errors import DatabaseError
+from master.instruments import Meters, Verdict
+from master.sync.outbox import Outbox
+from master.sync.reports import Absurd, Reports
+from shared.bus.client import Bus
+from shared.bus.envelopes import Incoming, Outgoing
+from shared.bus.failures import BusDown
+from shared.messages.bodies import MESSAGE_TYPES, WIRE_VERSION, CheckSync, Header, NeedSync, Report, Sync
+from shared.messages.reading import READ_LIMIT, Unreadable, decode, decode_header
+from shared.messages.routes import DEAD_QUEUE, NODE_EXCHANGE, node_login, report_key
+from shared.messages.writing import encode_records
+from shared.proxies import Also, Destinations, Exit, Limits, NodeId, ProxyRecord
+from shared.validation_errors import printable
+
+log = structlog.get_logger()
+
+REFUSAL_EVENT_EVERY_S = 60.0
+KEY_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Forged(Exception):
+    """What a message says of its sender does not agree with what the broker has proven."""
+
+    reason: str
+
+
+def sender(message: Incoming, header: Header, cluster: str) -> NodeId:
+    """Who sent it: broker-validated user, routing key, cluster and node must all agree. Raises Forged."""
+    node_id = NodeId(header.node)
+    if message.user_id is None:
+        raise Forged("it names no user_id, so nothing proves its sender")
+    if message.user_id != node_login(node_id):
+        raise Forged(f"{message.user_id[:40]} speaks for node {node_id}")
+    if message.type not in ("need-sync", "report") or message.key != report_key(node_id, message.type):
+        raise Forged(f"type {str(message.type)[:40]!r} under the key {message.key[:60]!r}")
+    if header.cluster != cluster:
+        raise Forged(f"it is of the cluster {header.cluster[:60]!r}")
+    return node_id
+
+
+class Inbox:
+    """The master's handler of messages."""
+
+    def __init__(self, database: Database, outbox: Outbox, reports: Reports, cluster: str, meters: Meters) -> None:
+        """`bus` is set before any message comes."""
+        self._database, self._outbox, self._reports, self._cluster = database, outbox, reports, cluster
+        self._told: dict[str, float] = {}
+        self._meters = meters
+        self.bus: Bus | None = None
+
+    async def handle(self, message: Incoming) -> None:
+        """Take one message. One that cannot be acted on is parked or refused, and said so once; none comes twice."""
+        verdict = await self._take(message)
+        known = message.type if message.type in MESSAGE_TYPES else "other"
+        self._meters.messages[known or "other", verdict] += 1
+
+    async def _take(self, message: Incoming) -> Verdict:
+        try:
+            header = decode_header(message.headers)
+            node_id = sender(message, header, self._cluster)
+            body = decode(message.type, message.body)
+        except Unreadable as error:
+            await self._park(message, str(error))
+            return "parked"
+        except Forged as error:
+            await self._refuse(message, error.reason)
+            return "refused"
+        try:
+            match body:
+                case NeedSync(ids=ids):
+                    await self._answer(node_id, ids, message.round)
+                case Report():
+                    await self._reports.take(node_id, body)
+                case CheckSync() | Sync():
+                    await self._refuse(message, "a node does not send this")
+                    return "refused"
+        except Absurd as error:
+            await self._refuse(message, error.reason)
+            return "refused"
+        except DatabaseError as error:
+            log.warning("message.given_up", type=message.type, node_id=node_id, reason=error.reason)
+            return "given_up"
+        return "taken"
+
+    async def _answer(self, node_id: NodeId, ids: tuple[int, ...], round_: str | None) -> None:
+        """Send the records that are this node's; when some are not, its list is not ours: a check-sync follows."""
+        async with self._database.session() as session:
+            rows = await session.rows("sync.wanted_records", node_id=node_id, ids=list(ids))
+        if not rows:
+            return
+        records = [record_of(row) for row in rows if row["id"] is not None]
+        for body in encode_records(records) if records else []:
+            header = Header(v=WIRE_VERSION, cluster=self._cluster, node=node_id, rev=rows[0]["revision"])
+            await self._publish(
+                Outgoing(exchange=NODE_EXCHANGE, key=str(node_id), type="sync", body=body, header=header, round=round_)
+            )
+        if len(records) < len(set(ids)):
+            await self._outbox.check(node_id)
+
+    async def _park(self, message: Incoming, reason: str) -> None:
+        log.warning("message.parked", type=message.type, user=message.user_id, reason=reason)
+        extra = {"reason": reason, "key": message.key, "user": message.user_id or "", "was": str(message.type)[:100]}
+        await self._publish(
+            Outgoing(exchange="", key=DEAD_QUEUE, type="dead", body=message.body[:READ_LIMIT], header=None, extra=extra)
+        )
+        await self._tell(message, "message.parked", reason)
+
+    async def _refuse(self, message: Incoming, reason: str) -> None:
+        log.error("message.refused", type=message.type, user=message.user_id, key=message.key, reason=reason)
+        await self._tell(message, "message.refused", reason)
+
+    async def _tell(self, message: Incoming, type_: Literal["message.parked", "message.refused"], reason: str) -> None:
+        """An event, but not one for each message of a flood."""
+        who = f"{type_} {message.user_id}"
+        now = time.monotonic()
+        if now - self._told.get(who, -REFUSAL_EVENT_EVERY_S) < REFUSAL_EVENT_EVERY_S:
+            return
+        self._told = {key: at for key, at in self._told.items() if now - at < REFUSAL_EVENT_EVERY_S} | {who: now}
+        details = {"reason": reason, "user": message.user_id, "key": printable(message.key, KEY_LIMIT)}
+        try:
+            async with self._database.transaction() as session:
+                await record_events(session, [Event(type=type_, details=details)])
+        except DatabaseError as error:
+            log.warning("event.not_recorded", type=type_, reason=error.reason)
+
+    async def _publish(self, message: Outgoing) -> None:
+        if self.bus is None:
+            raise BusDown("not connected to the broker yet")
+        await self.bus.publish(message)
+
+
+def record_of(row: Row) -> bytes:
+    """A row of wanted_records as a record's JSON."""
+    fields = {name: value for name, value in row.items() if name != "revision"}
+    fields["allow_ips"] = tuple(fields["allow_ips"])
+    fields["exit"], fields["limits"] = Exit.model_validate(row["exit"]), Limits.model_validate(row["limits"])
+    fields["destinations"] = Destinations.model_validate(row["destinations"])
+    fields["also"] = tuple(Also.model_validate(each) for each in row["also"])
+    return ProxyRecord.model_construct(**fields).model_dump_json(exclude_defaults=True).encode()

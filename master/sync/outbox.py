@@ -1,0 +1,150 @@
+"""Tells nodes what they should run: whoever's revision is ahead of what was sent gets a check-sync.
+
+PostgreSQL's NOTIFY only hastens it; the poll is the guarantee. A claim holds no lock while the broker is waited for: a
+master that dies between the publish and its mark leaves a node that is told twice, which does no harm.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+
+import structlog
+
+from master.background import keep_on
+from master.broker import Broker
+from master.db.database import Database, Row
+from master.errors import BrokerAway, DatabaseError
+from shared.bus.client import Bus
+from shared.bus.envelopes import Outgoing
+from shared.bus.failures import BusDown, Unroutable
+from shared.messages.bodies import AGREED, CONFIRMS, REQUESTS, WIRE_VERSION, Header
+from shared.messages.routes import NODE_EXCHANGE
+from shared.messages.writing import encode_pairs
+from shared.proxies import NodeId
+from shared.tasks import wait_for_event
+
+log = structlog.get_logger()
+
+POLL_S = 1.5
+QUIET_S = 0.08
+"""Between two lists of one node: the first change goes out at once, a burst that follows melts into one."""
+BATCH = 200
+IN_FLIGHT = 16
+ROUND_S = 5.0
+RESEND_S = 2.0
+
+
+class Outbox:
+    """Publishes check-syncs: for changes, for sweeps and on demand."""
+
+    def __init__(self, database: Database, broker: Broker, cluster: str) -> None:
+        """`bus` is set before anything is sent."""
+        self._database, self._broker, self._cluster = database, broker, cluster
+        self._wake = asyncio.Event()
+        self._sent: dict[NodeId, tuple[float, int]] = {}
+        self._in_flight = asyncio.Semaphore(IN_FLIGHT)
+        self.bus: Bus | None = None
+
+    def wake(self) -> None:
+        """Something changed: look soon."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send what is due until cancelled."""
+        await keep_on(self._turn, "outbox")
+
+    async def sweep(self) -> None:
+        """Compare every node now and then, whatever has been said, until cancelled."""
+        await keep_on(self._sweep_some, "sweep")
+
+    async def _turn(self) -> None:
+        woken = self._wake.is_set()
+        self._wake.clear()
+        sent = await self._send_due() if self._is_up() else 0
+        await wait_for_event(self._wake, QUIET_S + 0.01 if woken or sent else POLL_S)
+
+    async def _sweep_some(self) -> None:
+        await asyncio.sleep(ROUND_S)
+        if not self._is_up():
+            return
+        async with self._database.session() as session:
+            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_sweep", most=BATCH)]
+        await self._send_all(due)
+
+    async def check(self, node_id: NodeId, *, confirm: bool = False, again: bool = True) -> None:
+        """Send this node its list now; with `confirm` it may stop as many proxies as the list does not name.
+
+        Without `again` nothing is sent when the same list went out a moment ago. Raises BusDown, DatabaseError.
+        """
+        async with self._in_flight:
+            async with self._database.session() as session:
+                row = await session.row("sync.wanted_list", node_id=node_id, most=CONFIRMS, most_requests=REQUESTS)
+            if row is None or not (again or self._is_news(node_id, row["revision"])):
+                return
+            await self._publish(node_id, row, confirm=AGREED if confirm else row["removed"])
+            async with self._database.session() as session:
+                await session.execute(
+                    "sync.mark_sent", node_id=node_id, revision=row["revision"], quiet=timedelta(seconds=QUIET_S)
+                )
+
+    def _is_up(self) -> bool:
+        return self.bus is not None and self.bus.state == "up"
+
+    def _is_news(self, node_id: NodeId, revision: int) -> bool:
+        at, sent = self._sent.get(node_id, (0.0, -1))
+        return sent != revision or time.monotonic() - at > RESEND_S
+
+    async def _send_due(self) -> int:
+        async with self._database.session() as session:
+            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_unsent", most=BATCH)]
+        await self._send_all(due)
+        return len(due)
+
+    async def _send_all(self, nodes: list[NodeId]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for node_id in nodes:
+                group.create_task(self._send(node_id))
+
+    async def _send(self, node_id: NodeId) -> None:
+        try:
+            await self.check(node_id)
+        except Unroutable:
+            await self._heal(node_id)
+        except (BusDown, DatabaseError) as error:
+            log.warning("check_sync.not_sent", node_id=node_id, reason=str(error))
+
+    async def _heal(self, node_id: NodeId) -> None:
+        """Its queue is gone: make it again; the list goes out when the claim has passed."""
+        try:
+            async with self._database.session() as session:
+                hash_ = await session.value("sync.login", node_id=node_id)
+            if hash_ is not None:
+                await self._broker.ensure_node(node_id, hash_)
+                log.warning("broker.node_queue_made_anew", node_id=node_id)
+        except (BrokerAway, DatabaseError) as error:
+            log.warning("check_sync.not_sent", node_id=node_id, reason=str(error))
+
+    async def _publish(self, node_id: NodeId, row: Row, *, confirm: Iterable[tuple[int, int]]) -> None:
+        if self.bus is None:
+            raise BusDown("not connected to the broker yet")
+        bodies = encode_pairs(zip(row["ids"], row["versions"], strict=True))
+        self._sent[node_id] = (time.monotonic(), row["revision"])
+        round_: str | None = None
+        for part, body in enumerate(bodies, start=1):
+            header = Header(
+                v=WIRE_VERSION,
+                cluster=self._cluster,
+                node=node_id,
+                rev=row["revision"],
+                part=part,
+                parts=len(bodies),
+                confirm=tuple((rev, count) for rev, count in confirm),
+                ip=row["ip"],
+                requests=tuple(row["requests"]),
+            )
+            message = Outgoing(
+                exchange=NODE_EXCHANGE, key=str(node_id), type="check-sync", body=body, header=header, round=round_
+            )
+            message_id = await self.bus.publish(message)
+            round_ = round_ or message_id

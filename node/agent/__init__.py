@@ -1,0 +1,1 @@
+"""The agent: messages in, record requests and reports out."""

@@ -1,0 +1,91 @@
+"""The node's work for its master, under one identity: the agent, and the bus that it is told by."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from node.agent.broker_addresses import broker_addresses
+from node.agent.message_handler import Agent
+from node.agent.publisher import Uplink
+from node.agent.reports import Reports
+from node.agent.usage_reports import Tellings
+from node.engine.builtin.engine import BuiltinEngine
+from node.engine.installed import Engines
+from node.reconcile.progress import Progress
+from node.reconcile.reconciler import Supervisor
+from node.state.identity import Identity
+from node.state.local_copy import LocalCopy
+from node.state.store import Store
+from shared.bus.client import REFUSED_WAIT_S, Bus
+from shared.bus.intake import Intake
+from shared.proxies import NodeId
+from shared.version import program_version
+
+FIRST_WAIT_S = 1.0
+"""Between two tries to log in for the first time: the master makes the login when it has heard that we know it."""
+
+
+class Work:
+    """One identity's. It ends with its identity; the proxies do not."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        copy: LocalCopy,
+        store: Store,
+        supervisor: Supervisor,
+        engines: Engines,
+        on_login: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`on_login` is awaited whenever the broker has taken this identity's login."""
+        config = identity.config
+        self._engines, self._on_login, self._amqp_url = engines, on_login, config.amqp_url
+        uplink = Uplink(NodeId(config.node_id), config.cluster, copy)
+        tellings = Tellings(engines.by_name.values())
+        progress = Progress(copy.wanted)
+        reports = Reports(
+            copy, supervisor, tellings, uplink, progress, store, version=program_version(), engines=engines.versions
+        )
+        self._copy, self._readdressed = copy, asyncio.Event()
+        self.agent = Agent(
+            copy,
+            store,
+            supervisor,
+            uplink=uplink,
+            reports=reports,
+            progress=progress,
+            on_address=self._readdressed.set,
+        )
+        uplink.bus = self._bus = Bus(
+            config.amqp_url,
+            program="node",
+            intake=Intake(config.queue, self.agent.handle, exclusive=True),
+            on_up=self._came_up,
+            refused_wait_s=REFUSED_WAIT_S if identity.challenge is None else FIRST_WAIT_S,
+        )
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._protect_broker())
+            group.create_task(self._protect_node())
+            group.create_task(self.agent.run())
+            group.create_task(self._bus.run())
+
+    async def _came_up(self) -> None:
+        await self._on_login()
+        await self._protect_broker()
+        await self.agent.came_up()
+
+    async def _protect_node(self) -> None:
+        """Nor the node itself at the address that only its master knows."""
+        while True:
+            await self._readdressed.wait()
+            self._readdressed.clear()
+            await self._engines.reached_at(self._copy.ip)
+
+    async def _protect_broker(self) -> None:
+        """Proxies must not reach it, wherever it is; asked again at each connection, for its name may move."""
+        addresses = await broker_addresses(self._amqp_url.get_secret_value())
+        for engine in self._engines.by_name.values():
+            if addresses and isinstance(engine, BuiltinEngine):
+                await engine.protect(addresses)

@@ -1,0 +1,1 @@
+"""The subcommands of `maybe-node` other than the agent itself."""

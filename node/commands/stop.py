@@ -1,0 +1,101 @@
+"""`maybe-node stop`: ends every process that runs proxies of a data directory, also of one that was removed."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from node.engine.builtin.engine import BuiltinEngine
+from node.engine.builtin.pool.processes import end_process
+from node.engine.builtin.pool.processes import is_ours as is_builtin
+from node.engine.three_proxy.engine import ThreeProxyEngine
+from node.engine.three_proxy.process import arguments, configuration_of, hold, is_stray, numbers
+from node.engine.three_proxy.state import STEM
+from node.errors import NodeError
+from node.settings import Settings
+from node.state.agent_lock import is_running
+
+THREE_PROXY = "3proxy"
+"""The folder of that engine in a data directory."""
+PATIENCE_S = 3.0
+"""A process that has not ended by then is killed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """The processes that were ended, and the directories in which others of this user go on."""
+
+    builtin: int
+    three_proxy: int
+    others: tuple[Path, ...]
+
+    def lines(self) -> Iterator[str]:
+        """The result for a person."""
+        counts = ((self.builtin, "of the built-in engine"), (self.three_proxy, "of 3proxy"))
+        found = [f"{count} {'process' if count == 1 else 'processes'} {engine}" for count, engine in counts if count]
+        yield f"ended {' and '.join(found)}" if found else "nothing was running"
+        for directory in self.others:
+            yield f"proxies of another data directory go on: NODE_DATA_DIR={directory} maybe-node stop"
+
+
+async def stop_proxies(settings: Settings) -> Ended:
+    """End the processes of both engines; their counters are kept on disk. Raises NodeError while the agent runs."""
+    if is_running(settings):
+        raise NodeError("the agent still runs and would start its proxies again; end it first")
+    builtin, three_proxy = settings.data_dir / "builtin", settings.data_dir / THREE_PROXY
+    workers, others = builtin_pids(builtin), three_proxy_pids(three_proxy)
+    await BuiltinEngine(builtin).halt()
+    if others or three_proxy.exists():
+        # Halting starts no process, so the binary may be missing by now.
+        async with ThreeProxyEngine(three_proxy, binary=settings.three_proxy or Path("3proxy")) as engine:
+            await engine.halt()
+    # Left are zygotes without an agent, and workers whose lock files were removed with the directory.
+    async with asyncio.TaskGroup() as tasks:
+        for pid in builtin_pids(builtin):
+            tasks.create_task(end_process(pid, patience=PATIENCE_S))
+    return Ended(builtin=len(workers), three_proxy=len(others), others=other_directories(settings.data_dir))
+
+
+def builtin_pids(directory: Path) -> list[int]:
+    """The workers and zygotes that were started for that directory, whether it still exists or not."""
+    return [pid for pid in numbers() if _is(partial(is_builtin, directory), pid)]
+
+
+def three_proxy_pids(directory: Path) -> list[int]:
+    """The 3proxy processes that were started with a configuration of that directory."""
+    return [pid for pid in numbers() if _is(partial(is_stray, directory), pid)]
+
+
+def other_directories(data_dir: Path) -> tuple[Path, ...]:
+    """Further data directories of which processes of this user's engines run."""
+    folders = {folder for pid in numbers() if (folder := _folder_of(pid)) is not None}
+    return tuple(sorted({folder.parent for folder in folders} - {data_dir}))
+
+
+def _folder_of(pid: int) -> Path | None:
+    """The engine's folder within its data directory; None for a process of no engine of this user."""
+    try:
+        if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
+            return None
+        if is_builtin(None, pid):
+            return Path(os.fsdecode(arguments(pid)[-1]))
+        file = configuration_of(pid)
+    except (OSError, IndexError):
+        return None  # it has ended meanwhile
+    return file.parent if file is not None and file.parent.name == THREE_PROXY and STEM.fullmatch(file.stem) else None
+
+
+def _is(meant: partial[bool], pid: int) -> bool:
+    """Whether a process of this user is the one meant; False once it has ended."""
+    try:
+        if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
+            return False
+    except OSError:
+        return False
+    pidfd = hold(pid, meant)
+    if pidfd is None:
+        return False
+    os.close(pidfd)
+    return True

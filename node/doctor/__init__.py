@@ -1,0 +1,1 @@
+"""`maybe-node doctor`: examines the host, the local copy, the exits and the broker."""

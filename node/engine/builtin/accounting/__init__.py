@@ -1,0 +1,1 @@
+"""Counters of traffic, kept in a ledger that survives the worker."""

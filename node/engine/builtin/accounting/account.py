@@ -1,0 +1,67 @@
+"""What one proxy has used since it came to this worker, and what it had spent before."""
+
+import time
+
+from node.engine.builtin.accounting.ledger_entry import Entry, Key
+from node.engine.builtin.policy.quota_periods import Spent
+
+
+class Account:
+    """One life of a proxy's counters. `refused` says how often by reason; `spent` is as of the last `book`.
+
+    `is_known` False: what was spent before is not known yet, and `spent` is of this life alone.
+    """
+
+    __slots__ = ("_booked", "_written", "epoch", "id", "is_known", "refused", "spent")
+
+    def __init__(self, proxy_id: int, before: Spent | None) -> None:
+        self.is_known = before is not None
+        spent = before or Spent()
+        self.id = proxy_id
+        self.epoch = time.time_ns() // 1000
+        self.refused: dict[str, int] = {}
+        self.spent = spent
+        self._booked = 0
+        self._written = (0, 0, 0, 0, spent.total)
+
+    @property
+    def key(self) -> Key:
+        return self.id, self.epoch
+
+    def refuse(self, reason: str) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def book(self, moved: int, now: float) -> Spent:
+        """`moved` is all that this life has moved, both directions together; `now` the wall clock."""
+        if moved != self._booked:
+            self.spent = self.spent.plus(moved - self._booked, now)
+            self._booked = moved
+        return self.spent
+
+    def unbooked(self, moved: int) -> int:
+        """Bytes that moved since they were booked last."""
+        return moved - self._booked
+
+    def add(self, count: int, now: float) -> None:
+        """Traffic of this proxy that another process moved: it is spent here, and counted there."""
+        self.spent = self.spent.plus(count, now)
+
+    def recall(self, before: Spent, now: float) -> None:
+        """What was spent before this life is known now."""
+        self.spent = before.plus(self.spent.total, now)
+        self.is_known = True
+
+    def entry(self, received: int, sent: int, connections: int, now: float) -> Entry | None:
+        """None when nothing has changed since the last one was `written`, or what would be written is not known."""
+        if not self.is_known:
+            return None
+        moved = received + sent
+        refused = sum(self.refused.values())
+        if (received, sent, connections, refused, self.spent.total + moved - self._booked) == self._written:
+            return None
+        return Entry(self.id, self.epoch, received, sent, connections, dict(self.refused), self.book(moved, now))
+
+    def written(self, entry: Entry) -> None:
+        """It is on disk."""
+        refused = sum(entry.refused.values())
+        self._written = entry.received_bytes, entry.sent_bytes, entry.connections, refused, entry.spent.total

@@ -1,0 +1,1 @@
+"""Sockets and time: reactor, connections, pipes, acceptors, exits and timeouts."""

@@ -1,0 +1,1 @@
+"""Name resolution that never blocks the reactor, shared fairly among proxies."""

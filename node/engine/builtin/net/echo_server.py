@@ -1,0 +1,73 @@
+"""An HTTP server on the loopback that tells who asks: what a check of a proxy goes to when it goes nowhere else."""
+
+import asyncio
+import json
+import socket
+
+from node.engine.builtin import log
+from node.engine.builtin.protocols.destinations import Address
+
+ECHO_HOST = "check.maybe-proxy.internal"
+"""The name by which every proxy reaches it, whatever the port; see shared.echo."""
+
+_ANSWER_S = 5.0
+_MOST_HEAD = 8192
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+_PLACES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+
+
+class Echo:
+    """Has one port, on the loopback of each family that the host knows."""
+
+    def __init__(self) -> None:
+        """Raises OSError."""
+        self.port = 0
+        self.addresses: tuple[Address, ...] = ()
+        self._listeners: list[socket.socket] = []
+        self._servers: list[asyncio.Server] = []
+        for family, host in _PLACES:
+            self._listen(family, host)
+
+    async def open(self) -> None:
+        for listener in self._listeners:
+            self._servers.append(await asyncio.start_server(_answer, sock=listener, limit=_MOST_HEAD))
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    def _listen(self, family: socket.AddressFamily, host: str) -> None:
+        try:
+            listener = socket.create_server((host, self.port), family=family)
+        except OSError:
+            if family == socket.AF_INET:
+                raise
+            return  # no IPv6 here, or its port is taken: checks of proxies that leave by IPv6 say so
+        self.port = listener.getsockname()[1]
+        self.addresses += ((family, host),)
+        self._listeners.append(listener)
+
+
+async def opened_echo() -> Echo | None:
+    """None: this host has no port for it, and checks say that its name is not known."""
+    try:
+        echo = Echo()
+    except OSError as error:
+        log.write("echo.not_opened", errno=error.errno)
+        return None
+    await echo.open()
+    return echo
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One request a connection; one that breaks off or dawdles gets no answer."""
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            await reader.readuntil(b"\r\n\r\n")
+            body = json.dumps({"ip": writer.get_extra_info("peername")[0]}).encode()
+            writer.write(_HEAD % len(body) + body)
+            await writer.drain()
+    except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
+        writer.transport.abort()
+    finally:
+        writer.close()

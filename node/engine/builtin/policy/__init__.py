@@ -1,0 +1,1 @@
+"""Pure decisions: access, destinations, limits, quotas and rates."""

@@ -1,0 +1,67 @@
+"""Ports and hosts that the clients of one proxy may not reach, besides what is private to the node."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import ip_address
+
+from node.engine.builtin.policy.records import Destinations
+from node.engine.builtin.protocols.destinations import Address, Destination
+from node.engine.builtin.protocols.failures import Failure
+from shared.destinations import PORTS, Bounds, closed_ports, is_covered, split_hosts
+from shared.special_addresses import Network, forms
+
+_REMEMBERED = 512
+
+
+class OffLimits:
+    """Proxies that ask for the same share one of these: most ask for nothing."""
+
+    __slots__ = ("_names", "_ports", "networks")
+
+    def __init__(self, ports: bytes, names: frozenset[str], networks: tuple[Network, ...]) -> None:
+        """`ports` has a bit for each port, set where it is closed."""
+        self._ports = ports
+        self._names = names
+        self.networks = networks
+
+    def refusal(self, destination: Destination) -> Failure | None:
+        """Why this destination is closed, as far as its port and its name tell; None: its addresses are to be asked."""
+        host, port = destination
+        if self._ports[port >> 3] >> (port & 7) & 1:
+            return Failure.PORT
+        if self._names and is_covered(host.lower(), self._names):
+            return Failure.CLOSED
+        return None
+
+    def open_of(self, addresses: Sequence[Address]) -> Sequence[Address] | Failure:
+        """Those of a destination's addresses that are not closed; why there are none."""
+        if not self.networks or not addresses:
+            return addresses
+        return [each for each in addresses if not _is_inside(each[1], self.networks)] or Failure.CLOSED
+
+    def closes(self, destination: Destination, peer: str | None) -> bool:
+        """Whether a connection to it, with this address at its other end, would be refused now."""
+        if self.refusal(destination) is not None:
+            return True
+        return peer is not None and _is_inside(peer, self.networks)
+
+
+@lru_cache(_REMEMBERED)
+def off_limits(asked: Destinations, by_node: tuple[int | str, ...]) -> OffLimits:
+    """What a record asks for on a node that denies these ports. Raises ValueError for what is no port."""
+    ports = closed_ports(asked.deny_ports, asked.allow_ports, by_node)
+    return OffLimits(_table(ports), *split_hosts(asked.deny_hosts))
+
+
+@lru_cache(_REMEMBERED)
+def _table(closed: tuple[Bounds, ...]) -> bytes:
+    table = bytearray((PORTS + 1) // 8)
+    for first, last in closed:
+        for port in range(first, last + 1):
+            table[port >> 3] |= 1 << (port & 7)
+    return bytes(table)
+
+
+@lru_cache(_REMEMBERED * 8)
+def _is_inside(host: str, networks: tuple[Network, ...]) -> bool:
+    return any(form in network for form in forms(ip_address(host)) for network in networks)

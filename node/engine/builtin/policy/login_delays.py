@@ -1,0 +1,54 @@
+"""Slows down who tries logins: each failed one of a source makes the next failure's answer later.
+
+Only answers to wrong logins are late. A right login is served at once, whatever others behind the same address do.
+"""
+
+from node.engine.builtin.policy.source_limits import group
+
+FREE = 5
+"""Failures of one source that are answered at once: people mistype, and programs keep an old password for a while."""
+LONGEST_S = 4.0
+FORGET_S = 120.0
+"""After the last failure nothing is known of the source any more."""
+
+_FIRST_S = 0.25
+_MOST = 8192
+"""Sources that are known at once, of all proxies; beyond it the one whose last failure is longest ago is forgotten."""
+
+Key = tuple[int, str]
+"""(proxy id, IPv4 address or IPv6 /64)"""
+
+
+class Guesses:
+    """Failures by proxy and source, those that failed last at the end."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[Key, tuple[int, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def delay(self, proxy_id: int, source: str, now: float) -> float:
+        """Count one more failure; seconds after which it is to be answered."""
+        key = proxy_id, group(source)
+        count, last = self._known.pop(key, (0, now))
+        count = count + 1 if now - last < FORGET_S else 1
+        self._known[key] = count, now
+        if len(self._known) > _MOST:
+            del self._known[next(iter(self._known))]
+        return delay_of(count)
+
+    def trim(self, now: float) -> None:
+        """Forget the sources whose last failure is long ago."""
+        while self._known:
+            key, (_, last) = next(iter(self._known.items()))
+            if now - last < FORGET_S:
+                return
+            del self._known[key]
+
+
+def delay_of(failures: int) -> float:
+    """Seconds before the answer to the last of so many failures."""
+    return min(_FIRST_S * 2 ** min(failures - FREE - 1, 16), LONGEST_S) if failures > FREE else 0.0

@@ -1,0 +1,1 @@
+"""The agent's side of the engine: starts, steers and upgrades worker processes."""

@@ -1,0 +1,130 @@
+"""What the workers of an engine tell of the use of their proxies."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from node.engine.builtin.accounting.ledger_entry import Entry, Key, read_line
+from node.engine.builtin.pool.pool import Crew
+from node.engine.builtin.pool.worker_handle import Worker
+from node.engine.interface import Condition, Counters, EngineError
+from shared.proxies import ProxyId
+
+
+class Tally:
+    """Workers that do not answer are left out."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._counted: dict[Worker, Counted] = {}
+
+    async def stats(self) -> Mapping[ProxyId, Mapping[str, int]]:
+        """See BuiltinEngine."""
+        return {
+            ProxyId(counters["id"]): counters
+            for answer in await self._answers("stats")
+            for counters in answer["proxies"]
+        }
+
+    async def conditions(self) -> Mapping[ProxyId, Condition]:
+        """See node.engine.Limiting."""
+        return {
+            ProxyId(id_): Condition("expired" if word == "expired" else "limited", reason)
+            for answer in await self._answers("conditions")
+            for id_, word, reason in answer
+        }
+
+    async def usage(self) -> Sequence[Counters]:
+        """See node.engine.Counting."""
+        self._counted = {worker: self._counted.get(worker) or Counted(worker) for worker in self._crew.workers}
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(counted.read()) for counted in self._counted.values()]
+        return highest([counters for answer in answers for counters in answer.result()])
+
+    async def taken(self, counters: Sequence[Counters]) -> None:
+        """See node.engine.Counting."""
+        for counted in list(self._counted.values()):
+            # A worker that does not answer tells them again.
+            with suppress(EngineError):
+                await counted.taken(counters)
+
+    async def _answers(self, op: str) -> list[Any]:
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(_answer(worker, op)) for worker in self._crew.workers]
+        return [told for answer in answers if (told := answer.result()) is not None]
+
+
+async def _answer(worker: Worker, op: str) -> Any:
+    try:
+        return await worker.call(op)
+    except EngineError:
+        return None
+
+
+_AT_ONCE = 1000
+
+
+class Counted:
+    """Asks only for what was written since it asked last, for as long as the process is the same."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._pid = 0
+        self._since = 0
+        self._known: dict[Key, Counters] = {}
+
+    async def read(self) -> Collection[Counters]:
+        """Nothing while the worker does not answer: it may have been lost, and then another tells of its lives."""
+        if self._pid != self._worker.pid:
+            self._pid, self._since, self._known = self._worker.pid, 0, {}
+        try:
+            while lines := await self._ask():
+                for text in lines:
+                    entry = read_line(text.encode())
+                    if isinstance(entry, Entry):
+                        self._known[entry.key] = _counters(entry)
+        except EngineError:
+            return ()
+        return self._known.values()
+
+    async def taken(self, counters: Collection[Counters]) -> None:
+        """Raises EngineError."""
+        lives = [
+            [each.id, each.epoch, each.received_bytes, each.sent_bytes, each.connections]
+            for each in counters
+            if self._known.get((each.id, each.epoch)) == each
+        ]
+        for start in range(0, len(lives), _AT_ONCE):
+            for id_, epoch in await self._worker.call("taken", lives=lives[start : start + _AT_ONCE]):
+                self._known.pop((id_, epoch), None)
+
+    async def _ask(self) -> list[str]:
+        answer = await self._worker.call("usage", since=self._since)
+        self._since = answer["since"]
+        return answer["lines"]
+
+
+def highest(counters: Collection[Counters]) -> list[Counters]:
+    """One for each life: two workers may tell of the same one, while one takes over what another has left."""
+    found: dict[Key, Counters] = {}
+    for each in counters:
+        key = each.id, each.epoch
+        if key not in found or _moved(found[key]) <= _moved(each):
+            found[key] = each
+    return list(found.values())
+
+
+def _moved(counters: Counters) -> tuple[int, int]:
+    return counters.received_bytes + counters.sent_bytes, counters.connections
+
+
+def _counters(entry: Entry) -> Counters:
+    return Counters(
+        id=ProxyId(entry.id),
+        epoch=entry.epoch,
+        received_bytes=entry.received_bytes,
+        sent_bytes=entry.sent_bytes,
+        connections=entry.connections,
+        refused=entry.refused,
+    )

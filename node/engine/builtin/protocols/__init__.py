@@ -1,0 +1,1 @@
+"""Pure parsers and replies: HTTP, SOCKS4 and SOCKS5."""

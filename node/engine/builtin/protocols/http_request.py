@@ -1,0 +1,229 @@
+"""Reads the head of a request to a proxy and writes the one that goes on to the origin.
+
+Strict on purpose: what two parsers could read in two ways is refused (RFC 9112 §11.2, request smuggling).
+"""
+
+import re
+from typing import NamedTuple
+
+from node.engine.builtin.protocols.destinations import AbsoluteTarget
+from node.engine.builtin.protocols.http_fields import (
+    CHUNKED,
+    HOP_BY_HOP,
+    MAX_HEAD,
+    MAX_MEMBERS,
+    MAX_REQUEST_LINES,
+    NO_BODY,
+    TOKEN,
+    WHITESPACE,
+    Line,
+    Refusal,
+    connection_based,
+    crowded,
+    framing_lines,
+    length_of,
+    tokens,
+    via_line,
+    without,
+)
+
+_COUNTED = frozenset({b"OPTIONS", b"TRACE"})
+"""Methods with which Max-Forwards is counted down (RFC 9110 §7.6.2)."""
+
+IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+"""Methods that may be sent again (RFC 9110 §9.2.2)."""
+
+_REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]++) HTTP/1\.([0-9])\r\n")
+_FIELD_LINES = re.compile(rb"(?:" + TOKEN + rb":[^\x00\r\n]*+\r\n)*+")
+"""Control characters may stand in values: a client returns them in a cookie as it got them."""
+_BLANK_LINES = re.compile(rb"(?:\r\n)*+")
+_FIRST_BYTES = frozenset(b"!#$%&'*+-.^_`|~\r\n" + bytes(c for c in range(128) if chr(c).isalnum()))
+
+_SPECIAL = HOP_BY_HOP | {b"host", b"content-length", b"via"}
+_PROTOCOL = re.compile(rb"[!-+\-.0-~]++(?:/[!-+\-.0-~]++)?")
+_NONE: list[bytes] = []
+
+
+class Request(NamedTuple):
+    """A request head without its hop-by-hop fields. `minor` is the x of HTTP/1.x, at most 1.
+
+    `hops`: by how many more proxies OPTIONS or TRACE may be passed on. `logs_in`: it carries credentials that hold for
+    the connection to the origin.
+    """
+
+    method: bytes
+    target: bytes
+    minor: int
+    lines: list[Line]
+    authorization: bytes | None
+    body: int
+    keep_alive: bool
+    upgrade: bytes | None
+    via: list[bytes]
+    hops: int | None
+    logs_in: bool
+
+    @property
+    def has_body(self) -> bool:
+        return self.body > 0 or self.body == CHUNKED
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent a second time on a fresh connection without asking the client."""
+        return not self.has_body and self.method in IDEMPOTENT
+
+
+def could_be_http(first: int) -> bool:
+    """Whether a connection that begins with this byte may be HTTP/1."""
+    return first in _FIRST_BYTES
+
+
+def head_size(data: bytes | bytearray, seen: int) -> int | Refusal:
+    """Bytes of the head at the beginning of `data`, 0 while it is not complete; the first `seen` were looked at."""
+    end = data.find(b"\r\n\r\n", max(0, seen - 3)) + 4
+    if end < 4:
+        end = 0
+    if (end or len(data)) > MAX_HEAD:
+        return Refusal(431, "the request head is longer than 64 KiB")
+    if not end and _is_stray(data, max(0, seen - 1)):
+        return Refusal(400, "a line does not end in CRLF")
+    return end
+
+
+def _is_stray(data: bytes | bytearray, start: int) -> bool:
+    """Whether there is a CR or LF alone, or NUL, from there on; counting is fifty times as fast as a pattern. A CR at
+    the end may yet be followed by its LF, and an LF at the start follows what was looked at before."""
+    if start and data.startswith(b"\n", start):
+        start += 1
+    pairs = data.count(b"\r\n", start)
+    feeds, returns = data.count(b"\n", start), data.count(b"\r", start)
+    return feeds != pairs or returns - data.endswith(b"\r", start) != pairs or data.find(0, start) >= 0
+
+
+def blank_size(data: bytes | bytearray) -> int:
+    """Bytes of the empty lines at the beginning, which are skipped before a request (RFC 9112 §2.2)."""
+    if not data.startswith(b"\r\n"):
+        return 0
+    size = len(data) - len(data.lstrip(b"\r\n"))
+    if data.startswith(b"\r\n" * (size // 2)):
+        return size - size % 2
+    pairs = _BLANK_LINES.match(data)
+    return pairs.end() if pairs else 0
+
+
+def read_request(head: bytes) -> Request | Refusal:
+    """`head` is complete, its blank line included. Lines and list members are counted before they are read."""
+    if head.count(b"\n") > MAX_REQUEST_LINES + 1:
+        return Refusal(431, f"the request head has more than {MAX_REQUEST_LINES} lines")
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        return Refusal(400, "the request line cannot be read")
+    if not _FIELD_LINES.fullmatch(head, line.end(), len(head) - 2):
+        return Refusal(400, "a header field cannot be read")
+    lines, special = _sorted(head[line.end() : -4])
+    if head.count(b",") > MAX_MEMBERS and crowded(special):
+        return Refusal(431, f"a header field has more than {MAX_MEMBERS} members")
+    if len(special.get(b"host", _NONE)) > 1 or len(special.get(b"proxy-authorization", _NONE)) > 1:
+        return Refusal(400, "a header field is there twice")
+    return _request(line, lines, special)
+
+
+def _sorted(fields: bytes) -> tuple[list[Line], dict[bytes, list[bytes]]]:
+    """The lines that go on, and the values of the fields that mean something to a proxy."""
+    lines: list[Line] = []
+    special: dict[bytes, list[bytes]] = {}
+    for line in fields.split(b"\r\n") if fields else ():
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        if name in _SPECIAL:
+            special.setdefault(name, []).append(value.strip(WHITESPACE))
+        else:
+            lines.append((name, line + b"\r\n"))
+    return lines, special
+
+
+def _framing(special: dict[bytes, list[bytes]]) -> int | Refusal:
+    """RFC 9112 §6.3 as a server that closes the door on every ambiguity."""
+    coding, lengths = special.get(b"transfer-encoding"), special.get(b"content-length")
+    if coding is not None:
+        if lengths or len(coding) > 1 or coding[0].lower() != b"chunked":
+            return Refusal(400, "the length of the body is ambiguous")
+        return CHUNKED
+    if lengths is None:
+        return NO_BODY
+    length = length_of(part.strip(WHITESPACE) for value in lengths for part in value.split(b","))
+    return Refusal(400, "the length of the body is ambiguous") if length is None else length
+
+
+def _request(line: re.Match[bytes], lines: list[Line], special: dict[bytes, list[bytes]]) -> Request | Refusal:
+    method, minor = line[1], min(int(line[3]), 1)
+    body = _framing(special)
+    if isinstance(body, Refusal):
+        return body
+    named = tokens(special.get(b"connection", _NONE))
+    wishes = named | tokens(special.get(b"proxy-connection", _NONE))
+    lines, hops = (without(lines, named), None) if method not in _COUNTED else _without_hops(without(lines, named))
+    return Request(
+        method=method,
+        target=line[2],
+        minor=minor,
+        lines=lines,
+        authorization=special.get(b"proxy-authorization", [None])[0],
+        body=body,
+        keep_alive=_stays(minor, body, wishes),
+        upgrade=_upgrade(special.get(b"upgrade", _NONE)) if b"upgrade" in named and minor == 1 else None,
+        via=special.get(b"via", _NONE),
+        hops=hops,
+        logs_in=any(name == b"authorization" and connection_based(line[14:-2]) for name, line in lines),
+    )
+
+
+def _stays(minor: int, body: int, wishes: frozenset[bytes]) -> bool:
+    """Whether the client's connection is kept; not behind chunks in HTTP/1.0 (RFC 9112 §6.1)."""
+    if b"close" in wishes:
+        return False
+    return minor == 1 or (b"keep-alive" in wishes and body != CHUNKED)
+
+
+def _upgrade(values: list[bytes]) -> bytes | None:
+    """The protocols to offer the origin. h2c is none of them: RFC 9113 §3.1 has given it up."""
+    members = (part.strip(WHITESPACE) for value in values for part in value.split(b","))
+    offered = [each for each in members if _PROTOCOL.fullmatch(each) and each.lower() != b"h2c"]
+    return b", ".join(offered) or None
+
+
+def _without_hops(lines: list[Line]) -> tuple[list[Line], int | None]:
+    """The lines without Max-Forwards, and its number; a field that states none is left out, as squid does."""
+    stated = [line[13:-2].strip(WHITESPACE) for name, line in lines if name == b"max-forwards"]
+    return [line for line in lines if line[0] != b"max-forwards"], length_of(stated)
+
+
+def forwarded(request: Request, target: AbsoluteTarget, via: bytes = b"") -> bytes:
+    """The head for the origin: origin-form, the target's own Host (RFC 9112 §3.2.2), one framing field.
+
+    An HTTP/1.0 client is spoken for in HTTP/1.0, as long as it sends no chunks: origins seldom answer that in chunks.
+    `via` is this proxy's name.
+    """
+    return b"%b %b HTTP/1.%d\r\nHost: %b\r\n%b%b%b%b%b\r\n" % (
+        request.method,
+        _origin_form(request.method, target.path),
+        1 if request.body == CHUNKED else request.minor,
+        target.authority,
+        b"".join([line for _, line in request.lines]),
+        b"" if request.hops is None else b"Max-Forwards: %d\r\n" % max(request.hops - 1, 0),
+        via_line(request.via, request.minor, via),
+        framing_lines(request.body),
+        _connection(request),
+    )
+
+
+def _origin_form(method: bytes, path: bytes) -> bytes:
+    if not path:
+        return b"*" if method == b"OPTIONS" else b"/"
+    return path if path.startswith(b"/") else b"/" + path
+
+
+def _connection(request: Request) -> bytes:
+    if request.upgrade is not None:
+        return b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
+    return b"" if request.keep_alive and request.minor else b"Connection: close\r\n"

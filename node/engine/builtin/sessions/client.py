@@ -1,0 +1,160 @@
+"""A client's connection to a proxy."""
+
+from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from node.engine.builtin.net.connection import UNWATCHED, Wire
+from node.engine.builtin.net.exits import Exit, Lease
+from node.engine.builtin.net.reactor import Reactor, Stage, TimedStage
+from node.engine.builtin.policy.access import allows_source
+from node.engine.builtin.policy.denied_destinations import OffLimits
+from node.engine.builtin.policy.limits import Hold, crowded
+from node.engine.builtin.protocols.destinations import Destination
+from node.engine.builtin.protocols.failures import Failure
+
+if TYPE_CHECKING:
+    from node.engine.builtin.sessions.proxy import Service
+
+
+Departure = tuple[Exit, bytes | None, OffLimits]
+
+_REFUSALS = MappingProxyType(
+    {
+        Failure.PRIVATE: "destination",
+        Failure.PORT: "port",
+        Failure.CLOSED: "host",
+        Failure.EXHAUSTED: "resources",
+    }
+)
+"""Words of usage for failures that are refusals of the proxy itself."""
+
+
+class Client(Wire):
+    """`credentials` are those it was admitted with, without the `session` named in them; `stage` is what it does now.
+
+    `seated`: it is one of the connections that the proxy may have at once; nobody who may not use the proxy takes a
+    seat.
+    """
+
+    __slots__ = ("admitted", "credentials", "lease", "seated", "service", "session", "source", "stage", "went_to")
+
+    def __init__(self, reactor: Reactor, sock: Socket, service: "Service", source: str) -> None:
+        # Not by way of Wire: each line that sees objects of one class only is twice as quick.
+        self.reactor = reactor
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.mask = UNWATCHED
+        self.pending = b""
+        self.pipe = self.flow = None
+        self.bulk = 0
+        self.held = self.ended = self.shut = False
+        self.service = service
+        self.source = source
+        self.credentials: bytes | None = None
+        self.session: bytes | None = None
+        self.lease: Lease | None = None
+        self.admitted = False
+        self.seated = False
+        self.stage: Stage | None = None
+        self.went_to: Destination | None = None
+        service.open[self] = None
+        reactor.unadmitted.enter(service, self)
+
+    def enter(self, stage: Stage) -> None:
+        """From now on this stage has the connection."""
+        self.stage = stage
+        self.reactor.stages[self.fd] = stage
+
+    def from_allowed_source(self) -> bool:
+        return allows_source(self.service.record.access, self.source)
+
+    def admit(self, presented: bytes | None) -> bool:
+        """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
+        gate = self.service.gate
+        admission = gate.known.get((self.source, presented)) or gate.admission(self.source, presented)
+        if admission is None:
+            if self.admitted:
+                self.admitted = False
+                self.reactor.unadmitted.enter(self.service, self)
+            self.credentials = self.session = None
+            self.service.account.refuse("login" if self.from_allowed_source() else "source")
+            return False
+        if not self.admitted:
+            self.let_in()
+        self.credentials, self.session = admission
+        return True
+
+    def let_in(self) -> None:
+        """It may use the proxy, and is none of those that may be let go for others."""
+        self.admitted = True
+        self.reactor.unadmitted.leave(self)
+
+    def delay(self) -> float:
+        """Seconds after which a failed login is to be answered; counted."""
+        return self.reactor.guesses.delay(self.service.record.id, self.source, self.reactor.now)
+
+    def missed(self, failure: Failure) -> None:
+        """The destination was not reached; counted where that is a refusal of this proxy."""
+        word = _REFUSALS.get(failure)
+        if word is not None:
+            self.service.account.refuse(word)
+        if failure is Failure.EXHAUSTED:
+            self.reactor.exhausted("dial.exhausted")
+
+    def hold(self) -> Hold | None:
+        """Why this client, who may use the proxy, is refused all the same; counted. None: it has its seat."""
+        service = self.service
+        hold = service.held
+        if hold is None and not self.seated:
+            limits = service.record.limits
+            hold = crowded(limits, service.seats) if limits.connections is not None else None
+            if hold is not None and service.leaving:
+                service.make_room()
+                hold = crowded(limits, service.seats)
+            if hold is None:
+                self.seated = True
+                service.seats += 1
+        if hold is not None:
+            service.account.refuse(hold.word)
+        return hold
+
+    def deliver(self) -> int:
+        """As `flush`, counted."""
+        gone = self.flush()
+        self.service.sent += gone
+        return gone
+
+    def leave(self, stage: TimedStage) -> None:
+        """The client has closed its side; its seat is for others until it has got something more."""
+        if self.seated:
+            self.service.leaving[self] = stage
+
+    @property
+    def departure(self) -> Departure:
+        """What two requests must have in common to go through one connection."""
+        service = self.service
+        return service.exit, self.session, service.off_limits
+
+    def drop(self) -> None:
+        fd = self.fd
+        if fd < 0:
+            return
+        self.fd = -1
+        if self.pipe is not None:
+            self.give_pipe()
+        service, reactor = self.service, self.reactor
+        reactor.stages.pop(fd, None)
+        reactor.closing.append(self.sock)
+        service.open.pop(self, None)
+        reactor.sources.leave(self.source)
+        if not self.admitted:
+            reactor.unadmitted.leave(self)
+        if self.seated:
+            self.seated = False
+            service.seats -= 1
+            service.leaving.pop(self, None)
+        if self.lease is not None:
+            self.lease.end(reactor.now)
+            self.lease = None
+        self.stage = None

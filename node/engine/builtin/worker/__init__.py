@@ -1,0 +1,1 @@
+"""The worker process: control server, commands, bookkeeping and handover."""

@@ -1,0 +1,149 @@
+"""What an agent may ask of a worker."""
+
+import os
+import resource
+from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, cast
+
+from node.engine.builtin import log
+from node.engine.builtin.frames import PROTOCOL, Message
+from node.engine.builtin.net.reactor import Reactor
+from node.engine.builtin.policy.descriptor_shares import bounds
+from node.engine.builtin.policy.destination_guard import networks
+from node.engine.builtin.policy.records import read_record, tell_record
+from node.engine.builtin.worker.guard_updates import Sentry
+from node.engine.builtin.worker.handover.state import Handover
+from node.engine.builtin.worker.proxies import Proxies
+from shared.destinations import DENY_PORTS
+from shared.engine_defaults import HALF_CLOSED_S, VIA
+
+Answer = Callable[[Message], None]
+
+_BOUNDS = ("connections_per_source", "unadmitted_connections", "failed_logins")
+
+
+class Orders:
+    """Each is answered in its turn, `take` when all is here."""
+
+    def __init__(
+        self, reactor: Reactor, proxies: Proxies, sentry: Sentry, handover: Handover, halt: Callable[[], None]
+    ) -> None:
+        self._reactor = reactor
+        self._proxies = proxies
+        self._ledger = proxies.books.ledger
+        self._sentry = sentry
+        self._handover = handover
+        self._halt = halt
+        self._by_name: Mapping[str, Callable[[Message], object]] = {
+            "remove": self._remove,
+            "list": self._list,
+            "records": self._records,
+            "stats": self._stats,
+            "configure": self._configure,
+            "conditions": self._conditions,
+            "usage": self._usage,
+            "taken": self._taken,
+            "halt": self._end,
+        }
+
+    def obey(self, message: Message, sockets: Sequence[Socket], answer: Answer) -> None:
+        """Never raises: an order that cannot be followed is answered with an error of a few words."""
+        try:
+            self._obey(message, sockets, answer)
+        except ValueError as error:
+            answer({"error": str(error)})
+        except OSError as error:
+            answer({"error": os.strerror(error.errno or 0)})
+        except Exception as error:  # noqa: BLE001 (a fault in one order must not end every proxy of this worker)
+            log.fault("control.fault", error)
+            answer({"error": f"a fault in the worker ({type(error).__name__})"})
+
+    def _obey(self, message: Message, sockets: Sequence[Socket], answer: Answer) -> None:
+        match message.get("op"), *sockets:
+            case "put", *listeners:
+                answer({"result": self._put(message["proxies"], listeners)})
+            case "give", connection:
+                self._handover.give(connection)
+                answer({"result": None})
+            case "take", connection:
+                self._handover.take(connection, message["giver"], answer)
+            case (str(name),) if name in self._by_name:
+                answer({"result": self._by_name[name](message)})
+            case _:
+                _close(sockets)
+                raise ValueError("the order is not known")
+
+    def _put(self, told: list[dict[str, Any]], listeners: Sequence[Socket]) -> list[bool | str]:
+        """For each whether it runs now, False: it takes other listeners, or why not."""
+        left = iter(listeners)
+        return [self._put_one(each.get("record"), list(islice(left, each.get("listens", 0)))) for each in told]
+
+    def _put_one(self, told: object, listeners: Sequence[Socket]) -> bool | str:
+        try:
+            if not isinstance(told, dict):
+                raise ValueError("there is no record")
+            done = self._proxies.put(read_record(cast("dict[str, object]", told)), listeners)
+        except (ValueError, OSError) as error:
+            _close(listeners)
+            return str(error) if isinstance(error, ValueError) else os.strerror(error.errno or 0)
+        if not done:
+            _close(listeners)
+        return done
+
+    def _remove(self, message: Message) -> object:
+        return self._proxies.remove(message["proxy_id"])
+
+    def _list(self, _: Message) -> object:
+        handover = self._handover
+        return {
+            "protocol": PROTOCOL,
+            "build": handover.build,
+            "state": handover.state,
+            "proxies": self._proxies.listening(),
+        }
+
+    def _records(self, message: Message) -> object:
+        return [tell_record(record) for record in self._proxies.records(message["ids"])]
+
+    def _stats(self, _: Message) -> object:
+        return {"faults": self._reactor.faults, "proxies": self._proxies.counters()}
+
+    def _configure(self, message: Message) -> object:
+        self._sentry.open(networks(message.get("allow_destinations", [])))
+        asked = {name: message.get(name) for name in _BOUNDS}
+        self._proxies.deny_ports(tuple(message.get("deny_ports", DENY_PORTS)))
+        self._reactor.bound(bounds(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
+        self._reactor.half_closed.seconds = message.get("half_closed_s", HALF_CLOSED_S)
+        self._reactor.via = message.get("via", VIA).encode()
+        # An agent that has not heard of its broker yet leaves what the one before it knew.
+        if "protect_destinations" in message:
+            self._sentry.protect(networks(message["protect_destinations"]))
+        if "node_addresses" in message:
+            self._sentry.reached_at(networks(message["node_addresses"]))
+        return None
+
+    def _conditions(self, _: Message) -> object:
+        return self._proxies.conditions()
+
+    def _usage(self, message: Message) -> object:
+        reached, lines = self._ledger.told(message["since"])
+        return {"since": reached, "lines": [line.decode() for line in lines]}
+
+    def _taken(self, message: Message) -> object:
+        """Those that are not told again; each life is [proxy, epoch, received, sent, connections]."""
+        return [
+            [proxy, epoch]
+            for proxy, epoch, received, sent, connections in message["lives"]
+            if self._ledger.take((proxy, epoch), (received, sent, connections))
+        ]
+
+    def _end(self, _: Message) -> object:
+        self._reactor.loop.call_soon(self._halt)
+        return None
+
+
+def _close(listeners: Iterable[Socket]) -> None:
+    for listener in listeners:
+        listener.close()

@@ -1,0 +1,116 @@
+"""A worker's side of the control socket."""
+
+import asyncio
+import os
+import socket
+from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
+
+from node.engine.builtin import log
+from node.engine.builtin.frames import MOST_FDS, ControlError, FrameReader, Message, frame, peer
+from node.engine.builtin.worker.commands import Orders
+
+_READ = 262144
+_BACKLOG = 16
+
+
+class Desk:
+    """Takes orders from every process of the same user that connects; answers them in their order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, orders: Orders, listener: socket.socket) -> None:
+        self.loop = loop
+        self.orders = orders
+        self._listener = listener
+        self._visitors: set[Visitor] = set()
+        listener.setblocking(False)
+        listener.listen(_BACKLOG)
+        loop.add_reader(listener.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Orders that come from now on go unanswered: a refusal would be taken for something else."""
+        self.loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+        for visitor in list(self._visitors):
+            visitor.close()
+
+    def left(self, visitor: "Visitor") -> None:
+        self._visitors.discard(visitor)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):
+                log.write("control.accept_failed", errno=error.errno)
+            return
+        _, uid = peer(connection)
+        if uid != os.geteuid():
+            log.write("control.stranger_refused", uid=uid)
+            connection.close()
+            return
+        self._visitors.add(Visitor(self, connection))
+
+
+class Visitor:
+    """One connection of an agent."""
+
+    def __init__(self, desk: Desk, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self._desk = desk
+        self._loop = desk.loop
+        self._orders = desk.orders
+        self._connection = connection
+        self._frames = FrameReader()
+        self._sockets: list[Socket] = []
+        self._outbox = bytearray()
+        self._loop.add_reader(connection.fileno(), self._read)
+
+    def close(self) -> None:
+        self._desk.left(self)
+        fd = self._connection.fileno()
+        if fd >= 0:
+            self._loop.remove_reader(fd)
+            self._loop.remove_writer(fd)
+            self._connection.close()
+        for listener in self._sockets:
+            listener.close()
+
+    def _read(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._connection, _READ, MOST_FDS)
+            self._sockets += [Socket(fileno=fd) for fd in fds]
+            messages = self._frames.feed(data)
+        except BlockingIOError:
+            return
+        except (OSError, ControlError) as error:
+            log.fault("control.unreadable", error)
+            self.close()
+            return
+        for message in messages:
+            self._obey(message)
+        if not data:
+            self.close()
+
+    def _obey(self, message: Message) -> None:
+        count, number = message.get("fds", 0), message.get("id")
+        sockets, self._sockets = self._sockets[:count], self._sockets[count:]
+        self._orders.obey(message, sockets, lambda answer: self._send({"id": number, **answer}))
+
+    def _send(self, answer: Message) -> None:
+        """To an agent that is gone, nothing."""
+        if self._connection.fileno() < 0:
+            return
+        if not self._outbox:
+            self._loop.add_writer(self._connection.fileno(), self._write)
+        self._outbox += frame(answer)
+
+    def _write(self) -> None:
+        try:
+            sent = self._connection.send(self._outbox)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        del self._outbox[:sent]
+        if not self._outbox:
+            self._loop.remove_writer(self._connection.fileno())

@@ -1,0 +1,1 @@
+"""Moves live connections from one worker process to the next."""

@@ -1,0 +1,96 @@
+"""To which master the node belongs: it waits to be enrolled as long as it belongs to none."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from node.errors import IdentityUnread
+from node.host import addresses, host_name, os_name
+from node.settings import Settings
+from node.state.identity import Identity, read_identity, write_identity
+from shared.enrolment.bodies import NodeFacts
+from shared.tasks import Endurance, insist, run_until
+from shared.version import program_version
+
+if TYPE_CHECKING:
+    from node.enrolment.server import Waiting
+
+
+log = structlog.get_logger()
+
+
+class Membership:
+    """The identity that the node has or waits for."""
+
+    def __init__(self, settings: Settings, engines: Mapping[str, str]) -> None:
+        """`engines` maps the engines that this node has to their versions."""
+        self._settings, self._engines = settings, engines
+        self._identity: Identity | None = None
+        self._proven: Identity | None = None
+        self._renewed = asyncio.Event()
+        self._logged_in = asyncio.Event()
+        self._waiting: Waiting | None = None
+
+    async def run(self, work: Callable[[Identity], Awaitable[None]]) -> None:
+        """Work for the master that this node belongs to; wait to be enrolled as long as there is none.
+
+        Raises BadIdentity.
+        """
+        self._identity = await insist(self._read, loop="identity", endurance=Endurance(away=(IdentityUnread,)))
+        async with asyncio.TaskGroup() as group:
+            if self._identity is None or self._identity.challenge is not None:
+                self._waiting = self._listener()
+                group.create_task(self._waiting.run())
+                group.create_task(self._spend_challenge(self._waiting))
+            while True:
+                if self._identity is None:
+                    await self._renewed.wait()
+                self._renewed.clear()
+                assert self._identity is not None  # noqa: S101 (narrowing)
+                await run_until(self._renewed, partial(work, self._identity))
+
+    async def prove(self, identity: Identity) -> None:
+        """The broker has taken its login: the challenge is spent as soon as that is on disk."""
+        self._proven = identity
+        self._logged_in.set()
+
+    async def _read(self) -> Identity | None:
+        return await asyncio.to_thread(read_identity, self._settings.identity_file)
+
+    async def _spend_challenge(self, waiting: "Waiting") -> None:
+        """A full disk puts it off, and nothing else."""
+
+        async def write() -> None:
+            if self._proven is not None:
+                spent = replace(self._proven, challenge=None)
+                await asyncio.to_thread(write_identity, self._settings.identity_file, spent)
+
+        await self._logged_in.wait()
+        await insist(write, loop="identity", endurance=Endurance(away=(OSError,)))
+        waiting.proven.set()
+
+    def _listener(self) -> "Waiting":
+        """Its web server takes ten megabytes: a node that is enrolled does without."""
+        from node.enrolment.server import Waiting as Listener  # noqa: PLC0415
+
+        challenge = self._identity.challenge if self._identity is not None else None
+        return Listener(self._settings, self._facts(), self._accept, challenge)
+
+    async def _accept(self, identity: Identity) -> None:
+        await asyncio.to_thread(write_identity, self._settings.identity_file, identity)
+        log.info("node.enrolled", node_id=identity.config.node_id, name=identity.config.name)
+        self._identity = identity
+        self._renewed.set()
+
+    def _facts(self) -> NodeFacts:
+        return NodeFacts(
+            host=host_name(),
+            os=os_name(),
+            agent=program_version(),
+            addresses=addresses(),
+            engines=dict(self._engines),
+        )

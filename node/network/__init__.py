@@ -1,0 +1,1 @@
+"""The host's addresses and routes, as the kernel reports them."""

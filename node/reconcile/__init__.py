@@ -1,0 +1,1 @@
+"""Brings the running proxies to what the local copy says."""

@@ -1,0 +1,151 @@
+"""The link to RabbitMQ, and the only imports of aio_pika.
+
+A program has two connections: one to publish, which a memory or disk alarm of the broker blocks, and one to consume,
+which it does not. They live and die as a pair; a supervisor makes them anew with back-off.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Literal
+from uuid import uuid4
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractExchange
+from aiormq.exceptions import (
+    AuthenticationError,
+    ChannelAccessRefused,
+    ConnectionNotAllowed,
+    ProbableAuthenticationError,
+    PublishError,
+)
+from pydantic import SecretStr
+
+from shared.bus.connections import CONNECT_TIMEOUT_S, address_of, connected
+from shared.bus.envelopes import Outgoing, outgoing
+from shared.bus.failures import OUTSIDE_ERRORS, BusDown, Unroutable, is_outside
+from shared.bus.intake import Intake
+from shared.tasks import Backoff
+
+log = structlog.get_logger()
+
+PUBLISH_TIMEOUT_S = 10
+REFUSED_WAIT_S = 15
+"""Between two tries when the broker refuses the login: nothing heals that in milliseconds."""
+
+RECONNECT_MOST_S = 3.0
+"""Between two tries while the broker is away: what was asked of the master meanwhile is on the nodes within five
+seconds of its return, and a thousand nodes still spread their log-ins over seconds."""
+
+BusState = Literal["connecting", "up", "down", "refused", "occupied"]
+"""refused: the broker does not accept the login. occupied: somebody else consumes this program's own queue."""
+
+
+class Bus:
+    """One program's link. `run` keeps it up; `publish` works while it is."""
+
+    def __init__(
+        self,
+        url: SecretStr,
+        *,
+        program: str,
+        intake: Intake,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        on_up: Callable[[], Awaitable[None]] | None = None,
+        refused_wait_s: float = REFUSED_WAIT_S,
+    ) -> None:
+        """`prepare` runs at every connect before the queue is consumed; its OSErrors count as "not connected".
+
+        `refused_wait_s` is between two tries while the broker does not accept the login.
+        """
+        self._address, self._program, self._intake = address_of(url), program, intake
+        self._prepare, self._on_up, self._refused_wait_s = prepare, on_up, refused_wait_s
+        self._channel: AbstractChannel | None = None
+        self._exchanges: dict[str, AbstractExchange] = {}
+        self.state: BusState = "connecting"
+
+    @property
+    def login(self) -> str:
+        """The user name by which the broker knows this program."""
+        return self._address.user or "guest"
+
+    async def run(self) -> None:
+        """Keep connected and handle messages until cancelled; only a bug of ours ends it otherwise."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._intake.run())
+            await self._supervise()
+
+    async def publish(self, message: Outgoing) -> str:
+        """Publish, wait for the broker's confirmation, answer the message's id. Raises BusDown."""
+        channel = self._channel
+        if channel is None:
+            raise BusDown(f"not connected to the broker ({self.state})")
+        message_id = uuid4().hex
+        sealed = outgoing(message, message_id, program=self._program, login=self.login)
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                exchange = await self._exchange(channel, message.exchange)
+                await exchange.publish(sealed, message.key, mandatory=True)
+        except PublishError as error:
+            raise Unroutable(f"no queue takes {message.key!r} of {message.exchange!r}") from error
+        except Exception as error:
+            if not is_outside(error):
+                raise
+            raise BusDown(f"the broker did not take the message: {type(error).__name__}") from error
+        return message_id
+
+    async def _exchange(self, channel: AbstractChannel, name: str) -> AbstractExchange:
+        """Asked for once a connection; the nameless one is the broker's default."""
+        if name not in self._exchanges:
+            found = await channel.get_exchange(name, ensure=False) if name else channel.default_exchange
+            self._exchanges[name] = found
+        return self._exchanges[name]
+
+    async def _supervise(self) -> None:
+        backoff = Backoff(most_s=RECONNECT_MOST_S)
+        while True:
+            try:
+                await self._session(backoff)
+                self._enter("down")
+            except (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed) as error:
+                self._enter("refused", reason=str(error))
+            except ChannelAccessRefused as error:
+                self._enter("occupied" if "exclusive" in str(error) else "refused", reason=str(error))
+            except OUTSIDE_ERRORS as error:
+                self._enter("down", reason=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(self._refused_wait_s if self.state == "refused" else backoff.next())
+
+    async def _session(self, backoff: Backoff) -> None:
+        """Connect, consume, and return when either connection has ended."""
+        closed = asyncio.Event()
+
+        def close(*_: object) -> None:
+            closed.set()
+
+        async with AsyncExitStack() as stack:
+            names = [f"maybe-{self._program} {self.login} {way}" for way in ("publish", "consume")]
+            transmit, receive = [await connected(stack, self._address, name, close) for name in names]
+            async with asyncio.timeout(CONNECT_TIMEOUT_S * 3):
+                if self._prepare is not None:
+                    await self._prepare()
+                channel = await transmit.channel(publisher_confirms=True, on_return_raises=True)
+                consumer = await receive.channel()
+                for each in (channel, consumer):
+                    each.close_callbacks.add(close)
+                await self._intake.consume(consumer)
+            self._exchanges = {}
+            self._channel = channel
+            stack.callback(self._disconnect)
+            self._enter("up")
+            backoff.reset()
+            if self._on_up is not None:
+                await self._on_up()
+            await closed.wait()
+
+    def _disconnect(self) -> None:
+        self._channel = None
+
+    def _enter(self, state: BusState, reason: str = "") -> None:
+        if state != self.state:
+            (log.info if state == "up" else log.warning)(f"bus.{state}", **({"reason": reason} if reason else {}))
+        self.state = state

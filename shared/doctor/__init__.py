@@ -1,0 +1,1 @@
+"""What both doctors share: findings and how an examination is printed."""

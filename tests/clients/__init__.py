@@ -1,0 +1,1 @@
+"""Clients and origins that tests connect through proxies."""

@@ -1,0 +1,1 @@
+"""A running cluster of real programs for acceptance tests, and its faults."""

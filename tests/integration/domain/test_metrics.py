@@ -1,0 +1,123 @@
+"""/metrics and the ids of requests."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from master.broker import Broker
+from master.db.database import Database
+from master.errors import DatabaseAway
+from master.sync.outbox import Outbox
+from shared.bus.envelopes import Outgoing
+from shared.proxies import NodeId
+from tests.integration.conftest import REQUEST, Api
+
+
+async def metrics(api: Api) -> dict[str, float]:
+    """Values by name and labels."""
+    text = (await api.http.get("/metrics")).text
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r'[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})?', name) for name, _, _ in lines)
+    return {name: float(value) for name, _, value in lines}
+
+
+async def test_metrics_tell_of_the_fleet_without_a_label_for_each_proxy(api: Api):
+    node = await api.node()
+    await api.node()
+    for _ in range(3):
+        await api.proxy(node, password="hush")
+    found = await metrics(api)
+    assert found['maybe_proxies{state="pending"}'] == 3
+    assert found['maybe_nodes{state="active",link="online"}'] == 2
+    assert (found["maybe_sync_lag_max"], found["maybe_sync_lag"], found["maybe_sync_lagging_nodes"]) == (3, 3, 1)
+    assert (found["maybe_events_last_id"], found["maybe_bus_up"], found["maybe_database_up"]) == (3, 0, 1)
+    assert "hush" not in str(found)
+
+
+async def filled(api: Api) -> str:
+    """The metrics of a fleet that was used."""
+    node = await api.node()
+    await api.proxy(node)
+    await api.call("GET", "/proxies/99", 404)
+    answer = await api.http.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return answer.text
+
+
+async def test_a_parser_of_others_reads_every_metric_as_what_it_is(api: Api):
+    text = await filled(api)
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert {family.type for family in families.values()} == {"counter", "gauge", "histogram"}
+    assert all(family.documentation for family in families.values())
+    names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert {name.removesuffix("_total") for name in names} == set(families)
+    [counted] = [one for one in families["maybe_api_requests"].samples if one.labels["status"] == "404"]
+    assert (counted.labels["route"], counted.value) == ("/proxies/{proxy_id}", 1)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus) is not installed")
+async def test_promtool_has_nothing_to_say_about_the_metrics(api: Api):
+    text = await filled(api)
+    done = await asyncio.to_thread(
+        subprocess.run, ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+async def test_requests_are_counted_by_their_routes_and_not_by_their_paths(api: Api):
+    for id_ in (1, 2, 3):
+        await api.call("GET", f"/proxies/{id_}", 404)
+    await api.call("GET", "/no/such/path", 404)
+    found = await metrics(api)
+    assert found['maybe_api_requests_total{method="GET",route="/proxies/{proxy_id}",status="404"}'] == 3
+    assert found['maybe_api_requests_total{method="GET",route="none",status="404"}'] == 1
+    assert found['maybe_api_request_duration_seconds_count{method="GET",route="/proxies/{proxy_id}"}'] == 3
+
+
+async def test_metrics_are_told_while_the_database_is_away(api: Api, monkeypatch: pytest.MonkeyPatch):
+    def away(_: Database) -> None:
+        raise DatabaseAway("test")
+
+    monkeypatch.setattr(Database, "session", away)
+    assert (await metrics(api))["maybe_database_up"] == 0
+
+
+async def test_the_id_of_a_request_is_told_back_and_stands_in_its_events(api: Api):
+    for given, told in (("my-id.1", "my-id.1"), ("no\x7fid", None), ("x" * 65, None), (None, None)):
+        headers = {"X-Request-Id": given.encode()} if given else {"X-Request-Id": ""}
+        answer = await api.http.post("/locations", json={"name": f"l{given}"[:20]}, headers=headers)
+        found = answer.headers["x-request-id"]
+        assert found == told if told else re.fullmatch("[0-9a-f]{32}", found)
+        if answer.status_code == 201:
+            last = (await api.call("GET", "/events?limit=1000", 200))["items"][-1]
+            assert last["details"]["request_id"] == found
+
+
+class Link:
+    """Keeps what is published."""
+
+    state = "up"
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+
+    async def publish(self, message: Outgoing) -> str:
+        self.sent.append(message)
+        return "m"
+
+
+async def test_a_list_that_is_news_carries_the_requests_that_made_it_so(api: Api, rows: Database, broker: Broker):
+    node = await api.node()
+    for number in range(7):
+        await api.http.post("/proxies", json={"node_ids": [node]}, headers={"X-Request-Id": f"r{number}"})
+    outbox, link = Outbox(rows, broker, "c"), Link()
+    outbox.bus = link  # pyright: ignore
+    await outbox.check(NodeId(node))
+    await outbox.check(NodeId(node))
+    headers = [message.header for message in link.sent]
+    assert [header.requests for header in headers if header] == [("r2", "r3", "r4", "r5", "r6"), ()]
+    assert REQUEST not in str(headers)

@@ -1,0 +1,1 @@
+"""`./dev up` and its relatives: a whole cluster on this machine."""

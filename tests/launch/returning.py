@@ -1,0 +1,90 @@
+"""The nodes of a cluster that `./dev up` starts: those of a kept one come back as far as the API has left them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from tests.cluster.cluster import Cluster, Node, succeeded
+from tests.launch.memory import Memory, Slot, absent, slots
+from tests.launch.trial import ensure_location
+from tests.services.ports import PortBlock, PortError, claim_block
+from tests.services.programs import ProgramError, last_words
+
+Tell = Callable[[str], None]
+DEFAULT_NODES = 2
+BACK_S = 30.0
+
+
+async def launch_new(cluster: Cluster, count: int, memory: Memory) -> None:
+    """Agents of new nodes, which wait to be enrolled."""
+    for _ in range(count):
+        node = await cluster.launch()
+        memory.nodes[number_of(node)] = node.ports.first
+    memory.write()
+
+
+async def bring_back(cluster: Cluster, memory: Memory, tell: Tell) -> None:
+    """Launch the agents of the nodes of earlier runs, without those that the API has removed or replaced."""
+    known = {node["id"]: node for node in await every_node(cluster)}
+    there = slots(cluster.folder, memory)
+    for slot in there:
+        reason = absent(slot, there, known)
+        if reason:
+            tell(f"node-{slot.number} does not come back: {reason}")
+            del memory.nodes[slot.number]
+        else:
+            await cluster.launch(number=slot.number, ports=claimed(slot, tell), id_=slot.id)
+    memory.write()
+
+
+def claimed(slot: Slot, tell: Tell) -> PortBlock:
+    """Its block of ports, or another one to keep other runs away when somebody else is in it."""
+    try:
+        return claim_block(slot.ports)
+    except PortError as error:
+        tell(f"node-{slot.number}: {error}; proxies there may not be able to start")
+        return claim_block()
+
+
+async def join_all(cluster: Cluster, memory: Memory, tell: Tell) -> None:
+    """Enrol the new nodes, in order, so that node-1 gets the first id; wait for the others."""
+    for node in cluster.nodes.values():
+        if node.id is None:
+            memory.location_id = await ensure_location(cluster, memory.location_id)
+            memory.write()
+            await cluster.enrol(node, location_id=memory.location_id)
+            tell(f"{node.agent.name} is enrolled by its challenge: node {node.id}, ports {node.ports.range}")
+    back = [node for node in cluster.nodes.values() if node.back]
+    async with asyncio.TaskGroup() as group:
+        for node in back:
+            group.create_task(welcome(cluster, node, tell))
+
+
+async def welcome(cluster: Cluster, node: Node, tell: Tell) -> None:
+    """Wait until a node of an earlier run is online, and say how the API has left it."""
+    try:
+        await cluster.online(node, limit_s=BACK_S)
+    except ProgramError:
+        tell(
+            f"{node.agent.name} (node {node.id}) is not online after {BACK_S:.0f} s and is left alone: "
+            f"{last_words(node.agent.log)}"
+        )
+        return
+    shown = succeeded(await cluster.api.get(f"/nodes/{node.id}")).json()
+    state = "" if shown["state"] == "active" else f", {shown['state']}"
+    tell(f"{node.agent.name} is back: node {node.id} ({shown['name']}){state}, ports {shown['limits']['ports']}")
+
+
+def number_of(node: Node) -> int:
+    return int(node.agent.name.removeprefix("node-"))
+
+
+async def every_node(cluster: Cluster) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"limit": 1000}
+    while True:
+        page = succeeded(await cluster.api.get("/nodes", params=query)).json()
+        found += page["items"]
+        if page["next"] is None:
+            return found
+        query["after"] = page["next"]

@@ -1,0 +1,115 @@
+"""`./dev status`: what `./dev up` runs from this folder at this moment, as the processes and the API say."""
+
+import argparse
+import json
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.launch import registry
+from tests.launch.registry import DEFAULT_PORT, Record, named
+from tests.services.processes import is_running
+
+ANSWER_S = 3.0
+NOTHING = "nothing runs from this folder: ./dev up starts a cluster"
+
+
+def main() -> int:
+    """Exit codes: 0 a cluster runs, 1 none does."""
+    parser = argparse.ArgumentParser(prog="./dev status", description="What runs from this folder.")
+    parser.add_argument("--json", action="store_true", help="for a program: the cluster started last; holds passwords")
+    parser.add_argument("--port", type=int, help="of the API: this cluster only")
+    arguments = parser.parse_args()
+    records = [record for record in registry.read_all(arguments.port) if record.runs or record.left]
+    running = [record for record in records if record.runs]
+    if arguments.json and running:
+        print(json.dumps(for_programs(running[0]), indent=2))
+    elif not arguments.json:
+        print("\n\n".join(map(table, records)) if records else NOTHING, file=None if records else sys.stderr)
+    else:
+        print(table(records[0]) if records else NOTHING, file=sys.stderr)
+    return 0 if running else 1
+
+
+def for_programs(record: Record) -> dict[str, Any]:
+    nodes = nodes_by_id(record)
+    programs = {
+        name: {**program, "state": state_of(program, nodes)} for name, program in record.state["programs"].items()
+    }
+    return {**record.state, "phase": record.phase, "launcher": record.launcher.pid, "programs": programs}
+
+
+def table(record: Record) -> str:
+    """For a person."""
+    if record.left:
+        return f"{record.api} was killed and has left processes ({named(record.left)}): ./dev down ends them"
+    nodes = nodes_by_id(record)
+    rows = [
+        ("API", f"{record.api} ({answering(record, nodes)})"),
+        ("API docs", f"{record.api}/api"),
+        ("RabbitMQ", record.state.get("management_url", "not started yet")),
+        ("data", f"{record.folder} ({'kept' if record.kept else 'removed at the end'})"),
+        ("launcher", f"process {record.launcher.pid}; {stopping(record)}"),
+        *([("log", record.log)] if record.log else []),
+    ]
+    lines = [f"{title:10} {address}" for title, address in rows]
+    lines += ["", f"{'program':10} {'pid':>8}  {'state':34} log"]
+    return "\n".join([*lines, *(line(name, each, nodes) for name, each in record.state["programs"].items())])
+
+
+def line(name: str, program: Mapping[str, Any], nodes: Mapping[int, Mapping[str, Any]] | None) -> str:
+    return f"{name:10} {program['pid'] or '-':>8}  {state_of(program, nodes):34} {program['log']}"
+
+
+def answering(record: Record, nodes: object) -> str:
+    return record.phase if nodes is not None else f"{record.phase}; does not answer"
+
+
+def stopping(record: Record) -> str:
+    if record.phase == "stopping":
+        return "it is stopping"
+    return "./dev down stops it" if record.port == DEFAULT_PORT else f"./dev down --port {record.port} stops it"
+
+
+def state_of(program: Mapping[str, Any], nodes: Mapping[int, Mapping[str, Any]] | None) -> str:
+    """Of the process, and of a node what the API says about it. `nodes` is None when the API does not answer."""
+    process = "running" if program["pid"] and is_running(program["pid"]) else "not running"
+    if "data" not in program or nodes is None:
+        return process
+    node_id = registry.id_of(Path(program["data"]))
+    return f"{process}, {told(node_id, nodes) if node_id else 'waits to be enrolled'}"
+
+
+def told(node_id: int, nodes: Mapping[int, Mapping[str, Any]]) -> str:
+    node = nodes.get(node_id)
+    if node is None:
+        return f"node {node_id}: removed"
+    return f"node {node_id}: {node['status']['state']}, {node['state']}"
+
+
+def nodes_by_id(record: Record) -> dict[int, dict[str, Any]] | None:
+    """What the API says about its nodes; None when it does not answer."""
+    found: dict[int, dict[str, Any]] = {}
+    after = ""
+    try:
+        while True:
+            page = ask(f"{record.api}/nodes?limit=1000{after}")
+            found |= {node["id"]: node for node in page["items"]}
+            if page["next"] is None:
+                return found
+            after = f"&after={page['next']}"
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def ask(url: str) -> dict[str, Any]:
+    """Directly, whatever proxy the environment names. Raises OSError, ValueError."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=ANSWER_S) as answer:
+        return json.load(answer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

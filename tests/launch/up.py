@@ -1,0 +1,228 @@
+"""The launcher of `./dev up`: a whole cluster on this machine, tried out with curl, kept running until a signal."""
+
+import asyncio
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from tests.cluster.cluster import Cluster
+from tests.launch.__main__ import Wish, in_the_way, read
+from tests.launch.failures import keep_logs, tell_failure
+from tests.launch.keep_running import keep_running
+from tests.launch.memory import Memory, opened
+from tests.launch.patience import patience
+from tests.launch.recording import Recording
+from tests.launch.registry import log_of
+from tests.launch.returning import DEFAULT_NODES, bring_back, join_all, launch_new
+from tests.launch.screen import screen
+from tests.launch.spare_node import serve_requests
+from tests.launch.trial import ensure_location, try_again, try_out
+from tests.services import Source, Where, find_source
+from tests.services.folders import ensure_room, remove, scratch
+from tests.services.ports import AMQP, DISTRIBUTION, MANAGEMENT, PORT_MAPPER, POSTGRES, claim_block, reclaimed
+from tests.services.postgres import Database, PostgreSQL
+from tests.services.programs import Elsewhere
+from tests.services.rabbitmq import RabbitMQ, Vhost
+
+Tell = Callable[[str], None]
+STOPPED_EARLY = 130
+SERVICES = (POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER)
+
+
+def main() -> int:
+    """Exit codes: 0 done, or stopped by a signal once all was up; 1 with the reason; 130 stopped before."""
+    wish, tell = read(sys.argv[1:]), progress()
+    try:
+        log = str(log_of(wish.port)) if wish.detach else None
+        with Recording(wish.port, tell, log) as recording:
+            obstacle = in_the_way(wish)
+            if obstacle:
+                print(obstacle, file=sys.stderr)
+                return 1
+            recording.begin()
+            return asyncio.run(obey(wish, find_source(tell), recording, tell))
+    except KeyboardInterrupt:
+        return STOPPED_EARLY
+    except Exception as error:  # noqa: BLE001 (whatever it is, a person reads one line about it)
+        tell_failure(error, wish)
+    return 1
+
+
+def progress() -> Tell:
+    """Prints a line with the seconds since now."""
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"[{time.monotonic() - began:5.1f} s] {text}", flush=True)
+
+    return tell
+
+
+async def obey(wish: Wish, source: Source, recording: Recording, tell: Tell) -> int:
+    """Until the work is done or a signal comes. Answers the exit code."""
+    cancel_at_first_signal(recording, tell)
+    is_up = False
+    try:
+        async with running(wish, source, recording, tell) as (cluster, proxies, verdict):
+            is_up = True
+            tell(verdict)
+            if wish.once:
+                return 0
+            print(screen(cluster, proxies, wish), flush=True)
+            recording.enter("up")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(keep_running(cluster, tell))
+                group.create_task(serve_requests(cluster, recording.memory, tell))
+    except asyncio.CancelledError:
+        tell("stopped; nothing is left running")
+    return 0 if is_up else STOPPED_EARLY
+
+
+def cancel_at_first_signal(recording: Recording, tell: Tell) -> None:
+    """Later ones change nothing: the clearing up is not to be interrupted."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def first(number: signal.Signals) -> None:
+        for each in numbers:
+            loop.add_signal_handler(each, lambda: None)
+        tell(f"{number.name}: stopping")
+        recording.enter("stopping")
+        if task:
+            task.cancel()
+
+    for number in numbers:
+        loop.add_signal_handler(number, first, number)
+
+
+@asynccontextmanager
+async def running(
+    wish: Wish, source: Source, recording: Recording, tell: Tell
+) -> AsyncIterator[tuple[Cluster, list[dict[str, Any]], str]]:
+    """The cluster, its proxies that were tried out, and how that went."""
+    with place(wish, source, tell) as (where, memory):
+        ensure_room(where.folder)
+        tell(f"data, logs and secrets are in {where.folder.path}")
+        async with services(where) as (postgres, rabbitmq), names(where, postgres, rabbitmq) as (database, vhost):
+            cluster = Cluster(where.folder, where.ports, postgres, rabbitmq, database, vhost, wish.port)
+            async with recording.of(cluster, memory):
+                try:
+                    known = bool(memory.nodes)
+                    await start(cluster, wish, memory, tell)
+                    yield cluster, *await tried_out(cluster, memory, known, tell)
+                finally:
+                    await cluster.close()
+
+
+async def tried_out(cluster: Cluster, memory: Memory, known: bool, tell: Tell) -> tuple[list[dict[str, Any]], str]:
+    """The proxies that work, and the verdict. In a new cluster everything has to. Raises ProgramError."""
+    if not known:
+        return await try_out(cluster, await ensure_location(cluster, memory.location_id), tell), "everything works"
+    proxies = await try_again(cluster, tell)
+    left_out = 3 - len(proxies)
+    if left_out:
+        return proxies, f"the cluster runs; what could be tried out works ({left_out} of 3 proxies were left out)"
+    return proxies, "everything works"
+
+
+@contextmanager
+def place(wish: Wish, source: Source, tell: Tell) -> Iterator[tuple[Where, Memory]]:
+    """Folder and ports, the same ones as last time when they are kept."""
+    if wish.keep:
+        with opened(wish.keep, source) as (folder, memory):
+            ports = reclaimed(memory.ports, SERVICES) if memory.ports else claim_block()
+            memory.ports = ports.first
+            memory.write()
+            with ports.held():
+                yield Where(source, folder, ports, tell), memory
+        return
+    folder = scratch()
+    try:
+        with claim_block().held() as ports:
+            yield Where(source, folder, ports, tell), Memory()
+    except Exception:
+        keep_logs(folder, wish.port)
+        raise
+    finally:
+        remove(folder)
+
+
+@asynccontextmanager
+async def services(where: Where) -> AsyncIterator[tuple[PostgreSQL, RabbitMQ]]:
+    """Both, not started yet; ended on leaving, in good order when their data is kept."""
+    postgres, rabbitmq = await where.postgres(), await where.rabbitmq()
+    try:
+        yield postgres, rabbitmq
+    finally:
+        async with asyncio.TaskGroup() as group:
+            for service in (postgres, rabbitmq):
+                group.create_task(leave(service, durable=where.folder.durable))
+
+
+async def leave(service: PostgreSQL | RabbitMQ, *, durable: bool) -> None:
+    if durable:
+        await service.stop()
+    await service.end()
+
+
+@asynccontextmanager
+async def names(where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ) -> AsyncIterator[tuple[Database, Vhost]]:
+    """Our database and virtual host, not made yet. In services that others use too, they get names of their own."""
+    own = f"maybe-{secrets.token_hex(4)}"
+    foreign = not where.folder.durable
+    drop_database = foreign and isinstance(postgres.program, Elsewhere)
+    drop_vhost = foreign and isinstance(rabbitmq.program, Elsewhere)
+    database, vhost = (own if drop else "maybe" for drop in (drop_database, drop_vhost))
+    try:
+        yield postgres.admin.named(database), rabbitmq.admin.named(vhost)
+    finally:
+        if drop_database:
+            await postgres.drop(database)
+        if drop_vhost and await rabbitmq.has(vhost):
+            await rabbitmq.drop(vhost)
+
+
+async def start(cluster: Cluster, wish: Wish, memory: Memory, tell: Tell) -> None:
+    """Everything, as much of it at once as can be. Raises ProgramError."""
+    known = bool(memory.nodes)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(start_postgres(cluster, tell))
+        group.create_task(start_rabbitmq(cluster, tell))
+        if not known:
+            group.create_task(launch_new(cluster, wish.nodes or DEFAULT_NODES, memory))
+    async with patience("waiting for the master", tell):
+        await cluster.master()
+    tell(f"the master is ready at http://127.0.0.1:{wish.port}")
+    if known:
+        await bring_back(cluster, memory, tell)
+        await launch_new(cluster, lacking(len(cluster.nodes), wish.nodes), memory)
+    async with patience("waiting for the nodes", tell):
+        await join_all(cluster, memory, tell)
+
+
+def lacking(there: int, wished: int | None) -> int:
+    """How many nodes are to be made beside those that came back. A kept cluster without any gets two."""
+    return max(0, (wished or (DEFAULT_NODES if there == 0 else there)) - there)
+
+
+async def start_postgres(cluster: Cluster, tell: Tell) -> None:
+    async with patience("starting PostgreSQL", tell):
+        await cluster.postgres.start()
+        await cluster.postgres.ensure(cluster.database.name)
+    tell(f"PostgreSQL is ready on port {cluster.database.port}")
+
+
+async def start_rabbitmq(cluster: Cluster, tell: Tell) -> None:
+    tell("starting RabbitMQ, which takes some 10 s")
+    async with patience("starting RabbitMQ", tell):
+        await cluster.rabbitmq.start()
+        await cluster.rabbitmq.ensure(cluster.vhost.name)
+    tell(f"RabbitMQ is ready; its management UI: {cluster.vhost.management_url}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

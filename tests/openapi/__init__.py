@@ -1,0 +1,1 @@
+"""Checks of the API against its own OpenAPI document."""

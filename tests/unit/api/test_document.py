@@ -1,0 +1,79 @@
+"""The OpenAPI document and the page that shows it."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from master.api.openapi import pages
+from master.api.openapi.route_docs import Told
+from master.asgi import create_app
+from master.db.database import Database
+from master.schemas.base import Wish
+from tests.master.dependencies import wiring
+
+
+@pytest.fixture(scope="module")
+def app() -> Any:
+    return create_app(wiring(Database({})))
+
+
+@pytest.fixture(scope="module")
+def document(app: Any) -> Any:
+    return json.loads(app.state[pages.DOCUMENT])
+
+
+def operations(document: Any) -> list[dict[str, Any]]:
+    return [operation for path in document["paths"].values() for operation in path.values()]
+
+
+def test_every_route_but_the_documentation_is_described(app: Any, document: Any):
+    silent = {"/api", "/api-json", "/api/static/{name}"}
+    assert {route.path_format for route in app.routes} - set(document["paths"]) == silent
+
+
+def test_every_reference_leads_somewhere(document: Any):
+    wanted = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(document)))
+    assert wanted <= set(document["components"]["schemas"])
+
+
+def test_every_operation_has_a_summary_and_a_description(document: Any):
+    assert all(operation["summary"] and operation["description"] for operation in operations(document))
+
+
+def test_every_operation_has_an_id_of_its_own(document: Any):
+    ids = [operation["operationId"] for operation in operations(document)]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_error_is_described_as_a_problem_document(document: Any):
+    for operation in operations(document):
+        errors = [answer for status, answer in operation["responses"].items() if int(status) >= 400]
+        assert errors
+        assert all(list(answer["content"]) == ["application/problem+json"] for answer in errors)
+
+
+def test_every_parameter_of_a_path_is_described(document: Any):
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            told = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
+            assert told == set(re.findall(r"{(\w+)}", path))
+
+
+def test_the_version_of_a_proxy_is_told_as_its_etag(document: Any):
+    answer = document["paths"]["/proxies/{proxy_id}"]["get"]["responses"]["200"]
+    assert "ETag" in answer["headers"]
+
+
+def test_every_example_of_a_body_is_one(app: Any):
+    told = [handler.opt.get("told") for route in app.routes for handler, _ in route.route_handler_map.values()]
+    bodies = {one.body for one in told if isinstance(one, Told) and one.body is not None and one.body is not Wish}
+    for body in bodies:
+        for example in body.model_config.get("json_schema_extra", {}).get("examples", []):
+            body.model_validate(example)
+
+
+def test_the_documentation_asks_no_other_server():
+    assert not re.findall(rb'(?:src|href)="(?!/api/static/|data:)', pages.PAGE)
+    assert b"http" not in pages.PAGE
