@@ -1,10 +1,11 @@
 """Named SQL statements, read from the .sql files beside the modules that use them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +19,27 @@ class Query:
 
 @cache
 def queries() -> Mapping[str, Query]:
-    """Every named query, as file.name: "proxies.select_page" is `-- name: select_page` in proxies.sql."""
+    """Every named query of all packages, as file.name: `-- name: select_page` in proxies.sql is "proxies.select_page".
+
+    Raises ValueError when two packages define the same name.
+    """
     found: dict[str, Query] = {}
-    for entry in files("master.db").iterdir():
-        if entry.name.endswith(".sql"):
-            file = entry.name.removesuffix(".sql")
-            for name, text in re.findall(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", entry.read_text(), re.M | re.S):
-                found[f"{file}.{name}"] = numbered(f"{file}.{name}", text)
+    for entry in sql_files(files("master")):
+        file = entry.name.removesuffix(".sql")
+        for name, text in re.findall(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", entry.read_text(), re.M | re.S):
+            if f"{file}.{name}" in found:
+                raise ValueError(f"the statement {file}.{name} is defined twice")
+            found[f"{file}.{name}"] = numbered(f"{file}.{name}", text)
     return found
+
+
+def sql_files(folder: Traversable) -> Iterator[Traversable]:
+    """The .sql files in this folder and below, but for the migrations, which are not named statements."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name != "migrations":
+            yield from sql_files(entry)
+        elif entry.name.endswith(".sql"):
+            yield entry
 
 
 def numbered(name: str, text: str) -> Query:

@@ -1,14 +1,28 @@
-"""Bodies of answers that are not one thing: pages, outcomes, health."""
+"""Pages of lists."""
 
 from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
-from master.domain.locations.schemas import Location
-from master.domain.nodes.schemas import Node
-from master.domain.proxies.schemas import Proxy
-from master.domain.stacks.schemas import Stack
+from master.schemas.base import Shown
 from master.schemas.cursors import cursor
 
+T = TypeVar("T")
 
-def next_cursor(items: Sequence[Location | Node | Proxy | Stack], limit: int) -> str | None:
-    """Where the list goes on; a full page may be followed by an empty one."""
+
+class Page(Shown, Generic[T]):
+    """A part of a list. Pass `next` as `after` to get the following page; null means that there is none."""
+
+    items: list[T]
+    next: str | None
+
+
+class Identified(Protocol):
+    """An item with an id, by which its list is ordered."""
+
+    @property
+    def id(self) -> int: ...
+
+
+def next_cursor(items: Sequence[Identified], limit: int) -> str | None:
+    """Return the cursor of the following page. A full page may be followed by an empty one."""
     return cursor(items[-1].id) if len(items) == limit else None

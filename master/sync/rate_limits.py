@@ -19,8 +19,8 @@ log = structlog.get_logger()
 BURST = 200
 """Messages at once: a node with 10,000 failures reports them in about 30."""
 PER_S = 20.0
-"""Messages a second for as long as it likes. A list goes out every 80 ms at most (master.sync.outbox), and a node answers
-each with a need-sync and a report; it melts its reports into five a second."""
+"""Messages a second for as long as it likes. A list goes out every 80 ms at most (master.sync.outbox), and a node
+answers each with a need-sync and a report; it melts its reports into five a second."""
 PATIENCE = 100
 """Messages beyond that which are dropped one by one before the sender is shut out."""
 PREFETCH = BURST + 56

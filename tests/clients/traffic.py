@@ -44,9 +44,12 @@ class Tunnel:
         return True
 
     async def close(self) -> None:
+        """Can be called again. A cancelled `wait_closed` would make every later one raise CancelledError, so it is
+        shielded.
+        """
         self.writer.close()
         with suppress(ConnectionError):
-            await self.writer.wait_closed()
+            await asyncio.shield(self.writer.wait_closed())
 
 
 @asynccontextmanager

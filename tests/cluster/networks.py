@@ -25,7 +25,7 @@ from tests.services.ports import HOST
 
 CLONE_NEWNS, CLONE_FS, CLONE_NEWNET = 0x20000, 0x200, 0x40000000
 SIOCSIFFLAGS, UP_AND_RUNNING = 0x8914, 0x41
-LAUNCHER = Path(__file__).parents[1] / "dev"
+LAUNCHER = Path(__file__).parents[2] / "dev"
 Way = Literal["to broker", "from broker"]
 PORT_SIDE = {"to broker": "--dport", "from broker": "--sport"}
 Answer = TypeVar("Answer")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tests.services.processes import Birth, descendants, name_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".dev"
 DEFAULT_PORT = 3005
 IDENTITY = "identity.json"

@@ -16,11 +16,11 @@ from tests.model.weather import history
 
 UNIT = Path(__file__).parents[1] / "unit"
 UNIT_TESTS = {
-    local_copy: ("test_local_copy.py", "test_protocol_rules.py"),
-    report_rules: ("test_rounds.py", "test_protocol_rules.py"),
-    assembly: ("test_messages.py", "test_protocol_rules.py"),
-    reconcile: ("test_reconcile.py",),
-    inbox: ("test_protocol_sender.py",),
+    local_copy: ("node/test_local_copy.py", "sync/test_protocol_rules.py"),
+    report_rules: ("sync/test_report_rules.py", "sync/test_protocol_rules.py"),
+    assembly: ("sync/test_messages.py", "sync/test_protocol_rules.py"),
+    reconcile: ("node/test_reconcile.py",),
+    inbox: ("sync/test_protocol_sender.py",),
 }
 HISTORIES = (6, 900)
 """Random histories that must see a rule missing, and the steps of each."""

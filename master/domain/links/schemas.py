@@ -9,6 +9,7 @@ from master.domain.proxies.export_template import ExportFormat
 from master.domain.proxies.schemas import ProxyFilter, Template
 from master.domain.rotation.schemas import RotateWish
 from master.schemas.base import Paging, SaidAs, Shown, Wish
+from master.schemas.pages import Page
 from master.schemas.timestamps import Moment
 
 LinkKind = Literal["list", "rotate"]
@@ -74,8 +75,5 @@ class LinkMade(Link):
     url: str = Field(repr=False, description="the same as seen by whoever asked for it")
 
 
-class LinkPage(Shown):
-    """Links by id; `next` goes into `after` for the following page, null when there is none."""
-
-    items: list[Link]
-    next: str | None
+class LinkPage(Page[Link]):
+    """A page of links, ordered by id."""

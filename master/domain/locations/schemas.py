@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from master.schemas.base import Labelled, Paging, Question, Row, Shown, Text, Wish, not_given
 from master.schemas.fields import Country, LabelPatch, Labels, Name, Overlap
+from master.schemas.pages import Page
 
 
 class Location(Shown):
@@ -97,8 +98,5 @@ class RebalanceWish(Wish):
     most: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="at most so many moves")
 
 
-class LocationPage(Shown):
-    """Locations by id; `next` goes into `after` for the following page, null when there is none."""
-
-    items: list[Location]
-    next: str | None
+class LocationPage(Page[Location]):
+    """A page of locations, ordered by id."""

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from master.schemas.addresses import ExitAddress, NodeIp, Prefix
 from master.schemas.base import Labelled, Paging, Question, Row, Shown, Text, Wish, not_given
 from master.schemas.fields import LabelPatch, LocationName, Name, NodeIds, NodeNames, Overlap, PortRange, distinct
+from master.schemas.pages import Page
 from shared.proxies import Id
 
 NodeState = Literal["active", "draining", "disabled"]
@@ -223,8 +224,5 @@ class SyncWish(Wish):
     confirm: bool = Field(default=False, description="lets a list pass that the node holds")
 
 
-class NodePage(Shown):
-    """Nodes by id; `next` goes into `after` for the following page, null when there is none."""
-
-    items: list[Node]
-    next: str | None
+class NodePage(Page[Node]):
+    """A page of nodes, ordered by id."""

@@ -21,6 +21,7 @@ from master.schemas.fields import (
     NodeNames,
     StackNamed,
 )
+from master.schemas.pages import Page
 from shared.proxies import MAX_BIGINT, EngineName, ExitMode, Id, Password, Port, Protocol, TrafficPeriod, Username
 
 ProxyState = Literal["pending", "running", "failed", "stopped", "limited", "expired", "unknown"]
@@ -267,11 +268,8 @@ class FleetChange(FleetWrite, TimedWrite):
     """All proxies that the filter matches, to be changed."""
 
 
-class ProxyPage(Shown):
-    """Proxies by id; `next` goes into `after` for the following page, null when there is none."""
-
-    items: list[Proxy]
-    next: str | None
+class ProxyPage(Page[Proxy]):
+    """A page of proxies, ordered by id."""
 
 
 class FleetOutcome(Shown):

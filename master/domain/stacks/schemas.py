@@ -9,6 +9,7 @@ from master.domain.proxies.schemas import FleetChanges, ProxyState, ProxyWish
 from master.placement.spread import Spread
 from master.schemas.base import Labelled, Paging, Row, SaidAs, Shown, Text, Wish, not_given
 from master.schemas.fields import LabelPatch, Labels, LocationNames, Name, NodeNames, distinct
+from master.schemas.pages import Page
 from shared.proxies import Id
 
 MOST_PROXIES = 10_000
@@ -182,8 +183,5 @@ def stack(row: Row) -> Stack:
     return Stack.model_validate({**columns, "proxy": template, "status": StackStatus.model_validate(states)})
 
 
-class StackPage(Shown):
-    """Stacks by id; `next` goes into `after` for the following page, null when there is none."""
-
-    items: list[Stack]
-    next: str | None
+class StackPage(Page[Stack]):
+    """A page of stacks, ordered by id."""

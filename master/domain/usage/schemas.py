@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from master.schemas.base import Limit, Question, Shown, said_once
 from master.schemas.cursors import read_keys
 from master.schemas.fields import LocationName, NodeName, StackNamed
+from master.schemas.pages import Page
 from master.schemas.timestamps import Moment
 from shared.proxies import Id
 
@@ -85,8 +86,5 @@ class UsageList(Question):
         return next((span for span in ("hour", "day") if span in self.by), None)
 
 
-class UsagePage(Shown):
-    """Sums in order; `next` goes into `after` for the following page, null when there is none."""
-
-    items: list[Usage]
-    next: str | None
+class UsagePage(Page[Usage]):
+    """A page of usage rows."""

@@ -9,6 +9,7 @@ from master.domain.events.schemas import EventId, EventPattern
 from master.domain.webhooks.callback_urls import MOST_LETTERS, target
 from master.schemas.base import Paging, Shown, Wish, not_given
 from master.schemas.fields import LocationName, NodeName, StackNamed, distinct
+from master.schemas.pages import Page
 from shared.proxies import Id
 
 WebhookState = Literal["active", "failing", "disabled"]
@@ -103,8 +104,5 @@ class Delivery(Shown):
     latency_ms: int
 
 
-class WebhookPage(Shown):
-    """Webhooks by id; `next` goes into `after` for the following page, null when there is none."""
-
-    items: list[Webhook]
-    next: str | None
+class WebhookPage(Page[Webhook]):
+    """A page of webhooks, ordered by id."""

@@ -4,12 +4,15 @@ import hashlib
 from pathlib import Path
 
 _DIGITS = 12
-_PERMUTATION = Path(__file__).parents[3] / "shared" / "permutation.py"
+_HERE = Path(__file__).parent
+_SHARED = Path(__file__).parents[3] / "shared"
+_OF_SHARED = ("destinations.py", "engine_defaults.py", "permutation.py", "special_addresses.py")
+"""The modules outside this package that a worker imports."""
 
 
 def build_id() -> str:
-    """The same for the same source files of this package and what it takes of others. Raises OSError."""
+    """Return the same digits for the same source files of this package and of what it imports. Raises OSError."""
     digest = hashlib.sha256()
-    for path in [*sorted(Path(__file__).parent.glob("*.py")), _PERMUTATION]:
+    for path in [*sorted(_HERE.rglob("*.py")), *(_SHARED / name for name in _OF_SHARED)]:
         digest.update(b"%b\0%b\0" % (path.name.encode(), path.read_bytes()))
     return digest.hexdigest()[:_DIGITS]

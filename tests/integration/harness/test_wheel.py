@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "master", "node", "shared")
 NOBODYS = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 

@@ -18,7 +18,7 @@ from tests.clients.streams import HERE, free_port
 from tests.engines.local_copy import hold
 from tests.services.sandbox import SmallDisk, in_child
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WAIT_S = 30.0
 RECORD = {"id": 1, "version": 1, "content": 1, "protocol": "http", "username": "u", "password": "p"}
 

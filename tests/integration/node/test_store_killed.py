@@ -77,7 +77,7 @@ def checked(path: Path) -> int:
 
 def test_a_copy_whose_agent_is_killed_while_it_writes_is_always_whole(tmp_path: Path):
     seed = str(random.randrange(2**32))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, __file__, str(tmp_path / "copy.db"), seed]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, f"seed {seed}\n{done.stderr}"

@@ -10,7 +10,7 @@ from master.settings import OPTIONAL, REQUIRED
 from node import __main__ as node_program
 from node.settings import VARIABLES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SYSTEMS = {"PATH"}
 """Read, but nobody's setting."""
 

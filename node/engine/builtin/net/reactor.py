@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from node.engine.builtin import log
 from node.engine.builtin.net.dns.resolver import Resolver
@@ -26,11 +26,6 @@ from node.engine.builtin.policy.source_limits import Sources
 from node.engine.builtin.policy.unadmitted_clients import Unadmitted
 from shared.destinations import DENY_PORTS
 from shared.engine_defaults import HALF_CLOSED_S, VIA
-
-if TYPE_CHECKING:
-    from node.engine.builtin.net.connection import Wire
-    from node.engine.builtin.sessions.client import Client
-
 
 BUFFER = 65536
 """Bytes read at once, and the most that is kept in the process for a receiver that does not take them."""
@@ -100,8 +95,26 @@ class RacingStage(Stage, Protocol):
     def hurry(self) -> None: ...
 
 
-def _scatter(wire: "Wire") -> None:
-    wire.scatter()
+class Connection(Protocol):
+    """As much of a `Wire` as the reactor looks at."""
+
+    fd: int
+
+    def stay(self) -> None: ...
+
+    def scatter(self) -> None: ...
+
+
+class Evictable(Protocol):
+    """A client that has not been admitted."""
+
+    def evict(self) -> None:
+        """Close the connection to make room for another one."""
+        ...
+
+
+def _scatter(connection: Connection) -> None:
+    connection.scatter()
 
 
 class Reactor:
@@ -133,7 +146,7 @@ class Reactor:
         self.resolver = Resolver(loop)
         self.draws = Draws(Path())
         self.sources = Sources(self.bounds.per_source)
-        self.unadmitted: Unadmitted[Client] = Unadmitted(self.bounds.unadmitted, self.bounds.unadmitted_per_proxy)
+        self.unadmitted: Unadmitted[Evictable] = Unadmitted(self.bounds.unadmitted, self.bounds.unadmitted_per_proxy)
         self.guesses = Guesses()
         self.echo: Echo | None = None
         self.deny_ports: tuple[int | str, ...] = DENY_PORTS
@@ -155,10 +168,10 @@ class Reactor:
             self.lingering,
         )
         self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
-        self.fresh: list[Wire] = []
-        self._less_fresh: list[Wire] = []
+        self.fresh: list[Connection] = []
+        self._less_fresh: list[Connection] = []
         self._fresh_until = 0.0
-        self.gathering: Deadlines[Wire] = Deadlines(GATHER_S, _scatter)
+        self.gathering: Deadlines[Connection] = Deadlines(GATHER_S, _scatter)
         self.closing: list[Socket] = []
         self.turns: Turns[Stage] = Turns(self._serve_event, self._do)
         self._waker = -1
@@ -331,9 +344,9 @@ class Reactor:
     def _settle(self) -> None:
         settled, self._less_fresh, self.fresh = self._less_fresh, self.fresh, []
         self._fresh_until = self.now + FRESH_S
-        for wire in settled:
-            if wire.fd >= 0:
-                wire.stay()
+        for connection in settled:
+            if connection.fd >= 0:
+                connection.stay()
 
     def _tick(self) -> None:
         if self.epoll.closed:

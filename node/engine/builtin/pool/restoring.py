@@ -2,7 +2,7 @@
 
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import structlog
 
@@ -12,17 +12,27 @@ from node.engine.builtin.pool.context import Listeners, Told, close_all, ports_o
 from node.engine.interface import EngineError
 from shared.tasks import for_each
 
-if TYPE_CHECKING:
-    from node.engine.builtin.pool.worker_handle import Worker
-
-
 _AT_ONCE = 4
 """Orders: as one is obeyed the next are got ready, and a worker that shares its core does not wait for them."""
 
 _log = structlog.get_logger(__name__)
 
 
-async def restore(worker: "Worker", opened: Callable[[int], Socket]) -> None:
+class Worker(Protocol):
+    """As much of a worker as is needed to put its records back; see `worker_handle.Worker`."""
+
+    ports: dict[int, tuple[int, ...]]
+    records: dict[int, Told]
+
+    @property
+    def index(self) -> int: ...
+
+    async def call(self, op: str, /, **fields: Any) -> Any: ...
+
+    async def put_together(self, entries: Sequence[Entry]) -> list[bool | str]: ...
+
+
+async def restore(worker: Worker, opened: Callable[[int], Socket]) -> None:
     """What its `records` say, and nothing that is stopped meanwhile. Raises EngineError.
 
     One whose port cannot be opened any more is not run again.
@@ -42,7 +52,7 @@ async def restore(worker: "Worker", opened: Callable[[int], Socket]) -> None:
         raise failed[0]
 
 
-async def recall(worker: "Worker") -> None:
+async def recall(worker: Worker) -> None:
     """Asks one that was found for the records it runs, so that they can be put back. Raises EngineError."""
     unknown = [id_ for id_, ports in worker.ports.items() if ports and id_ not in worker.records]
     for ids in batches(unknown, MOST_FDS):
@@ -51,7 +61,7 @@ async def recall(worker: "Worker") -> None:
                 worker.records.setdefault(told["id"], told)
 
 
-async def _restore(worker: "Worker", ids: Sequence[int], opened: Callable[[int], Socket]) -> None:
+async def _restore(worker: Worker, ids: Sequence[int], opened: Callable[[int], Socket]) -> None:
     """The order goes out in the same turn in which it is seen that these shall run."""
     entries: list[Entry] = []
     try:
@@ -72,7 +82,7 @@ async def _restore(worker: "Worker", ids: Sequence[int], opened: Callable[[int],
             close_all(entry.listeners)
 
 
-def _opened(worker: "Worker", told: Told, opened: Callable[[int], Socket]) -> Listeners | None:
+def _opened(worker: Worker, told: Told, opened: Callable[[int], Socket]) -> Listeners | None:
     listeners: list[Socket] = []
     try:
         for port in ports_of(told):

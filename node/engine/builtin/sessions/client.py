@@ -1,21 +1,21 @@
 """A client's connection to a proxy."""
 
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
+from collections.abc import Callable
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.net.connection import UNWATCHED, Wire
 from node.engine.builtin.net.exits import Exit, Lease
 from node.engine.builtin.net.reactor import Reactor, Stage, TimedStage
-from node.engine.builtin.policy.access import allows_source
+from node.engine.builtin.policy.access import Gate, allows_source
 from node.engine.builtin.policy.denied_destinations import OffLimits
 from node.engine.builtin.policy.limits import Hold, crowded
+from node.engine.builtin.policy.records import Record
 from node.engine.builtin.protocols.destinations import Destination
 from node.engine.builtin.protocols.failures import Failure
-
-if TYPE_CHECKING:
-    from node.engine.builtin.sessions.proxy import Service
-
+from node.engine.builtin.sessions.rate_limit import Pace
 
 Departure = tuple[Exit, bytes | None, OffLimits]
 
@@ -30,6 +30,36 @@ _REFUSALS = MappingProxyType(
 """Words of usage for failures that are refusals of the proxy itself."""
 
 
+class Service(Protocol):
+    """As much of its proxy as a client's connection works with; see `sessions.proxy.Service` for what each means."""
+
+    account: Account
+    associations: int
+    exit: Exit
+    gate: Gate
+    held: Hold | None
+    leaving: "dict[Client, TimedStage]"
+    off_limits: OffLimits
+    open: "dict[Client, None]"
+    pace: Pace | None
+    received: int
+    record: Record
+    seats: int
+    sent: int
+    stop_at: int | None
+
+    @property
+    def first_stage(self) -> "Callable[[Client], None]":
+        """What a new connection begins with."""
+        ...
+
+    def look(self, now: float) -> None: ...
+
+    def make_room(self) -> None: ...
+
+    def let_go(self, client: "Client") -> None: ...
+
+
 class Client(Wire):
     """`credentials` are those it was admitted with, without the `session` named in them; `stage` is what it does now.
 
@@ -39,7 +69,7 @@ class Client(Wire):
 
     __slots__ = ("admitted", "credentials", "lease", "seated", "service", "session", "source", "stage", "went_to")
 
-    def __init__(self, reactor: Reactor, sock: Socket, service: "Service", source: str) -> None:
+    def __init__(self, reactor: Reactor, sock: Socket, service: Service, source: str) -> None:
         # Not by way of Wire: each line that sees objects of one class only is twice as quick.
         self.reactor = reactor
         self.sock = sock
@@ -89,6 +119,10 @@ class Client(Wire):
         """It may use the proxy, and is none of those that may be let go for others."""
         self.admitted = True
         self.reactor.unadmitted.leave(self)
+
+    def evict(self) -> None:
+        """Close this connection, which has not been admitted, to make room for another one."""
+        self.service.let_go(self)
 
     def delay(self) -> float:
         """Seconds after which a failed login is to be answered; counted."""

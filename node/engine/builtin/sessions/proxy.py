@@ -1,7 +1,8 @@
 """A proxy as a worker runs it."""
 
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from node.engine.builtin import log
 from node.engine.builtin.accounting.account import Account
@@ -16,9 +17,6 @@ from node.engine.builtin.policy.limits import Hold, held, next_turn, rest
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.rate_limit import Pace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Service:
@@ -56,7 +54,7 @@ class Service:
     )
 
     def __init__(
-        self, reactor: Reactor, record: Record, first_stage: "Callable[[Client], None]", account: Account
+        self, reactor: Reactor, record: Record, first_stage: Callable[[Client], None], account: Account
     ) -> None:
         self.reactor = reactor
         self.record = record
@@ -78,7 +76,7 @@ class Service:
         self.accepted = self.seats = 0
         self.received = self.sent = 0
 
-    def change(self, record: Record, first_stage: "Callable[[Client], None]") -> None:
+    def change(self, record: Record, first_stage: Callable[[Client], None]) -> None:
         """Connections that satisfy the new record stay, the others are closed. Raises ValueError, nothing changed."""
         if record.exit != self.record.exit:
             self.exit = exit_of(record, self.reactor.draws, self.exit)
@@ -168,7 +166,7 @@ class Service:
         client = Client(self.reactor, sock, self, source)
         surplus = self.reactor.unadmitted.surplus(self)
         if surplus is not None:
-            surplus.service.let_go(surplus)
+            surplus.evict()
         try:
             self.first_stage(client)
         except OSError:

@@ -3,15 +3,11 @@
 import asyncio
 import time
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.policy.token_bucket import Bucket, shares
+from node.engine.builtin.sessions.client import Service
 from node.engine.builtin.sessions.rate_limit import UP, Levels, Relay
-
-if TYPE_CHECKING:
-    from node.engine.builtin.sessions.proxy import Service
-
 
 AT_ONCE = 32
 """Relays that read on at once; thousands may have waited for the same moment."""
@@ -95,7 +91,7 @@ class Throttle:
 
     __slots__ = ("_lanes", "_reactor", "_service", "_stalled")
 
-    def __init__(self, reactor: Reactor, service: "Service") -> None:
+    def __init__(self, reactor: Reactor, service: Service) -> None:
         self._reactor = reactor
         self._service = service
         self._lanes: tuple[Lane, Lane] | None = None

@@ -1,7 +1,8 @@
 """A process with all of a worker's code loaded, which forks off a worker in milliseconds when the agent asks for one.
 
-A start of Python takes a hundred. Run as `python -m node.engine.builtin.worker.zygote DIRECTORY`, standard input a socket to
-the agent that keeps messages apart. It has one thread, as fork(2) demands, and ends with its agent; workers do not.
+A start of Python takes a hundred. Run as `python -m node.engine.builtin.worker.zygote DIRECTORY`, standard input a
+socket to the agent that keeps messages apart. It has one thread, as fork(2) demands, and ends with its agent; workers
+do not.
 """
 
 import gc

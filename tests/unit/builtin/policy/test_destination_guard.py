@@ -77,7 +77,7 @@ def test_the_kernel_tells_the_hosts_own_addresses_and_local_prefixes() -> None:
         ["unshare", "-n", "sh", "-c", script],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[4],
         check=False,
     )
     if done.returncode and "Operation not permitted" in done.stderr:
