@@ -10,8 +10,7 @@ import time
 from typing import Any
 
 from node.engine.builtin.net.dns import resolver
-from node.engine.builtin.net.dns.resolver import Resolver
-from node.engine.builtin.protocols.destinations import Address
+from node.engine.builtin.net.dns.resolver import Address, Resolver
 
 ATTACKERS, NAMES = (1, 3, 4, 8), 24
 SILENT_S, USUAL_S = 5.0, 0.02

@@ -5,7 +5,7 @@ import json
 import socket
 
 from node.engine.builtin import log
-from node.engine.builtin.protocols.destinations import Address
+from node.engine.builtin.net.dns.resolver import Address
 
 ECHO_HOST = "check.maybe-proxy.internal"
 """The name by which every proxy reaches it, whatever the port; see shared.echo."""

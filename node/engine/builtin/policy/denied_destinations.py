@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import TypeVar
 
 from node.engine.builtin.policy.records import Destinations
-from node.engine.builtin.protocols.destinations import Address, Destination
+from node.engine.builtin.protocols.destinations import Destination
 from node.engine.builtin.protocols.failures import Failure
 from shared.destinations import PORTS, Bounds, closed_ports, is_covered, split_hosts
 from shared.special_addresses import Network, forms
+
+F = TypeVar("F")
+"""The family of an address."""
 
 _REMEMBERED = 512
 
@@ -33,7 +37,7 @@ class OffLimits:
             return Failure.CLOSED
         return None
 
-    def open_of(self, addresses: Sequence[Address]) -> Sequence[Address] | Failure:
+    def open_of(self, addresses: Sequence[tuple[F, str]]) -> Sequence[tuple[F, str]] | Failure:
         """Those of a destination's addresses that are not closed; why there are none."""
         if not self.networks or not addresses:
             return addresses

@@ -1,7 +1,6 @@
 """Where a client wants to go: the forms a destination takes in HTTP and SOCKS requests."""
 
 import re
-import socket
 from typing import NamedTuple
 
 HTTP_PORT = 80
@@ -56,6 +55,3 @@ def _plain(host: bytes) -> str:
     """The dot behind a name says that it is whole; behind an IPv4 address it says nothing."""
     text = host.decode("ascii").strip("[]").lower()
     return text[:-1] if text[-1:] == "." and text[0].isdigit() and not text.strip("0123456789.") else text
-
-
-Address = tuple[socket.AddressFamily, str]

@@ -1,7 +1,6 @@
 """A client's connection to a proxy."""
 
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import Protocol
 
@@ -48,10 +47,7 @@ class Service(Protocol):
     sent: int
     stop_at: int | None
 
-    @property
-    def first_stage(self) -> "Callable[[Client], None]":
-        """What a new connection begins with."""
-        ...
+    def begin(self, client: "Client") -> None: ...
 
     def look(self, now: float) -> None: ...
 

@@ -8,10 +8,11 @@ from functools import partial
 from typing import Protocol
 
 from node.engine.builtin.net.connection import EDGE, GONE, IN, OUT, Wire
+from node.engine.builtin.net.dns.resolver import Address
 from node.engine.builtin.net.echo_server import ECHO_HOST
 from node.engine.builtin.net.exits import leave_by
 from node.engine.builtin.net.reactor import Stage
-from node.engine.builtin.protocols.destinations import Address, Destination
+from node.engine.builtin.protocols.destinations import Destination
 from node.engine.builtin.protocols.failures import Failure, failure_of
 from node.engine.builtin.sessions.client import Client
 

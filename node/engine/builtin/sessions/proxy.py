@@ -145,6 +145,10 @@ class Service:
             self.quiet_at = self.accepted
         return entry
 
+    def begin(self, client: Client) -> None:
+        """Have the client's first byte detected, or its next request read."""
+        self.first_stage(client)
+
     def let_go(self, client: Client) -> None:
         """Close a client that is not admitted, for another one has come."""
         self.account.refuse("flood")

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from node.engine.builtin.net.connection import GONE, IN, OUT, Wire
-from node.engine.builtin.net.dns.resolver import literal
+from node.engine.builtin.net.dns.resolver import Address, literal
 from node.engine.builtin.net.exits import leave_by
 from node.engine.builtin.protocols import socks5
-from node.engine.builtin.protocols.destinations import Address, Destination
+from node.engine.builtin.protocols.destinations import Destination
 from node.engine.builtin.protocols.failures import Failure, failure_of
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.connector import reachable

@@ -12,11 +12,12 @@ import pytest
 from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.net.connection import Wire
 from node.engine.builtin.net.dns import resolver
+from node.engine.builtin.net.dns.resolver import Address
 from node.engine.builtin.net.reactor import ATTEMPT_S, Reactor
 from node.engine.builtin.policy.destination_guard import Guard, networks
 from node.engine.builtin.policy.quota_periods import Spent
 from node.engine.builtin.policy.records import read_record
-from node.engine.builtin.protocols.destinations import Address, Destination
+from node.engine.builtin.protocols.destinations import Destination
 from node.engine.builtin.protocols.failures import Failure
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.connector import Dial

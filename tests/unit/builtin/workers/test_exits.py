@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from node.engine.builtin.net import exits
+from node.engine.builtin.net.dns.resolver import Address
 from node.engine.builtin.net.exit_counter import BLOCK, BLOCKS_FILE, KEYS_FILE, Draws, drawn_so_far, noted_keys
 from node.engine.builtin.net.exits import FixedExit, Lease, RandomExit, SessionExit, exit_of
 from node.engine.builtin.policy.records import Record, read_record
-from node.engine.builtin.protocols.destinations import Address
 from node.engine.builtin.protocols.failures import Failure
 from node.engine.builtin.sessions.connector import reachable
 from shared.permutation import Drawn, Permutation

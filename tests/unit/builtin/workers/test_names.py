@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from node.engine.builtin.net.dns import lookup_queue
 from node.engine.builtin.net.dns import resolver as resolving
 from node.engine.builtin.net.dns import threads as idling
-from node.engine.builtin.net.dns.resolver import MOST_ADDRESSES, Resolver, interleaved, literal
+from node.engine.builtin.net.dns.resolver import MOST_ADDRESSES, Address, Resolver, interleaved, literal
 from node.engine.builtin.net.timeouts import PromptDeadlines
-from node.engine.builtin.protocols.destinations import Address
 
 LIMIT_S = 10.0
 V4, V6 = socket.AF_INET, socket.AF_INET6

@@ -12,7 +12,8 @@ from time import monotonic
 from node.engine.builtin.net.dns.lookup_queue import SLOW_S, Asker, Turns
 from node.engine.builtin.net.dns.threads import Threads
 from node.engine.builtin.net.timeouts import PromptDeadlines
-from node.engine.builtin.protocols.destinations import Address
+
+Address = tuple[socket.AddressFamily, str]
 
 TTL_S = 30.0
 """The longest an address is remembered: the system's resolver does not tell the record's own time to live."""

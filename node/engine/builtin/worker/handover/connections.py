@@ -137,7 +137,7 @@ def _go_on(client: Client, origin: Wire | None, inbox: bytes | None) -> None:
     elif inbox is not None:
         Conversation(client).go_on(inbox)
     else:
-        client.service.first_stage(client)
+        client.service.begin(client)
 
 
 def _end(client: Client, origin: Wire | None) -> None:
