@@ -170,7 +170,13 @@ def test_a_failed_connection_has_its_word_in_each_protocol(number: int, status: 
     assert (Failure.TIMEOUT.status, Failure.NAME.status) == (504, 502)
 
 
-TAKEN_OF_SHARED = ["shared", "shared.destinations", "shared.permutation", "shared.special_addresses"]
+TAKEN_OF_SHARED = [
+    "shared",
+    "shared.destinations",
+    "shared.engine_defaults",
+    "shared.permutation",
+    "shared.special_addresses",
+]
 
 
 def test_a_worker_gets_along_with_the_standard_library() -> None:
