@@ -60,7 +60,6 @@ WHERE p.node_id = ANY (:node_ids::bigint[])
   )
 ORDER BY p.id;
 
--- name: select_places
 -- Nodes of a location or with these ids, and how many proxies are on their way to each; the `waiting` ones have no port
 -- there as yet and are not counted by select_candidates.
 -- name: select_places
