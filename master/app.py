@@ -11,29 +11,29 @@ import structlog
 import uvicorn
 
 from master.api.dependencies import Wiring
-from master.api.http_protocol import Wire
+from master.api.http_protocol import HttpProtocol
 from master.asgi import create_app
 from master.background import endurance
 from master.broker import Broker
 from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, translated
 from master.db.migrations import migrate
-from master.db.notifications import Waiter
-from master.db.peer_watchdog import Peers
-from master.domain.events.stream import Feed
+from master.db.notifications import Notifications
+from master.db.peer_watchdog import PeerWatchdog
+from master.domain.events.stream import EventStream
 from master.domain.monitoring.fleet import Fleet
-from master.domain.nodes.drain_runner import Drains
+from master.domain.nodes.drain_runner import DrainRunner
 from master.domain.nodes.enrolment import Enrolment
-from master.domain.rotation.runner import Rotations
-from master.domain.webhooks.delivery import Deliveries
+from master.domain.rotation.runner import RotationRunner
+from master.domain.webhooks.delivery import DeliveryRunner
 from master.errors import BadConfiguration, DatabaseAway
 from master.exposure import ADVICE, exposed, own_addresses
 from master.instruments import Meters
 from master.settings import Settings
 from master.sync.broker_logins import Logins
-from master.sync.housekeeping import Watch
+from master.sync.housekeeping import Housekeeping
 from master.sync.inbox import Inbox
 from master.sync.outbox import Outbox
-from master.sync.rate_limits import PREFETCH, Floods
+from master.sync.rate_limits import PREFETCH, RateLimits
 from master.sync.reports import Reports
 from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming
@@ -86,7 +86,7 @@ async def prepare(database: Mapping[str, Any]) -> str:
     return str(cluster)
 
 
-class Program:
+class Master:
     """A running master."""
 
     def __init__(self, settings: Settings, cluster: str, listener: socket.socket) -> None:
@@ -106,14 +106,14 @@ class Program:
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._meters = Meters()
         self._reports = Reports(self._database, self._outbox)
-        self._watch = Watch(self._database, self._reports, settings.events_keep_days, settings.history_keep_days)
-        self._feed = Feed(self._database)
-        self._deliveries = Deliveries(self._database, allow_private=settings.webhook_allow_private)
-        self._waiter = Waiter(self._database, self._outbox.wake, self._happened)
-        self._floods = Floods(self._database, self._broker)
-        self._rotations = Rotations(self._database, self._waiter, settings.check_target)
-        self._peers = Peers(self._database, self._aside)
-        self._drains = Drains(self._database, self._waiter, self._enrolment.remove)
+        self._watch = Housekeeping(self._database, self._reports, settings.events_keep_days, settings.history_keep_days)
+        self._feed = EventStream(self._database)
+        self._deliveries = DeliveryRunner(self._database, allow_private=settings.webhook_allow_private)
+        self._waiter = Notifications(self._database, self._outbox.wake, self._happened)
+        self._floods = RateLimits(self._database, self._broker)
+        self._rotations = RotationRunner(self._database, self._waiter, settings.check_target)
+        self._peers = PeerWatchdog(self._database, self._aside)
+        self._drains = DrainRunner(self._database, self._waiter, self._enrolment.remove)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
             settings.amqp_url,
@@ -178,7 +178,7 @@ class Program:
         )
         config = uvicorn.Config(
             app,
-            http=Wire,
+            http=HttpProtocol,
             ws="none",
             log_config=None,
             access_log=False,
@@ -229,7 +229,7 @@ async def run_master(settings: Settings, stop: asyncio.Event) -> None:
 
         async def program() -> None:
             cluster = await prepared_database(settings)
-            await Program(settings, cluster, listener).run()
+            await Master(settings, cluster, listener).run()
 
         await run_until(stop, program)
     log.info("master.stopped")

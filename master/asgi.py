@@ -8,15 +8,15 @@ from litestar.di import Provide
 from litestar.types import LifeSpanScope, Message, Scope
 
 from master.api.dependencies import Wiring
-from master.api.dry_run import on_rehearsed, wired
-from master.api.middleware import LINK_PATH, entered
+from master.api.dry_run import on_dry_run, wired
+from master.api.middleware import LINK_PATH, with_request_log
 from master.api.openapi import pages
 from master.api.openapi.document import document
 from master.api.problems import BODY_LIMIT, HANDLERS
-from master.api.requests.admission import guarded, in_origin_form
-from master.api.requests.reading import Asked
+from master.api.requests.admission import checked, in_origin_form
+from master.api.requests.reading import ApiRequest
 from master.api.requests.route_check import check_route
-from master.db.dry_run import Rehearsed
+from master.db.dry_run import DryRunDone
 from master.domain.events import routes as events
 from master.domain.links import routes as links
 from master.domain.locations import routes as locations
@@ -73,7 +73,9 @@ class Api(Litestar):
             await self._bodiless({**asked, "method": "GET"}, receive, send)
 
     async def _enter(self, scope: Any, receive: Any, send: Any) -> None:
-        await entered(guarded(super().__call__, self.state[OWN_HOSTS]), self.state[METERS], scope, receive, send)
+        await with_request_log(
+            checked(super().__call__, self.state[OWN_HOSTS]), self.state[METERS], scope, receive, send
+        )
 
     async def _bodiless(self, scope: Any, receive: Any, send: Any) -> None:
         ended = False
@@ -92,14 +94,14 @@ class Api(Litestar):
 def create_app(wiring: Wiring) -> Litestar:
     """The API over all of this."""
 
-    def wiring_of(request: Asked) -> Wiring:
+    def wiring_of(request: ApiRequest) -> Wiring:
         return wired(request, wiring)
 
     app = Api(
         route_handlers=ROUTES,
         dependencies={"wiring": Provide(wiring_of, sync_to_thread=False)},
         before_request=check_route,
-        exception_handlers={**HANDLERS, Rehearsed: on_rehearsed},
+        exception_handlers={**HANDLERS, DryRunDone: on_dry_run},
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,

@@ -119,7 +119,7 @@ class BrokerAway(Reported, ConnectionError):
 
 
 @dataclass
-class Refused(Reported):
+class RequestRefused(Reported):
     """A request that cannot be done; `members` go into the problem document beside `detail`."""
 
     detail: str
@@ -130,7 +130,7 @@ class Refused(Reported):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Complaint:
+class ErrorPlace:
     """What is wrong, and where: a JSON pointer into the body (RFC 6901), a parameter or a header."""
 
     detail: str
@@ -139,10 +139,10 @@ class Complaint:
     header: str = field(default_factory=str)
 
 
-class Complaints(TypedDict, total=False):
+class InvalidMembers(TypedDict, total=False):
     """Each wrong place; `proxy_id` names the proxy of a stack or a fleet that cannot be changed so."""
 
-    errors: list[Complaint]
+    errors: list[ErrorPlace]
     proxy_id: int
 
 
@@ -171,7 +171,7 @@ class UnrotatableProxy:
     reason: str
 
 
-class BadRequest(Refused):
+class BadRequest(RequestRefused):
     """The request breaks a rule of HTTP or of JSON, whatever it asks for."""
 
     type = "/problems/bad-request"
@@ -179,7 +179,7 @@ class BadRequest(Refused):
     status = 400
 
 
-class ForeignOrigin(Refused):
+class ForeignOrigin(RequestRefused):
     """A web page of another origin asks for more than to look."""
 
     type = "/problems/foreign-origin"
@@ -187,7 +187,7 @@ class ForeignOrigin(Refused):
     status = 403
 
 
-class NotJson(Refused):
+class NotJson(RequestRefused):
     """The body has a media type other than application/json, or none."""
 
     type = "/problems/not-json"
@@ -195,7 +195,7 @@ class NotJson(Refused):
     status = 415
 
 
-class UnknownHost(Refused):
+class UnknownHost(RequestRefused):
     """The Host of the request is not a name of the API; `setting` names the setting to add it to."""
 
     type = "/problems/unknown-host"
@@ -206,7 +206,7 @@ class UnknownHost(Refused):
         setting: str
 
 
-class NotFound(Refused):
+class NotFound(RequestRefused):
     """Nothing has this id, name or path."""
 
     type = "/problems/not-found"
@@ -214,16 +214,16 @@ class NotFound(Refused):
     status = 404
 
 
-class Invalid(Refused):
+class Invalid(RequestRefused):
     """The request is well-formed but says something impossible; `errors` says where and why."""
 
     type = "/problems/invalid"
     title = "Invalid request"
     status = 422
-    Members = Complaints
+    Members = InvalidMembers
 
 
-class Conflict(Refused):
+class Conflict(RequestRefused):
     """The request collides with another one that was just carried out; look again, then repeat it."""
 
     type = "/problems/conflict"
@@ -231,7 +231,7 @@ class Conflict(Refused):
     status = 409
 
 
-class PreconditionFailed(Refused):
+class PreconditionFailed(RequestRefused):
     """The version in If-Match is not the present one."""
 
     type = "/problems/version-differs"
@@ -242,7 +242,7 @@ class PreconditionFailed(Refused):
         version: int
 
 
-class TooSoon(Refused):
+class TooSoon(RequestRefused):
     """The least interval between two uses is not over; Retry-After and `retry_after_s` give the seconds left."""
 
     type = "/problems/too-soon"
@@ -253,7 +253,7 @@ class TooSoon(Refused):
         retry_after_s: int
 
 
-class NodeRefused(Refused):
+class NodeRefused(RequestRefused):
     """The node refuses the challenge: it shows another one."""
 
     type = "/problems/node-refused"
@@ -262,7 +262,7 @@ class NodeRefused(Refused):
     Members = WaitingNode
 
 
-class NodeUnreachable(Refused):
+class NodeUnreachable(RequestRefused):
     """No waiting node answers at this address."""
 
     type = "/problems/node-unreachable"
@@ -271,7 +271,7 @@ class NodeUnreachable(Refused):
     Members = WaitingNode
 
 
-class NodeTooSlow(Refused):
+class NodeTooSlow(RequestRefused):
     """The node did not answer in time."""
 
     type = "/problems/node-too-slow"
@@ -369,7 +369,7 @@ class ExitsUsed(Conflict):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Share:
+class NodeCapacity:
     """How many a node could take, and why no more."""
 
     node_id: NodeId
@@ -377,7 +377,7 @@ class Share:
     reason: str
 
 
-class NoRoom(Conflict):
+class InsufficientCapacity(Conflict):
     """The nodes cannot take all of the proxies, so none was placed.
 
     `wanted` is their number, `possible` how many fit, and `by_node` says of each candidate how many it can take and why
@@ -390,7 +390,7 @@ class NoRoom(Conflict):
     class Members(TypedDict):
         wanted: int
         possible: int
-        by_node: list[Share]
+        by_node: list[NodeCapacity]
 
 
 class StillUsed(Conflict):
@@ -463,11 +463,13 @@ def not_rotatable(hindrances: Mapping[int, str]) -> NotRotatable:
     return NotRotatable(f"this cannot be rotated: {which}", {"proxies": proxies})
 
 
-def no_room(detail: str, *, wanted: int, possible: int, by_node: Iterable[Share]) -> NoRoom:
+def insufficient_capacity(
+    detail: str, *, wanted: int, possible: int, by_node: Iterable[NodeCapacity]
+) -> InsufficientCapacity:
     """Say how many of the proxies fit, and of each node how many it can take and why no more."""
     shares = [asdict(share) for share in sorted(by_node, key=lambda one: one.node_id)]
     detail = detail if shares else "no node is there that was asked for"
-    return NoRoom(detail, {"wanted": wanted, "possible": possible, "by_node": shares})
+    return InsufficientCapacity(detail, {"wanted": wanted, "possible": possible, "by_node": shares})
 
 
 def engine_missing(engine: str, node_ids: Iterable[int]) -> EngineMissing:

@@ -9,7 +9,7 @@ from typing import Literal
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-Verdict = Literal["taken", "parked", "refused", "given_up", "dropped"]
+MessageOutcome = Literal["taken", "parked", "refused", "given_up", "dropped"]
 """What became of a message. given_up: the database was away; dropped: its sender floods."""
 Sample = tuple[str, Mapping[str, object], float]
 """Suffix of the name, labels, value."""
@@ -43,7 +43,7 @@ class Meters:
 
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter[tuple[str, str, int]])
     durations: dict[tuple[str, str], Durations] = field(default_factory=dict[tuple[str, str], Durations])
-    messages: Counter[tuple[str, Verdict]] = field(default_factory=Counter[tuple[str, Verdict]])
+    messages: Counter[tuple[str, MessageOutcome]] = field(default_factory=Counter[tuple[str, MessageOutcome]])
 
     def served(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request; `route` is a template, never a path, so that nobody makes up labels."""

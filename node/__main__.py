@@ -10,7 +10,7 @@ import sys
 
 import structlog
 
-from node.errors import BadConfiguration, NodeError
+from node.errors import NodeConfigurationError, NodeError
 from node.settings import DATA_DIR, VARIABLES, Settings, read_settings
 from node.state.agent_lock import is_running
 from shared.logs import configure
@@ -44,7 +44,7 @@ def main() -> None:
     except* NodeError as group:
         for error in leaves(group):
             print(f"maybe-node: {error}", file=sys.stderr)
-            code = max(code, 2 if isinstance(error, BadConfiguration) else 1)
+            code = max(code, 2 if isinstance(error, NodeConfigurationError) else 1)
     sys.exit(code)
 
 

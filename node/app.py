@@ -7,14 +7,14 @@ from functools import partial
 import structlog
 
 from node.agent.message_handler import Agent
-from node.agent.session import Work
+from node.agent.session import Session
 from node.engine.builtin.pool.upgrade import Moved
 from node.engine.installed import Engines, opened_engines
 from node.engine.interface import EngineError
 from node.enrolment.membership import Membership
 from node.errors import StoreFailed
 from node.network.address_changes import hear_addresses
-from node.reconcile.reconciler import Supervisor
+from node.reconcile.reconciler import Reconciler
 from node.settings import Settings
 from node.state.agent_lock import sole_agent
 from node.state.identity import Identity
@@ -29,7 +29,7 @@ MEND_MOST_S = 15.0
 """Between two tries to write to a disk that refuses."""
 
 
-class Program:
+class Node:
     """A running node."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Program:
         """`changed` is set by an engine in which something happened by itself, `upgrade` by the operator."""
         self._engines, self._changed, self._upgrade, self._store = engines, changed, upgrade, store
         self._copy = store.load()
-        self._supervisor = Supervisor(self._copy, engines.by_name, on_change=self._reconciled, listen=settings.listen)
+        self._supervisor = Reconciler(self._copy, engines.by_name, on_change=self._reconciled, listen=settings.listen)
         self._membership = Membership(settings, engines.versions)
         self._agent: Agent | None = None
 
@@ -105,7 +105,7 @@ class Program:
             log.warning("copy.forgotten", reason="this node has another identity now")
             self._copy.forget()
         prove = partial(self._membership.prove, identity)
-        work = Work(identity, self._copy, self._store, self._supervisor, self._engines, on_login=prove)
+        work = Session(identity, self._copy, self._store, self._supervisor, self._engines, on_login=prove)
         self._agent = work.agent
         await work.run()
 
@@ -120,7 +120,7 @@ async def run_node(settings: Settings, stop: asyncio.Event, *, upgrade: asyncio.
         async with opened_engines(settings, changed) as engines:
             store = await asyncio.to_thread(Store, settings.copy_file)
             try:
-                await run_until(stop, Program(settings, engines, changed, store, upgrade).run)
+                await run_until(stop, Node(settings, engines, changed, store, upgrade).run)
             finally:
                 store.close()
     log.info("node.stopped", proxies="they go on; `maybe-node stop` ends them")

@@ -17,7 +17,7 @@ class NodeError(Exception):
 
 
 @dataclass
-class BadConfiguration(NodeError):
+class NodeConfigurationError(NodeError):
     """A setting is missing or unreadable."""
 
     variable: str

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import cast, get_args
 
-from node.errors import BadConfiguration
+from node.errors import NodeConfigurationError
 from shared.destinations import DENY_PORTS, canonical_ports
 from shared.engine_defaults import FAILED_LOGINS, HALF_CLOSED_S, VIA
 from shared.logs import LogLevel
@@ -88,9 +88,9 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise BadConfiguration("NODE_DATA_DIR", f"{data_dir} cannot be made: {error.strerror}") from error
+        raise NodeConfigurationError("NODE_DATA_DIR", f"{data_dir} cannot be made: {error.strerror}") from error
     if not os.access(data_dir, os.W_OK | os.X_OK) and not is_kept_read_only(data_dir):
-        raise BadConfiguration("NODE_DATA_DIR", f"{data_dir} cannot be written")
+        raise NodeConfigurationError("NODE_DATA_DIR", f"{data_dir} cannot be written")
     return Settings(
         data_dir=data_dir.resolve(),
         enrol_host=address(env, "NODE_ENROL_HOST") or "0.0.0.0",
@@ -123,7 +123,7 @@ def three_proxy(env: Mapping[str, str]) -> Path | None:
         found = shutil.which("3proxy", path=env.get("PATH"))
         return Path(found) if found else None
     if not os.access(named, os.X_OK):
-        raise BadConfiguration("THREE_PROXY", f"{named} is not an executable file")
+        raise NodeConfigurationError("THREE_PROXY", f"{named} is not an executable file")
     return Path(named)
 
 
@@ -135,7 +135,7 @@ def address(env: Mapping[str, str], variable: str) -> str | None:
     try:
         return str(ip_address(text))
     except ValueError as error:
-        raise BadConfiguration(variable, f"{text!r} is not an IP address") from error
+        raise NodeConfigurationError(variable, f"{text!r} is not an IP address") from error
 
 
 def networks(env: Mapping[str, str], variable: str) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def networks(env: Mapping[str, str], variable: str) -> tuple[str, ...]:
     try:
         return tuple(str(ip_network(text, strict=False)) for text in texts)
     except ValueError as error:
-        raise BadConfiguration(variable, f"{env[variable]!r} is not a list of networks") from error
+        raise NodeConfigurationError(variable, f"{env[variable]!r} is not a list of networks") from error
 
 
 def ports(env: Mapping[str, str], variable: str, default: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -155,14 +155,14 @@ def ports(env: Mapping[str, str], variable: str, default: tuple[int | str, ...])
     try:
         return canonical_ports(int(text) if text.isascii() and text.isdigit() else text for text in texts)
     except ValueError as error:
-        raise BadConfiguration(variable, f"{env[variable]!r} is not a list of ports: {error}") from error
+        raise NodeConfigurationError(variable, f"{env[variable]!r} is not a list of ports: {error}") from error
 
 
 def number(env: Mapping[str, str], variable: str, default: int, least: int, most: int) -> int:
     """A whole number in this range."""
     text = env.get(variable) or str(default)
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise BadConfiguration(variable, f"{text!r} is not a whole number from {least} to {most}")
+        raise NodeConfigurationError(variable, f"{text!r} is not a whole number from {least} to {most}")
     return int(text)
 
 
@@ -175,7 +175,7 @@ def pseudonym(env: Mapping[str, str], variable: str, default: str) -> str:
     """A name of this host in Via fields (RFC 9110 §7.6.3); empty when the variable is set to nothing."""
     text = env.get(variable, default)
     if text and not _PSEUDONYM.fullmatch(text):
-        raise BadConfiguration(variable, f"{text!r} is not a host name or a word")
+        raise NodeConfigurationError(variable, f"{text!r} is not a host name or a word")
     return text
 
 
@@ -183,5 +183,5 @@ def log_level(env: Mapping[str, str]) -> LogLevel:
     """One of the four."""
     text = (env.get("LOG_LEVEL") or "info").lower()
     if text not in get_args(LogLevel):
-        raise BadConfiguration("LOG_LEVEL", f"{text!r} is none of {', '.join(get_args(LogLevel))}")
+        raise NodeConfigurationError("LOG_LEVEL", f"{text!r} is none of {', '.join(get_args(LogLevel))}")
     return cast(LogLevel, text)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 
-from shared.special_addresses import Network
+from shared.special_addresses import IpNetwork
 
 PORTS = 65_535
 DENY_PORTS: tuple[int | str, ...] = (25,)
@@ -18,11 +18,11 @@ _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _NUMBER = re.compile(r"([0-9]+|0x[0-9a-f]*)")
 _RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
-Bounds = tuple[int, int]
+PortBounds = tuple[int, int]
 """The first port and the last."""
 
 
-def port_bounds(port: int | str) -> Bounds:
+def port_bounds(port: int | str) -> PortBounds:
     """Of a port, or of a range "from-to". Raises ValueError."""
     if isinstance(port, int):
         first = last = port
@@ -42,7 +42,7 @@ def canonical_ports(ports: Iterable[int | str]) -> tuple[int | str, ...]:
 
 def closed_ports(
     deny: Iterable[int | str], allow: Iterable[int | str], by_node: Iterable[int | str]
-) -> tuple[Bounds, ...]:
+) -> tuple[PortBounds, ...]:
     """What a proxy's clients may not connect to: what it denies and, if it allows some ports, all others; else what its
     node denies."""
     denied = [port_bounds(port) for port in deny]
@@ -68,9 +68,9 @@ def canonical_host(text: str) -> str:
     return name
 
 
-def split_hosts(hosts: Iterable[str]) -> tuple[frozenset[str], tuple[Network, ...]]:
+def split_hosts(hosts: Iterable[str]) -> tuple[frozenset[str], tuple[IpNetwork, ...]]:
     """Names, and networks, of canonical hosts."""
-    names, networks = list[str](), list[Network]()
+    names, networks = list[str](), list[IpNetwork]()
     for host in hosts:
         try:
             networks.append(ip_network(host))
@@ -89,8 +89,8 @@ def is_covered(name: str, names: frozenset[str]) -> bool:
     return True
 
 
-def _merged(bounds: Iterable[Bounds]) -> list[Bounds]:
-    found: list[Bounds] = []
+def _merged(bounds: Iterable[PortBounds]) -> list[PortBounds]:
+    found: list[PortBounds] = []
     for first, last in sorted(bounds):
         if found and first <= found[-1][1] + 1:
             found[-1] = found[-1][0], max(found[-1][1], last)
@@ -99,7 +99,7 @@ def _merged(bounds: Iterable[Bounds]) -> list[Bounds]:
     return found
 
 
-def _between(bounds: Iterable[Bounds]) -> Iterator[Bounds]:
+def _between(bounds: Iterable[PortBounds]) -> Iterator[PortBounds]:
     """All ports that are in none of these, which are in order."""
     begin = 1
     for first, last in bounds:

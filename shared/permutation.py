@@ -18,7 +18,7 @@ SHORTEST_PREFIX = 32
 _ADDRESS_BITS = 128
 
 
-class Drawn(NamedTuple):
+class DecodedAddress(NamedTuple):
     """Whose connection had an address: both numbers modulo what their bits hold."""
 
     proxy: int
@@ -57,13 +57,13 @@ class Permutation:
         counter &= (1 << self.counter_bits) - 1
         return self._first | self._mixed(proxy << self.counter_bits | counter)
 
-    def drawn(self, address: int) -> Drawn | None:
+    def drawn(self, address: int) -> DecodedAddress | None:
         """None for an address that is outside the prefix or was never drawn."""
         if address & ~self._hosts != self._first:
             return None
         value = self._unmixed(address & self._hosts)
         proxy, counter = value >> self.counter_bits, value & ((1 << self.counter_bits) - 1)
-        return Drawn(proxy, counter) if not proxy >> self.proxy_bits else None
+        return DecodedAddress(proxy, counter) if not proxy >> self.proxy_bits else None
 
     def _mixed(self, value: int) -> int:
         left, right = value >> self._right_bits, value & self._masks[1]

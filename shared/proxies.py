@@ -67,7 +67,7 @@ Password = Annotated[
     AfterValidator(carried_password),
     Field(json_schema_extra={"pattern": f"^{PASSWORD_CHARACTERS}+$"}),
 ]
-Network = Annotated[str, AfterValidator(canonical_network)]
+CanonicalNetwork = Annotated[str, AfterValidator(canonical_network)]
 Ports = Annotated[tuple[int | str, ...], AfterValidator(canonical_ports)]
 Host = Annotated[str, AfterValidator(canonical_host)]
 
@@ -85,7 +85,7 @@ class Exit(BaseModel):
 
     mode: ExitMode = "default"
     address: str | None = None
-    prefix: Network | None = None
+    prefix: CanonicalNetwork | None = None
     key: str | None = Field(default=None, repr=False, pattern=r"^[0-9a-f]{32}$")
     session_ttl_s: int | None = Field(default=None, ge=1, le=86_400)
     generation: int = Field(default=0, ge=0, le=MAX_BIGINT)
@@ -121,7 +121,7 @@ class Destinations(BaseModel):
     deny_hosts: tuple[Host, ...] = ()
 
 
-class Also(BaseModel):
+class FurtherPort(BaseModel):
     """A further port that a proxy listens on, with further credentials that it accepts, for as long as it is rotated.
 
     Any of a proxy's credentials are good on any of its ports.
@@ -150,12 +150,12 @@ class ProxyRecord(BaseModel):
     port: Port
     username: Username | None = None
     password: Password | None = Field(default=None, repr=False)
-    allow_ips: tuple[Network, ...] = ()
+    allow_ips: tuple[CanonicalNetwork, ...] = ()
     engine: EngineName = "builtin"
     exit: Exit = Exit()
     limits: Limits = Limits()
     destinations: Destinations = Destinations()
-    also: tuple[Also, ...] = Field(default=(), repr=False)
+    also: tuple[FurtherPort, ...] = Field(default=(), repr=False)
 
     @property
     def ports(self) -> tuple[int, ...]:

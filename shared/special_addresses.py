@@ -9,8 +9,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from types import MappingProxyType
 from typing import Literal
 
-Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
+IpNetwork = IPv4Network | IPv6Network
+IpAddress = IPv4Address | IPv6Address
 Kind = Literal[
     "this host", "loopback", "link-local", "metadata", "private", "multicast", "documentation", "protocol", "reserved"
 ]
@@ -76,9 +76,9 @@ _TABLE: tuple[tuple[str, Kind | None], ...] = (
 """The longest prefix that holds an address says what it is; None: public. After the registries of June 2025
 (iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry), and the clouds' own services."""
 
-CLOSED: tuple[Network, ...] = tuple(ip_network(text) for text, kind in _TABLE if kind is not None)
+CLOSED: tuple[IpNetwork, ...] = tuple(ip_network(text) for text, kind in _TABLE if kind is not None)
 """Not public, but for the networks of PUBLIC inside them."""
-PUBLIC: tuple[Network, ...] = tuple(ip_network(text) for text, kind in _TABLE if kind is None)
+PUBLIC: tuple[IpNetwork, ...] = tuple(ip_network(text) for text, kind in _TABLE if kind is None)
 
 _MAPPED = 0xFFFF
 """Of ::ffff:a.b.c.d without its last 32 bits; those of the other forms are meant likewise."""
@@ -105,7 +105,7 @@ def _rows(version: int) -> tuple[tuple[int, int, Kind | None], ...]:
 _ROWS = MappingProxyType({4: _rows(4), 6: _rows(6)})
 
 
-def kind_of(address: Address) -> Kind | None:
+def kind_of(address: IpAddress) -> Kind | None:
     """What the registries make of this address, whatever it carries inside; None: public."""
     number = int(address)
     for host_bits, network, kind in _ROWS[address.version]:
@@ -114,7 +114,7 @@ def kind_of(address: Address) -> Kind | None:
     return None
 
 
-def forms(address: Address) -> tuple[Address, ...]:
+def forms(address: IpAddress) -> tuple[IpAddress, ...]:
     """The address, and every IPv4 address to which packets for it may be sent on; a mapped one is IPv4 alone."""
     if isinstance(address, IPv4Address):
         return (address,)
@@ -124,7 +124,7 @@ def forms(address: Address) -> tuple[Address, ...]:
     return (address, *map(IPv4Address, dict.fromkeys(_carried(number))))
 
 
-def kinds(address: Address) -> frozenset[Kind]:
+def kinds(address: IpAddress) -> frozenset[Kind]:
     """What the registries make of all that this address may mean; empty: it is public in every form."""
     return frozenset(kind for form in forms(address) if (kind := kind_of(form)) is not None)
 

@@ -76,10 +76,10 @@ class Endurance:
         return all(isinstance(one, kinds) for one in causes(error))
 
 
-Outcome = TypeVar("Outcome")
+OutcomeT = TypeVar("OutcomeT")
 
 
-async def insist(act: Callable[[], Awaitable[Outcome]], *, loop: str, endurance: Endurance) -> Outcome:
+async def insist(act: Callable[[], Awaitable[OutcomeT]], *, loop: str, endurance: Endurance) -> OutcomeT:
     """Do it until it succeeds; each failure is one line in the log. Raises what `endurance` does not survive."""
     while True:
         try:

@@ -6,11 +6,11 @@ from pydantic_core import ErrorDetails
 COMPLAINT_LIMIT = 300
 
 
-def first_complaint(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
     """Where and what the first of the errors is, without the offending value (it may be a secret)."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = "/".join(str(step) for step in first["loc"])
-    return printable(f"{where}: {complaint(first)}" if where else complaint(first), COMPLAINT_LIMIT)
+    return printable(f"{where}: {error_text(first)}" if where else error_text(first), COMPLAINT_LIMIT)
 
 
 def printable(text: str, limit: int) -> str:
@@ -18,6 +18,6 @@ def printable(text: str, limit: int) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:limit])
 
 
-def complaint(error: ErrorDetails) -> str:
+def error_text(error: ErrorDetails) -> str:
     """What one of pydantic's errors says, without its preface to words of ours."""
     return error["msg"].removeprefix("Value error, ")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from master.db.database import Database
-from master.domain.events.stream import Feed
+from master.domain.events.stream import EventStream
 from master.domain.monitoring.fleet import Fleet
-from master.domain.webhooks.delivery import Deliveries
+from master.domain.webhooks.delivery import DeliveryRunner
 from master.instruments import Meters
 from shared.proxies import NodeId
 
@@ -65,8 +65,8 @@ class Wiring:
     enroller: Enroller
     waiter: Waiter
     syncer: Syncer
-    feed: Feed
-    deliveries: Deliveries
+    feed: EventStream
+    deliveries: DeliveryRunner
     meters: Meters
     fleet: Fleet
     broker_state: Callable[[], str]

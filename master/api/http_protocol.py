@@ -9,7 +9,7 @@ from master.errors import BadRequest
 from master.schemas.media_types import MediaType
 
 
-class Wire(H11Protocol):
+class HttpProtocol(H11Protocol):
     """One connection."""
 
     def send_400_response(self, msg: str) -> None:

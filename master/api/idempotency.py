@@ -9,7 +9,7 @@ from master.errors import Invalid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Keyed:
+class KeyedRequest:
     """A request with its key."""
 
     key: str
@@ -17,7 +17,7 @@ class Keyed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class StoredResponse:
     """What was answered; `body` is JSON and may hold secrets of its asker."""
 
     status: int
@@ -25,12 +25,12 @@ class Answer:
     body: str = field(repr=False)
 
 
-def keyed(key: str, path: str, body: str) -> Keyed:
+def keyed_request(key: str, path: str, body: str) -> KeyedRequest:
     """The request by which a repetition is known; `body` in a canonical spelling."""
-    return Keyed(key=key, request_hash=hashlib.sha256(f"{path}\n{body}".encode()).hexdigest())
+    return KeyedRequest(key=key, request_hash=hashlib.sha256(f"{path}\n{body}".encode()).hexdigest())
 
 
-async def recall(session: Session, asked: Keyed) -> Answer | None:
+async def recall(session: Session, asked: KeyedRequest) -> StoredResponse | None:
     """The answer that was given already; another request with this key waits until the transaction ends.
 
     Raises Invalid when the key was used for another request.
@@ -44,10 +44,10 @@ async def recall(session: Session, asked: Keyed) -> Answer | None:
             "this Idempotency-Key was used for another request",
             {"errors": [{"header": "Idempotency-Key", "detail": "used for another path or body"}]},
         )
-    return Answer(status=row["status"], headers=row["headers"], body=row["body"])
+    return StoredResponse(status=row["status"], headers=row["headers"], body=row["body"])
 
 
-async def remember(session: Session, asked: Keyed, answer: Answer) -> None:
+async def remember(session: Session, asked: KeyedRequest, answer: StoredResponse) -> None:
     """Keep the answer, and forget what is older than a day."""
     await session.execute("idempotency.forget")
     await session.execute(

@@ -29,7 +29,7 @@ SAFETY: Mapping[bytes, bytes] = {
 READING = ("GET", "HEAD", "OPTIONS")
 
 
-async def entered(app: ASGIApp, meters: Meters, scope: Any, receive: Any, send: Any) -> None:
+async def with_request_log(app: ASGIApp, meters: Meters, scope: Any, receive: Any, send: Any) -> None:
     """Serve a request under its id: everything that is logged, recorded or sent for it carries the id."""
     request_id = given_id(scope) or uuid4().hex
     began = time.perf_counter()
@@ -40,7 +40,7 @@ async def entered(app: ASGIApp, meters: Meters, scope: Any, receive: Any, send: 
             own = [*message.get("headers", ()), (HEADER, request_id.encode()), *private]
             headers = [*own, *missing(own)]
             message = {**message, "headers": headers}  # type: ignore[assignment] # the same kind of message
-            told(meters, scope, message["status"], time.perf_counter() - began)
+            logged_route(meters, scope, message["status"], time.perf_counter() - began)
         await send(message)
 
     with bound_contextvars(request_id=request_id):
@@ -64,7 +64,7 @@ def given_id(scope: Scope) -> str | None:
     return found if re.fullmatch(REQUEST_ID, found) else None
 
 
-def told(meters: Meters, scope: Any, status: int, seconds: float) -> None:
+def logged_route(meters: Meters, scope: Any, status: int, seconds: float) -> None:
     """Count an answer that begins; log it when it may have changed the world."""
     route: str = scope.get("path_template") or "none"
     method: str = scope["method"]

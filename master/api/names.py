@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from master.db.database import Database, Session
 from master.errors import Invalid
-from master.schemas.base import Question
+from master.schemas.base import Query
 from master.schemas.fields import ID_BY_NAME
 from master.schemas.similar_names import likely
 
@@ -15,7 +15,7 @@ MOST_NAMES = 1_000
 """That are compared with one that there is not: 20 ms."""
 SHOWN_NAMES = 10
 
-Ids = Mapping[str, Mapping[str, int]]
+NameLookup = Mapping[str, Mapping[str, int]]
 """Of locations, nodes and stacks, each by name."""
 M = TypeVar("M", bound=BaseModel)
 
@@ -87,7 +87,7 @@ def without_names(said: M) -> M:
     return replaced(said, said, {}, "")
 
 
-def replaced(said: M, whole: BaseModel, ids: Ids, at: str) -> M:
+def replaced(said: M, whole: BaseModel, ids: NameLookup, at: str) -> M:
     """Names replaced by ids, all of which are known. Raises Invalid when both are given and differ."""
     changes: dict[str, Any] = {}
     for field in said.model_fields_set:
@@ -129,5 +129,5 @@ def is_same_list(one: object, other: object) -> bool:
 
 def wrong(said: BaseModel, where: str, detail: str) -> Invalid:
     """Points at the parameter of a query or the member of a body."""
-    key, place = ("parameter", where[1:]) if isinstance(said, Question) else ("pointer", where)
+    key, place = ("parameter", where[1:]) if isinstance(said, Query) else ("pointer", where)
     return Invalid(f"{place}: {detail}", {"errors": [{key: place, "detail": detail}]})

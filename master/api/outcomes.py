@@ -8,7 +8,7 @@ from shared.proxies import NodeId, ProxyId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class WriteOutcome:
     """What a write did; `revisions` are those of the touched nodes that carry it."""
 
     matched: int

@@ -12,7 +12,16 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from master.api.encoding import written
 from master.api.middleware import masked
-from master.errors import BrokerAway, DatabaseAway, DatabaseError, DatabaseFailed, NotFound, Refused, Reported, TooSoon
+from master.errors import (
+    BrokerAway,
+    DatabaseAway,
+    DatabaseError,
+    DatabaseFailed,
+    NotFound,
+    Reported,
+    RequestRefused,
+    TooSoon,
+)
 from master.schemas.media_types import MediaType
 from shared.bus.failures import BusDown
 
@@ -22,10 +31,10 @@ NO_SUCH_ID = "there is nothing with this id"
 
 log = structlog.get_logger()
 
-Asked = Request[Any, Any, Any]
+ApiRequest = Request[Any, Any, Any]
 
 
-class BodyTooLarge(Refused):
+class BodyTooLarge(RequestRefused):
     """The body exceeds 1 MiB."""
 
     type = "/problems/body-too-large"
@@ -33,7 +42,7 @@ class BodyTooLarge(Refused):
     status = 413
 
 
-class MethodNotAllowed(Refused):
+class MethodNotAllowed(RequestRefused):
     """The path exists, but not with this method; the Allow header lists the methods."""
 
     type = "/problems/method-not-allowed"
@@ -41,7 +50,7 @@ class MethodNotAllowed(Refused):
     status = 405
 
 
-class Unforeseen(Refused):
+class Unforeseen(RequestRefused):
     """The master failed in a way that nobody foresaw; its log says where."""
 
     type = "/problems/unforeseen"
@@ -49,9 +58,11 @@ class Unforeseen(Refused):
     status = 500
 
 
-REPORTED_HTTP: Mapping[int, type[Refused]] = {one.status: one for one in (NotFound, MethodNotAllowed, BodyTooLarge)}
+REPORTED_HTTP: Mapping[int, type[RequestRefused]] = {
+    one.status: one for one in (NotFound, MethodNotAllowed, BodyTooLarge)
+}
 """The framework's own refusals, by status."""
-DETAILS: Mapping[type[Refused], str] = {BodyTooLarge: f"a body has at most {BODY_LIMIT} bytes"}
+DETAILS: Mapping[type[RequestRefused], str] = {BodyTooLarge: f"a body has at most {BODY_LIMIT} bytes"}
 
 
 def problem(
@@ -72,18 +83,18 @@ def document(type_: str, title: str, status: int, detail: str, members: Mapping[
     return json.dumps(found, ensure_ascii=False).encode()
 
 
-def on_refused(_: Asked | None, error: Refused) -> Response[bytes]:
+def on_refused(_: ApiRequest | None, error: RequestRefused) -> Response[bytes]:
     """Report what a service refuses."""
     headers = {"Retry-After": str(error.members["retry_after_s"])} if isinstance(error, TooSoon) else {}
     return problem(type(error), error.detail, members=error.members, headers=headers)
 
 
-def on_failed(request: Asked, error: DatabaseFailed) -> Response[bytes]:
+def on_failed(request: ApiRequest, error: DatabaseFailed) -> Response[bytes]:
     """Report that the database cannot do this now, or, if values of ours are wrong, ever."""
     return on_bug(request, error) if error.is_of_data else on_away(request, error)
 
 
-def on_away(_: Asked, error: DatabaseAway | DatabaseFailed | BrokerAway | BusDown) -> Response[bytes]:
+def on_away(_: ApiRequest, error: DatabaseAway | DatabaseFailed | BrokerAway | BusDown) -> Response[bytes]:
     """Report that the database or the broker does not answer."""
     kind = BrokerAway if isinstance(error, BusDown) else type(error)
     what = "database" if isinstance(error, DatabaseError) else "broker"
@@ -93,7 +104,7 @@ def on_away(_: Asked, error: DatabaseAway | DatabaseFailed | BrokerAway | BusDow
     return problem(kind, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def on_http(request: Asked, error: HTTPException) -> Response[bytes]:
+def on_http(request: ApiRequest, error: HTTPException) -> Response[bytes]:
     """Report what the framework refuses: no such route, no such method, and so on."""
     status, headers = error.status_code, error.headers or {}
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -104,12 +115,12 @@ def on_http(request: Asked, error: HTTPException) -> Response[bytes]:
     return written(content, MediaType.PROBLEM, status=status, headers=headers)
 
 
-def on_path(_: Asked, __: ValidationException) -> Response[bytes]:
+def on_path(_: ApiRequest, __: ValidationException) -> Response[bytes]:
     """Report a path that names no possible id as no resource; bodies and queries are read, and refused, elsewhere."""
     return problem(NotFound, NO_SUCH_ID)
 
 
-def on_bug(request: Asked, error: Exception) -> Response[bytes]:
+def on_bug(request: ApiRequest, error: Exception) -> Response[bytes]:
     """Log an unforeseen error once, by where it happened; its text may hold what must not be shown."""
     log.error(
         "request.failed",
@@ -123,7 +134,7 @@ def on_bug(request: Asked, error: Exception) -> Response[bytes]:
 
 
 HANDLERS: dict[int | type[Exception], Any] = {
-    Refused: on_refused,
+    RequestRefused: on_refused,
     DatabaseAway: on_away,
     DatabaseFailed: on_failed,
     BrokerAway: on_away,

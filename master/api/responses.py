@@ -7,21 +7,23 @@ from litestar import Response
 
 from master.api.dependencies import Wiring
 from master.api.encoding import written
-from master.api.idempotency import Answer, Keyed, keyed, recall, remember
-from master.api.requests.reading import Asked, read_key
+from master.api.idempotency import KeyedRequest, StoredResponse, keyed_request, recall, remember
+from master.api.requests.reading import ApiRequest, read_key
 from master.db.constraints import writing
 from master.db.database import Session
-from master.schemas.base import Shown, Wish
+from master.schemas.base import RequestBody, Resource
 from master.schemas.media_types import MediaType
 
 
-def asked_with_key(request: Asked, wish: Wish) -> Keyed | None:
+def keyed_request_of(request: ApiRequest, wish: RequestBody) -> KeyedRequest | None:
     """The request as its Idempotency-Key marks it; None without one. Raises Invalid."""
     key = read_key(request.headers.get("idempotency-key"))
-    return keyed(key, request.url.path, wish.model_dump_json(exclude_unset=True)) if key is not None else None
+    return keyed_request(key, request.url.path, wish.model_dump_json(exclude_unset=True)) if key is not None else None
 
 
-async def once(wiring: Wiring, asked: Keyed | None, act: Callable[[Session], Awaitable[Answer]]) -> tuple[Answer, bool]:
+async def once(
+    wiring: Wiring, asked: KeyedRequest | None, act: Callable[[Session], Awaitable[StoredResponse]]
+) -> tuple[StoredResponse, bool]:
     """What `act` answers in its transaction, or what was answered before; and whether it was before.
 
     What is only tried out neither uses a key nor is answered from memory.
@@ -30,24 +32,26 @@ async def once(wiring: Wiring, asked: Keyed | None, act: Callable[[Session], Awa
     async with writing(wiring.database) as session:
         if asked is not None and (kept := await recall(session, asked)) is not None:
             return kept, True
-        answer = await act(session)
+        stored_response = await act(session)
         if asked is not None:
-            await remember(session, asked, answer)
-    return answer, False
+            await remember(session, asked, stored_response)
+    return stored_response, False
 
 
-def answer(shown: Shown, status: int, headers: Mapping[str, str] | None = None) -> Answer:
+def stored_response(resource: Resource, status: int, headers: Mapping[str, str] | None = None) -> StoredResponse:
     """This thing as JSON."""
-    return Answer(status=status, headers=headers or {}, body=shown.model_dump_json())
+    return StoredResponse(status=status, headers=headers or {}, body=resource.model_dump_json())
 
 
-def response(given: Answer, *, replayed: bool = False, headers: Mapping[str, str] | None = None) -> Response[Any]:
+def response(
+    given: StoredResponse, *, replayed: bool = False, headers: Mapping[str, str] | None = None
+) -> Response[Any]:
     """To the wire."""
     marked = {"Idempotency-Replayed": "true"} if replayed else {}
     headers = {**given.headers, **marked, **(headers or {})}
     return written(given.body.encode(), MediaType.JSON, status=given.status, headers=headers)
 
 
-def shown(thing: Shown, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
+def resource_response(thing: Resource, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
     """This thing to the wire."""
-    return response(answer(thing, status, headers))
+    return response(stored_response(thing, status, headers))

@@ -7,17 +7,25 @@ from pydantic import BaseModel
 
 from master.api.dependencies import Wiring
 from master.api.encoding import empty
-from master.api.openapi.route_docs import IDEMPOTENCY_KEY, IF_MATCH, PREFER, Told, told
-from master.api.outcomes import Outcome
-from master.api.requests.reading import Asked, read_wait
-from master.errors import EngineMissing, ExitMissing, NameTaken, NoRoom, PreconditionFailed, Reported, RotationUnderWay
-from master.schemas.dry_run import Rehearsable, TimedWrite
+from master.api.openapi.route_docs import IDEMPOTENCY_KEY, IF_MATCH, PREFER, RouteDocs, documented
+from master.api.outcomes import WriteOutcome
+from master.api.requests.reading import ApiRequest, read_wait
+from master.errors import (
+    EngineMissing,
+    ExitMissing,
+    InsufficientCapacity,
+    NameTaken,
+    PreconditionFailed,
+    Reported,
+    RotationUnderWay,
+)
+from master.schemas.dry_run import DryRunnable, TimedWrite
 
 CHANGED = (EngineMissing, ExitMissing, RotationUnderWay)
 """Problems of a change of one proxy, or of many."""
 NOT_YET = "Done in the database, but not confirmed by the nodes in time"
-REMOVED = told(
-    query=Rehearsable,
+REMOVED = documented(
+    query=DryRunnable,
     answers={204: None, 202: None},
     headers=(IF_MATCH, PREFER),
     gives=("Preference-Applied",),
@@ -26,22 +34,22 @@ REMOVED = told(
 )
 
 
-def made(body: type[BaseModel], thing: type[BaseModel], *problems: type[Reported]) -> dict[str, Told]:
+def creates(body: type[BaseModel], thing: type[BaseModel], *problems: type[Reported]) -> dict[str, RouteDocs]:
     """What a route tells that makes this thing."""
-    return told(
+    return documented(
         query=TimedWrite,
         body=body,
         answers={201: thing, 202: thing},
         headers=(PREFER, IDEMPOTENCY_KEY),
         gives=("ETag", "Location", "Preference-Applied", "Idempotency-Replayed"),
-        problems=(NameTaken, NoRoom, *problems),
+        problems=(NameTaken, InsufficientCapacity, *problems),
         words={202: NOT_YET},
     )
 
 
-def changed(body: type[BaseModel], thing: type[BaseModel], *problems: type[Reported]) -> dict[str, Told]:
+def changes(body: type[BaseModel], thing: type[BaseModel], *problems: type[Reported]) -> dict[str, RouteDocs]:
     """What a route tells that changes this thing."""
-    return told(
+    return documented(
         query=TimedWrite,
         body=body,
         answers={200: thing, 202: thing},
@@ -57,7 +65,7 @@ def etag(version: int) -> dict[str, str]:
     return {"ETag": f'"{version}"'}
 
 
-def wait_of(request: Asked) -> int | None:
+def wait_of(request: ApiRequest) -> int | None:
     """Seconds that the asker would wait."""
     return read_wait(request.headers.get("prefer"))
 
@@ -72,22 +80,22 @@ async def confirmed(wiring: Wiring, wait_s: int, query: str, **parameters: objec
     return await wiring.waiter.until(check, wait_s)
 
 
-def applied(wait_s: int) -> dict[str, str]:
+def preference_applied(wait_s: int) -> dict[str, str]:
     """Says that the preference was honoured."""
     return {"Preference-Applied": f"wait={wait_s}"}
 
 
-async def carried(request: Asked, wiring: Wiring, outcome: Outcome) -> tuple[bool, dict[str, str]]:
+async def wait_for_nodes(request: ApiRequest, wiring: Wiring, outcome: WriteOutcome) -> tuple[bool, dict[str, str]]:
     """Whether the nodes have confirmed a write, when the asker would wait for it; and the header that says so."""
     wait_s = wait_of(request)
     if wait_s is None:
         return True, {}
     ids, revisions = list(outcome.revisions), list(outcome.revisions.values())
     done = await confirmed(wiring, wait_s, "nodes.all_confirmed", ids=ids, revisions=revisions)
-    return done, applied(wait_s)
+    return done, preference_applied(wait_s)
 
 
-async def gone(request: Asked, wiring: Wiring, outcome: Outcome) -> Response[Any]:
+async def removed_response(request: ApiRequest, wiring: Wiring, outcome: WriteOutcome) -> Response[Any]:
     """The answer to a removal."""
-    done, headers = await carried(request, wiring, outcome)
+    done, headers = await wait_for_nodes(request, wiring, outcome)
     return empty(204 if done else 202, headers)

@@ -9,7 +9,7 @@ from master.errors import (
     Conflict,
     NameTaken,
     PortTaken,
-    Refused,
+    RequestRefused,
     RotationUnderWay,
     RowConflict,
     RowReferenced,
@@ -18,7 +18,7 @@ from master.errors import (
 )
 
 
-def refusal(constraint: str) -> Refused | None:  # noqa: PLR0911 (one for each constraint)
+def refusal(constraint: str) -> RequestRefused | None:  # noqa: PLR0911 (one for each constraint)
     """What a constraint of the schema says to the user; None when only a bug can break it."""
     match constraint:
         case "locations_name_key" | "nodes_name_key" | "proxies_name_key" | "stacks_name_key":

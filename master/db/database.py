@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from master.db.statements import ordered, queries
+from master.db.statements import ordered, statements
 from master.errors import DatabaseAway, DatabaseError, DatabaseFailed, RowConflict, RowReferenced
 
 CONNECT_TIMEOUT_S = 5
@@ -56,23 +56,23 @@ class Session:
 
     async def rows(self, name: str, /, **parameters: object) -> list[Row]:
         """All rows of a query."""
-        query = queries()[name]
+        query = statements()[name]
         return [dict(row) for row in await self._connection.fetch(query.sql, *ordered(query, parameters))]
 
     async def row(self, name: str, /, **parameters: object) -> Row | None:
         """The first row of a query, or None."""
-        query = queries()[name]
+        query = statements()[name]
         row = await self._connection.fetchrow(query.sql, *ordered(query, parameters))
         return dict(row) if row is not None else None
 
     async def value(self, name: str, /, **parameters: object) -> Any:
         """The first column of the first row, or None."""
-        query = queries()[name]
+        query = statements()[name]
         return await self._connection.fetchval(query.sql, *ordered(query, parameters))
 
     async def execute(self, name: str, /, **parameters: object) -> int:
         """Run a statement; answers how many rows it touched."""
-        query = queries()[name]
+        query = statements()[name]
         status = await self._connection.execute(query.sql, *ordered(query, parameters))
         return int(status.rsplit(" ", 1)[-1]) if status[-1].isdigit() else 0
 

@@ -8,13 +8,13 @@ from master.db.database import Database, Row, Session
 
 
 @dataclass
-class Rehearsed(Exception):
+class DryRunDone(Exception):
     """A transaction came to its good end, and was taken back; the events are those that it would have recorded."""
 
     events: Sequence[Row] = field(repr=False)
 
 
-class Rehearsal(Database):
+class DryRunDatabase(Database):
     """Do what the real write does, under its locks and no others, and end each transaction with Rehearsed.
 
     Ids that the transaction drew are not given back: sequences have gaps after any rollback.
@@ -42,4 +42,4 @@ class Rehearsal(Database):
         async with self._database.transaction() as session:
             since = await session.value("dry_run.last_event_id")
             yield session
-            raise Rehearsed(await session.rows("dry_run.select_events", since=since))
+            raise DryRunDone(await session.rows("dry_run.select_events", since=since))

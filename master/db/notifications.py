@@ -13,7 +13,7 @@ CHANGED, REPORTED, HAPPENED = "maybe_changed", "maybe_reported", "maybe_events"
 POLL_S = 1.0
 
 
-class Waiter:
+class Notifications:
     """One LISTEN connection for this master, however many wait. What it misses while cut, polling finds."""
 
     def __init__(self, database: Database, changed: Callable[[], None], happened: Callable[[], None]) -> None:

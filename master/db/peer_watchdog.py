@@ -16,7 +16,7 @@ it does not see one that stands still between a statement and its parameters, an
 """
 
 
-class Peers:
+class PeerWatchdog:
     """Watches them in pg_stat_activity."""
 
     def __init__(self, database: Database, aside: Database, *, silent_s: float = SILENT_S) -> None:

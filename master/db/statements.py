@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class Statement:
     """One named statement with $1, $2, ... for its named parameters, in this order."""
 
     name: str
@@ -18,12 +18,12 @@ class Query:
 
 
 @cache
-def queries() -> Mapping[str, Query]:
+def statements() -> Mapping[str, Statement]:
     """Every named query of all packages, as file.name: `-- name: select_page` in proxies.sql is "proxies.select_page".
 
     Raises ValueError when two packages define the same name.
     """
-    found: dict[str, Query] = {}
+    found: dict[str, Statement] = {}
     for entry in sql_files(files("master")):
         file = entry.name.removesuffix(".sql")
         for name, text in re.findall(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", entry.read_text(), re.M | re.S):
@@ -42,7 +42,7 @@ def sql_files(folder: Traversable) -> Iterator[Traversable]:
             yield entry
 
 
-def numbered(name: str, text: str) -> Query:
+def numbered(name: str, text: str) -> Statement:
     """The query with numbers for its :parameters (a cast's double colon is none)."""
     parameters: list[str] = []
 
@@ -52,10 +52,10 @@ def numbered(name: str, text: str) -> Query:
         return f"${parameters.index(match[1]) + 1}"
 
     body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
-    return Query(name, re.sub(r"(?<![:\w]):([a-z_]\w*)", number, body).strip().rstrip(";"), tuple(parameters))
+    return Statement(name, re.sub(r"(?<![:\w]):([a-z_]\w*)", number, body).strip().rstrip(";"), tuple(parameters))
 
 
-def ordered(query: Query, parameters: Mapping[str, object]) -> list[object]:
+def ordered(query: Statement, parameters: Mapping[str, object]) -> list[object]:
     """The values in the order of their numbers. A missing or an unknown one is a bug: TypeError."""
     if set(parameters) != set(query.parameters):
         raise TypeError(f"{query.name} takes {sorted(query.parameters)}, not {sorted(parameters)}")

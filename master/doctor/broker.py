@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.bus.connections import HEARTBEAT_S
-from shared.bus.logins import Login
+from shared.bus.logins import LoginResult
 from shared.doctor.findings import Finding, ok, problem, warning
 from shared.messages.routes import DEAD_QUEUE, MASTER_QUEUE
 
@@ -22,7 +22,7 @@ def version_finding(version: str) -> Finding:
     return ok("RabbitMQ version", version)
 
 
-def login_finding(login: Login, place: str) -> Finding:
+def login_finding(login: LoginResult, place: str) -> Finding:
     """How the broker took the login of AMQP_URL at `place`, host:port."""
     match login.state:
         case "accepted":

@@ -32,7 +32,7 @@ class NotInspected(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Door:
+class AccessToBroker:
     """What the broker lets this login see; of one that is no administrator's only the tags.
 
     `servers` are the members of its cluster as the API tells them.
@@ -69,18 +69,18 @@ class Inspection:
         """End its connections."""
         await self._http.aclose()
 
-    async def door(self) -> Door:
+    async def door(self) -> AccessToBroker:
         """Raises NotInspected."""
         try:
             told = (await self._get("whoami"))["tags"]
             tags = tuple(told.split(",") if isinstance(told, str) else told)
             if "administrator" not in tags:
-                return Door(version="", user=self._user, tags=tags, servers=(), vhost=self._vhost)
+                return AccessToBroker(version="", user=self._user, tags=tags, servers=(), vhost=self._vhost)
             version = (await self._get("overview"))["rabbitmq_version"]
             servers = tuple(await self._get("nodes"))
         except (KeyError, TypeError) as error:
             raise NotInspected("strange", "what answers there is not RabbitMQ's management API") from error
-        return Door(version=version, user=self._user, tags=tags, servers=servers, vhost=self._vhost)
+        return AccessToBroker(version=version, user=self._user, tags=tags, servers=servers, vhost=self._vhost)
 
     async def contents(self) -> Contents | None:
         """None when there is no such virtual host. Raises NotInspected."""

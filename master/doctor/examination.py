@@ -49,7 +49,7 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
     """Everything there is to tell about a master with this environment."""
     settings, errors = readable_settings(env)
     bad = {error.variable for error in errors}
-    visit = Examination(settings, amqp="AMQP_URL" not in bad)
+    visit = MasterExamination(settings, amqp="AMQP_URL" not in bad)
     first: dict[str, Look] = {}
     if not any(variable.startswith("DATABASE_") for variable in bad):
         first["PostgreSQL"] = visit.look_at_database
@@ -83,7 +83,7 @@ def setting_findings(errors: Sequence[BadConfiguration], env: Mapping[str, str])
 
 
 @dataclass
-class Examination:
+class MasterExamination:
     """What was found out so far; later looks compare it. None: could not be found out."""
 
     settings: Settings

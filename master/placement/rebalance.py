@@ -26,7 +26,7 @@ class Mover:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class RebalanceNode:
     """A node that proxies may come to, as `place` sees it; `free` is how many more may be started there at once."""
 
     candidate: Candidate
@@ -38,14 +38,14 @@ class Place:
         """The candidate for this proxy."""
         return replace(self.candidate, has_engine=demand.engine in self.engines)
 
-    def loaded(self, by: int) -> "Place":
+    def loaded(self, by: int) -> "RebalanceNode":
         """After so many more proxies (or fewer)."""
         candidate = replace(self.candidate, count=self.candidate.count + by, used=self.candidate.used + by)
         return replace(self, candidate=candidate, free=self.free - max(by, 0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spread:
+class RebalancePlan:
     """Where each goes, and why the others cannot; those in neither wait until fewer are being started."""
 
     placed: Mapping[ProxyId, NodeId]
@@ -62,10 +62,10 @@ class Move:
     serves: bool
 
 
-class Places:
+class NodesAfter:
     """The nodes as they will be while one proxy after the other is given its place."""
 
-    def __init__(self, places: Iterable[Place]) -> None:
+    def __init__(self, places: Iterable[RebalanceNode]) -> None:
         """By their ids."""
         self.by_id = {place.candidate.id: place for place in places}
 
@@ -100,9 +100,9 @@ class Places:
         self.by_id[node_id] = replace(each, candidate=replace(each.candidate, count=each.candidate.count - 1))
 
 
-def spread(movers: Iterable[Mover], places: Iterable[Place]) -> Spread:
+def spread(movers: Iterable[Mover], places: Iterable[RebalanceNode]) -> RebalancePlan:
     """Each goes to the least loaded node that can take it, one after the other."""
-    there = Places(places)
+    there = NodesAfter(places)
     placed: dict[ProxyId, NodeId] = {}
     refused: dict[ProxyId, tuple[Obstacle, ...]] = {}
     known: dict[tuple[NodeId, str, str], tuple[Obstacle, ...]] = {}
@@ -114,7 +114,7 @@ def spread(movers: Iterable[Mover], places: Iterable[Place]) -> Spread:
         elif chosen is not None:
             placed[mover.id] = chosen
             there.take(chosen)
-    return Spread(placed=placed, refused=refused)
+    return RebalancePlan(placed=placed, refused=refused)
 
 
 def kind_of(mover: Mover) -> tuple[NodeId, str, str]:
@@ -122,13 +122,13 @@ def kind_of(mover: Mover) -> tuple[NodeId, str, str]:
     return mover.node_id, mover.engine, repr(sorted(mover.exit.items()))
 
 
-def balanced(movers: Iterable[Mover], places: Iterable[Place], *, most: int) -> list[Move]:
+def balanced(movers: Iterable[Mover], places: Iterable[RebalanceNode], *, most: int) -> list[Move]:
     """The fewest moves after which no node has two proxies more than another that could take one of them.
 
     From the most loaded to the least loaded, one at a time: each move brings two nodes nearer to each other and none
     above what it may have. What nobody uses goes first, then what was made last.
     """
-    there, moves = Places(places), list[Move]()
+    there, moves = NodesAfter(places), list[Move]()
     kinds = sorted_kinds(movers)
     stuck, is_fresh = set[NodeId](), True
     while len(moves) < most:
@@ -157,7 +157,7 @@ def sorted_kinds(movers: Iterable[Mover]) -> Kinds:
     return {node_id: list(kinds.values()) for node_id, kinds in found.items()}
 
 
-def next_move(there: Places, kinds: Kinds, stuck: set[NodeId]) -> Move | None:
+def next_move(there: NodesAfter, kinds: Kinds, stuck: set[NodeId]) -> Move | None:
     """The one from the most loaded node that can give to the least loaded that can take; None when nothing is gained.
 
     Nodes that have nothing to give, as it is now, become stuck and are passed over.
@@ -176,7 +176,7 @@ def next_move(there: Places, kinds: Kinds, stuck: set[NodeId]) -> Move | None:
     return None
 
 
-def movable(kinds: Sequence[list[Mover]], target: Place) -> list[Mover] | None:
+def movable(kinds: Sequence[list[Mover]], target: RebalanceNode) -> list[Mover] | None:
     """Of the proxies that this node can take those of the kind whose turn it is."""
     able = [kind for kind in kinds if kind and obstacle(target.seen_by(kind[-1].demand), kind[-1].demand) is None]
     return max(able, key=lambda kind: (not kind[-1].serves, kind[-1].id), default=None)

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from master.errors import Share
+from master.errors import NodeCapacity
 from master.placement.candidates import Candidate, Demand, obstacle
 from shared.proxies import NodeId
 
 Spread = Literal["nodes", "locations", "pack"]
 
-Standing = tuple[int, int, int]
+SortKey = tuple[int, int, int]
 """By what equals are told apart: the lowest comes next."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Site:
+class SpreadNode:
     """A node that may take some; `own` counts the proxies of the same stack that it has already."""
 
     node: Candidate
@@ -35,7 +35,7 @@ class Site:
         """Ports of its range that nobody on its ip has."""
         return self.node.port_to - self.node.port_from + 1 - self.node.used
 
-    def shares_ports_with(self, other: "Site") -> bool:
+    def shares_ports_with(self, other: "SpreadNode") -> bool:
         """Whether a port that one gives away may be one of the other's; so it is with itself."""
         ranges_meet = self.node.port_from <= other.node.port_to and other.node.port_from <= self.node.port_to
         return self.ip == other.ip and ranges_meet
@@ -46,16 +46,16 @@ class Shortage:
     """Not all fit; one share a node, by id."""
 
     possible: int
-    by_node: tuple[Share, ...]
+    by_node: tuple[NodeCapacity, ...]
 
 
-class Rooms:
+class RemainingRoom:
     """What is left while proxies are given to nodes one by one."""
 
-    def __init__(self, sites: Iterable[Site]) -> None:
+    def __init__(self, sites: Iterable[SpreadNode]) -> None:
         """Nothing is given yet."""
         self.given: Counter[NodeId] = Counter()
-        on_ip: defaultdict[str, list[Site]] = defaultdict(list)
+        on_ip: defaultdict[str, list[SpreadNode]] = defaultdict(list)
         for site in sites:
             on_ip[site.ip].append(site)
         self._sharing = {
@@ -64,7 +64,7 @@ class Rooms:
             for site in each
         }
 
-    def take(self, site: Site) -> bool:
+    def take(self, site: SpreadNode) -> bool:
         """One more goes there, if it can; once it cannot it never can again.
 
         Where ranges overlap on one ip, each that has some must find its ports even if all the others' are among them.
@@ -74,20 +74,22 @@ class Rooms:
         self.given[site.node.id] += 1
         return True
 
-    def has_room(self, site: Site) -> bool:
+    def has_room(self, site: SpreadNode) -> bool:
         """Whether its limit allows one more."""
         return self.given[site.node.id] < site.room
 
-    def has_ports(self, site: Site) -> bool:
+    def has_ports(self, site: SpreadNode) -> bool:
         """Whether everybody finds ports if it gets one more."""
         holders = (one for one in self._sharing[site.node.id] if one is site or self.given[one.node.id])
         return all(self._asked_of(one) < one.free for one in holders)
 
-    def _asked_of(self, site: Site) -> int:
+    def _asked_of(self, site: SpreadNode) -> int:
         return sum(self.given[other.node.id] for other in self._sharing[site.node.id])
 
 
-def spread_over(sites: Sequence[Site], demand: Demand, count: int, spread: Spread) -> tuple[NodeId, ...] | Shortage:
+def spread_over(
+    sites: Sequence[SpreadNode], demand: Demand, count: int, spread: Spread
+) -> tuple[NodeId, ...] | Shortage:
     """The nodes of so many proxies, in the order in which these are made: the latest may go without loss of evenness.
 
     `nodes`: to the node that has fewest of the stack, then fewest at all. `locations`: to the location that has
@@ -95,7 +97,7 @@ def spread_over(sites: Sequence[Site], demand: Demand, count: int, spread: Sprea
     can take no more. The lowest id comes first among equals.
     """
     able = [site for site in sites if obstacle(site.node, demand) is None]
-    rooms = Rooms(able)
+    rooms = RemainingRoom(able)
     chosen = packed(able, rooms, count) if spread == "pack" else evenly(grouped(able, spread), rooms, count)
     if len(chosen) == count:
         return tuple(chosen)
@@ -103,15 +105,15 @@ def spread_over(sites: Sequence[Site], demand: Demand, count: int, spread: Sprea
     return Shortage(possible=len(chosen), by_node=tuple(shares))
 
 
-def grouped(sites: Sequence[Site], spread: Spread) -> list[list[Site]]:
+def grouped(sites: Sequence[SpreadNode], spread: Spread) -> list[list[SpreadNode]]:
     """Those among which the groups take turns; nodes without a location are a group of their own."""
-    groups: defaultdict[int | None, list[Site]] = defaultdict(list)
+    groups: defaultdict[int | None, list[SpreadNode]] = defaultdict(list)
     for site in sites:
         groups[site.location_id if spread == "locations" else None].append(site)
     return list(groups.values())
 
 
-def evenly(groups: Sequence[Sequence[Site]], rooms: Rooms, count: int) -> list[NodeId]:
+def evenly(groups: Sequence[Sequence[SpreadNode]], rooms: RemainingRoom, count: int) -> list[NodeId]:
     """One by one, to the group that has fewest, and in it to the node that has fewest."""
     queues = [[(standing_of(site, rooms), site) for site in group] for group in groups]
     turns = [(total_of(group), index) for index, group in enumerate(groups)]
@@ -128,7 +130,7 @@ def evenly(groups: Sequence[Sequence[Site]], rooms: Rooms, count: int) -> list[N
     return chosen
 
 
-def next_of(queue: list[tuple[Standing, Site]], rooms: Rooms) -> NodeId | None:
+def next_of(queue: list[tuple[SortKey, SpreadNode]], rooms: RemainingRoom) -> NodeId | None:
     """The first that can take one more; whoever cannot leaves the queue."""
     while queue:
         _, site = heapq.heappop(queue)
@@ -138,7 +140,7 @@ def next_of(queue: list[tuple[Standing, Site]], rooms: Rooms) -> NodeId | None:
     return None
 
 
-def packed(sites: Sequence[Site], rooms: Rooms, count: int) -> list[NodeId]:
+def packed(sites: Sequence[SpreadNode], rooms: RemainingRoom, count: int) -> list[NodeId]:
     """One node after the other."""
     chosen: list[NodeId] = []
     for site in sorted(sites, key=lambda one: (-one.own, -one.node.count, one.node.id)):
@@ -147,18 +149,18 @@ def packed(sites: Sequence[Site], rooms: Rooms, count: int) -> list[NodeId]:
     return chosen
 
 
-def standing_of(site: Site, rooms: Rooms) -> Standing:
+def standing_of(site: SpreadNode, rooms: RemainingRoom) -> SortKey:
     """Of a node among nodes."""
     given = rooms.given[site.node.id]
     return site.own + given, site.node.count + given, site.node.id
 
 
-def total_of(group: Sequence[Site]) -> Standing:
+def total_of(group: Sequence[SpreadNode]) -> SortKey:
     """Of a group among groups, with nothing given yet."""
     return sum(one.own for one in group), sum(one.node.count for one in group), min(one.node.id for one in group)
 
 
-def share_of(site: Site, demand: Demand, rooms: Rooms) -> Share:
+def share_of(site: SpreadNode, demand: Demand, rooms: RemainingRoom) -> NodeCapacity:
     """What it could take, and why no more."""
     node, given = site.node, rooms.given[site.node.id]
     hindrance = obstacle(node, demand)
@@ -168,7 +170,7 @@ def share_of(site: Site, demand: Demand, rooms: Rooms) -> Share:
         reason = f"then it is full: {node.max_proxies} of {node.max_proxies} proxies"
     else:
         reason = f"then no port of {node.port_from}-{node.port_to} is free"
-    return Share(node_id=node.id, possible=given, reason=reason)
+    return NodeCapacity(node_id=node.id, possible=given, reason=reason)
 
 
 def per_node(chosen: Iterable[NodeId]) -> Mapping[NodeId, int]:

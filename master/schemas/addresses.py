@@ -55,4 +55,4 @@ def plain_address(text: str) -> str:
 NodeIp = Annotated[str, Field(max_length=64), AfterValidator(node_ip)]
 ExitAddress = Annotated[str, Field(max_length=64), AfterValidator(exit_address)]
 Prefix = Annotated[str, Field(max_length=64, examples=["2001:db8:1::/64"]), AfterValidator(ipv6_prefix)]
-Address = Annotated[str, AfterValidator(plain_address)]
+CanonicalAddress = Annotated[str, AfterValidator(plain_address)]

@@ -12,17 +12,17 @@ from master.schemas.fields import ID_BY_NAME, PRINTABLE, LabelKey, LabelValue
 
 Row = Mapping[str, Any]
 
-SAID_AS = "said_as"
+DESCRIBED_AS = "said_as"
 
 
-class Shown(BaseModel):
+class Resource(BaseModel):
     """What all of them share."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
-class SaidAs:
+class DescribedAs:
     """Marks stored JSON that is shown as it was given: the OpenAPI document describes it by the body's model."""
 
     body: type[BaseModel]
@@ -30,11 +30,11 @@ class SaidAs:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Keep the body in the metadata, for the generator of the document."""
         schema: Any = handler(source)
-        schema["metadata"] = {**schema.get("metadata", {}), SAID_AS: self.body}
+        schema["metadata"] = {**schema.get("metadata", {}), DESCRIBED_AS: self.body}
         return schema
 
 
-def said_once(value: object) -> str:
+def single_value(value: object) -> str:
     """The text of a parameter. Raises ValueError for several."""
     if not isinstance(value, str):
         raise ValueError("may be said only once")
@@ -55,32 +55,32 @@ LabelPairs = Annotated[
     Field(max_length=16, description="key:value; may be given more than once, all must be there"),
 ]
 Cursor = Annotated[
-    Annotated[int, BeforeValidator(read_cursor), BeforeValidator(said_once), WithJsonSchema({"type": "string"})],
+    Annotated[int, BeforeValidator(read_cursor), BeforeValidator(single_value), WithJsonSchema({"type": "string"})],
     Field(description="`next` of the page before; without it the list begins with the first"),
 ]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 
 
-class Question(BaseModel):
+class Query(BaseModel):
     """A query string: nothing unknown, numbers and flags out of their text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Labelled(Question):
+class LabelFilter(Query):
     """A filter by labels."""
 
     label: LabelPairs = Field(default_factory=list[tuple[str, str]])
 
 
-class Paging(Question):
+class Paging(Query):
     """Which part of a list."""
 
     limit: Limit = 50
     after: Cursor = Field(default_factory=int)
 
 
-def criteria(question: Labelled, kind: type[Labelled]) -> dict[str, Any]:
+def filter_parameters(question: LabelFilter, kind: type[LabelFilter]) -> dict[str, Any]:
     """The filter that `kind` names, as parameters of a query; names must have been replaced by ids before."""
     if any(getattr(question, name, None) is not None for name in ID_BY_NAME):
         raise TypeError("names are not replaced by ids yet: a filter would be left out")
@@ -88,12 +88,12 @@ def criteria(question: Labelled, kind: type[Labelled]) -> dict[str, Any]:
     return {**plain, "labels": [{key: value} for key, value in question.label]}
 
 
-def not_given() -> Any:
+def omitted() -> Any:
     """Stands for a member that was left out; only `model_fields_set` tells."""
     return None
 
 
-class Wish(BaseModel):
+class RequestBody(BaseModel):
     """A JSON body: nothing unknown, nothing of a wrong type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)

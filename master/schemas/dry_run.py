@@ -6,16 +6,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from master.schemas.base import Question, Row, Shown
+from master.schemas.base import Query, Resource, Row
 
 
-class Rehearsable(Question):
+class DryRunnable(Query):
     """A write that can be tried out."""
 
     dry_run: bool = Field(default=False, description="true: nothing is done, and the answer (200) tells what would be")
 
 
-class TimedWrite(Rehearsable):
+class TimedWrite(DryRunnable):
     """A write that may give proxies an end."""
 
     allow_past: bool = Field(
@@ -23,14 +23,14 @@ class TimedWrite(Rehearsable):
     )
 
 
-class Placed(Shown):
+class DryRunCreated(Resource):
     """A proxy that would be made."""
 
     node_id: int
     port: int
 
 
-class Changed(Shown):
+class DryRunChanged(Resource):
     """A proxy that would be otherwise."""
 
     proxy_id: int
@@ -38,7 +38,7 @@ class Changed(Shown):
     changed: list[str] = Field(description="names of its members")
 
 
-class Gone(Shown):
+class DryRunRemoved(Resource):
     """A proxy that would be no more."""
 
     proxy_id: int
@@ -46,7 +46,7 @@ class Gone(Shown):
     port: int
 
 
-class Tally(Shown):
+class DryRunNode(Resource):
     """How many of each on one node."""
 
     node_id: int
@@ -55,14 +55,14 @@ class Tally(Shown):
     removed: int
 
 
-class DryRun(Shown):
+class DryRun(Resource):
     """What would be done; nothing is."""
 
     dry_run: Literal[True] = True
-    created: list[Placed]
-    changed: list[Changed]
-    removed: list[Gone]
-    by_node: list[Tally]
+    created: list[DryRunCreated]
+    changed: list[DryRunChanged]
+    removed: list[DryRunRemoved]
+    by_node: list[DryRunNode]
     events: dict[str, int] = Field(description="how many of each type there would be")
 
 
@@ -70,10 +70,10 @@ def dry_run(events: Sequence[Row]) -> DryRun:
     """Out of rows of `events`."""
     created, changed, removed = (of_type(events, f"proxy.{what}") for what in ("created", "updated", "deleted"))
     return DryRun(
-        created=[Placed(node_id=row["node_id"], port=row["details"]["port"]) for row in created],
-        changed=[Changed(**proxy(row), changed=row["details"]["changed"]) for row in changed],
-        removed=[Gone(**proxy(row), port=row["details"]["port"]) for row in removed],
-        by_node=tallies(created, changed, removed),
+        created=[DryRunCreated(node_id=row["node_id"], port=row["details"]["port"]) for row in created],
+        changed=[DryRunChanged(**proxy(row), changed=row["details"]["changed"]) for row in changed],
+        removed=[DryRunRemoved(**proxy(row), port=row["details"]["port"]) for row in removed],
+        by_node=by_node(created, changed, removed),
         events=dict(sorted(Counter(row["type"] for row in events).items())),
     )
 
@@ -88,10 +88,10 @@ def proxy(row: Row) -> dict[str, int]:
     return {"proxy_id": row["proxy_id"], "node_id": row["node_id"]}
 
 
-def tallies(*kinds: Iterable[Row]) -> list[Tally]:
+def by_node(*kinds: Iterable[Row]) -> list[DryRunNode]:
     """Created, changed and removed ones by node."""
     created, changed, removed = (Counter(int(row["node_id"]) for row in rows) for rows in kinds)
     return [
-        Tally(node_id=id_, created=created[id_], changed=changed[id_], removed=removed[id_])
+        DryRunNode(node_id=id_, created=created[id_], changed=changed[id_], removed=removed[id_])
         for id_ in sorted({*created, *changed, *removed})
     ]

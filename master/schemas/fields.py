@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from shared.destinations import canonical_host, canonical_ports
-from shared.proxies import Id, Network, Port
+from shared.proxies import CanonicalNetwork, Id, Port
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 """Control characters and Unicode's line separators: none stands in a text that is shown in lines."""
@@ -73,7 +73,7 @@ LabelPatch = Annotated[
 PortRange = Annotated[
     str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", examples=["20000-29999"]), AfterValidator(port_range)
 ]
-Ports = Annotated[
+PortList = Annotated[
     list[Port | PortRange],
     Field(max_length=100, examples=[[25, "6881-6999"]]),
     AfterValidator(lambda ports: list(canonical_ports(ports))),
@@ -83,7 +83,7 @@ Hosts = Annotated[
     Field(max_length=256, examples=[["example.com", "192.0.2.0/24"]]),
     AfterValidator(distinct),
 ]
-Networks = Annotated[list[Network], Field(max_length=256), AfterValidator(distinct)]
+Networks = Annotated[list[CanonicalNetwork], Field(max_length=256), AfterValidator(distinct)]
 Overlap = Annotated[int, Field(ge=0, le=604_800)]
 NodeIds = Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
 Names = Annotated[list[Name], Field(min_length=1, max_length=1000), AfterValidator(distinct)]

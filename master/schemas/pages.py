@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
-from master.schemas.base import Shown
+from master.schemas.base import Resource
 from master.schemas.cursors import cursor
 
 T = TypeVar("T")
 
 
-class Page(Shown, Generic[T]):
+class Page(Resource, Generic[T]):
     """A part of a list. Pass `next` as `after` to get the following page; null means that there is none."""
 
     items: list[T]

@@ -20,13 +20,13 @@ OFFSET = r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
 RFC_3339 = re.compile(f"{DATE}[Tt]{TIME}{OFFSET}")
 
 
-def read_instant(said: object) -> datetime:
+def read_timestamp(said: object) -> datetime:
     """The moment in UTC. Raises ValueError, which says what is missing."""
     if not isinstance(said, str):
         raise ValueError(f'a time is a text in RFC 3339, such as "{EXAMPLE}"')
     match = RFC_3339.fullmatch(said) if len(said) <= MOST_LETTERS else None
     if match is None:
-        raise ValueError(f"{lack(said)}; write it as in {EXAMPLE} or 2030-01-31T18:00:00+02:00 (RFC 3339)")
+        raise ValueError(f"{why_not_rfc_3339(said)}; write it as in {EXAMPLE} or 2030-01-31T18:00:00+02:00 (RFC 3339)")
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
     is_leap = second == 60
     try:
@@ -36,7 +36,7 @@ def read_instant(said: object) -> datetime:
         raise ValueError("there is no such time in the years 1 to 9999 (UTC)") from error
 
 
-def lack(said: str) -> str:
+def why_not_rfc_3339(said: str) -> str:
     """Why the text is no RFC 3339 time, as far as a person is likely to have meant one."""
     if re.fullmatch(r"[+-]?[0-9.]+", said):
         return "a number is not a time"
@@ -78,6 +78,6 @@ def rfc_3339(moment: datetime) -> str:
 
 
 SCHEMA = WithJsonSchema({"type": "string", "format": "date-time", "examples": [EXAMPLE]})
-Moment = Annotated[datetime, PlainValidator(read_instant), SCHEMA]
-Instant = Annotated[Moment, PlainSerializer(rfc_3339, return_type=str)]
+LenientTimestamp = Annotated[datetime, PlainValidator(read_timestamp), SCHEMA]
+Timestamp = Annotated[LenientTimestamp, PlainSerializer(rfc_3339, return_type=str)]
 """A moment that is stored as text."""

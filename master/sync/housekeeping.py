@@ -14,7 +14,7 @@ FORGET_EVERY_S = 3600.0
 FORGET_RETRY_MOST_S = 60.0
 
 
-class Watch:
+class Housekeeping:
     """Over nodes and over what is kept."""
 
     def __init__(self, database: Database, reports: Reports, events_days: float, history_days: float) -> None:

@@ -7,11 +7,11 @@ from typing import Literal
 import structlog
 
 from master.db.database import Database, Row
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.errors import DatabaseError
-from master.instruments import Meters, Verdict
+from master.instruments import MessageOutcome, Meters
 from master.sync.outbox import Outbox
-from master.sync.reports import Absurd, Reports
+from master.sync.reports import Implausible, Reports
 from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming, Outgoing
 from shared.bus.failures import BusDown
@@ -19,7 +19,7 @@ from shared.messages.bodies import MESSAGE_TYPES, WIRE_VERSION, CheckSync, Heade
 from shared.messages.reading import READ_LIMIT, Unreadable, decode, decode_header
 from shared.messages.routes import DEAD_QUEUE, NODE_EXCHANGE, node_login, report_key
 from shared.messages.writing import encode_records
-from shared.proxies import Also, Destinations, Exit, Limits, NodeId, ProxyRecord
+from shared.proxies import Destinations, Exit, FurtherPort, Limits, NodeId, ProxyRecord
 from shared.validation_errors import printable
 
 log = structlog.get_logger()
@@ -65,7 +65,7 @@ class Inbox:
         known = message.type if message.type in MESSAGE_TYPES else "other"
         self._meters.messages[known or "other", verdict] += 1
 
-    async def _take(self, message: Incoming) -> Verdict:
+    async def _take(self, message: Incoming) -> MessageOutcome:
         try:
             header = decode_header(message.headers)
             node_id = sender(message, header, self._cluster)
@@ -85,7 +85,7 @@ class Inbox:
                 case CheckSync() | Sync():
                     await self._refuse(message, "a node does not send this")
                     return "refused"
-        except Absurd as error:
+        except Implausible as error:
             await self._refuse(message, error.reason)
             return "refused"
         except DatabaseError as error:
@@ -130,7 +130,7 @@ class Inbox:
         details = {"reason": reason, "user": message.user_id, "key": printable(message.key, KEY_LIMIT)}
         try:
             async with self._database.transaction() as session:
-                await record_events(session, [Event(type=type_, details=details)])
+                await record_events(session, [NewEvent(type=type_, details=details)])
         except DatabaseError as error:
             log.warning("event.not_recorded", type=type_, reason=error.reason)
 
@@ -146,5 +146,5 @@ def record_of(row: Row) -> bytes:
     fields["allow_ips"] = tuple(fields["allow_ips"])
     fields["exit"], fields["limits"] = Exit.model_validate(row["exit"]), Limits.model_validate(row["limits"])
     fields["destinations"] = Destinations.model_validate(row["destinations"])
-    fields["also"] = tuple(Also.model_validate(each) for each in row["also"])
+    fields["also"] = tuple(FurtherPort.model_validate(each) for each in row["also"])
     return ProxyRecord.model_construct(**fields).model_dump_json(exclude_defaults=True).encode()

@@ -10,7 +10,7 @@ import structlog
 from master.background import keep_on
 from master.broker import Broker
 from master.db.database import Database
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from shared.bus.envelopes import Incoming
 from shared.proxies import NodeId
 
@@ -34,21 +34,21 @@ BACKLOG_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class TokenBucket:
     """What a sender may still send at `at` (monotonic seconds); below zero it is told nothing any more."""
 
     left: float
     at: float
 
 
-def spent(before: Allowance | None, now: float, cost: float) -> Allowance:
+def spent(before: TokenBucket | None, now: float, cost: float) -> TokenBucket:
     """What is left after a message of this cost."""
     if before is None:
-        return Allowance(BURST - cost, now)
-    return Allowance(max(-PATIENCE, min(BURST, before.left + (now - before.at) * PER_S) - cost), now)
+        return TokenBucket(BURST - cost, now)
+    return TokenBucket(max(-PATIENCE, min(BURST, before.left + (now - before.at) * PER_S) - cost), now)
 
 
-class Floods:
+class RateLimits:
     """Decides on each message as it comes, by its routing key: that is the one thing of it that the broker has proven.
 
     Dropping a message is harmless: a node's next report says all of it again.
@@ -57,7 +57,7 @@ class Floods:
     def __init__(self, database: Database, broker: Broker) -> None:
         """Share these."""
         self._database, self._broker = database, broker
-        self._allowances: dict[str, Allowance] = {}
+        self._allowances: dict[str, TokenBucket] = {}
         self._given_up: dict[str, float] = {}
         self._flooding: asyncio.Queue[NodeId] = asyncio.Queue()
 
@@ -98,5 +98,5 @@ class Floods:
             row = await session.row("sync.shut_out", node_id=node_id, seconds=timedelta(seconds=SHUT_OUT_S))
             if row is not None:
                 details = {"shut_out_s": SHUT_OUT_S}
-                await record_events(session, [Event(type="node.flooded", node_id=node_id, details=details)])
+                await record_events(session, [NewEvent(type="node.flooded", node_id=node_id, details=details)])
         await self._broker.shut_out(node_id)

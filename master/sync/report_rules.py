@@ -11,7 +11,7 @@ MOST_EARLY_MS = 366 * 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class WantedState:
     """What the database wants of a node at its revision: checksums over (id, version) and over the contents."""
 
     revision: int
@@ -20,7 +20,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class ReportDecision:
     """What a report calls for.
 
     `raise_to`: the database went back; its revision must become this and its versions exceed `above`. `renew`: the
@@ -35,7 +35,7 @@ class Answer:
     confirmed: int | None = None
 
 
-def absurdity(report: Report, revision: int, now_ms: int) -> str | None:
+def implausible(report: Report, revision: int, now_ms: int) -> str | None:
     """Why no honest node can say this, or None. What it would do to the node's figures could not be undone."""
     if report.seen > revision + MOST_AHEAD:
         return f"it has seen revision {report.seen}, far past {revision}"
@@ -46,7 +46,7 @@ def absurdity(report: Report, revision: int, now_ms: int) -> str | None:
     return None
 
 
-def answer(report: Report, wanted: Wanted) -> Answer:
+def decide(report: Report, wanted: WantedState) -> ReportDecision:
     """Compare a node's word with what the database wants of it.
 
     A node that has all the right records at the right revision, and yet misses some or holds a list back, follows a
@@ -54,11 +54,11 @@ def answer(report: Report, wanted: Wanted) -> Answer:
     """
     above = min(report.top, max(report.seen, wanted.revision) + MOST_AHEAD)
     if report.seen > wanted.revision:
-        return Answer(raise_to=report.seen + 1, above=above)
+        return ReportDecision(raise_to=report.seen + 1, above=above)
     same_list = report.rev == wanted.revision and report.digest == wanted.digest
     if same_list and report.content != wanted.content:
-        return Answer(renew=True, above=above)
+        return ReportDecision(renew=True, above=above)
     misled = report.missing > 0 or report.held is not None
     follows_another = report.rev == wanted.revision and same_list == misled
     confirmed = None if follows_another or report.held is not None else min(report.done, report.rev)
-    return Answer(check=not same_list or misled or report.connected, confirmed=confirmed)
+    return ReportDecision(check=not same_list or misled or report.connected, confirmed=confirmed)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from master.db.database import Database, Row, Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
 from master.domain.proxies.ports import move_ports
 from master.domain.usage import service as usage
@@ -32,7 +32,7 @@ STORED = ("rev", "seen", "count", "running", "missing", "session", "number", "co
 
 
 @dataclass(frozen=True, slots=True)
-class Absurd(Exception):
+class Implausible(Exception):
     """No honest node says this."""
 
     reason: str
@@ -44,7 +44,7 @@ class Reports:
     def __init__(self, database: Database, outbox: Outbox) -> None:
         """Share these."""
         self._database, self._outbox = database, outbox
-        self._wanted: dict[NodeId, report_rules.Wanted] = {}
+        self._wanted: dict[NodeId, report_rules.WantedState] = {}
         self._outlived: dict[NodeId, tuple[int, float]] = {}
 
     async def take(self, node_id: NodeId, report: Report) -> None:
@@ -53,10 +53,10 @@ class Reports:
         if wanted is None:
             log.warning("report.of_unknown_node", node_id=node_id)
             return
-        absurdity = report_rules.absurdity(report, wanted.revision, time.time_ns() // 10**6)
+        absurdity = report_rules.implausible(report, wanted.revision, time.time_ns() // 10**6)
         if absurdity is not None:
-            raise Absurd(absurdity)
-        answer = report_rules.answer(report, wanted)
+            raise Implausible(absurdity)
+        answer = report_rules.decide(report, wanted)
         async with self._database.transaction() as session:
             if answer.raise_to is not None or answer.renew:
                 await self._heal(session, node_id, report, answer)
@@ -73,7 +73,7 @@ class Reports:
         async with self._database.transaction() as session:
             rows = await session.rows("sync.lose_silent", after=timedelta(seconds=OFFLINE_AFTER_S))
             lost = [
-                Event(
+                NewEvent(
                     type="node.offline", node_id=row["node_id"], details={"last_report": row["reported_at"].isoformat()}
                 )
                 for row in rows
@@ -90,7 +90,7 @@ class Reports:
             await session.execute("rotation.forget")
             await usage.forget(session)
 
-    async def _wanted_of(self, node_id: NodeId) -> report_rules.Wanted | None:
+    async def _wanted_of(self, node_id: NodeId) -> report_rules.WantedState | None:
         async with self._database.session() as session:
             revision = await session.value("sync.revision", node_id=node_id)
             if revision is None:
@@ -101,7 +101,7 @@ class Reports:
             row = await session.row("sync.wanted_digest", node_id=node_id)
         if row is None:
             return None
-        wanted = report_rules.Wanted(
+        wanted = report_rules.WantedState(
             revision=row["revision"],
             digest=f"{int(row['digest']) % 2**64:016x}",
             content=f"{int(row['content']) % 2**64:016x}",
@@ -109,7 +109,9 @@ class Reports:
         self._wanted[node_id] = wanted
         return wanted
 
-    async def _heal(self, session: Session, node_id: NodeId, report: Report, answer: report_rules.Answer) -> None:
+    async def _heal(
+        self, session: Session, node_id: NodeId, report: Report, answer: report_rules.ReportDecision
+    ) -> None:
         """The database went back, or has other contents under the same versions: go on above all that was seen."""
         revision = await session.value("sync.lock_node", node_id=node_id)
         if revision is None or (answer.raise_to is not None and revision >= answer.raise_to):
@@ -120,9 +122,11 @@ class Reports:
         type_ = "node.ahead_of_database" if answer.raise_to is not None else "node.content_differed"
         details = {"seen": report.seen, "revision": revision}
         log.error(type_, node_id=node_id, **details)
-        await record_events(session, [Event(type=type_, node_id=node_id, details=details)])
+        await record_events(session, [NewEvent(type=type_, node_id=node_id, details=details)])
 
-    async def _store(self, session: Session, node_id: NodeId, report: Report, answer: report_rules.Answer) -> None:
+    async def _store(
+        self, session: Session, node_id: NodeId, report: Report, answer: report_rules.ReportDecision
+    ) -> None:
         """Lock order: the node (kept, not held up), its status, its proxies, the log."""
         node = await session.row("sync.keep_node", node_id=node_id)
         before = await session.row("sync.lock_status", node_id=node_id)
@@ -165,10 +169,12 @@ class Reports:
             told_at = now
             details = {"sessions": [report.session, before["session"]]}
             log.error("node.cloned", node_id=node_id, **details)
-            await record_events(session, [Event(type="node.cloned", node_id=node_id, details=details)])
+            await record_events(session, [NewEvent(type="node.cloned", node_id=node_id, details=details)])
         self._outlived[node_id] = (seen + 1, told_at)
 
-    async def _store_failures(self, session: Session, node_id: NodeId, report: Report, before: Row) -> Sequence[Event]:
+    async def _store_failures(
+        self, session: Session, node_id: NodeId, report: Report, before: Row
+    ) -> Sequence[NewEvent]:
         if not report.failed and not before["failed"] and not before["limited"]:
             return []
         failed = {failure.id: failure for failure in report.failed}
@@ -204,16 +210,16 @@ class Reports:
             await record_events(session, await move_ports(session, node_id, [row["id"] for row in movable]))
 
 
-def recovered(node_id: NodeId, row: Row) -> Event:
+def recovered(node_id: NodeId, row: Row) -> NewEvent:
     """Of a proxy that serves again."""
     was = {"was": row["kind"]} if row["kind"] != "failed" else {}
-    return Event(type="proxy.recovered", node_id=node_id, proxy_id=row["proxy_id"], details=was)
+    return NewEvent(type="proxy.recovered", node_id=node_id, proxy_id=row["proxy_id"], details=was)
 
 
-def hindered(node_id: NodeId, row: Row) -> Event:
+def hindered(node_id: NodeId, row: Row) -> NewEvent:
     """Of a proxy that serves nobody: proxy.failed, proxy.limited or proxy.expired."""
     details = {"version": row["version"], "reason": row["reason"]}
-    return Event(type=HINDRANCES[row["kind"]], node_id=node_id, proxy_id=row["proxy_id"], details=details)
+    return NewEvent(type=HINDRANCES[row["kind"]], node_id=node_id, proxy_id=row["proxy_id"], details=details)
 
 
 def failure_counts(report: Report) -> dict[str, int] | None:
@@ -237,19 +243,19 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
     }
 
 
-def status_events(node_id: NodeId, report: Report, before: Row) -> list[Event]:
+def status_events(node_id: NodeId, report: Report, before: Row) -> list[NewEvent]:
     """What the log should say of this report."""
-    news: list[Event] = []
+    news: list[NewEvent] = []
     if not before["online"]:
-        news.append(Event(type="node.online", node_id=node_id, details={"rev": report.rev}))
+        news.append(NewEvent(type="node.online", node_id=node_id, details={"rev": report.rev}))
     if report.held is not None and report.held.rev != before["held_rev"]:
-        news.append(Event(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
+        news.append(NewEvent(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
     if report.trouble and not before["trouble"]:
         news.append(
-            Event(type="node.troubled", node_id=node_id, details={"reason": report.trouble.replace("\x00", "")})
+            NewEvent(type="node.troubled", node_id=node_id, details={"reason": report.trouble.replace("\x00", "")})
         )
     if before["trouble"] and not report.trouble:
-        news.append(Event(type="node.recovered", node_id=node_id, details={"was": before["trouble"]}))
+        news.append(NewEvent(type="node.recovered", node_id=node_id, details={"was": before["trouble"]}))
     if report.foreign is not None:
-        news.append(Event(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
+        news.append(NewEvent(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
     return news

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import structlog
 
-from node.agent.publisher import Uplink
-from node.agent.record_requests import Asking
-from node.agent.reports import Reports
+from node.agent.publisher import Publisher
+from node.agent.record_requests import RecordRequests
+from node.agent.reports import NodeReports
 from node.errors import StoreFailed
 from node.reconcile.progress import Progress
-from node.reconcile.reconciler import Supervisor
-from node.state.local_copy import Change, Holding, LocalCopy, on_list, on_records
+from node.reconcile.reconciler import Reconciler
+from node.state.local_copy import CopyChange, Holding, LocalCopy, on_list, on_records
 from node.state.store import Store
 from shared.bus.envelopes import Incoming
 from shared.messages.assembly import Assemblies, assemble
@@ -29,10 +29,10 @@ class Agent:
         self,
         copy: LocalCopy,
         store: Store,
-        supervisor: Supervisor,
+        supervisor: Reconciler,
         *,
-        uplink: Uplink,
-        reports: Reports,
+        uplink: Publisher,
+        reports: NodeReports,
         progress: Progress,
         on_address: Callable[[], None] = lambda: None,
     ) -> None:
@@ -40,7 +40,7 @@ class Agent:
         self._on_address = on_address
         self._copy, self._store, self._supervisor = copy, store, supervisor
         self._uplink, self._reports, self._progress = uplink, reports, progress
-        self._asking = Asking(copy, uplink)
+        self._asking = RecordRequests(copy, uplink)
         self._assemblies: Assemblies = {}
 
     async def handle(self, message: Incoming) -> None:
@@ -119,7 +119,7 @@ class Agent:
             log.info("list.taken", rev=header.rev, request_ids=header.requests, **news)
         self._reports.wake()
 
-    async def _take(self, decide: Callable[[], Change]) -> Change:
+    async def _take(self, decide: Callable[[], CopyChange]) -> CopyChange:
         """Decide on the copy as it is; disk first, then memory. A disk that refuses leaves everything as it was."""
         async with self._store.changing:
             change = decide()
@@ -135,7 +135,7 @@ class Agent:
         self._tell(change)
         return change
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, change: CopyChange) -> None:
         """Whoever has something to do with what has come."""
         self._asking.wake()
         if change.touched:

@@ -13,7 +13,7 @@ from shared.proxies import NodeId
 log = structlog.get_logger()
 
 
-class Uplink:
+class Publisher:
     """One node's way up. `bus` is set while there is a link; `round` is that of the last list."""
 
     def __init__(self, node_id: NodeId, cluster: str, copy: LocalCopy) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from node.agent.publisher import Uplink
+from node.agent.publisher import Publisher
 from node.state.local_copy import LocalCopy
 from shared.messages.bodies import ASK_LIMIT, NeedSync
 from shared.messages.writing import encode
@@ -12,10 +12,10 @@ LOOK_EVERY_S = 15.0
 """While nothing is known to be missing."""
 
 
-class Asking:
+class RecordRequests:
     """At once when something becomes known to be missing, again with back-off while it does not come."""
 
-    def __init__(self, copy: LocalCopy, uplink: Uplink) -> None:
+    def __init__(self, copy: LocalCopy, uplink: Publisher) -> None:
         """What is missing is told by the copy."""
         self._copy, self._uplink = copy, uplink
         self._asked: set[int] = set()

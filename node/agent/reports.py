@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import structlog
 
-from node.agent.publisher import Uplink
-from node.agent.usage_reports import Tellings
+from node.agent.publisher import Publisher
+from node.agent.usage_reports import UsageReports
 from node.reconcile.progress import Progress
-from node.reconcile.reconciler import Supervisor
+from node.reconcile.reconciler import Reconciler
 from node.state.local_copy import LocalCopy
 from node.state.store import Store
 from shared.messages.bodies import TROUBLE_LENGTH, Report
@@ -26,15 +26,15 @@ SETTLE_S = 1.0
 """A report waits this long for proxies that are just being started."""
 
 
-class Reports:
+class NodeReports:
     """One node's: of what it holds and runs, of what failed, and of what its proxies were used for."""
 
     def __init__(
         self,
         copy: LocalCopy,
-        supervisor: Supervisor,
-        tellings: Tellings,
-        uplink: Uplink,
+        supervisor: Reconciler,
+        tellings: UsageReports,
+        uplink: Publisher,
         progress: Progress,
         store: Store,
         *,

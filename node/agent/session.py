@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 
 from node.agent.broker_addresses import broker_addresses
 from node.agent.message_handler import Agent
-from node.agent.publisher import Uplink
-from node.agent.reports import Reports
-from node.agent.usage_reports import Tellings
+from node.agent.publisher import Publisher
+from node.agent.reports import NodeReports
+from node.agent.usage_reports import UsageReports
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.installed import Engines
 from node.reconcile.progress import Progress
-from node.reconcile.reconciler import Supervisor
+from node.reconcile.reconciler import Reconciler
 from node.state.identity import Identity
 from node.state.local_copy import LocalCopy
 from node.state.store import Store
@@ -24,7 +24,7 @@ FIRST_WAIT_S = 1.0
 """Between two tries to log in for the first time: the master makes the login when it has heard that we know it."""
 
 
-class Work:
+class Session:
     """One identity's. It ends with its identity; the proxies do not."""
 
     def __init__(
@@ -32,17 +32,17 @@ class Work:
         identity: Identity,
         copy: LocalCopy,
         store: Store,
-        supervisor: Supervisor,
+        supervisor: Reconciler,
         engines: Engines,
         on_login: Callable[[], Awaitable[None]],
     ) -> None:
         """`on_login` is awaited whenever the broker has taken this identity's login."""
         config = identity.config
         self._engines, self._on_login, self._amqp_url = engines, on_login, config.amqp_url
-        uplink = Uplink(NodeId(config.node_id), config.cluster, copy)
-        tellings = Tellings(engines.by_name.values())
+        uplink = Publisher(NodeId(config.node_id), config.cluster, copy)
+        tellings = UsageReports(engines.by_name.values())
         progress = Progress(copy.wanted)
-        reports = Reports(
+        reports = NodeReports(
             copy, supervisor, tellings, uplink, progress, store, version=program_version(), engines=engines.versions
         )
         self._copy, self._readdressed = copy, asyncio.Event()

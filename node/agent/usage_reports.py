@@ -9,7 +9,7 @@ from itertools import accumulate, takewhile
 import structlog
 
 from node.engine.interface import Counters, Counting, Engine, EngineError
-from shared.messages.bodies import Usage
+from shared.messages.bodies import UsageCounters
 from shared.messages.writing import usage_size
 from shared.proxies import ProxyId
 
@@ -27,7 +27,7 @@ Life = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReportedCounters:
     """How often these very figures were told, the last time at `at` (monotonic seconds)."""
 
     counters: Counters
@@ -35,29 +35,29 @@ class Told:
     at: float
 
 
-def due(counters: Iterable[Counters], told: Mapping[Life, Told], now: float) -> list[Counters]:
+def due(counters: Iterable[Counters], told: Mapping[Life, ReportedCounters], now: float) -> list[Counters]:
     """What should be told now: the longest silent first."""
     found = [one for one in counters if is_due(one, told.get(life(one)), now)]
     return sorted(found, key=lambda one: told[life(one)].at if life(one) in told else 0.0)
 
 
-def is_due(one: Counters, known: Told | None, now: float) -> bool:
+def is_due(one: Counters, known: ReportedCounters | None, now: float) -> bool:
     """Whether the figures are news, or have not been repeated for long enough."""
     if known is None or known.counters != one:
         return True
     return now - known.at >= REPEATS_S[min(known.times, len(REPEATS_S)) - 1]
 
 
-def fitting(counters: Sequence[Counters], room: int) -> tuple[Usage, ...]:
+def fitting(counters: Sequence[Counters], room: int) -> tuple[UsageCounters, ...]:
     """As many of the first as fit into so many bytes."""
     usage = [usage_of(one) for one in counters[: room // SMALLEST]]
     filled = accumulate(usage_size(one) for one in usage)
     return tuple(one for one, _ in takewhile(lambda pair: pair[1] <= room, zip(usage, filled, strict=True)))
 
 
-def usage_of(one: Counters) -> Usage:
+def usage_of(one: Counters) -> UsageCounters:
     """As it travels."""
-    return Usage(
+    return UsageCounters(
         id=one.id,
         epoch=one.epoch,
         received_bytes=one.received_bytes,
@@ -71,33 +71,33 @@ SMALLEST = len('{"id":1,"epoch":1},')
 """Bytes of the smallest counter."""
 
 
-def counters_of(usage: Usage) -> Counters:
+def counters_of(usage: UsageCounters) -> Counters:
     """As the engine counted it."""
     return Counters(
         ProxyId(usage.id), usage.epoch, usage.received_bytes, usage.sent_bytes, usage.connections, usage.refused
     )
 
 
-def life(one: Counters | Usage) -> Life:
+def life(one: Counters | UsageCounters) -> Life:
     """One life of one proxy's counters."""
     return one.id, one.epoch
 
 
-def retold(known: Told | None, one: Counters, now: float) -> Told:
+def retold(known: ReportedCounters | None, one: Counters, now: float) -> ReportedCounters:
     """What is remembered of a telling."""
     if known is not None and known.counters == one:
         return replace(known, times=known.times + 1, at=now)
-    return Told(one, 1, now)
+    return ReportedCounters(one, 1, now)
 
 
-class Tellings:
+class UsageReports:
     """What the engines have counted and the master has been told. An agent that starts anew tells all of it again."""
 
     def __init__(self, engines: Iterable[Engine]) -> None:
         """Those that count are asked."""
         self._engines = [engine for engine in engines if isinstance(engine, Counting)]
         self._counters: dict[Life, Counters] = {}
-        self._told: dict[Life, Told] = {}
+        self._told: dict[Life, ReportedCounters] = {}
         self._due: list[Counters] = []
 
     @property
@@ -124,11 +124,11 @@ class Tellings:
         self._told = {key: known for key, known in self._told.items() if key in self._counters}
         self._due = due(self._counters.values(), self._told, time.monotonic())
 
-    def next(self, room: int) -> tuple[Usage, ...]:
+    def next(self, room: int) -> tuple[UsageCounters, ...]:
         """What is to be told next, in so many bytes."""
         return fitting(self._due, room)
 
-    async def sent(self, usage: Iterable[Usage]) -> None:
+    async def sent(self, usage: Iterable[UsageCounters]) -> None:
         """The broker has these; what has been told often enough is safe with the master."""
         now = time.monotonic()
         news = {life(one): retold(self._told.get(life(one)), counters_of(one), now) for one in usage}

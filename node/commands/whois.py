@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
 from node.doctor.local_copy import look_at_copy
-from node.engine.builtin.net.exit_counter import Key, drawn_so_far, noted_keys
+from node.engine.builtin.net.exit_counter import CounterKey, drawn_so_far, noted_keys
 from node.errors import NodeError
 from node.settings import Settings
 from node.state.agent_lock import is_running
@@ -50,7 +50,7 @@ def whois(settings: Settings, text: str) -> list[Trace]:
     return found
 
 
-def traces(address: IPv6Address, keys: Iterable[Key], known: Collection[int], drawn: int) -> list[Trace]:
+def traces(address: IPv6Address, keys: Iterable[CounterKey], known: Collection[int], drawn: int) -> list[Trace]:
     """`known`: the ids of proxies that may be meant; `drawn`: numbers from here on were not used yet.
 
     More than one when several keys were used on a small prefix, which leaves few numbers to tell them apart by.

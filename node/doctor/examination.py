@@ -37,7 +37,7 @@ from node.doctor.host import (
 from node.doctor.local_copy import CopyLook, copy_finding, look_at_copy
 from node.engine.builtin.pool.directory import home_of
 from node.engine.three_proxy.binary import version as three_proxy_version
-from node.errors import BadConfiguration, BadIdentity
+from node.errors import BadIdentity, NodeConfigurationError
 from node.settings import Settings, read_settings
 from node.state.agent_lock import agent_pid, is_running
 from node.state.identity import Identity, read_identity
@@ -53,9 +53,9 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
     """Everything there is to tell about a node with this environment."""
     try:
         settings, errors = readable_settings(env)
-    except BadConfiguration as error:
+    except NodeConfigurationError as error:
         return [problem("settings", str(error), "run this as the agent's user, on a file system that can be written")]
-    visit = await asyncio.to_thread(Examination.begin, settings)
+    visit = await asyncio.to_thread(NodeExamination.begin, settings)
     advice = "set it as README.md has it, then look again: its default was looked at meanwhile"
     told = [problem("settings", f"{error}{likely_meant(error.variable, env)}", advice) for error in errors]
     looks = {
@@ -71,7 +71,7 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
     return [*(told or [ok("settings", "readable")]), *await examine(looks)]
 
 
-def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfiguration]]:
+def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[NodeConfigurationError]]:
     """The settings, defaults for what cannot be read, and what cannot.
 
     Reading them makes the data directory; here another one stands in for it, so that nothing is made. Raises
@@ -79,11 +79,11 @@ def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfigu
     """
     data_dir = Path(env.get("NODE_DATA_DIR") or "/var/lib/maybe-node").absolute()
     places = [each for each in (data_dir, *STAND_INS) if each.is_dir() and os.access(each, os.W_OK | os.X_OK)]
-    patched, errors = {**env, "NODE_DATA_DIR": str(next(iter(places), data_dir))}, list[BadConfiguration]()
+    patched, errors = {**env, "NODE_DATA_DIR": str(next(iter(places), data_dir))}, list[NodeConfigurationError]()
     while True:
         try:
             return replace(read_settings(patched), data_dir=data_dir), errors
-        except BadConfiguration as error:
+        except NodeConfigurationError as error:
             if error.variable == "NODE_DATA_DIR":
                 raise
             errors.append(error)
@@ -91,7 +91,7 @@ def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfigu
 
 
 @dataclass
-class Examination:
+class NodeExamination:
     """What is known before the looks begin. `trouble` is why the identity cannot be read."""
 
     settings: Settings
@@ -101,7 +101,7 @@ class Examination:
     copy: CopyLook
 
     @classmethod
-    def begin(cls, settings: Settings) -> "Examination":
+    def begin(cls, settings: Settings) -> "NodeExamination":
         """Read the agent's lock, the identity and the local copy."""
         runs, identity, trouble = False, None, ""
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.bus.logins import Login
+from shared.bus.logins import LoginResult
 from shared.doctor.findings import Finding, ok, problem, some, warning
 
 LEAST_FREE_BYTES = 50_000_000
@@ -17,7 +17,7 @@ MIXED_SINCE = (0, 9, 5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Folder:
+class FolderFacts:
     """A directory as stat(2), access(2) and statvfs(3) tell; `exists` False: nothing else is known."""
 
     path: str
@@ -28,7 +28,7 @@ class Folder:
     free_files: int = 1
 
 
-def folder_findings(folder: Folder) -> list[Finding]:
+def folder_findings(folder: FolderFacts) -> list[Finding]:
     """Of the data directory."""
     if not folder.exists:
         if folder.writable:
@@ -45,7 +45,7 @@ def folder_findings(folder: Folder) -> list[Finding]:
     return [*found, space_finding(folder)]
 
 
-def space_finding(folder: Folder) -> Finding:
+def space_finding(folder: FolderFacts) -> Finding:
     """A full disk keeps the node from taking changes; what runs goes on."""
     text = f"{folder.path} has {folder.free_bytes / 1e6:,.0f} MB free"
     if folder.free_bytes < LEAST_FREE_BYTES or folder.free_files == 0:
@@ -64,7 +64,7 @@ def agent_finding(*, runs: bool, enrolled: bool) -> Finding:
     return warning("agent", "does not run", "start maybe-node; it prints the challenge by which it is enrolled")
 
 
-def login_findings(login: Login, *, place: str, user: str, agent_runs: bool) -> list[Finding]:
+def login_findings(login: LoginResult, *, place: str, user: str, agent_runs: bool) -> list[Finding]:
     """How the broker took the node's login at `place`, host:port, and whose consumer its queue has."""
     match login.state:
         case "accepted":

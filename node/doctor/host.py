@@ -8,7 +8,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from node.doctor.findings import Folder, listening_ports
+from node.doctor.findings import FolderFacts, listening_ports
 from node.engine.builtin.pool.processes import worker_names, worker_pid
 
 TIME_ERROR = 5
@@ -17,13 +17,15 @@ TIMEX_BYTES = 256
 """More than a struct timex has on any system; all zero it asks and sets nothing."""
 
 
-def folder_at(path: Path) -> Folder:
+def folder_at(path: Path) -> FolderFacts:
     """As the system tells; of one that is not there, whether it could be made."""
     if not path.is_dir():
         parent = next(each for each in path.parents if each.exists())
-        return Folder(path=str(path), exists=False, writable=not path.exists() and os.access(parent, os.W_OK | os.X_OK))
+        return FolderFacts(
+            path=str(path), exists=False, writable=not path.exists() and os.access(parent, os.W_OK | os.X_OK)
+        )
     room = os.statvfs(path)
-    return Folder(
+    return FolderFacts(
         path=str(path),
         exists=True,
         writable=os.access(path, os.R_OK | os.W_OK | os.X_OK),

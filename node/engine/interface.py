@@ -14,7 +14,7 @@ class EngineError(Exception):
     """A proxy could not be started. The text is a reason for a person, without secrets: "port 20001 is taken"."""
 
 
-class PortTaken(EngineError):
+class EnginePortTaken(EngineError):
     """The proxy's port is held by a program that is not ours."""
 
 

@@ -17,7 +17,7 @@ from shared.tasks import Endurance, insist, run_until
 from shared.version import program_version
 
 if TYPE_CHECKING:
-    from node.enrolment.server import Waiting
+    from node.enrolment.server import EnrolmentServer
 
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ class Membership:
         self._proven: Identity | None = None
         self._renewed = asyncio.Event()
         self._logged_in = asyncio.Event()
-        self._waiting: Waiting | None = None
+        self._waiting: EnrolmentServer | None = None
 
     async def run(self, work: Callable[[Identity], Awaitable[None]]) -> None:
         """Work for the master that this node belongs to; wait to be enrolled as long as there is none.
@@ -61,7 +61,7 @@ class Membership:
     async def _read(self) -> Identity | None:
         return await asyncio.to_thread(read_identity, self._settings.identity_file)
 
-    async def _spend_challenge(self, waiting: "Waiting") -> None:
+    async def _spend_challenge(self, waiting: "EnrolmentServer") -> None:
         """A full disk puts it off, and nothing else."""
 
         async def write() -> None:
@@ -73,9 +73,9 @@ class Membership:
         await insist(write, loop="identity", endurance=Endurance(away=(OSError,)))
         waiting.proven.set()
 
-    def _listener(self) -> "Waiting":
+    def _listener(self) -> "EnrolmentServer":
         """Its web server takes ten megabytes: a node that is enrolled does without."""
-        from node.enrolment.server import Waiting as Listener  # noqa: PLC0415
+        from node.enrolment.server import EnrolmentServer as Listener  # noqa: PLC0415
 
         challenge = self._identity.challenge if self._identity is not None else None
         return Listener(self._settings, self._facts(), self._accept, challenge)

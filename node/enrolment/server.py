@@ -20,7 +20,7 @@ from litestar import Litestar, Response, post
 from litestar.exceptions import HTTPException
 from litestar.params import JSONBody
 
-from node.errors import BadConfiguration
+from node.errors import NodeConfigurationError
 from node.settings import Settings
 from node.state.identity import Identity, write_secret
 from shared.enrolment.bodies import REFUSED, Box, Hello, NodeFacts
@@ -38,7 +38,7 @@ REFUSALS_PER_S = 20
 BODY_LIMIT = 65_536
 
 
-class Waiting:
+class EnrolmentServer:
     """Listens until `proven`. `accept` makes an identity durable; it may be called again until then."""
 
     def __init__(
@@ -151,7 +151,9 @@ def enrolment_socket(host: str, port: int) -> socket.socket:
     try:
         listener = bound_socket(host, port)
     except OSError as error:
-        raise BadConfiguration("NODE_ENROL_PORT", f"{host}:{port} cannot be listened on: {error.strerror}") from error
+        raise NodeConfigurationError(
+            "NODE_ENROL_PORT", f"{host}:{port} cannot be listened on: {error.strerror}"
+        ) from error
     listener.listen(64)
     return listener
 

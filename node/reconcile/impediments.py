@@ -10,7 +10,7 @@ from node.engine.interface import Condition, Engine, EngineError, ExitFailed, Li
 from node.network.exit_requirements import Lack, Need, need_of, needs_of, unlistened
 from node.network.exit_trial import failed_exits, is_own
 from node.state.local_copy import Holding, LocalCopy
-from shared.messages.bodies import Failure
+from shared.messages.bodies import ProxyFailure
 from shared.proxies import ProxyRecord
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ TRY_EVERY_S = 15.0
 Known = tuple[Mapping[int, Condition], Mapping[Need, Lack], bool]
 
 
-class Hindrances:
+class Impediments:
     """`known` is replaced as a whole whenever one part of it is asked for again; what it holds never changes."""
 
     def __init__(self, copy: LocalCopy, engines: Mapping[str, Engine], listen: str | None) -> None:
@@ -47,13 +47,13 @@ class Hindrances:
         reason = self.exit_failure(record)
         return Condition("failed", reason) if reason is not None else condition
 
-    def failure(self, holding: Holding) -> Failure | None:
+    def failure(self, holding: Holding) -> ProxyFailure | None:
         """As it is reported."""
         condition = self.of(holding.record) if holding.record is not None else None
         if condition is None:
             return None
         reason = condition.reason[:300]
-        return Failure(id=holding.id, version=holding.version, reason=reason, kind=condition.kind)
+        return ProxyFailure(id=holding.id, version=holding.version, reason=reason, kind=condition.kind)
 
     def refuse(self, record: ProxyRecord) -> None:
         """Raises ExitFailed where the record's exit does not work."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from node.state.local_copy import Change
+from node.state.local_copy import CopyChange
 
 NOBODY = 0
 """Stands for what the engines run and nobody wants, until they have been asked for the first time."""
@@ -28,7 +28,7 @@ class Progress:
         """`wanted`: the version of each id in the last list; what of it is done is not known when an agent starts."""
         self._open = {id_: [(version, 0)] for id_, version in {**wanted, NOBODY: GONE}.items()}
 
-    def took(self, change: Change, before: int) -> None:
+    def took(self, change: CopyChange, before: int) -> None:
         """The change was taken; `before` is the revision of the list that was acted on until then."""
         done = min(before, change.rev - 1)
         for id_, version in (*change.want.items(), *((id_, GONE) for id_ in change.drop)):

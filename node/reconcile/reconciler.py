@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 import structlog
 
 from node.engine.interface import Engine, EngineError
-from node.reconcile.impediments import Hindrances
+from node.reconcile.impediments import Impediments
 from node.reconcile.plan import Running, World, adopted, leaves_alike, plan
-from node.reconcile.retries import Troubles
+from node.reconcile.retries import Retries
 from node.state.local_copy import Holding, LocalCopy
-from shared.messages.bodies import Failure
+from shared.messages.bodies import ProxyFailure
 from shared.proxies import ProxyId, ProxyRecord
 from shared.tasks import for_each, wait_for_event
 
@@ -25,7 +25,7 @@ MANY = 100
 """More starts than these in one pass are logged as one line, and one by one at level debug."""
 
 
-class Supervisor:
+class Reconciler:
     """Owns what we know of the engines. `wake` it after the copy or an engine changed."""
 
     def __init__(
@@ -40,8 +40,8 @@ class Supervisor:
         `listen` is the address on which the engines listen, None for every address."""
         self._copy, self._engines, self._on_change = copy, engines, on_change
         self._running: dict[int, Running] = {}
-        self._troubles = Troubles(copy)
-        self._hindrances = Hindrances(copy, engines, listen)
+        self._troubles = Retries(copy)
+        self._hindrances = Impediments(copy, engines, listen)
         self._touched: set[int] = set()
         self._at_work: set[int] = set()
         self._unasked: set[int] = set()
@@ -88,7 +88,7 @@ class Supervisor:
             return version
         return None
 
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[ProxyFailure]:
         """What does not run at its version, or runs but serves nobody, and why."""
         return [failure for holding in self._copy.holdings.values() if (failure := self._failure(holding)) is not None]
 
@@ -240,19 +240,19 @@ class Supervisor:
             and (trouble is None or trouble.version != holding.version)
         )
 
-    def _failure(self, holding: Holding) -> Failure | None:
+    def _failure(self, holding: Holding) -> ProxyFailure | None:
         if holding.record is None:
-            return Failure(id=holding.id, version=holding.version, reason=holding.refusal)
+            return ProxyFailure(id=holding.id, version=holding.version, reason=holding.refusal)
         running, trouble = self._running.get(holding.id), self._troubles.current.get(holding.id)
         if running is not None and running.runs(holding):
             return self._hindered(holding)
         if trouble is None or trouble.version != holding.version:
             return None
-        return Failure(
+        return ProxyFailure(
             id=holding.id, version=holding.version, reason=trouble.reason[:300], port_taken=trouble.port_taken
         )
 
-    def _hindered(self, holding: Holding) -> Failure | None:
+    def _hindered(self, holding: Holding) -> ProxyFailure | None:
         """Why the record that is held serves nobody though it runs."""
         running = self._running.get(holding.id)
         if running is None or not running.runs(holding) or holding.id in self._unasked:

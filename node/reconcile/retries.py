@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from node.engine.interface import EngineError, ExitFailed, PortTaken
+from node.engine.interface import EngineError, EnginePortTaken, ExitFailed
 from node.reconcile.plan import Running, Trouble, died, troubled
 from node.state.local_copy import Holding, LocalCopy
 from shared.proxies import ProxyRecord
@@ -14,7 +14,7 @@ from shared.proxies import ProxyRecord
 log = structlog.get_logger()
 
 
-class Troubles:
+class Retries:
     """`current` by proxy; what is past is remembered, for a proxy that keeps ending."""
 
     def __init__(self, copy: LocalCopy) -> None:
@@ -57,7 +57,7 @@ class Troubles:
             record.version,
             str(error),
             time.monotonic(),
-            port_taken=isinstance(error, PortTaken),
+            port_taken=isinstance(error, EnginePortTaken),
             exit_failed=isinstance(error, ExitFailed),
         )
         return True

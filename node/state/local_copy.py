@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from shared.messages.bodies import Header, Held, SyncItem
 from shared.proxies import ProxyRecord, content_digest, pair_hash
-from shared.validation_errors import first_complaint
+from shared.validation_errors import first_error
 
 GUARD_FLOOR = 10
 """A list may always stop this many proxies."""
 
-Verdict = Literal["taken", "stale", "held"]
+ListDecision = Literal["taken", "stale", "held"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +39,10 @@ class Holding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class CopyChange:
     """What a message does to the copy: nothing but `seen` and `top` unless its verdict is "taken"."""
 
-    verdict: Verdict
+    verdict: ListDecision
     rev: int
     seen: int
     top: int
@@ -75,7 +75,7 @@ class LocalCopy:
     ip: str = ""
     _missing: list[int] | None = field(default=None, compare=False)
 
-    def take(self, change: Change) -> None:
+    def take(self, change: CopyChange) -> None:
         """Become what the change says."""
         self._missing = None
         self.rev, self.seen, self.top, self.held = change.rev, change.seen, change.top, change.held
@@ -111,10 +111,10 @@ class LocalCopy:
         return f"{total % 2**64:016x}", content_digest(holding.content for holding in self.holdings.values())
 
 
-def on_list(copy: LocalCopy, header: Header, pairs: Iterable[tuple[int, int]]) -> Change:
+def on_list(copy: LocalCopy, header: Header, pairs: Iterable[tuple[int, int]]) -> CopyChange:
     """A whole check-sync: stop what it does not name, want what it names; a list older than ours is dropped."""
     if header.rev < copy.rev:
-        return Change(verdict="stale", rev=copy.rev, seen=copy.seen, top=copy.top, held=copy.held)
+        return CopyChange(verdict="stale", rev=copy.rev, seen=copy.seen, top=copy.top, held=copy.held)
     wanted = dict(pairs)
     seen = max(copy.seen, header.rev)
     top = max(copy.top, max(wanted.values(), default=0))
@@ -123,9 +123,9 @@ def on_list(copy: LocalCopy, header: Header, pairs: Iterable[tuple[int, int]]) -
     confirmed = sum(count for rev, count in header.confirm if rev > copy.rev)
     if guarded(stops, len(copy.holdings), confirmed):
         held = Held(rev=header.rev, stops=stops, of=len(copy.holdings))
-        return Change(verdict="held", rev=copy.rev, seen=seen, top=copy.top, held=held, ip=header.ip)
+        return CopyChange(verdict="held", rev=copy.rev, seen=seen, top=copy.top, held=held, ip=header.ip)
     want = {id_: version for id_, version in wanted.items() if copy.wanted.get(id_) != version}
-    return Change(verdict="taken", rev=header.rev, seen=seen, top=top, want=want, drop=drop, ip=header.ip)
+    return CopyChange(verdict="taken", rev=header.rev, seen=seen, top=top, want=want, drop=drop, ip=header.ip)
 
 
 def guarded(stops: int, holdings: int, confirmed: int) -> bool:
@@ -134,14 +134,14 @@ def guarded(stops: int, holdings: int, confirmed: int) -> bool:
     return unaccounted > GUARD_FLOOR and unaccounted * 2 > holdings - confirmed
 
 
-def on_records(copy: LocalCopy, header: Header, items: Iterable[SyncItem]) -> Change:
+def on_records(copy: LocalCopy, header: Header, items: Iterable[SyncItem]) -> CopyChange:
     """A sync: take every record that is wanted and not older than what is held."""
     put = {
         item.id: hold(item, header.rev, copy.holdings.get(item.id))
         for item in items
         if is_acceptable(copy, header.rev, item)
     }
-    return Change(
+    return CopyChange(
         verdict="taken" if put else "stale",
         rev=copy.rev,
         seen=max(copy.seen, header.rev),
@@ -175,7 +175,7 @@ def hold(item: SyncItem, rev: int, before: Holding | None) -> Holding:
     try:
         record = ProxyRecord.model_validate(item.raw, strict=False)
     except ValidationError as error:
-        refusal = f"this node cannot read the record: {first_complaint(error)}"
+        refusal = f"this node cannot read the record: {first_error(error)}"
     return Holding(
         id=item.id,
         version=item.version,

@@ -10,7 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from node.errors import StoreFailed
-from node.state.local_copy import Change, Holding, LocalCopy
+from node.state.local_copy import CopyChange, Holding, LocalCopy
 from node.state.local_copy_file import (
     HEADS,
     HOLDINGS,
@@ -79,7 +79,7 @@ class Store:
         with self._turn, Transaction(self) as db:
             db.execute("UPDATE sessions SET last = max(last, ?)", (self._session,))
 
-    def write(self, change: Change) -> None:
+    def write(self, change: CopyChange) -> None:
         """Make the change durable. Raises StoreFailed; then the file holds what it held before."""
         gone = [(id_,) for id_ in change.drop]
         with self._turn, Transaction(self) as db:

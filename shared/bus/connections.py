@@ -32,7 +32,7 @@ class Transport(TransportFactory):
         return Frames(reader), writer
 
 
-class Link(aio_pika.Connection):
+class BrokerLink(aio_pika.Connection):
     """A connection that no message can end."""
 
     async def connect(self, timeout: Any = None) -> None:
@@ -51,7 +51,7 @@ async def connected(
 ) -> AbstractConnection:
     """A connection of this name, closed with the stack. Raises AMQPError, OSError, TimeoutError."""
     connection = await aio_pika.connect(
-        address, timeout=CONNECT_TIMEOUT_S, connection_class=Link, client_properties={"connection_name": name}
+        address, timeout=CONNECT_TIMEOUT_S, connection_class=BrokerLink, client_properties={"connection_name": name}
     )
     connection.close_callbacks.add(on_close)
     stack.push_async_callback(close, connection)

@@ -22,7 +22,7 @@ LoginState = Literal["accepted", "away", "login refused", "vhost refused"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Login:
+class LoginResult:
     """How a broker took a login. `consumers` of the queue asked for; None: there is no such queue."""
 
     state: LoginState
@@ -31,7 +31,7 @@ class Login:
     consumers: int | None = None
 
 
-async def try_login(url: SecretStr, *, queue: str, timeout: float = CONNECT_TIMEOUT_S) -> Login:
+async def try_login(url: SecretStr, *, queue: str, timeout: float = CONNECT_TIMEOUT_S) -> LoginResult:
     """Log in once, look at that queue, and leave; nothing on the broker is changed."""
     address = address_of(url)
     try:
@@ -41,15 +41,15 @@ async def try_login(url: SecretStr, *, queue: str, timeout: float = CONNECT_TIME
             )
             stack.push_async_callback(connection.close)
             consumers = await consumers_of(connection, queue)
-            return Login(state="accepted", version=version_of(connection), consumers=consumers)
+            return LoginResult(state="accepted", version=version_of(connection), consumers=consumers)
     except ConnectionNotAllowed as error:
-        return Login(state="vhost refused", reason=str(error))
+        return LoginResult(state="vhost refused", reason=str(error))
     except (AuthenticationError, ProbableAuthenticationError) as error:
-        return Login(state="login refused", reason=str(error))
+        return LoginResult(state="login refused", reason=str(error))
     except TimeoutError:
-        return Login(state="away", reason=f"no answer within {timeout:g} s")
+        return LoginResult(state="away", reason=f"no answer within {timeout:g} s")
     except OUTSIDE_ERRORS as error:
-        return Login(state="away", reason=str(error) or type(error).__name__)
+        return LoginResult(state="away", reason=str(error) or type(error).__name__)
 
 
 async def consumers_of(connection: AbstractConnection, queue: str) -> int | None:

@@ -18,8 +18,8 @@ ASK_LIMIT = 4_000
 MessageType = Literal["check-sync", "need-sync", "sync", "report"]
 MESSAGE_TYPES: tuple[MessageType, ...] = ("check-sync", "need-sync", "sync", "report")
 
-Count = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
-Rev = Count
+CountField = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
+Rev = CountField
 Pair = tuple[Id, Id]
 Reason = Annotated[str, Field(max_length=300)]
 TROUBLE_LENGTH = 300
@@ -34,13 +34,13 @@ REQUESTS = 5
 """Ids of requests in a check-sync; a burst of changes that melts into one carries its last."""
 
 
-class Wire(BaseModel):
+class MessageModel(BaseModel):
     """What every body model shares. Unknown members are passed over: a newer sender may say more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class Header(Wire):
+class Header(MessageModel):
     """The headers of a message.
 
     `rev` is the node's revision that the sender speaks of. `part` counts from 1. `confirm` says at
@@ -56,12 +56,12 @@ class Header(Wire):
     rev: Rev
     part: Annotated[int, Field(ge=1, le=100_000)] = 1
     parts: Annotated[int, Field(ge=1, le=100_000)] = 1
-    confirm: Annotated[tuple[tuple[Rev, Count], ...], Field(max_length=CONFIRMS)] = ()
+    confirm: Annotated[tuple[tuple[Rev, CountField], ...], Field(max_length=CONFIRMS)] = ()
     ip: Short = ""
     requests: Annotated[tuple[Short, ...], Field(max_length=REQUESTS)] = ()
 
 
-class SyncItem(Wire):
+class SyncItem(MessageModel):
     """One record in a sync, as far as every version of the node can read it; `raw` is the record as it came."""
 
     id: Id
@@ -70,7 +70,7 @@ class SyncItem(Wire):
     raw: dict[str, JsonValue]
 
 
-class Failure(Wire):
+class ProxyFailure(MessageModel):
     """A proxy that does not run at the version that it should, or that may not be used, and why."""
 
     id: Id
@@ -81,15 +81,15 @@ class Failure(Wire):
     """Its port is held by a program that is not ours."""
 
 
-class Held(Wire):
+class Held(MessageModel):
     """A list that the wipe guard did not act on: it would have stopped `stops` of `of` proxies."""
 
     rev: Rev
-    stops: Count
-    of: Count
+    stops: CountField
+    of: CountField
 
 
-class Usage(Wire):
+class UsageCounters(MessageModel):
     """A proxy's counters, which only ever grow within one life (`epoch`) of theirs; each life begins at nothing.
 
     `received_bytes` came from clients, `sent_bytes` went to them; `refused` counts connections by reason.
@@ -97,13 +97,13 @@ class Usage(Wire):
 
     id: Id
     epoch: Id
-    received_bytes: Count = 0
-    sent_bytes: Count = 0
-    connections: Count = 0
-    refused: Annotated[dict[RefusalReason, Count], Field(max_length=32)] = Field(default_factory=dict[str, int])
+    received_bytes: CountField = 0
+    sent_bytes: CountField = 0
+    connections: CountField = 0
+    refused: Annotated[dict[RefusalReason, CountField], Field(max_length=32)] = Field(default_factory=dict[str, int])
 
 
-class Report(Wire):
+class Report(MessageModel):
     """A node's acknowledgement, refusal and presence.
 
     `rev` is the revision of the list that it acts on, `done` the one up to which everything that lists said is done,
@@ -116,27 +116,27 @@ class Report(Wire):
 
     rev: Rev
     seen: Rev
-    top: Count
+    top: CountField
     digest: Digest
     content: Digest
-    count: Count
-    running: Count
-    missing: Count = 0
+    count: CountField
+    running: CountField
+    missing: CountField = 0
     done: Rev = 0
-    failed: tuple[Failure, ...] = ()
-    failed_from: Count = 0
-    failed_to: Count = MAX_BIGINT
+    failed: tuple[ProxyFailure, ...] = ()
+    failed_from: CountField = 0
+    failed_to: CountField = MAX_BIGINT
     held: Held | None = None
     trouble: Annotated[str, Field(max_length=TROUBLE_LENGTH)] = ""
     """What keeps the node from taking changes: its local copy cannot be written, and why."""
     foreign: Short | None = None
     """A cluster whose messages this node refused since its last report."""
     connected: bool = False
-    session: Count = 0
-    number: Count = 0
+    session: CountField = 0
+    number: CountField = 0
     agent: Short = ""
     engines: Annotated[dict[Short, Short], Field(max_length=16)] = Field(default_factory=dict[str, str])
-    usage: Annotated[tuple[Usage, ...], Field(max_length=5_000)] = ()
+    usage: Annotated[tuple[UsageCounters, ...], Field(max_length=5_000)] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +160,6 @@ class Sync:
     items: tuple[SyncItem, ...]
 
 
-Body = CheckSync | NeedSync | Sync | Report
+MessageBody = CheckSync | NeedSync | Sync | Report
 
 IDS: TypeAdapter[tuple[Id, ...]] = TypeAdapter(tuple[Id, ...])

@@ -2,8 +2,19 @@
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from shared.messages.bodies import IDS, WIRE_VERSION, Body, CheckSync, Header, NeedSync, Pair, Report, Sync, SyncItem
-from shared.validation_errors import COMPLAINT_LIMIT, first_complaint, printable
+from shared.messages.bodies import (
+    IDS,
+    WIRE_VERSION,
+    CheckSync,
+    Header,
+    MessageBody,
+    NeedSync,
+    Pair,
+    Report,
+    Sync,
+    SyncItem,
+)
+from shared.validation_errors import COMPLAINT_LIMIT, first_error, printable
 
 READ_LIMIT = 1_048_576
 """Bytes that a reader looks at at all: nobody of ours writes more."""
@@ -17,7 +28,7 @@ PAIRS: TypeAdapter[tuple[Pair, ...]] = TypeAdapter(tuple[Pair, ...])
 RAW_RECORDS: TypeAdapter[tuple[dict[str, JsonValue], ...]] = TypeAdapter(tuple[dict[str, JsonValue], ...])
 
 
-def decode(type_: str | None, body: bytes) -> Body:
+def decode(type_: str | None, body: bytes) -> MessageBody:
     """The body of a message of this type. Raises Unreadable."""
     if len(body) > READ_LIMIT:
         raise Unreadable(f"{len(body)} bytes are more than the {READ_LIMIT} that are read")
@@ -34,7 +45,7 @@ def decode(type_: str | None, body: bytes) -> Body:
             case _:
                 raise Unreadable(f"unknown type {str(type_)[:40]!r}")
     except ValidationError as error:
-        raise Unreadable(first_complaint(error)) from error
+        raise Unreadable(first_error(error)) from error
 
 
 def sync_item(raw: dict[str, JsonValue]) -> SyncItem:
@@ -47,7 +58,7 @@ def decode_header(headers: object) -> Header:
     try:
         header = Header.model_validate(headers)
     except ValidationError as error:
-        raise Unreadable(f"headers: {first_complaint(error)}") from error
+        raise Unreadable(f"headers: {first_error(error)}") from error
     if header.v != WIRE_VERSION:
         told = printable(f"wire version {header.v}", COMPLAINT_LIMIT // 2)
         raise Unreadable(f"{told}, this program speaks {WIRE_VERSION}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from shared.messages.bodies import IDS, Failure, NeedSync, Report, Usage
+from shared.messages.bodies import IDS, NeedSync, ProxyFailure, Report, UsageCounters
 from shared.proxies import MAX_BIGINT
 
 BODY_LIMIT = 50_000
@@ -36,12 +36,12 @@ def joined(items: Sequence[bytes]) -> list[bytes]:
     return [b"[" + b",".join(batch) + b"]" for batch in batches(items, [len(item) for item in items])] or [b"[]"]
 
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 
 
-def batches(items: Sequence[Item], sizes: Sequence[int], limit: int = BODY_LIMIT - 2) -> list[Sequence[Item]]:
+def batches(items: Sequence[ItemT], sizes: Sequence[int], limit: int = BODY_LIMIT - 2) -> list[Sequence[ItemT]]:
     """Consecutive runs of the items whose sizes, a comma each included, stay within the limit; one item at least."""
-    out: list[Sequence[Item]] = []
+    out: list[Sequence[ItemT]] = []
     start = filled = 0
     for index, size in enumerate(sizes):
         if index > start and filled + size + 1 > limit:
@@ -58,12 +58,12 @@ def usage_room(report: Report) -> int:
     return BODY_LIMIT - len(encode(report)) - len(',"usage":[]')
 
 
-def usage_size(usage: Usage) -> int:
+def usage_size(usage: UsageCounters) -> int:
     """Bytes of one counter in a report, its comma included."""
     return len(usage.model_dump_json(exclude_defaults=True)) + 1
 
 
-def failure_parts(failures: Sequence[Failure]) -> list[tuple[Sequence[Failure], int, int]]:
+def failure_parts(failures: Sequence[ProxyFailure]) -> list[tuple[Sequence[ProxyFailure], int, int]]:
     """Failures in order of id, split for reports: each part with the range of ids for which it is complete."""
     ordered = sorted(failures, key=lambda failure: failure.id)
     runs = batches(ordered, [len(failure.model_dump_json()) for failure in ordered], BODY_LIMIT - USAGE_ROOM - 2_000)

@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from master.broker import password_hash
 from node.agent.message_handler import Agent
-from node.agent.publisher import Uplink
-from node.agent.reports import Reports
-from node.agent.usage_reports import Tellings
+from node.agent.publisher import Publisher
+from node.agent.reports import NodeReports
+from node.agent.usage_reports import UsageReports
 from node.reconcile.progress import Progress
-from node.reconcile.reconciler import Supervisor
+from node.reconcile.reconciler import Reconciler
 from node.state.local_copy import Holding
 from node.state.store import Store
 from shared.bus.client import Bus
@@ -64,10 +64,10 @@ async def light(
         async def nothing_runs(_: list[Holding]) -> None:
             """There is no proxy that could."""
 
-        supervisor = Supervisor(copy, {}, on_change=nothing_runs)
-        uplink = Uplink(NodeId(id_), cluster_id, copy)
+        supervisor = Reconciler(copy, {}, on_change=nothing_runs)
+        uplink = Publisher(NodeId(id_), cluster_id, copy)
         progress = Progress({})
-        reports = Reports(copy, supervisor, Tellings(()), uplink, progress, store, version="light", engines={})
+        reports = NodeReports(copy, supervisor, UsageReports(()), uplink, progress, store, version="light", engines={})
         agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports, progress=progress)
         vhost = cluster.vhost
         url = SecretStr(f"amqp://node-{id_}:{PASSWORD}@{vhost.host}:{vhost.port}/{vhost.name}")

@@ -35,17 +35,17 @@ async def test_a_master_gives_the_document_that_the_client_was_generated_from(fl
 async def test_a_generated_client_does_the_main_job(api: Generated):
     location = await api.call("create_location", body=api.model("NewLocation", name="Frankfurt", country="DE"))
     for node in (await api.call("list_nodes", **defaults(api, "list_nodes"))).items:
-        changed = await api.call("change_node", node.id, body=api.model("NodeChanges", location_id=location.id))
+        changed = await api.call("change_node", node.id, body=api.model("NodePatch", location_id=location.id))
         assert changed.location_id == location.id
     body = api.model("NewProxy", location_id=location.id, name="first", labels={"tier": "gold"})
     proxy = await api.call("create_proxy", body=body, prefer="wait=30")
     assert (proxy.status.state.value, proxy.labels.to_dict()) == ("running", {"tier": "gold"})
-    changes = api.model("ProxyChanges", limits={"connections": 5}, labels={"tier": None})
+    changes = api.model("ProxyPatch", limits={"connections": 5}, labels={"tier": None})
     changed = await api.call("change_proxy", proxy.id, body=changes, prefer="wait=30", if_match=f'"{proxy.version}"')
     assert (changed.limits.connections, changed.labels.to_dict()) == (5, {})
     exported = await api.call("export_proxies", **defaults(api, "export_proxies"))
     assert exported == f"{proxy.host}:{proxy.port}:{proxy.username}:{proxy.password}\n"
-    assert (await api.call("check_proxy", proxy.id, body=api.model("CheckWish"))).ok
+    assert (await api.call("check_proxy", proxy.id, body=api.model("CheckRequest"))).ok
     assert await api.call("remove_proxy", proxy.id, prefer="wait=30") is None
     missing = await api.call("show_proxy", proxy.id)
     assert (missing.type_, missing.status) == ("/problems/not-found", 404)
@@ -57,11 +57,11 @@ async def test_a_generated_client_makes_changes_and_removes_a_stack(api: Generat
     assert (stack.count, stack.status.running) == (3, 3)
     again = await api.call("put_stack", "shop", body=api.model("NamedStack", count=3, proxy=stack.proxy.to_dict()))
     assert again.version == stack.version
-    stack = await api.call("change_stack", stack.id, body=api.model("StackChanges", count=2), prefer="wait=30")
+    stack = await api.call("change_stack", stack.id, body=api.model("StackPatch", count=2), prefer="wait=30")
     assert stack.count == 2
     tried = await api.call("remove_stack", stack.id, dry_run=True)
     assert (tried.dry_run, len(tried.removed)) == (True, 2)
-    full = await api.call("change_stack", stack.id, body=api.model("StackChanges", count=10_000))
+    full = await api.call("change_stack", stack.id, body=api.model("StackPatch", count=10_000))
     assert (full.type_, full.wanted) == ("/problems/no-room", 9_998)
     assert {share.node_id for share in full.by_node} == {1, 2}
     assert await api.call("remove_named_stack", "shop") is None

@@ -21,7 +21,7 @@ from master.db.migrations import migrate
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
 from shared.bus.failures import BusDown
-from shared.messages.bodies import Report, Usage
+from shared.messages.bodies import Report, UsageCounters
 from shared.proxies import NodeId
 from tests.services import Where, find_source
 from tests.services.folders import remove, scratch
@@ -67,7 +67,7 @@ async def measure(database: Database, nodes: int, proxies: int) -> None:
         ids = [row["id"] for row in await session.rows("proxies.select_page", **FILTER)]
     assert wanted is not None
     ids = (ids * (COUNTERS // len(ids) + 1))[:COUNTERS]
-    kinds: dict[str, Callable[[int], tuple[Usage, ...]]] = {
+    kinds: dict[str, Callable[[int], tuple[UsageCounters, ...]]] = {
         "no counters": lambda _: (),
         f"{COUNTERS} that grew": lambda turn: told(ids, 1_000_000 * (turn + 1)),
         f"{COUNTERS} told again": lambda turn: told(ids, 1_000_000 * (turn + 1)),
@@ -113,10 +113,10 @@ FILTER = {
 }
 
 
-def told(ids: list[int], sent: int) -> tuple[Usage, ...]:
+def told(ids: list[int], sent: int) -> tuple[UsageCounters, ...]:
     """Of a node with fewer proxies several lives of each."""
     return tuple(
-        Usage(
+        UsageCounters(
             id=id_,
             epoch=1 + place // len(set(ids)),
             sent_bytes=sent,

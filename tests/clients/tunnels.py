@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from node.engine.builtin.accounting.account import Account
-from node.engine.builtin.net.connection import Wire
+from node.engine.builtin.net.connection import Connection
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.builtin.policy.records import read_record
 from node.engine.builtin.sessions.client import Client
-from node.engine.builtin.sessions.proxy import Service
+from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.sessions.tunnel import Tunnel
 from tests.clients.streams import HERE, LIMIT_S
 
@@ -24,7 +24,7 @@ class Ends:
     """`near` is the client's end, `far` the destination's, which sends what is `left` of the data."""
 
     reactor: Reactor
-    service: Service
+    service: Proxy
     tunnel: Tunnel
     near: socket.socket
     far: socket.socket
@@ -76,9 +76,9 @@ def pair() -> tuple[socket.socket, socket.socket]:
 def opened(reactor: Reactor) -> Ends:
     told = {"id": 1, "version": 1, "protocol": "mixed", "port": 1, "username": "a", "password": "b"}
     record = read_record(told | {"allow_ips": [], "exit": {}, "limits": {}})
-    service = Service(reactor, record, lambda client: None, Account(1, Spent()))
+    service = Proxy(reactor, record, lambda client: None, Account(1, QuotaUsage()))
     (near, inner), (far, outer) = pair(), pair()
-    tunnel = Tunnel(Client(reactor, inner, service, HERE), Wire(reactor, outer))
+    tunnel = Tunnel(Client(reactor, inner, service, HERE), Connection(reactor, outer))
     tunnel.start()
     return Ends(reactor, service, tunnel, near, far, DATA)
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv6Address
 from typing import Any
 
-from shared.permutation import Drawn, Permutation
+from shared.permutation import DecodedAddress, Permutation
 from shared.proxies import ProxyRecord
 
 PREFIX, KEY = "2001:db8:77:1::/64", bytes(range(16))
@@ -65,7 +65,7 @@ async def seen(proxy: ProxyRecord, port: int, *, host: str = "::1", user: str = 
         return source
 
 
-def decoded(address: str) -> Drawn | None:
+def decoded(address: str) -> DecodedAddress | None:
     return Permutation(PREFIX, KEY).drawn(int(IPv6Address(address)))
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.policy.destination_guard import Guard, networks
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.policy.destination_guard import DestinationGuard, networks
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.builtin.policy.records import read_record
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.protocol_detection import FIRST_STAGES
-from node.engine.builtin.sessions.proxy import Service
+from node.engine.builtin.sessions.proxy import Proxy
 from tests.clients.streams import HERE, LIMIT_S, LOCAL
 
 ANY = {"exit": {}, "limits": {}, "allow_ips": [], "username": "alice", "password": "wonder"}
@@ -28,11 +28,11 @@ class Yard:
     reactor: Reactor
     far: list[socket.socket] = field(default_factory=list[socket.socket])
 
-    def service(self, id_: int = 1, protocol: str = "http", **changes: Any) -> Service:
+    def service(self, id_: int = 1, protocol: str = "http", **changes: Any) -> Proxy:
         told = ANY | {"id": id_, "version": 1, "protocol": protocol, "port": 1} | changes
-        return Service(self.reactor, read_record(told), FIRST_STAGES[protocol], Account(id_, Spent()))
+        return Proxy(self.reactor, read_record(told), FIRST_STAGES[protocol], Account(id_, QuotaUsage()))
 
-    def arrive(self, service: Service, source: str = HERE) -> socket.socket:
+    def arrive(self, service: Proxy, source: str = HERE) -> socket.socket:
         """What a client holds that has come by the door."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
@@ -41,7 +41,7 @@ class Yard:
         service.welcome(ours, source)
         return theirs
 
-    def client(self, service: Service, data: bytes = b"", source: str = HERE) -> socket.socket:
+    def client(self, service: Proxy, data: bytes = b"", source: str = HERE) -> socket.socket:
         """What a client of this proxy holds, who has sent these bytes before anybody looked."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
@@ -103,7 +103,7 @@ def over(end: socket.socket) -> bool:
 def yard() -> Iterator[Yard]:
     """In a running event loop."""
     made = Yard(Reactor(asyncio.get_running_loop()))
-    made.reactor.may_dial = Guard(networks(LOCAL)).permits
+    made.reactor.may_dial = DestinationGuard(networks(LOCAL)).permits
     try:
         yield made
     finally:

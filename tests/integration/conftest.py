@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from master.asgi import create_app
 from master.broker import Broker
 from master.db.database import Database
-from master.db.notifications import Waiter
-from master.domain.events.stream import Feed
+from master.db.notifications import Notifications
+from master.domain.events.stream import EventStream
 from master.domain.nodes.enrolment import Enrolment
-from master.domain.webhooks.delivery import Deliveries
+from master.domain.webhooks.delivery import DeliveryRunner
 from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import NodeId
 from tests.clients import streams
@@ -148,10 +148,10 @@ async def api(database: Address) -> AsyncIterator[Api]:
         wiring(
             own,
             enroller=enroller,
-            waiter=Waiter(own, lambda: None, lambda: None),
+            waiter=Notifications(own, lambda: None, lambda: None),
             syncer=syncer,
-            feed=Feed(own),
-            deliveries=Deliveries(own, allow_private=False),
+            feed=EventStream(own),
+            deliveries=DeliveryRunner(own, allow_private=False),
         )
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

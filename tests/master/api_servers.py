@@ -13,9 +13,9 @@ from litestar import Litestar
 
 from master.asgi import create_app
 from master.db.database import Database, Row, Session
-from master.db.notifications import Waiter
-from master.domain.events.stream import Feed
-from master.domain.webhooks.delivery import Deliveries
+from master.db.notifications import Notifications
+from master.domain.events.stream import EventStream
+from master.domain.webhooks.delivery import DeliveryRunner
 from shared.http_server import Server, bound_socket
 from tests.master.dependencies import wiring
 from tests.openapi import conformance
@@ -63,9 +63,9 @@ class Master:
 
     http: httpx.AsyncClient
     rows: Watched
-    feed: Feed
-    deliveries: Deliveries
-    waiter: Waiter
+    feed: EventStream
+    deliveries: DeliveryRunner
+    waiter: Notifications
 
     @asynccontextmanager
     async def stream(self, query: str = "", last: int | None = None) -> AsyncGenerator["Events"]:
@@ -114,14 +114,14 @@ async def master(
 ) -> AsyncGenerator[Master]:
     """Serves for as long as this is open."""
     rows = opened(database)
-    feed = Feed(rows, kept=kept, heartbeat_s=heartbeat_s)
-    deliveries = Deliveries(rows, allow_private=allow_private)
+    feed = EventStream(rows, kept=kept, heartbeat_s=heartbeat_s)
+    deliveries = DeliveryRunner(rows, allow_private=allow_private)
 
     def happened() -> None:
         feed.wake()
         deliveries.wake()
 
-    waiter = Waiter(rows, lambda: None, happened)
+    waiter = Notifications(rows, lambda: None, happened)
     app = create_app(wiring(rows, waiter=waiter, feed=feed, deliveries=deliveries))
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with asyncio.TaskGroup() as group:
@@ -144,7 +144,7 @@ async def master(
 
 
 @asynccontextmanager
-async def served(app: Litestar, feed: Feed) -> AsyncGenerator[str]:
+async def served(app: Litestar, feed: EventStream) -> AsyncGenerator[str]:
     """Its URL; at the end the feed's streams end first."""
     with closing(bound_socket("127.0.0.1", 0)) as listener:
         listener.listen(2_048)

@@ -16,7 +16,7 @@ from master.db.database import Database
 from master.instruments import Meters
 from master.sync.inbox import Inbox
 from master.sync.outbox import Outbox
-from master.sync.rate_limits import PREFETCH, Floods
+from master.sync.rate_limits import PREFETCH, RateLimits
 from master.sync.reports import Reports
 from shared.bus.client import Bus
 from shared.bus.intake import Intake
@@ -125,7 +125,7 @@ class Master:
 
 async def served(rows: Database, database: Address, broker: Broker, vhost: Vhost) -> AsyncIterator[Master]:
     """The master's half of the bus, as its program puts it together."""
-    outbox, floods = Outbox(rows, broker, CLUSTER), Floods(rows, broker)
+    outbox, floods = Outbox(rows, broker, CLUSTER), RateLimits(rows, broker)
     inbox = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER, Meters())
     intake = Intake(MASTER_QUEUE, inbox.handle, lanes=LANES, lane=lane_of, prefetch=PREFETCH, admit=floods.admit)
     bus = Bus(SecretStr(vhost.amqp_url), program="master", intake=intake)

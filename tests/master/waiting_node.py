@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.enrolment.server import Waiting
+from node.enrolment.server import EnrolmentServer
 from node.settings import read_settings
 from node.state.identity import Identity
 from shared.enrolment.bodies import NodeFacts
@@ -33,7 +33,7 @@ async def waiting_node(data: Path, port: int) -> AsyncGenerator[WaitingNode]:
     """It waits for as long as this is open."""
     made = WaitingNode(port)
     environment = {"NODE_DATA_DIR": str(data), "NODE_ENROL_HOST": HOST, "NODE_ENROL_PORT": str(port)}
-    waiting = Waiting(read_settings(environment), FACTS, made.accept, made.challenge)
+    waiting = EnrolmentServer(read_settings(environment), FACTS, made.accept, made.challenge)
     async with asyncio.TaskGroup() as group:
         group.create_task(waiting.run())
         await listens(port)

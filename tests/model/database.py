@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from master.sync.report_rules import Answer
+from master.sync.report_rules import ReportDecision
 from shared.messages.bodies import CONFIRMS, Report
 from tests.model.rules import Row, Rows, Rules, Violation, hold_to, wanted
 
@@ -83,7 +83,7 @@ class Master:
         self.lineage = {revision: rows for revision, rows in self.lineage.items() if revision < state.revision}
         self.commit(state)
 
-    def take(self, report: Report, seen: State, held: Rows) -> Answer:
+    def take(self, report: Report, seen: State, held: Rows) -> ReportDecision:
         """Answer a report by what a reader saw; `held` is what the node really had when it sent it."""
         answer = self.rules.answer(report, wanted(seen.revision, seen.rows))
         if answer.raise_to is not None or answer.renew:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from node.reconcile.plan import Running, Trouble, World, troubled
 from node.reconcile.progress import Progress
-from node.state.local_copy import Change, LocalCopy
+from node.state.local_copy import CopyChange, LocalCopy
 from shared.messages.bodies import CheckSync, Header, Report
 from shared.proxies import ProxyRecord
 from tests.model.rules import Row, Rows, Rules, header, held_rows, hold_to, is_untried, item, report, twin
@@ -48,7 +48,7 @@ class Node:
     def __post_init__(self) -> None:
         self.progress = self.rules.progress({})
 
-    def decide(self, message: Message) -> Change | None:
+    def decide(self, message: Message) -> CopyChange | None:
         """What the message does; None for a part of a list that is not whole yet."""
         if message.kind == "records":
             return self.rules.on_records(self.copy, message.header(), [item(*row) for row in message.rows])
@@ -56,7 +56,7 @@ class Node:
         self.assemblies, pairs = self.rules.assemble(self.assemblies, message.round, message.header(), part)
         return None if pairs is None else self.rules.on_list(self.copy, message.header(), pairs)
 
-    def take(self, change: Change) -> None:
+    def take(self, change: CopyChange) -> None:
         self.progress.took(change, self.copy.rev)
         self.copy.take(change)
         self.touched |= change.touched

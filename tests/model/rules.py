@@ -36,7 +36,7 @@ class Rules:
     on_list: Callable = local_copy.on_list
     on_records: Callable = local_copy.on_records
     assemble: Callable = assembly.assemble
-    answer: Callable = report_rules.answer
+    answer: Callable = report_rules.decide
     plan: Callable = reconcile.plan
     adopted: Callable = reconcile.adopted
     sender: Callable = inbox.sender
@@ -60,9 +60,9 @@ def is_unreadable(content: int) -> bool:
     return content % 7 == 0
 
 
-def wanted(revision: int, rows: Rows) -> report_rules.Wanted:
+def wanted(revision: int, rows: Rows) -> report_rules.WantedState:
     """What the master compares a report with."""
-    return report_rules.Wanted(
+    return report_rules.WantedState(
         revision=revision,
         digest=digest((id_, version) for id_, (version, _) in rows.items()),
         content=content_digest(content for _, content in rows.values()),

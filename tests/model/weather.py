@@ -3,7 +3,7 @@
 import random
 from copy import deepcopy
 
-from node.state.local_copy import GUARD_FLOOR, Change, LocalCopy
+from node.state.local_copy import GUARD_FLOOR, CopyChange, LocalCopy
 from shared.messages.bodies import AGREED, Report
 from tests.model.database import Master, State
 from tests.model.node import Message, Node, is_broken
@@ -186,7 +186,7 @@ class History:
             twice.copy.take(change)
         hold_to("the same message twice is the same as once", twice.copy == once)
 
-    def check(self, before: LocalCopy, message: Message, change: Change) -> None:
+    def check(self, before: LocalCopy, message: Message, change: CopyChange) -> None:
         after = self.node.copy
         hold_to("the rev never falls", after.rev >= before.rev)
         hold_to("the highest seen never falls", after.seen >= max(before.seen, after.rev) and after.top >= before.top)
@@ -200,7 +200,7 @@ class History:
         if message.kind == "list" and message.rev >= before.rev:
             self.check_guard(before, message, change, frozenset(stopped))
 
-    def check_guard(self, before: LocalCopy, message: Message, change: Change, stopped: frozenset[int]) -> None:
+    def check_guard(self, before: LocalCopy, message: Message, change: CopyChange, stopped: frozenset[int]) -> None:
         if change.verdict == "held":
             hold_to("what is held changes nothing", (before.rev, before.wanted, before.holdings) ==
                     (self.node.copy.rev, self.node.copy.wanted, self.node.copy.holdings))  # fmt: skip

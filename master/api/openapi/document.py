@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core.core_schema import DictSchema
 
 from master.api.openapi import problem_schemas
-from master.api.openapi.route_docs import REQUEST_HEADERS, RESPONSE_HEADERS, Told
+from master.api.openapi.route_docs import REQUEST_HEADERS, RESPONSE_HEADERS, RouteDocs
 from master.api.problems import BodyTooLarge, Unforeseen
 from master.errors import (
     BadRequest,
@@ -24,8 +24,8 @@ from master.errors import (
     Reported,
     UnknownHost,
 )
-from master.schemas.base import SAID_AS
-from master.schemas.dry_run import DryRun, Rehearsable
+from master.schemas.base import DESCRIBED_AS
+from master.schemas.dry_run import DryRun, DryRunnable
 from master.schemas.media_types import MediaType
 from shared.proxies import MAX_BIGINT
 from shared.version import program_version
@@ -70,7 +70,7 @@ class Schemas(GenerateJsonSchema):
 
     def dict_schema(self, schema: DictSchema) -> JsonSchemaValue:
         """The schema of the body that the JSON was given in as, where it is marked so."""
-        body = schema.get("metadata", {}).get(SAID_AS)
+        body = schema.get("metadata", {}).get(DESCRIBED_AS)
         return self.generate_inner(body.__pydantic_core_schema__) if body else super().dict_schema(schema)
 
 
@@ -79,7 +79,7 @@ def document(routes: Iterable[BaseRoute]) -> Json:
     paths: dict[str, Json] = {}
     models: set[type[BaseModel]] = {DryRun}
     kinds: set[type[Reported]] = set()
-    for route, method, handler, told in sorted(telling(routes), key=lambda one: (one[0].path_format, one[1])):
+    for route, method, handler, told in sorted(documented_routes(routes), key=lambda one: (one[0].path_format, one[1])):
         paths.setdefault(route.path_format, {})[method.lower()] = operation(route, method, handler, told)
         models |= {model for model in (told.body, *told.answers.values(), *told.streams.values()) if model is not None}
         kinds |= problems(route, method, told)
@@ -94,13 +94,13 @@ def document(routes: Iterable[BaseRoute]) -> Json:
     }
 
 
-def telling(routes: Iterable[BaseRoute]) -> Iterable[tuple[HTTPRoute, str, HTTPRouteHandler, Told]]:
+def documented_routes(routes: Iterable[BaseRoute]) -> Iterable[tuple[HTTPRoute, str, HTTPRouteHandler, RouteDocs]]:
     """Each route and method that tells of itself."""
     for route in routes:
         if isinstance(route, HTTPRoute):
             for method, (handler, _) in route.route_handler_map.items():
                 told = handler.opt.get("told")
-                if isinstance(told, Told):
+                if isinstance(told, RouteDocs):
                     yield route, str(method), handler, told
 
 
@@ -113,7 +113,7 @@ def schemas(models: Iterable[type[BaseModel]]) -> Json:
     return found["$defs"]
 
 
-def operation(route: HTTPRoute, method: str, handler: HTTPRouteHandler, told: Told) -> Json:
+def operation(route: HTTPRoute, method: str, handler: HTTPRouteHandler, told: RouteDocs) -> Json:
     """One route and method."""
     segment = route.path_format.split("/")[1]
     described: Json = {
@@ -137,7 +137,7 @@ def path_parameters(route: HTTPRoute) -> list[Json]:
     return [{"name": name, "in": "path", "required": True, "schema": schema} for name, schema in found]
 
 
-def query_parameters(told: Told) -> list[Json]:
+def query_parameters(told: RouteDocs) -> list[Json]:
     """One parameter for each field of the query's model."""
     if told.query is None:
         return []
@@ -164,7 +164,7 @@ def plain(field: Json) -> Json:
     return {**rest, **(kinds[0] if kinds else {})}
 
 
-def header_parameters(told: Told) -> list[Json]:
+def header_parameters(told: RouteDocs) -> list[Json]:
     """Headers that the route heeds."""
     return [{"name": name, "in": "header", "required": False, **REQUEST_HEADERS[name]} for name in told.headers]
 
@@ -177,10 +177,10 @@ def ref(model: type[BaseModel]) -> Json:
     return {"$ref": REF.format(model=model.__name__)}
 
 
-def answers(told: Told) -> Json:
+def answers(told: RouteDocs) -> Json:
     """Answers when all goes well."""
     headers = {name: {"description": RESPONSE_HEADERS[name], "schema": TEXT} for name in told.gives}
-    tried = [DryRun] if told.query is not None and issubclass(told.query, Rehearsable) else []
+    tried = [DryRun] if told.query is not None and issubclass(told.query, DryRunnable) else []
     found: Json = {}
     for status, model in {**dict.fromkeys([200] if tried else []), **told.answers}.items():
         models = [*([model] if model is not None else []), *(tried if status == HTTPStatus.OK else [])]
@@ -198,7 +198,7 @@ def answers(told: Told) -> Json:
 TRIED = "Tried out: what would be done"
 
 
-def streams(told: Told) -> Json:
+def streams(told: RouteDocs) -> Json:
     """Content that is written piece by piece: text, or a list of items."""
     return {
         media_type.essence: {"schema": TEXT if item is None else {"type": "array", "items": ref(item)}}
@@ -211,7 +211,7 @@ def one_of(models: Sequence[type[BaseModel]]) -> Json:
     return ref(models[0]) if len(models) == 1 else {"oneOf": [ref(model) for model in models]}
 
 
-def problems(route: HTTPRoute, method: str, told: Told) -> set[type[Reported]]:
+def problems(route: HTTPRoute, method: str, told: RouteDocs) -> set[type[Reported]]:
     """Every kind of problem that the operation may be answered with."""
     found: set[type[Reported]] = {BadRequest, UnknownHost, Unforeseen, *told.problems}
     found |= {ForeignOrigin} if method != "GET" else set()

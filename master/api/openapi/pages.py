@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Response, get
 
 from master.api.encoding import written
-from master.api.requests.reading import Asked
+from master.api.requests.reading import ApiRequest
 from master.errors import NotFound
 from master.schemas.media_types import MediaType
 
@@ -54,7 +54,7 @@ async def api_page() -> Response[bytes]:
 
 
 @get("/api/static/{name:str}")
-async def api_file(request: Asked) -> Response[bytes]:
+async def api_file(request: ApiRequest) -> Response[bytes]:
     """What the page is made of."""
     name = str(request.path_params["name"])
     content = static(name)
@@ -63,6 +63,6 @@ async def api_file(request: Asked) -> Response[bytes]:
 
 
 @get("/api-json")
-async def api_json(request: Asked) -> Response[Any]:
+async def api_json(request: ApiRequest) -> Response[Any]:
     """The OpenAPI document."""
     return written(request.app.state[DOCUMENT], MediaType.JSON)

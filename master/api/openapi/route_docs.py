@@ -42,7 +42,7 @@ RESPONSE_HEADERS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class RouteDocs:
     """`answers` gives each status below 400 its model, None for no body; `problems` the kinds beside the usual ones.
 
     The usual ones follow from the rest, see `master.api.openapi.problems`.
@@ -63,6 +63,6 @@ class Told:
     words: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
-def told(**what: Any) -> dict[str, Told]:
+def documented(**what: Any) -> dict[str, RouteDocs]:
     """For a route's `opt`."""
-    return {"told": Told(**what)}
+    return {"told": RouteDocs(**what)}

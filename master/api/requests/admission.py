@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 from master.api.problems import on_refused
 from master.api.requests.cross_origin import Headers, is_same, is_trusted, media_type, read_origin, values
 from master.api.requests.paths import is_canonical
-from master.errors import BadRequest, ForeignOrigin, NotFound, NotJson, Refused, UnknownHost
+from master.errors import BadRequest, ForeignOrigin, NotFound, NotJson, RequestRefused, UnknownHost
 from master.schemas.hosts import Authority, read_authority
 from master.schemas.media_types import MediaType
 
@@ -19,13 +19,13 @@ SAFE = ("GET", "HEAD")
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)(/.*)?", re.I | re.S)
 
 
-def guarded(app: ASGIApp, own: frozenset[str]) -> ASGIApp:
+def checked(app: ASGIApp, own: frozenset[str]) -> ASGIApp:
     """The application behind the door; `own` are the operator's host names."""
 
     async def served(scope: Any, receive: Any, send: Any) -> None:
         try:
             check(scope, own)
-        except Refused as error:
+        except RequestRefused as error:
             await refuse(error, send)
         else:
             await app(scope, receive, send)
@@ -76,7 +76,7 @@ def check_content(types: list[str]) -> None:
         raise NotJson("send JSON, with the header content-type: application/json, or an empty body without a type")
 
 
-async def refuse(error: Refused, send: Callable[[Any], Any]) -> None:
+async def refuse(error: RequestRefused, send: Callable[[Any], Any]) -> None:
     """The problem document as an ASGI answer."""
     answer = on_refused(None, error)
     length = str(len(answer.content)).encode()

@@ -15,13 +15,13 @@ SPELLINGS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "boolean": (re.compile(r"true|false"), "true or false"),
 }
 
-Complaint = dict[str, str]
+ParameterError = dict[str, str]
 
 
-def read_parameters(query: bytes) -> tuple[list[tuple[str, str]], list[Complaint]]:
+def read_parameters(query: bytes) -> tuple[list[tuple[str, str]], list[ParameterError]]:
     """(name, value) in their order, and what cannot be read."""
     pairs: list[tuple[str, str]] = []
-    complaints: list[Complaint] = []
+    complaints: list[ParameterError] = []
     for part in filter(None, query.split(b"&")):
         raw_name, _, raw_value = part.partition(b"=")
         name, value = decoded(raw_name), decoded(raw_value)
@@ -43,9 +43,9 @@ def decoded(raw: bytes) -> str | None:
         return None
 
 
-def misspelt(kind: type[BaseModel], pairs: Iterable[tuple[str, str]]) -> list[Complaint]:
+def misspelt(kind: type[BaseModel], pairs: Iterable[tuple[str, str]]) -> list[ParameterError]:
     """Numbers and flags that pydantic would take in more spellings than one, such as " 5", "+5", "1_0" and "on"."""
-    found: list[Complaint] = []
+    found: list[ParameterError] = []
     kinds = plain_kinds(kind)
     for name, value in pairs:
         pattern, words = SPELLINGS.get(kinds.get(name, ""), (None, ""))

@@ -12,13 +12,13 @@ from pydantic_core import ErrorDetails
 
 from master.api.requests.admission import JSON_TYPES
 from master.api.requests.cross_origin import media_type
-from master.api.requests.query_parameters import Complaint, misspelt, read_parameters
-from master.api.requests.strict_json import NoJsonError, TwiceError, check_json
+from master.api.requests.query_parameters import ParameterError, misspelt, read_parameters
+from master.api.requests.strict_json import DuplicateMemberError, NotJsonError, check_json
 from master.api.requests.suggestions import fields_at, known_fields, unknown
 from master.errors import BadRequest, Invalid, NotJson
-from master.schemas.base import Question, Wish
+from master.schemas.base import Query, RequestBody
 from shared.proxies import MAX_BIGINT
-from shared.validation_errors import complaint, printable
+from shared.validation_errors import error_text, printable
 
 MOST_WAIT_S = 60
 MOST_KEY_LETTERS = 255
@@ -32,12 +32,12 @@ DRY_RUN, NOT_TRIED = "dry_run", "this cannot be tried out"
 
 PathId = Annotated[int, PathParameter(ge=1, le=MAX_BIGINT)]
 
-Asked = Request[Any, Any, Any]
-W = TypeVar("W", bound=Wish)
-Q = TypeVar("Q", bound=Question)
+ApiRequest = Request[Any, Any, Any]
+W = TypeVar("W", bound=RequestBody)
+Q = TypeVar("Q", bound=Query)
 
 
-async def read_body(request: Asked, kind: type[W]) -> W:
+async def read_body(request: ApiRequest, kind: type[W]) -> W:
     """The body. Raises BodyTooLarge; NotJson by its media type; BadRequest when it is no JSON; Invalid."""
     raw = await request.body()
     if media_type(request.headers.get("content-type", "")) not in JSON_TYPES:
@@ -45,9 +45,9 @@ async def read_body(request: Asked, kind: type[W]) -> W:
     try:
         check_json(raw)
         return kind.model_validate_json(raw, strict=True)
-    except NoJsonError as error:
+    except NotJsonError as error:
         raise BadRequest(f"the body is no JSON: {error}") from error
-    except TwiceError as error:
+    except DuplicateMemberError as error:
         raise twice(error.name) from error
     except ValidationError as error:
         raise refused(error, kind) from error
@@ -71,10 +71,10 @@ def in_body(one: ErrorDetails, kind: type[BaseModel]) -> str:
     """A complaint about a body; of an unknown field with those that are known."""
     *where, last = one["loc"] or ("",)
     known = fields_at(kind, where) if one["type"] == "extra_forbidden" else []
-    return unknown("field", str(last), known) if known else complaint(one)
+    return unknown("field", str(last), known) if known else error_text(one)
 
 
-def invalid(complaints: Sequence[Complaint]) -> Invalid:
+def invalid(complaints: Sequence[ParameterError]) -> Invalid:
     """The first complaint stands for all in `detail`."""
     first = complaints[0]
     where = first.get("pointer") or first.get("parameter") or "body"
@@ -87,7 +87,7 @@ def pointer(steps: Iterable[int | str]) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in real)
 
 
-def read_query(request: Asked, kind: type[Q], *, others: bool = False) -> Q:
+def read_query(request: ApiRequest, kind: type[Q], *, others: bool = False) -> Q:
     """The query string; `others`: parameters that are not known are passed over. Raises Invalid."""
     pairs, complaints = read_parameters(request.scope["query_string"])
     if others:
@@ -105,11 +105,11 @@ def read_query(request: Asked, kind: type[Q], *, others: bool = False) -> Q:
         found = error.errors(include_input=False, include_url=False, include_context=False)
         names = [str(one["loc"][0]) if one["loc"] else "" for one in found]
         raise invalid(
-            [{"parameter": name, "detail": complaint(one)} for name, one in zip(names, found, strict=True)]
+            [{"parameter": name, "detail": error_text(one)} for name, one in zip(names, found, strict=True)]
         ) from error
 
 
-def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -> list[Complaint]:
+def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -> list[ParameterError]:
     """Each that is not known, with those that are."""
     names = list(dict.fromkeys(name for name, _ in pairs if name not in known))[:MOST_COMPLAINTS]
     return [
@@ -121,7 +121,7 @@ def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -
     ]
 
 
-def repeated(pairs: Iterable[tuple[str, str]]) -> list[Complaint]:
+def repeated(pairs: Iterable[tuple[str, str]]) -> list[ParameterError]:
     """Parameters that are given more often than may be."""
     counts = Counter(name for name, _ in pairs)
     return [

@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 from master.domain.checks.results import (
     Endpoint,
-    Failure,
+    ProbeFailure,
     answer_failure,
     connect_failure,
     exit_ip,
     method_failure,
     reply_failure,
 )
-from master.domain.checks.schemas import Step
+from master.domain.checks.schemas import CheckStep
 from master.domain.proxies.urls import bracketed
 from shared.echo import ECHO_HOST
 
@@ -33,16 +33,16 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class ProbeResult:
     """How it went. `latency_ms` is from the beginning to the destination's answer, or to what failed."""
 
-    failure: Failure | None
+    failure: ProbeFailure | None
     latency_ms: float
     exit_ip: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
+class ProbeTarget:
     """What is asked for through the proxy: a URL taken apart."""
 
     host: str
@@ -51,33 +51,33 @@ class Target:
     is_tls: bool
 
 
-def target_of(url: str | None) -> Target:
+def target_of(url: str | None) -> ProbeTarget:
     """Of an http or https URL; without one the echo that the proxy's own node has."""
     parts = urlsplit(url or f"http://{ECHO_HOST}/")
     is_tls = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(host=parts.hostname or "", port=parts.port or (443 if is_tls else 80), path=path, is_tls=is_tls)
+    return ProbeTarget(host=parts.hostname or "", port=parts.port or (443 if is_tls else 80), path=path, is_tls=is_tls)
 
 
-async def probe(endpoint: Endpoint, target: Target) -> Verdict:
+async def probe(endpoint: Endpoint, target: ProbeTarget) -> ProbeResult:
     """Never raises for what is wrong with the proxy or the destination."""
     began = time.monotonic()
     failure, body = None, b""
     try:
         async with asyncio.timeout(PROBE_S):
             body = await asked(endpoint, target)
-    except Failure as found:
+    except ProbeFailure as found:
         failure = found
     except TimeoutError:
-        failure = Failure("destination", "it took too long")
+        failure = ProbeFailure("destination", "it took too long")
     latency_ms = round((time.monotonic() - began) * 1000, 1)
-    return Verdict(failure=failure, latency_ms=latency_ms, exit_ip=exit_ip(body) if failure is None else None)
+    return ProbeResult(failure=failure, latency_ms=latency_ms, exit_ip=exit_ip(body) if failure is None else None)
 
 
-async def asked(endpoint: Endpoint, target: Target) -> bytes:
+async def asked(endpoint: Endpoint, target: ProbeTarget) -> bytes:
     """The body of the destination's answer. Raises Failure, TimeoutError."""
     reader, writer = await connected(endpoint)
-    step: Step = "login"
+    step: CheckStep = "login"
     try:
         if endpoint.protocol == "socks5":
             await socks_login(reader, writer, endpoint)
@@ -90,7 +90,7 @@ async def asked(endpoint: Endpoint, target: Target) -> bytes:
             await writer.start_tls(ssl.create_default_context(), server_hostname=target.host)
         return await fetched(reader, writer, target)
     except (OSError, EOFError, ValueError) as error:
-        raise Failure(step, f"the connection broke ({type(error).__name__})") from error
+        raise ProbeFailure(step, f"the connection broke ({type(error).__name__})") from error
     finally:
         writer.transport.abort()
 
@@ -101,13 +101,13 @@ async def connected(endpoint: Endpoint) -> Streams:
         async with asyncio.timeout(CONNECT_S):
             return await asyncio.open_connection(endpoint.host, endpoint.port)
     except TimeoutError as error:
-        raise Failure("connect", f"{endpoint.host}:{endpoint.port} does not answer") from error
+        raise ProbeFailure("connect", f"{endpoint.host}:{endpoint.port} does not answer") from error
     except OSError as error:
-        raise Failure("connect", f"{endpoint.host}:{endpoint.port} refuses or cannot be reached") from error
+        raise ProbeFailure("connect", f"{endpoint.host}:{endpoint.port} refuses or cannot be reached") from error
 
 
 async def http_connect(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, endpoint: Endpoint, target: Target
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, endpoint: Endpoint, target: ProbeTarget
 ) -> None:
     """Raises Failure, OSError, EOFError, ValueError."""
     place = f"{bracketed(target.host)}:{target.port}"
@@ -134,10 +134,10 @@ async def socks_login(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         writer.write(bytes((1, len(name))) + name + bytes((len(password),)) + password)
         _, status = await reader.readexactly(2)
         if status:
-            raise Failure("login", "the proxy does not accept the login")
+            raise ProbeFailure("login", "the proxy does not accept the login")
 
 
-async def socks_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target) -> None:
+async def socks_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: ProbeTarget) -> None:
     """RFC 1928 §4. Raises Failure, OSError, EOFError."""
     name = target.host.encode("ascii")
     writer.write(bytes((SOCKS, 1, 0, DOMAIN, len(name))) + name + target.port.to_bytes(2))
@@ -148,7 +148,7 @@ async def socks_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     await reader.readexactly(length + 2)
 
 
-async def fetched(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target) -> bytes:
+async def fetched(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: ProbeTarget) -> bytes:
     """Raises Failure, OSError, EOFError, ValueError."""
     place = bracketed(target.host) + ("" if target.port in (80, 443) else f":{target.port}")
     writer.write(f"GET {target.path} HTTP/1.1\r\nHost: {place}\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode())

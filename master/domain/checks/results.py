@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, cast
 
-from master.domain.checks.schemas import Step
+from master.domain.checks.schemas import CheckStep
 
 PROXY_AUTHENTICATION_REQUIRED = 407
 FORBIDDEN = 403
@@ -43,44 +43,44 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure(Exception):
+class ProbeFailure(Exception):
     """The step that failed, and why, for a person. `limited`: the proxy serves, but is held by its limits for now."""
 
-    step: Step
+    step: CheckStep
     reason: str
     limited: bool = False
 
 
-def connect_failure(status: int, body: bytes) -> Failure | None:
+def connect_failure(status: int, body: bytes) -> ProbeFailure | None:
     """What the answer to CONNECT means; None: the way is open."""
     if status in SUCCESSES:
         return None
     reason = words(body) or f"the proxy answered CONNECT with {status}"
     if status == PROXY_AUTHENTICATION_REQUIRED:
-        return Failure("login", "the proxy does not accept the login")
+        return ProbeFailure("login", "the proxy does not accept the login")
     if status in (FORBIDDEN, TOO_MANY_REQUESTS) and "destination" not in reason:
-        return Failure("login", reason, limited=status == TOO_MANY_REQUESTS)
-    return Failure("destination", reason)
+        return ProbeFailure("login", reason, limited=status == TOO_MANY_REQUESTS)
+    return ProbeFailure("destination", reason)
 
 
-def method_failure(method: int) -> Failure | None:
+def method_failure(method: int) -> ProbeFailure | None:
     """What a SOCKS5 server's choice of a method means (RFC 1928 §3)."""
     if method in (0, 2):
         return None
-    return Failure("login", "the proxy accepts neither the login nor this address")
+    return ProbeFailure("login", "the proxy accepts neither the login nor this address")
 
 
-def reply_failure(reply: int) -> Failure | None:
+def reply_failure(reply: int) -> ProbeFailure | None:
     """What a SOCKS5 reply means."""
     if reply == 0:
         return None
     reason = SOCKS_REPLIES.get(reply, f"the proxy answered {reply}")
-    return Failure("destination", reason, limited=reply == NOT_ALLOWED)
+    return ProbeFailure("destination", reason, limited=reply == NOT_ALLOWED)
 
 
-def answer_failure(status: int) -> Failure | None:
+def answer_failure(status: int) -> ProbeFailure | None:
     """What the destination's own status means."""
-    return None if status in SUCCESSES else Failure("answer", f"the destination answered {status}")
+    return None if status in SUCCESSES else ProbeFailure("answer", f"the destination answered {status}")
 
 
 def exit_ip(body: bytes) -> str | None:
@@ -97,7 +97,7 @@ def exit_ip(body: bytes) -> str | None:
         return None
 
 
-def serves(endpoint: Endpoint, failure: Failure | None, *, has_echo: bool) -> bool:
+def serves(endpoint: Endpoint, failure: ProbeFailure | None, *, has_echo: bool) -> bool:
     """Whether a proxy that gives this result is good enough to be handed to clients.
 
     One that is open to certain addresses only need not let the master in, and one at its limits is well. Without an

@@ -6,12 +6,12 @@ from litestar import Response, post
 from litestar.di import NamedDependency
 
 from master.api.dependencies import Wiring
-from master.api.openapi.route_docs import told
-from master.api.requests.reading import Asked, PathId, read_body
-from master.api.responses import shown
-from master.domain.checks.probe import Verdict, probe, target_of
+from master.api.openapi.route_docs import documented
+from master.api.requests.reading import ApiRequest, PathId, read_body
+from master.api.responses import resource_response
+from master.domain.checks.probe import ProbeResult, probe, target_of
 from master.domain.checks.results import Endpoint
-from master.domain.checks.schemas import Check, CheckWish
+from master.domain.checks.schemas import Check, CheckRequest
 from master.domain.proxies import service as proxies
 from master.domain.proxies.schemas import Proxy
 
@@ -20,19 +20,19 @@ from master.domain.proxies.schemas import Proxy
     "/proxies/{proxy_id:int}/check",
     status_code=200,
     summary="Check a proxy from end to end",
-    opt=told(body=CheckWish, answers={200: Check}),
+    opt=documented(body=CheckRequest, answers={200: Check}),
 )
-async def check_proxy(request: Asked, proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+async def check_proxy(request: ApiRequest, proxy_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """The master goes through the proxy as a client would.
 
     Without a target it asks the setting CHECK_TARGET or else an echo that the built-in engine has on the proxy's node.
     """
-    wish = await read_body(request, CheckWish)
+    wish = await read_body(request, CheckRequest)
     async with wiring.database.session() as session:
         proxy = await proxies.get(session, proxy_id)
     url = wish.target or wiring.check_target
     verdict = await probe(endpoint_of(proxy), target_of(url))
-    return shown(check_of(verdict, has_echo=url is not None or proxy.engine == "builtin"))
+    return resource_response(check_of(verdict, has_echo=url is not None or proxy.engine == "builtin"))
 
 
 def endpoint_of(proxy: Proxy) -> Endpoint:
@@ -48,7 +48,7 @@ def endpoint_of(proxy: Proxy) -> Endpoint:
     )
 
 
-def check_of(verdict: Verdict, *, has_echo: bool) -> Check:
+def check_of(verdict: ProbeResult, *, has_echo: bool) -> Check:
     """3proxy has no echo of its own: without a target there is nothing to say of what lies behind it."""
     failure = verdict.failure
     if failure is None:

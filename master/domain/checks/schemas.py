@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from master.schemas.base import Shown, Wish
+from master.schemas.base import RequestBody, Resource
 
-Step = Literal["connect", "login", "destination", "answer"]
+CheckStep = Literal["connect", "login", "destination", "answer"]
 
 
 def http_url(text: str) -> str:
@@ -21,7 +21,7 @@ def http_url(text: str) -> str:
     return text
 
 
-class CheckWish(Wish):
+class CheckRequest(RequestBody):
     """Go through the proxy once."""
 
     target: Annotated[str, Field(max_length=2048), AfterValidator(http_url)] | None = Field(
@@ -29,13 +29,13 @@ class CheckWish(Wish):
     )
 
 
-class Check(Shown):
+class Check(Resource):
     """How far a connection through the proxy came."""
 
     ok: bool
     latency_ms: float = Field(description="from the beginning to the destination's answer, or to what failed")
     exit_ip: str | None = Field(description="the address that the destination saw")
-    failed_step: Step | None = Field(
+    failed_step: CheckStep | None = Field(
         description="connect: to the proxy; login; destination: from the proxy to the target; answer: of the target"
     )
     reason: str | None

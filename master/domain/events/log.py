@@ -8,14 +8,14 @@ from typing import Any
 from structlog.contextvars import get_contextvars
 
 from master.db.database import Row, Session
-from master.domain.events.schemas import SUBJECTS, Choice, EventList, EventType, Loss, shown_event
+from master.domain.events.schemas import SUBJECTS, EventFilter, EventList, EventType, Loss, event_from_row
 from master.domain.events.schemas import Event as LoggedEvent
 
 FORGET_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class NewEvent:
     """An event that is not yet in the log. `details` must hold no secret."""
 
     type: EventType
@@ -26,7 +26,7 @@ class Event:
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-async def record_events(session: Session, events: Iterable[Event]) -> None:
+async def record_events(session: Session, events: Iterable[NewEvent]) -> None:
     """Write these; the last thing in a transaction, since it holds the log to the transaction's end.
 
     Each carries the id of the request that is being served, if one is.
@@ -46,16 +46,16 @@ async def page(session: Session, asked: EventList) -> list[LoggedEvent]:
     return await chosen(session, asked.choice, asked.after or 0, asked.limit)
 
 
-async def chosen(session: Session, choice: Choice, after: int, limit: int) -> list[LoggedEvent]:
+async def chosen(session: Session, choice: EventFilter, after: int, limit: int) -> list[LoggedEvent]:
     """Those of this choice after this id, oldest first."""
     subjects = {name: choice.subjects.get(name) for name in SUBJECTS}
     rows = await session.rows("events.select_page", **subjects, types=sorted(choice.types), after=after, limit=limit)
-    return [shown_event(row) for row in rows]
+    return [event_from_row(row) for row in rows]
 
 
 async def following(session: Session, after: int, limit: int) -> Sequence[LoggedEvent]:
     """Those after this id, of every kind, oldest first."""
-    return [shown_event(row) for row in await session.rows("events.follow", after=after, limit=limit)]
+    return [event_from_row(row) for row in await session.rows("events.follow", after=after, limit=limit)]
 
 
 async def ends(session: Session) -> Row:

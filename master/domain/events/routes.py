@@ -13,12 +13,12 @@ from litestar.response import Stream
 from master.api.dependencies import Wiring
 from master.api.encoding import streamed
 from master.api.names import named
-from master.api.openapi.route_docs import LAST_EVENT_ID, told
-from master.api.requests.reading import Asked, read_last_event_id, read_query
-from master.api.responses import shown
+from master.api.openapi.route_docs import LAST_EVENT_ID, documented
+from master.api.requests.reading import ApiRequest, read_last_event_id, read_query
+from master.api.responses import resource_response
 from master.domain.events import log as events
 from master.domain.events.schemas import EventList, EventPage
-from master.domain.events.stream import Feed, Portion
+from master.domain.events.stream import EventStream, StreamBatch
 from master.errors import DatabaseError
 from master.schemas.media_types import MediaType
 
@@ -33,9 +33,11 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 @get(
     "/events",
     summary="List events, or follow them",
-    opt=told(query=EventList, answers={200: EventPage}, streams={MediaType.EVENTS: None}, headers=(LAST_EVENT_ID,)),
+    opt=documented(
+        query=EventList, answers={200: EventPage}, streams={MediaType.EVENTS: None}, headers=(LAST_EVENT_ID,)
+    ),
 )
-async def list_events(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any] | Stream:
+async def list_events(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any] | Stream:
     """What happened, oldest first. An event's id may be remembered and given as `after`: none is skipped.
 
     With `Accept: text/event-stream` the answer is a stream of server-sent events (id, event: the type, data: the event
@@ -52,10 +54,12 @@ async def list_events(request: Asked, wiring: NamedDependency[Wiring]) -> Respon
     async with wiring.database.session() as session:
         items = await events.page(session, asked)
         reset = events.loss(asked.after or 0, await events.ends(session))  # last: forgetting goes on meanwhile
-    return shown(EventPage(items=items, next=items[-1].id if len(items) == asked.limit else None, reset=reset))
+    return resource_response(
+        EventPage(items=items, next=items[-1].id if len(items) == asked.limit else None, reset=reset)
+    )
 
 
-async def frames(feed: Feed, asked: EventList, begun: Portion) -> AsyncGenerator[bytes]:
+async def frames(feed: EventStream, asked: EventList, begun: StreamBatch) -> AsyncGenerator[bytes]:
     """The stream; it ends when the database is away, and its reader comes back."""
     yield b"retry: %d\n\n" % random.randint(*RETRY_MS)  # noqa: S311 (no secret)
     yield written(begun, None)
@@ -68,12 +72,12 @@ async def frames(feed: Feed, asked: EventList, begun: Portion) -> AsyncGenerator
         log.warning("database.away", reason=error.reason)
 
 
-def written(portion: Portion, last: int | None) -> bytes:
+def written(portion: StreamBatch, last: int | None) -> bytes:
     """What a portion is on the wire. One without events moves the reader's Last-Event-ID on all the same."""
-    text = b"".join(one.frame for one in portion.told)
+    text = b"".join(one.frame for one in portion.events)
     if portion.reset is not None:
         data = json.dumps({"reason": portion.reset, "after": portion.position})
         text = f"id: {portion.position}\nevent: reset\ndata: {data}\n\n".encode()
-    elif not portion.told:
+    elif not portion.events:
         text = b":\n\n" if portion.position == last else b":\nid: %d\n\n" % portion.position
     return text

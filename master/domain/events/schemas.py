@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Protocol, get_args
 
 from pydantic import AfterValidator, Field
 
-from master.schemas.base import Limit, Question, Row, Shown
+from master.schemas.base import Limit, Query, Resource, Row
 from master.schemas.fields import LocationName, NodeName, StackNamed
 from shared.proxies import MAX_BIGINT, Id
 
@@ -63,7 +63,7 @@ EventType = Literal[
 TYPES: tuple[str, ...] = get_args(EventType)
 
 
-class Event(Shown):
+class Event(Resource):
     """Something that happened. Details never hold a secret."""
 
     id: int = Field(description="grows; may be given as `after`")
@@ -76,7 +76,7 @@ class Event(Shown):
     details: dict[str, Any]
 
 
-def shown_event(row: Row) -> Event:
+def event_from_row(row: Row) -> Event:
     """Out of a row of `events`."""
     return Event.model_validate(dict(row))
 
@@ -91,7 +91,7 @@ SUBJECTS = ("node_id", "proxy_id", "stack_id", "location_id")
 """What an event may be of."""
 
 
-class Happened(Protocol):
+class EventLike(Protocol):
     """As much of an event as a choice looks at."""
 
     @property
@@ -107,7 +107,7 @@ class Happened(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EventFilter:
     """Which events: of any of these types (none: of all), and of all of these subjects.
 
     The same as is_type and is_wanted_by in the schema.
@@ -116,7 +116,7 @@ class Choice:
     types: frozenset[str]
     subjects: Mapping[str, int]
 
-    def __contains__(self, event: Happened) -> bool:
+    def __contains__(self, event: EventLike) -> bool:
         """Whether it is asked for."""
         if self.types and not self.types & {event.type, f"{event.type.partition('.')[0]}.*"}:
             return False
@@ -138,7 +138,7 @@ EventPatterns = Annotated[
 EventId = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
 
 
-class EventList(Question):
+class EventList(Query):
     """Events, oldest first."""
 
     type: EventPatterns = Field(default_factory=list[str])
@@ -155,13 +155,13 @@ class EventList(Question):
     )
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> EventFilter:
         """What is asked for."""
         subjects = {name: getattr(self, name) for name in SUBJECTS}
-        return Choice(frozenset(self.type), {name: id_ for name, id_ in subjects.items() if id_ is not None})
+        return EventFilter(frozenset(self.type), {name: id_ for name, id_ in subjects.items() if id_ is not None})
 
 
-class EventPage(Shown):
+class EventPage(Resource):
     """Events, oldest first; `next` goes into `after`, null when there is no more as yet (ids serve as well)."""
 
     items: list[Event]

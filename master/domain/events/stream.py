@@ -15,7 +15,7 @@ import structlog
 from master.background import keep_on
 from master.db.database import Database
 from master.domain.events import log as events
-from master.domain.events.schemas import Choice, Event, Loss
+from master.domain.events.schemas import Event, EventFilter, Loss
 from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ IDLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class StreamedEvent:
     """An event and its form on the wire, which is made once for all readers."""
 
     event: Event
@@ -39,30 +39,30 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Portion:
+class StreamBatch:
     """What a reader gets at once: everything asked for up to `position`; nothing is a sign of life.
 
     `reset`: what lies between his place and `position` cannot be told.
     """
 
-    told: tuple[Told, ...]
+    events: tuple[StreamedEvent, ...]
     position: int
     reset: Loss | None = None
 
 
-def told(event: Event) -> Told:
+def streamed_event(event: Event) -> StreamedEvent:
     """In the format of server-sent events (WHATWG HTML, 9.2.5)."""
     text = f"id: {event.id}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
-    return Told(event, text.encode())
+    return StreamedEvent(event, text.encode())
 
 
-class Feed:
+class EventStream:
     """Costs one query for each news, however many read, and none while nobody does."""
 
     def __init__(self, database: Database, *, heartbeat_s: float = HEARTBEAT_S, kept: int = KEPT) -> None:
         """`kept`: how many events stay in memory."""
         self._database, self._heartbeat_s, self._kept = database, heartbeat_s, kept
-        self._recent: list[Told] = []
+        self._recent: list[StreamedEvent] = []
         self._floor = 0
         """All events above it, up to the tip, are in `recent`."""
         self._tip: int | None = None
@@ -122,9 +122,9 @@ class Feed:
                 page = await events.following(session, self._seen, PAGE)
             if not page:
                 return
-            self._keep([told(event) for event in page], page[-1].id)
+            self._keep([streamed_event(event) for event in page], page[-1].id)
 
-    def _keep(self, page: list[Told], tip: int) -> None:
+    def _keep(self, page: list[StreamedEvent], tip: int) -> None:
         self._recent += page
         if len(self._recent) > self._kept + PAGE:
             gone = len(self._recent) - self._kept
@@ -137,14 +137,14 @@ class Feed:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def follow(self, choice: Choice, position: int) -> AsyncGenerator[Portion]:
+    async def follow(self, choice: EventFilter, position: int) -> AsyncGenerator[StreamBatch]:
         """What is asked for after this place, as it comes. Ends with `close`; raises DatabaseError."""
         age, told_at = self._age, time.monotonic()
         while not self._is_closed and age == self._age:
             self._ask()
             news = self._news
             found = await self._after(position, choice)
-            if found.told or time.monotonic() - told_at >= self._heartbeat_s:
+            if found.events or time.monotonic() - told_at >= self._heartbeat_s:
                 position, told_at = found.position, time.monotonic()
                 yield found
             elif found.position > position:
@@ -158,37 +158,37 @@ class Feed:
         if self._tip is None:
             self._wake.set()
 
-    async def start(self, after: int | None) -> Portion:
+    async def start(self, after: int | None) -> StreamBatch:
         """Where a reader begins who knows this event, or wants what comes; a reset when some is lost to him.
 
         Raises DatabaseError.
         """
         self._ask()
         if self._tip is not None and (after is None or self._floor <= after <= self._tip):
-            return Portion((), self._tip if after is None else after)
+            return StreamBatch((), self._tip if after is None else after)
         async with self._database.session() as session:
             ends = await events.ends(session)
         if after is None:
-            return Portion((), ends["last"])
+            return StreamBatch((), ends["last"])
         match events.loss(after, ends):
             case "forgotten":
-                return Portion((), ends["forgotten"], "forgotten")
+                return StreamBatch((), ends["forgotten"], "forgotten")
             case "ahead":
-                return Portion((), ends["last"], "ahead")
+                return StreamBatch((), ends["last"], "ahead")
             case None:
-                return Portion((), after)
+                return StreamBatch((), after)
 
-    async def _after(self, position: int, choice: Choice) -> Portion:
+    async def _after(self, position: int, choice: EventFilter) -> StreamBatch:
         """What comes next for a reader at this place: out of memory when he is near, out of the database else."""
         tip = self._tip
         if tip is not None and position >= self._floor:
             start = bisect_right(self._recent, position, key=lambda one: one.event.id)
             near = self._recent[start : start + PAGE]
             end = near[-1].event.id if near else position
-            return Portion(tuple(one for one in near if one.event in choice), end)
+            return StreamBatch(tuple(one for one in near if one.event in choice), end)
         async with self._database.session() as session:
             far = await events.chosen(session, choice, position, PAGE)
         end = far[-1].id if far else position
         if len(far) < PAGE and tip is not None:
             end = max(end, tip)  # all up to the tip was there before the question was put
-        return Portion(tuple(told(event) for event in far), end)
+        return StreamBatch(tuple(streamed_event(event) for event in far), end)

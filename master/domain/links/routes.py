@@ -9,51 +9,51 @@ from litestar.response import Stream
 
 from master.api.dependencies import Wiring
 from master.api.names import with_ids
-from master.api.openapi.route_docs import told
-from master.api.requests.reading import Asked, PathId, read_body, read_query
-from master.api.responses import shown
+from master.api.openapi.route_docs import documented
+from master.api.requests.reading import ApiRequest, PathId, read_body, read_query
+from master.api.responses import resource_response
 from master.db.constraints import writing
 from master.db.database import Row, Session
 from master.domain.links import service as links
-from master.domain.links.schemas import Link, LinkList, LinkMade, LinkPage, NewLink
+from master.domain.links.schemas import Link, LinkCreated, LinkList, LinkPage, NewLink
 from master.domain.proxies import service as proxies
-from master.domain.proxies.export import form
+from master.domain.proxies.export import writer
 from master.domain.proxies.export_routes import FILES, exported
-from master.domain.proxies.schemas import LinkUse, ProxyFilter
+from master.domain.proxies.schemas import LinkQuery, ProxyFilter
 from master.domain.rotation import service as rotation
-from master.domain.rotation.schemas import FleetRotation, RotateWish
+from master.domain.rotation.schemas import FleetRotation, RotateRequest
 from master.errors import NotRotatable, RotationUnderWay, TooSoon
 from master.schemas.cursors import cursor
 
 Secret = Annotated[str, PathParameter()]
 
 
-@get("/", summary="List links", opt=told(query=LinkList, answers={200: LinkPage}))
-async def list_links(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+@get("/", summary="List links", opt=documented(query=LinkList, answers={200: LinkPage}))
+async def list_links(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """By id, a page at a time, without their secrets."""
     asked = read_query(request, LinkList)
     async with wiring.database.session() as session:
         items = await links.page(session, asked)
-    return shown(LinkPage(items=items, next=cursor(items[-1].id) if len(items) == asked.limit else None))
+    return resource_response(LinkPage(items=items, next=cursor(items[-1].id) if len(items) == asked.limit else None))
 
 
-@post("/", summary="Make a link", opt=told(body=NewLink, answers={201: LinkMade}, gives=("Location",)))
-async def create_link(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+@post("/", summary="Make a link", opt=documented(body=NewLink, answers={201: LinkCreated}, gives=("Location",)))
+async def create_link(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Whoever has its address can use it, and nothing else. Only a hash of the secret in it is kept."""
     wish = await read_body(request, NewLink)
     async with wiring.database.transaction() as session:
         made = await links.create(session, await with_ids(session, wish), wiring.public_url or str(request.base_url))
-    return shown(made, 201, {"Location": f"/links/{made.id}", "Cache-Control": "no-store"})
+    return resource_response(made, 201, {"Location": f"/links/{made.id}", "Cache-Control": "no-store"})
 
 
-@get("/{link_id:int}", summary="Show a link", opt=told(answers={200: Link}))
+@get("/{link_id:int}", summary="Show a link", opt=documented(answers={200: Link}))
 async def show_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Without its secret."""
     async with wiring.database.session() as session:
-        return shown(await links.get(session, link_id))
+        return resource_response(await links.get(session, link_id))
 
 
-@delete("/{link_id:int}", summary="Remove a link", opt=told(answers={204: None}))
+@delete("/{link_id:int}", summary="Remove a link", opt=documented(answers={204: None}))
 async def remove_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> None:
     """It leads nowhere from now on."""
     async with wiring.database.transaction() as session:
@@ -63,32 +63,32 @@ async def remove_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> None:
 @get(
     "/l/{secret:str}",
     summary="Use a link",
-    opt=told(
-        query=LinkUse,
+    opt=documented(
+        query=LinkQuery,
         any_query=True,
         answers={200: None, 202: FleetRotation},
         streams=FILES,
         problems=(NotRotatable, RotationUnderWay, TooSoon),
     ),
 )
-async def use_link(request: Asked, secret: Secret, wiring: NamedDependency[Wiring]) -> Stream | Response[Any]:
+async def use_link(request: ApiRequest, secret: Secret, wiring: NamedDependency[Wiring]) -> Stream | Response[Any]:
     """The proxies that it lists, or the rotations that it began: of all that match or, when one cannot be, of none.
 
     Before its least interval is over: 429 with Retry-After. What is refused was no use.
     """
-    use = read_query(request, LinkUse, others=True)
+    use = read_query(request, LinkQuery, others=True)
     async with writing(wiring.database) as session:
         link = await links.use(session, secret)
         if link["kind"] == "rotate":
-            return shown(await begun(session, link), 202)
+            return resource_response(await begun(session, link), 202)
     asked = ProxyFilter.model_validate(link["filter"])
-    return await exported(wiring, asked, form(link["format"], link["template"], raw=use.raw), {})
+    return await exported(wiring, asked, writer(link["format"], link["template"], raw=use.raw), {})
 
 
 async def begun(session: Session, link: Row) -> FleetRotation:
     """Raises Invalid, NotRotatable."""
     rows = await proxies.matching(session, ProxyFilter.model_validate(link["filter"]))
-    ids = await rotation.ask(session, rows, RotateWish.model_validate(link["rotate"])) if rows else []
+    ids = await rotation.ask(session, rows, RotateRequest.model_validate(link["rotate"])) if rows else []
     return FleetRotation(matched=len(rows), rotation_ids=ids)
 
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from master.domain.proxies.export_template import ExportFormat
-from master.domain.proxies.schemas import ProxyFilter, Template
-from master.domain.rotation.schemas import RotateWish
-from master.schemas.base import Paging, SaidAs, Shown, Wish
+from master.domain.proxies.schemas import ExportTemplate, ProxyFilter
+from master.domain.rotation.schemas import RotateRequest
+from master.schemas.base import DescribedAs, Paging, RequestBody, Resource
 from master.schemas.pages import Page
-from master.schemas.timestamps import Moment
+from master.schemas.timestamps import LenientTimestamp
 
 LinkKind = Literal["list", "rotate"]
 
@@ -18,7 +18,7 @@ LinkKind = Literal["list", "rotate"]
 MOST_INTERVAL_S = 31 * 86_400
 
 
-class NewLink(Wish):
+class NewLink(RequestBody):
     """What a link gives to whoever has it."""
 
     model_config = ConfigDict(
@@ -35,11 +35,11 @@ class NewLink(Wish):
         "rotate them all"
     )
     filter: ProxyFilter = Field(default_factory=ProxyFilter, description="as in the list of proxies")
-    rotate: RotateWish | None = Field(default=None, description="how, as in POST /proxies/{id}/rotate")
+    rotate: RotateRequest | None = Field(default=None, description="how, as in POST /proxies/{id}/rotate")
     format: ExportFormat = "plain"
-    template: Template | None = Field(default=None, description="instead of a format")
+    template: ExportTemplate | None = Field(default=None, description="instead of a format")
     min_interval_s: int = Field(default=0, ge=0, le=MOST_INTERVAL_S, description="between two uses, by anybody")
-    expires_at: Moment | None = Field(default=None, description="in the future; null: never")
+    expires_at: LenientTimestamp | None = Field(default=None, description="in the future; null: never")
 
     @model_validator(mode="after")
     def says_how(self) -> Self:
@@ -49,13 +49,13 @@ class NewLink(Wish):
         return self
 
 
-class Link(Shown):
+class Link(Resource):
     """A link without its secret, which is not kept."""
 
     id: int
     kind: LinkKind
-    filter: Annotated[dict[str, Any], SaidAs(ProxyFilter)]
-    rotate: Annotated[dict[str, Any], SaidAs(RotateWish)] | None
+    filter: Annotated[dict[str, Any], DescribedAs(ProxyFilter)]
+    rotate: Annotated[dict[str, Any], DescribedAs(RotateRequest)] | None
     format: ExportFormat
     template: str | None
     min_interval_s: int
@@ -68,7 +68,7 @@ class LinkList(Paging):
     """A page of links."""
 
 
-class LinkMade(Link):
+class LinkCreated(Link):
     """A link that has just been made."""
 
     path: str = Field(repr=False, description="of the link on this API, secret and all; it is shown this once")

@@ -5,8 +5,8 @@ import secrets
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event, record_events
-from master.domain.links.schemas import Link, LinkList, LinkMade, NewLink
+from master.domain.events.log import NewEvent, record_events
+from master.domain.links.schemas import Link, LinkCreated, LinkList, NewLink
 from master.domain.proxies.schemas import ProxyFilter
 from master.errors import NotFound, TooSoon, pointed
 from master.schemas.fields import ID_BY_NAME
@@ -25,7 +25,7 @@ def kept_filter(asked: ProxyFilter) -> dict[str, Any]:
     return {**said, **({"label": [f"{key}:{value}" for key, value in asked.label]} if asked.label else {})}
 
 
-async def create(session: Session, wish: NewLink, base_url: str) -> LinkMade:
+async def create(session: Session, wish: NewLink, base_url: str) -> LinkCreated:
     """With its secret, which is never shown again. Raises Invalid."""
     if wish.expires_at is not None and wish.expires_at <= await session.value("links.clock"):
         raise pointed("expires_at is in the past", "/expires_at")
@@ -33,9 +33,9 @@ async def create(session: Session, wish: NewLink, base_url: str) -> LinkMade:
     settings = {**wish.model_dump(exclude={"filter": True, "rotate": {"nodes"}}), "filter": kept_filter(wish.filter)}
     made = dict(await session.row("links.insert", **settings, secret_hash=hashed(secret)) or {})
     details = {"link_id": made["id"], "kind": wish.kind}
-    await record_events(session, [Event(type="link.created", details=details)])
+    await record_events(session, [NewEvent(type="link.created", details=details)])
     path = f"/l/{secret}"
-    return LinkMade(**made, path=path, url=base_url.rstrip("/") + path)
+    return LinkCreated(**made, path=path, url=base_url.rstrip("/") + path)
 
 
 async def page(session: Session, asked: LinkList) -> list[Link]:
@@ -46,14 +46,14 @@ async def page(session: Session, asked: LinkList) -> list[Link]:
 
 async def get(session: Session, id_: int) -> Link:
     """Raises NotFound."""
-    return Link.model_validate(known(id_, await session.row("links.select_page", id=id_, after=0, limit=1)))
+    return Link.model_validate(require_exists(id_, await session.row("links.select_page", id=id_, after=0, limit=1)))
 
 
 async def remove(session: Session, id_: int) -> None:
     """At once. Raises NotFound."""
-    row = known(id_, await session.row("links.delete", id=id_))
+    row = require_exists(id_, await session.row("links.delete", id=id_))
     details = {"link_id": id_, "kind": row["kind"]}
-    await record_events(session, [Event(type="link.deleted", details=details)])
+    await record_events(session, [NewEvent(type="link.deleted", details=details)])
 
 
 async def use(session: Session, secret: str) -> Row:
@@ -67,7 +67,7 @@ async def use(session: Session, secret: str) -> Row:
     raise TooSoon("the link was used too recently", {"retry_after_s": wait_s})
 
 
-def known(id_: int, row: Row | None) -> Row:
+def require_exists(id_: int, row: Row | None) -> Row:
     """The row, or NotFound."""
     if row is None:
         raise NotFound(f"there is no link {id_}", {"link_id": id_})

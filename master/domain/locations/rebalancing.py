@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Sequence
 
 from master.db.database import Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.locations import service as locations
-from master.domain.locations.schemas import Balance, NodeLoad, PlannedMove, RebalanceWish
+from master.domain.locations.schemas import NodeLoad, PlannedMove, RebalanceRequest, RebalanceResult
 from master.domain.nodes.relocation import movers_of, places_of, put
 from master.domain.proxies.service import lock_placement
-from master.placement.rebalance import Move, Place, balanced
+from master.placement.rebalance import Move, RebalanceNode, balanced
 
 
-async def rebalance(session: Session, location_id: int, wish: RebalanceWish, *, dry_run: bool) -> Balance:
+async def rebalance(session: Session, location_id: int, wish: RebalanceRequest, *, dry_run: bool) -> RebalanceResult:
     """Raises NotFound. What is asked of masters goes on by itself; a move that fails leaves its proxy where it is."""
     await locations.get(session, location_id)
     if not dry_run:
@@ -25,7 +25,7 @@ async def rebalance(session: Session, location_id: int, wish: RebalanceWish, *, 
     able = [mover for mover in movers if mover.node_id in there]
     moves = await asyncio.to_thread(balanced, able, places, most=wish.most)
     rotations = {} if dry_run else await carry_out(session, location_id, moves, wish.overlap_s)
-    return Balance(
+    return RebalanceResult(
         moves=[
             PlannedMove(
                 proxy_id=move.proxy_id,
@@ -49,12 +49,12 @@ async def carry_out(session: Session, location_id: int, moves: Sequence[Move], o
     rows = [{"proxy_id": move.proxy_id, "node_id": move.to_node_id} for move in moves if move.serves]
     asked = await session.rows("drain.insert_rotations", rows=rows, overlap_s=overlap_s, drained_node_id=None)
     details = {"moves": len(moves), "overlap_s": overlap_s}
-    told = Event(type="location.rebalanced", location_id=location_id, details=details)
+    told = NewEvent(type="location.rebalanced", location_id=location_id, details=details)
     await record_events(session, [*moved, told])
     return {row["proxy_id"]: row["id"] for row in asked}
 
 
-def loads(places: Sequence[Place], moves: Sequence[Move]) -> list[NodeLoad]:
+def loads(places: Sequence[RebalanceNode], moves: Sequence[Move]) -> list[NodeLoad]:
     """By node."""
     before = {place.candidate.id: place.candidate.count for place in places}
     after = dict(before)

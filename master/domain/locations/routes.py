@@ -6,42 +6,42 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 
 from master.api.dependencies import Wiring
-from master.api.idempotency import Answer
-from master.api.openapi.route_docs import IDEMPOTENCY_KEY, told
-from master.api.requests.reading import Asked, PathId, read_body, read_query
-from master.api.responses import answer, asked_with_key, once, response, shown
+from master.api.idempotency import StoredResponse
+from master.api.openapi.route_docs import IDEMPOTENCY_KEY, documented
+from master.api.requests.reading import ApiRequest, PathId, read_body, read_query
+from master.api.responses import keyed_request_of, once, resource_response, response, stored_response
 from master.db.constraints import writing
 from master.db.database import Session
 from master.domain.locations import service as locations
 from master.domain.locations.rebalancing import rebalance
 from master.domain.locations.schemas import (
-    Balance,
     Location,
-    LocationChanges,
     LocationList,
     LocationPage,
+    LocationPatch,
     NewLocation,
-    RebalanceWish,
-    Rebalancing,
+    RebalanceQuery,
+    RebalanceRequest,
+    RebalanceResult,
 )
 from master.domain.nodes.routes import replace_node
 from master.errors import Conflict, NameTaken, PortTaken, RotationUnderWay, StillUsed
 from master.schemas.pages import next_cursor
 
 
-@get("/", summary="List locations", opt=told(query=LocationList, answers={200: LocationPage}))
-async def list_locations(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+@get("/", summary="List locations", opt=documented(query=LocationList, answers={200: LocationPage}))
+async def list_locations(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """By id, a page at a time."""
     asked = read_query(request, LocationList)
     async with wiring.database.session() as session:
         items = await locations.page(session, asked)
-    return shown(LocationPage(items=items, next=next_cursor(items, asked.limit)))
+    return resource_response(LocationPage(items=items, next=next_cursor(items, asked.limit)))
 
 
 @post(
     "/",
     summary="Make a location",
-    opt=told(
+    opt=documented(
         body=NewLocation,
         answers={201: Location},
         headers=(IDEMPOTENCY_KEY,),
@@ -49,40 +49,42 @@ async def list_locations(request: Asked, wiring: NamedDependency[Wiring]) -> Res
         problems=(NameTaken,),
     ),
 )
-async def create_location(request: Asked, wiring: NamedDependency[Wiring]) -> Response[Any]:
+async def create_location(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Its name is its own: another location has another."""
     wish = await read_body(request, NewLocation)
 
-    async def act(session: Session) -> Answer:
+    async def act(session: Session) -> StoredResponse:
         made = await locations.create(session, wish)
-        return answer(made, 201, {"Location": f"/locations/{made.id}"})
+        return stored_response(made, 201, {"Location": f"/locations/{made.id}"})
 
-    given, replayed = await once(wiring, asked_with_key(request, wish), act)
+    given, replayed = await once(wiring, keyed_request_of(request, wish), act)
     return response(given, replayed=replayed)
 
 
-@get("/{location_id:int}", summary="Show a location", opt=told(answers={200: Location}))
+@get("/{location_id:int}", summary="Show a location", opt=documented(answers={200: Location}))
 async def show_location(location_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """One location."""
     async with wiring.database.session() as session:
-        return shown(await locations.get(session, location_id))
+        return resource_response(await locations.get(session, location_id))
 
 
 @patch(
     "/{location_id:int}",
     summary="Change a location",
-    opt=told(body=LocationChanges, answers={200: Location}, problems=(NameTaken,)),
+    opt=documented(body=LocationPatch, answers={200: Location}, problems=(NameTaken,)),
 )
-async def change_location(request: Asked, location_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+async def change_location(request: ApiRequest, location_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
     """Only what is given; labels are merged."""
-    wish = await read_body(request, LocationChanges)
+    wish = await read_body(request, LocationPatch)
     async with writing(wiring.database) as session:
         changed = await locations.change(session, location_id, wish)
-    return shown(changed)
+    return resource_response(changed)
 
 
 @delete(
-    "/{location_id:int}", summary="Remove a location", opt=told(answers={204: None}, problems=(StillUsed, Conflict))
+    "/{location_id:int}",
+    summary="Remove a location",
+    opt=documented(answers={204: None}, problems=(StillUsed, Conflict)),
 )
 async def remove_location(location_id: PathId, wiring: NamedDependency[Wiring]) -> None:
     """Refused while nodes stand there."""
@@ -99,26 +101,28 @@ router = Router(
 @post(
     "/locations/{location_id:int}/rebalance",
     status_code=202,
-    summary="Balance the nodes of a location",
-    opt=told(
-        query=Rebalancing,
-        body=RebalanceWish,
+    summary="RebalanceResult the nodes of a location",
+    opt=documented(
+        query=RebalanceQuery,
+        body=RebalanceRequest,
         needs_body=False,
-        answers={200: Balance, 202: Balance},
+        answers={200: RebalanceResult, 202: RebalanceResult},
         problems=(PortTaken, RotationUnderWay),
         words={200: "Nothing was done: a dry run, or there is nothing to move", 202: "Under way"},
     ),
 )
-async def rebalance_location(request: Asked, location_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
+async def rebalance_location(
+    request: ApiRequest, location_id: PathId, wiring: NamedDependency[Wiring]
+) -> Response[Any]:
     """As few proxies as possible move, make before break, until no node has two more than one that could take one.
 
     Nodes that are offline or not active neither give nor take. The body may be left out.
     """
-    asked = read_query(request, Rebalancing)
-    wish = await read_body(request, RebalanceWish) if await request.body() else RebalanceWish()
+    asked = read_query(request, RebalanceQuery)
+    wish = await read_body(request, RebalanceRequest) if await request.body() else RebalanceRequest()
     async with writing(wiring.database) as session:
         balance = await rebalance(session, location_id, wish, dry_run=asked.dry_run)
-    return shown(balance, 200 if asked.dry_run or not balance.moves else 202)
+    return resource_response(balance, 200 if asked.dry_run or not balance.moves else 202)
 
 
 handlers = [replace_node, rebalance_location]

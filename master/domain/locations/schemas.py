@@ -5,12 +5,12 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from master.schemas.base import Labelled, Paging, Question, Row, Shown, Text, Wish, not_given
+from master.schemas.base import LabelFilter, Paging, Query, RequestBody, Resource, Row, Text, omitted
 from master.schemas.fields import Country, LabelPatch, Labels, Name, Overlap
 from master.schemas.pages import Page
 
 
-class Location(Shown):
+class Location(Resource):
     """A place where nodes stand."""
 
     id: int
@@ -21,12 +21,12 @@ class Location(Shown):
     updated_at: datetime
 
 
-def shown_location(row: Row) -> Location:
+def location_from_row(row: Row) -> Location:
     """Out of a row of `locations`."""
     return Location.model_validate(dict(row))
 
 
-class PlannedMove(Shown):
+class PlannedMove(Resource):
     """A proxy that goes to another node."""
 
     proxy_id: int
@@ -37,7 +37,7 @@ class PlannedMove(Shown):
     )
 
 
-class NodeLoad(Shown):
+class NodeLoad(Resource):
     """How many proxies a node has."""
 
     node_id: int
@@ -45,14 +45,14 @@ class NodeLoad(Shown):
     after: int = Field(description="when all of them have moved")
 
 
-class Balance(Shown):
+class RebalanceResult(Resource):
     """Which proxies move, and what comes of it on the active nodes that are online."""
 
     moves: list[PlannedMove]
     nodes: list[NodeLoad]
 
 
-class LocationFilter(Labelled):
+class LocationFilter(LabelFilter):
     """Which locations."""
 
     name: Text | None = None
@@ -63,13 +63,13 @@ class LocationList(LocationFilter, Paging):
     """A page of locations."""
 
 
-class Rebalancing(Question):
+class RebalanceQuery(Query):
     """Whether a location is really balanced."""
 
     dry_run: bool = Field(default=False, description="only tell which proxies would move")
 
 
-class NewLocation(Wish):
+class NewLocation(RequestBody):
     """A location to be made."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Frankfurt", "country": "DE"}]})
@@ -79,17 +79,17 @@ class NewLocation(Wish):
     labels: Labels = Field(default_factory=dict[str, str])
 
 
-class LocationChanges(Wish):
+class LocationPatch(RequestBody):
     """What shall be otherwise of a location."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"labels": {"tier": "gold", "old": None}}]})
 
-    name: Name = Field(default_factory=not_given)
-    country: Country | None = Field(default_factory=not_given)
-    labels: LabelPatch = Field(default_factory=not_given)
+    name: Name = Field(default_factory=omitted)
+    country: Country | None = Field(default_factory=omitted)
+    labels: LabelPatch = Field(default_factory=omitted)
 
 
-class RebalanceWish(Wish):
+class RebalanceRequest(RequestBody):
     """How a location shall be balanced."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 30, "most": 50}]})

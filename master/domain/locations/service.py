@@ -4,62 +4,62 @@ from collections.abc import Mapping
 from typing import Any
 
 from master.db.database import Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.locations.schemas import (
     Location,
-    LocationChanges,
     LocationFilter,
     LocationList,
+    LocationPatch,
     NewLocation,
-    shown_location,
+    location_from_row,
 )
 from master.errors import NotFound, StillUsed
-from master.schemas.base import criteria
+from master.schemas.base import filter_parameters
 from master.schemas.merge_patch import differing, merged
 
 
 async def get(session: Session, id_: int) -> Location:
     """Raises NotFound."""
-    return shown_location(known(id_, await session.row("locations.select_one", id=id_)))
+    return location_from_row(known(id_, await session.row("locations.select_one", id=id_)))
 
 
 async def page(session: Session, asked: LocationList) -> list[Location]:
     """Those that match, by id."""
     rows = await session.rows(
-        "locations.select_page", **criteria(asked, LocationFilter), after=asked.after, limit=asked.limit
+        "locations.select_page", **filter_parameters(asked, LocationFilter), after=asked.after, limit=asked.limit
     )
-    return [shown_location(row) for row in rows]
+    return [location_from_row(row) for row in rows]
 
 
 async def create(session: Session, wish: NewLocation) -> Location:
     """The transaction's end raises NameTaken."""
     row = await session.row("locations.insert", **wish.model_dump())
-    made = shown_location(row or {})
-    await record_events(session, [Event(type="location.created", location_id=made.id, details={"name": made.name})])
+    made = location_from_row(row or {})
+    await record_events(session, [NewEvent(type="location.created", location_id=made.id, details={"name": made.name})])
     return made
 
 
-async def change(session: Session, id_: int, wish: LocationChanges) -> Location:
+async def change(session: Session, id_: int, wish: LocationPatch) -> Location:
     """Raises NotFound; the transaction's end raises NameTaken."""
-    now = shown_location(known(id_, await session.row("locations.lock", id=id_)))
+    now = location_from_row(known(id_, await session.row("locations.lock", id=id_)))
     before = now.model_dump(include={"name", "country", "labels"})
     after = merged(before, wish.given())
     if after == before:
         return now
     row = known(id_, await session.row("locations.update", id=id_, **after))
     details = {"changed": differing(before, after)}
-    await record_events(session, [Event(type="location.updated", location_id=id_, details=details)])
-    return shown_location(row)
+    await record_events(session, [NewEvent(type="location.updated", location_id=id_, details=details)])
+    return location_from_row(row)
 
 
 async def remove(session: Session, id_: int) -> None:
     """Raises NotFound, StillUsed."""
-    now = shown_location(known(id_, await session.row("locations.lock", id=id_)))
+    now = location_from_row(known(id_, await session.row("locations.lock", id=id_)))
     count = await session.value("locations.count_nodes", id=id_)
     if count:
         raise StillUsed(f"{count} nodes stand at the location {now.name}", {"count": count})
     await session.execute("locations.delete", id=id_)
-    await record_events(session, [Event(type="location.deleted", location_id=id_, details={"name": now.name})])
+    await record_events(session, [NewEvent(type="location.deleted", location_id=id_, details={"name": now.name})])
 
 
 def known(id_: int, row: Mapping[str, Any] | None) -> Mapping[str, Any]:

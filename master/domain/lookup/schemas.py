@@ -4,21 +4,21 @@ from datetime import datetime
 
 from pydantic import Field
 
-from master.schemas.addresses import Address
-from master.schemas.base import Paging, Shown
-from master.schemas.timestamps import Moment
+from master.schemas.addresses import CanonicalAddress
+from master.schemas.base import Paging, Resource
+from master.schemas.timestamps import LenientTimestamp
 from shared.proxies import ExitMode, Port
 
 
-class LookupList(Paging):
+class LookupQuery(Paging):
     """A page of those who had an address at a time."""
 
-    ip: Address
+    ip: CanonicalAddress
     port: Port | None = Field(default=None, description="of an endpoint; without it exit addresses are looked up")
-    at: Moment | None = Field(default=None, description="now when none is given")
+    at: LenientTimestamp | None = Field(default=None, description="now when none is given")
 
 
-class Holder(Shown):
+class Holder(Resource):
     """A proxy as it was for a stretch of time."""
 
     proxy_id: int
@@ -34,7 +34,7 @@ class Holder(Shown):
     until: datetime | None = Field(description="null: it still is so")
 
 
-class Drawn(Shown):
+class RandomExitDetails(Resource):
     """What a random exit address says of itself under a node's key."""
 
     node_id: int
@@ -45,12 +45,14 @@ class Drawn(Shown):
     proxies: list[Holder] = Field(description="who drew there then and may be meant; empty: nobody, it was not drawn")
 
 
-class Lookup(Shown):
+class Lookup(Resource):
     """Who had it; `next` goes into `after` for the following page, null when there is none."""
 
     ip: str
     port: int | None
     at: datetime
     items: list[Holder]
-    drawn: list[Drawn] = Field(description="when it lies in a prefix that random exit addresses are drawn out of")
+    drawn: list[RandomExitDetails] = Field(
+        description="when it lies in a prefix that random exit addresses are drawn out of"
+    )
     next: str | None

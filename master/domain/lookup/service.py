@@ -6,18 +6,18 @@ from ipaddress import ip_address
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.lookup.schemas import Drawn, Holder, Lookup, LookupList
+from master.domain.lookup.schemas import Holder, Lookup, LookupQuery, RandomExitDetails
 from master.schemas.cursors import cursor
 from shared.permutation import Permutation
 
 FORGET_AT_ONCE = 5_000
 
 
-async def look_up(session: Session, asked: LookupList) -> Lookup:
+async def look_up(session: Session, asked: LookupQuery) -> Lookup:
     """By endpoint when a port is given, else by exit address."""
     at = asked.at or await session.value("lookup.clock")
     page = {"ip": asked.ip, "at": at, "after": asked.after, "limit": asked.limit}
-    drawn: list[Drawn] = []
+    drawn: list[RandomExitDetails] = []
     if asked.port is not None:
         rows = await session.rows("lookup.select_endpoint", port=asked.port, **page)
     else:
@@ -27,7 +27,7 @@ async def look_up(session: Session, asked: LookupList) -> Lookup:
     return Lookup(ip=asked.ip, port=asked.port, at=at, items=holders(rows), drawn=drawn, next=next_)
 
 
-async def traced(session: Session, ip: str, at: datetime) -> list[Drawn]:
+async def traced(session: Session, ip: str, at: datetime) -> list[RandomExitDetails]:
     """What an address says under every key that may have drawn it."""
     if ip_address(ip).version != 6:
         return []
@@ -36,7 +36,7 @@ async def traced(session: Session, ip: str, at: datetime) -> list[Drawn]:
     if told:
         for row in await session.rows("lookup.select_drawn", drawn=[*numbered(told)], at=at):
             found[row["place"]].append(row)
-    return [Drawn(**one, proxies=holders(found[place])) for place, one in enumerate(told)]
+    return [RandomExitDetails(**one, proxies=holders(found[place])) for place, one in enumerate(told)]
 
 
 def decoded(ip: str, keys: Iterable[Row]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 
 from master.api.dependencies import Wiring
 from master.api.encoding import written
-from master.api.openapi.route_docs import told
+from master.api.openapi.route_docs import documented
 from master.errors import DatabaseError
 from master.instruments import by, gauge
 from master.schemas.media_types import MediaType
@@ -16,7 +16,7 @@ from master.schemas.media_types import MediaType
 @get(
     "/metrics",
     summary="Metrics for Prometheus",
-    opt=told(any_query=True, answers={200: None}, streams={MediaType.METRICS: None}, asks_database=False),
+    opt=documented(any_query=True, answers={200: None}, streams={MediaType.METRICS: None}, asks_database=False),
 )
 async def show_metrics(wiring: NamedDependency[Wiring]) -> Response[Any]:
     """The fleet, counted at most every 10 s and left out while the database is away, and what this master has done."""

@@ -2,16 +2,16 @@
 
 from typing import Literal
 
-from master.schemas.base import Shown
+from master.schemas.base import Resource
 
 
-class Live(Shown):
+class Live(Resource):
     """The program runs."""
 
     status: Literal["ok"] = "ok"
 
 
-class Ready(Shown):
+class Ready(Resource):
     """Degraded: the broker is away; what is asked is done when it is back."""
 
     status: Literal["ok", "degraded"]

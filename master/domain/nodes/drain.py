@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
 from master.domain.nodes.relocation import movers_of, places_of, put
-from master.domain.nodes.schemas import Node, NodeChanges
+from master.domain.nodes.schemas import Node, NodePatch
 from master.domain.proxies.creation import check_nodes
 from master.domain.proxies.service import lock_placement
 from master.domain.rotation import steps as rotation_steps
-from master.errors import Invalid, NoRoom, Share, no_room, pointed
+from master.errors import InsufficientCapacity, Invalid, NodeCapacity, insufficient_capacity, pointed
 from master.placement.candidates import Obstacle
 from master.placement.rebalance import said, spread
 from shared.proxies import NodeId, ProxyId
@@ -41,7 +41,7 @@ class Drain:
         return {"location_id": self.location_id if self.node_ids is None else None, "node_ids": self.node_ids}
 
 
-async def change_node(session: Session, id_: int, wish: NodeChanges) -> Node:
+async def change_node(session: Session, id_: int, wish: NodePatch) -> Node:
     """As nodes.change, and the node's proxies begin to move, or do so no more. Raises Invalid besides."""
     is_moved = wish.move if "move" in wish.model_fields_set else None
     if not is_moved and wish.model_fields_set & {"overlap_s", "node_ids"}:
@@ -50,7 +50,7 @@ async def change_node(session: Session, id_: int, wish: NodeChanges) -> Node:
         return await nodes.change(session, id_, wish)
     await lock_placement(session)
     row = nodes.known(id_, await session.row("nodes.select_one", id=id_))
-    news: list[Event] = []
+    news: list[NewEvent] = []
     if is_moved:
         if (wish.state or row["state"]) != "draining":
             raise pointed("only a draining node moves its proxies: say state draining", "/move")
@@ -60,7 +60,7 @@ async def change_node(session: Session, id_: int, wish: NodeChanges) -> Node:
         news = await begin(session, drain)
     await nodes.change(session, id_, wish)
     if not is_moved and await session.execute("drain.stop", node_id=id_):
-        news = [Event(type="node.updated", node_id=id_, details={"changed": ["move"]})]
+        news = [NewEvent(type="node.updated", node_id=id_, details={"changed": ["move"]})]
     await record_events(session, news)
     return await nodes.get(session, id_)
 
@@ -68,7 +68,8 @@ async def change_node(session: Session, id_: int, wish: NodeChanges) -> Node:
 async def leave(session: Session, id_: int, overlap_s: int) -> Node | None:
     """The node gives its proxies away and goes when it is empty; None: it has gone.
 
-    What an offline node has is placed anew at once, all of it or nothing. Raises NotFound, Invalid, NoRoom.
+    What an offline node has is placed anew at once, all of it or nothing. Raises NotFound, Invalid,
+    InsufficientCapacity.
     """
     await lock_placement(session)
     row = nodes.known(id_, await session.row("nodes.select_one", id=id_))
@@ -81,7 +82,7 @@ async def leave(session: Session, id_: int, overlap_s: int) -> Node | None:
         raise Invalid(detail, {"errors": [{"parameter": "proxies", "detail": detail}]})
     if row["link"] == "online" and (count or touching):
         news = await begin(session, drain)
-        await nodes.change(session, id_, NodeChanges(state="draining"))
+        await nodes.change(session, id_, NodePatch(state="draining"))
         await record_events(session, news)
         return await nodes.get(session, id_)
     if count or touching:
@@ -112,14 +113,14 @@ def drain_in(row: Row) -> Drain:
     return Drain(**{name: row[name] for name in Drain.__dataclass_fields__})
 
 
-async def begin(session: Session, drain: Drain) -> list[Event]:
+async def begin(session: Session, drain: Drain) -> list[NewEvent]:
     """From now on masters move the node's proxies; what nobody uses is gone already. What is to be recorded."""
     before = await session.row("drain.select_drain", node_id=drain.node_id)
     await session.rows("drain.lock_nodes", ids=await concerned(session, drain))
     asked = {"node_ids": drain.node_ids, "overlap_s": drain.overlap_s, "leaving": drain.leaving}
     await session.execute("drain.begin", node_id=drain.node_id, **asked)
     is_news = before is None or drain_in(before) != drain
-    news = [Event(type="node.moving", node_id=drain.node_id, details=asked)] if is_news else []
+    news = [NewEvent(type="node.moving", node_id=drain.node_id, details=asked)] if is_news else []
     return [*news, *await place_unused(session, drain)]
 
 
@@ -129,7 +130,7 @@ async def concerned(session: Session, drain: Drain) -> list[int]:
     return sorted({drain.node_id, *(place["id"] for place in places)})
 
 
-async def place_unused(session: Session, drain: Drain) -> list[Event]:
+async def place_unused(session: Session, drain: Drain) -> list[NewEvent]:
     """Place anew what nobody uses; all nodes are locked. What is to be recorded."""
     movers = [mover for mover in await movers_of(session, [drain.node_id]) if not mover.serves]
     found = spread(movers, await places_of(session, movers, drain.where))
@@ -138,7 +139,7 @@ async def place_unused(session: Session, drain: Drain) -> list[Event]:
 
 
 async def evacuate(session: Session, drain: Drain) -> None:
-    """Place anew whatever the node has. Raises NoRoom, when not all of it fits elsewhere."""
+    """Place anew whatever the node has. Raises InsufficientCapacity, when not all of it fits elsewhere."""
     await release(session, drain)
     await session.execute("drain.begin", node_id=drain.node_id, node_ids=drain.node_ids, overlap_s=0, leaving=True)
     movers = await movers_of(session, [drain.node_id])
@@ -163,23 +164,25 @@ async def release(session: Session, drain: Drain) -> None:
             await rotation_steps.fail(session, row["id"], f"node {drain.node_id} is removed")
 
 
-async def note_failures(session: Session, drain: Drain, refused: Mapping[ProxyId, Sequence[Obstacle]]) -> list[Event]:
+async def note_failures(
+    session: Session, drain: Drain, refused: Mapping[ProxyId, Sequence[Obstacle]]
+) -> list[NewEvent]:
     """These are tried again later; what is to be recorded, once for each reason."""
     rows = [{"proxy_id": id_, "reason": said(obstacles)} for id_, obstacles in refused.items()]
     news = await session.rows("drain.store_failures", node_id=drain.node_id, rows=rows) if rows else []
     return [
-        Event(
+        NewEvent(
             type="proxy.move_failed", proxy_id=row["proxy_id"], node_id=drain.node_id, details={"reason": row["reason"]}
         )
         for row in news
     ]
 
 
-def stranded(placed: Iterable[NodeId], refused: Mapping[ProxyId, Sequence[Obstacle]]) -> NoRoom:
+def stranded(placed: Iterable[NodeId], refused: Mapping[ProxyId, Sequence[Obstacle]]) -> InsufficientCapacity:
     """Nothing was done: say what each node would have taken, and why no more."""
     taken = Counter(placed)
     reasons = {one.node_id: one.reason for obstacles in refused.values() for one in obstacles}
-    shares = [Share(node_id=id_, possible=taken[id_], reason=reason) for id_, reason in reasons.items()]
+    shares = [NodeCapacity(node_id=id_, possible=taken[id_], reason=reason) for id_, reason in reasons.items()]
     wanted = taken.total() + len(refused)
     detail = f"{len(refused)} of {wanted} proxies fit on no other node: nothing was done"
-    return no_room(detail, wanted=wanted, possible=taken.total(), by_node=shares)
+    return insufficient_capacity(detail, wanted=wanted, possible=taken.total(), by_node=shares)

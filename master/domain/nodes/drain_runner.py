@@ -10,9 +10,9 @@ import structlog
 from master.background import keep_on
 from master.db.constraints import writing
 from master.db.database import Database
-from master.db.notifications import Waiter
+from master.db.notifications import Notifications
 from master.domain.nodes import drain_steps
-from master.errors import BrokerAway, DatabaseAway, DatabaseError, Refused
+from master.errors import BrokerAway, DatabaseAway, DatabaseError, RequestRefused
 from shared.proxies import NodeId
 from shared.tasks import wait_for_event
 
@@ -26,10 +26,10 @@ MOST = 50
 """Drains in one look."""
 
 
-class Drains:
+class DrainRunner:
     """One loop; what it has begun goes on as rotations."""
 
-    def __init__(self, database: Database, waiter: Waiter, forget: Callable[[NodeId], Awaitable[None]]) -> None:
+    def __init__(self, database: Database, waiter: Notifications, forget: Callable[[NodeId], Awaitable[None]]) -> None:
         """`forget` takes the broker's login of a node that has gone. It raises BrokerAway."""
         self._database, self._waiter, self._forget = database, waiter, forget
 
@@ -56,7 +56,7 @@ class Drains:
                 await self._carry_on(NodeId(row["node_id"]))
             except DatabaseAway:
                 raise
-            except (Refused, DatabaseError) as error:
+            except (RequestRefused, DatabaseError) as error:
                 log.warning("drain.step_put_off", node_id=row["node_id"], reason=str(error))
 
     async def _carry_on(self, node_id: NodeId) -> None:

@@ -1,7 +1,7 @@
 """Carries drains on: each step is a transaction of its own, which looks again at all that it stands on."""
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
 from master.domain.nodes.drain import concerned, drain_in, note_failures, place_unused
 from master.domain.nodes.relocation import movers_of, places_of
@@ -61,7 +61,7 @@ async def finish(session: Session, node_id: int) -> bool:
         return True
     await session.execute("drain.set_emptied", node_id=node_id, is_empty=row["is_empty"])
     if row["is_empty"]:
-        await record_events(session, [Event(type="node.emptied", node_id=node_id)])
+        await record_events(session, [NewEvent(type="node.emptied", node_id=node_id)])
     return False
 
 

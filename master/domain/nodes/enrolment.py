@@ -13,8 +13,8 @@ import structlog
 from master.broker import Broker, password_hash
 from master.db.constraints import refusal
 from master.db.database import Database, Row
-from master.domain.events.log import Event, record_events
-from master.domain.nodes.enrolment_client import ANSWER_TIMEOUT_S, Handshakes, begun, columns, wrong
+from master.domain.events.log import NewEvent, record_events
+from master.domain.nodes.enrolment_client import ANSWER_TIMEOUT_S, EnrolmentClient, begun, columns, wrong
 from master.domain.nodes.names import random_name
 from master.domain.nodes.replacement import Replacement
 from master.errors import Invalid, NameTaken, RowConflict, RowReferenced
@@ -27,7 +27,7 @@ NAME_TRIES = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class EnrolmentRequest:
     """What POST /nodes asks for."""
 
     ip: str
@@ -51,7 +51,7 @@ class Enrolment:
     ) -> None:
         """`node_amqp_url`: the broker's address as nodes see it, without a login; `enrol_ports`: where nodes wait."""
         self._database, self._broker = database, broker
-        self._handshakes = Handshakes(cluster, node_amqp_url, enrol_ports, answer_timeout_s)
+        self._handshakes = EnrolmentClient(cluster, node_amqp_url, enrol_ports, answer_timeout_s)
         self._replacement = Replacement(database, broker, self._handshakes)
 
     async def enrol(
@@ -62,7 +62,7 @@ class Enrolment:
         Raises Invalid, NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway, DatabaseError.
         """
         where = self._handshakes.where(ip, port)
-        asked = Asked(ip=where.ip, name=name, location_id=location_id, labels=labels)
+        asked = EnrolmentRequest(ip=where.ip, name=name, location_id=location_id, labels=labels)
         hash_, handshake = begun(challenge)
         known = await self._known(hash_)
         if known is not None and known["session"] > 0:
@@ -95,7 +95,7 @@ class Enrolment:
         async with self._database.session() as session:
             return await session.row("enrolment.by_challenge", challenge_hash=hash_)
 
-    async def _check_wishes(self, asked: Asked) -> None:
+    async def _check_wishes(self, asked: EnrolmentRequest) -> None:
         """Refuse what cannot be before the node is called; the schema has the last word later."""
         async with self._database.session() as session:
             row = await session.row("enrolment.check_wishes", location_id=asked.location_id, name=asked.name)
@@ -104,7 +104,9 @@ class Enrolment:
         if row["name_node_id"] is not None:
             raise name_taken(asked, row["name_node_id"])
 
-    async def _record(self, asked: Asked, facts: NodeFacts, hash_: str, login_hash: str) -> tuple[NodeId, str, bool]:
+    async def _record(
+        self, asked: EnrolmentRequest, facts: NodeFacts, hash_: str, login_hash: str
+    ) -> tuple[NodeId, str, bool]:
         """The node's row; an existing one, not yet in use, gets the new login. A drawn name that is taken: another."""
         for attempt in range(NAME_TRIES):
             try:
@@ -123,7 +125,7 @@ class Enrolment:
                     node_id = NodeId(row["id"])
                     if row["created"]:
                         details = {"name": row["name"], "ip": asked.ip}
-                        await record_events(session, [Event(type="node.enrolled", node_id=node_id, details=details)])
+                        await record_events(session, [NewEvent(type="node.enrolled", node_id=node_id, details=details)])
                     return node_id, row["name"], row["created"]
             except RowConflict as error:
                 if error.constraint != "nodes_name_key" or asked.name is not None:
@@ -136,11 +138,11 @@ class Enrolment:
         raise NameTaken(detail="no free name was found; give the node a name")
 
 
-def no_location(asked: Asked) -> Invalid:
+def no_location(asked: EnrolmentRequest) -> Invalid:
     """The location does not exist."""
     return wrong("/location_id", f"{asked.location_id} does not exist")
 
 
-def name_taken(asked: Asked, by_node: int) -> NameTaken:
+def name_taken(asked: EnrolmentRequest, by_node: int) -> NameTaken:
     """Another node has the name."""
     return NameTaken(detail=f"the name {asked.name} is taken by node {by_node}", members={"by_node": by_node})

@@ -26,10 +26,10 @@ log = structlog.get_logger()
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
 ANSWER_LIMIT = 131_072
 
-Answer = TypeVar("Answer", bound=BaseModel)
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
-class Unmet(Exception):
+class NoWaitingNode(Exception):
     """Nobody answered as a waiting node does; the reason is for the log."""
 
     def __init__(self, reason: str, *, is_slow: bool = False) -> None:
@@ -38,7 +38,7 @@ class Unmet(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class WaitingAddress:
     """A box that waits: a literal address that may be called, and the port where it listens."""
 
     ip: str
@@ -82,7 +82,7 @@ def begun(challenge: str) -> tuple[str, MasterHandshake]:
         raise wrong("/challenge", str(error)) from error
 
 
-class Handshakes:
+class EnrolmentClient:
     """Handshakes with waiting boxes."""
 
     def __init__(self, cluster: str, node_amqp_url: str, ports: Sequence[range], answer_timeout_s: float) -> None:
@@ -95,14 +95,14 @@ class Handshakes:
         # No client: that would read cookies, unpack what is packed and look at where a redirect leads.
         self._http = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
 
-    def where(self, ip: str, port: int) -> Where:
+    def where(self, ip: str, port: int) -> WaitingAddress:
         """The place, if the master may call it. Raises Invalid."""
         if not any(port in each for each in self._ports):
             known = ", ".join(str(each.start) if len(each) == 1 else f"{each[0]}-{each[-1]}" for each in self._ports)
             raise wrong("/port", f"is none of those where nodes may wait: {known} (the master's setting ENROL_PORTS)")
-        return Where(callable_address(ip), port)
+        return WaitingAddress(callable_address(ip), port)
 
-    async def hello(self, where: Where, handshake: MasterHandshake) -> NodeFacts:
+    async def hello(self, where: WaitingAddress, handshake: MasterHandshake) -> NodeFacts:
         """What the box is, once both have proven the challenge. Raises NodeRefused, NodeUnreachable.
 
         Whoever does not answer as a waiting node is answered for in the same words, whatever is there: the API is no
@@ -111,14 +111,14 @@ class Handshakes:
         try:
             answer = await self._post(where, "/enrol/hello", handshake.hello, HelloAnswer)
             return handshake.read_answer(answer)
-        except Unmet as error:
+        except NoWaitingNode as error:
             log.warning("node.not_met", ip=where.ip, port=where.port, reason=error.reason)
             raise unreachable(where) from error
         except BadHandshake as error:
             raise refused(where) from error
 
     async def configure(
-        self, where: Where, handshake: MasterHandshake, node_id: NodeId, name: str, password: str
+        self, where: WaitingAddress, handshake: MasterHandshake, node_id: NodeId, name: str, password: str
     ) -> None:
         """The box has written that it is this node, by that login. Raises NodeRefused, NodeUnreachable, NodeTooSlow."""
         config = NodeConfig(
@@ -131,7 +131,7 @@ class Handshakes:
         try:
             confirmation = await self._post(where, "/enrol/config", handshake.config(config), Box)
             handshake.read_confirmation(confirmation, config)
-        except Unmet as error:
+        except NoWaitingNode as error:
             log.warning("node.not_configured", ip=where.ip, port=where.port, reason=error.reason)
             raise (too_slow(where) if error.is_slow else unreachable(where)) from error
         except BadHandshake as error:
@@ -146,7 +146,7 @@ class Handshakes:
         netloc = f"{node_login(node_id)}:{quote(password, safe='')}@{parts.netloc}"
         return SecretStr(parts._replace(netloc=netloc).geturl())
 
-    async def _post(self, where: Where, path: str, body: BaseModel, kind: type[Answer]) -> Answer:
+    async def _post(self, where: WaitingAddress, path: str, body: BaseModel, kind: type[AnswerT]) -> AnswerT:
         """One call to the waiting node: a literal address, a small answer, no redirects. Raises NodeRefused, Unmet."""
         timeout = {"timeout": self._timeout}
         url = f"http://{bracketed(where.ip)}:{where.port}{path}"
@@ -160,22 +160,22 @@ class Handshakes:
                 async for chunk in response.aiter_raw():
                     content += chunk
                     if len(content) > ANSWER_LIMIT:
-                        raise Unmet("its answer is too long")
+                        raise NoWaitingNode("its answer is too long")
         except (httpx.TimeoutException, TimeoutError) as error:
-            raise Unmet("no answer in time", is_slow=True) from error
+            raise NoWaitingNode("no answer in time", is_slow=True) from error
         except httpx.HTTPError as error:
-            raise Unmet(type(error).__name__) from error
+            raise NoWaitingNode(type(error).__name__) from error
         if response.status_code in (403, 429) and bytes(content) == REFUSED:
             raise refused(where)
         if response.status_code != 200:
-            raise Unmet(f"it answered {response.status_code}")
+            raise NoWaitingNode(f"it answered {response.status_code}")
         try:
             return kind.model_validate_json(bytes(content))
         except ValidationError as error:
-            raise Unmet("its answer is not a waiting node's") from error
+            raise NoWaitingNode("its answer is not a waiting node's") from error
 
 
-def refused(where: Where) -> NodeRefused:
+def refused(where: WaitingAddress) -> NodeRefused:
     """The node says no, or is not the one that has this challenge."""
     return NodeRefused(
         detail="the node there does not have this challenge; read it again from the node's screen",
@@ -183,13 +183,13 @@ def refused(where: Where) -> NodeRefused:
     )
 
 
-def unreachable(where: Where) -> NodeUnreachable:
+def unreachable(where: WaitingAddress) -> NodeUnreachable:
     """In the same words for whatever is there instead of a waiting node."""
     detail = f"no waiting node answers at {bracketed(where.ip)}:{where.port}; the reason is in the master's log"
     return NodeUnreachable(detail=detail, members={"ip": where.ip, "port": where.port})
 
 
-def too_slow(where: Where) -> NodeTooSlow:
+def too_slow(where: WaitingAddress) -> NodeTooSlow:
     """Only of a node that has proven its challenge."""
     detail = f"the node at {bracketed(where.ip)}:{where.port} has not confirmed its configuration in time; ask again"
     return NodeTooSlow(detail=detail, members={"ip": where.ip, "port": where.port})

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field
 
 from master.schemas.addresses import NodeIp
-from master.schemas.base import Wish
+from master.schemas.base import RequestBody
 from master.schemas.fields import Labels, LocationName, Name
 from shared.enrolment.challenge import read_challenge
 from shared.proxies import Id, Port
@@ -23,7 +23,7 @@ def known_challenge(text: str) -> str:
 Challenge = Annotated[str, Field(max_length=64, repr=False), AfterValidator(known_challenge)]
 
 
-class NewNode(Wish):
+class NewNode(RequestBody):
     """A waiting node to be enrolled, by the challenge that it shows."""
 
     model_config = ConfigDict(
@@ -41,7 +41,7 @@ class NewNode(Wish):
     labels: Labels = Field(default_factory=dict[str, str])
 
 
-class ReplaceWish(Wish):
+class ReplaceRequest(RequestBody):
     """A waiting box that takes a node over, by the challenge that it shows."""
 
     model_config = ConfigDict(

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event
+from master.domain.events.log import NewEvent
 from master.domain.proxies.removal import record_removals
 from master.placement.candidates import Candidate, Obstacle
-from master.placement.rebalance import Mover, Place
+from master.placement.rebalance import Mover, RebalanceNode
 from shared.proxies import NodeId, ProxyId
 
 NO_PORT = "no port is free"
@@ -25,7 +25,7 @@ async def movers_of(session: Session, node_ids: Sequence[int]) -> list[Mover]:
 
 async def places_of(
     session: Session, movers: Sequence[Mover], where: Mapping[str, Any], *, starting: int = ANY
-) -> list[Place]:
+) -> list[RebalanceNode]:
     """The nodes that are there, with what is on its way to them; each may be starting so many at once."""
     links = {row["id"]: row for row in await session.rows("drain.select_places", **where)}
     engines: defaultdict[int, set[str]] = defaultdict(set)
@@ -36,7 +36,7 @@ async def places_of(
                 found[row["id"]] = expected(Candidate(**row), links[row["id"]])
                 engines[row["id"]] |= {engine} if row["has_engine"] else set()
     return [
-        Place(
+        RebalanceNode(
             candidate=candidate,
             ip=links[id_]["ip"],
             engines=frozenset(engines[id_]),
@@ -53,7 +53,7 @@ def expected(candidate: Candidate, link: Row) -> Candidate:
     return replace(candidate, state=state, count=count, used=used)
 
 
-async def put(session: Session, placed: Mapping[ProxyId, NodeId]) -> tuple[list[Event], Refusals]:
+async def put(session: Session, placed: Mapping[ProxyId, NodeId]) -> tuple[list[NewEvent], Refusals]:
     """Give these proxies their new nodes at once, all of which are locked. What is to be recorded, and what stayed."""
     there = {row["id"]: row for row in await session.rows("drain.select_nodes", ids=sorted(set(placed.values())))}
     by_node: defaultdict[NodeId, list[ProxyId]] = defaultdict(list)
@@ -66,7 +66,7 @@ async def put(session: Session, placed: Mapping[ProxyId, NodeId]) -> tuple[list[
     await tell_guard(session, moved)
     left = placed.keys() - {row["id"] for row in moved}
     refused: Refusals = {id_: (Obstacle(node_id=placed[id_], reason=NO_PORT),) for id_ in sorted(left)}
-    return [placed_anew(row) for row in moved], refused
+    return [relocate_now(row) for row in moved], refused
 
 
 async def tell_guard(session: Session, moved: Sequence[Row]) -> None:
@@ -77,7 +77,7 @@ async def tell_guard(session: Session, moved: Sequence[Row]) -> None:
     await record_removals(session, Counter(wanted))
 
 
-def placed_anew(row: Row) -> Event:
+def relocate_now(row: Row) -> NewEvent:
     """Of a proxy that has gone to another node at once."""
     details = {name: row[name] for name in ("from_node_id", "before", "port", "version")}
-    return Event(type="proxy.moved", proxy_id=row["id"], node_id=row["node_id"], details=details)
+    return NewEvent(type="proxy.moved", proxy_id=row["id"], node_id=row["node_id"], details=details)

@@ -20,11 +20,11 @@ import structlog
 from master.broker import Broker, password_hash
 from master.db.constraints import writing
 from master.db.database import Database, Row, Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
-from master.domain.nodes.enrolment_client import Handshakes, begun, columns, plain
+from master.domain.nodes.enrolment_client import EnrolmentClient, begun, columns, plain
 from master.domain.proxies.service import lock_placement
-from master.errors import BrokerAway, ChallengeUsed, Refused, engine_missing, port_taken
+from master.errors import BrokerAway, ChallengeUsed, RequestRefused, engine_missing, port_taken
 from shared.enrolment.bodies import NodeFacts
 from shared.proxies import NodeId
 
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 class Replacement:
     """Has boxes take nodes over."""
 
-    def __init__(self, database: Database, broker: Broker, handshakes: Handshakes) -> None:
+    def __init__(self, database: Database, broker: Broker, handshakes: EnrolmentClient) -> None:
         """Share these."""
         self._database, self._broker, self._handshakes = database, broker, handshakes
 
@@ -64,7 +64,7 @@ class Replacement:
         try:
             async with writing(self._database) as session:
                 await take_over(session, node_id, ip, facts, hash_, login_hash)
-        except Refused:
+        except RequestRefused:
             await self._give_back(node_id)
             raise
         await self._broker.take_login(node_id)  # somebody may have made it anew meanwhile, out of what was there before
@@ -122,4 +122,4 @@ async def take_over(session: Session, node_id: NodeId, ip: str, facts: NodeFacts
         await session.execute(what, id=node_id)
     if before["challenge_hash"] != hash_:
         details = {"ip": ip, "before": before["ip"], "host": plain(facts.host)}
-        await record_events(session, [Event(type="node.replaced", node_id=node_id, details=details)])
+        await record_events(session, [NewEvent(type="node.replaced", node_id=node_id, details=details)])

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from master.schemas.addresses import ExitAddress, NodeIp, Prefix
-from master.schemas.base import Labelled, Paging, Question, Row, Shown, Text, Wish, not_given
+from master.schemas.base import LabelFilter, Paging, Query, RequestBody, Resource, Row, Text, omitted
 from master.schemas.fields import LabelPatch, LocationName, Name, NodeIds, NodeNames, Overlap, PortRange, distinct
 from master.schemas.pages import Page
 from shared.proxies import Id
@@ -15,7 +15,7 @@ NodeState = Literal["active", "draining", "disabled"]
 NodeLink = Literal["online", "offline", "unseen"]
 
 
-class NodeLimits(Shown):
+class NodeLimits(Resource):
     """What a node takes on at most."""
 
     max_proxies: int
@@ -24,14 +24,14 @@ class NodeLimits(Shown):
     )
 
 
-class NodeExits(Shown):
+class NodeExits(Resource):
     """By what a node's proxies may leave it, besides the addresses that it has told."""
 
     addresses: list[str]
     ipv6_prefixes: list[str]
 
 
-class HeldList(Shown):
+class HeldList(Resource):
     """A list that the node does not act on before it is confirmed, since it would stop most of its proxies."""
 
     rev: int
@@ -39,7 +39,7 @@ class HeldList(Shown):
     of: int
 
 
-class NodeStatus(Shown):
+class NodeStatus(Resource):
     """A node's latest word. `unseen`: it has never reported."""
 
     state: NodeLink
@@ -57,7 +57,7 @@ class NodeStatus(Shown):
     reported_at: datetime | None
 
 
-class MoveFailure(Shown):
+class MoveFailure(Resource):
     """A proxy that could not leave its node as yet."""
 
     proxy_id: int
@@ -66,7 +66,7 @@ class MoveFailure(Shown):
     next_at: datetime = Field(description="when it is tried again")
 
 
-class Moving(Shown):
+class Moving(Resource):
     """How far a node is that drains by moving its proxies."""
 
     left: int = Field(description="proxies that are still this node's")
@@ -81,7 +81,7 @@ class Moving(Shown):
     emptied_at: datetime | None
 
 
-class Node(Shown):
+class Node(Resource):
     """A host that runs proxies."""
 
     id: int
@@ -104,7 +104,7 @@ class Node(Shown):
     updated_at: datetime
 
 
-def shown_node(row: Row) -> Node:
+def node_from_row(row: Row) -> Node:
     """Out of a row of `shown_nodes`."""
     return Node.model_validate(
         {
@@ -135,7 +135,7 @@ def node_status(row: Row) -> NodeStatus:
 NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in ("limits", "exits", "status"))
 
 
-class NodeFilter(Labelled):
+class NodeFilter(LabelFilter):
     """Which nodes."""
 
     location_id: Id | None = None
@@ -150,7 +150,7 @@ class NodeList(NodeFilter, Paging):
     """A page of nodes."""
 
 
-class NodeRemoval(Question):
+class NodeRemoval(Query):
     """What shall become of the proxies of a node that goes."""
 
     proxies: Literal["refuse", "move", "delete"] = Field(
@@ -160,26 +160,26 @@ class NodeRemoval(Question):
     overlap_s: Overlap = Field(default=60, description="with move: former endpoints serve on for so long")
 
 
-class LimitChanges(Wish):
+class NodeLimitsPatch(RequestBody):
     """What shall be otherwise of a node's limits."""
 
-    max_proxies: Annotated[int, Field(ge=0, le=60000)] = Field(default_factory=not_given)
-    ports: PortRange = Field(default_factory=not_given)
+    max_proxies: Annotated[int, Field(ge=0, le=60000)] = Field(default_factory=omitted)
+    ports: PortRange = Field(default_factory=omitted)
 
 
-class NodeExitWish(Wish):
+class NodeExitOptions(RequestBody):
     """By what a node's proxies may leave it."""
 
     addresses: Annotated[list[ExitAddress], Field(max_length=1000), AfterValidator(distinct)] = Field(
-        default_factory=not_given, description="local addresses besides those that the node has told"
+        default_factory=omitted, description="local addresses besides those that the node has told"
     )
     ipv6_prefixes: Annotated[list[Prefix], Field(max_length=64), AfterValidator(distinct)] = Field(
-        default_factory=not_given,
+        default_factory=omitted,
         description="IPv6 networks that are routed to the node; the first is drawn from when a proxy names none",
     )
 
 
-class NodeChanges(Wish):
+class NodePatch(RequestBody):
     """What shall be otherwise of a node."""
 
     model_config = ConfigDict(
@@ -192,33 +192,33 @@ class NodeChanges(Wish):
         }
     )
 
-    name: Name = Field(default_factory=not_given)
-    ip: NodeIp = Field(default_factory=not_given)
-    location_id: Id | None = Field(default_factory=not_given)
-    location: LocationName = Field(default_factory=not_given)
-    labels: LabelPatch = Field(default_factory=not_given)
-    state: NodeState = Field(default_factory=not_given)
-    limits: LimitChanges = Field(default_factory=not_given)
-    exits: NodeExitWish = Field(default_factory=not_given)
+    name: Name = Field(default_factory=omitted)
+    ip: NodeIp = Field(default_factory=omitted)
+    location_id: Id | None = Field(default_factory=omitted)
+    location: LocationName = Field(default_factory=omitted)
+    labels: LabelPatch = Field(default_factory=omitted)
+    state: NodeState = Field(default_factory=omitted)
+    limits: NodeLimitsPatch = Field(default_factory=omitted)
+    exits: NodeExitOptions = Field(default_factory=omitted)
     move: bool = Field(
-        default_factory=not_given,
+        default_factory=omitted,
         description="of a draining node: its proxies move to other nodes, make before break; false: no more of them",
     )
     overlap_s: Overlap = Field(
-        default_factory=not_given, description="with move: the former endpoint serves on for so long: 60 s"
+        default_factory=omitted, description="with move: the former endpoint serves on for so long: 60 s"
     )
     node_ids: NodeIds = Field(
-        default_factory=not_given,
+        default_factory=omitted,
         description="with move: to these; to those of the node's location when none are named",
     )
-    nodes: NodeNames = Field(default_factory=not_given)
+    nodes: NodeNames = Field(default_factory=omitted)
 
     def given(self) -> dict[str, Any]:
         """What is a setting of the node; a move is not."""
         return {name: value for name, value in super().given().items() if name not in ("move", "overlap_s", "node_ids")}
 
 
-class SyncWish(Wish):
+class SyncRequest(RequestBody):
     """Compare a node with the database now."""
 
     confirm: bool = Field(default=False, description="lets a list pass that the node holds")

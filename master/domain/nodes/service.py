@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
-from master.domain.nodes.schemas import Node, NodeChanges, NodeFilter, NodeList, shown_node
+from master.domain.nodes.schemas import Node, NodeFilter, NodeList, NodePatch, node_from_row
 from master.domain.proxies import removal
 from master.domain.proxies import service as proxies
 from master.domain.proxies.schemas import ProxyFilter
 from master.domain.proxies.stack_counts import scaled_down
 from master.errors import ExitsUsed, NotFound, PortsExcluded, StillUsed, pointed, port_taken
 from master.placement.exits import lacking
-from master.schemas.base import criteria
+from master.schemas.base import filter_parameters
 from master.schemas.fields import port_bounds
 from master.schemas.merge_patch import differing, merged
 
@@ -26,16 +26,18 @@ STATE_EVENTS: Mapping[str, EventType] = {
 
 async def get(session: Session, id_: int) -> Node:
     """Raises NotFound."""
-    return shown_node(known(id_, await session.row("nodes.select_one", id=id_)))
+    return node_from_row(known(id_, await session.row("nodes.select_one", id=id_)))
 
 
 async def page(session: Session, asked: NodeList) -> list[Node]:
     """Those that match, by id."""
-    rows = await session.rows("nodes.select_page", **criteria(asked, NodeFilter), after=asked.after, limit=asked.limit)
-    return [shown_node(row) for row in rows]
+    rows = await session.rows(
+        "nodes.select_page", **filter_parameters(asked, NodeFilter), after=asked.after, limit=asked.limit
+    )
+    return [node_from_row(row) for row in rows]
 
 
-async def change(session: Session, id_: int, wish: NodeChanges) -> Node:
+async def change(session: Session, id_: int, wish: NodePatch) -> Node:
     """Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken."""
     given = wish.given()
     await proxies.lock_placement(session)
@@ -112,13 +114,13 @@ async def check_exits(session: Session, row: Row, exits: Mapping[str, Any]) -> N
         raise ExitsUsed(detail, {"count": count, "node_id": row["id"]})
 
 
-def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Event]:
+def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[NewEvent]:
     """One event for a new state, one for everything else."""
-    found: list[Event] = []
+    found: list[NewEvent] = []
     if others := [name for name in differing(before, after) if name != "state"]:
-        found.append(Event(type="node.updated", node_id=id_, details={"changed": others}))
+        found.append(NewEvent(type="node.updated", node_id=id_, details={"changed": others}))
     if after["state"] != before["state"]:
-        found.append(Event(type=STATE_EVENTS[after["state"]], node_id=id_, details={"before": before["state"]}))
+        found.append(NewEvent(type=STATE_EVENTS[after["state"]], node_id=id_, details={"before": before["state"]}))
     return found
 
 
@@ -131,7 +133,7 @@ async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
         raise StillUsed(f"{len(there)} proxies are on node {id_}", {"count": len(there), "node_id": id_})
     await session.execute("proxies.delete", ids=[proxy["id"] for proxy in there])
     await session.execute("nodes.delete", id=id_)
-    removed = Event(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
+    removed = NewEvent(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
     gone = [removal.deleted(proxy) for proxy in there]
     await record_events(session, [*gone, *await scaled_down(session, there), removed])
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from master.db.database import Row
-from master.domain.events.log import Event
+from master.domain.events.log import NewEvent
 from master.errors import PreconditionFailed, engine_missing, exit_missing
 from master.placement.exits import lacking
 from master.schemas.merge_patch import differing
@@ -28,7 +28,7 @@ SETTINGS = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class ProxyChange:
     """A proxy's row as it is, and its settings as they shall be."""
 
     row: Row
@@ -45,7 +45,7 @@ class Change:
         return self.row["enabled"] and not self.after["enabled"] and self.row["node_state"] != "disabled"
 
 
-def check_engines(nodes: Sequence[Row], wanted: Sequence[Change]) -> None:
+def check_engines(nodes: Sequence[Row], wanted: Sequence[ProxyChange]) -> None:
     """Raises EngineMissing when a new engine is not on its proxy's node."""
     engines = {node["id"]: node["engines"] for node in nodes}
     for engine in {one.after["engine"] for one in wanted if one.after["engine"] != one.row["engine"]}:
@@ -54,7 +54,7 @@ def check_engines(nodes: Sequence[Row], wanted: Sequence[Change]) -> None:
             raise engine_missing(engine, lacking)
 
 
-def check_exits(nodes: Sequence[Row], wanted: Sequence[Change]) -> None:
+def check_exits(nodes: Sequence[Row], wanted: Sequence[ProxyChange]) -> None:
     """Raises ExitMissing when a new exit is not one of its proxy's node."""
     rows = {node["id"]: node for node in nodes}
     lacks: dict[int, str] = {}
@@ -79,7 +79,7 @@ def settings(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in SETTINGS}
 
 
-def updated(one: Change, version: int) -> Event:
+def updated(one: ProxyChange, version: int) -> NewEvent:
     """The event of a change."""
     details = {"changed": one.changed, "version": version}
-    return Event(type="proxy.updated", proxy_id=one.row["id"], node_id=one.row["node_id"], details=details)
+    return NewEvent(type="proxy.updated", proxy_id=one.row["id"], node_id=one.row["node_id"], details=details)

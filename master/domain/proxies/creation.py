@@ -4,19 +4,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.proxies.expiry import NO_END, check_ends
 from master.domain.proxies.ports import check_port, port_outside
 from master.domain.proxies.schemas import NewProxy, Proxy
 from master.domain.proxies.service import get, lock_placement
 from master.domain.proxies.settings import first_settings
-from master.errors import Conflict, NoRoom, Share, exit_missing, no_room, pointed, port_taken
+from master.errors import (
+    Conflict,
+    InsufficientCapacity,
+    NodeCapacity,
+    exit_missing,
+    insufficient_capacity,
+    pointed,
+    port_taken,
+)
 from master.placement.candidates import Candidate, Demand, Obstacle, place
 from shared.proxies import NodeId
 
 
 async def create(session: Session, wish: NewProxy, *, allow_past: bool = False) -> Proxy:
-    """Raises Invalid, NoRoom, ExitMissing, PortTaken, PortOutsideRange; the transaction's end raises NameTaken."""
+    """Raises Invalid, InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange; NameTaken at the transaction's end.
+    """
     settings = first_settings(wish)
     await check_named(session, wish)
     await check_ends(session, [(NO_END, settings)], allow_past=allow_past)
@@ -28,7 +37,7 @@ async def create(session: Session, wish: NewProxy, *, allow_past: bool = False) 
     if rotation:
         await session.execute("rotation.schedule", rows=[{"id": id_, "rotation": rotation}])
     details = {"port": port, "protocol": wish.protocol, "version": 1}
-    await record_events(session, [Event(type="proxy.created", proxy_id=id_, node_id=node_id, details=details)])
+    await record_events(session, [NewEvent(type="proxy.created", proxy_id=id_, node_id=node_id, details=details)])
     return await get(session, id_)
 
 
@@ -51,7 +60,7 @@ async def check_nodes(session: Session, ids: Sequence[int]) -> None:
 
 
 async def choose(session: Session, wish: NewProxy, exit_: Mapping[str, Any]) -> NodeId:
-    """The node, as placement decides it. Raises NoRoom, ExitMissing, PortTaken, PortOutsideRange."""
+    """The node, as placement decides it. Raises InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange."""
     rows = await session.rows(
         "proxies.select_candidates",
         location_id=wish.location_id,
@@ -66,7 +75,7 @@ async def choose(session: Session, wish: NewProxy, exit_: Mapping[str, Any]) -> 
 
 
 async def take_port(session: Session, node_id: NodeId, asked: int | None) -> int:
-    """The asked port or the lowest free one, which nobody else gets now. Raises PortTaken, PortOutsideRange, NoRoom."""
+    """Lock the requested port, or the lowest free one. Raises PortTaken, PortOutsideRange, InsufficientCapacity."""
     [node] = await session.rows("nodes.lock", ids=[node_id])
     if asked is not None:
         await check_port(session, node, asked)
@@ -90,7 +99,7 @@ def refused(obstacles: Sequence[Obstacle], rows: Sequence[Row], wish: NewProxy) 
     return port_outside(wish.port, row["id"], f"{row['port_from']}-{row['port_to']}")
 
 
-def no_place(obstacles: Sequence[Obstacle]) -> NoRoom:
+def no_place(obstacles: Sequence[Obstacle]) -> InsufficientCapacity:
     """Say of each candidate why it cannot take the one proxy."""
-    shares = [Share(node_id=one.node_id, possible=0, reason=one.reason) for one in obstacles]
-    return no_room("no node can take the proxy", wanted=1, possible=0, by_node=shares)
+    shares = [NodeCapacity(node_id=one.node_id, possible=0, reason=one.reason) for one in obstacles]
+    return insufficient_capacity("no node can take the proxy", wanted=1, possible=0, by_node=shares)

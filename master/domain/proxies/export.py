@@ -10,14 +10,14 @@ from unicodedata import category, normalize
 
 from pydantic import Field as SchemaField
 
-from master.domain.proxies.export_template import FIELDS, ExportFormat, Field, pieces
+from master.domain.proxies.export_template import FIELDS, ExportField, ExportFormat, pieces
 from master.domain.proxies.schemas import ProxyState
 from master.domain.proxies.urls import bracketed, urls
-from master.schemas.base import Row, Shown
+from master.schemas.base import Resource, Row
 from master.schemas.media_types import MediaType
 from shared.proxies import Protocol
 
-COLUMNS: tuple[Field, ...] = tuple(name for name in FIELDS if name != "ip")
+COLUMNS: tuple[ExportField, ...] = tuple(name for name in FIELDS if name != "ip")
 """Of CSV and JSON, where `host` is without brackets."""
 
 FORMULA_SIGNS = frozenset("=+-@\N{MINUS SIGN}")
@@ -27,10 +27,10 @@ INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 ENCODER = json.JSONEncoder(ensure_ascii=False)
 
-Line = Callable[[Row], str]
+LineWriter = Callable[[Row], str]
 
 
-class ExportedProxy(Shown):
+class ExportedProxy(Resource):
     """A proxy as the JSON form lists it."""
 
     id: int
@@ -48,27 +48,27 @@ class ExportedProxy(Shown):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
+class ExportWriter:
     """How proxies are written: `head`, lines with `between` between any two, `tail`."""
 
     media_type: MediaType
     suffix: str
-    line: Line
+    line: LineWriter
     head: str = ""
     between: str = ""
     tail: str = ""
 
 
-def form(format_: ExportFormat, template: str | None, *, raw: bool = False) -> Form:
+def writer(format_: ExportFormat, template: str | None, *, raw: bool = False) -> ExportWriter:
     """The form that is asked for; a template, which was checked, comes before a format. `raw` is for CSV."""
     if template is not None:
-        return Form(media_type=MediaType.TEXT, suffix="txt", line=filled(template))
+        return ExportWriter(media_type=MediaType.TEXT, suffix="txt", line=filled(template))
     if format_ == "csv" and raw:
-        return replace(FORMS["csv"], line=raw_line)
-    return FORMS[format_]
+        return replace(WRITERS["csv"], line=raw_line)
+    return WRITERS[format_]
 
 
-def filled(template: str) -> Line:
+def filled(template: str) -> LineWriter:
     """Writes a line of the template's kind."""
     parts = pieces(template)
 
@@ -137,14 +137,16 @@ def object_(row: Row) -> str:
     return ENCODER.encode({**dict(zip(COLUMNS, columns(row), strict=True)), "labels": row["labels"]})
 
 
-FORMS: Mapping[ExportFormat, Form] = {
-    "plain": Form(media_type=MediaType.TEXT, suffix="txt", line=plain),
-    "url": Form(media_type=MediaType.TEXT, suffix="txt", line=lambda row: f"{urls(row)[0]}\n"),
-    "csv": Form(
+WRITERS: Mapping[ExportFormat, ExportWriter] = {
+    "plain": ExportWriter(media_type=MediaType.TEXT, suffix="txt", line=plain),
+    "url": ExportWriter(media_type=MediaType.TEXT, suffix="txt", line=lambda row: f"{urls(row)[0]}\n"),
+    "csv": ExportWriter(
         media_type=MediaType.CSV,
         suffix="csv",
         line=guarded_line,
         head=record(COLUMNS),
     ),
-    "json": Form(media_type=MediaType.JSON, suffix="json", line=object_, head="[\n", between=",\n", tail="\n]\n"),
+    "json": ExportWriter(
+        media_type=MediaType.JSON, suffix="json", line=object_, head="[\n", between=",\n", tail="\n]\n"
+    ),
 }

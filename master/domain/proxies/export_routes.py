@@ -9,23 +9,23 @@ from litestar.response import Stream
 from master.api.dependencies import Wiring
 from master.api.encoding import streamed
 from master.api.names import named
-from master.api.openapi.route_docs import told
-from master.api.requests.reading import Asked, read_query
+from master.api.openapi.route_docs import documented
+from master.api.requests.reading import ApiRequest, read_query
 from master.db.database import Database, Row
 from master.domain.proxies import service as proxies
-from master.domain.proxies.export import FORMS, ExportedProxy, Form, form
+from master.domain.proxies.export import WRITERS, ExportedProxy, ExportWriter, writer
 from master.domain.proxies.schemas import ProxyExport, ProxyFilter
 from master.schemas.media_types import MediaType
 
 PAGE = 500
 """Rows at once: neither memory nor the time until others are served grows with the list."""
-FILES = {each.media_type: ExportedProxy if each.media_type is MediaType.JSON else None for each in FORMS.values()}
+FILES = {each.media_type: ExportedProxy if each.media_type is MediaType.JSON else None for each in WRITERS.values()}
 """The media type of each form, and the model of its items where it has any."""
 PRIVATE = {"Cache-Control": "no-store"}
 
 
-@get("/proxies/export", summary="Export proxies", opt=told(query=ProxyExport, answers={200: None}, streams=FILES))
-async def export_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Stream:
+@get("/proxies/export", summary="Export proxies", opt=documented(query=ProxyExport, answers={200: None}, streams=FILES))
+async def export_proxies(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Stream:
     """All that the filter matches, by id, one a line: `host:port:username:password`, or as `format` or `template` say.
 
     Hosts that are IPv6 addresses stand in brackets, but for CSV and JSON. Where a proxy speaks HTTP and SOCKS5 its url
@@ -34,10 +34,10 @@ async def export_proxies(request: Asked, wiring: NamedDependency[Wiring]) -> Str
     """
     asked = read_query(request, ProxyExport)
     asked = await named(wiring.database, asked)
-    return await exported(wiring, asked, form(asked.format, asked.template, raw=asked.raw), PRIVATE)
+    return await exported(wiring, asked, writer(asked.format, asked.template, raw=asked.raw), PRIVATE)
 
 
-async def exported(wiring: Wiring, asked: ProxyFilter, wanted: Form, headers: Mapping[str, str]) -> Stream:
+async def exported(wiring: Wiring, asked: ProxyFilter, wanted: ExportWriter, headers: Mapping[str, str]) -> Stream:
     """The first rows are read before the answer begins, so that what fails at once is told as a problem."""
     first = await portion(wiring.database, asked, 0)
     disposition = {"Content-Disposition": f'attachment; filename="proxies.{wanted.suffix}"'}
@@ -51,7 +51,9 @@ async def portion(database: Database, asked: ProxyFilter, after: int) -> Sequenc
         return await proxies.matching(session, asked, after=after, limit=PAGE)
 
 
-async def lines(database: Database, asked: ProxyFilter, wanted: Form, first: Sequence[Row]) -> AsyncGenerator[bytes]:
+async def lines(
+    database: Database, asked: ProxyFilter, wanted: ExportWriter, first: Sequence[Row]
+) -> AsyncGenerator[bytes]:
     """All of it, a portion at a time."""
     rows, begun = first, False
     yield wanted.head.encode()

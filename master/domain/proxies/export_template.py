@@ -5,18 +5,18 @@ from string import Formatter
 from typing import Literal, get_args
 
 ExportFormat = Literal["plain", "url", "csv", "json"]
-Field = Literal[
+ExportField = Literal[
     "id", "name", "location_id", "node_id", "protocol", "host", "ip", "port", "username", "password", "url", "state"
 ]
 
-FIELDS: tuple[Field, ...] = get_args(Field)
+FIELDS: tuple[ExportField, ...] = get_args(ExportField)
 """What a template may hold. `host` is as in URLs, an IPv6 address in brackets; `ip` is without."""
-BY_NAME: Mapping[str, Field] = {field: field for field in FIELDS}
+BY_NAME: Mapping[str, ExportField] = {field: field for field in FIELDS}
 
 
-def pieces(template: str) -> list[tuple[str, Field | None]]:
+def pieces(template: str) -> list[tuple[str, ExportField | None]]:
     """(text, the field after it). Braces are doubled to stand for themselves. Raises ValueError."""
-    found: list[tuple[str, Field | None]] = []
+    found: list[tuple[str, ExportField | None]] = []
     for text, name, spec, conversion in Formatter().parse(template):
         field = BY_NAME.get(name or "")
         if name is not None and (field is None or spec or conversion):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event
+from master.domain.events.log import NewEvent
 from master.errors import PortOutsideRange, port_taken
 from shared.proxies import NodeId
 
@@ -18,7 +18,7 @@ async def check_port(session: Session, node: Row, port: int) -> None:
         raise port_taken(port, holder["id"], holder["node_id"])
 
 
-async def move_ports(session: Session, node_id: NodeId, ids: Sequence[int]) -> list[Event]:
+async def move_ports(session: Session, node_id: NodeId, ids: Sequence[int]) -> list[NewEvent]:
     """Give these proxies of a node, whose row is locked already, other ports; what happened, to be recorded."""
     if not ids:
         return []
@@ -26,7 +26,7 @@ async def move_ports(session: Session, node_id: NodeId, ids: Sequence[int]) -> l
     await session.execute("nodes.lock_ip", ip=node["ip"] if node else "")
     rows = await session.rows("proxies.move_ports", node_id=node_id, ids=list(ids))
     return [
-        Event(
+        NewEvent(
             type="proxy.moved",
             proxy_id=row["id"],
             node_id=node_id,

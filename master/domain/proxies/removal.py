@@ -3,26 +3,26 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from master.api.outcomes import Outcome, revisions_of
+from master.api.outcomes import WriteOutcome, revisions_of
 from master.db.database import Row, Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.proxies.stack_counts import scaled_down
 
 
-async def delete(session: Session, rows: Sequence[Row]) -> Outcome:
+async def delete(session: Session, rows: Sequence[Row]) -> WriteOutcome:
     """Take these away, each by itself: their stacks want so many fewer. Their nodes are locked already."""
     outcome = await take_away(session, rows)
     await record_events(session, [*(deleted(row) for row in rows), *await scaled_down(session, rows)])
     return outcome
 
 
-async def take_away(session: Session, rows: Sequence[Row]) -> Outcome:
+async def take_away(session: Session, rows: Sequence[Row]) -> WriteOutcome:
     """Without a word in the log; their nodes are locked already."""
     await session.execute("proxies.delete", ids=[row["id"] for row in rows])
     wanted = (row["node_id"] for row in rows if row["enabled"] and row["node_state"] != "disabled")
     await record_removals(session, Counter(wanted))
     revisions = await revisions_of(session, {row["node_id"] for row in rows})
-    return Outcome(matched=len(rows), changed=tuple(row["id"] for row in rows), revisions=revisions)
+    return WriteOutcome(matched=len(rows), changed=tuple(row["id"] for row in rows), revisions=revisions)
 
 
 async def record_removals(session: Session, counts: Mapping[int, int]) -> None:
@@ -32,8 +32,8 @@ async def record_removals(session: Session, counts: Mapping[int, int]) -> None:
         await session.execute("nodes.insert_removals", ids=list(real), counts=list(real.values()))
 
 
-def deleted(row: Row) -> Event:
+def deleted(row: Row) -> NewEvent:
     """The event of a removal."""
     details = {"name": row["name"], "port": row["port"]}
     subjects = {"proxy_id": row["id"], "node_id": row["node_id"], "stack_id": row["stack_id"]}
-    return Event(type="proxy.deleted", **subjects, details=details)
+    return NewEvent(type="proxy.deleted", **subjects, details=details)

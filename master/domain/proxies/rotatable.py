@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from master.domain.proxies.options import Turn
+from master.domain.proxies.options import RotationPart
 from shared.engine_limits import unportable
 from shared.proxies import EngineName
 
 
-def hindrance(
-    what: Collection[Turn], *, engine: EngineName, username: str | None, exit_: Mapping[str, Any]
+def why_not_rotatable(
+    what: Collection[RotationPart], *, engine: EngineName, username: str | None, exit_: Mapping[str, Any]
 ) -> str | None:
     """Why a proxy like this one cannot be rotated so, as a reason for a person."""
     if "port" in what and (reason := unportable(engine)):

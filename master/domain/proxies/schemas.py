@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from master.domain.proxies.export_template import FIELDS, ExportFormat, checked_template
-from master.domain.proxies.options import DestinationWish, ExitWish, LimitWish, ScheduleWish, Turn
+from master.domain.proxies.options import DestinationOptions, ExitOptions, LimitOptions, RotationPart, ScheduleOptions
 from master.domain.proxies.urls import urls
-from master.schemas.base import Labelled, Paging, Question, Row, Shown, Text, Wish, criteria, not_given
-from master.schemas.dry_run import Rehearsable, TimedWrite
+from master.schemas.base import LabelFilter, Paging, Query, RequestBody, Resource, Row, Text, filter_parameters, omitted
+from master.schemas.dry_run import DryRunnable, TimedWrite
 from master.schemas.fields import (
     LabelPatch,
     Labels,
@@ -27,7 +27,7 @@ from shared.proxies import MAX_BIGINT, EngineName, ExitMode, Id, Password, Port,
 ProxyState = Literal["pending", "running", "failed", "stopped", "limited", "expired", "unknown"]
 
 
-class ProxyExit(Shown):
+class ProxyExit(Resource):
     """Where a proxy's connections leave its node."""
 
     mode: ExitMode = "default"
@@ -36,7 +36,7 @@ class ProxyExit(Shown):
     session_ttl_s: int | None = None
 
 
-class ProxyLimits(Shown):
+class ProxyLimits(Resource):
     """What a proxy may be used for at most; null is no limit."""
 
     connections: int | None = None
@@ -46,7 +46,7 @@ class ProxyLimits(Shown):
     expires_at: datetime | None = None
 
 
-class ProxyDestinations(Shown):
+class ProxyDestinations(Resource):
     """Where a proxy's clients may not connect to, besides what its node refuses to all."""
 
     deny_ports: list[int | str] = Field(default_factory=list[int | str], description="numbers and ranges `from-to`")
@@ -56,17 +56,17 @@ class ProxyDestinations(Shown):
     deny_hosts: list[str] = Field(default_factory=list[str], description="names with their subdomains, networks")
 
 
-class ProxyRotation(Shown):
+class ProxyRotation(Resource):
     """When and how a proxy is rotated by itself."""
 
     every_s: int
     jitter_s: int
-    what: list[Turn]
+    what: list[RotationPart]
     overlap_s: int
     next_at: datetime
 
 
-class ProxyStatus(Shown):
+class ProxyStatus(Resource):
     """What the node's latest word makes of a proxy. `limited`: its quota is spent."""
 
     state: ProxyState
@@ -75,7 +75,7 @@ class ProxyStatus(Shown):
     observed_at: datetime | None
 
 
-class Proxy(Shown):
+class Proxy(Resource):
     """A proxy server on a node."""
 
     id: int
@@ -103,7 +103,7 @@ class Proxy(Shown):
     updated_at: datetime
 
 
-def shown_proxy(row: Row) -> Proxy:
+def proxy_from_row(row: Row) -> Proxy:
     """Out of a row of `shown_proxies`."""
     status = ProxyStatus(**{name: row[name] for name in ("state", "reason", "observed_version", "observed_at")})
     columns = {name: row[name] for name in PROXY_COLUMNS}
@@ -115,10 +115,10 @@ def shown_proxy(row: Row) -> Proxy:
 PROXY_COLUMNS = tuple(name for name in Proxy.model_fields if name not in ("exit", "rotation", "status", "urls"))
 
 
-Template = Annotated[Text, AfterValidator(checked_template)]
+ExportTemplate = Annotated[Text, AfterValidator(checked_template)]
 
 
-Raw = Annotated[
+RawFlag = Annotated[
     bool,
     Field(
         description="for CSV that a program reads: every value as it is. By default a value that begins with = + - or "
@@ -127,7 +127,7 @@ Raw = Annotated[
 ]
 
 
-class ProxyFilter(Labelled):
+class ProxyFilter(LabelFilter):
     """Which proxies."""
 
     location_id: Id | None = None
@@ -153,14 +153,14 @@ class ProxyExport(ProxyFilter):
     """All proxies that the filter matches, and how they shall be written."""
 
     format: ExportFormat = "plain"
-    template: Template | None = Field(
+    template: ExportTemplate | None = Field(
         default=None,
         description=f"of a line, instead of a format, with any of {', '.join(f'{{{name}}}' for name in FIELDS)}; "
         "braces that stand for themselves are doubled",
         examples=["{host}:{port}:{username}:{password}"],
     )
 
-    raw: Raw = False
+    raw: RawFlag = False
 
     @model_validator(mode="after")
     def one_form(self) -> Self:
@@ -170,25 +170,25 @@ class ProxyExport(ProxyFilter):
         return self
 
 
-class LinkUse(Question):
+class LinkQuery(Query):
     """How the proxies of a link that lists are written."""
 
-    raw: Raw = False
+    raw: RawFlag = False
 
 
-class Fleet(ProxyFilter):
+class FleetFilter(ProxyFilter):
     """All proxies that the filter matches, when there are as many as expected."""
 
     expect: Annotated[int, Field(ge=0, le=MAX_BIGINT, description="how many the filter is expected to match")]
     all: bool = Field(default=False, description="must be true when there is no filter")
 
 
-def is_unfiltered(question: Fleet) -> bool:
+def is_unfiltered(question: FleetFilter) -> bool:
     """Whether nothing at all is filtered by."""
-    return not any(value not in (None, []) for value in criteria(question, ProxyFilter).values())
+    return not any(value not in (None, []) for value in filter_parameters(question, ProxyFilter).values())
 
 
-class ProxyWish(Wish):
+class ProxyOptions(RequestBody):
     """What a proxy to be made shall be like, and where it may be."""
 
     location_id: Id | None = None
@@ -197,20 +197,20 @@ class ProxyWish(Wish):
     nodes: NodeNames = None
     protocol: Protocol = "mixed"
     username: Username | None = Field(
-        default_factory=not_given, description="drawn unless allow_ips is given; null: no login"
+        default_factory=omitted, description="drawn unless allow_ips is given; null: no login"
     )
     password: Password | None = Field(default=None, repr=False, description="drawn when there is a user name")
     allow_ips: Networks = Field(default_factory=list[str])
     engine: EngineName = "builtin"
-    exit: ExitWish = Field(default_factory=ExitWish)
-    limits: LimitWish = Field(default_factory=LimitWish)
-    destinations: DestinationWish = Field(default_factory=DestinationWish)
-    rotation: ScheduleWish = Field(default_factory=ScheduleWish, description="by itself, on a schedule")
+    exit: ExitOptions = Field(default_factory=ExitOptions)
+    limits: LimitOptions = Field(default_factory=LimitOptions)
+    destinations: DestinationOptions = Field(default_factory=DestinationOptions)
+    rotation: ScheduleOptions = Field(default_factory=ScheduleOptions, description="by itself, on a schedule")
     enabled: bool = True
     labels: Labels = Field(default_factory=dict[str, str])
 
 
-class NewProxy(ProxyWish):
+class NewProxy(ProxyOptions):
     """A proxy to be placed on a node of the location, on one of the named nodes, or on one that is both."""
 
     model_config = ConfigDict(
@@ -229,42 +229,44 @@ class NewProxy(ProxyWish):
     port: Port | None = Field(default=None, description="the lowest free one of the node's range when none is given")
 
 
-class FleetChanges(Wish):
+class FleetPatch(RequestBody):
     """What shall be otherwise of all the proxies that a filter matches."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False, "labels": {"paused": "yes"}}]})
 
-    protocol: Protocol = Field(default_factory=not_given)
-    username: Username | None = Field(default_factory=not_given, description="null: no login, which needs allow_ips")
-    password: Password = Field(default_factory=not_given, repr=False)
-    allow_ips: Networks = Field(default_factory=not_given)
-    engine: EngineName = Field(default_factory=not_given)
-    exit: ExitWish | None = Field(default_factory=not_given, description="merged into what there is; null: the default")
-    limits: LimitWish | None = Field(default_factory=not_given, description="merged into what there is; null: none")
-    destinations: DestinationWish | None = Field(
-        default_factory=not_given, description="merged into what there is; null: only what the node refuses"
+    protocol: Protocol = Field(default_factory=omitted)
+    username: Username | None = Field(default_factory=omitted, description="null: no login, which needs allow_ips")
+    password: Password = Field(default_factory=omitted, repr=False)
+    allow_ips: Networks = Field(default_factory=omitted)
+    engine: EngineName = Field(default_factory=omitted)
+    exit: ExitOptions | None = Field(
+        default_factory=omitted, description="merged into what there is; null: the default"
     )
-    rotation: ScheduleWish | None = Field(
-        default_factory=not_given, description="merged into what there is; null: no more by itself"
+    limits: LimitOptions | None = Field(default_factory=omitted, description="merged into what there is; null: none")
+    destinations: DestinationOptions | None = Field(
+        default_factory=omitted, description="merged into what there is; null: only what the node refuses"
     )
-    enabled: bool = Field(default_factory=not_given)
-    labels: LabelPatch = Field(default_factory=not_given)
+    rotation: ScheduleOptions | None = Field(
+        default_factory=omitted, description="merged into what there is; null: no more by itself"
+    )
+    enabled: bool = Field(default_factory=omitted)
+    labels: LabelPatch = Field(default_factory=omitted)
 
 
-class ProxyChanges(FleetChanges):
+class ProxyPatch(FleetPatch):
     """What shall be otherwise of one proxy."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"password": "fresh-one", "enabled": True}]})
 
-    name: Name | None = Field(default_factory=not_given)
-    port: Port = Field(default_factory=not_given)
+    name: Name | None = Field(default_factory=omitted)
+    port: Port = Field(default_factory=omitted)
 
 
-class FleetWrite(Fleet, Rehearsable):
+class FleetRemoveQuery(FleetFilter, DryRunnable):
     """All proxies that the filter matches, to be changed or removed."""
 
 
-class FleetChange(FleetWrite, TimedWrite):
+class FleetChangeQuery(FleetRemoveQuery, TimedWrite):
     """All proxies that the filter matches, to be changed."""
 
 
@@ -272,7 +274,7 @@ class ProxyPage(Page[Proxy]):
     """A page of proxies, ordered by id."""
 
 
-class FleetOutcome(Shown):
+class FleetOutcome(Resource):
     """What a change by filter did."""
 
     matched: int

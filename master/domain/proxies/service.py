@@ -3,38 +3,38 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from master.api.outcomes import Outcome, revisions_of
+from master.api.outcomes import WriteOutcome, revisions_of
 from master.db.database import Row, Session
 from master.domain.events.log import record_events
-from master.domain.proxies.changes import Change, check_engines, check_exits, check_version, settings, updated
+from master.domain.proxies.changes import ProxyChange, check_engines, check_exits, check_version, settings, updated
 from master.domain.proxies.expiry import check_ends
 from master.domain.proxies.ports import check_port
 from master.domain.proxies.removal import delete, record_removals
 from master.domain.proxies.schemas import (
-    Fleet,
-    FleetChanges,
+    FleetFilter,
+    FleetPatch,
     Proxy,
-    ProxyChanges,
     ProxyFilter,
     ProxyList,
+    ProxyPatch,
     is_unfiltered,
-    shown_proxy,
+    proxy_from_row,
 )
 from master.domain.proxies.settings import amended
 from master.errors import CountDiffers, Invalid, NotFound, rotation_under_way
-from master.schemas.base import criteria
+from master.schemas.base import filter_parameters
 
 ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
 
 
 async def get(session: Session, id_: int) -> Proxy:
     """Raises NotFound."""
-    return shown_proxy(known(id_, await session.row("proxies.select_one", id=id_)))
+    return proxy_from_row(known(id_, await session.row("proxies.select_one", id=id_)))
 
 
 async def page(session: Session, asked: ProxyList) -> list[Proxy]:
     """Those that match, by id."""
-    return [shown_proxy(row) for row in await matching(session, asked, after=asked.after, limit=asked.limit)]
+    return [proxy_from_row(row) for row in await matching(session, asked, after=asked.after, limit=asked.limit)]
 
 
 async def matching(
@@ -46,7 +46,7 @@ async def matching(
     limit: int | None = None,
 ) -> list[Row]:
     """Rows of the proxies that the filter matches, by id; with node_ids only those on these nodes."""
-    where = criteria(asked, ProxyFilter)
+    where = filter_parameters(asked, ProxyFilter)
     return await session.rows("proxies.select_page", **where, node_ids=node_ids, after=after, limit=limit)
 
 
@@ -58,7 +58,7 @@ async def lock_placement(session: Session) -> None:
 async def change(
     session: Session,
     id_: int,
-    wish: ProxyChanges,
+    wish: ProxyPatch,
     versions: frozenset[int] | None = None,
     *,
     allow_past: bool = False,
@@ -71,7 +71,7 @@ async def change(
     given = wish.given()
     node, row = await locked(session, id_)
     check_version(row, versions)
-    wanted = Change(row=row, after=amended(settings(row), given))
+    wanted = ProxyChange(row=row, after=amended(settings(row), given))
     await check_ends(session, [(row, wanted.after)], allow_past=allow_past)
     if "port" in wanted.changed:
         await check_port(session, node, wanted.after["port"])
@@ -81,25 +81,27 @@ async def change(
     return await get(session, id_)
 
 
-async def change_fleet(session: Session, fleet: Fleet, wish: FleetChanges, *, allow_past: bool = False) -> Outcome:
+async def change_fleet(
+    session: Session, fleet: FleetFilter, wish: FleetPatch, *, allow_past: bool = False
+) -> WriteOutcome:
     """All that match. Raises CountDiffers, Invalid, EngineMissing, ExitMissing."""
     nodes, rows = await lock_fleet(session, fleet)
     given = wish.given()
-    wanted = [Change(row=row, after=amended(settings(row), given)) for row in rows]
+    wanted = [ProxyChange(row=row, after=amended(settings(row), given)) for row in rows]
     await check_ends(session, [(one.row, one.after) for one in wanted], allow_past=allow_past)
     check_engines(nodes, wanted)
     check_exits(nodes, wanted)
     return await write(session, wanted)
 
 
-async def remove(session: Session, id_: int, versions: frozenset[int] | None = None) -> Outcome:
+async def remove(session: Session, id_: int, versions: frozenset[int] | None = None) -> WriteOutcome:
     """One proxy; with `versions` only when it is at one of them. Raises NotFound, PreconditionFailed."""
     _, row = await locked(session, id_)
     check_version(row, versions)
     return await delete(session, [row])
 
 
-async def remove_fleet(session: Session, fleet: Fleet) -> Outcome:
+async def remove_fleet(session: Session, fleet: FleetFilter) -> WriteOutcome:
     """All that match. Raises CountDiffers, Invalid."""
     _, rows = await lock_fleet(session, fleet)
     return await delete(session, rows)
@@ -118,7 +120,7 @@ async def locked(session: Session, id_: int) -> tuple[Row, Row]:
             return nodes[row["node_id"]], row
 
 
-async def lock_fleet(session: Session, fleet: Fleet) -> tuple[list[Row], list[Row]]:
+async def lock_fleet(session: Session, fleet: FleetFilter) -> tuple[list[Row], list[Row]]:
     """The locked nodes of all that match, and what matches now that they are locked. Raises CountDiffers, Invalid."""
     if is_unfiltered(fleet) and not fleet.all:
         raise Invalid(
@@ -135,11 +137,11 @@ async def lock_fleet(session: Session, fleet: Fleet) -> tuple[list[Row], list[Ro
     return nodes, rows
 
 
-async def write(session: Session, wanted: Sequence[Change]) -> Outcome:
+async def write(session: Session, wanted: Sequence[ProxyChange]) -> WriteOutcome:
     """Bring what really differs into the database; the nodes are locked already."""
     real = [one for one in wanted if one.changed]
     if not real:
-        return Outcome(matched=len(wanted), changed=(), revisions={})
+        return WriteOutcome(matched=len(wanted), changed=(), revisions={})
     await check_rotating(session, real)
     rows = [{"id": one.row["id"], **one.after} for one in real]
     if any("rotation" in one.changed for one in real):
@@ -148,10 +150,10 @@ async def write(session: Session, wanted: Sequence[Change]) -> Outcome:
     await record_removals(session, Counter(one.row["node_id"] for one in real if one.takes_away))
     revisions = await revisions_of(session, {one.row["node_id"] for one in real})
     await record_events(session, [updated(one, versions[one.row["id"]]) for one in real])
-    return Outcome(matched=len(wanted), changed=tuple(one.row["id"] for one in real), revisions=revisions)
+    return WriteOutcome(matched=len(wanted), changed=tuple(one.row["id"] for one in real), revisions=revisions)
 
 
-async def check_rotating(session: Session, wanted: Sequence[Change]) -> None:
+async def check_rotating(session: Session, wanted: Sequence[ProxyChange]) -> None:
     """Raises RotationUnderWay for a change of what a rotation is about to put in place."""
     ids = [one.row["id"] for one in wanted if ROTATED.intersection(one.changed)]
     rotating = await session.row("rotation.select_next", proxy_ids=ids) if ids else None

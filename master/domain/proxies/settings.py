@@ -5,8 +5,8 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from master.domain.proxies.rotatable import hindrance
-from master.domain.proxies.schemas import ProxyWish
+from master.domain.proxies.rotatable import why_not_rotatable
+from master.domain.proxies.schemas import ProxyOptions
 from master.errors import pointed
 from master.schemas.merge_patch import merged
 from shared.engine_limits import unsupported
@@ -19,7 +19,7 @@ PASSWORD_LETTERS = 20
 """119 bits."""
 
 
-def drawn(letters: int) -> str:
+def random_text(letters: int) -> str:
     """Random letters and digits, out of one random number: a stack draws thousands of them at once."""
     number, found = secrets.randbelow(len(ALPHABET) ** letters), ""
     for _ in range(letters):
@@ -28,7 +28,7 @@ def drawn(letters: int) -> str:
     return found
 
 
-def first_settings(wish: ProxyWish) -> dict[str, Any]:
+def first_settings(wish: ProxyOptions) -> dict[str, Any]:
     """Everything but the port of a proxy to be made, with its name where it has one.
 
     Raises Invalid when it would be open or have half a login, or when its engine cannot do what is asked of it.
@@ -37,7 +37,7 @@ def first_settings(wish: ProxyWish) -> dict[str, Any]:
     asked = {name: getattr(wish, name).given() for name in NESTED_WISHES}
     username, password = wish.username, wish.password
     if username is None and "username" not in wish.model_fields_set and (password or not wish.allow_ips):
-        username = drawn(USERNAME_LETTERS)
+        username = random_text(USERNAME_LETTERS)
     login = checked({**wish.model_dump(include=fields), "username": username, "password": password})
     return with_terms(merged({**login, **{name: {} for name in NESTED_WISHES}}, asked), asked)
 
@@ -60,7 +60,7 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["username"] is None and not settings["allow_ips"]:
         raise pointed("a proxy without a user name needs allow_ips: none is open to everybody", "/allow_ips")
     if settings["username"] is not None and settings["password"] is None:
-        return {**settings, "password": drawn(PASSWORD_LETTERS)}
+        return {**settings, "password": random_text(PASSWORD_LETTERS)}
     return settings
 
 
@@ -100,7 +100,7 @@ def check_schedule(settings: Mapping[str, Any]) -> None:
         raise pointed(f"a schedule needs {' and '.join(missing)}", *(f"/rotation/{name}" for name in missing))
     if rotation.get("overlap_s", 0) >= rotation["every_s"]:
         raise pointed("the overlap ends before the next turn: overlap_s is below every_s", "/rotation/overlap_s")
-    reason = hindrance(
+    reason = why_not_rotatable(
         rotation["what"], engine=settings["engine"], username=settings["username"], exit_=settings["exit"]
     )
     if reason is not None:

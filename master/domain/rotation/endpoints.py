@@ -7,16 +7,16 @@ from master.db.database import Row, Session
 from master.domain.proxies.creation import no_place
 from master.domain.proxies.rotatable import next_exit
 from master.domain.proxies.service import lock_placement
-from master.domain.proxies.settings import PASSWORD_LETTERS, USERNAME_LETTERS, drawn
+from master.domain.proxies.settings import PASSWORD_LETTERS, USERNAME_LETTERS, random_text
 from master.errors import not_rotatable, pointed
 from master.placement.candidates import Candidate, Demand, Obstacle, place
 
 
 async def insert_endpoint(session: Session, row: Row, node: Row, exit_: Mapping[str, Any]) -> None:
-    """Raises NoRoom."""
+    """Raises InsufficientCapacity."""
     username, password = row["username"], row["password"]
     if "credentials" in row["what"]:
-        username, password = drawn(USERNAME_LETTERS), drawn(PASSWORD_LETTERS)
+        username, password = random_text(USERNAME_LETTERS), random_text(PASSWORD_LETTERS)
     await session.execute(
         "rotation.insert_endpoint",
         proxy_id=row["proxy_id"],
@@ -30,7 +30,10 @@ async def insert_endpoint(session: Session, row: Row, node: Row, exit_: Mapping[
 
 
 async def port_of(session: Session, row: Row, node: Row) -> int:
-    """The port that it has, if that may stay and the node has it to give; else the lowest free one. Raises NoRoom."""
+    """Return the present port if it may stay and is free on the node, else the lowest free one.
+
+    Raises InsufficientCapacity.
+    """
     await session.execute("nodes.lock_ip", ip=node["ip"])
     if "port" not in row["what"]:
         if node["id"] == row["node_id"]:
@@ -53,7 +56,7 @@ async def has_free(session: Session, node: Row, port: int) -> bool:
 
 
 async def choose(session: Session, row: Row) -> int:
-    """Another node: one that is named, or one of the same location. Raises Invalid, NoRoom."""
+    """Another node: one that is named, or one of the same location. Raises Invalid, InsufficientCapacity."""
     await lock_placement(session)
     if row["location_id"] is None and row["node_ids"] is None:
         raise pointed(f"node {row['node_id']} has no location: say node_ids", "/node_ids")

@@ -11,11 +11,11 @@ import structlog
 from master.background import keep_on
 from master.db.constraints import writing
 from master.db.database import Database, Row, Session
-from master.db.notifications import Waiter
-from master.domain.checks.probe import PROBE_S, Target, probe, target_of
-from master.domain.checks.results import Endpoint, Failure, serves
+from master.db.notifications import Notifications
+from master.domain.checks.probe import PROBE_S, ProbeTarget, probe, target_of
+from master.domain.checks.results import Endpoint, ProbeFailure, serves
 from master.domain.rotation import steps as rotation_steps
-from master.errors import DatabaseError, Refused
+from master.errors import DatabaseError, RequestRefused
 from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
@@ -28,16 +28,16 @@ DUE = 200
 CLAIM = timedelta(seconds=PROBE_S + 5)
 """A master that dies is followed after so long."""
 
-Step = Callable[[Session], Awaitable[None]]
+RotationStep = Callable[[Session], Awaitable[None]]
 
 
-class Rotations:
+class RotationRunner:
     """One loop; up to LANES steps at a time, so that a slow probe holds up nobody else."""
 
-    def __init__(self, database: Database, waiter: Waiter, check_target: str | None) -> None:
+    def __init__(self, database: Database, waiter: Notifications, check_target: str | None) -> None:
         """`check_target`: the URL that probes ask for; None: the echo of each proxy's own node."""
         self._database, self._waiter, self._url = database, waiter, check_target
-        self._target: Target = target_of(check_target)
+        self._target: ProbeTarget = target_of(check_target)
         self._busy = 0
         self._choosing = asyncio.Lock()
         """Who chooses a node waits for all others that do so: better here than with a connection in hand."""
@@ -91,7 +91,7 @@ class Rotations:
     async def _begin(self, id_: int) -> None:
         try:
             await self._write(lambda session: rotation_steps.begin(session, id_))
-        except Refused as refusal:
+        except RequestRefused as refusal:
             await self._fail(id_, refusal.detail)
 
     async def _probe(self, id_: int) -> None:
@@ -111,11 +111,11 @@ class Rotations:
         log.warning("rotation.failed", rotation_id=id_, reason=reason)
         await self._write(lambda session: rotation_steps.fail(session, id_, reason))
 
-    async def _write(self, step: Step) -> None:
+    async def _write(self, step: RotationStep) -> None:
         async with writing(self._database) as session:
             await step(session)
 
 
-def said(failure: Failure | None) -> str:
+def said(failure: ProbeFailure | None) -> str:
     """Why the new endpoint is not taken."""
     return f"the new endpoint does not serve ({failure.step}): {failure.reason}" if failure else ""

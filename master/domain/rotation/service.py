@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from master.db.database import Row, Session
 from master.domain.proxies.creation import check_nodes
-from master.domain.proxies.rotatable import hindrance
-from master.domain.proxies.schemas import Fleet
+from master.domain.proxies.rotatable import why_not_rotatable
+from master.domain.proxies.schemas import FleetFilter
 from master.domain.proxies.service import known, lock_fleet, lock_placement
-from master.domain.rotation.schemas import RotateWish, Rotation, shown_rotation
+from master.domain.rotation.schemas import RotateRequest, Rotation, rotation_from_row
 from master.domain.rotation.steps import begin
 from master.errors import NotFound, not_rotatable, pointed
 
@@ -17,13 +17,13 @@ async def get(session: Session, id_: int) -> Rotation:
     row = await session.row("rotation.select_one", id=id_)
     if row is None:
         raise NotFound(f"there is no rotation {id_}", {"rotation_id": id_})
-    return shown_rotation(row)
+    return rotation_from_row(row)
 
 
-async def rotate(session: Session, proxy_id: int, wish: RotateWish) -> Rotation:
+async def rotate(session: Session, proxy_id: int, wish: RotateRequest) -> Rotation:
     """Begin to rotate one proxy; when its node is away, as soon as a master looks at it, which then says so.
 
-    Raises NotFound, Invalid, NotRotatable, NoRoom; the transaction's end raises RotationUnderWay.
+    Raises NotFound, Invalid, NotRotatable, InsufficientCapacity; the transaction's end raises RotationUnderWay.
     """
     row = known(proxy_id, await session.row("proxies.select_one", id=proxy_id))
     if "node" in wish.what:
@@ -33,19 +33,19 @@ async def rotate(session: Session, proxy_id: int, wish: RotateWish) -> Rotation:
     return await get(session, id_)
 
 
-async def rotate_fleet(session: Session, fleet: Fleet, wish: RotateWish) -> list[int]:
+async def rotate_fleet(session: Session, fleet: FleetFilter, wish: RotateRequest) -> list[int]:
     """Begin to rotate all that match; the rotations' ids. Raises CountDiffers, Invalid, NotRotatable."""
     _, rows = await lock_fleet(session, fleet)
     return await ask(session, rows, wish)
 
 
-async def rotate_stack(session: Session, stack_id: int, wish: RotateWish) -> list[int]:
+async def rotate_stack(session: Session, stack_id: int, wish: RotateRequest) -> list[int]:
     """Begin to rotate all proxies of a stack; the rotations' ids. Raises Invalid, NotRotatable."""
     rows = await session.rows("stacks.select_proxies", id=stack_id)
     return await ask(session, rows, wish) if rows else []
 
 
-async def ask(session: Session, rows: Sequence[Row], wish: RotateWish) -> list[int]:
+async def ask(session: Session, rows: Sequence[Row], wish: RotateRequest) -> list[int]:
     """A rotation of each of these proxies, which the masters then take in turn. Raises Invalid, NotRotatable."""
     if wish.node_ids is not None:
         if "node" not in wish.what:
@@ -64,8 +64,8 @@ async def ask(session: Session, rows: Sequence[Row], wish: RotateWish) -> list[i
     return [row["id"] for row in found]
 
 
-def hindered(row: Row, wish: RotateWish) -> str | None:
+def hindered(row: Row, wish: RotateRequest) -> str | None:
     """Why this proxy cannot be rotated so."""
     if not row["enabled"] or row["node_state"] == "disabled":
         return "it does not run: change it instead"
-    return hindrance(wish.what, engine=row["engine"], username=row["username"], exit_=row["exit"])
+    return why_not_rotatable(wish.what, engine=row["engine"], username=row["username"], exit_=row["exit"])

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
 from master.domain.proxies.service import known
 from master.domain.rotation.endpoints import choose, exit_after, insert_endpoint
@@ -21,7 +21,7 @@ START_S = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class LockedRotation:
     """A rotation with its proxy, and the nodes that it concerns, by id; all of them are locked."""
 
     row: Row
@@ -29,7 +29,7 @@ class Standing:
 
 
 async def begin(session: Session, id_: int) -> None:
-    """Draw the new endpoint and have its node run it. Raises Invalid, NotRotatable, NoRoom."""
+    """Draw the new endpoint and have its node run it. Raises Invalid, NotRotatable, InsufficientCapacity."""
     row = await session.row("rotation.select_standing", id=id_)
     if row is None or row["state"] != "waiting":
         return
@@ -95,7 +95,7 @@ async def wait(session: Session, id_: int) -> None:
         await session.execute("rotation.wait", id=id_)
 
 
-async def undo(session: Session, standing: Standing) -> None:
+async def undo(session: Session, standing: LockedRotation) -> None:
     """What `begin` did."""
     row = standing.row
     await session.execute("rotation.delete_endpoint", proxy_id=row["proxy_id"], rotation_id=row["id"])
@@ -114,7 +114,9 @@ async def end(session: Session, id_: int) -> None:
     await record_events(session, [event("proxy.rotation_ended", row, {})])
 
 
-async def locked(session: Session, id_: int, *states: RotationState, target: int | None = None) -> Standing | None:
+async def locked(
+    session: Session, id_: int, *states: RotationState, target: int | None = None
+) -> LockedRotation | None:
     """The rotation, if it is in one of these states, and everything that it stands on, locked; also `target`, a node.
 
     None: somebody else was quicker, or the proxy is gone.
@@ -128,11 +130,11 @@ async def locked(session: Session, id_: int, *states: RotationState, target: int
         if row is None or row["state"] not in states:
             return None
         if {row["node_id"], row["endpoint_node_id"]} - {None} <= nodes.keys():
-            return Standing(row=row, nodes=nodes)
+            return LockedRotation(row=row, nodes=nodes)
     return None
 
 
-def event(type_: EventType, row: Row, details: Mapping[str, Any]) -> Event:
+def event(type_: EventType, row: Row, details: Mapping[str, Any]) -> NewEvent:
     """Without logins."""
     told = {"rotation_id": row["id"], "what": list(row["what"]), "scheduled": row["scheduled"], **details}
-    return Event(type=type_, proxy_id=row["proxy_id"], node_id=row["node_id"], details=told)
+    return NewEvent(type=type_, proxy_id=row["proxy_id"], node_id=row["node_id"], details=told)

@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event
+from master.domain.events.log import NewEvent
 from master.domain.stacks.template import Template, first, login
-from master.errors import NoRoom, Share, no_room
+from master.errors import InsufficientCapacity, NodeCapacity, insufficient_capacity
 from master.placement.candidates import Candidate, Demand
-from master.placement.spread import Shortage, Site, Spread, per_node, spread_over
+from master.placement.spread import Shortage, Spread, SpreadNode, per_node, spread_over
 from shared.proxies import NodeId
 
 OF_SITE = ("ip", "location_id", "own")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class NewProxies:
     """So many more; `leaving` are proxies of the stack that will have gone by then."""
 
     count: int
@@ -25,8 +25,8 @@ class Wanted:
     leaving: Sequence[Row] = ()
 
 
-async def choose(session: Session, stack_id: int | None, wanted: Wanted) -> tuple[NodeId, ...]:
-    """Their nodes; nobody else chooses meanwhile (lock_placement). Raises NoRoom."""
+async def choose(session: Session, stack_id: int | None, wanted: NewProxies) -> tuple[NodeId, ...]:
+    """Their nodes; nobody else chooses meanwhile (lock_placement). Raises InsufficientCapacity."""
     if not wanted.count:
         return ()
     template = wanted.template
@@ -46,17 +46,20 @@ async def choose(session: Session, stack_id: int | None, wanted: Wanted) -> tupl
     return chosen
 
 
-def site_of(row: Row, left: int) -> Site:
+def site_of(row: Row, left: int) -> SpreadNode:
     """Out of a row of candidates, when so many of the stack's proxies have left it."""
     node = Candidate(**{name: value for name, value in row.items() if name not in OF_SITE})
     node = replace(node, count=node.count - left, used=max(0, node.used - left))
-    return Site(node=node, ip=row["ip"], location_id=row["location_id"], own=row["own"] - left)
+    return SpreadNode(node=node, ip=row["ip"], location_id=row["location_id"], own=row["own"] - left)
 
 
 async def make(
     session: Session, stack_id: int, template: Template, chosen: Sequence[NodeId], ips: Sequence[str]
 ) -> list[Row]:
-    """One proxy for each of these nodes, whose rows are locked; rows of id, node_id and port. Raises NoRoom."""
+    """Create one proxy on each of these nodes, whose rows are locked; return rows of id, node_id and port.
+
+    Raises InsufficientCapacity.
+    """
     if not chosen:
         return []
     await session.execute("stacks.lock_ips", ips=list(ips))
@@ -80,7 +83,7 @@ async def make(
 
 
 async def free_ports(session: Session, chosen: Sequence[NodeId]) -> list[int]:
-    """A port for each. Raises NoRoom when there are fewer than seemed."""
+    """A port for each. Raises InsufficientCapacity when there are fewer than seemed."""
     counts = per_node(chosen)
     rows = await session.rows("stacks.lowest_free_ports", node_ids=list(counts), counts=list(counts.values()))
     free: defaultdict[NodeId, list[int]] = defaultdict(list)
@@ -94,21 +97,21 @@ async def free_ports(session: Session, chosen: Sequence[NodeId]) -> list[int]:
 def lacking_ports(counts: Mapping[NodeId, int], free: Mapping[NodeId, Sequence[int]]) -> Shortage:
     """Somebody has taken some in the last moment, or a stranger has some on one of several nodes of an ip."""
     shares = [
-        Share(node_id=node_id, possible=len(free[node_id]), reason="then no port of its range is free")
+        NodeCapacity(node_id=node_id, possible=len(free[node_id]), reason="then no port of its range is free")
         for node_id, count in counts.items()
         if len(free[node_id]) < count
     ]
     return Shortage(possible=sum(len(ports) for ports in free.values()), by_node=tuple(shares))
 
 
-def too_few(wanted: int, shortage: Shortage) -> NoRoom:
+def too_few(wanted: int, shortage: Shortage) -> InsufficientCapacity:
     """All or none: say what would fit."""
     detail = f"only {shortage.possible} of {wanted} proxies fit"
-    return no_room(detail, wanted=wanted, possible=shortage.possible, by_node=shortage.by_node)
+    return insufficient_capacity(detail, wanted=wanted, possible=shortage.possible, by_node=shortage.by_node)
 
 
-def created(stack_id: int, row: Row, template: Template) -> Event:
+def created(stack_id: int, row: Row, template: Template) -> NewEvent:
     """The event of one that was made."""
     details = {"port": row["port"], "protocol": template["protocol"], "version": 1}
     subjects = {"proxy_id": row["id"], "node_id": row["node_id"], "stack_id": stack_id}
-    return Event(type="proxy.created", **subjects, details=details)
+    return NewEvent(type="proxy.created", **subjects, details=details)

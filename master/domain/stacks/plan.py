@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event
+from master.domain.events.log import NewEvent
 from master.domain.proxies import removal
 from master.domain.proxies import service as proxies
-from master.domain.proxies.changes import Change, check_engines, check_exits, settings
-from master.domain.stacks.bulk_creation import Wanted, choose, created, make
-from master.domain.stacks.template import Template, retold
+from master.domain.proxies.changes import ProxyChange, check_engines, check_exits, settings
+from master.domain.stacks.bulk_creation import NewProxies, choose, created, make
+from master.domain.stacks.template import Template, reapply_template
 from master.errors import Invalid, pointed
 from master.placement.spread import Spread
 from shared.proxies import NodeId, ProxyId
@@ -19,7 +19,7 @@ SETTINGS = ("name", "spread", "proxy", "labels")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Goal:
+class DesiredStack:
     """What a stack shall be. Without a count so many are wanted as there are when these have gone."""
 
     name: str
@@ -36,7 +36,7 @@ class Goal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Course:
+class Plan:
     """How a stack gets there: these proxies go, these stay, and one comes to each of these nodes, in this order.
 
     All these nodes are locked.
@@ -48,16 +48,16 @@ class Course:
     nodes: Sequence[Row]
 
 
-async def plan_first(session: Session, goal: Goal) -> Course:
-    """Of a stack that is not there yet. Raises NoRoom."""
-    wanted = Wanted(count=goal.count or 0, template=goal.proxy, spread=goal.spread)
+async def plan_first(session: Session, goal: DesiredStack) -> Plan:
+    """Of a stack that is not there yet. Raises InsufficientCapacity."""
+    wanted = NewProxies(count=goal.count or 0, template=goal.proxy, spread=goal.spread)
     comes = await choose(session, None, wanted)
     nodes = await session.rows("nodes.lock", ids=sorted(set(comes)))
-    return Course(goes=(), stays=(), comes=comes, nodes=nodes)
+    return Plan(goes=(), stays=(), comes=comes, nodes=nodes)
 
 
-async def plan(session: Session, id_: int, goal: Goal) -> Course:
-    """Who goes, stays and comes, all nodes that this concerns being locked. Raises Invalid, NoRoom.
+async def plan(session: Session, id_: int, goal: DesiredStack) -> Plan:
+    """Who goes, stays and comes, all nodes that this concerns being locked. Raises Invalid, InsufficientCapacity.
 
     Proxies may go, or be rotated to another node, while the locks are waited for: then it is planned anew.
     """
@@ -65,13 +65,13 @@ async def plan(session: Session, id_: int, goal: Goal) -> Course:
         members = await session.rows("stacks.select_members", id=id_)
         goes, count = difference([row["id"] for row in members], goal)
         leaving = [row for row in members if row["id"] in goes]
-        wanted = Wanted(count=count, template=goal.proxy, spread=goal.spread, leaving=leaving)
+        wanted = NewProxies(count=count, template=goal.proxy, spread=goal.spread, leaving=leaving)
         comes = await choose(session, id_, wanted)
         there = {row["node_id"] for row in await session.rows("stacks.select_nodes", id=id_)}
         nodes = await session.rows("nodes.lock", ids=sorted(there.union(comes)))
         rows = await session.rows("stacks.select_proxies", id=id_)
         if [(row["id"], row["node_id"]) for row in rows] == [(row["id"], row["node_id"]) for row in members]:
-            return Course(
+            return Plan(
                 goes=[row for row in rows if row["id"] in goes],
                 stays=[row for row in rows if row["id"] not in goes],
                 comes=comes,
@@ -79,7 +79,7 @@ async def plan(session: Session, id_: int, goal: Goal) -> Course:
             )
 
 
-def difference(ids: Sequence[ProxyId], goal: Goal) -> tuple[frozenset[ProxyId], int]:
+def difference(ids: Sequence[ProxyId], goal: DesiredStack) -> tuple[frozenset[ProxyId], int]:
     """Which of a stack's proxies, by id, go, and how many come: first those that are named, then the newest.
 
     Raises Invalid.
@@ -93,13 +93,13 @@ def difference(ids: Sequence[ProxyId], goal: Goal) -> tuple[frozenset[ProxyId], 
     return frozenset([*named, *left[count:]]), max(0, count - len(left))
 
 
-async def follow(
-    session: Session, id_: int, course: Course, before: Template, after: Template
-) -> tuple[set[NodeId], list[Event]]:
+async def apply(
+    session: Session, id_: int, course: Plan, before: Template, after: Template
+) -> tuple[set[NodeId], list[NewEvent]]:
     """Do it; the touched nodes, and what is still to be recorded."""
     touched: set[NodeId] = set()
     if after != before and course.stays:
-        wanted = [Change(row=row, after=remade(row, before, after)) for row in course.stays]
+        wanted = [ProxyChange(row=row, after=remade(row, before, after)) for row in course.stays]
         check_engines(course.nodes, wanted)
         check_exits(course.nodes, wanted)
         touched |= set((await proxies.write(session, wanted)).revisions)
@@ -115,7 +115,7 @@ async def follow(
 def remade(row: Row, before: Template, after: Template) -> dict[str, Any]:
     """Settings of a proxy whose template changes. Raises Invalid when its own ones are at odds with that."""
     try:
-        return retold(settings(row), before, after)
+        return reapply_template(settings(row), before, after)
     except Invalid as error:
         detail = f"proxy {row['id']} has settings of its own: {error.detail}"
         raise Invalid(detail, {**error.members, "proxy_id": row["id"]}) from error

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
-from master.domain.proxies.schemas import FleetChanges, ProxyState, ProxyWish
+from master.domain.proxies.schemas import FleetPatch, ProxyOptions, ProxyState
 from master.placement.spread import Spread
-from master.schemas.base import Labelled, Paging, Row, SaidAs, Shown, Text, Wish, not_given
+from master.schemas.base import DescribedAs, LabelFilter, Paging, RequestBody, Resource, Row, Text, omitted
 from master.schemas.fields import LabelPatch, Labels, LocationNames, Name, NodeNames, distinct
 from master.schemas.pages import Page
 from shared.proxies import Id
@@ -39,12 +39,12 @@ def ordered(ids: list[Any]) -> list[Any]:
 
 
 StackName = Annotated[Name, AfterValidator(addressable)]
-Count = Annotated[int, Field(ge=0, le=MOST_PROXIES, description="how many proxies there shall be")]
-Places = Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(ordered)]
+ProxyCount = Annotated[int, Field(ge=0, le=MOST_PROXIES, description="how many proxies there shall be")]
+StackPlaces = Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(ordered)]
 Removed = Annotated[list[Id], Field(max_length=MOST_PROXIES), AfterValidator(distinct)]
 
 
-class StackProxy(ProxyWish):
+class StackProxy(ProxyOptions):
     """What the proxies of a stack shall be like, and where they may be.
 
     On nodes of these locations, or on these nodes, or on those that are both. A user name and a password that are said
@@ -52,36 +52,36 @@ class StackProxy(ProxyWish):
     """
 
     location_id: Id | None = Field(default=None, description="short for location_ids with this one")
-    location_ids: Places | None = None
+    location_ids: StackPlaces | None = None
     locations: LocationNames = None
-    node_ids: Places | None = None
+    node_ids: StackPlaces | None = None
 
     @model_validator(mode="after")
     def says_locations_once(self) -> Self:
         """Raises ValueError."""
-        return said_once(self)
+        return given_once(self)
 
 
-class StackProxyChanges(FleetChanges):
+class StackProxyPatch(FleetPatch):
     """What shall be otherwise of a stack's proxies; where they may be concerns those that are made from now on."""
 
-    location_id: Id = Field(default_factory=not_given, description="short for location_ids with this one")
-    location: Name = Field(default_factory=not_given, description="name of the location, instead of location_id")
-    location_ids: Places | None = Field(default_factory=not_given, description=PLACES_WORDS)
-    locations: LocationNames = Field(default_factory=not_given)
-    node_ids: Places | None = Field(default_factory=not_given, description=PLACES_WORDS)
-    nodes: NodeNames = Field(default_factory=not_given)
+    location_id: Id = Field(default_factory=omitted, description="short for location_ids with this one")
+    location: Name = Field(default_factory=omitted, description="name of the location, instead of location_id")
+    location_ids: StackPlaces | None = Field(default_factory=omitted, description=PLACES_WORDS)
+    locations: LocationNames = Field(default_factory=omitted)
+    node_ids: StackPlaces | None = Field(default_factory=omitted, description=PLACES_WORDS)
+    nodes: NodeNames = Field(default_factory=omitted)
 
     @model_validator(mode="after")
     def says_locations_once(self) -> Self:
         """Raises ValueError."""
-        return said_once(self)
+        return given_once(self)
 
 
-Said = TypeVar("Said", StackProxy, StackProxyChanges)
+GivenOnce = TypeVar("GivenOnce", StackProxy, StackProxyPatch)
 
 
-def said_once(said: Said) -> Said:
+def given_once(said: GivenOnce) -> GivenOnce:
     """The same. Raises ValueError."""
     one = said.location_id is not None or said.location is not None
     if one and (said.location_ids is not None or said.locations is not None):
@@ -89,13 +89,13 @@ def said_once(said: Said) -> Said:
     return said
 
 
-class NamedStack(Wish):
+class NamedStack(RequestBody):
     """A stack as it shall be, whatever it is now."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [*EXAMPLES]})
 
     name: StackName | None = Field(default=None, description="that of the path, if it is said at all")
-    count: Count
+    count: ProxyCount
     proxy: StackProxy
     spread: Spread = Field(default="nodes", description=SPREAD_WORDS)
     labels: Labels = Field(default_factory=dict[str, str])
@@ -109,7 +109,7 @@ class NewStack(NamedStack):
     name: StackName  # type: ignore[assignment] # must be said here
 
 
-class StackChanges(Wish):
+class StackPatch(RequestBody):
     """What shall be otherwise of a stack."""
 
     model_config = ConfigDict(
@@ -123,19 +123,19 @@ class StackChanges(Wish):
         }
     )
 
-    name: StackName = Field(default_factory=not_given)
-    count: Count = Field(default_factory=not_given)
+    name: StackName = Field(default_factory=omitted)
+    count: ProxyCount = Field(default_factory=omitted)
     remove: Removed = Field(
-        default_factory=not_given,
+        default_factory=omitted,
         description="ids of proxies that go before any other; without a count so many fewer are wanted, with one they "
         "are made up for",
     )
-    proxy: StackProxyChanges = Field(default_factory=not_given)
-    spread: Spread = Field(default_factory=not_given, description=SPREAD_WORDS)
-    labels: LabelPatch = Field(default_factory=not_given)
+    proxy: StackProxyPatch = Field(default_factory=omitted)
+    spread: Spread = Field(default_factory=omitted, description=SPREAD_WORDS)
+    labels: LabelPatch = Field(default_factory=omitted)
 
 
-class StackFilter(Labelled):
+class StackFilter(LabelFilter):
     """Which stacks."""
 
     name: Text | None = None
@@ -145,7 +145,7 @@ class StackList(StackFilter, Paging):
     """A page of stacks."""
 
 
-class StackStatus(Shown):
+class StackStatus(Resource):
     """How many of the proxies are in which state."""
 
     running: int
@@ -157,14 +157,14 @@ class StackStatus(Shown):
     unknown: int
 
 
-class Stack(Shown):
+class Stack(Resource):
     """Proxies out of one template, kept at a number."""
 
     id: int
     name: str
     count: int = Field(description="how many proxies are wanted, which is how many there are")
     spread: Spread
-    proxy: Annotated[dict[str, Any], SaidAs(StackProxy)] = Field(
+    proxy: Annotated[dict[str, Any], DescribedAs(StackProxy)] = Field(
         repr=False,
         description="the template, as it can be said again; without a user name or password each has its own",
     )

@@ -5,26 +5,26 @@ Lock order: placement, the nodes by id, their ips, the stack's row.
 
 from collections.abc import Sequence
 
-from master.api.outcomes import Outcome, revisions_of
+from master.api.outcomes import WriteOutcome, revisions_of
 from master.db.database import Row, Session
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from master.domain.proxies import removal
 from master.domain.proxies.expiry import NO_END, check_ends
 from master.domain.proxies.service import lock_placement
 from master.domain.proxies.stack_counts import scaled
-from master.domain.stacks.plan import SETTINGS, Goal, follow, plan, plan_first
-from master.domain.stacks.schemas import NamedStack, NewStack, Stack, StackChanges, StackFilter, StackList, stack
+from master.domain.stacks.plan import SETTINGS, DesiredStack, apply, plan, plan_first
+from master.domain.stacks.schemas import NamedStack, NewStack, Stack, StackFilter, StackList, StackPatch, stack
 from master.domain.stacks.template import PLACES, Template, altered, kept, of_proxies
 from master.errors import NotFound, PreconditionFailed, pointed
-from master.schemas.base import criteria
+from master.schemas.base import filter_parameters
 from master.schemas.merge_patch import differing, patched
 from shared.proxies import NodeId, ProxyId
 
-Key = int | str
+StackKey = int | str
 """A stack's id, or its name."""
 
 
-async def get(session: Session, key: Key) -> Stack:
+async def get(session: Session, key: StackKey) -> Stack:
     """Raises NotFound."""
     id_ = key if isinstance(key, int) else (await select(session, key))["id"]
     rows = await session.rows("stacks.select_page", id=id_, name=None, labels=[], after=0, limit=1)
@@ -33,13 +33,13 @@ async def get(session: Session, key: Key) -> Stack:
 
 async def page(session: Session, asked: StackList) -> list[Stack]:
     """Those that match, by id."""
-    where = criteria(asked, StackFilter)
+    where = filter_parameters(asked, StackFilter)
     rows = await session.rows("stacks.select_page", id=None, **where, after=asked.after, limit=asked.limit)
     return [stack(row) for row in rows]
 
 
-async def create(session: Session, wish: NewStack, *, allow_past: bool = False) -> tuple[int, Outcome]:
-    """Its id, and what was done. Raises Invalid, NoRoom; the transaction's end raises NameTaken."""
+async def create(session: Session, wish: NewStack, *, allow_past: bool = False) -> tuple[int, WriteOutcome]:
+    """Its id, and what was done. Raises Invalid, InsufficientCapacity; the transaction's end raises NameTaken."""
     goal = await stated(session, wish.name, wish, allow_past=allow_past)
     await lock_placement(session)
     return await begin(session, goal)
@@ -52,7 +52,7 @@ async def put(
     versions: frozenset[int] | None = None,
     *,
     allow_past: bool = False,
-) -> tuple[int, Outcome, bool]:
+) -> tuple[int, WriteOutcome, bool]:
     """The stack of this name as it shall be; also whether it was made. Raises as the others do."""
     await lock_placement(session)
     row = await session.row("stacks.select_named", name=name)
@@ -66,16 +66,16 @@ async def put(
 
 async def change(
     session: Session,
-    key: Key,
-    wish: StackChanges,
+    key: StackKey,
+    wish: StackPatch,
     versions: frozenset[int] | None = None,
     *,
     allow_past: bool = False,
-) -> tuple[int, Outcome]:
+) -> tuple[int, WriteOutcome]:
     """Only what is said; with `versions` only when the stack is at one of them.
 
-    Raises NotFound, PreconditionFailed, Invalid, NoRoom, EngineMissing, ExitMissing, RotationUnderWay; the
-    transaction's end raises NameTaken.
+    Raises NotFound, PreconditionFailed, Invalid, InsufficientCapacity, EngineMissing, ExitMissing, RotationUnderWay;
+    NameTaken at the transaction's end.
     """
     await lock_placement(session)
     row = await select(session, key)
@@ -87,7 +87,7 @@ async def change(
             template = altered(template, wish.proxy)
             await check_places(session, template, row["proxy"])
             await check_ends(session, [(row["proxy"], template)], allow_past=allow_past)
-    goal = Goal(
+    goal = DesiredStack(
         name=wish.name if "name" in said else row["name"],
         spread=wish.spread if "spread" in said else row["spread"],
         proxy=template,
@@ -98,24 +98,24 @@ async def change(
     return row["id"], await bring(session, row, goal, versions)
 
 
-async def remove(session: Session, key: Key, versions: frozenset[int] | None = None) -> Outcome:
+async def remove(session: Session, key: StackKey, versions: frozenset[int] | None = None) -> WriteOutcome:
     """With its proxies. Raises NotFound, PreconditionFailed."""
     await lock_placement(session)
     row = await select(session, key)
-    nothing = Goal(**{name: row[name] for name in SETTINGS}, count=0)
+    nothing = DesiredStack(**{name: row[name] for name in SETTINGS}, count=0)
     course = await plan(session, row["id"], nothing)
     check_version(await select(session, row["id"]), versions)
     outcome = await removal.take_away(session, course.goes)
     await session.execute("stacks.delete", id=row["id"])
     details = {"name": row["name"], "count": len(course.goes)}
-    deleted = Event(type="stack.deleted", stack_id=row["id"], details=details)
+    deleted = NewEvent(type="stack.deleted", stack_id=row["id"], details=details)
     await record_events(session, [*map(removal.deleted, course.goes), deleted])
     return outcome
 
 
 async def stated(
     session: Session, name: str, wish: NamedStack, template: Template = NO_END, *, allow_past: bool
-) -> Goal:
+) -> DesiredStack:
     """All of a stack, as it is said; what is there is `template`. Raises Invalid."""
     if wish.name not in (None, name):
         raise pointed(f"the path says another name: {name}", "/name")
@@ -123,7 +123,7 @@ async def stated(
         wanted = kept(wish.proxy)
         await check_places(session, wanted, template)
         await check_ends(session, [(template, wanted)], allow_past=allow_past)
-    return Goal(name=name, spread=wish.spread, proxy=wanted, labels=wish.labels, count=wish.count)
+    return DesiredStack(name=name, spread=wish.spread, proxy=wanted, labels=wish.labels, count=wish.count)
 
 
 async def check_places(session: Session, template: Template, before: Template) -> None:
@@ -144,44 +144,44 @@ def check_known(member: str, ids: Sequence[int], found: Sequence[Row]) -> None:
         raise pointed(f"{member}: there is no {missing[0]}", f"/{member}")
 
 
-async def begin(session: Session, goal: Goal) -> tuple[int, Outcome]:
+async def begin(session: Session, goal: DesiredStack) -> tuple[int, WriteOutcome]:
     """A stack that was not there."""
     course = await plan_first(session, goal)
     id_ = await session.value("stacks.insert", **goal.settings)
-    touched, events = await follow(session, id_, course, goal.proxy, goal.proxy)
+    touched, events = await apply(session, id_, course, goal.proxy, goal.proxy)
     details = {"name": goal.name, "count": goal.count}
-    return id_, await ended(session, touched, [Event(type="stack.created", stack_id=id_, details=details), *events])
+    return id_, await ended(session, touched, [NewEvent(type="stack.created", stack_id=id_, details=details), *events])
 
 
-async def bring(session: Session, row: Row, goal: Goal, versions: frozenset[int] | None) -> Outcome:
+async def bring(session: Session, row: Row, goal: DesiredStack, versions: frozenset[int] | None) -> WriteOutcome:
     """A stack that was there; nothing at all is done when it is so already."""
     before = {name: row[name] for name in SETTINGS}
     if goal.settings == before and goal.count in (None, row["count"]) and not goal.remove:
-        return Outcome(matched=row["count"], changed=(), revisions={})
+        return WriteOutcome(matched=row["count"], changed=(), revisions={})
     course = await plan(session, row["id"], goal)
     row = await select(session, row["id"])
     check_version(row, versions)
     await session.execute("stacks.update", id=row["id"], **goal.settings)
-    touched, events = await follow(session, row["id"], course, before["proxy"], goal.proxy)
-    stack_events: list[Event] = []
+    touched, events = await apply(session, row["id"], course, before["proxy"], goal.proxy)
+    stack_events: list[NewEvent] = []
     if changed := differing(before, goal.settings):
         details = {"name": goal.name, "changed": changed}
-        stack_events.append(Event(type="stack.updated", stack_id=row["id"], details=details))
+        stack_events.append(NewEvent(type="stack.updated", stack_id=row["id"], details=details))
     if course.goes or course.comes:
         now = {"id": row["id"], "name": goal.name}
         stack_events.append(scaled(now, row["count"], len(course.stays) + len(course.comes)))
     return await ended(session, touched, [*stack_events, *events])
 
 
-async def ended(session: Session, touched: set[NodeId], events: Sequence[Event]) -> Outcome:
+async def ended(session: Session, touched: set[NodeId], events: Sequence[NewEvent]) -> WriteOutcome:
     """The last thing in the transaction."""
     revisions = await revisions_of(session, touched)
     await record_events(session, events)
     ids = [ProxyId(event.proxy_id) for event in events if event.proxy_id is not None]
-    return Outcome(matched=len(ids), changed=tuple(ids), revisions=revisions)
+    return WriteOutcome(matched=len(ids), changed=tuple(ids), revisions=revisions)
 
 
-async def select(session: Session, key: Key) -> Row:
+async def select(session: Session, key: StackKey) -> Row:
     """Raises NotFound."""
     if isinstance(key, int):
         return known(await session.row("stacks.select_one", id=key), key)
@@ -197,7 +197,7 @@ def check_version(row: Row, versions: frozenset[int] | None) -> None:
     raise PreconditionFailed(f"the stack is at version {row['version']}", {"version": row["version"]})
 
 
-def known(row: Row | None, key: Key) -> Row:
+def known(row: Row | None, key: StackKey) -> Row:
     """The row, or NotFound."""
     if row is None:
         detail = f"there is no stack {key}" if isinstance(key, int) else "there is no stack of this name"

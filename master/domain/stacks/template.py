@@ -9,11 +9,11 @@ from master.domain.proxies.settings import (
     USERNAME_LETTERS,
     amended,
     checked,
-    drawn,
     first_settings,
+    random_text,
     with_terms,
 )
-from master.domain.stacks.schemas import StackProxy, StackProxyChanges
+from master.domain.stacks.schemas import StackProxy, StackProxyPatch
 from master.errors import Invalid
 from master.schemas.merge_patch import patched
 
@@ -55,7 +55,7 @@ def places(wish: StackProxy) -> Template:
     return {name: ids for name, ids in found.items() if ids is not None}
 
 
-def altered(template: Template, wish: StackProxyChanges) -> Template:
+def altered(template: Template, wish: StackProxyPatch) -> Template:
     """The template with these changes. Raises Invalid when no proxy can be so."""
     changes = wish.given()
     if (location_id := changes.pop("location_id", None)) is not None:
@@ -80,13 +80,13 @@ def first(template: Template) -> dict[str, Any]:
 
 def login(template: Template) -> tuple[str | None, str | None]:
     """Of a new proxy."""
-    username = template["username"] if "username" in template else drawn(USERNAME_LETTERS)
+    username = template["username"] if "username" in template else random_text(USERNAME_LETTERS)
     if username is None:
         return None, None
-    return username, template["password"] if "password" in template else drawn(PASSWORD_LETTERS)
+    return username, template["password"] if "password" in template else random_text(PASSWORD_LETTERS)
 
 
-def retold(settings: Mapping[str, Any], before: Template, after: Template) -> dict[str, Any]:
+def reapply_template(settings: Mapping[str, Any], before: Template, after: Template) -> dict[str, Any]:
     """A proxy's settings when its template has changed: what the templates do not differ in stays.
 
     Raises Invalid when this proxy, which may have settings of its own, cannot be so.

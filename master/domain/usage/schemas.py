@@ -5,15 +5,15 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from master.schemas.base import Limit, Question, Shown, said_once
+from master.schemas.base import Limit, Query, Resource, single_value
 from master.schemas.cursors import read_keys
 from master.schemas.fields import LocationName, NodeName, StackNamed
 from master.schemas.pages import Page
-from master.schemas.timestamps import Moment
+from master.schemas.timestamps import LenientTimestamp
 from shared.proxies import Id
 
 
-class Usage(Shown):
+class UsageSum(Resource):
     """What was used in all; the members that it is not summed up by are null."""
 
     hour: datetime | None = Field(description="in which; days more than 90 days ago stand at their midnight (UTC)")
@@ -42,7 +42,7 @@ Groups = Annotated[
     Annotated[
         frozenset[str],
         BeforeValidator(read_groups),
-        BeforeValidator(said_once),
+        BeforeValidator(single_value),
         WithJsonSchema({"type": "string", "examples": ["proxy,day"]}),
     ],
     Field(
@@ -53,7 +53,7 @@ UsageCursor = Annotated[
     Annotated[
         tuple[int, ...],
         BeforeValidator(lambda text: read_keys(text, 4)),
-        BeforeValidator(said_once),
+        BeforeValidator(single_value),
         WithJsonSchema({"type": "string"}),
     ],
     Field(description="`next` of the page before; without it the list begins with the first"),
@@ -64,12 +64,12 @@ FIRST = (-1, 0, 0, 0)
 """Comes before every sum."""
 
 
-class UsageList(Question):
+class UsageList(Query):
     """A page of sums of what proxies were used for."""
 
     by: Groups = Field(default_factory=frozenset[str])
-    since: Moment | None = Field(default=None, alias="from", description="hours that begin then or later")
-    until: Moment | None = Field(default=None, alias="to", description="hours that begin before")
+    since: LenientTimestamp | None = Field(default=None, alias="from", description="hours that begin then or later")
+    until: LenientTimestamp | None = Field(default=None, alias="to", description="hours that begin before")
     proxy_id: Id | None = None
     node_id: Id | None = None
     node: NodeName = None
@@ -86,5 +86,5 @@ class UsageList(Question):
         return next((span for span in ("hour", "day") if span in self.by), None)
 
 
-class UsagePage(Page[Usage]):
+class UsagePage(Page[UsageSum]):
     """A page of usage rows."""

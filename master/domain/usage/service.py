@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.events.log import Event
-from master.domain.usage.schemas import Usage as ShownUsage
+from master.domain.events.log import NewEvent
 from master.domain.usage.schemas import UsageList
-from shared.messages.bodies import Usage
+from master.domain.usage.schemas import UsageSum as ShownUsage
+from shared.messages.bodies import UsageCounters
 from shared.proxies import NodeId
 
 HOURS_KEPT = timedelta(days=90)
@@ -20,7 +20,7 @@ PERCENTS = (80, 100)
 """Of a traffic limit: whoever passes one is told of, once in each period."""
 
 
-async def take(session: Session, node_id: NodeId, told: Iterable[Usage]) -> list[Event]:
+async def take(session: Session, node_id: NodeId, told: Iterable[UsageCounters]) -> list[NewEvent]:
     """Add by how much these counters grew; the node's status is locked already. What is to be recorded of it."""
     rows = [usage.model_dump() for usage in highest(told)]
     if not rows:
@@ -33,15 +33,15 @@ async def take(session: Session, node_id: NodeId, told: Iterable[Usage]) -> list
     return [threshold(node_id, row) for row in passed]
 
 
-def threshold(node_id: NodeId, row: Row) -> Event:
+def threshold(node_id: NodeId, row: Row) -> NewEvent:
     """Of a proxy that has used so much of its traffic."""
     details = {name: row[name] for name in ("percent", "bytes", "limit_bytes", "period")}
-    return Event(type="usage.threshold", node_id=node_id, proxy_id=row["id"], details=details)
+    return NewEvent(type="usage.threshold", node_id=node_id, proxy_id=row["id"], details=details)
 
 
-def highest(told: Iterable[Usage]) -> list[Usage]:
+def highest(told: Iterable[UsageCounters]) -> list[UsageCounters]:
     """One counter a life: the one that counted most when a life is told twice."""
-    found: dict[tuple[int, int], Usage] = {}
+    found: dict[tuple[int, int], UsageCounters] = {}
     for usage in told:
         life = (usage.id, usage.epoch)
         found[life] = max(found.get(life, usage), usage, key=lambda one: one.received_bytes + one.sent_bytes)

@@ -43,7 +43,7 @@ GONE = 410
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
-class Unreached(Exception):
+class NotDelivered(Exception):
     """No message was delivered, for this reason."""
 
 
@@ -59,7 +59,7 @@ def wait_s(failures: int, draw: float) -> float:
     return bound * (0.5 + draw / 2)
 
 
-class Deliveries:
+class DeliveryRunner:
     """Delivers until cancelled."""
 
     def __init__(self, database: Database, *, allow_private: bool, resolve: Resolve = resolved) -> None:
@@ -159,7 +159,7 @@ class Deliveries:
                 status = await self._post(hook, message_id, body)
             if not 200 <= status < 300:
                 reason = f"it answered {status}"
-        except Unreached as error:
+        except NotDelivered as error:
             reason = str(error)
         except (TimeoutError, httpx.TimeoutException):
             reason = f"no answer within {ANSWER_S:g} s"
@@ -193,7 +193,7 @@ class Deliveries:
         try:
             found = await self._resolve(url.raw_host.decode(), port)
         except (OSError, UnicodeError) as error:
-            raise Unreached("its name is not known") from error
+            raise NotDelivered("its name is not known") from error
         if not self.allow_private and not all(map(is_public, found)):
-            raise Unreached("its address is private, and WEBHOOK_ALLOW_PRIVATE is not set")
+            raise NotDelivered("its address is private, and WEBHOOK_ALLOW_PRIVATE is not set")
         return found[0]

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from master.domain.events.schemas import EventId, EventPattern
 from master.domain.webhooks.callback_urls import MOST_LETTERS, target
-from master.schemas.base import Paging, Shown, Wish, not_given
+from master.schemas.base import Paging, RequestBody, Resource, omitted
 from master.schemas.fields import LocationName, NodeName, StackNamed, distinct
 from master.schemas.pages import Page
 from shared.proxies import Id
@@ -19,21 +19,21 @@ MOST_TYPES = 64
 MOST_LAG = 10_000
 """Events behind are counted up to here."""
 
-Target = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS), AfterValidator(target)]
-Types = Annotated[list[EventPattern], Field(max_length=MOST_TYPES), AfterValidator(distinct)]
+CallbackUrl = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS), AfterValidator(target)]
+SubscribedTypes = Annotated[list[EventPattern], Field(max_length=MOST_TYPES), AfterValidator(distinct)]
 TYPES_WORDS = "types of events, or all of a kind as in proxy.*; empty: all"
 AFTER_WORDS = "deliver what came after this event"
 
 
-class NewWebhook(Wish):
+class NewWebhook(RequestBody):
     """Where events shall be told, and which."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"url": "https://example.org/hook", "types": ["proxy.*", "node.offline"]}]}
     )
 
-    url: Target
-    types: Types = Field(default_factory=list[str], description=TYPES_WORDS)
+    url: CallbackUrl
+    types: SubscribedTypes = Field(default_factory=list[str], description=TYPES_WORDS)
     node_id: Id | None = None
     proxy_id: Id | None = None
     stack_id: Id | None = None
@@ -45,29 +45,29 @@ class NewWebhook(Wish):
     after: EventId | None = Field(default=None, description=f"{AFTER_WORDS}; what comes from now on when none is given")
 
 
-class WebhookChanges(Wish):
+class WebhookPatch(RequestBody):
     """What shall be otherwise of a webhook. Whatever is changed, the next try comes at once."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True, "types": []}]})
 
-    url: Target = Field(default_factory=not_given)
-    types: Types = Field(default_factory=not_given, description=TYPES_WORDS)
-    node_id: Id | None = Field(default_factory=not_given)
-    proxy_id: Id | None = Field(default_factory=not_given)
-    stack_id: Id | None = Field(default_factory=not_given)
-    location_id: Id | None = Field(default_factory=not_given)
-    node: NodeName = Field(default_factory=not_given)
-    stack: StackNamed = Field(default_factory=not_given)
-    location: LocationName = Field(default_factory=not_given)
-    enabled: bool = Field(default_factory=not_given)
-    after: EventId = Field(default_factory=not_given, description=AFTER_WORDS)
+    url: CallbackUrl = Field(default_factory=omitted)
+    types: SubscribedTypes = Field(default_factory=omitted, description=TYPES_WORDS)
+    node_id: Id | None = Field(default_factory=omitted)
+    proxy_id: Id | None = Field(default_factory=omitted)
+    stack_id: Id | None = Field(default_factory=omitted)
+    location_id: Id | None = Field(default_factory=omitted)
+    node: NodeName = Field(default_factory=omitted)
+    stack: StackNamed = Field(default_factory=omitted)
+    location: LocationName = Field(default_factory=omitted)
+    enabled: bool = Field(default_factory=omitted)
+    after: EventId = Field(default_factory=omitted, description=AFTER_WORDS)
 
 
 class WebhookList(Paging):
     """A page of webhooks."""
 
 
-class Webhook(Shown):
+class Webhook(Resource):
     """Where events are told, in order and at least once each."""
 
     id: int
@@ -89,13 +89,13 @@ class Webhook(Shown):
     updated_at: datetime
 
 
-class WebhookMade(Webhook):
+class WebhookCreated(Webhook):
     """A webhook that has just been made."""
 
     secret: str = Field(repr=False, description="signs its messages; it is shown this once")
 
 
-class Delivery(Shown):
+class Delivery(Resource):
     """What became of a message."""
 
     ok: bool

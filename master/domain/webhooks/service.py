@@ -4,7 +4,7 @@ from typing import Any
 
 from master.db.database import Row, Session
 from master.domain.webhooks.callback_urls import private_literal
-from master.domain.webhooks.schemas import MOST_LAG, NewWebhook, Webhook, WebhookChanges, WebhookList, WebhookMade
+from master.domain.webhooks.schemas import MOST_LAG, NewWebhook, Webhook, WebhookCreated, WebhookList, WebhookPatch
 from master.domain.webhooks.signing import new_secret, shown
 from master.errors import NotFound, pointed
 from master.schemas.fields import ID_BY_NAME
@@ -22,16 +22,16 @@ async def page(session: Session, asked: WebhookList) -> list[Webhook]:
     return [shown(row) for row in rows]
 
 
-async def create(session: Session, wish: NewWebhook, *, allow_private: bool) -> WebhookMade:
+async def create(session: Session, wish: NewWebhook, *, allow_private: bool) -> WebhookCreated:
     """With its secret, which is never shown again. Raises Invalid."""
     check_target(wish.url, allow_private=allow_private)
     secret = new_secret()
     id_ = await session.value("webhooks.insert", **wish.model_dump(exclude={*ID_BY_NAME}), secret=secret)
     made = await get(session, id_)
-    return WebhookMade(**made.model_dump(), secret=secret)
+    return WebhookCreated(**made.model_dump(), secret=secret)
 
 
-async def change(session: Session, id_: int, wish: WebhookChanges, *, allow_private: bool) -> Webhook:
+async def change(session: Session, id_: int, wish: WebhookPatch, *, allow_private: bool) -> Webhook:
     """Raises NotFound, Invalid."""
     given = wish.given()
     now = known(id_, await session.row("webhooks.lock", id=id_))

@@ -7,7 +7,7 @@ import json
 import secrets
 from typing import Any
 
-from master.domain.events.schemas import SUBJECTS, Choice, Event
+from master.domain.events.schemas import SUBJECTS, Event, EventFilter
 from master.domain.webhooks.schemas import Webhook, WebhookState
 from master.schemas.base import Row
 
@@ -32,10 +32,10 @@ def payload(event: Event) -> bytes:
     return json.dumps({"type": event.type, "timestamp": shown["at"], "data": shown}, separators=(",", ":")).encode()
 
 
-def choice(row: Row) -> Choice:
+def choice(row: Row) -> EventFilter:
     """Which events a webhook's receiver wants."""
     subjects = {name: row[name] for name in SUBJECTS if row[name] is not None}
-    return Choice(frozenset(row["types"]), subjects)
+    return EventFilter(frozenset(row["types"]), subjects)
 
 
 def shown(row: Row) -> Webhook:

@@ -11,17 +11,17 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from node.engine.builtin.frames import MOST_FDS, WorkerName
-from node.engine.builtin.pool.batches import told_of
-from node.engine.builtin.pool.context import Place, Told, WorkerGoneError, close_all, ports_of
-from node.engine.builtin.pool.counters import Tally
+from node.engine.builtin.pool.batches import record_fields
+from node.engine.builtin.pool.context import PoolContext, RecordFields, WorkerGoneError, close_all, ports_of
+from node.engine.builtin.pool.counters import CounterReader
 from node.engine.builtin.pool.directory import home_of
 from node.engine.builtin.pool.listeners import open_listener
-from node.engine.builtin.pool.pool import Crew
+from node.engine.builtin.pool.pool import WorkerPool
 from node.engine.builtin.pool.processes import end_process, worker_names, worker_pid
-from node.engine.builtin.pool.running import Census, drop
-from node.engine.builtin.pool.spawner import Forks
+from node.engine.builtin.pool.running import RunningProxies, drop
+from node.engine.builtin.pool.spawner import Spawner
 from node.engine.builtin.pool.upgrade import Moved
-from node.engine.builtin.pool.worker_handle import Worker
+from node.engine.builtin.pool.worker_handle import WorkerHandle
 from node.engine.interface import Condition, Counters, EngineError
 from shared.destinations import DENY_PORTS
 from shared.engine_defaults import HALF_CLOSED_S, VIA
@@ -73,17 +73,17 @@ class BuiltinEngine:
             "half_closed_s": half_closed_s,
             "via": via,
         }
-        self._forks = Forks(directory)
-        place = Place(
+        self._forks = Spawner(directory)
+        place = PoolContext(
             directory,
             self._forks,
             opened=lambda port: open_listener(listen, port),
             changed=on_change,
             configuration=self._configuration,
         )
-        self._crew = Crew(place, workers or os.cpu_count() or 1)
-        self._census = Census(self._crew)
-        self._tally = Tally(self._crew)
+        self._crew = WorkerPool(place, workers or os.cpu_count() or 1)
+        self._census = RunningProxies(self._crew)
+        self._tally = CounterReader(self._crew)
         self._group = asyncio.TaskGroup()
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
@@ -121,7 +121,7 @@ class BuiltinEngine:
         async with self._turn(proxy.id), self._crew.passage:
             worker = await self._home(proxy.id)
             before = worker.ports.setdefault(proxy.id, ())
-            told = told_of(proxy)
+            told = record_fields(proxy)
             try:
                 await self._put(worker, told, before)
             except BaseException:
@@ -190,11 +190,11 @@ class BuiltinEngine:
         """One order at a time for each proxy."""
         return self._turns.setdefault(proxy_id, asyncio.Lock())
 
-    def _leaving(self) -> list[Worker]:
+    def _leaving(self) -> list[WorkerHandle]:
         """Those that end with their last connection; whose it is they do not tell."""
         return [worker for worker in self._crew.workers if worker.state == "leaving"]
 
-    async def _home(self, proxy_id: int) -> Worker:
+    async def _home(self, proxy_id: int) -> WorkerHandle:
         """Where the proxy is, or the least loaded worker. Raises EngineError."""
         for worker in self._crew.workers:
             if worker.has(proxy_id):
@@ -207,7 +207,7 @@ class BuiltinEngine:
         await worker.up()
         return worker
 
-    async def _put(self, worker: Worker, told: Told, before: tuple[int, ...]) -> None:
+    async def _put(self, worker: WorkerHandle, told: RecordFields, before: tuple[int, ...]) -> None:
         """New listeners are open before old ones close; at ports that stay the worker keeps its own."""
         new = [port for port in ports_of(told) if port not in before]
         if (worker.stuck or not new) and await worker.put(told):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 from node.engine.interface import EngineError
-from node.engine.three_proxy.destinations import MAPPED, OPEN, Guard, inside, off_limits
+from node.engine.three_proxy.destinations import MAPPED, OPEN, DenyRules, inside, off_limits
 from shared.engine_limits import unsupported_of
 from shared.proxies import Exit, Limits, ProxyRecord
 
@@ -43,7 +43,7 @@ def configuration(
     *,
     listen: str,
     nservers: Sequence[str] = (),
-    guard: Guard = OPEN,
+    guard: DenyRules = OPEN,
     deny_ports: Sequence[int | str] = (),
 ) -> str:
     """The whole file. Users and rules stand before the service line, which takes a snapshot of them.
@@ -65,7 +65,7 @@ def refuse_open(proxy: ProxyRecord) -> None:
 
 
 def directives(
-    proxy: ProxyRecord, listen: str, nservers: Sequence[str], guard: Guard, deny_ports: Sequence[int | str]
+    proxy: ProxyRecord, listen: str, nservers: Sequence[str], guard: DenyRules, deny_ports: Sequence[int | str]
 ) -> Iterator[str]:
     yield "log"
     yield f"logformat {quoted(LOG_FORMAT)}"
@@ -100,7 +100,7 @@ def exact_rate(bandwidth_bps: int) -> int:
     return RATE_STEPS // round(RATE_STEPS / bandwidth_bps)
 
 
-def access(proxy: ProxyRecord, guard: Guard, deny_ports: Sequence[int | str], *, mapped: bool) -> Iterator[str]:
+def access(proxy: ProxyRecord, guard: DenyRules, deny_ports: Sequence[int | str], *, mapped: bool) -> Iterator[str]:
     """Who gets in, and where to. One network a line, for a line holds no more than 64 KiB.
 
     Whom no rule names is refused, with another result code than by a rule: it tells sources from destinations.

@@ -28,7 +28,7 @@ Some = TypeVar("Some", IPv4Network, IPv6Network)
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class DenyRules:
     """`closed` are networks that no client may reach, but for what `opened` has of them and for the public networks
     inside them."""
 
@@ -52,12 +52,12 @@ class Guard:
         yield from _rules(closed6, public6, lambda _, network: (str(network),))
 
 
-OPEN = Guard()
+OPEN = DenyRules()
 
 
-def guard(closed: Sequence[str], opened: Sequence[str]) -> Guard:
+def guard(closed: Sequence[str], opened: Sequence[str]) -> DenyRules:
     """Raises ValueError for what is neither a network nor an address."""
-    return Guard(*(tuple(str(ip_network(text, strict=False)) for text in texts) for texts in (closed, opened)))
+    return DenyRules(*(tuple(str(ip_network(text, strict=False)) for text in texts) for texts in (closed, opened)))
 
 
 def spellings(allowed: bool, network: IPv4Network) -> Iterator[str]:

@@ -15,11 +15,11 @@ from node.engine.interface import Counters, EngineError
 from node.engine.three_proxy.binary import find_binary, refuse_uncounted, version
 from node.engine.three_proxy.configuration import configuration, exit_address, logins
 from node.engine.three_proxy.destinations import guard
-from node.engine.three_proxy.ledger import Ledger
+from node.engine.three_proxy.ledger import LogLedger
 from node.engine.three_proxy.listening import holds, listener, refuse_foreign, refuse_unusable
 from node.engine.three_proxy.process import Process, boot, hold, is_meant, is_stray, numbers, spawn, started
 from node.engine.three_proxy.readiness import accepting
-from node.engine.three_proxy.state import Folder, State, remove, write_private
+from node.engine.three_proxy.state import ProcessState, StateFolder, remove, write_private
 from shared.destinations import DENY_PORTS
 from shared.proxies import ProxyId, ProxyRecord, Version
 
@@ -30,7 +30,7 @@ __all__ = ["ThreeProxyEngine", "find_binary", "version"]
 class Served:
     """A proxy and the process behind it."""
 
-    state: State
+    state: ProcessState
     process: Process
 
     @property
@@ -60,8 +60,8 @@ class ThreeProxyEngine:
         deny_ports: Sequence[int | str] = DENY_PORTS,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._folder = Folder(directory.absolute())
-        self._ledger = Ledger(self._folder)
+        self._folder = StateFolder(directory.absolute())
+        self._ledger = LogLedger(self._folder)
         self._binary = binary
         self._listen = listen or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")
         self._nservers = tuple(nservers)
@@ -231,10 +231,10 @@ class ThreeProxyEngine:
         await self._ledger.settle()
 
 
-def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> State:
+def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> ProcessState:
     """What is to be written down of a process that accepts connections. Raises OSError, LookupError."""
     descriptor, name = listener(pid, proxy.port)
-    return State(
+    return ProcessState(
         id=ProxyId(proxy.id),
         version=Version(proxy.version),
         port=proxy.port,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from node.engine.interface import Counters
 from node.engine.three_proxy.counting import Counts, counted
-from node.engine.three_proxy.state import Folder, identity, write_whole
+from node.engine.three_proxy.state import StateFolder, identity, write_whole
 
 BLOCK_BYTES = 64 * 1024
 """Read at once: about 3 ms of work, after which others have their turn."""
@@ -22,7 +22,7 @@ KEPT = 4_096
 """Finished processes whose counts nobody has taken; beyond it the oldest are forgotten."""
 
 
-class Ledger:
+class LogLedger:
     """A process's counts are its log's: whatever agent reads it comes to the same figures.
 
     They are written down only before the log is emptied, and when the process has ended. Nothing is counted twice.
@@ -31,7 +31,7 @@ class Ledger:
     instant in which its log is emptied.
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
         self._running: dict[str, Counts] = {}
         self._ended: dict[str, Counts] = {}

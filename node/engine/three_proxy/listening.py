@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
-from node.engine.interface import EngineError, PortTaken
+from node.engine.interface import EngineError, EnginePortTaken
 
 TCP_LISTEN = "0A"
 
@@ -24,7 +24,7 @@ def refuse_unusable(listen: str, port: int) -> None:
         try:
             probe.bind((listen, port))
         except OSError as error:
-            kind = PortTaken if error.errno == errno.EADDRINUSE else EngineError
+            kind = EnginePortTaken if error.errno == errno.EADDRINUSE else EngineError
             raise kind(refusal(error.errno, listen, port)) from error
 
 

@@ -18,7 +18,7 @@ OURS = {".json", ".cfg", ".log", ".counts", ".new"}
 STEM = re.compile(r"\d+-\d+")
 
 
-class State(BaseModel):
+class ProcessState(BaseModel):
     """A process that accepts connections. `stem` names its files; `digest` is of its configuration.
     `exit_address` is empty where the host chooses.
 
@@ -40,7 +40,7 @@ class State(BaseModel):
     exit_address: str = ""
 
 
-class Folder:
+class StateFolder:
     """The engine's directory. Everything in it is private: configurations hold passwords."""
 
     def __init__(self, path: Path) -> None:
@@ -61,15 +61,15 @@ class Folder:
     def state(self, proxy_id: ProxyId) -> Path:
         return self.path / f"{proxy_id}.json"
 
-    def states(self) -> Iterator[State]:
+    def states(self) -> Iterator[ProcessState]:
         """What is written down and readable."""
         for path in self.path.glob("*.json"):
             try:
-                yield State.model_validate_json(path.read_bytes())
+                yield ProcessState.model_validate_json(path.read_bytes())
             except ValidationError:
                 continue  # written by another release or damaged: its process is found as a stray
 
-    def remember(self, state: State) -> None:
+    def remember(self, state: ProcessState) -> None:
         write_whole(self.state(state.id), state.model_dump_json())
 
     def forget(self, proxy_id: ProxyId) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pytest
 import uvicorn
 
-from master.api.http_protocol import Wire
+from master.api.http_protocol import HttpProtocol
 from master.asgi import create_app
 from master.db.database import Database
-from master.domain.events.stream import Feed
-from master.domain.webhooks.delivery import Deliveries
+from master.domain.events.stream import EventStream
+from master.domain.webhooks.delivery import DeliveryRunner
 from shared.http_server import Server, bound_socket
 from tests.integration.conftest import Enroller, Syncer
 from tests.master.dependencies import wiring
@@ -61,17 +61,17 @@ async def site(database: Address) -> AsyncIterator[Site]:
         await connection.execute(
             "INSERT INTO nodes (name, ip, challenge_hash, broker_password_hash) VALUES ('n', '10.0.0.1', 'c', 'h')"
         )
-    feed = Feed(rows)
+    feed = EventStream(rows)
     parts = {
         "enroller": Enroller(),
         "syncer": syncer,
         "feed": feed,
-        "deliveries": Deliveries(rows, allow_private=False),
+        "deliveries": DeliveryRunner(rows, allow_private=False),
     }
     own = {"own_hosts": frozenset({"api.example.com"}), "public_url": "https://links.example.com/p"}
     listener = bound_socket("127.0.0.1", 0)
     config = uvicorn.Config(
-        create_app(wiring(rows, **parts, **own)), http=Wire, ws="none", log_config=None, lifespan="off"
+        create_app(wiring(rows, **parts, **own)), http=HttpProtocol, ws="none", log_config=None, lifespan="off"
     )
     server = Server(config)
     async with asyncio.TaskGroup() as group:

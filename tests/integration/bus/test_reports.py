@@ -10,7 +10,7 @@ from master.db.database import Database
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
 from shared.bus.failures import BusDown
-from shared.messages.bodies import Failure, Report
+from shared.messages.bodies import ProxyFailure, Report
 from shared.proxies import NodeId
 from tests.integration.conftest import Api
 
@@ -73,7 +73,7 @@ async def test_failures_are_complete_for_the_range_that_a_report_names_and_kept_
 ):
     node_id = NodeId(await api.node())
     ids = [(await api.call("POST", "/proxies", 201, json={"node_ids": [node_id]}))["id"] for _ in range(3)]
-    failed = tuple(Failure(id=id_, version=1, reason="r") for id_ in ids)
+    failed = tuple(ProxyFailure(id=id_, version=1, reason="r") for id_ in ids)
     await take(reports, node_id, report(session=1000, number=1, failed=failed))
     await take(reports, node_id, report(session=1000, number=2, failed_from=0, failed_to=ids[1]))
     states = [(await api.call("GET", f"/proxies/{id_}", 200))["status"]["state"] for id_ in ids]
@@ -85,7 +85,9 @@ async def test_failures_that_come_in_several_reports_are_counted_together(api: A
     node_id = NodeId(await api.node())
     ids = [(await api.proxy(node_id))["id"] for _ in range(3)]
     kinds = zip(ids, ("failed", "limited", "expired"), strict=True)
-    failed = [Failure.model_validate({"id": id_, "version": 1, "reason": "r", "kind": kind}) for id_, kind in kinds]
+    failed = [
+        ProxyFailure.model_validate({"id": id_, "version": 1, "reason": "r", "kind": kind}) for id_, kind in kinds
+    ]
     await take(reports, node_id, report(session=1000, number=1, failed=failed[:2], failed_to=ids[1]))
     await take(reports, node_id, report(session=1000, number=2, failed=failed[2:], failed_from=ids[1] + 1))
     status = (await api.call("GET", f"/nodes/{node_id}", 200))["status"]

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from master.db.database import Database
-from master.db.peer_watchdog import Peers
+from master.db.peer_watchdog import PeerWatchdog
 from master.errors import DatabaseAway
 from tests.clients.streams import until
 from tests.services.postgres import Database as Address
@@ -30,7 +30,7 @@ async def frozen(database: Address) -> AsyncIterator[Database]:
 async def living(database: Address) -> AsyncIterator[Database]:
     made, aside = opened(database), opened(database)
     async with asyncio.TaskGroup() as group:
-        peers = group.create_task(Peers(made, aside, silent_s=0.3).run())
+        peers = group.create_task(PeerWatchdog(made, aside, silent_s=0.3).run())
         yield made
         peers.cancel()
     await made.close()

@@ -3,7 +3,7 @@
 import asyncio
 
 from master.db.database import Database
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from tests.integration.conftest import Api
 from tests.services.postgres import Database as Address
 
@@ -53,7 +53,7 @@ async def test_a_later_event_never_appears_before_an_earlier_one(api: Api, datab
 
     async def slow() -> None:
         async with own.transaction() as session:
-            await record_events(session, [Event(type="node.online")])
+            await record_events(session, [NewEvent(type="node.online")])
             began.set()
             while not await api.rows.fetchval(WAITS):
                 await asyncio.sleep(0.01)

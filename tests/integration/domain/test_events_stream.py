@@ -12,7 +12,7 @@ import pytest
 
 from master.db.database import Database
 from master.domain.events import log
-from master.domain.events.log import Event, record_events
+from master.domain.events.log import NewEvent, record_events
 from tests.master.api_servers import Events, Master, master, opened
 from tests.services.postgres import Database as Address
 
@@ -20,7 +20,7 @@ from tests.services.postgres import Database as Address
 async def happen(rows: Database, count: int = 1, **more: int) -> None:
     """So many events in one transaction."""
     async with rows.transaction() as session:
-        await record_events(session, [Event(type="node.updated", **more) for _ in range(count)])
+        await record_events(session, [NewEvent(type="node.updated", **more) for _ in range(count)])
 
 
 async def ids(rows: Database) -> list[int]:
@@ -138,7 +138,7 @@ async def burst(rows: Database, count: int) -> None:
 async def undone(rows: Database) -> None:
     """Takes an id of the log, and gives it up."""
     async with rows.transaction() as session:
-        await record_events(session, [Event(type="node.updated")])
+        await record_events(session, [NewEvent(type="node.updated")])
         raise ZeroDivisionError
 
 

@@ -150,7 +150,7 @@ async def test_the_address_that_was_looked_up_is_the_one_that_is_called(database
         return ["127.0.0.1"]
 
     async with master(database) as one, receiver() as got:
-        own = deliveries.Deliveries(one.rows, allow_private=True, resolve=resolve)
+        own = deliveries.DeliveryRunner(one.rows, allow_private=True, resolve=resolve)
         url = got.url.replace("localhost", "hooks.example")
         sent = await own.test({"id": 1, "url": url, "secret": "whsec_AAAA"})
         await own.close()

@@ -13,7 +13,7 @@ from node.engine.builtin.engine import BuiltinEngine
 from node.engine.interface import Engine
 from node.engine.three_proxy.engine import ThreeProxyEngine
 from node.network.address_changes import hear_addresses
-from node.reconcile.reconciler import Supervisor
+from node.reconcile.reconciler import Reconciler
 from node.state.local_copy import Holding, LocalCopy, on_list, on_records
 from shared.messages.bodies import Header, SyncItem
 from shared.proxies import ProxyId
@@ -37,7 +37,7 @@ class Agent:
     reports: int = 0
 
     def __post_init__(self) -> None:
-        self.supervisor = Supervisor(self.copy, {self.name: self.engine}, on_change=self._changed)
+        self.supervisor = Reconciler(self.copy, {self.name: self.engine}, on_change=self._changed)
 
     async def _changed(self, ran: list[Holding]) -> None:
         self.reports += 1
@@ -253,7 +253,7 @@ async def test_a_lost_listen_address_fails_every_proxy_of_the_node(routed: None,
     add()
     async with BuiltinEngine(tmp_path / "engine", listen=ADDRESS, workers=1) as engine:
         agent = Agent("builtin", engine)
-        agent.supervisor = Supervisor(agent.copy, {"builtin": engine}, on_change=agent._changed, listen=ADDRESS)
+        agent.supervisor = Reconciler(agent.copy, {"builtin": engine}, on_change=agent._changed, listen=ADDRESS)
         for id_ in (1, 2):
             agent.want({"mode": "default"}, id_)
         await agent.look()

@@ -26,11 +26,11 @@ from schemathesis.specs.openapi.checks import (
 from master.api.openapi import pages
 from master.asgi import create_app
 from master.db.database import Database
-from master.db.notifications import Waiter
-from master.domain.events.stream import Feed
+from master.db.notifications import Notifications
+from master.domain.events.stream import EventStream
 from master.domain.stacks.schemas import StackProxy
 from master.domain.stacks.template import kept
-from master.domain.webhooks.delivery import Deliveries
+from master.domain.webhooks.delivery import DeliveryRunner
 from tests.integration.conftest import Api, Enroller, Syncer
 from tests.master.dependencies import wiring
 from tests.services.postgres import Database as Address
@@ -62,10 +62,10 @@ def base_url(database: Address) -> Iterator[str]:
         wiring(
             rows,
             enroller=Enroller(),
-            waiter=Waiter(rows, lambda: None, lambda: None),
+            waiter=Notifications(rows, lambda: None, lambda: None),
             syncer=Syncer(),
-            feed=Feed(rows),
-            deliveries=Deliveries(rows, allow_private=False),
+            feed=EventStream(rows),
+            deliveries=DeliveryRunner(rows, allow_private=False),
         )
     )
     listener = socket.create_server(("127.0.0.1", 0))

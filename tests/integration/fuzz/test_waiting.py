@@ -15,11 +15,11 @@ import pytest
 
 from master.asgi import create_app
 from master.db.database import Database
-from master.db.notifications import Waiter
-from master.domain.events.stream import Feed
+from master.db.notifications import Notifications
+from master.domain.events.stream import EventStream
 from master.domain.nodes.enrolment import Enrolment
 from master.domain.nodes.enrolment_client import CONNECT_TIMEOUT_S
-from master.domain.webhooks.delivery import Deliveries
+from master.domain.webhooks.delivery import DeliveryRunner
 from shared.enrolment.bodies import Hello
 from shared.enrolment.challenge import new_challenge
 from shared.enrolment.handshake import NodeHandshake
@@ -70,15 +70,15 @@ class Stranger:
 
 @pytest.fixture
 async def stranger(enrolment: Enrolment, rows: Database, block: PortBlock) -> AsyncIterator[Stranger]:
-    waiter = Waiter(rows, lambda: None, lambda: None)
+    waiter = Notifications(rows, lambda: None, lambda: None)
     app = create_app(
         wiring(
             rows,
             enroller=enrolment,
             waiter=waiter,
             syncer=Syncer(),
-            feed=Feed(rows),
-            deliveries=Deliveries(rows, allow_private=False),
+            feed=EventStream(rows),
+            deliveries=DeliveryRunner(rows, allow_private=False),
         )
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

@@ -15,7 +15,7 @@ import pytest
 
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.builtin.net.reactor import HANDSHAKE_S, LINGER_S
-from node.engine.builtin.pool.control_client import Link
+from node.engine.builtin.pool.control_client import ControlClient
 from node.engine.builtin.pool.processes import connect_worker
 from shared.proxies import ProxyRecord
 from tests.cluster.networks import CLONE_NEWNET, call, raise_loopback, require
@@ -116,10 +116,10 @@ class Worker:
     directory: Path
     engine: BuiltinEngine
 
-    def link(self) -> Link:
+    def link(self) -> ControlClient:
         connection = connect_worker(self.directory, 0)
         assert connection is not None
-        return Link(connection, heard=lambda: None, lost=lambda: None)
+        return ControlClient(connection, heard=lambda: None, lost=lambda: None)
 
     async def state(self) -> tuple[int, int]:
         """Its pid and how many faults it had."""

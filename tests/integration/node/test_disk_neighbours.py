@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.accounting.ledger import FOLDER
 from node.engine.builtin.engine import BuiltinEngine
-from node.engine.builtin.net.exit_counter import KEYS_FILE, Draws, noted_keys
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.net.exit_counter import KEYS_FILE, ExitCounter, noted_keys
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.interface import EngineError
 from node.enrolment.membership import Membership
 from node.errors import BadIdentity, IdentityUnread
@@ -51,7 +51,7 @@ def test_what_was_spent_before_is_added_when_it_is_known_and_nothing_is_written_
     account = Account(7, None)
     assert account.entry(100, 0, 1, 0.0) is None
     account.book(100, 0.0)
-    account.recall(Spent(total=500), 0.0)
+    account.recall(QuotaUsage(total=500), 0.0)
     entry = account.entry(100, 50, 1, 0.0)
     assert entry is not None
     assert entry.spent.total == 650
@@ -59,7 +59,7 @@ def test_what_was_spent_before_is_added_when_it_is_known_and_nothing_is_written_
 
 def test_no_address_is_drawn_under_a_key_that_is_not_wholly_on_disk(tmp_path: Path):
     def act() -> None:
-        draws = Draws(tmp_path)
+        draws = ExitCounter(tmp_path)
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
         for _ in range(2):

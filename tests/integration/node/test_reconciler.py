@@ -10,7 +10,7 @@ import pytest
 
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.interface import Condition
-from node.reconcile.reconciler import Supervisor
+from node.reconcile.reconciler import Reconciler
 from node.state.local_copy import LocalCopy, on_list, on_records
 from node.state.store import Store
 from shared.messages.bodies import Header, SyncItem
@@ -58,7 +58,7 @@ async def test_nothing_is_confirmed_before_it_is_known_whether_it_serves(engine:
     async def on_change(_: object) -> None:
         changed.set()
 
-    supervisor = Supervisor(copy, {"builtin": engine}, on_change=on_change)
+    supervisor = Reconciler(copy, {"builtin": engine}, on_change=on_change)
     told(copy, 1, port=port, limits={"expires_at": PAST})
     await supervisor.reconcile()
     assert [failure.kind for failure in supervisor.failures()] == ["expired"]

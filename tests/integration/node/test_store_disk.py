@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import StoreFailed
-from node.state.local_copy import Change, LocalCopy, on_list
+from node.state.local_copy import CopyChange, LocalCopy, on_list
 from node.state.store import Store
 from tests.services.sandbox import NOBODY, SmallDisk, in_child, killed, use_up_descriptors
 from tests.unit.node.test_local_copy import header
@@ -36,7 +36,7 @@ def write_and_stop(path: Path) -> None:
     store.close()
 
 
-def write_until_refused(store: Store, copy: LocalCopy) -> Change:
+def write_until_refused(store: Store, copy: LocalCopy) -> CopyChange:
     """A log that is there already has room for some changes; each that was written is in `copy`."""
     for number in range(4, 400):
         change = on_list(copy, header(number), [(1, number), (2, 5)])

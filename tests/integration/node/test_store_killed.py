@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from node.state.local_copy import Change, LocalCopy, on_list, on_records
+from node.state.local_copy import CopyChange, LocalCopy, on_list, on_records
 from node.state.store import Store
 from shared.messages.bodies import Header, SyncItem
 
@@ -40,7 +40,7 @@ def write_for_ever(path: Path, begun: int) -> None:
         make(store, copy, on_records(copy, header, items))
 
 
-def make(store: Store, copy: LocalCopy, change: Change) -> None:
+def make(store: Store, copy: LocalCopy, change: CopyChange) -> None:
     store.write(change)
     copy.take(change)
 

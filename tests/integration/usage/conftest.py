@@ -8,7 +8,7 @@ from master.broker import Broker
 from master.db.database import Database
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
-from shared.messages.bodies import Report, Usage
+from shared.messages.bodies import Report, UsageCounters
 from shared.proxies import NodeId
 from tests.integration.bus.test_reports import EMPTY, take
 from tests.integration.conftest import Api
@@ -22,15 +22,15 @@ class Node:
     def __init__(self, id_: int, reports: Reports) -> None:
         self.id, self._reports, self._number = NodeId(id_), reports, 0
 
-    async def tell(self, *counters: Usage, number: int | None = None) -> None:
+    async def tell(self, *counters: UsageCounters, number: int | None = None) -> None:
         self._number += 1
         said = {"rev": 1, "seen": 1, "top": 0, "digest": EMPTY, "content": EMPTY, "count": 0, "running": 0}
         told = {"session": 1000, "number": number or self._number, "usage": counters}
         await take(self._reports, self.id, Report.model_validate({**said, **told}))
 
 
-def counted(id_: int, sent: int, received: int = 0, *, epoch: int = 1, **more: Any) -> Usage:
-    return Usage(id=id_, epoch=epoch, sent_bytes=sent, received_bytes=received, **more)
+def counted(id_: int, sent: int, received: int = 0, *, epoch: int = 1, **more: Any) -> UsageCounters:
+    return UsageCounters(id=id_, epoch=epoch, sent_bytes=sent, received_bytes=received, **more)
 
 
 async def sums(api: Api, query: str = "") -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from master.api.requests.admission import check
 from master.api.requests.cross_origin import is_same, is_trusted, read_origin
-from master.errors import BadRequest, ForeignOrigin, NotJson, Refused, UnknownHost
+from master.errors import BadRequest, ForeignOrigin, NotJson, RequestRefused, UnknownHost
 from master.schemas.hosts import read_authority
 
 OWN = frozenset({"api.example.com"})
@@ -188,7 +188,7 @@ def test_no_text_in_host_or_origin_fails_the_check(text: str):
     for headers in ((("Host", text),), (("Host", "localhost"), ("Origin", text))):
         try:
             check(request("POST", *headers), OWN)
-        except Refused:
+        except RequestRefused:
             continue
         host, origin = read_authority(text), read_origin(text)
         assert (host and is_trusted(host.host, OWN)) or (

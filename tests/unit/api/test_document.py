@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from master.api.openapi import pages
-from master.api.openapi.route_docs import Told
+from master.api.openapi.route_docs import RouteDocs
 from master.asgi import create_app
 from master.db.database import Database
-from master.schemas.base import Wish
+from master.schemas.base import RequestBody
 from tests.master.dependencies import wiring
 
 
@@ -68,7 +68,9 @@ def test_the_version_of_a_proxy_is_told_as_its_etag(document: Any):
 
 def test_every_example_of_a_body_is_one(app: Any):
     told = [handler.opt.get("told") for route in app.routes for handler, _ in route.route_handler_map.values()]
-    bodies = {one.body for one in told if isinstance(one, Told) and one.body is not None and one.body is not Wish}
+    bodies = {
+        one.body for one in told if isinstance(one, RouteDocs) and one.body is not None and one.body is not RequestBody
+    }
     for body in bodies:
         for example in body.model_config.get("json_schema_extra", {}).get("examples", []):
             body.model_validate(example)

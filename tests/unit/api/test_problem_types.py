@@ -10,7 +10,7 @@ import pytest
 
 import master
 from master.api.problems import MethodNotAllowed
-from master.errors import DatabaseFailed, NoRoom, NotRotatable, Refused, Reported, RotationUnderWay
+from master.errors import DatabaseFailed, InsufficientCapacity, NotRotatable, Reported, RequestRefused, RotationUnderWay
 from tests.openapi.conformance import described
 from tests.openapi.operations import operations, resolved
 
@@ -26,7 +26,7 @@ def reported() -> list[type[Reported]]:
     for module in pkgutil.walk_packages(master.__path__, "master."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    return [kind for kind in dict.fromkeys(all_of(Reported)) if kind is not Refused]
+    return [kind for kind in dict.fromkeys(all_of(Reported)) if kind is not RequestRefused]
 
 
 KINDS = reported()
@@ -76,6 +76,6 @@ def test_operations_name_the_errors_of_what_they_do():
     placing = {"create_proxy", "create_stack", "change_stack", "put_stack", "rotate_proxy", "remove_node"}
     changing = {"change_proxy", "change_proxies", "change_stack", "put_stack"}
     assert found[NotRotatable.type] == rotating
-    assert found[NoRoom.type] == placing
+    assert found[InsufficientCapacity.type] == placing
     assert rotating | changing <= found[RotationUnderWay.type]
     assert found[DatabaseFailed.type] == {one.id for one in operations()} - {"live", "show_metrics"}

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from master.api.requests.reading import gathered, pointer, read_if_match, read_wait
 from master.domain.locations.schemas import NewLocation
 from master.domain.nodes.enrolment_schemas import NewNode
-from master.domain.nodes.schemas import NodeChanges
+from master.domain.nodes.schemas import NodePatch
 from master.domain.proxies.schemas import NewProxy, ProxyList
 from master.domain.usage.schemas import UsageList
 from master.schemas.addresses import node_ip
@@ -143,4 +143,4 @@ def test_a_mistyped_challenge_is_refused_and_not_repeated():
 
 
 def test_null_is_no_value_for_what_must_be_there():
-    assert complaints(NodeChanges, name=None, limits=None) == [("name",), ("limits",)]
+    assert complaints(NodePatch, name=None, limits=None) == [("name",), ("limits",)]

@@ -26,7 +26,7 @@ from master.doctor.database import (
     version_finding,
 )
 from master.doctor.topology import Topology, topology_findings
-from shared.bus.logins import Login
+from shared.bus.logins import LoginResult
 from shared.doctor.findings import Finding
 
 KNOWN = [(1, "0001_begin.sql", "aa"), (2, "0002_more.sql", "bb")]
@@ -158,7 +158,7 @@ def test_rabbitmq_before_3_10_is_too_old(version: str, level: str):
 
 @pytest.mark.parametrize("state", ["away", "login refused", "vhost refused"])
 def test_a_login_that_is_not_accepted_is_a_problem(state: Any):
-    assert login_finding(Login(state=state, reason="why"), "host:5672").level == "problem"
+    assert login_finding(LoginResult(state=state, reason="why"), "host:5672").level == "problem"
 
 
 def test_only_an_administrator_can_make_nodes_logins():

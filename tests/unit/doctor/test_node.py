@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from node.doctor.findings import (
-    Folder,
+    FolderFacts,
     agent_finding,
     clock_finding,
     files_finding,
@@ -20,7 +20,7 @@ from node.doctor.findings import (
     worker_findings,
 )
 from node.doctor.local_copy import CopyLook, copy_finding
-from shared.bus.logins import Login
+from shared.bus.logins import LoginResult
 
 MOST_OF_IT = 10**12
 TABLE = """\
@@ -30,8 +30,8 @@ TABLE = """\
 """
 
 
-def folder(**change: Any) -> Folder:
-    return Folder(**{"path": "/data", "exists": True, "writable": True, "free_bytes": MOST_OF_IT} | change)
+def folder(**change: Any) -> FolderFacts:
+    return FolderFacts(**{"path": "/data", "exists": True, "writable": True, "free_bytes": MOST_OF_IT} | change)
 
 
 @pytest.mark.parametrize(
@@ -63,17 +63,17 @@ def test_an_agent_that_does_not_run_is_told(runs: bool, enrolled: bool, level: s
 @pytest.mark.parametrize(
     ("login", "runs", "level", "word"),
     [
-        (Login(state="accepted", consumers=1), True, "ok", "the agent"),
-        (Login(state="accepted", consumers=0), False, "ok", "nobody"),
-        (Login(state="accepted", consumers=1), False, "problem", "occupied"),
-        (Login(state="accepted", consumers=0), True, "warning", "does not consume"),
-        (Login(state="accepted", consumers=None), True, "problem", "missing"),
-        (Login(state="login refused"), True, "problem", "refused"),
-        (Login(state="vhost refused"), True, "problem", "refused"),
-        (Login(state="away", reason="no answer"), True, "problem", "no answer"),
+        (LoginResult(state="accepted", consumers=1), True, "ok", "the agent"),
+        (LoginResult(state="accepted", consumers=0), False, "ok", "nobody"),
+        (LoginResult(state="accepted", consumers=1), False, "problem", "occupied"),
+        (LoginResult(state="accepted", consumers=0), True, "warning", "does not consume"),
+        (LoginResult(state="accepted", consumers=None), True, "problem", "missing"),
+        (LoginResult(state="login refused"), True, "problem", "refused"),
+        (LoginResult(state="vhost refused"), True, "problem", "refused"),
+        (LoginResult(state="away", reason="no answer"), True, "problem", "no answer"),
     ],
 )
-def test_what_the_broker_said_is_told_in_words(login: Login, runs: bool, level: str, word: str):
+def test_what_the_broker_said_is_told_in_words(login: LoginResult, runs: bool, level: str, word: str):
     found = login_findings(login, place="broker:5672", user="node-7", agent_runs=runs)[-1]
     assert (found.level, word in found.text) == (level, True), found
 

@@ -7,14 +7,14 @@ import pytest
 from master.domain.checks.probe import target_of
 from master.domain.checks.results import (
     Endpoint,
-    Failure,
+    ProbeFailure,
     connect_failure,
     exit_ip,
     method_failure,
     reply_failure,
     serves,
 )
-from master.domain.checks.schemas import Step
+from master.domain.checks.schemas import CheckStep
 from node.engine.builtin.net import echo_server
 from shared import echo
 
@@ -34,15 +34,15 @@ PROXY = Endpoint(
         (502, b"<html>", "destination"),
     ],
 )
-def test_an_answer_to_connect_has_its_step(status: int, body: bytes, step: Step | None):
+def test_an_answer_to_connect_has_its_step(status: int, body: bytes, step: CheckStep | None):
     failure = connect_failure(status, body)
     assert (failure.step if failure else None) == step
 
 
 def test_a_socks_server_has_its_steps_too():
     assert (method_failure(2), reply_failure(0)) == (None, None)
-    assert (method_failure(255) or Failure("answer", "")).step == "login"
-    assert (reply_failure(5) or Failure("answer", "")).step == "destination"
+    assert (method_failure(255) or ProbeFailure("answer", "")).step == "login"
+    assert (reply_failure(5) or ProbeFailure("answer", "")).step == "destination"
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_an_exit_address_is_read_out_of_json_or_a_bare_answer(body: bytes, addre
 
 def test_a_proxy_is_handed_out_when_it_serves_as_far_as_the_master_can_see():
     closed = replace(PROXY, allow_ips=("10.0.0.0/8",))
-    refused, unreached = Failure("login", "no"), Failure("destination", "no")
+    refused, unreached = ProbeFailure("login", "no"), ProbeFailure("destination", "no")
     assert serves(PROXY, None, has_echo=True)
     assert not serves(PROXY, refused, has_echo=True)
     assert serves(closed, refused, has_echo=True)
     assert not serves(PROXY, unreached, has_echo=True)
     assert serves(PROXY, unreached, has_echo=False)
-    assert not serves(closed, Failure("connect", "no"), has_echo=False)
-    assert serves(PROXY, Failure("login", "busy", limited=True), has_echo=True)
+    assert not serves(closed, ProbeFailure("connect", "no"), has_echo=False)
+    assert serves(PROXY, ProbeFailure("login", "busy", limited=True), has_echo=True)
 
 
 def test_an_endpoint_shows_no_password():

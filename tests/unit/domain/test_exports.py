@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.domain.proxies.export import COLUMNS, FORMS, ExportedProxy, form, guarded, record
+from master.domain.proxies.export import COLUMNS, WRITERS, ExportedProxy, guarded, record, writer
 from master.domain.proxies.export_template import FIELDS, ExportFormat, pieces
-from master.domain.proxies.settings import drawn
+from master.domain.proxies.settings import random_text
 from shared.proxies import carried_password
 
 ROW: dict[str, Any] = {
@@ -30,7 +30,7 @@ def is_carried(text: str) -> bool:
 
 
 def line(row: dict[str, Any], format_: ExportFormat = "plain", template: str | None = None) -> str:
-    return form(format_, template).line(row)
+    return writer(format_, template).line(row)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_text_stands_in_quotation_marks_in_csv():
 
 def test_a_formula_in_csv_is_defused_unless_the_raw_value_is_asked_for():
     assert '"\'=cmd|x"' in line(ROW, "csv")
-    assert '"=cmd|x"' in form("csv", None, raw=True).line(ROW)
+    assert '"=cmd|x"' in writer("csv", None, raw=True).line(ROW)
 
 
 DANGEROUS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n", "  =1", "\u3000=1", "\u200b=1", "\ufeff-1"]
@@ -115,7 +115,7 @@ def test_in_other_forms_nothing_is_altered():
 
 @given(st.integers(1, 40))
 def test_no_drawn_login_begins_with_a_sign_that_a_spreadsheet_minds(letters: int):
-    login = drawn(letters)
+    login = random_text(letters)
     assert guarded(login) is login
 
 
@@ -130,4 +130,4 @@ def test_a_plain_line_is_split_by_its_first_colons_whatever_the_password(passwor
 
 def test_every_field_may_be_in_a_template():
     assert line(ROW, template="".join(f"{{{name}}}" for name in FIELDS)).endswith("running\n")
-    assert set(FORMS) == {"plain", "url", "csv", "json"}
+    assert set(WRITERS) == {"plain", "url", "csv", "json"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from master.domain.proxies.options import LimitWish
+from master.domain.proxies.options import LimitOptions
 from master.domain.proxies.settings import with_terms
 from master.errors import Invalid
 from master.placement.exits import lacking
@@ -74,13 +74,13 @@ def test_an_engine_that_cannot_do_what_is_already_asked_is_refused():
 
 
 def test_moments_are_kept_in_utc():
-    wish = LimitWish.model_validate_json('{"expires_at": "2030-01-01T02:00:00+02:00"}')
+    wish = LimitOptions.model_validate_json('{"expires_at": "2030-01-01T02:00:00+02:00"}')
     assert wish.given() == {"expires_at": "2030-01-01T00:00:00Z"}
 
 
 def test_a_moment_at_the_end_of_the_calendar_is_refused():
     with pytest.raises(ValueError, match="years 1 to 9999"):
-        LimitWish.model_validate_json('{"expires_at": "9999-12-31T23:59:59-12:00"}')
+        LimitOptions.model_validate_json('{"expires_at": "9999-12-31T23:59:59-12:00"}')
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.domain.stacks.plan import Goal, difference
+from master.domain.stacks.plan import DesiredStack, difference
 from master.errors import Invalid
 from shared.proxies import ProxyId
 
 members = st.lists(st.integers(1, 50).map(ProxyId), unique=True, max_size=20).map(sorted)
 
 
-def goal(count: int | None = None, *remove: int) -> Goal:
+def goal(count: int | None = None, *remove: int) -> DesiredStack:
     named = [ProxyId(id_) for id_ in remove]
-    return Goal(name="shop", spread="nodes", proxy={}, labels={}, count=count, remove=named)
+    return DesiredStack(name="shop", spread="nodes", proxy={}, labels={}, count=count, remove=named)
 
 
 def test_of_fewer_the_newest_go():

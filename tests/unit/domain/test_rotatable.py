@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.domain.proxies.options import Turn
-from master.domain.proxies.rotatable import hindrance, next_address, next_exit
+from master.domain.proxies.options import RotationPart
+from master.domain.proxies.rotatable import next_address, next_exit, why_not_rotatable
 
 ADDRESSES = st.lists(st.ip_addresses().map(str), max_size=8, unique=True)
 
@@ -23,9 +23,9 @@ ADDRESSES = st.lists(st.ip_addresses().map(str), max_size=8, unique=True)
     ],
 )
 def test_what_a_proxy_does_not_have_cannot_be_rotated(
-    what: list[Turn], engine: str, username: str | None, word: str | None
+    what: list[RotationPart], engine: str, username: str | None, word: str | None
 ):
-    reason = hindrance(what, engine=engine, username=username, exit_={})  # type: ignore[arg-type]
+    reason = why_not_rotatable(what, engine=engine, username=username, exit_={})  # type: ignore[arg-type]
     assert (word is None) == (reason is None)
     assert word is None or word in (reason or "")
 

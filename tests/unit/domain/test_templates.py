@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from master.domain.stacks.schemas import StackProxy, StackProxyChanges
-from master.domain.stacks.template import Template, altered, first, kept, login, of_proxies, places, retold
+from master.domain.stacks.schemas import StackProxy, StackProxyPatch
+from master.domain.stacks.template import Template, altered, first, kept, login, of_proxies, places, reapply_template
 from master.errors import Invalid
 
 
@@ -14,7 +14,7 @@ def template(**said: Any) -> Template:
 
 
 def changed(before: Template, **said: Any) -> Template:
-    return altered(before, StackProxyChanges.model_validate(said))
+    return altered(before, StackProxyPatch.model_validate(said))
 
 
 def proxy(of: Template, **own: Any) -> dict[str, Any]:
@@ -88,34 +88,39 @@ def test_a_change_of_one_thing_leaves_logins_to_be_drawn():
 def test_proxies_become_what_the_template_says_anew():
     before, after = template(), template(protocol="http", limits={"connections": 5}, labels={"a": "1"})
     own = proxy(before)
-    assert retold(own, before, after) == {**own, "protocol": "http", "limits": {"connections": 5}, "labels": {"a": "1"}}
+    assert reapply_template(own, before, after) == {
+        **own,
+        "protocol": "http",
+        "limits": {"connections": 5},
+        "labels": {"a": "1"},
+    }
 
 
 def test_what_a_proxy_has_of_its_own_stays_until_the_template_says_otherwise_of_it():
     before = template(limits={"connections": 5, "bandwidth_bps": 8000}, labels={"a": "1"})
     own = proxy(before, protocol="http", limits={"connections": 9}, labels={"a": "x", "mine": "y"})
     after = changed(before, limits={"bandwidth_bps": 9000}, labels={"b": "2"})
-    now = retold(own, before, after)
+    now = reapply_template(own, before, after)
     assert (now["protocol"], now["limits"]) == ("http", {"connections": 9, "bandwidth_bps": 9000})
     assert now["labels"] == {"a": "x", "mine": "y", "b": "2"}
 
 
 def test_an_exit_is_taken_over_as_a_whole():
     before, after = template(), template(exit={"mode": "ipv6_random"})
-    assert retold(proxy(before, exit={"mode": "address", "address": "10.0.0.1"}), before, after)["exit"] == {
+    assert reapply_template(proxy(before, exit={"mode": "address", "address": "10.0.0.1"}), before, after)["exit"] == {
         "mode": "ipv6_random"
     }
 
 
 def test_a_login_that_becomes_shared_is_every_proxys():
     before, after = template(), template(username="ann", password="secret")
-    now = retold(proxy(before), before, after)
+    now = reapply_template(proxy(before), before, after)
     assert (now["username"], now["password"]) == ("ann", "secret")
 
 
 def test_a_login_that_is_no_longer_shared_is_drawn_anew():
     before = template(username="ann", password="secret")
-    one, other = (retold(proxy(before), before, template()) for _ in range(2))
+    one, other = (reapply_template(proxy(before), before, template()) for _ in range(2))
     assert len({one["username"], other["username"], "ann"}) == 3
     assert len({one["password"], other["password"], "secret"}) == 3
 
@@ -123,16 +128,16 @@ def test_a_login_that_is_no_longer_shared_is_drawn_anew():
 def test_another_shared_name_leaves_each_its_password():
     before, after = template(username="ann"), template(username="bob")
     own = proxy(before)
-    assert retold(own, before, after) == {**own, "username": "bob"}
+    assert reapply_template(own, before, after) == {**own, "username": "bob"}
 
 
 def test_a_login_is_taken_away_where_networks_are_enough():
     before, after = template(), template(username=None, allow_ips=["10.0.0.0/8"])
-    now = retold(proxy(before), before, after)
+    now = reapply_template(proxy(before), before, after)
     assert (now["username"], now["password"]) == (None, None)
 
 
 def test_a_proxy_whose_own_settings_are_at_odds_with_the_template_is_refused():
     before = template()
     with pytest.raises(Invalid):
-        retold(proxy(before, limits={"traffic_bytes": 5}), before, template(engine="3proxy"))
+        reapply_template(proxy(before, limits={"traffic_bytes": 5}), before, template(engine="3proxy"))

@@ -8,11 +8,11 @@ import h11
 import pytest
 
 from node.engine.builtin.protocols import socks4, socks5
-from node.engine.builtin.protocols.http_body import Body, body_of
+from node.engine.builtin.protocols.http_body import MessageBody, body_of
 from node.engine.builtin.protocols.http_fields import MAX_HEAD, MEMORABLE, Refusal
 from node.engine.builtin.protocols.http_request import Request, head_size, read_request
 from node.engine.builtin.protocols.http_response import Response, read_response
-from node.engine.builtin.protocols.http_route import order_at_once, order_of, route
+from node.engine.builtin.protocols.http_route import route, routed_at_once, routed_request
 from node.engine.builtin.protocols.socks5 import Malformed
 from tests.fuzz.fragments import TRAP
 from tests.fuzz.hostile_bytes import Malice
@@ -35,7 +35,7 @@ class Reader:
 
     inbox: bytearray = field(default_factory=bytearray)
     seen: int = 0
-    body: Body | None = None
+    body: MessageBody | None = None
     passed: list[bytes] = field(default_factory=list[bytes])
     state: str = WAITING
 
@@ -115,11 +115,11 @@ def assert_judged_alike(data: bytes, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_ordered_at_once_is_one_whole_head_and_means_the_same_by_the_long_way(seed: int) -> None:
-    orders = [(data, order) for data in Malice(seed).clients(BYTES) if (order := order_at_once(data, VIA)) is not None]
+    orders = [(data, order) for data in Malice(seed).clients(BYTES) if (order := routed_at_once(data, VIA)) is not None]
     assert orders
     for data, order in orders:
         assert head_size(data, 0) == len(data) <= MEMORABLE
-        assert order == order_of(data, VIA)
+        assert order == routed_request(data, VIA)
         assert not order.request.has_body
 
 
@@ -195,7 +195,7 @@ class Listener:
     method: bytes
     inbox: bytearray = field(default_factory=bytearray)
     seen: int = 0
-    body: Body | None = None
+    body: MessageBody | None = None
     response: Response | None = None
     heads: bytes = b""
     content: bytes = b""
@@ -303,12 +303,14 @@ def socks_judged(read: Callable[[bytes], object], seed: int, total: int) -> None
         judgements = [judgement for cut in range(len(data) + 1) if (judgement := read(data[:cut])) is not None]
         assert all(judgement == judgements[0] for judgement in judgements), (seed, data)
         assert all(
-            isinstance(found, Malformed | socks4.Refused) or 0 < sized(found) <= len(data) for found in judgements
+            isinstance(found, Malformed | socks4.SocksRefused) or 0 < sized(found) <= len(data) for found in judgements
         ), (seed, data)
 
 
 def sized(found: object) -> int:
-    assert isinstance(found, socks4.Asked | socks5.Greeting | socks5.Login | socks5.Wanted | socks5.Datagram)
+    assert isinstance(
+        found, socks4.Socks4Request | socks5.Greeting | socks5.SocksLogin | socks5.SocksRequest | socks5.Datagram
+    )
     return found.size
 
 

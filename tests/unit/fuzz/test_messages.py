@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.messages.assembly import assemble
-from shared.messages.bodies import MESSAGE_TYPES, CheckSync, Failure, Header, Held, NeedSync, Report, Sync
+from shared.messages.bodies import MESSAGE_TYPES, CheckSync, Header, Held, NeedSync, ProxyFailure, Report, Sync
 from shared.messages.reading import Unreadable, decode, decode_header
 from shared.messages.writing import encode, encode_pairs
 from shared.proxies import MAX_BIGINT
@@ -43,7 +43,8 @@ def members(kind: type[Any]) -> st.SearchStrategy[dict[str, Any]]:
 REPORTS = st.builds(
     lambda right, odd: right | odd,
     st.just({"rev": 7, "seen": 8, "top": 3, "digest": "0" * 16, "content": "0" * 16, "count": 2, "running": 1}),
-    members(Report) | st.fixed_dictionaries({"failed": st.lists(members(Failure), max_size=3), "held": members(Held)}),
+    members(Report)
+    | st.fixed_dictionaries({"failed": st.lists(members(ProxyFailure), max_size=3), "held": members(Held)}),
 )
 BODIES: dict[str, st.SearchStrategy[Any]] = {
     "check-sync": st.lists(PAIR, max_size=4) | ODD,

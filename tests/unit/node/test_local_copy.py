@@ -1,6 +1,6 @@
 """Each rule of the local copy, alone."""
 
-from node.state.local_copy import Change, LocalCopy, on_list, on_records
+from node.state.local_copy import CopyChange, LocalCopy, on_list, on_records
 from shared.messages.bodies import AGREED, Header, SyncItem
 
 CLUSTER = "c"
@@ -26,7 +26,7 @@ def held(copy: LocalCopy) -> dict[int, int]:
     return {id_: holding.version for id_, holding in copy.holdings.items()}
 
 
-def taken(copy: LocalCopy, change: Change) -> LocalCopy:
+def taken(copy: LocalCopy, change: CopyChange) -> LocalCopy:
     copy.take(change)
     return copy
 

@@ -1,11 +1,11 @@
 """Up to which revision a node has done what its lists said."""
 
 from node.reconcile.progress import Progress
-from node.state.local_copy import Change
+from node.state.local_copy import CopyChange
 
 
-def listed(rev: int, want: dict[int, int] | None = None, drop: frozenset[int] = frozenset()) -> Change:
-    return Change(verdict="taken", rev=rev, seen=rev, top=0, want=want or {}, drop=drop)
+def listed(rev: int, want: dict[int, int] | None = None, drop: frozenset[int] = frozenset()) -> CopyChange:
+    return CopyChange(verdict="taken", rev=rev, seen=rev, top=0, want=want or {}, drop=drop)
 
 
 def fresh() -> Progress:

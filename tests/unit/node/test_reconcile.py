@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.interface import ExitFailed, PortTaken
+from node.engine.interface import EnginePortTaken, ExitFailed
 from node.reconcile.plan import (
     RETRY_MOST_S,
     STABLE_S,
@@ -18,7 +18,7 @@ from node.reconcile.plan import (
     plan,
     troubled,
 )
-from node.reconcile.retries import Troubles
+from node.reconcile.retries import Retries
 from node.state.local_copy import Holding, LocalCopy
 from shared.proxies import Exit, ProxyRecord
 
@@ -168,7 +168,7 @@ def test_a_record_leaves_as_before_only_when_what_runs_is_known_to_have_the_same
 
 def test_a_proxy_that_an_exit_holds_up_is_tried_at_once_when_that_works_again():
     copy = copy_of(leaving(1, "198.51.100.7"))
-    troubles = Troubles(copy)
+    troubles = Retries(copy)
     troubles.failed(leaving(1, "198.51.100.7"), ExitFailed("it is not here"))
     troubles.hurry(lambda _: "it is not here")
     assert troubles.due() == set()
@@ -177,7 +177,7 @@ def test_a_proxy_that_an_exit_holds_up_is_tried_at_once_when_that_works_again():
 
 
 def test_a_proxy_that_fails_for_another_reason_waits_for_its_time():
-    troubles = Troubles(copy_of(record(1)))
-    troubles.failed(record(1), PortTaken("port 20001 is taken"))
+    troubles = Retries(copy_of(record(1)))
+    troubles.failed(record(1), EnginePortTaken("port 20001 is taken"))
     troubles.hurry(lambda _: None)
     assert troubles.due() == set()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.agent import usage_reports
-from node.agent.usage_reports import REPEATS_S, Tellings, Told, due, fitting, retold
+from node.agent.usage_reports import REPEATS_S, ReportedCounters, UsageReports, due, fitting, retold
 from node.engine.interface import Counters
 from shared.messages.writing import usage_size
 from shared.proxies import ProxyId, ProxyRecord, Version
@@ -18,8 +18,8 @@ def counters(id_: int = 1, sent: int = 10, epoch: int = 1) -> Counters:
     return Counters(ProxyId(id_), epoch, 0, sent, 0, {})
 
 
-def told(one: Counters, times: int = 1, at: float = 100.0) -> dict[tuple[int, int], Told]:
-    return {(one.id, one.epoch): Told(one, times, at)}
+def told(one: Counters, times: int = 1, at: float = 100.0) -> dict[tuple[int, int], ReportedCounters]:
+    return {(one.id, one.epoch): ReportedCounters(one, times, at)}
 
 
 def test_what_changed_is_due_at_once_and_what_did_not_is_left_alone():
@@ -43,9 +43,9 @@ def test_the_longest_silent_are_told_first():
 
 
 def test_a_telling_of_the_same_figures_counts_and_of_others_begins_anew():
-    again = retold(Told(counters(), 2, 100.0), counters(), 200.0)
-    assert again == Told(counters(), 3, 200.0)
-    assert retold(again, counters(sent=11), 300.0) == Told(counters(sent=11), 1, 300.0)
+    again = retold(ReportedCounters(counters(), 2, 100.0), counters(), 200.0)
+    assert again == ReportedCounters(counters(), 3, 200.0)
+    assert retold(again, counters(sent=11), 300.0) == ReportedCounters(counters(sent=11), 1, 300.0)
 
 
 @given(
@@ -90,7 +90,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-async def told_ids(tellings: Tellings, room: int = 10_000) -> list[int]:
+async def told_ids(tellings: UsageReports, room: int = 10_000) -> list[int]:
     await tellings.look()
     chosen = tellings.next(room)
     await tellings.sent(chosen)
@@ -98,7 +98,7 @@ async def told_ids(tellings: Tellings, room: int = 10_000) -> list[int]:
 
 
 async def test_what_does_not_fit_is_told_the_next_time(clock: list[float]):
-    tellings = Tellings([Engine([counters(id_) for id_ in range(1, 11)])])
+    tellings = UsageReports([Engine([counters(id_) for id_ in range(1, 11)])])
     first = await told_ids(tellings, 150)
     assert tellings.more
     assert first + await told_ids(tellings) == list(range(1, 11))
@@ -107,7 +107,7 @@ async def test_what_does_not_fit_is_told_the_next_time(clock: list[float]):
 
 async def test_counters_are_given_back_as_taken_when_they_were_told_three_times(clock: list[float]):
     engine = Engine([counters()])
-    tellings = Tellings([engine])
+    tellings = UsageReports([engine])
     for _ in range(3):
         assert engine.given == []
         assert await told_ids(tellings) == [1]
@@ -117,7 +117,7 @@ async def test_counters_are_given_back_as_taken_when_they_were_told_three_times(
 
 async def test_what_grew_while_it_was_sent_is_told_again(clock: list[float]):
     engine = Engine([counters(1), counters(2)])
-    tellings = Tellings([engine])
+    tellings = UsageReports([engine])
     await tellings.look()
     chosen = tellings.next(10_000)
     engine.counted = [counters(1, sent=99), counters(2)]
@@ -127,7 +127,7 @@ async def test_what_grew_while_it_was_sent_is_told_again(clock: list[float]):
 
 
 async def test_what_was_not_sent_stays_due(clock: list[float]):
-    tellings = Tellings([Engine([counters()])])
+    tellings = UsageReports([Engine([counters()])])
     await tellings.look()
     assert len(tellings.next(10_000)) == 1
     clock[0] += 10

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.commands.whois import traces, whois
-from node.engine.builtin.net.exit_counter import BLOCK, Draws
+from node.engine.builtin.net.exit_counter import BLOCK, ExitCounter
 from node.errors import NodeError
 from node.settings import Settings, read_settings
 from shared.permutation import Permutation
@@ -31,7 +31,7 @@ def draw(settings: Settings, *keys: str) -> None:
     engine = settings.data_dir / "builtin"
     engine.mkdir()
     for key in keys:
-        draws = Draws(engine)
+        draws = ExitCounter(engine)
         draws.note(PREFIX, bytes.fromhex(key))
         draws.next()
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from master.placement.candidates import Candidate, Obstacle, obstacle
-from master.placement.rebalance import Move, Mover, Place, balanced, said, spread
+from master.placement.rebalance import Move, Mover, RebalanceNode, balanced, said, spread
 from shared.proxies import NodeId, ProxyId
 
 ADDRESS = {"mode": "address", "address": "192.0.2.1"}
 
 
-def node(id_: int, count: int = 0, *, most: int = 1000, ports: int = 1000, **more: object) -> Place:
+def node(id_: int, count: int = 0, *, most: int = 1000, ports: int = 1000, **more: object) -> RebalanceNode:
     candidate = Candidate(
         id=NodeId(id_),
         state="active",
@@ -25,20 +25,20 @@ def node(id_: int, count: int = 0, *, most: int = 1000, ports: int = 1000, **mor
         port_to=20_000 + ports - 1,
         used=count,
     )
-    return replace(Place(candidate=candidate, ip=f"10.0.0.{id_}", engines=frozenset({"builtin"})), **more)
+    return replace(RebalanceNode(candidate=candidate, ip=f"10.0.0.{id_}", engines=frozenset({"builtin"})), **more)
 
 
 def proxy(id_: int, node_id: int, **more: object) -> Mover:
     return replace(Mover(id=ProxyId(id_), node_id=NodeId(node_id), engine="builtin"), **more)
 
 
-def proxies(places: Sequence[Place]) -> list[Mover]:
+def proxies(places: Sequence[RebalanceNode]) -> list[Mover]:
     """As many as each node has."""
     homes = [place.candidate.id for place in places for _ in range(place.candidate.count)]
     return [proxy(id_, node_id) for id_, node_id in enumerate(homes, start=1)]
 
 
-def after(places: Sequence[Place], moves: Sequence[Move]) -> list[int]:
+def after(places: Sequence[RebalanceNode], moves: Sequence[Move]) -> list[int]:
     counts = Counter({place.candidate.id: place.candidate.count for place in places})
     counts.update(Counter(move.to_node_id for move in moves))
     counts.subtract(Counter(move.from_node_id for move in moves))
@@ -110,9 +110,9 @@ def test_without_hindrances_as_few_move_as_bring_all_within_one(loads: list[int]
 
 
 @st.composite
-def fleets(draw: st.DrawFn) -> tuple[list[Mover], list[Place]]:
+def fleets(draw: st.DrawFn) -> tuple[list[Mover], list[RebalanceNode]]:
     """Nodes that lack this and that, and some of their proxies."""
-    places: list[Place] = []
+    places: list[RebalanceNode] = []
     for id_ in range(1, draw(st.integers(1, 5)) + 1):
         made = node(id_, draw(st.integers(0, 8)), most=draw(st.integers(0, 12)), ports=draw(st.integers(1, 12)))
         engines = draw(st.sampled_from([{"builtin"}, {"builtin", "3proxy"}]))
@@ -133,7 +133,7 @@ def fleets(draw: st.DrawFn) -> tuple[list[Mover], list[Place]]:
 
 
 @given(fleets(), st.integers(0, 40))
-def test_no_balance_is_worse_than_before_or_over_a_limit(fleet: tuple[list[Mover], list[Place]], most: int):
+def test_no_balance_is_worse_than_before_or_over_a_limit(fleet: tuple[list[Mover], list[RebalanceNode]], most: int):
     movers, places = fleet
     moves = balanced(movers, places, most=most)
     before, now = [place.candidate.count for place in places], after(places, moves)
@@ -148,7 +148,7 @@ def test_no_balance_is_worse_than_before_or_over_a_limit(fleet: tuple[list[Mover
 
 
 @given(fleets())
-def test_every_move_of_a_balance_leads_to_where_the_proxy_can_be(fleet: tuple[list[Mover], list[Place]]):
+def test_every_move_of_a_balance_leads_to_where_the_proxy_can_be(fleet: tuple[list[Mover], list[RebalanceNode]]):
     movers, places = fleet
     by_id, there = {one.id: one for one in movers}, {place.candidate.id: place for place in places}
     for move in balanced(movers, places, most=100):
@@ -160,14 +160,16 @@ def test_every_move_of_a_balance_leads_to_where_the_proxy_can_be(fleet: tuple[li
 
 @given(fleets())
 def test_the_same_fleet_is_balanced_in_the_same_way_in_whatever_order_it_is_told(
-    fleet: tuple[list[Mover], list[Place]],
+    fleet: tuple[list[Mover], list[RebalanceNode]],
 ):
     movers, places = fleet
     assert balanced(movers, places, most=50) == balanced(movers[::-1], places[::-1], most=50)
 
 
 @given(fleets())
-def test_whoever_is_spread_is_placed_or_told_why_not_and_no_node_is_overfull(fleet: tuple[list[Mover], list[Place]]):
+def test_whoever_is_spread_is_placed_or_told_why_not_and_no_node_is_overfull(
+    fleet: tuple[list[Mover], list[RebalanceNode]],
+):
     movers, places = fleet
     found = spread(movers, places)
     assert found.placed.keys() | found.refused.keys() == {mover.id for mover in movers}

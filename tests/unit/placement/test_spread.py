@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from master.placement.candidates import Candidate, Demand, obstacle
-from master.placement.spread import Shortage, Site, Spread, spread_over
+from master.placement.spread import Shortage, Spread, SpreadNode, spread_over
 from shared.proxies import NodeId
 
 ANY = Demand(engine="builtin")
@@ -16,16 +16,16 @@ ANY = Demand(engine="builtin")
 
 def site(
     id_: int, *, count: int = 0, most: int = 100, own: int = 0, place: int | None = 1, ip: str = "", **how: int
-) -> Site:
+) -> SpreadNode:
     """A node that may take proxies, with an ip of its own."""
     ports = {"port_from": 20000, "port_to": 20099, "used": count} | how
     node = Candidate(id=NodeId(id_), state="active", has_engine=True, count=count, max_proxies=most, **ports)
-    return Site(node=node, ip=ip or f"10.0.0.{id_}", location_id=place, own=own)
+    return SpreadNode(node=node, ip=ip or f"10.0.0.{id_}", location_id=place, own=own)
 
 
 @st.composite
-def fleets(draw: st.DrawFn) -> list[Site]:
-    found: list[Site] = []
+def fleets(draw: st.DrawFn) -> list[SpreadNode]:
+    found: list[SpreadNode] = []
     for id_ in draw(st.lists(st.integers(1, 20), unique=True, max_size=8)):
         low = draw(st.integers(20000, 20004))
         size = draw(st.integers(1, 6))
@@ -45,7 +45,7 @@ def fleets(draw: st.DrawFn) -> list[Site]:
             draw(st.sampled_from(["10.0.0.1", "10.0.0.2", f"10.0.1.{id_}"])),
             draw(st.sampled_from([None, 1, 2])),
         )
-        found.append(Site(node=node, ip=ip, location_id=place, own=draw(st.integers(0, count))))
+        found.append(SpreadNode(node=node, ip=ip, location_id=place, own=draw(st.integers(0, count))))
     return found
 
 
@@ -60,7 +60,7 @@ def given_to(chosen: tuple[NodeId, ...] | Shortage) -> Counter[int]:
 
 
 @given(fleets(), counts, spreads)
-def test_all_are_placed_or_the_shortage_says_how_many_can_be(fleet: list[Site], count: int, spread: Spread):
+def test_all_are_placed_or_the_shortage_says_how_many_can_be(fleet: list[SpreadNode], count: int, spread: Spread):
     chosen = spread_over(fleet, ANY, count, spread)
     if isinstance(chosen, Shortage):
         assert chosen.possible < count
@@ -72,7 +72,7 @@ def test_all_are_placed_or_the_shortage_says_how_many_can_be(fleet: list[Site], 
 
 
 @given(fleets(), counts, spreads)
-def test_no_node_is_given_more_than_it_may_have(fleet: list[Site], count: int, spread: Spread):
+def test_no_node_is_given_more_than_it_may_have(fleet: list[SpreadNode], count: int, spread: Spread):
     got = given_to(spread_over(fleet, ANY, count, spread))
     for one in fleet:
         assert got[one.node.id] == 0 or obstacle(one.node, ANY) is None
@@ -81,7 +81,7 @@ def test_no_node_is_given_more_than_it_may_have(fleet: list[Site], count: int, s
 
 @given(fleets(), counts, spreads)
 def test_every_node_finds_its_ports_whichever_of_them_the_others_on_its_ip_take(
-    fleet: list[Site], count: int, spread: Spread
+    fleet: list[SpreadNode], count: int, spread: Spread
 ):
     got = given_to(spread_over(fleet, ANY, count, spread))
     for one in fleet:
@@ -91,12 +91,12 @@ def test_every_node_finds_its_ports_whichever_of_them_the_others_on_its_ip_take(
 
 
 @given(fleets(), counts, spreads)
-def test_the_order_in_which_nodes_are_told_says_nothing(fleet: list[Site], count: int, spread: Spread):
+def test_the_order_in_which_nodes_are_told_says_nothing(fleet: list[SpreadNode], count: int, spread: Spread):
     assert spread_over(fleet, ANY, count, spread) == spread_over(fleet[::-1], ANY, count, spread)
 
 
 @given(fleets(), counts)
-def test_a_node_has_at_most_one_more_than_any_that_could_take_another(fleet: list[Site], count: int):
+def test_a_node_has_at_most_one_more_than_any_that_could_take_another(fleet: list[SpreadNode], count: int):
     chosen = spread_over(fleet, ANY, count, "nodes")
     if isinstance(chosen, Shortage):
         return
@@ -109,7 +109,7 @@ def test_a_node_has_at_most_one_more_than_any_that_could_take_another(fleet: lis
 
 
 @given(fleets(), counts)
-def test_a_location_has_at_most_one_more_than_any_that_could_take_another(fleet: list[Site], count: int):
+def test_a_location_has_at_most_one_more_than_any_that_could_take_another(fleet: list[SpreadNode], count: int):
     longer = spread_over(fleet, ANY, count + 1, "locations")
     if isinstance(longer, Shortage):
         return
@@ -123,7 +123,7 @@ def test_a_location_has_at_most_one_more_than_any_that_could_take_another(fleet:
 
 
 @given(fleets(), counts, spreads)
-def test_the_first_of_many_are_placed_as_if_there_were_no_others(fleet: list[Site], count: int, spread: Spread):
+def test_the_first_of_many_are_placed_as_if_there_were_no_others(fleet: list[SpreadNode], count: int, spread: Spread):
     longer = spread_over(fleet, ANY, count + 1, spread)
     if not isinstance(longer, Shortage):
         assert spread_over(fleet, ANY, count, spread) == longer[:-1]
@@ -169,7 +169,7 @@ def test_nodes_that_share_an_ip_and_a_range_share_its_ports():
         (site(1, port_to=20000), "then no port of 20000-20000 is free"),
     ],
 )
-def test_a_shortage_says_why_no_more(one: Site, reason: str):
+def test_a_shortage_says_why_no_more(one: SpreadNode, reason: str):
     short = spread_over([one], ANY, 3, "nodes")
     assert isinstance(short, Shortage)
     assert (short.possible, short.by_node[0].possible, short.by_node[0].reason) == (1, 1, reason)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.policy.denied_destinations import off_limits
-from node.engine.builtin.policy.records import Destinations
+from node.engine.builtin.policy.denied_destinations import denied_destinations
+from node.engine.builtin.policy.records import DestinationsRecord
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.failures import Failure
+from node.engine.builtin.protocols.failures import ConnectFailure
 from shared.destinations import canonical_host, canonical_ports, closed_ports, is_covered, port_bounds
 
 PORT = st.integers(1, 65535)
@@ -72,29 +72,29 @@ def test_a_name_covers_its_subdomains_and_nothing_else() -> None:
     assert [is_covered(name, names) for name in asked] == [True, True, True, False, False, False]
 
 
-def refusal(host: str, port: int, node: tuple[int | str, ...] = (25,), **asked: Any) -> Failure | None:
-    return off_limits(Destinations(**asked), node).refusal(Destination(host, port))
+def refusal(host: str, port: int, node: tuple[int | str, ...] = (25,), **asked: Any) -> ConnectFailure | None:
+    return denied_destinations(DestinationsRecord(**asked), node).refusal(Destination(host, port))
 
 
 def test_mail_is_closed_unless_the_proxy_opens_it() -> None:
-    assert refusal("mx.test", 25) is Failure.PORT
+    assert refusal("mx.test", 25) is ConnectFailure.PORT
     assert refusal("mx.test", 587) is None
     assert refusal("mx.test", 25, ()) is None
     assert refusal("mx.test", 25, allow_ports=(25,)) is None
-    assert refusal("mx.test", 80, allow_ports=(25,)) is Failure.PORT
-    assert refusal("mx.test", 6885, deny_ports=("6881-6999",)) is Failure.PORT
+    assert refusal("mx.test", 80, allow_ports=(25,)) is ConnectFailure.PORT
+    assert refusal("mx.test", 6885, deny_ports=("6881-6999",)) is ConnectFailure.PORT
 
 
 def test_names_are_closed_in_any_case() -> None:
-    assert refusal("WWW.Example.com", 80, deny_hosts=("example.com",)) is Failure.CLOSED
+    assert refusal("WWW.Example.com", 80, deny_hosts=("example.com",)) is ConnectFailure.CLOSED
     assert refusal("example.org", 80, deny_hosts=("example.com",)) is None
 
 
 def test_addresses_are_closed_in_every_spelling_and_others_of_the_name_stay() -> None:
-    off = off_limits(Destinations(deny_hosts=("192.0.2.0/24",)), ())
+    off = denied_destinations(DestinationsRecord(deny_hosts=("192.0.2.0/24",)), ())
     closed = (socket.AF_INET, "192.0.2.7")
     carried = (socket.AF_INET6, "64:ff9b::c000:207")
     other = (socket.AF_INET, "198.51.100.1")
-    assert off.open_of([closed, carried]) is Failure.CLOSED
+    assert off.open_of([closed, carried]) is ConnectFailure.CLOSED
     assert off.open_of([closed, other]) == [other]
     assert off.open_of([]) == []

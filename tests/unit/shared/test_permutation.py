@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.permutation import Drawn, Permutation
+from shared.permutation import DecodedAddress, Permutation
 
 KEY = bytes(range(16))
 LARGE = Permutation("2001:db8:1:2::/64", KEY)
@@ -21,7 +21,7 @@ prefixes = st.builds(
 def test_100000_connections_use_100000_addresses_and_each_decodes_to_its_proxy() -> None:
     addresses = {LARGE.address(number % 97, number): number for number in range(100_000)}
     assert len(addresses) == 100_000
-    assert all(LARGE.drawn(each) == Drawn(number % 97, number) for each, number in addresses.items())
+    assert all(LARGE.drawn(each) == DecodedAddress(number % 97, number) for each, number in addresses.items())
 
 
 def test_the_addresses_of_a_key_stay_what_they_are() -> None:
@@ -39,7 +39,7 @@ def test_every_address_is_in_its_prefix_and_decodes(prefix: str, key: bytes, pro
     permutation = Permutation(prefix, key)
     address = permutation.address(proxy, counter)
     assert IPv6Address(address) in IPv6Network(prefix)
-    known = Drawn(proxy % 2**permutation.proxy_bits, counter % 2**permutation.counter_bits)
+    known = DecodedAddress(proxy % 2**permutation.proxy_bits, counter % 2**permutation.counter_bits)
     assert permutation.drawn(address) == known
 
 

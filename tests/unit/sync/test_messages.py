@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.messages.assembly import assemble
-from shared.messages.bodies import CheckSync, Failure, Header, NeedSync, Report, Sync, Usage
+from shared.messages.bodies import CheckSync, Header, NeedSync, ProxyFailure, Report, Sync, UsageCounters
 from shared.messages.reading import Unreadable, decode, decode_header
 from shared.messages.writing import (
     BODY_LIMIT,
@@ -55,8 +55,10 @@ def test_a_report_says_only_what_is_to_be_said():
 
 
 def test_a_report_says_which_proxies_serve_nobody_and_what_was_counted():
-    failure = Failure(id=4, version=2, reason="spent", kind="limited")
-    usage = Usage(id=4, epoch=1763838000000000, received_bytes=5, sent_bytes=70, connections=2, refused={"quota": 1})
+    failure = ProxyFailure(id=4, version=2, reason="spent", kind="limited")
+    usage = UsageCounters(
+        id=4, epoch=1763838000000000, received_bytes=5, sent_bytes=70, connections=2, refused={"quota": 1}
+    )
     report = REPORT.model_copy(update={"failed": (failure,), "usage": (usage,)})
     assert encode(report) == encode(REPORT)[:-1] + (
         b',"failed":[{"id":4,"version":2,"reason":"spent","kind":"limited"}],"usage":[{"id":4,"epoch":1763838000000000,'
@@ -66,10 +68,10 @@ def test_a_report_says_which_proxies_serve_nobody_and_what_was_counted():
 
 
 def test_a_report_full_of_failures_still_has_room_for_counters():
-    failures = [Failure(id=i, version=1, reason="r" * 300) for i in range(1, 500)]
+    failures = [ProxyFailure(id=i, version=1, reason="r" * 300) for i in range(1, 500)]
     for part, _, _ in failure_parts(failures):
         report = REPORT.model_copy(update={"failed": tuple(part)})
-        usage = Usage(id=MAX_BIGINT, epoch=MAX_BIGINT, sent_bytes=MAX_BIGINT)
+        usage = UsageCounters(id=MAX_BIGINT, epoch=MAX_BIGINT, sent_bytes=MAX_BIGINT)
         count = usage_room(report) // usage_size(usage)
         assert count > 50
         assert len(encode(report.model_copy(update={"usage": (usage,) * count}))) <= BODY_LIMIT
@@ -139,7 +141,7 @@ def test_bodies_stay_under_the_limit_and_lose_nothing(count: int, version: int):
 
 
 def test_failures_are_split_into_ranges_that_cover_every_id_once():
-    parts = failure_parts([Failure(id=i, version=1, reason="r" * 300) for i in range(1, 500)])
+    parts = failure_parts([ProxyFailure(id=i, version=1, reason="r" * 300) for i in range(1, 500)])
     assert len(parts) > 2
     assert next((first, last) for _, first, last in parts)[0] == 0
     assert parts[-1][2] == MAX_BIGINT

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from master.sync.report_rules import Wanted, answer
+from master.sync.report_rules import WantedState, decide
 from node.state.local_copy import LocalCopy, on_list, on_records
 from shared.messages.assembly import assemble
 from shared.messages.bodies import CheckSync, Header, Held, Report, SyncItem
 
-WANTED = Wanted(revision=5, digest="a" * 16, content="b" * 16)
+WANTED = WantedState(revision=5, digest="a" * 16, content="b" * 16)
 SAME = Report(rev=5, seen=5, top=3, digest="a" * 16, content="b" * 16, count=20, running=20)
 
 
@@ -45,11 +45,11 @@ def test_other_contents_under_the_version_that_is_held_are_left_for_the_report_t
 
 
 def test_a_node_that_has_the_right_records_but_wants_others_gets_its_list():
-    assert answer(SAME.model_copy(update={"missing": 1}), WANTED).check
+    assert decide(SAME.model_copy(update={"missing": 1}), WANTED).check
 
 
 def test_a_node_that_has_the_right_records_but_holds_back_a_list_gets_its_list():
-    assert answer(SAME.model_copy(update={"held": Held(rev=5, stops=20, of=20)}), WANTED).check
+    assert decide(SAME.model_copy(update={"held": Held(rev=5, stops=20, of=20)}), WANTED).check
 
 
 def test_what_is_listed_counts_as_the_highest_version_before_its_record_has_come():

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.sync.rate_limits import BURST, PATIENCE, PER_S, Allowance, spent
+from master.sync.rate_limits import BURST, PATIENCE, PER_S, TokenBucket, spent
 
 
-def after(messages: int, every_s: float) -> Allowance:
+def after(messages: int, every_s: float) -> TokenBucket:
     """What a fresh sender has left after so many messages at this pace."""
     left = None
     for number in range(messages):

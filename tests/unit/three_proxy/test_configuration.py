@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.policy.destination_guard import Guard, networks
+from node.engine.builtin.policy.destination_guard import DestinationGuard, networks
 from node.engine.interface import EngineError
 from node.engine.three_proxy.configuration import configuration, sources
 from node.engine.three_proxy.destinations import guard
@@ -144,7 +144,7 @@ def test_the_rules_say_of_every_address_what_the_built_in_engines_guard_says(dat
     number = int(place.network_address) + data.draw(st.integers(0, place.num_addresses - 1))
     address = IPv4Address(number) if place.version == 4 else IPv6Address(number)
     if address not in ip_network("2001::/32") and not (place.version == 6 and (number >> 32) % 2**25 == 0x5EFE):
-        ours = Guard(networks(opened), networks(own)).permits(str(address))
+        ours = DestinationGuard(networks(opened), networks(own)).permits(str(address))
         assert permits(rules, str(address)) is ours
 
 

@@ -2,8 +2,8 @@
 
 import time
 
-from node.engine.builtin.accounting.ledger_entry import Entry, Key
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.accounting.ledger_entry import LedgerEntry, LedgerKey
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 
 
 class Account:
@@ -14,9 +14,9 @@ class Account:
 
     __slots__ = ("_booked", "_written", "epoch", "id", "is_known", "refused", "spent")
 
-    def __init__(self, proxy_id: int, before: Spent | None) -> None:
+    def __init__(self, proxy_id: int, before: QuotaUsage | None) -> None:
         self.is_known = before is not None
-        spent = before or Spent()
+        spent = before or QuotaUsage()
         self.id = proxy_id
         self.epoch = time.time_ns() // 1000
         self.refused: dict[str, int] = {}
@@ -25,13 +25,13 @@ class Account:
         self._written = (0, 0, 0, 0, spent.total)
 
     @property
-    def key(self) -> Key:
+    def key(self) -> LedgerKey:
         return self.id, self.epoch
 
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
-    def book(self, moved: int, now: float) -> Spent:
+    def book(self, moved: int, now: float) -> QuotaUsage:
         """`moved` is all that this life has moved, both directions together; `now` the wall clock."""
         if moved != self._booked:
             self.spent = self.spent.plus(moved - self._booked, now)
@@ -46,12 +46,12 @@ class Account:
         """Traffic of this proxy that another process moved: it is spent here, and counted there."""
         self.spent = self.spent.plus(count, now)
 
-    def recall(self, before: Spent, now: float) -> None:
+    def recall(self, before: QuotaUsage, now: float) -> None:
         """What was spent before this life is known now."""
         self.spent = before.plus(self.spent.total, now)
         self.is_known = True
 
-    def entry(self, received: int, sent: int, connections: int, now: float) -> Entry | None:
+    def entry(self, received: int, sent: int, connections: int, now: float) -> LedgerEntry | None:
         """None when nothing has changed since the last one was `written`, or what would be written is not known."""
         if not self.is_known:
             return None
@@ -59,9 +59,9 @@ class Account:
         refused = sum(self.refused.values())
         if (received, sent, connections, refused, self.spent.total + moved - self._booked) == self._written:
             return None
-        return Entry(self.id, self.epoch, received, sent, connections, dict(self.refused), self.book(moved, now))
+        return LedgerEntry(self.id, self.epoch, received, sent, connections, dict(self.refused), self.book(moved, now))
 
-    def written(self, entry: Entry) -> None:
+    def written(self, entry: LedgerEntry) -> None:
         """It is on disk."""
         refused = sum(entry.refused.values())
         self._written = entry.received_bytes, entry.sent_bytes, entry.connections, refused, entry.spent.total

@@ -13,10 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from node.engine.builtin import log
-from node.engine.builtin.accounting.ledger_entry import Entry, Key, key_of, line, read_line, taken_line
+from node.engine.builtin.accounting.ledger_entry import LedgerEntry, LedgerKey, key_of, line, read_line, taken_line
 from node.engine.builtin.accounting.ledger_file import SUFFIX, LedgerFile
-from node.engine.builtin.accounting.ledger_index import Places
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.accounting.ledger_index import LedgerIndex
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 
 FOLDER = "usage"
 ANSWER_MAX = 1000
@@ -26,7 +26,7 @@ FINISHED_MAX = 20_000
 _ABSENT_MAX = 50_000
 """Proxies that are not here and whose spent traffic is remembered, should they come back."""
 _COMPACT_FROM = 4 << 20
-_NOTHING = Spent()
+_NOTHING = QuotaUsage()
 
 
 class Ledger:
@@ -36,9 +36,9 @@ class Ledger:
         """The folder and the file are made with the first line."""
         self._path = folder / f"{os.getpid()}-{time.time_ns()}{SUFFIX}"
         self._own: LedgerFile | None = None
-        self._places = Places(folder)
-        self._told: dict[Key, tuple[int, bytes]] = {}
-        self._open: set[Key] = set()
+        self._places = LedgerIndex(folder)
+        self._told: dict[LedgerKey, tuple[int, bytes]] = {}
+        self._open: set[LedgerKey] = set()
         self._sequence = 0
         self._compact_at = _COMPACT_FROM
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -46,7 +46,7 @@ class Ledger:
         self._failing = False
         self.adopt()
 
-    def write(self, entries: Iterable[Entry]) -> bool:
+    def write(self, entries: Iterable[LedgerEntry]) -> bool:
         """Whether they are written; they are safe from a loss of power a moment later."""
         lines = {entry.key: line(entry) for entry in entries}
         if not self._append(list(lines.values())):
@@ -57,7 +57,7 @@ class Ledger:
         self._make_safe()
         return True
 
-    def end(self, key: Key) -> None:
+    def end(self, key: LedgerKey) -> None:
         """Nothing more is written of this life."""
         self._open.discard(key)
 
@@ -65,12 +65,12 @@ class Ledger:
         """Reads what others have written meanwhile. Raises OSError."""
         self._places.follow()
 
-    def spent(self, proxy_id: int) -> Spent:
+    def spent(self, proxy_id: int) -> QuotaUsage:
         """What was written last for this proxy, by whomever, as of the last `follow`. Raises OSError."""
         texts = self._places.newest(proxy_id)
         if not texts:
             return _NOTHING
-        entries = [entry for text in texts if isinstance(entry := read_line(text), Entry)]
+        entries = [entry for text in texts if isinstance(entry := read_line(text), LedgerEntry)]
         return max((entry.spent for entry in entries), key=lambda spent: spent.total, default=_NOTHING)
 
     def told(self, since: int) -> tuple[int, list[bytes]]:
@@ -83,11 +83,11 @@ class Ledger:
         found = found[-ANSWER_MAX:]
         return (found[0][0] if found else since), [text for _, text in reversed(found)]
 
-    def take(self, key: Key, figures: tuple[int, int, int]) -> bool:
+    def take(self, key: LedgerKey, figures: tuple[int, int, int]) -> bool:
         """Whether this life has ended with these figures (received, sent, connections); it is not told again."""
         told = self._told.get(key)
         entry = read_line(told[1]) if told is not None else None
-        if not isinstance(entry, Entry) or key in self._open:
+        if not isinstance(entry, LedgerEntry) or key in self._open:
             return False
         if (entry.received_bytes, entry.sent_bytes, entry.connections) != figures:
             return False
@@ -113,7 +113,7 @@ class Ledger:
             self._own.close()
             self._own = None
 
-    def _tell(self, key: Key, text: bytes) -> None:
+    def _tell(self, key: LedgerKey, text: bytes) -> None:
         self._sequence += 1
         self._told.pop(key, None)
         self._told[key] = self._sequence, text
@@ -171,7 +171,7 @@ class Ledger:
 
     def _needed(self, file: LedgerFile) -> list[bytes]:
         """A proxy's newest line is behind its others. Raises OSError."""
-        newest: dict[int, tuple[Key, bytes]] = {}
+        newest: dict[int, tuple[LedgerKey, bytes]] = {}
         for _, text in file.lines(0):
             key = key_of(text)
             if key is not None:
@@ -205,10 +205,10 @@ class Ledger:
     def _copy(self, orphan: LedgerFile) -> bool:
         """Whether all that it says is safe here. A line of a proxy that this process runs is followed by its own."""
         latest: dict[int, bytes] = {}
-        lives: dict[Key, bytes] = {}
+        lives: dict[LedgerKey, bytes] = {}
         for _, text in orphan.lines(0):
             match read_line(text):
-                case Entry() as entry:
+                case LedgerEntry() as entry:
                     latest.pop(entry.id, None)
                     latest[entry.id] = lives[entry.key] = text
                 case None:

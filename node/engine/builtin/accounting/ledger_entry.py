@@ -6,30 +6,30 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any, cast
 
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 
 _BEGINNING = re.compile(rb'\{"id":([0-9]{1,19}),"epoch":([0-9]{1,19}),')
 
-Key = tuple[int, int]
+LedgerKey = tuple[int, int]
 """(proxy id, epoch)"""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     id: int
     epoch: int
     received_bytes: int
     sent_bytes: int
     connections: int
     refused: Mapping[str, int] = field(default_factory=dict[str, int])
-    spent: Spent = field(default_factory=Spent)
+    spent: QuotaUsage = field(default_factory=QuotaUsage)
 
     @property
-    def key(self) -> Key:
+    def key(self) -> LedgerKey:
         return self.id, self.epoch
 
 
-def line(entry: Entry) -> bytes:
+def line(entry: LedgerEntry) -> bytes:
     """JSON without a line break; begins with the key, see `key_of`."""
     told = {
         "id": entry.id,
@@ -43,12 +43,12 @@ def line(entry: Entry) -> bytes:
     return json.dumps(told, separators=(",", ":")).encode()
 
 
-def taken_line(key: Key) -> bytes:
+def taken_line(key: LedgerKey) -> bytes:
     """Says that a finished life is safe elsewhere."""
     return b'{"taken":[%d,%d]}' % key
 
 
-def read_line(data: bytes) -> Entry | Key | None:
+def read_line(data: bytes) -> LedgerEntry | LedgerKey | None:
     """None for what is no whole line: the last one may be torn, and a disk may lose what was not yet safe."""
     try:
         told = cast("dict[str, Any]", json.loads(data))
@@ -56,20 +56,20 @@ def read_line(data: bytes) -> Entry | Key | None:
             id_, epoch = told["taken"]
             return int(id_), int(epoch)
         total, day, in_day, month, in_month = told["spent"]
-        return Entry(
+        return LedgerEntry(
             id=int(told["id"]),
             epoch=int(told["epoch"]),
             received_bytes=int(told["received_bytes"]),
             sent_bytes=int(told["sent_bytes"]),
             connections=int(told["connections"]),
             refused={str(reason): int(count) for reason, count in told["refused"].items()},
-            spent=Spent(int(total), float(day), int(in_day), float(month), int(in_month)),
+            spent=QuotaUsage(int(total), float(day), int(in_day), float(month), int(in_month)),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def key_of(data: bytes) -> Key | None:
+def key_of(data: bytes) -> LedgerKey | None:
     """An entry's key without reading the rest of its line; None for other lines."""
     form = _BEGINNING.match(data) if data.endswith(b"}") else None
     return (int(form[1]), int(form[2])) if form else None

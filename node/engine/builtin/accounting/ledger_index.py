@@ -7,7 +7,7 @@ from node.engine.builtin.accounting.ledger_entry import key_of
 from node.engine.builtin.accounting.ledger_file import SUFFIX, LedgerFile
 
 
-class Places:
+class LedgerIndex:
     """Keeps a number per proxy and file, not the lines."""
 
     def __init__(self, folder: Path) -> None:

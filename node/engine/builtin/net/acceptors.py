@@ -23,14 +23,14 @@ _PAUSE_S = 0.1
 _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class Door(NamedTuple):
+class Acceptor(NamedTuple):
     port: int
     family: int
     accept: Callable[[], tuple[int, tuple[Any, ...]]]
     listener: Socket
 
 
-class Doors:
+class Acceptors:
     """Opened and closed one by one, without touching who came in by the others. `welcome` is given each client."""
 
     __slots__ = ("_by_fd", "_proxy_id", "_reactor", "_welcome", "owner", "paused")
@@ -40,7 +40,7 @@ class Doors:
         self._reactor = reactor
         self._proxy_id = proxy_id
         self._welcome = welcome
-        self._by_fd: dict[int, Door] = {}
+        self._by_fd: dict[int, Acceptor] = {}
         self.paused = 0
 
     @property
@@ -133,10 +133,10 @@ class Doors:
             self._reactor.epoll.modify(fd, IN)
 
 
-def _door(port: int, listener: Socket) -> Door:
+def _door(port: int, listener: Socket) -> Acceptor:
     # What accept() adds to this, a socket of Python's own class, costs more than the call itself.
     accept = listener._accept  # pyright: ignore
-    return Door(port, listener.family, accept, listener)
+    return Acceptor(port, listener.family, accept, listener)
 
 
 def _waiting(listener: Socket) -> int:

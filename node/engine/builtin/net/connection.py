@@ -10,7 +10,7 @@ from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper 
 from node.engine.builtin.net.keepalive import probe
 from node.engine.builtin.net.pipe_pool import PIPE, Pipe
 from node.engine.builtin.net.reactor import BUFFER, Reactor, Stage
-from node.engine.builtin.policy.bulk_detection import GATHERED, Flow
+from node.engine.builtin.policy.bulk_detection import GATHERED, BulkDetector
 
 IN, OUT = int(select.EPOLLIN), int(select.EPOLLOUT)
 GONE = int(select.EPOLLHUP | select.EPOLLERR)
@@ -38,7 +38,7 @@ _SPLICE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _UNABLE = frozenset({errno.EINVAL, errno.ENOSYS})
 
 
-class Wire:
+class Connection:
     """`ended`: nothing more comes from the other side. `shut`: nothing more goes to it.
 
     What waits to be sent is in `pipe`, then in `pending`. `bulk`: what comes from here is spliced, and may be small so
@@ -54,7 +54,7 @@ class Wire:
         self.mask = UNWATCHED
         self.pending = b""
         self.pipe: Pipe | None = None
-        self.flow: Flow | None = None
+        self.flow: BulkDetector | None = None
         self.bulk = 0
         self.held = False
         self.ended = False
@@ -103,7 +103,7 @@ class Wire:
             self.bulk = _STAMINA
         return count
 
-    def pass_to(self, there: "Wire", most: int = PIPE) -> int:
+    def pass_to(self, there: "Connection", most: int = PIPE) -> int:
         """Bytes taken from here for another wire, on which nothing may wait; what it does not take now waits there.
 
         -1 when there is nothing to read yet; 0 is the end. Raises OSError.
@@ -131,7 +131,7 @@ class Wire:
         self.pipe = self.reactor.pipes.take()
         return self.pipe is not None
 
-    def fill(self, there: "Wire", most: int) -> int:
+    def fill(self, there: "Connection", most: int) -> int:
         """As `pass_to`, but everything waits in the pipe that the other wire has taken."""
         pipe = there.pipe
         if pipe is None:
@@ -164,7 +164,7 @@ class Wire:
         """Told of each piece that is passed on: of a fast stream the kernel tells only when there is much, or the end
         (socket(7), SO_RCVLOWAT). `scatter` is called when it pauses."""
         reactor = self.reactor
-        flow = self.flow = self.flow or Flow(reactor.now)
+        flow = self.flow = self.flow or BulkDetector(reactor.now)
         if flow.is_brisk(count, reactor.now):
             reactor.gathering.add(self, reactor.now)
             if not flow.gathers:

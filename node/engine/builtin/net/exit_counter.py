@@ -10,11 +10,11 @@ BLOCKS_FILE = "exit-blocks"
 KEYS_FILE = "exit-keys"
 _KEY = 32
 
-Key = tuple[str, str]
+CounterKey = tuple[str, str]
 """(prefix, key in hexadecimal)"""
 
 
-class Draws:
+class ExitCounter:
     """Numbers that no connection of this node had before, shared by all workers of a directory.
 
     Every byte of the file is a reserved block. Bytes are only ever appended, which is atomic among processes (open(2),
@@ -24,7 +24,7 @@ class Draws:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._next = self._end = 0
-        self._noted: set[Key] | None = None
+        self._noted: set[CounterKey] | None = None
 
     def next(self) -> int:
         """Raises OSError when no more can be reserved."""
@@ -44,7 +44,7 @@ class Draws:
             self._noted.add(entry)
 
 
-def noted_keys(directory: Path) -> list[Key]:
+def noted_keys(directory: Path) -> list[CounterKey]:
     """Every key that addresses were drawn under; a line that a full disk cut off is none. Raises OSError."""
     try:
         lines = (directory / KEYS_FILE).read_text().splitlines()

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from node.engine.builtin import log
 from node.engine.builtin.net.dns.resolver import literal
-from node.engine.builtin.net.exit_counter import Draws
+from node.engine.builtin.net.exit_counter import ExitCounter
 from node.engine.builtin.policy.records import Record
-from node.engine.builtin.protocols.failures import Failure
+from node.engine.builtin.protocols.failures import ConnectFailure
 from shared.permutation import Permutation
 
 SESSION_TTL_S = 600
@@ -38,19 +38,19 @@ class Lease:
             self._exit.rest(self._session, now)
 
 
-class Guest(Protocol):
+class SessionLease(Protocol):
     """A client's connection: its session by name, and what it holds of it."""
 
     session: bytes | None
     lease: Lease | None
 
 
-class Exit(Protocol):
+class ExitPolicy(Protocol):
     """`family`: of the destinations that can be reached, None: both."""
 
     family: socket.AddressFamily | None
 
-    def address(self, guest: Guest, now: float) -> str | Failure | None:
+    def address(self, guest: SessionLease, now: float) -> str | ConnectFailure | None:
         """Where its next connection leaves; None: as the system decides."""
         ...
 
@@ -65,7 +65,7 @@ class FixedExit:
             raise ValueError("the exit's address is no IP address")
         self.family, self._address = found[0] if found else (None, None)
 
-    def address(self, guest: Guest, now: float) -> str | Failure | None:
+    def address(self, guest: SessionLease, now: float) -> str | ConnectFailure | None:
         return self._address
 
 
@@ -74,7 +74,7 @@ class RandomExit:
 
     family: socket.AddressFamily | None = socket.AF_INET6
 
-    def __init__(self, record: Record, draws: Draws) -> None:
+    def __init__(self, record: Record, draws: ExitCounter) -> None:
         """Raises ValueError in words for a person."""
         if record.exit.prefix is None or record.exit.key is None:
             raise ValueError("a random exit needs a prefix and a key")
@@ -83,35 +83,35 @@ class RandomExit:
         self._permutation = Permutation(self.prefix, self.key)
         self._draws = draws
 
-    def address(self, guest: Guest, now: float) -> str | Failure | None:
+    def address(self, guest: SessionLease, now: float) -> str | ConnectFailure | None:
         return self.draw()
 
-    def draw(self) -> str | Failure:
+    def draw(self) -> str | ConnectFailure:
         """An address that no connection had before."""
         try:
             self._draws.note(self.prefix, self.key)
             number = self._draws.next()
         except OSError as error:
             log.write("exit.no_draw", proxy_id=self._proxy_id, errno=error.errno)
-            return Failure.EXHAUSTED
+            return ConnectFailure.EXHAUSTED
         return socket.inet_ntop(socket.AF_INET6, self._permutation.address(self._proxy_id, number).to_bytes(16))
 
 
 class SessionExit(RandomExit):
     """A random address for every session, kept for a while after its last connection; without one as RandomExit."""
 
-    def __init__(self, record: Record, draws: Draws) -> None:
+    def __init__(self, record: Record, draws: ExitCounter) -> None:
         super().__init__(record, draws)
         self.ttl_s = record.exit.session_ttl_s or SESSION_TTL_S
         self.generation = record.exit.generation
         self._leases: dict[bytes, Lease] = {}
         self._resting: dict[bytes, float] = {}
 
-    def address(self, guest: Guest, now: float) -> str | Failure | None:
+    def address(self, guest: SessionLease, now: float) -> str | ConnectFailure | None:
         if guest.session is None:
             return self.draw()
         lease = self._lease(guest.session, now)
-        if isinstance(lease, Failure):
+        if isinstance(lease, ConnectFailure):
             return lease
         if guest.lease is not lease:
             before, guest.lease = guest.lease, lease
@@ -138,15 +138,15 @@ class SessionExit(RandomExit):
                 self._leases[session] = Lease(self, session, address)
                 self.rest(session, now)
 
-    def _lease(self, session: bytes, now: float) -> Lease | Failure:
+    def _lease(self, session: bytes, now: float) -> Lease | ConnectFailure:
         self._forget_ended(now)
         lease = self._leases.get(session)
         if lease is not None:
             return lease
         if len(self._leases) >= MOST_SESSIONS and not self._forget_one():
-            return Failure.EXHAUSTED
+            return ConnectFailure.EXHAUSTED
         address = self.draw()
-        if isinstance(address, Failure):
+        if isinstance(address, ConnectFailure):
             return address
         lease = self._leases[session] = Lease(self, session, address)
         return lease
@@ -164,7 +164,7 @@ class SessionExit(RandomExit):
         return True
 
 
-def exit_of(record: Record, draws: Draws, before: Exit | None = None) -> Exit:
+def exit_of(record: Record, draws: ExitCounter, before: ExitPolicy | None = None) -> ExitPolicy:
     """Keeps what it has of `before`, the exit so far, if that is the same. Raises ValueError in words for a person."""
     match record.exit.mode:
         case "default":
@@ -194,7 +194,7 @@ def leave_by(sock: Socket, address: str) -> None:
     sock.bind((address, 0))
 
 
-def _continued(exit_: SessionExit, before: Exit | None) -> SessionExit:
+def _continued(exit_: SessionExit, before: ExitPolicy | None) -> SessionExit:
     """Sessions survive a change of their time to live, and are forgotten with their generation."""
     if isinstance(before, SessionExit) and _source(before) == _source(exit_):
         before.ttl_s = exit_.ttl_s

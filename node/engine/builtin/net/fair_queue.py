@@ -13,10 +13,10 @@ SLICE_S = 0.0005
 """Time of one proxy before the reactor looks for new events; a piece of work that has begun is finished."""
 
 S = TypeVar("S")
-Work = Callable[[], None]
+Task = Callable[[], None]
 
 
-class Turns(Generic[S]):
+class FairQueue(Generic[S]):
     """`queues` holds the work left over, by owner: any object that stands for a proxy.
 
     The work of a stage is kept once, and so are the events of a descriptor. `serve` takes a descriptor and epoll's
@@ -25,8 +25,8 @@ class Turns(Generic[S]):
 
     __slots__ = ("_do", "_owners", "_serve", "queues")
 
-    def __init__(self, serve: Callable[[int, int], None], do: Callable[[S, Work], None]) -> None:
-        self.queues: dict[object, dict[int | S, int | Work]] = {}
+    def __init__(self, serve: Callable[[int, int], None], do: Callable[[S, Task], None]) -> None:
+        self.queues: dict[object, dict[int | S, int | Task]] = {}
         self._owners: dict[int, object] = {}
         self._serve = serve
         self._do = do
@@ -38,7 +38,7 @@ class Turns(Generic[S]):
         queue[fd] = mask | before if isinstance(before, int) else mask
         self._owners[fd] = owner
 
-    def add_work(self, owner: object, stage: S, work: Work) -> None:
+    def add_work(self, owner: object, stage: S, work: Task) -> None:
         """Keep a stage's work for the owner's turn; it replaces what the stage had left over before."""
         self.queues.setdefault(owner, {})[stage] = work
 
@@ -62,7 +62,7 @@ class Turns(Generic[S]):
         if queue:
             self.queues[owner] = queue
 
-    def _one(self, queue: dict[int | S, int | Work]) -> None:
+    def _one(self, queue: dict[int | S, int | Task]) -> None:
         key = next(iter(queue))
         work = queue.pop(key)
         if isinstance(key, int) and isinstance(work, int):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from shared.special_addresses import Network
+from shared.special_addresses import IpNetwork
 
 _GET_ROUTE, _NEW_ROUTE = 26, 24
 _REQUEST_DUMP = 0x301
@@ -29,9 +29,9 @@ _READ = 1 << 20
 _PATIENCE_S = 2.0
 
 
-def own_networks() -> frozenset[Network]:
+def own_networks() -> frozenset[IpNetwork]:
     """Raises OSError when the kernel does not tell, ValueError when it cannot be understood."""
-    found: set[Network] = set()
+    found: set[IpNetwork] = set()
     for family in (socket.AF_INET, socket.AF_INET6):
         found.update(_local_routes(family))
     return frozenset(found)
@@ -44,7 +44,7 @@ def open_notice() -> socket.socket:
     return notice
 
 
-def _local_routes(family: int) -> Iterator[Network]:
+def _local_routes(family: int) -> Iterator[IpNetwork]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
         link.settimeout(_PATIENCE_S)
         # A kernel before 4.20 does not know it: all routes come, and the others are left out below.
@@ -73,7 +73,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += _aligned(length)
 
 
-def _network(route: bytes) -> Iterator[Network]:
+def _network(route: bytes) -> Iterator[IpNetwork]:
     """None or one."""
     family, bits, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(route)
     attributes = dict(_attributes(route[_ROUTE.size :]))

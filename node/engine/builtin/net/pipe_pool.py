@@ -32,7 +32,7 @@ class Pipe:
         os.close(self.write)
 
 
-class Pipes:
+class PipePool:
     """Hands them out, at most `most`; a relay has one only while data is in it, and without one data is copied."""
 
     __slots__ = ("_able", "_idle", "_large", "_open", "_unasked", "_unneeded", "most")

@@ -13,17 +13,17 @@ from typing import Any, Protocol
 from node.engine.builtin import log
 from node.engine.builtin.net.dns.resolver import Resolver
 from node.engine.builtin.net.echo_server import Echo
-from node.engine.builtin.net.exit_counter import Draws
-from node.engine.builtin.net.fair_queue import Turns, Work
+from node.engine.builtin.net.exit_counter import ExitCounter
+from node.engine.builtin.net.fair_queue import FairQueue, Task
 from node.engine.builtin.net.loop import Loop
-from node.engine.builtin.net.pipe_pool import Pipes
-from node.engine.builtin.net.timeouts import Deadlines, PromptDeadlines
+from node.engine.builtin.net.pipe_pool import PipePool
+from node.engine.builtin.net.timeouts import PromptTimeouts, Timeouts
 from node.engine.builtin.policy.bulk_detection import GATHER_S
-from node.engine.builtin.policy.descriptor_shares import Bounds, bounds
-from node.engine.builtin.policy.destination_guard import Guard
-from node.engine.builtin.policy.login_delays import Guesses
-from node.engine.builtin.policy.source_limits import Sources
-from node.engine.builtin.policy.unadmitted_clients import Unadmitted
+from node.engine.builtin.policy.descriptor_shares import DescriptorShares, descriptor_shares
+from node.engine.builtin.policy.destination_guard import DestinationGuard
+from node.engine.builtin.policy.login_delays import LoginDelays
+from node.engine.builtin.policy.source_limits import SourceLimits
+from node.engine.builtin.policy.unadmitted_clients import UnadmittedClients
 from shared.destinations import DENY_PORTS
 from shared.engine_defaults import HALF_CLOSED_S, VIA
 
@@ -95,7 +95,7 @@ class RacingStage(Stage, Protocol):
     def hurry(self) -> None: ...
 
 
-class Connection(Protocol):
+class ReactorConnection(Protocol):
     """As much of a `Wire` as the reactor looks at."""
 
     fd: int
@@ -113,7 +113,7 @@ class Evictable(Protocol):
         ...
 
 
-def _scatter(connection: Connection) -> None:
+def _scatter(connection: ReactorConnection) -> None:
     connection.scatter()
 
 
@@ -137,27 +137,29 @@ class Reactor:
         self.stages: dict[int, Stage] = {}
         self.buffer = bytearray(BUFFER)
         self.view = memoryview(self.buffer)
-        self.bounds = bounds(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self.pipes = Pipes(self.bounds.pipes)
+        self.bounds = descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self.pipes = PipePool(self.bounds.pipes)
         self.now = monotonic()
         self.faults = 0
         self.via = VIA.encode()
         self._exhausted_until = 0.0
         self.resolver = Resolver(loop)
-        self.draws = Draws(Path())
-        self.sources = Sources(self.bounds.per_source)
-        self.unadmitted: Unadmitted[Evictable] = Unadmitted(self.bounds.unadmitted, self.bounds.unadmitted_per_proxy)
-        self.guesses = Guesses()
+        self.draws = ExitCounter(Path())
+        self.sources = SourceLimits(self.bounds.per_source)
+        self.unadmitted: UnadmittedClients[Evictable] = UnadmittedClients(
+            self.bounds.unadmitted, self.bounds.unadmitted_per_proxy
+        )
+        self.guesses = LoginDelays()
         self.echo: Echo | None = None
         self.deny_ports: tuple[int | str, ...] = DENY_PORTS
-        self.may_dial: Callable[[str], bool] = Guard().permits
-        self.handshakes: Deadlines[TimedStage] = Deadlines(HANDSHAKE_S, self._expire)
-        self.dials: Deadlines[TimedStage] = Deadlines(DIAL_S, self._expire)
-        self.idle: Deadlines[TimedStage] = Deadlines(IDLE_S, self._expire)
-        self.half_closed: Deadlines[TimedStage] = Deadlines(HALF_CLOSED_S, self._expire)
-        self.abandoned: Deadlines[TimedStage] = Deadlines(ABANDONED_S, self._expire)
-        self.half_tunnels: Deadlines[TimedStage] = Deadlines(HALF_TUNNEL_S, self._expire)
-        self.lingering: Deadlines[TimedStage] = Deadlines(LINGER_S, self._expire)
+        self.may_dial: Callable[[str], bool] = DestinationGuard().permits
+        self.handshakes: Timeouts[TimedStage] = Timeouts(HANDSHAKE_S, self._expire)
+        self.dials: Timeouts[TimedStage] = Timeouts(DIAL_S, self._expire)
+        self.idle: Timeouts[TimedStage] = Timeouts(IDLE_S, self._expire)
+        self.half_closed: Timeouts[TimedStage] = Timeouts(HALF_CLOSED_S, self._expire)
+        self.abandoned: Timeouts[TimedStage] = Timeouts(ABANDONED_S, self._expire)
+        self.half_tunnels: Timeouts[TimedStage] = Timeouts(HALF_TUNNEL_S, self._expire)
+        self.lingering: Timeouts[TimedStage] = Timeouts(LINGER_S, self._expire)
         self._queues = (
             self.handshakes,
             self.dials,
@@ -167,13 +169,13 @@ class Reactor:
             self.half_tunnels,
             self.lingering,
         )
-        self.attempts: PromptDeadlines[RacingStage] = PromptDeadlines(ATTEMPT_S, self._hurry, loop)
-        self.fresh: list[Connection] = []
-        self._less_fresh: list[Connection] = []
+        self.attempts: PromptTimeouts[RacingStage] = PromptTimeouts(ATTEMPT_S, self._hurry, loop)
+        self.fresh: list[ReactorConnection] = []
+        self._less_fresh: list[ReactorConnection] = []
         self._fresh_until = 0.0
-        self.gathering: Deadlines[Connection] = Deadlines(GATHER_S, _scatter)
+        self.gathering: Timeouts[ReactorConnection] = Timeouts(GATHER_S, _scatter)
         self.closing: list[Socket] = []
-        self.turns: Turns[Stage] = Turns(self._serve_event, self._do)
+        self.turns: FairQueue[Stage] = FairQueue(self._serve_event, self._do)
         self._waker = -1
         self._attached = isinstance(loop, Loop)
         self._due_again = self._coming = False
@@ -212,7 +214,7 @@ class Reactor:
             self._come_again()
         return woken
 
-    def later(self, stage: Stage, work: Work) -> None:
+    def later(self, stage: Stage, work: Task) -> None:
         """Do the work when its proxy has its turn: at once, as far as nobody else wants anything."""
         self.turns.add_work(stage.owner, stage, work)
         self._come_again()
@@ -278,7 +280,7 @@ class Reactor:
     def _serve_event(self, fd: int, mask: int) -> None:
         self._serve_all(((fd, mask),))
 
-    def _do(self, stage: Stage, work: Work) -> None:
+    def _do(self, stage: Stage, work: Task) -> None:
         try:
             work()
         except OSError:
@@ -286,7 +288,7 @@ class Reactor:
         except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
             self._fault(stage, error)
 
-    def bound(self, asked: Bounds) -> None:
+    def bound(self, asked: DescriptorShares) -> None:
         """Hold clients to these bounds from now on; who is here already stays."""
         self.bounds = asked
         self.pipes.most = asked.pipes

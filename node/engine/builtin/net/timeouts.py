@@ -12,7 +12,7 @@ _RUNG = 16
 """Items of one ring of a prompt timer; the others follow in the event loop's next turn."""
 
 
-class Deadlines(Generic[T]):
+class Timeouts(Generic[T]):
     """Everything in here has the same time to live, so the order of arrival is the order of expiry.
 
     Coarse: somebody has to call `expire` now and then. `entries` are for reading. A change of `seconds` holds for
@@ -59,7 +59,7 @@ class Deadlines(Generic[T]):
         return due
 
 
-class PromptDeadlines(Deadlines[T]):
+class PromptTimeouts(Timeouts[T]):
     """The same to the millisecond: one timer for all items, set only while there are any."""
 
     __slots__ = ("_loop", "_timer")

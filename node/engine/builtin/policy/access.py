@@ -34,7 +34,7 @@ class Access:
         return (self.credentials, *self.others) if self.credentials is not None else ()
 
 
-Login = tuple[str | None, str | None]
+LoginName = tuple[str | None, str | None]
 """(user name, password)"""
 
 
@@ -44,7 +44,7 @@ def access(
     networks: Sequence[str],
     *,
     sessions: bool = False,
-    others: Sequence[Login] = (),
+    others: Sequence[LoginName] = (),
 ) -> Access:
     """Raises ValueError for what is no network. Of the others, a login that asks for nothing lets nobody in."""
     credentials = _credentials(username, password)
@@ -111,7 +111,7 @@ class Admission(NamedTuple):
     session: bytes | None
 
 
-class Gate:
+class AccessGate:
     """Lets clients in as one version of a proxy asks. Most come again: whom it let in it knows at once."""
 
     __slots__ = ("_asked", "known")

@@ -11,7 +11,7 @@ _ENOUGH_S = 0.05
 """Of being fast, before a stream is gathered, and again after each pause."""
 
 
-class Flow:
+class BulkDetector:
     """One direction of a tunnel, measured by spells of a few MiB. `gathers`: it is waited for."""
 
     __slots__ = ("_brisk_since", "_moved", "_spell_since", "gathers")

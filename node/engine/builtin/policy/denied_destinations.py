@@ -5,11 +5,11 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeVar
 
-from node.engine.builtin.policy.records import Destinations
+from node.engine.builtin.policy.records import DestinationsRecord
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.failures import Failure
-from shared.destinations import PORTS, Bounds, closed_ports, is_covered, split_hosts
-from shared.special_addresses import Network, forms
+from node.engine.builtin.protocols.failures import ConnectFailure
+from shared.destinations import PORTS, PortBounds, closed_ports, is_covered, split_hosts
+from shared.special_addresses import IpNetwork, forms
 
 F = TypeVar("F")
 """The family of an address."""
@@ -17,31 +17,31 @@ F = TypeVar("F")
 _REMEMBERED = 512
 
 
-class OffLimits:
+class DeniedDestinations:
     """Proxies that ask for the same share one of these: most ask for nothing."""
 
     __slots__ = ("_names", "_ports", "networks")
 
-    def __init__(self, ports: bytes, names: frozenset[str], networks: tuple[Network, ...]) -> None:
+    def __init__(self, ports: bytes, names: frozenset[str], networks: tuple[IpNetwork, ...]) -> None:
         """`ports` has a bit for each port, set where it is closed."""
         self._ports = ports
         self._names = names
         self.networks = networks
 
-    def refusal(self, destination: Destination) -> Failure | None:
+    def refusal(self, destination: Destination) -> ConnectFailure | None:
         """Why this destination is closed, as far as its port and its name tell; None: its addresses are to be asked."""
         host, port = destination
         if self._ports[port >> 3] >> (port & 7) & 1:
-            return Failure.PORT
+            return ConnectFailure.PORT
         if self._names and is_covered(host.lower(), self._names):
-            return Failure.CLOSED
+            return ConnectFailure.CLOSED
         return None
 
-    def open_of(self, addresses: Sequence[tuple[F, str]]) -> Sequence[tuple[F, str]] | Failure:
+    def open_of(self, addresses: Sequence[tuple[F, str]]) -> Sequence[tuple[F, str]] | ConnectFailure:
         """Those of a destination's addresses that are not closed; why there are none."""
         if not self.networks or not addresses:
             return addresses
-        return [each for each in addresses if not _is_inside(each[1], self.networks)] or Failure.CLOSED
+        return [each for each in addresses if not _is_inside(each[1], self.networks)] or ConnectFailure.CLOSED
 
     def closes(self, destination: Destination, peer: str | None) -> bool:
         """Whether a connection to it, with this address at its other end, would be refused now."""
@@ -51,14 +51,14 @@ class OffLimits:
 
 
 @lru_cache(_REMEMBERED)
-def off_limits(asked: Destinations, by_node: tuple[int | str, ...]) -> OffLimits:
+def denied_destinations(asked: DestinationsRecord, by_node: tuple[int | str, ...]) -> DeniedDestinations:
     """What a record asks for on a node that denies these ports. Raises ValueError for what is no port."""
     ports = closed_ports(asked.deny_ports, asked.allow_ports, by_node)
-    return OffLimits(_table(ports), *split_hosts(asked.deny_hosts))
+    return DeniedDestinations(_table(ports), *split_hosts(asked.deny_hosts))
 
 
 @lru_cache(_REMEMBERED)
-def _table(closed: tuple[Bounds, ...]) -> bytes:
+def _table(closed: tuple[PortBounds, ...]) -> bytes:
     table = bytearray((PORTS + 1) // 8)
     for first, last in closed:
         for port in range(first, last + 1):
@@ -67,5 +67,5 @@ def _table(closed: tuple[Bounds, ...]) -> bytes:
 
 
 @lru_cache(_REMEMBERED * 8)
-def _is_inside(host: str, networks: tuple[Network, ...]) -> bool:
+def _is_inside(host: str, networks: tuple[IpNetwork, ...]) -> bool:
     return any(form in network for form in forms(ip_address(host)) for network in networks)

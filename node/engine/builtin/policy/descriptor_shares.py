@@ -16,7 +16,7 @@ _ASSOCIATIONS, _ASSOCIATION_SHARE = 1024, 4
 """Each takes up to four descriptors."""
 
 
-class Bounds(NamedTuple):
+class DescriptorShares(NamedTuple):
     """`per_source` counts open connections of one client address, `unadmitted` those of the worker whose clients have
     not logged in, `unadmitted_per_proxy` those of one proxy. `pipes` and `associations` are of the worker and of one
     proxy. A connection is closed with the last of `failed_logins`."""
@@ -29,12 +29,12 @@ class Bounds(NamedTuple):
     associations: int
 
 
-def bounds(descriptors: int, asked: Mapping[str, Any] | None = None) -> Bounds:
+def descriptor_shares(descriptors: int, asked: Mapping[str, Any] | None = None) -> DescriptorShares:
     """Shares of the descriptors that the process may have (RLIMIT_NOFILE), as far as nothing else is asked for."""
     wanted = {name: int(value) for name, value in (asked or {}).items() if value is not None}
     unadmitted = wanted.get("unadmitted_connections", min(_UNADMITTED, descriptors // _UNADMITTED_SHARE))
     unadmitted = max(2, min(unadmitted, descriptors // 2))
-    return Bounds(
+    return DescriptorShares(
         per_source=wanted.get("connections_per_source", max(1, min(_PER_SOURCE, descriptors // _SOURCE_SHARE))),
         unadmitted=unadmitted,
         unadmitted_per_proxy=unadmitted // 2,

@@ -3,22 +3,22 @@
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
-from shared.special_addresses import Address, Network, forms, kind_of
+from shared.special_addresses import IpAddress, IpNetwork, forms, kind_of
 
 _REMEMBERED = 8192
 
 
-def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+def networks(texts: Iterable[str]) -> tuple[IpNetwork, ...]:
     """Raises ValueError for what is neither a network nor an address."""
     return tuple(ip_network(text, strict=False) for text in texts)
 
 
-class Guard:
+class DestinationGuard:
     """`opened` wins over everything; `own` are the node's addresses and services, which are private to it."""
 
     __slots__ = ("_known", "_opened", "_own")
 
-    def __init__(self, opened: Iterable[Network] = (), own: Iterable[Network] = ()) -> None:
+    def __init__(self, opened: Iterable[IpNetwork] = (), own: Iterable[IpNetwork] = ()) -> None:
         self._opened = tuple(opened)
         self._own = tuple(own)
         self._known: dict[str, bool] = {}
@@ -39,9 +39,9 @@ class Guard:
             return False
         return all(self._is_open(form) for form in forms(address))
 
-    def _is_open(self, form: Address) -> bool:
+    def _is_open(self, form: IpAddress) -> bool:
         return _inside(form, self._opened) or (kind_of(form) is None and not _inside(form, self._own))
 
 
-def _inside(address: Address, places: Iterable[Network]) -> bool:
+def _inside(address: IpAddress, places: Iterable[IpNetwork]) -> bool:
     return any(address in place for place in places)

@@ -15,17 +15,17 @@ _FIRST_S = 0.25
 _MOST = 8192
 """Sources that are known at once, of all proxies; beyond it the one whose last failure is longest ago is forgotten."""
 
-Key = tuple[int, str]
+SourceKey = tuple[int, str]
 """(proxy id, IPv4 address or IPv6 /64)"""
 
 
-class Guesses:
+class LoginDelays:
     """Failures by proxy and source, those that failed last at the end."""
 
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[Key, tuple[int, float]] = {}
+        self._known: dict[SourceKey, tuple[int, float]] = {}
 
     def __len__(self) -> int:
         return len(self._known)

@@ -25,7 +25,7 @@ def next_start(period: str, now: float) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class QuotaUsage:
     """Bytes, both directions together. Day and month are kept whatever the limit says, so that it may change.
 
     `day` and `month` are the starts of the periods that `in_day` and `in_month` belong to.
@@ -37,11 +37,11 @@ class Spent:
     month: float = 0.0
     in_month: int = 0
 
-    def plus(self, count: int, now: float) -> "Spent":
+    def plus(self, count: int, now: float) -> "QuotaUsage":
         """With so much more, used just now."""
         day, in_day = _turned(self.day, self.in_day, day_start(now), now)
         month, in_month = _turned(self.month, self.in_month, month_start(now), now)
-        return Spent(self.total + count, day, in_day + count, month, in_month + count)
+        return QuotaUsage(self.total + count, day, in_day + count, month, in_month + count)
 
     def within(self, period: str, now: float) -> int:
         """Bytes of the period that is running at this time."""

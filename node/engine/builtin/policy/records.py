@@ -7,8 +7,8 @@ from typing import Literal, cast
 
 from node.engine.builtin.policy.access import Access, access, networks
 
-Protocol = Literal["http", "socks5", "mixed"]
-PROTOCOLS: tuple[Protocol, ...] = ("http", "socks5", "mixed")
+ProxyProtocol = Literal["http", "socks5", "mixed"]
+PROTOCOLS: tuple[ProxyProtocol, ...] = ("http", "socks5", "mixed")
 FIELDS = frozenset(
     {"id", "version", "protocol", "port", "username", "password", "allow_ips", "exit", "limits", "also", "destinations"}
 )
@@ -20,7 +20,7 @@ LIMIT_FIELDS = frozenset({"connections", "bandwidth_bps", "traffic_bytes", "traf
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
+class ExitRecord:
     """Where connections leave this host; see shared.proxies.Exit."""
 
     mode: str = "default"
@@ -32,7 +32,7 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LimitsRecord:
     """What the proxy may be used for at most; see shared.proxies.Limits. `expires_at` is in seconds since 1970."""
 
     connections: int | None = None
@@ -43,7 +43,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Destinations:
+class DestinationsRecord:
     """What is closed to the proxy's clients; see shared.proxies.Destinations."""
 
     deny_ports: tuple[int | str, ...] = ()
@@ -52,7 +52,7 @@ class Destinations:
 
 
 @dataclass(frozen=True, slots=True)
-class Also:
+class PortRecord:
     """A further port with further credentials; see shared.proxies.Also."""
 
     port: int
@@ -66,13 +66,13 @@ class Record:
 
     id: int
     version: int
-    protocol: Protocol
+    protocol: ProxyProtocol
     port: int
     access: Access = field(repr=False)
-    exit: Exit = Exit()
-    limits: Limits = Limits()
-    also: tuple[Also, ...] = ()
-    destinations: Destinations = Destinations()
+    exit: ExitRecord = ExitRecord()
+    limits: LimitsRecord = LimitsRecord()
+    also: tuple[PortRecord, ...] = ()
+    destinations: DestinationsRecord = DestinationsRecord()
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -82,7 +82,7 @@ class Record:
         return tuple(dict.fromkeys((self.port, *(each.port for each in self.also))))
 
 
-_USUAL_EXIT, _UNLIMITED, _ANYWHERE = Exit(), Limits(), Destinations()
+_USUAL_EXIT, _UNLIMITED, _ANYWHERE = ExitRecord(), LimitsRecord(), DestinationsRecord()
 
 
 def read_record(told: Mapping[str, object]) -> Record:
@@ -135,17 +135,17 @@ def _moment(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds is not None else None
 
 
-def _also(told: object) -> tuple[Also, ...]:
+def _also(told: object) -> tuple[PortRecord, ...]:
     if not isinstance(told, list):
         raise ValueError("also is not a list")
     found = [_members({"also": each}, "also", ALSO_FIELDS) for each in cast("list[object]", told)]
-    return tuple(Also(_number(each, "port"), _text(each, "username"), _text(each, "password")) for each in found)
+    return tuple(PortRecord(_number(each, "port"), _text(each, "username"), _text(each, "password")) for each in found)
 
 
-def _destinations(told: object) -> Destinations:
+def _destinations(told: object) -> DestinationsRecord:
     said = _members({"destinations": told}, "destinations", DESTINATION_FIELDS)
     given = {name: value for name, value in said.items() if value is not None}
-    return Destinations(
+    return DestinationsRecord(
         deny_ports=_ports(given, "deny_ports"),
         allow_ports=_ports(given, "allow_ports"),
         deny_hosts=tuple(_texts(given, "deny_hosts")) if "deny_hosts" in given else (),
@@ -159,9 +159,9 @@ def _ports(told: Mapping[str, object], name: str) -> tuple[int | str, ...]:
     return tuple(cast("list[int | str]", value))
 
 
-def _exit(told: Mapping[str, object]) -> Exit:
+def _exit(told: Mapping[str, object]) -> ExitRecord:
     key = _text(told, "key")
-    return Exit(
+    return ExitRecord(
         mode=_text(told, "mode") or "default",
         address=_text(told, "address"),
         prefix=_text(told, "prefix"),
@@ -171,9 +171,9 @@ def _exit(told: Mapping[str, object]) -> Exit:
     )
 
 
-def _limits(told: Mapping[str, object]) -> Limits:
+def _limits(told: Mapping[str, object]) -> LimitsRecord:
     expires_at = _text(told, "expires_at")
-    return Limits(
+    return LimitsRecord(
         connections=_some_number(told, "connections"),
         bandwidth_bps=_some_number(told, "bandwidth_bps"),
         traffic_bytes=_some_number(told, "traffic_bytes"),
@@ -194,7 +194,7 @@ def _some_number(told: Mapping[str, object], name: str, *, least: int = 1) -> in
     return None if told[name] is None else _number(told, name, least=least)
 
 
-def _protocol(value: object) -> Protocol:
+def _protocol(value: object) -> ProxyProtocol:
     for protocol in PROTOCOLS:
         if value == protocol:
             return protocol

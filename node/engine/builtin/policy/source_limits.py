@@ -4,7 +4,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 
 
-class Sources:
+class SourceLimits:
     """Counted over all proxies of the worker; at most `most` of each."""
 
     __slots__ = ("_open", "most")

@@ -6,7 +6,7 @@ LEAST = 1500
 """Bytes that are worth a system call, and a datagram; slow buckets are at least as deep."""
 
 
-class Bucket:
+class TokenBucket:
     """`rate` in bytes a second, times in seconds of any clock that does not go back. It may be overdrawn."""
 
     __slots__ = ("_at", "level", "rate")

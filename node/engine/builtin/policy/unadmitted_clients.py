@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Unadmitted(Generic[T]):
+class UnadmittedClients(Generic[T]):
     """At most `most` of a worker and `most_per_proxy` of one proxy; `owner` stands for the proxy."""
 
     __slots__ = ("_all", "_by_owner", "most", "most_per_proxy")

@@ -15,7 +15,7 @@ from shared.proxies import Destinations, Exit, Limits, ProxyRecord
 _USUAL_EXIT, _UNLIMITED, _ANYWHERE = Exit(), Limits(), Destinations()
 
 
-def told_of(proxy: ProxyRecord) -> dict[str, Any]:
+def record_fields(proxy: ProxyRecord) -> dict[str, Any]:
     """What `read_record` reads. What is as usual of `exit`, `limits` and `destinations` is left out: there are many."""
     told: dict[str, Any] = {
         "id": proxy.id,
@@ -39,14 +39,14 @@ def _unlike(usual: BaseModel, given: BaseModel) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BatchEntry:
     """A record as a worker is told it, and the listeners that it takes, if it takes some."""
 
     told: Mapping[str, Any] = field(repr=False)
     listeners: Sequence[Socket] = ()
 
 
-Put = Callable[[Sequence[Entry]], Awaitable[Sequence[bool | str]]]
+Put = Callable[[Sequence[BatchEntry]], Awaitable[Sequence[bool | str]]]
 """For each whether it runs now, False: it takes listeners, a text: why not. Raises EngineError."""
 
 
@@ -57,7 +57,7 @@ class Batches:
         self._put = put
         self._open: _Batch | None = None
 
-    async def put(self, entry: Entry) -> bool | str:
+    async def put(self, entry: BatchEntry) -> bool | str:
         """The answer for this one. Raises EngineError."""
         batch, first = self._open, False
         if batch is None or batch.closed:
@@ -73,13 +73,13 @@ class _Batch:
     """Whoever made it runs it; all who added to it wait for their answers."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._entries: list[BatchEntry] = []
         self._answers: Sequence[bool | str] = ()
         self._error: EngineError | None = None
         self._done = asyncio.Event()
         self.closed = False
 
-    def add(self, entry: Entry) -> int:
+    def add(self, entry: BatchEntry) -> int:
         """Its place."""
         self._entries.append(entry)
         self.closed = len(self._entries) == MOST_FDS // MOST_PORTS

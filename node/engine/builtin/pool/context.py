@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node.engine.builtin.pool.spawner import Forks
+from node.engine.builtin.pool.spawner import Spawner
 from node.engine.interface import EngineError
 
-Told = Mapping[str, Any]
+RecordFields = Mapping[str, Any]
 """A record as it crosses the control socket."""
 
 Listeners = Sequence[Socket]
@@ -20,7 +20,7 @@ class WorkerGoneError(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PoolContext:
     """Where workers live.
 
     `opened` opens a listener at a port, or raises EngineError. `changed` is called when a worker is back, will not come
@@ -28,13 +28,13 @@ class Place:
     """
 
     directory: Path
-    forks: Forks
+    forks: Spawner
     opened: Callable[[int], Socket]
     changed: Callable[[], None]
     configuration: Mapping[str, Any]
 
 
-def ports_of(told: Told) -> tuple[int, ...]:
+def ports_of(told: RecordFields) -> tuple[int, ...]:
     """All that it listens on, its own first."""
     also = told.get("also")
     return tuple(dict.fromkeys((told["port"], *(each["port"] for each in also)))) if also else (told["port"],)

@@ -24,7 +24,7 @@ class RefusedError(Exception):
     """The worker said why not."""
 
 
-class Link:
+class ControlClient:
     """Needs no task of its own: it lives in the event loop's callbacks.
 
     `heard` is called whenever an answer came, `lost` once, when the connection is gone.

@@ -5,19 +5,19 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from node.engine.builtin.accounting.ledger_entry import Entry, Key, read_line
-from node.engine.builtin.pool.pool import Crew
-from node.engine.builtin.pool.worker_handle import Worker
+from node.engine.builtin.accounting.ledger_entry import LedgerEntry, LedgerKey, read_line
+from node.engine.builtin.pool.pool import WorkerPool
+from node.engine.builtin.pool.worker_handle import WorkerHandle
 from node.engine.interface import Condition, Counters, EngineError
 from shared.proxies import ProxyId
 
 
-class Tally:
+class CounterReader:
     """Workers that do not answer are left out."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: WorkerPool) -> None:
         self._crew = crew
-        self._counted: dict[Worker, Counted] = {}
+        self._counted: dict[WorkerHandle, WorkerCounters] = {}
 
     async def stats(self) -> Mapping[ProxyId, Mapping[str, int]]:
         """See BuiltinEngine."""
@@ -37,7 +37,7 @@ class Tally:
 
     async def usage(self) -> Sequence[Counters]:
         """See node.engine.Counting."""
-        self._counted = {worker: self._counted.get(worker) or Counted(worker) for worker in self._crew.workers}
+        self._counted = {worker: self._counted.get(worker) or WorkerCounters(worker) for worker in self._crew.workers}
         async with asyncio.TaskGroup() as tasks:
             answers = [tasks.create_task(counted.read()) for counted in self._counted.values()]
         return highest([counters for answer in answers for counters in answer.result()])
@@ -55,7 +55,7 @@ class Tally:
         return [told for answer in answers if (told := answer.result()) is not None]
 
 
-async def _answer(worker: Worker, op: str) -> Any:
+async def _answer(worker: WorkerHandle, op: str) -> Any:
     try:
         return await worker.call(op)
     except EngineError:
@@ -65,14 +65,14 @@ async def _answer(worker: Worker, op: str) -> Any:
 _AT_ONCE = 1000
 
 
-class Counted:
+class WorkerCounters:
     """Asks only for what was written since it asked last, for as long as the process is the same."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerHandle) -> None:
         self._worker = worker
         self._pid = 0
         self._since = 0
-        self._known: dict[Key, Counters] = {}
+        self._known: dict[LedgerKey, Counters] = {}
 
     async def read(self) -> Collection[Counters]:
         """Nothing while the worker does not answer: it may have been lost, and then another tells of its lives."""
@@ -82,7 +82,7 @@ class Counted:
             while lines := await self._ask():
                 for text in lines:
                     entry = read_line(text.encode())
-                    if isinstance(entry, Entry):
+                    if isinstance(entry, LedgerEntry):
                         self._known[entry.key] = _counters(entry)
         except EngineError:
             return ()
@@ -107,7 +107,7 @@ class Counted:
 
 def highest(counters: Collection[Counters]) -> list[Counters]:
     """One for each life: two workers may tell of the same one, while one takes over what another has left."""
-    found: dict[Key, Counters] = {}
+    found: dict[LedgerKey, Counters] = {}
     for each in counters:
         key = each.id, each.epoch
         if key not in found or _moved(found[key]) <= _moved(each):
@@ -119,7 +119,7 @@ def _moved(counters: Counters) -> tuple[int, int]:
     return counters.received_bytes + counters.sent_bytes, counters.connections
 
 
-def _counters(entry: Entry) -> Counters:
+def _counters(entry: LedgerEntry) -> Counters:
     return Counters(
         id=ProxyId(entry.id),
         epoch=entry.epoch,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from node.engine.builtin.net.keepalive import probe
-from node.engine.interface import EngineError, PortTaken
+from node.engine.interface import EngineError, EnginePortTaken
 
 BACKLOG = 4096
 _EVERYWHERE = "::"
@@ -73,5 +73,5 @@ def _explained(error: OSError, address: str, port: int) -> EngineError:
         return _NoIPv6Error("this host has no IPv6")
     number = error.errno or 0
     reason = _REASONS.get(number, "port {port} cannot be opened: " + os.strerror(number))
-    kind = PortTaken if number == errno.EADDRINUSE else EngineError
+    kind = EnginePortTaken if number == errno.EADDRINUSE else EngineError
     return kind(reason.format(port=port, address=address))

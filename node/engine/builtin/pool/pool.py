@@ -8,12 +8,12 @@ import structlog
 
 from node.engine.builtin.build_id import build_id
 from node.engine.builtin.frames import WorkerName
-from node.engine.builtin.pool.context import Place, Told
+from node.engine.builtin.pool.context import PoolContext, RecordFields
 from node.engine.builtin.pool.processes import end_process, worker_names
 from node.engine.builtin.pool.restoring import recall
-from node.engine.builtin.pool.rw_lock import Passage
+from node.engine.builtin.pool.rw_lock import ReadersWriterLock
 from node.engine.builtin.pool.upgrade import Moved, attach, hand_over
-from node.engine.builtin.pool.worker_handle import Worker
+from node.engine.builtin.pool.worker_handle import WorkerHandle
 from node.engine.interface import EngineError
 
 _LOOK_S = 0.05
@@ -24,12 +24,12 @@ _GIVING_S = 60.0
 _log = structlog.get_logger(__name__)
 
 
-class Crew:
+class WorkerPool:
     """`workers` are those that live or shall live; of each number one is permanent, older ones are on their way out."""
 
-    def __init__(self, place: Place, count: int) -> None:
-        self.workers: list[Worker] = []
-        self.passage = Passage()
+    def __init__(self, place: PoolContext, count: int) -> None:
+        self.workers: list[WorkerHandle] = []
+        self.passage = ReadersWriterLock()
         self._place = place
         self._count = count
         self._group: asyncio.TaskGroup | None = None
@@ -71,10 +71,10 @@ class Crew:
                 raise EngineError(f"the code on disk does not start: {error}") from error
             return [await self._relieve(worker) for worker in list(self.workers) if worker.permanent]
 
-    def _add(self, name: WorkerName, *, start: bool) -> Worker:
+    def _add(self, name: WorkerName, *, start: bool) -> WorkerHandle:
         if self._group is None:
             raise EngineError("the built-in engine is not open")
-        worker = Worker(self._place, name)
+        worker = WorkerHandle(self._place, name)
         self.workers.append(worker)
         self._run(self._group.create_task(self._keep(worker, start=start)))
         return worker
@@ -83,7 +83,7 @@ class Crew:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _keep(self, worker: Worker, *, start: bool) -> None:
+    async def _keep(self, worker: WorkerHandle, *, start: bool) -> None:
         """One that is not permanent is forgotten when it has ended."""
         try:
             await worker.keep(start=start)
@@ -108,7 +108,7 @@ class Crew:
                 except EngineError as error:
                     _log.error("worker.upgrade_failed", worker=worker.index, reason=str(error))
 
-    async def _merge(self, before: Worker, worker: Worker) -> None:
+    async def _merge(self, before: WorkerHandle, worker: WorkerHandle) -> None:
         """An older generation that still runs proxies gives them to the newer one. Raises EngineError."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_GIVING_S):
@@ -120,7 +120,7 @@ class Crew:
         if before.alive and worker.alive and before.state == "serving":
             await self._hand_over(before, worker)
 
-    async def _relieve(self, old: Worker) -> Moved:
+    async def _relieve(self, old: WorkerHandle) -> Moved:
         """A new process takes over. Raises EngineError."""
         new = self._add(WorkerName(old.index, old.name.generation + 1), start=True)
         await new.up()
@@ -129,7 +129,7 @@ class Crew:
             raise EngineError(f"the new process of worker {old.index} does not start; its log tells why")
         return await self._hand_over(old, new)
 
-    async def _hand_over(self, old: Worker, new: Worker) -> Moved:
+    async def _hand_over(self, old: WorkerHandle, new: WorkerHandle) -> Moved:
         """Whatever comes of it, one worker of that number is kept afterwards, and none that does nothing.
 
         Raises EngineError.
@@ -148,12 +148,12 @@ class Crew:
                 await attach(worker, new)
         return moved
 
-    async def _dismiss(self, worker: Worker) -> None:
+    async def _dismiss(self, worker: WorkerHandle) -> None:
         """One that has nothing."""
         if worker.alive:
             await end_process(worker.pid, patience=_END_S)
 
-    async def _man(self, old: Worker, new: Worker, records: Mapping[int, Told]) -> None:
+    async def _man(self, old: WorkerHandle, new: WorkerHandle, records: Mapping[int, RecordFields]) -> None:
         if not new.permanent and not new.ports and not new.stuck:
             await self._dismiss(new)
         if not any(worker.permanent for worker in (old, new) if worker in self.workers):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node.engine.builtin.frames import WorkerName, peer, worker_name
-from node.engine.builtin.pool.control_client import Link, LostError, RefusedError, UnansweredError
+from node.engine.builtin.pool.control_client import ControlClient, LostError, RefusedError, UnansweredError
 from node.engine.interface import EngineError
 
 _LOCK = struct.Struct("hhqqi")
@@ -47,7 +47,7 @@ async def ask_worker(directory: Path, name: WorkerName, op: str) -> Any:
     connection = connect_worker(directory, *name)
     if connection is None:
         raise EngineError(f"{name.stem} of the built-in engine is not running")
-    link = Link(connection, heard=_nothing, lost=_nothing)
+    link = ControlClient(connection, heard=_nothing, lost=_nothing)
     try:
         return await link.call(op, timeout=_ANSWER_S)
     except (LostError, UnansweredError, RefusedError) as error:
@@ -99,7 +99,7 @@ def ended(pid: int) -> bool:
     return _reaped(pid, otherwise=False)
 
 
-async def bury(pid: int, *, patience: float) -> bool:
+async def reap(pid: int, *, patience: float) -> bool:
     """Waits for the end of a process and takes its exit status if it was this one's child; False: it lives on."""
     try:
         handle = os.pidfd_open(pid)
@@ -122,7 +122,7 @@ async def end_process(pid: int, *, patience: float) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, number)
-            if await bury(pid, patience=patience):
+            if await reap(pid, patience=patience):
                 return
     finally:
         os.close(handle)

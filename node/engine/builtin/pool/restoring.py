@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import structlog
 
 from node.engine.builtin.frames import MOST_FDS, MOST_PORTS, batches
-from node.engine.builtin.pool.batches import Entry
-from node.engine.builtin.pool.context import Listeners, Told, close_all, ports_of
+from node.engine.builtin.pool.batches import BatchEntry
+from node.engine.builtin.pool.context import Listeners, RecordFields, close_all, ports_of
 from node.engine.interface import EngineError
 from shared.tasks import for_each
 
@@ -18,21 +18,21 @@ _AT_ONCE = 4
 _log = structlog.get_logger(__name__)
 
 
-class Worker(Protocol):
-    """As much of a worker as is needed to put its records back; see `worker_handle.Worker`."""
+class RestorableWorker(Protocol):
+    """As much of a worker as is needed to put its records back; see `worker_handle.RestorableWorker`."""
 
     ports: dict[int, tuple[int, ...]]
-    records: dict[int, Told]
+    records: dict[int, RecordFields]
 
     @property
     def index(self) -> int: ...
 
     async def call(self, op: str, /, **fields: Any) -> Any: ...
 
-    async def put_together(self, entries: Sequence[Entry]) -> list[bool | str]: ...
+    async def put_together(self, entries: Sequence[BatchEntry]) -> list[bool | str]: ...
 
 
-async def restore(worker: Worker, opened: Callable[[int], Socket]) -> None:
+async def restore(worker: RestorableWorker, opened: Callable[[int], Socket]) -> None:
     """What its `records` say, and nothing that is stopped meanwhile. Raises EngineError.
 
     One whose port cannot be opened any more is not run again.
@@ -52,7 +52,7 @@ async def restore(worker: Worker, opened: Callable[[int], Socket]) -> None:
         raise failed[0]
 
 
-async def recall(worker: Worker) -> None:
+async def recall(worker: RestorableWorker) -> None:
     """Asks one that was found for the records it runs, so that they can be put back. Raises EngineError."""
     unknown = [id_ for id_, ports in worker.ports.items() if ports and id_ not in worker.records]
     for ids in batches(unknown, MOST_FDS):
@@ -61,15 +61,15 @@ async def recall(worker: Worker) -> None:
                 worker.records.setdefault(told["id"], told)
 
 
-async def _restore(worker: Worker, ids: Sequence[int], opened: Callable[[int], Socket]) -> None:
+async def _restore(worker: RestorableWorker, ids: Sequence[int], opened: Callable[[int], Socket]) -> None:
     """The order goes out in the same turn in which it is seen that these shall run."""
-    entries: list[Entry] = []
+    entries: list[BatchEntry] = []
     try:
         for id_ in ids:
             told = worker.records.get(id_)
             listeners = _opened(worker, told, opened) if told is not None else None
             if told is not None and listeners is not None:
-                entries.append(Entry(told, listeners))
+                entries.append(BatchEntry(told, listeners))
         for entry, answer in zip(entries, await worker.put_together(entries), strict=True):
             if answer is True:
                 worker.ports[entry.told["id"]] = ports_of(entry.told)
@@ -82,7 +82,7 @@ async def _restore(worker: Worker, ids: Sequence[int], opened: Callable[[int], S
             close_all(entry.listeners)
 
 
-def _opened(worker: Worker, told: Told, opened: Callable[[int], Socket]) -> Listeners | None:
+def _opened(worker: RestorableWorker, told: RecordFields, opened: Callable[[int], Socket]) -> Listeners | None:
     listeners: list[Socket] = []
     try:
         for port in ports_of(told):

@@ -5,22 +5,22 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from node.engine.builtin.pool.context import WorkerGoneError
-from node.engine.builtin.pool.pool import Crew
-from node.engine.builtin.pool.worker_handle import Worker
+from node.engine.builtin.pool.pool import WorkerPool
+from node.engine.builtin.pool.worker_handle import WorkerHandle
 from node.engine.interface import EngineError
 from shared.proxies import ProxyId, Version
 
 _REBIRTH_S = 1.0
 """For which a worker that has just died is waited for before its proxies are told as gone."""
 
-Found = tuple[int, Worker]
+Found = tuple[int, WorkerHandle]
 """A version, and where it runs."""
 
 
-class Census:
+class RunningProxies:
     """Workers that do not answer are left out."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: WorkerPool) -> None:
         self._crew = crew
 
     async def running(self) -> Mapping[ProxyId, Version]:
@@ -33,7 +33,7 @@ class Census:
                 found[id_] = max(found.get(id_, (0, worker)), (version, worker), key=lambda each: each[0])
         return {ProxyId(id_): Version(version) for id_, (version, _) in found.items()}
 
-    async def _versions(self) -> Mapping[Worker, Mapping[int, int]]:
+    async def _versions(self) -> Mapping[WorkerHandle, Mapping[int, int]]:
         """What each worker listens for. One that has just died and comes back with its proxies is waited for."""
         await self._reborn()
         answers = await self._answers()
@@ -48,13 +48,13 @@ class Census:
                 for worker in [each for each in self._crew.workers if each.records]:
                     await worker.settled.wait()
 
-    async def _answers(self) -> Mapping[Worker, Mapping[int, int]]:
+    async def _answers(self) -> Mapping[WorkerHandle, Mapping[int, int]]:
         async with asyncio.TaskGroup() as tasks:
             answers = {worker: tasks.create_task(_told(worker)) for worker in self._crew.workers}
         return {worker: answer.result() for worker, answer in answers.items()}
 
 
-async def drop(worker: Worker, proxy_id: int) -> None:
+async def drop(worker: WorkerHandle, proxy_id: int) -> None:
     """Raises EngineError when the worker lives but does not answer; it will not run it again in any case."""
     try:
         worker.records.pop(proxy_id, None)
@@ -65,7 +65,7 @@ async def drop(worker: Worker, proxy_id: int) -> None:
         worker.records.pop(proxy_id, None)
 
 
-async def _told(worker: Worker) -> dict[int, int]:
+async def _told(worker: WorkerHandle) -> dict[int, int]:
     try:
         told: list[tuple[int, int, list[int]]] = (await worker.call("list"))["proxies"]
     except EngineError:

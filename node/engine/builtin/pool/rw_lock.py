@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 
 
-class Passage:
+class ReadersWriterLock:
     """Entered by any number of orders at once, or by one handover; an order that comes meanwhile waits for its end."""
 
     def __init__(self) -> None:

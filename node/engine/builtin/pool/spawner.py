@@ -29,7 +29,7 @@ _LONGEST = 64
 _log = structlog.get_logger(__name__)
 
 
-class Forks:
+class Spawner:
     """One zygote at a time, with the code that was on disk when it was started; another one where that has died."""
 
     def __init__(self, directory: Path) -> None:

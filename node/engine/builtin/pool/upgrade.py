@@ -9,9 +9,9 @@ from typing import Any
 
 import structlog
 
-from node.engine.builtin.pool.context import Told
-from node.engine.builtin.pool.processes import bury
-from node.engine.builtin.pool.worker_handle import CALL_S, Worker
+from node.engine.builtin.pool.context import RecordFields
+from node.engine.builtin.pool.processes import reap
+from node.engine.builtin.pool.worker_handle import CALL_S, WorkerHandle
 from node.engine.interface import EngineError
 
 _HANDOVER_S = 120.0
@@ -32,7 +32,7 @@ class Moved:
     longest_pause_s: float
 
 
-async def hand_over(old: Worker, new: Worker) -> Moved:
+async def hand_over(old: WorkerHandle, new: WorkerHandle) -> Moved:
     """Everything from one to the other. Raises EngineError; then some may be here, some there.
 
     Neither is started again while it lasts. In the end the one that is `permanent` is the number's worker, and the
@@ -54,7 +54,7 @@ async def hand_over(old: Worker, new: Worker) -> Moved:
     return moved
 
 
-async def attach(left: Worker, successor: Worker) -> None:
+async def attach(left: WorkerHandle, successor: WorkerHandle) -> None:
     """What is left of a process goes to this one by and by, for it has relieved the one that took over from it."""
     try:
         await _brought_together(left, successor)
@@ -62,7 +62,7 @@ async def attach(left: Worker, successor: Worker) -> None:
         _log.warning("worker.left_alone", worker=left.index, pid=left.pid, reason=str(error))
 
 
-async def _brought_together(old: Worker, new: Worker) -> Mapping[str, Any]:
+async def _brought_together(old: WorkerHandle, new: WorkerHandle) -> Mapping[str, Any]:
     """Raises EngineError."""
     one, other = socket.socketpair()
     with one, other:
@@ -80,7 +80,7 @@ async def _brought_together(old: Worker, new: Worker) -> Mapping[str, Any]:
     return answer
 
 
-async def _taken(new: Worker, connection: socket.socket, giver: int) -> Mapping[str, Any] | EngineError:
+async def _taken(new: WorkerHandle, connection: socket.socket, giver: int) -> Mapping[str, Any] | EngineError:
     """What came over, or why it did not."""
     try:
         return await new.call("take", fds=[connection.fileno()], giver=giver, timeout=_HANDOVER_S)
@@ -88,7 +88,7 @@ async def _taken(new: Worker, connection: socket.socket, giver: int) -> Mapping[
         return error
 
 
-async def _watched(old: Worker, taken: asyncio.Task[Any]) -> None:
+async def _watched(old: WorkerHandle, taken: asyncio.Task[Any]) -> None:
     """Once the old worker has given everything, the new one has not much time left to say that it has it."""
     while not taken.done():
         await asyncio.wait([taken], timeout=_LOOK_S)
@@ -98,7 +98,7 @@ async def _watched(old: Worker, taken: asyncio.Task[Any]) -> None:
             taken.cancel()
 
 
-async def _settle(old: Worker, new: Worker, records: Mapping[int, Told], *, done: bool) -> None:
+async def _settle(old: WorkerHandle, new: WorkerHandle, records: Mapping[int, RecordFields], *, done: bool) -> None:
     """Whoever serves and has something of it stays; what neither runs any more is put back."""
     for worker in (old, new):
         worker.ports = {}
@@ -106,7 +106,7 @@ async def _settle(old: Worker, new: Worker, records: Mapping[int, Told], *, done
             await worker.learn()
         if worker.pid and not worker.alive:
             # Its connection to here is closed before its listeners are.
-            await bury(worker.pid, patience=_BURY_S)
+            await reap(worker.pid, patience=_BURY_S)
     old_serves = old.alive and old.state != "leaving"
     if not (done or new.alive or old_serves):
         return

@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 
 from node.engine.builtin.frames import PROTOCOL, WorkerName
-from node.engine.builtin.pool.batches import Batches, Entry
-from node.engine.builtin.pool.context import Listeners, Place, Told, WorkerGoneError
-from node.engine.builtin.pool.control_client import Link, LostError, RefusedError, UnansweredError
-from node.engine.builtin.pool.processes import bury
+from node.engine.builtin.pool.batches import BatchEntry, Batches
+from node.engine.builtin.pool.context import Listeners, PoolContext, RecordFields, WorkerGoneError
+from node.engine.builtin.pool.control_client import ControlClient, LostError, RefusedError, UnansweredError
+from node.engine.builtin.pool.processes import reap
 from node.engine.builtin.pool.restoring import recall, restore
 from node.engine.builtin.pool.spawner import START_S
 from node.engine.interface import EngineError
@@ -28,7 +28,7 @@ _TRUSTED = 2
 _log = structlog.get_logger(__name__)
 
 
-class Worker:
+class WorkerHandle:
     """`ports` is what it listens on, by proxy; () for one that is on its way there. `records` is what it was
     given and shall run again when it has died.
 
@@ -38,7 +38,7 @@ class Worker:
 
     def __init__(
         self,
-        place: Place,
+        place: PoolContext,
         name: WorkerName,
     ) -> None:
         self.name = name
@@ -47,11 +47,11 @@ class Worker:
         self.build = ""
         self.state = ""
         self.ports: dict[int, tuple[int, ...]] = {}
-        self.records: dict[int, Told] = {}
+        self.records: dict[int, RecordFields] = {}
         self.settled = asyncio.Event()
         self.stuck = False
         self._place = place
-        self._link: Link | None = None
+        self._link: ControlClient | None = None
         self._ended = asyncio.Event()
         self._woken = asyncio.Event()
         self._batches = Batches(self.put_together)
@@ -116,12 +116,12 @@ class Worker:
         except RefusedError as error:
             raise EngineError(f"{self} of the built-in engine: {error}") from error
 
-    async def put(self, told: Told, listeners: Listeners = ()) -> bool:
+    async def put(self, told: RecordFields, listeners: Listeners = ()) -> bool:
         """Whether it runs this record now; False: it takes other listeners. Raises EngineError.
 
         Those that come at about the same time go in one order.
         """
-        answer = await self._batches.put(Entry(told, listeners))
+        answer = await self._batches.put(BatchEntry(told, listeners))
         if isinstance(answer, str):
             raise EngineError(f"{self} of the built-in engine: {answer}")
         return answer
@@ -148,7 +148,7 @@ class Worker:
         """Puts back what it should run and does not. Raises EngineError."""
         await restore(self, self._place.opened)
 
-    async def put_together(self, entries: Sequence[Entry]) -> list[bool | str]:
+    async def put_together(self, entries: Sequence[BatchEntry]) -> list[bool | str]:
         """For each what `Put` tells. Raises EngineError."""
         if not entries:
             return []
@@ -175,7 +175,7 @@ class Worker:
             await recall(self)
         await self._watch()
         self._disconnect()
-        await bury(self.pid, patience=_BURY_S)
+        await reap(self.pid, patience=_BURY_S)
         if self.state == "leaving":
             _log.info("worker.ended", worker=self.index, pid=self.pid)
         else:
@@ -186,7 +186,7 @@ class Worker:
         connection, started = await self._place.forks.reach(self.name, start=start)
         self._ended.clear()
         self.stuck = False
-        self._link = Link(connection, heard=self._heard, lost=self._lost)
+        self._link = ControlClient(connection, heard=self._heard, lost=self._lost)
         self.pid = self._link.pid
         _log.info("worker.started" if started else "worker.adopted", worker=self.index, pid=self.pid)
 

@@ -4,7 +4,7 @@ import errno
 from enum import Enum
 
 
-class Failure(Enum):
+class ConnectFailure(Enum):
     """(words, HTTP status per RFC 9110 §15.6, SOCKS5 reply per RFC 1928 §6)."""
 
     REFUSED = ("the destination refused the connection", 502, 0x05)
@@ -28,19 +28,19 @@ class Failure(Enum):
 
 
 _BY_ERRNO = {
-    errno.ECONNREFUSED: Failure.REFUSED,
-    errno.ETIMEDOUT: Failure.TIMEOUT,
-    errno.ENETUNREACH: Failure.NETWORK,
-    errno.EACCES: Failure.FORBIDDEN,
-    errno.EPERM: Failure.FORBIDDEN,
-    errno.EMFILE: Failure.EXHAUSTED,
-    errno.ENFILE: Failure.EXHAUSTED,
-    errno.ENOBUFS: Failure.EXHAUSTED,
-    errno.ENOMEM: Failure.EXHAUSTED,
-    errno.EADDRNOTAVAIL: Failure.EXHAUSTED,
+    errno.ECONNREFUSED: ConnectFailure.REFUSED,
+    errno.ETIMEDOUT: ConnectFailure.TIMEOUT,
+    errno.ENETUNREACH: ConnectFailure.NETWORK,
+    errno.EACCES: ConnectFailure.FORBIDDEN,
+    errno.EPERM: ConnectFailure.FORBIDDEN,
+    errno.EMFILE: ConnectFailure.EXHAUSTED,
+    errno.ENFILE: ConnectFailure.EXHAUSTED,
+    errno.ENOBUFS: ConnectFailure.EXHAUSTED,
+    errno.ENOMEM: ConnectFailure.EXHAUSTED,
+    errno.EADDRNOTAVAIL: ConnectFailure.EXHAUSTED,
 }
 
 
-def failure_of(number: int | None) -> Failure:
+def failure_of(number: int | None) -> ConnectFailure:
     """What an errno of socket() or connect() means for the client."""
-    return _BY_ERRNO.get(number or 0, Failure.HOST)
+    return _BY_ERRNO.get(number or 0, ConnectFailure.HOST)

@@ -42,7 +42,7 @@ def _run_end(data: bytes | bytearray, start: int, end: int) -> int:
     return run.end() if run is not None and run.end() > start else 0
 
 
-class Body(Protocol):
+class MessageBody(Protocol):
     """`feed` tells up to where the bytes of `data` from `start` to `end` belong to the body. `broken`: never after.
     It stops early after a bounded number of chunks; a body that is not `done` is then fed the rest.
 
@@ -72,7 +72,7 @@ class Body(Protocol):
     def skip(self, count: int) -> None: ...
 
 
-def body_of(framing: int, *, lenient: bool = False, bare: bool = False) -> Body:
+def body_of(framing: int, *, lenient: bool = False, bare: bool = False) -> MessageBody:
     """A follower for a length in bytes or one of the kinds of framing; `lenient` for what origins answer, `bare` for
     receivers that cannot read chunks."""
     if framing in (0, NO_BODY):

@@ -29,7 +29,7 @@ _LONGEST = 10**18
 _CONNECTION_BASED = re.compile(rb"(?i)(?:^|,)[ \t]*+(?:ntlm|negotiate|kerberos)(?=[ \t,]|$)")
 WHITESPACE = b" \t"
 
-Line = tuple[bytes, bytes]
+FieldLine = tuple[bytes, bytes]
 """The lower-case name of a field and its whole line, CRLF included."""
 
 HOP_BY_HOP = frozenset(
@@ -92,7 +92,7 @@ def crowded(special: Mapping[bytes, list[bytes]]) -> bool:
     return sum(value.count(b",") for values in special.values() for value in values) > MAX_MEMBERS
 
 
-def without(lines: list[Line], named: frozenset[bytes]) -> list[Line]:
+def without(lines: list[FieldLine], named: frozenset[bytes]) -> list[FieldLine]:
     """The lines whose fields are not named in Connection."""
     return [line for line in lines if line[0] not in named] if named else lines
 

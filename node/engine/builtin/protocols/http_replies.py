@@ -15,7 +15,7 @@ _SECRET = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
 """Fields that a TRACE does not send back (RFC 9110 §9.3.8)."""
 
 
-class Answer(NamedTuple):
+class HttpReply(NamedTuple):
     """What a request gets from the proxy in place of an origin's response; `fields` are whole lines."""
 
     status: int
@@ -23,13 +23,13 @@ class Answer(NamedTuple):
     content: bytes
 
 
-def own_answer(request: Request, head: bytes) -> Answer | None:
+def own_answer(request: Request, head: bytes) -> HttpReply | None:
     """The answer to OPTIONS or TRACE that may not be passed on (RFC 9110 §7.6.2); None for all other requests."""
     if request.hops != 0:
         return None
     if request.method == b"TRACE":
-        return Answer(200, b"Content-Type: message/http\r\n", _traced(head))
-    return Answer(200, _ALLOWED, b"")
+        return HttpReply(200, b"Content-Type: message/http\r\n", _traced(head))
+    return HttpReply(200, _ALLOWED, b"")
 
 
 def _traced(head: bytes) -> bytes:
@@ -38,10 +38,10 @@ def _traced(head: bytes) -> bytes:
     return b"\r\n".join([line for line in lines if line.partition(b":")[0].lower() not in _SECRET])
 
 
-def refused(status: int, reason: str) -> Answer:
+def refused(status: int, reason: str) -> HttpReply:
     """An answer that says why."""
     asked = _CHALLENGE if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else b""
-    return Answer(status, b"%bContent-Type: text/plain\r\n" % asked, f"{reason}\n".encode())
+    return HttpReply(status, b"%bContent-Type: text/plain\r\n" % asked, f"{reason}\n".encode())
 
 
 def leaves_open(request: Request | None, early: bytes | bytearray) -> bool:
@@ -51,7 +51,7 @@ def leaves_open(request: Request | None, early: bytes | bytearray) -> bool:
     return request.method != b"CONNECT" or not early
 
 
-def written(said: Answer, now: float, *, method: bytes = b"", keep_alive: bool = False) -> bytes:
+def written(said: HttpReply, now: float, *, method: bytes = b"", keep_alive: bool = False) -> bytes:
     """A whole response, dated; a HEAD request does not get its content. `now` is the wall clock."""
     return b"HTTP/1.1 %d %b\r\nDate: %b\r\n%bContent-Length: %d\r\nConnection: %b\r\n\r\n%b" % (
         said.status,

@@ -16,7 +16,7 @@ from node.engine.builtin.protocols.http_fields import (
     NO_BODY,
     TOKEN,
     WHITESPACE,
-    Line,
+    FieldLine,
     Refusal,
     connection_based,
     crowded,
@@ -54,7 +54,7 @@ class Request(NamedTuple):
     method: bytes
     target: bytes
     minor: int
-    lines: list[Line]
+    lines: list[FieldLine]
     authorization: bytes | None
     body: int
     keep_alive: bool
@@ -128,9 +128,9 @@ def read_request(head: bytes) -> Request | Refusal:
     return _request(line, lines, special)
 
 
-def _sorted(fields: bytes) -> tuple[list[Line], dict[bytes, list[bytes]]]:
+def _sorted(fields: bytes) -> tuple[list[FieldLine], dict[bytes, list[bytes]]]:
     """The lines that go on, and the values of the fields that mean something to a proxy."""
-    lines: list[Line] = []
+    lines: list[FieldLine] = []
     special: dict[bytes, list[bytes]] = {}
     for line in fields.split(b"\r\n") if fields else ():
         name, _, value = line.partition(b":")
@@ -155,7 +155,7 @@ def _framing(special: dict[bytes, list[bytes]]) -> int | Refusal:
     return Refusal(400, "the length of the body is ambiguous") if length is None else length
 
 
-def _request(line: re.Match[bytes], lines: list[Line], special: dict[bytes, list[bytes]]) -> Request | Refusal:
+def _request(line: re.Match[bytes], lines: list[FieldLine], special: dict[bytes, list[bytes]]) -> Request | Refusal:
     method, minor = line[1], min(int(line[3]), 1)
     body = _framing(special)
     if isinstance(body, Refusal):
@@ -192,7 +192,7 @@ def _upgrade(values: list[bytes]) -> bytes | None:
     return b", ".join(offered) or None
 
 
-def _without_hops(lines: list[Line]) -> tuple[list[Line], int | None]:
+def _without_hops(lines: list[FieldLine]) -> tuple[list[FieldLine], int | None]:
     """The lines without Max-Forwards, and its number; a field that states none is left out, as squid does."""
     stated = [line[13:-2].strip(WHITESPACE) for name, line in lines if name == b"max-forwards"]
     return [line for line in lines if line[0] != b"max-forwards"], length_of(stated)

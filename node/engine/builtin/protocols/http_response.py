@@ -21,7 +21,7 @@ from node.engine.builtin.protocols.http_fields import (
     TOKEN,
     UNTIL_CLOSE,
     WHITESPACE,
-    Line,
+    FieldLine,
     Refusal,
     connection_based,
     crowded,
@@ -114,12 +114,12 @@ def _remembered(data: bytes, method: bytes, via: bytes) -> Response | Refusal | 
     return read_response(data, 0, method, via)
 
 
-def _sorted(text: bytes) -> tuple[list[Line], dict[bytes, list[bytes]]] | None:
+def _sorted(text: bytes) -> tuple[list[FieldLine], dict[bytes, list[bytes]]] | None:
     """The lines that go on, and the values of the fields that end here; None when a line is no field but like framing.
 
     Lines that begin with blanks right behind the status line belong to no field and are left out (RFC 9112 §2.2).
     """
-    lines: list[Line] = []
+    lines: list[FieldLine] = []
     special: dict[bytes, list[bytes]] = {}
     stray, *rows = _LINE_END.split(_FOLD.sub(b" ", b"\n" + text))
     for row in rows:
@@ -143,7 +143,7 @@ def _response(
     size: int,
     line: re.Match[bytes],
     method: bytes,
-    lines: list[Line],
+    lines: list[FieldLine],
     special: dict[bytes, list[bytes]],
     via: bytes,
 ) -> Response | Refusal:
@@ -181,7 +181,7 @@ def without_chunks(response: Response) -> Response | Refusal:
     return response._replace(head=head) if head != response.head else _OTHER_CODING
 
 
-def _challenges(lines: list[Line]) -> bool:
+def _challenges(lines: list[FieldLine]) -> bool:
     return any(name == b"www-authenticate" and connection_based(line[17:-2]) for name, line in lines)
 
 

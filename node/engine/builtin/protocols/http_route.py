@@ -6,7 +6,7 @@ from typing import NamedTuple
 from node.engine.builtin.protocols.destinations import Destination, read_absolute, read_authority
 from node.engine.builtin.protocols.http_auth import basic_credentials
 from node.engine.builtin.protocols.http_fields import MEMORABLE, NO_BODY, REMEMBERED, Refusal
-from node.engine.builtin.protocols.http_replies import Answer, own_answer
+from node.engine.builtin.protocols.http_replies import HttpReply, own_answer
 from node.engine.builtin.protocols.http_request import Request, forwarded, read_request
 
 
@@ -53,37 +53,39 @@ def unusable(target: bytes) -> str:
     return "the host or port of the request target is not valid"
 
 
-class Order(NamedTuple):
+class RoutedRequest(NamedTuple):
     """All that a request head says; `credentials` as `access.allows` takes them. `alone`: no body follows."""
 
     request: Request
-    route: Route | Refusal | Answer
+    route: Route | Refusal | HttpReply
     repeatable: bool
     alone: bool
     credentials: bytes | None
 
 
-def order_of(head: bytes, via: bytes) -> Order | Refusal:
+def routed_request(head: bytes, via: bytes) -> RoutedRequest | Refusal:
     """A head that was read before is not read again, for most clients repeat themselves: it is the same object."""
     return _remembered(head, via) if len(head) <= MEMORABLE else _order(head, via)
 
 
-def _order(head: bytes, via: bytes) -> Order | Refusal:
+def _order(head: bytes, via: bytes) -> RoutedRequest | Refusal:
     request = read_request(head)
     if isinstance(request, Refusal):
         return request
     way = route(request, via)
     if isinstance(way, Route):
         way = own_answer(request, head) or way
-    return Order(request, way, request.repeatable, not request.has_body, basic_credentials(request.authorization))
+    return RoutedRequest(
+        request, way, request.repeatable, not request.has_body, basic_credentials(request.authorization)
+    )
 
 
-def order_at_once(data: bytes, via: bytes) -> Order | None:
+def routed_at_once(data: bytes, via: bytes) -> RoutedRequest | None:
     """What is ordered by the head of a request without a body, if these bytes are just that; None for all else."""
     if len(data) > MEMORABLE or data.find(b"\r\n\r\n") + 4 != len(data):
         return None
     order = _remembered(data, via)
-    return order if isinstance(order, Order) and order.alone else None
+    return order if isinstance(order, RoutedRequest) and order.alone else None
 
 
 _remembered = lru_cache(REMEMBERED)(_order)

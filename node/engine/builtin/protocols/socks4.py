@@ -20,13 +20,13 @@ _USER_ID_MAX = 400
 _NAME_MAX = 255
 
 
-class Refused(NamedTuple):
+class SocksRefused(NamedTuple):
     """What was sent cannot be done; it is answered with these bytes and the connection is closed."""
 
     answer: bytes
 
 
-class Asked(NamedTuple):
+class Socks4Request(NamedTuple):
     """`size` bytes of a request to be connected; `user_id` is None when there is none."""
 
     size: int
@@ -40,10 +40,10 @@ def reply(code: int) -> bytes:
 
 
 _TOO_LONG = -1
-_REFUSED = Refused(reply(REJECTED))
+_REFUSED = SocksRefused(reply(REJECTED))
 
 
-def read_request(data: bytes) -> Asked | Refused | None:
+def read_request(data: bytes) -> Socks4Request | SocksRefused | None:
     """None while more bytes are needed. BIND is refused."""
     if not _FORM.startswith(data[:2]):
         return _REFUSED
@@ -58,10 +58,10 @@ def read_request(data: bytes) -> Asked | Refused | None:
     user_id = data[_HEAD:user_end] or None
     if address.startswith(b"\0\0\0"):
         return _named(data, user_end + 1, port, user_id)
-    return Asked(user_end + 1, Destination(str(IPv4Address(address)), port), user_id)
+    return Socks4Request(user_end + 1, Destination(str(IPv4Address(address)), port), user_id)
 
 
-def _named(data: bytes, begin: int, port: int, user_id: bytes | None) -> Asked | Refused | None:
+def _named(data: bytes, begin: int, port: int, user_id: bytes | None) -> Socks4Request | SocksRefused | None:
     """The address 0.0.0.x says that a name follows (SOCKS 4A)."""
     end = _text_end(data, begin, _NAME_MAX)
     if end is None:
@@ -69,7 +69,7 @@ def _named(data: bytes, begin: int, port: int, user_id: bytes | None) -> Asked |
     host = read_host(data[begin:end])
     if end == _TOO_LONG or host is None:
         return _REFUSED
-    return Asked(end + 1, Destination(host, port), user_id)
+    return Socks4Request(end + 1, Destination(host, port), user_id)
 
 
 def _text_end(data: bytes, begin: int, most: int) -> int | None:

@@ -42,14 +42,14 @@ class Greeting(NamedTuple):
     methods: bytes
 
 
-class Login(NamedTuple):
+class SocksLogin(NamedTuple):
     """`size` bytes of a login; `credentials` is `name:password`."""
 
     size: int
     credentials: bytes
 
 
-class Wanted(NamedTuple):
+class SocksRequest(NamedTuple):
     """`size` bytes of a request to be connected; of one to have datagrams relayed if `udp`.
 
     Then the destination is where the client says it will send from, port 0 if it does not know.
@@ -91,13 +91,13 @@ def choose_method(methods: bytes, *, login_needed: bool, login_welcome: bool = F
     return NO_AUTHENTICATION if NO_AUTHENTICATION in methods and not login_needed else NO_ACCEPTABLE
 
 
-def read_login(data: bytes) -> Login | Malformed | None:
+def read_login(data: bytes) -> SocksLogin | Malformed | None:
     """None while more bytes are needed."""
     return _login(data[:_LONGEST_LOGIN])
 
 
 @lru_cache(_REMEMBERED)
-def _login(data: bytes) -> Login | Malformed | None:
+def _login(data: bytes) -> SocksLogin | Malformed | None:
     if data and data[0] != 0x01:
         return Malformed(LOGIN_REFUSED)
     if len(data) < 2:
@@ -106,16 +106,16 @@ def _login(data: bytes) -> Login | Malformed | None:
     if len(data) <= name_end or len(data) <= name_end + data[name_end]:
         return None
     size = name_end + 1 + data[name_end]
-    return Login(size, data[2:name_end] + b":" + data[name_end + 1 : size])
+    return SocksLogin(size, data[2:name_end] + b":" + data[name_end + 1 : size])
 
 
-def read_request(data: bytes) -> Wanted | Malformed | None:
+def read_request(data: bytes) -> SocksRequest | Malformed | None:
     """None while more bytes are needed. BIND is refused by the code for that."""
     return _request(data[:_LONGEST_REQUEST])
 
 
 @lru_cache(_REMEMBERED)
-def _request(data: bytes) -> Wanted | Malformed | None:
+def _request(data: bytes) -> SocksRequest | Malformed | None:
     if data and data[0] != VERSION:
         return Malformed(reply(GENERAL_FAILURE))
     if len(data) < 4:
@@ -149,13 +149,13 @@ def reply(code: int, host: str = "0.0.0.0", port: int = 0) -> bytes:
     return bytes((VERSION, code, 0)) + _place(host, port)
 
 
-def _wanted(request: bytes) -> Wanted | Malformed:
+def _wanted(request: bytes) -> SocksRequest | Malformed:
     end = len(request) - 2
     host, port = _host(request, end), int.from_bytes(request[end:])
     if host is None:
         return Malformed(reply(HOST_UNREACHABLE))
     udp = request[1] == _ASSOCIATE
-    return Wanted(end + 2, Destination(host, port), udp) if port or udp else Malformed(reply(GENERAL_FAILURE))
+    return SocksRequest(end + 2, Destination(host, port), udp) if port or udp else Malformed(reply(GENERAL_FAILURE))
 
 
 def _address_end(data: bytes) -> int | None:

@@ -5,42 +5,42 @@ from types import MappingProxyType
 from typing import Protocol
 
 from node.engine.builtin.accounting.account import Account
-from node.engine.builtin.net.connection import UNWATCHED, Wire
-from node.engine.builtin.net.exits import Exit, Lease
+from node.engine.builtin.net.connection import UNWATCHED, Connection
+from node.engine.builtin.net.exits import ExitPolicy, Lease
 from node.engine.builtin.net.reactor import Reactor, Stage, TimedStage
-from node.engine.builtin.policy.access import Gate, allows_source
-from node.engine.builtin.policy.denied_destinations import OffLimits
-from node.engine.builtin.policy.limits import Hold, crowded
+from node.engine.builtin.policy.access import AccessGate, allows_source
+from node.engine.builtin.policy.denied_destinations import DeniedDestinations
+from node.engine.builtin.policy.limits import Suspension, crowded
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.failures import Failure
-from node.engine.builtin.sessions.rate_limit import Pace
+from node.engine.builtin.protocols.failures import ConnectFailure
+from node.engine.builtin.sessions.rate_limit import RateLimit
 
-Departure = tuple[Exit, bytes | None, OffLimits]
+Departure = tuple[ExitPolicy, bytes | None, DeniedDestinations]
 
 _REFUSALS = MappingProxyType(
     {
-        Failure.PRIVATE: "destination",
-        Failure.PORT: "port",
-        Failure.CLOSED: "host",
-        Failure.EXHAUSTED: "resources",
+        ConnectFailure.PRIVATE: "destination",
+        ConnectFailure.PORT: "port",
+        ConnectFailure.CLOSED: "host",
+        ConnectFailure.EXHAUSTED: "resources",
     }
 )
 """Words of usage for failures that are refusals of the proxy itself."""
 
 
-class Service(Protocol):
+class ClientProxy(Protocol):
     """As much of its proxy as a client's connection works with; see `sessions.proxy.Service` for what each means."""
 
     account: Account
     associations: int
-    exit: Exit
-    gate: Gate
-    held: Hold | None
+    exit: ExitPolicy
+    gate: AccessGate
+    held: Suspension | None
     leaving: "dict[Client, TimedStage]"
-    off_limits: OffLimits
+    off_limits: DeniedDestinations
     open: "dict[Client, None]"
-    pace: Pace | None
+    pace: RateLimit | None
     received: int
     record: Record
     seats: int
@@ -56,7 +56,7 @@ class Service(Protocol):
     def let_go(self, client: "Client") -> None: ...
 
 
-class Client(Wire):
+class Client(Connection):
     """`credentials` are those it was admitted with, without the `session` named in them; `stage` is what it does now.
 
     `seated`: it is one of the connections that the proxy may have at once; nobody who may not use the proxy takes a
@@ -65,7 +65,7 @@ class Client(Wire):
 
     __slots__ = ("admitted", "credentials", "lease", "seated", "service", "session", "source", "stage", "went_to")
 
-    def __init__(self, reactor: Reactor, sock: Socket, service: Service, source: str) -> None:
+    def __init__(self, reactor: Reactor, sock: Socket, service: ClientProxy, source: str) -> None:
         # Not by way of Wire: each line that sees objects of one class only is twice as quick.
         self.reactor = reactor
         self.sock = sock
@@ -124,15 +124,15 @@ class Client(Wire):
         """Seconds after which a failed login is to be answered; counted."""
         return self.reactor.guesses.delay(self.service.record.id, self.source, self.reactor.now)
 
-    def missed(self, failure: Failure) -> None:
+    def missed(self, failure: ConnectFailure) -> None:
         """The destination was not reached; counted where that is a refusal of this proxy."""
         word = _REFUSALS.get(failure)
         if word is not None:
             self.service.account.refuse(word)
-        if failure is Failure.EXHAUSTED:
+        if failure is ConnectFailure.EXHAUSTED:
             self.reactor.exhausted("dial.exhausted")
 
-    def hold(self) -> Hold | None:
+    def hold(self) -> Suspension | None:
         """Why this client, who may use the proxy, is refused all the same; counted. None: it has its seat."""
         service = self.service
         hold = service.held

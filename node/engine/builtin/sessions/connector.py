@@ -7,39 +7,39 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from node.engine.builtin.net.connection import EDGE, GONE, IN, OUT, Wire
+from node.engine.builtin.net.connection import EDGE, GONE, IN, OUT, Connection
 from node.engine.builtin.net.dns.resolver import Address
 from node.engine.builtin.net.echo_server import ECHO_HOST
 from node.engine.builtin.net.exits import leave_by
 from node.engine.builtin.net.reactor import Stage
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.failures import Failure, failure_of
+from node.engine.builtin.protocols.failures import ConnectFailure, failure_of
 from node.engine.builtin.sessions.client import Client
 
 _NON_BLOCKING = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _MOST_ADDRESSES = 32
 """Of one name; each is judged, and tried in its turn, so that a name with thousands costs no more than others."""
-_NO_WAY = frozenset({Failure.NAME, Failure.NETWORK, Failure.HOST})
+_NO_WAY = frozenset({ConnectFailure.NAME, ConnectFailure.NETWORK, ConnectFailure.HOST})
 
 
 def reachable(
     addresses: Sequence[Address], family: socket.AddressFamily | None, may_dial: Callable[[str], bool]
-) -> list[Address] | Failure:
+) -> list[Address] | ConnectFailure:
     """Those that an exit of this family reaches and that clients may be connected to; why there are none."""
     if family is None and len(addresses) == 1:
-        return list(addresses) if may_dial(addresses[0][1]) else Failure.PRIVATE
+        return list(addresses) if may_dial(addresses[0][1]) else ConnectFailure.PRIVATE
     return _reachable(addresses, family, may_dial)
 
 
 def _reachable(
     addresses: Sequence[Address], family: socket.AddressFamily | None, may_dial: Callable[[str], bool]
-) -> list[Address] | Failure:
+) -> list[Address] | ConnectFailure:
     if not addresses:
-        return Failure.NAME
+        return ConnectFailure.NAME
     of_family = addresses if family is None else [address for address in addresses if address[0] == family]
     if not of_family:
-        return Failure.FAMILY
-    return [address for address in of_family if may_dial(address[1])] or Failure.PRIVATE
+        return ConnectFailure.FAMILY
+    return [address for address in of_family if may_dial(address[1])] or ConnectFailure.PRIVATE
 
 
 def _anywhere(host: str) -> bool:
@@ -51,12 +51,12 @@ def _anywhere(host: str) -> bool:
 class Caller(Stage, Protocol):
     """Who wants to be connected."""
 
-    def reached(self, wire: Wire) -> None: ...
+    def reached(self, wire: Connection) -> None: ...
 
-    def unreached(self, failure: Failure) -> None: ...
+    def unreached(self, failure: ConnectFailure) -> None: ...
 
 
-class Dial:
+class Connector:
     """Ends with one call of `reached` or `unreached`, unless it is closed before; either may come at once.
 
     The first address that answers wins, the other attempts are closed.
@@ -83,9 +83,9 @@ class Dial:
         self._port = port
         self._may_dial = client.reactor.may_dial
         self._addresses: list[Address] = []
-        self._failure = Failure.NAME
+        self._failure = ConnectFailure.NAME
         self._source: str | None = None
-        self._wires: list[Wire] = []
+        self._wires: list[Connection] = []
         self._ended = False
         self._asked: Callable[[], None] | None = None
 
@@ -124,7 +124,7 @@ class Dial:
                 self._answered(wire, events)
                 return
 
-    def _answered(self, wire: Wire, events: int) -> None:
+    def _answered(self, wire: Connection, events: int) -> None:
         error = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events & GONE else 0
         if error:
             wire.drop()
@@ -139,7 +139,7 @@ class Dial:
 
     def expire(self) -> None:
         """The time for all addresses is up."""
-        self._give_up(Failure.TIMEOUT)
+        self._give_up(ConnectFailure.TIMEOUT)
 
     def hurry(self) -> None:
         """The last attempt has had its head start."""
@@ -162,7 +162,7 @@ class Dial:
         self.close()
         self._caller.broken()
 
-    def _give_up(self, failure: Failure) -> None:
+    def _give_up(self, failure: ConnectFailure) -> None:
         self.close()
         self._caller.unreached(failure)
 
@@ -172,7 +172,7 @@ class Dial:
         service = self._client.service
         exit_ = service.exit
         found = addresses if self._may_dial is _anywhere else service.off_limits.open_of(addresses)
-        if not isinstance(found, Failure):
+        if not isinstance(found, ConnectFailure):
             found = reachable(found[:_MOST_ADDRESSES], exit_.family, self._may_dial)
         if not isinstance(found, list):
             self._give_up(found)
@@ -218,9 +218,9 @@ class Dial:
         error = sock.connect_ex((host, self._port)) if source is None else self._connect(sock, source, host)
         if error not in (0, errno.EINPROGRESS):
             sock.close()
-            self._note(Failure.EXIT if source is not None and error == errno.EINVAL else failure_of(error))
+            self._note(ConnectFailure.EXIT if source is not None and error == errno.EINVAL else failure_of(error))
             return False
-        wire = Wire(self._reactor, sock)
+        wire = Connection(self._reactor, sock)
         self._wires.append(wire)
         wire.join(self, EDGE)
         return True
@@ -233,7 +233,7 @@ class Dial:
             return errno.EINVAL
         return sock.connect_ex((host, self._port))
 
-    def _note(self, failure: Failure) -> None:
+    def _note(self, failure: ConnectFailure) -> None:
         """That there is no way to one address says less than what another one answered."""
         if failure not in _NO_WAY or self._failure in _NO_WAY:
             self._failure = failure

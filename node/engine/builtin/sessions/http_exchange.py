@@ -7,11 +7,11 @@ costs least in one object. What is to be decided stands in http_request, http_re
 from socket import MSG_PEEK
 from typing import Protocol
 
-from node.engine.builtin.net.connection import BULK, EDGE, ENDING, IN, LAST, OUT, UNUSUAL, Wire
+from node.engine.builtin.net.connection import BULK, EDGE, ENDING, IN, LAST, OUT, UNUSUAL, Connection
 from node.engine.builtin.net.pipe_pool import PIPE
 from node.engine.builtin.net.reactor import BUFFER, Stage
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.http_body import NOTHING, Body, body_of
+from node.engine.builtin.protocols.http_body import NOTHING, MessageBody, body_of
 from node.engine.builtin.protocols.http_fields import CHUNKED, MAX_RESPONSE_LINES, NO_BODY, UNTIL_CLOSE, Refusal
 from node.engine.builtin.protocols.http_request import Request
 from node.engine.builtin.protocols.http_response import Response, read_response, whole_response, without_chunks
@@ -19,16 +19,16 @@ from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.rate_limit import DOWN, UP
 
 
-class Talk(Stage, Protocol):
+class ClientSide(Stage, Protocol):
     """The client's connection, as far as an exchange needs it; Conversation is the one there is."""
 
     inbox: bytearray
 
     def proceed(self) -> None: ...
-    def tunnel(self, origin: Wire, last: bytes) -> None: ...
-    def answered(self, exchange: "Exchange", *, reusable: bool, close: bool) -> None: ...
+    def tunnel(self, origin: Connection, last: bytes) -> None: ...
+    def answered(self, exchange: "HttpExchange", *, reusable: bool, close: bool) -> None: ...
     def deserted(self) -> None: ...
-    def at_rest(self, exchange: "Exchange") -> None: ...
+    def at_rest(self, exchange: "HttpExchange") -> None: ...
     def answer(self, status: int, reason: str, *, close: bool = False) -> None: ...
     def leave_over(self) -> None: ...
     def moved(self) -> None: ...
@@ -41,7 +41,7 @@ _INTERIM_LINES = MAX_RESPONSE_LINES // 32
 _NO_REQUEST = Request(b"", b"", 1, [], None, NO_BODY, True, None, [], None, False)
 
 
-class Exchange:
+class HttpExchange:
     """A connection to an origin and the request that is on it; there may be another one after it.
 
     Both directions run at once: an origin may answer before it has the whole request. `deaf`: the origin takes no more
@@ -72,14 +72,14 @@ class Exchange:
         "upload",
     )
 
-    def __init__(self, talk: Talk, client: Client, origin: Wire, destination: Destination) -> None:
+    def __init__(self, talk: ClientSide, client: Client, origin: Connection, destination: Destination) -> None:
         self.origin = origin
         self.destination = destination
         self._talk = talk
         self._client = client
         self._request = _NO_REQUEST
-        self.upload: Body = NOTHING
-        self._download: Body | None = None
+        self.upload: MessageBody = NOTHING
+        self._download: MessageBody | None = None
         self._inbox: bytearray | None = None
         self._unread: bytearray | None = None
         self._queued = False
@@ -236,7 +236,7 @@ class Exchange:
     def broken(self) -> None:
         self._talk.broken()
 
-    def _allowance(self, wire: Wire, direction: int) -> int:
+    def _allowance(self, wire: Connection, direction: int) -> int:
         """Bytes that may be read now; at none the wire is left alone until there are more."""
         pace = self._client.service.pace
         if pace is None:
@@ -410,7 +410,7 @@ class Exchange:
             self._download = None
             self._fail(502, "the chunks of the origin's response cannot be read")
 
-    def _pass_through(self, body: Body, count: int) -> None:
+    def _pass_through(self, body: MessageBody, count: int) -> None:
         body.skip(count)
         self._client.deliver()
         if self._client.ended:

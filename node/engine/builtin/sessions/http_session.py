@@ -6,19 +6,19 @@ Longer than others for the reason that `exchange` gives; what a request asks for
 from asyncio import TimerHandle
 from time import time
 
-from node.engine.builtin.net.connection import ENDING, GONE, IN, OUT, Wire
+from node.engine.builtin.net.connection import ENDING, GONE, IN, OUT, Connection
 from node.engine.builtin.net.reactor import BUFFER, TimedStage
-from node.engine.builtin.net.timeouts import Deadlines
+from node.engine.builtin.net.timeouts import Timeouts
 from node.engine.builtin.policy.records import Record
-from node.engine.builtin.protocols.failures import Failure
+from node.engine.builtin.protocols.failures import ConnectFailure
 from node.engine.builtin.protocols.http_fields import MAX_HEAD, Refusal
-from node.engine.builtin.protocols.http_replies import ESTABLISHED, Answer, leaves_open, refused, written
+from node.engine.builtin.protocols.http_replies import ESTABLISHED, HttpReply, leaves_open, refused, written
 from node.engine.builtin.protocols.http_request import Request, blank_size, head_size
-from node.engine.builtin.protocols.http_route import Order, Route, order_at_once, order_of
+from node.engine.builtin.protocols.http_route import Route, RoutedRequest, routed_at_once, routed_request
 from node.engine.builtin.sessions.client import Client, Departure
-from node.engine.builtin.sessions.connector import Dial
-from node.engine.builtin.sessions.http_exchange import Exchange
-from node.engine.builtin.sessions.lingering_close import Linger
+from node.engine.builtin.sessions.connector import Connector
+from node.engine.builtin.sessions.http_exchange import HttpExchange
+from node.engine.builtin.sessions.lingering_close import LingeringClose
 from node.engine.builtin.sessions.tunnel import Tunnel
 
 REQUESTS = 16
@@ -27,7 +27,7 @@ _PER_REQUEST = 4096
 """Bytes of a head that count as one request."""
 
 
-class Conversation:
+class HttpSession:
     """Requests are served in their order: the next one is read when the last is answered.
 
     `inbox` is what the client sent and nobody has taken yet. One connection to an origin is kept for the next request,
@@ -65,12 +65,12 @@ class Conversation:
         self._delay: TimerHandle | None = None
         self._request: Request | None = None
         self._route: Route | None = None
-        self._dial: Dial | None = None
-        self._exchange: Exchange | None = None
-        self._kept: Exchange | None = None
+        self._dial: Connector | None = None
+        self._exchange: HttpExchange | None = None
+        self._kept: HttpExchange | None = None
         self._authorization: bytes | None = None
         self._record: Record | None = None
-        self._timed: Deadlines[TimedStage] | None = None
+        self._timed: Timeouts[TimedStage] | None = None
 
     @property
     def owner(self) -> object:
@@ -79,7 +79,7 @@ class Conversation:
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
         self._client.enter(self)
-        order = order_at_once(data, self._client.reactor.via) if data else None
+        order = routed_at_once(data, self._client.reactor.via) if data else None
         if order is None:
             self.inbox += data
             if not data:
@@ -116,7 +116,7 @@ class Conversation:
 
     def _take(self, data: bytes) -> None:
         """Mostly it is one whole request, and nothing has to be kept."""
-        order = order_at_once(data, self._client.reactor.via)
+        order = routed_at_once(data, self._client.reactor.via)
         if order is None:
             self.inbox += data
         elif self._kept is not None and self._follows(order, self._kept):
@@ -125,7 +125,7 @@ class Conversation:
             self._time(None)
         self.proceed(order)
 
-    def _follows(self, order: Order, kept: Exchange) -> bool:
+    def _follows(self, order: RoutedRequest, kept: HttpExchange) -> bool:
         """Whether this request could be sent right after the last one, as most are; `_serve` does what others need."""
         client, request, way = self._client, order.request, order.route
         if (
@@ -143,13 +143,13 @@ class Conversation:
             self._settle()
         return True
 
-    def at_rest(self, exchange: Exchange) -> None:
+    def at_rest(self, exchange: HttpExchange) -> None:
         """The response is with the client as a whole, and nothing else is to be done: the next request may come."""
         self._exchange = self._request = self._route = None
         self._kept = exchange
         self._idle()
 
-    def proceed(self, order: Order | None = None) -> None:
+    def proceed(self, order: RoutedRequest | None = None) -> None:
         """Serves what can be served now, then waits for what is missing. Of a long pipeline a part is served, the rest
         is left over."""
         if self._proceeding:
@@ -189,7 +189,7 @@ class Conversation:
             self.proceed()
 
     @property
-    def origin(self) -> Wire | None:
+    def origin(self) -> Connection | None:
         """The connection to the destination, while there is one."""
         exchange = self._exchange or self._kept
         return exchange.origin if exchange is not None else None
@@ -207,30 +207,30 @@ class Conversation:
         self._read()
         self.proceed()
 
-    def reached(self, wire: Wire) -> None:
+    def reached(self, wire: Connection) -> None:
         self._dial = None
         request, way = self._request, self._route
         if request is None or way is None or not way.head:
             self.tunnel(wire, ESTABLISHED)
         else:
-            self._exchange = Exchange(self, self._client, wire, way.destination)
+            self._exchange = HttpExchange(self, self._client, wire, way.destination)
             self._exchange.start(request, way.head, reused=False)
             self.proceed()
 
-    def unreached(self, failure: Failure) -> None:
+    def unreached(self, failure: ConnectFailure) -> None:
         self._dial = None
         self._client.missed(failure)
         self.answer(failure.status, failure.words)
         self.proceed()
 
-    def tunnel(self, origin: Wire, last: bytes) -> None:
+    def tunnel(self, origin: Connection, last: bytes) -> None:
         """No more HTTP from here on."""
         early = bytes(self.inbox)
         if self._timed is not None or self._kept is not None or self._exchange is not None:
             self._leave()
         Tunnel(self._client, origin).start(early=early, answer=last)
 
-    def answered(self, exchange: Exchange, *, reusable: bool, close: bool) -> None:
+    def answered(self, exchange: HttpExchange, *, reusable: bool, close: bool) -> None:
         """The exchange is over; the origin's connection is kept if it can be used again."""
         last = self._request is not None and not self._request.keep_alive
         self._exchange = self._request = self._route = None
@@ -259,7 +259,7 @@ class Conversation:
         """The proxy's own answer to the request at hand."""
         self._say(refused(status, reason), close=close)
 
-    def _say(self, said: Answer, *, close: bool = False) -> None:
+    def _say(self, said: HttpReply, *, close: bool = False) -> None:
         self._exchange = None
         keep = not close and leaves_open(self._request, self.inbox)
         text = written(said, time(), method=self._request.method if self._request else b"", keep_alive=keep)
@@ -320,7 +320,7 @@ class Conversation:
             wire.reset()
         self._client.reset()
 
-    def _leave(self) -> list[Wire]:
+    def _leave(self) -> list[Connection]:
         """Lets go of everything but the client; what is given back is still open."""
         self._time(None)
         if self._delay is not None:
@@ -337,14 +337,14 @@ class Conversation:
     def _end(self, last: bytes) -> None:
         for wire in self._leave():
             wire.drop()
-        Linger(self._client).start(last)
+        LingeringClose(self._client).start(last)
 
     def _forget_kept(self) -> None:
         if self._kept is not None:
             self._kept.origin.drop()
             self._kept = None
 
-    def _time(self, deadlines: Deadlines[TimedStage] | None) -> None:
+    def _time(self, deadlines: Timeouts[TimedStage] | None) -> None:
         if deadlines is not self._timed:
             if self._timed is not None:
                 self._timed.discard(self)
@@ -416,7 +416,7 @@ class Conversation:
             return 0
         head = bytes(inbox[:size])
         del inbox[:size]
-        order = order_of(head, self._client.reactor.via)
+        order = routed_request(head, self._client.reactor.via)
         if isinstance(order, Refusal):
             self._refuse(order)
         else:
@@ -446,7 +446,7 @@ class Conversation:
         self._request = None
         self.answer(*refusal)
 
-    def _serve(self, order: Order) -> None:
+    def _serve(self, order: RoutedRequest) -> None:
         """Who was let in under this version of the proxy, and says the same again, need not be looked at again."""
         self._request = request = order.request
         if self._record is self._client.service.record and request.authorization == self._authorization:
@@ -489,12 +489,12 @@ class Conversation:
     def _ask_for_login(self, *, close: bool) -> None:
         self.answer(407, "this proxy wants a user name and a password", close=close)
 
-    def _pass_on(self, order: Order) -> None:
+    def _pass_on(self, order: RoutedRequest) -> None:
         way = order.route
         if isinstance(way, Refusal):
             self.answer(*way, close=True)
             return
-        if isinstance(way, Answer):
+        if isinstance(way, HttpReply):
             self._say(way)
             return
         self._route = way
@@ -508,7 +508,7 @@ class Conversation:
             self._forget_kept()
             self._call(way)
 
-    def _may_follow(self, order: Order, way: Route, kept: Exchange) -> bool:
+    def _may_follow(self, order: RoutedRequest, way: Route, kept: HttpExchange) -> bool:
         """Whether the kept connection is the one for this request.
 
         What cannot be sent again goes by a fresh one, for the origin may just be giving the kept one up; but a login
@@ -521,5 +521,5 @@ class Conversation:
     def _call(self, way: Route) -> None:
         if way.head:
             self._departure = self._client.departure
-        self._dial = dial = Dial(self._client, self, way.destination.port)
+        self._dial = dial = Connector(self._client, self, way.destination.port)
         dial.start(way.destination)

@@ -14,7 +14,7 @@ _LONGEST_S = 30.0
 """For a client that may use the proxy and still sends the rest of its request, as nginx has it."""
 
 
-class Linger:
+class LingeringClose:
     """Sends what is left, half-closes, and reads on for a while: a close with unread bytes would be a reset, which
     can take the answer away from the client (RFC 9112 §9.6)."""
 

@@ -5,18 +5,18 @@ from node.engine.builtin.net.reactor import BUFFER
 from node.engine.builtin.protocols import socks4, socks5
 from node.engine.builtin.protocols.http_request import could_be_http
 from node.engine.builtin.sessions.client import Client
-from node.engine.builtin.sessions.http_session import Conversation
-from node.engine.builtin.sessions.socks_session import SocksHandshake
+from node.engine.builtin.sessions.http_session import HttpSession
+from node.engine.builtin.sessions.socks_session import SocksSession
 
 _SPEAKERS = {
-    **{first: Conversation for first in range(256) if could_be_http(first)},
-    socks4.VERSION: SocksHandshake,
-    socks5.VERSION: SocksHandshake,
+    **{first: HttpSession for first in range(256) if could_be_http(first)},
+    socks4.VERSION: SocksSession,
+    socks5.VERSION: SocksSession,
 }
 """Who goes on with a connection that begins with this byte."""
 
 
-class FirstByte:
+class ProtocolDetection:
     """Waits for it, then hands over; what begins like none of them is closed."""
 
     __slots__ = ("client",)
@@ -66,11 +66,11 @@ def _open(client: Client, data: bytes) -> None:
 
 
 def open_http(client: Client) -> None:
-    Conversation(client).start()
+    HttpSession(client).start()
 
 
 def open_socks5(client: Client) -> None:
-    SocksHandshake(client).start()
+    SocksSession(client).start()
 
 
 def open_mixed(client: Client) -> None:
@@ -78,7 +78,7 @@ def open_mixed(client: Client) -> None:
     try:
         data = client.sock.recv(BUFFER)
     except BlockingIOError:
-        FirstByte(client).start()
+        ProtocolDetection(client).start()
         return
     if data:
         _open(client, data)

@@ -6,20 +6,20 @@ from typing import Protocol, runtime_checkable
 
 from node.engine.builtin import log
 from node.engine.builtin.accounting.account import Account
-from node.engine.builtin.accounting.ledger_entry import Entry
-from node.engine.builtin.net.acceptors import Doors
-from node.engine.builtin.net.connection import Wire
+from node.engine.builtin.accounting.ledger_entry import LedgerEntry
+from node.engine.builtin.net.acceptors import Acceptors
+from node.engine.builtin.net.connection import Connection
 from node.engine.builtin.net.exits import exit_of
 from node.engine.builtin.net.reactor import Reactor, TimedStage
-from node.engine.builtin.policy.access import Gate, allows
-from node.engine.builtin.policy.denied_destinations import off_limits
-from node.engine.builtin.policy.limits import Hold, held, next_turn, rest
+from node.engine.builtin.policy.access import AccessGate, allows
+from node.engine.builtin.policy.denied_destinations import denied_destinations
+from node.engine.builtin.policy.limits import Suspension, next_turn, rest, suspension
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.sessions.client import Client
-from node.engine.builtin.sessions.rate_limit import Pace
+from node.engine.builtin.sessions.rate_limit import RateLimit
 
 
-class Service:
+class Proxy:
     """One proxy: its record, its listeners and its open connections. Counts since it was put here.
 
     `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes. `pace` is
@@ -58,17 +58,17 @@ class Service:
     ) -> None:
         self.reactor = reactor
         self.record = record
-        self.gate = Gate(record.access)
+        self.gate = AccessGate(record.access)
         self.exit = exit_of(record, reactor.draws)
-        self.off_limits = off_limits(record.destinations, reactor.deny_ports)
+        self.off_limits = denied_destinations(record.destinations, reactor.deny_ports)
         self.first_stage = first_stage
-        self.doors = Doors(reactor, record.id, self, self.welcome)
+        self.doors = Acceptors(reactor, record.id, self, self.welcome)
         # Most of many proxies have no client: an empty dict takes 150 bytes less than an empty set.
         self.open: dict[Client, None] = {}
         self.leaving: dict[Client, TimedStage] = {}
-        self.pace: Pace | None = None
+        self.pace: RateLimit | None = None
         self.account = account
-        self.held: Hold | None = None
+        self.held: Suspension | None = None
         self.turn: float | None = None
         self.stop_at: int | None = None
         self.associations = 0
@@ -80,10 +80,10 @@ class Service:
         """Connections that satisfy the new record stay, the others are closed. Raises ValueError, nothing changed."""
         if record.exit != self.record.exit:
             self.exit = exit_of(record, self.reactor.draws, self.exit)
-        off = off_limits(record.destinations, self.reactor.deny_ports)
+        off = denied_destinations(record.destinations, self.reactor.deny_ports)
         asked_before, self.record, self.first_stage = self.record.access, record, first_stage
         if record.access != asked_before:
-            self.gate = Gate(record.access)
+            self.gate = AccessGate(record.access)
             for client in [each for each in self.open if each.admitted]:
                 if not allows(record.access, client.source, client.credentials):
                     self._close(client)
@@ -94,9 +94,9 @@ class Service:
 
     def renew_off_limits(self) -> None:
         """The node denies other ports now: to new connections."""
-        self.off_limits = off_limits(self.record.destinations, self.reactor.deny_ports)
+        self.off_limits = denied_destinations(self.record.destinations, self.reactor.deny_ports)
 
-    def closes(self, client: Client, origin: Wire | None) -> bool:
+    def closes(self, client: Client, origin: Connection | None) -> bool:
         """Whether the client, connected there, went to a destination that is closed to it now."""
         return client.went_to is not None and self.off_limits.closes(client.went_to, _peer_of(origin))
 
@@ -117,7 +117,7 @@ class Service:
         left = rest(limits, spent, now)
         self.stop_at = self.received + self.sent + left if left is not None else None
         self.turn = next_turn(limits, now)
-        before, self.held = self.held, held(limits, spent, now)
+        before, self.held = self.held, suspension(limits, spent, now)
         if self.held is not None and before is None:
             for client in [each for each in self.open if each.admitted]:
                 self._close(client)
@@ -135,7 +135,7 @@ class Service:
         self.account.add(count, now)
         self.quiet_at = -1
 
-    def entry(self, now: float) -> Entry | None:
+    def entry(self, now: float) -> LedgerEntry | None:
         """For the ledger; None when nothing has changed."""
         if not self.open and self.quiet_at == self.accepted:
             return None
@@ -192,15 +192,15 @@ class Connected(Protocol):
     """A stage that has a connection to a destination, at least at times."""
 
     @property
-    def origin(self) -> Wire | None: ...
+    def origin(self) -> Connection | None: ...
 
 
-def _origin_of(client: Client) -> Wire | None:
+def _origin_of(client: Client) -> Connection | None:
     stage = client.stage
     return stage.origin if isinstance(stage, Connected) else None
 
 
-def _peer_of(origin: Wire | None) -> str | None:
+def _peer_of(origin: Connection | None) -> str | None:
     """The address at the other end."""
     if origin is None:
         return None

@@ -18,7 +18,7 @@ Levels = tuple[float, float]
 """Bytes that are saved up or overdrawn in each direction."""
 
 
-class Pace(Protocol):
+class RateLimit(Protocol):
     @property
     def levels(self) -> Levels | None:
         """As of now; None where no bandwidth is limited."""

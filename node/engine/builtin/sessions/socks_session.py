@@ -5,16 +5,16 @@ from collections.abc import Callable
 from functools import lru_cache
 from types import MappingProxyType
 
-from node.engine.builtin.net.connection import GONE, IN, OUT, Wire
+from node.engine.builtin.net.connection import GONE, IN, OUT, Connection
 from node.engine.builtin.net.reactor import BUFFER
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.protocols import socks4, socks5
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.failures import Failure
+from node.engine.builtin.protocols.failures import ConnectFailure
 from node.engine.builtin.protocols.socks5 import Malformed
 from node.engine.builtin.sessions.client import Client
-from node.engine.builtin.sessions.connector import Dial
-from node.engine.builtin.sessions.lingering_close import Linger
+from node.engine.builtin.sessions.connector import Connector
+from node.engine.builtin.sessions.lingering_close import LingeringClose
 from node.engine.builtin.sessions.tunnel import Tunnel
 from node.engine.builtin.sessions.udp_associate import associate
 
@@ -24,7 +24,7 @@ _GRANTED = MappingProxyType(
 )
 
 
-class SocksHandshake:
+class SocksSession:
     """`_step` reads the next message and tells whether there was one."""
 
     __slots__ = ("_client", "_credentials", "_delay", "_dial", "_inbox", "_record", "_step", "_version")
@@ -34,7 +34,7 @@ class SocksHandshake:
         self._inbox = b""
         self._credentials: bytes | None = None
         self._record: Record | None = None
-        self._dial: Dial | None = None
+        self._dial: Connector | None = None
         self._delay: TimerHandle | None = None
         self._step: Callable[[], bool] = self._begin
         self._version = socks5.VERSION
@@ -80,12 +80,12 @@ class SocksHandshake:
         elif self._step() and self._inbox:
             self._advance()
 
-    def reached(self, wire: Wire) -> None:
+    def reached(self, wire: Connection) -> None:
         early = self._inbox
         self._leave()
         Tunnel(self._client, wire).start(early=early, answer=_GRANTED[self._version])
 
-    def unreached(self, failure: Failure) -> None:
+    def unreached(self, failure: ConnectFailure) -> None:
         self._client.missed(failure)
         old = self._version == socks4.VERSION
         self._end(socks4.reply(socks4.REJECTED) if old else socks5.reply(failure.reply))
@@ -155,7 +155,7 @@ class SocksHandshake:
         asked = socks4.read_request(self._inbox)
         if asked is None:
             return False
-        if isinstance(asked, socks4.Refused):
+        if isinstance(asked, socks4.SocksRefused):
             return self._end(asked.answer)
         if not self._client.admit(asked.user_id):
             known_place = self._client.from_allowed_source()
@@ -220,7 +220,7 @@ class SocksHandshake:
 
     def _associate(self, announced: Destination) -> bool:
         association = associate(self._client, announced)
-        if isinstance(association, Failure):
+        if isinstance(association, ConnectFailure):
             self.unreached(association)
             return False
         self._leave()
@@ -233,7 +233,7 @@ class SocksHandshake:
         self._step = _nothing
         client = self._client
         client.reactor.handshakes.discard(self)
-        self._dial = Dial(client, self, destination.port)
+        self._dial = Connector(client, self, destination.port)
         self._dial.start(destination)
 
     def _refuse_login(self, answer: bytes) -> bool:
@@ -251,7 +251,7 @@ class SocksHandshake:
 
     def _end(self, answer: bytes) -> bool:
         self._leave()
-        Linger(self._client).start(answer)
+        LingeringClose(self._client).start(answer)
         return False
 
 

@@ -5,8 +5,8 @@ import time
 from time import monotonic
 
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.policy.token_bucket import Bucket, shares
-from node.engine.builtin.sessions.client import Service
+from node.engine.builtin.policy.token_bucket import TokenBucket, shares
+from node.engine.builtin.sessions.client import ClientProxy
 from node.engine.builtin.sessions.rate_limit import UP, Levels, Relay
 
 AT_ONCE = 32
@@ -24,7 +24,7 @@ class Lane:
     __slots__ = ("_credit", "_reactor", "_seen", "_timer", "_waiting", "bucket")
 
     def __init__(self, reactor: Reactor, rate: float, seen: int) -> None:
-        self.bucket = Bucket(rate, monotonic())
+        self.bucket = TokenBucket(rate, monotonic())
         self._reactor = reactor
         self._seen = seen
         self._waiting: dict[Relay, None] = {}
@@ -91,7 +91,7 @@ class Throttle:
 
     __slots__ = ("_lanes", "_reactor", "_service", "_stalled")
 
-    def __init__(self, reactor: Reactor, service: Service) -> None:
+    def __init__(self, reactor: Reactor, service: ClientProxy) -> None:
         self._reactor = reactor
         self._service = service
         self._lanes: tuple[Lane, Lane] | None = None

@@ -1,6 +1,6 @@
 """Moves bytes both ways between a client and a destination."""
 
-from node.engine.builtin.net.connection import EDGE, ENDING, FAILED, GONE, IN, LAST, OUT, UNUSUAL, Wire
+from node.engine.builtin.net.connection import EDGE, ENDING, FAILED, GONE, IN, LAST, OUT, UNUSUAL, Connection
 from node.engine.builtin.net.pipe_pool import PIPE
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.rate_limit import DOWN, UP
@@ -19,7 +19,7 @@ class Tunnel:
 
     __slots__ = ("_calm", "client", "origin")
 
-    def __init__(self, client: Client, origin: Wire) -> None:
+    def __init__(self, client: Client, origin: Connection) -> None:
         self.client = client
         self.origin = origin
         self._calm = True
@@ -97,7 +97,7 @@ class Tunnel:
             self._gone(here, events)
         self._settle()
 
-    def _pours(self, here: Wire, there: Wire) -> bool:
+    def _pours(self, here: Connection, there: Connection) -> bool:
         """Whether much went through, and things can go on as they are."""
         if self.client.service.pace is not None or here.held or there.pending or there.pipe:
             return False
@@ -153,7 +153,7 @@ class Tunnel:
         self.client.reset()
         self.origin.reset()
 
-    def _move(self, here: Wire, there: Wire) -> bool:
+    def _move(self, here: Connection, there: Connection) -> bool:
         """Whether things can go on as they are."""
         pace, most = self.client.service.pace, PIPE
         if pace is not None:
@@ -166,7 +166,7 @@ class Tunnel:
             self._count(there, count - there.waiting)
         return count != 0
 
-    def _count(self, there: Wire, delivered: int) -> None:
+    def _count(self, there: Connection, delivered: int) -> None:
         client = self.client
         if there is client:
             client.service.sent += delivered
@@ -176,7 +176,7 @@ class Tunnel:
         else:
             self.client.service.received += delivered
 
-    def _gone(self, here: Wire, events: int) -> None:
+    def _gone(self, here: Connection, events: int) -> None:
         """Hung up while nothing may be read from it: what is on its way is still delivered."""
         if events & FAILED:
             self.broken()
@@ -215,7 +215,7 @@ class Tunnel:
         return client.ended and origin.ended and not (client.pending or client.pipe or origin.pending or origin.pipe)
 
 
-def _watch(here: Wire, there: Wire) -> None:
+def _watch(here: Connection, there: Connection) -> None:
     waits = here.ended or here.held or there.pending or there.pipe
     mask = (0 if waits else IN) | (OUT if here.pending or here.pipe else 0)
     if mask or not here.shut:

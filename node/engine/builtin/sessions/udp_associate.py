@@ -6,12 +6,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from node.engine.builtin.net.connection import GONE, IN, OUT, Wire
+from node.engine.builtin.net.connection import GONE, IN, OUT, Connection
 from node.engine.builtin.net.dns.resolver import Address, literal
 from node.engine.builtin.net.exits import leave_by
 from node.engine.builtin.protocols import socks5
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.failures import Failure, failure_of
+from node.engine.builtin.protocols.failures import ConnectFailure, failure_of
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.connector import reachable
 from node.engine.builtin.sessions.rate_limit import DOWN, UP
@@ -30,14 +30,14 @@ Sender = tuple[Any, ...]
 """As the socket module tells it: the host, the port, and for IPv6 two numbers more."""
 
 
-class Place(NamedTuple):
+class DatagramAddress(NamedTuple):
     """A literal address and a port."""
 
     host: str
     port: int
 
 
-class Association:
+class UdpAssociation:
     """Takes datagrams from the client's address only, and passes answers on only from where the client has sent
     something: to everybody else it is silent, so it amplifies nothing.
 
@@ -59,19 +59,21 @@ class Association:
         "_waits",
     )
 
-    def __init__(self, client: Client, inner: Wire, source: str | None, announced: Place | None) -> None:
+    def __init__(
+        self, client: Client, inner: Connection, source: str | None, announced: DatagramAddress | None
+    ) -> None:
         """`inner` faces the client, `source` is where datagrams leave, `announced` where the client's come from."""
         self._client = client
         self._inner = inner
-        self._outer: dict[socket.AddressFamily, Wire] = {}
+        self._outer: dict[socket.AddressFamily, Connection] = {}
         self._family = client.service.exit.family
         self._source = source
         self._announced = announced
         self._place = _plain(client.source)
         self._home: Sender | None = None
-        self._peers: dict[Place, None] = {}
+        self._peers: dict[DatagramAddress, None] = {}
         self._waits: dict[object, Callable[[], None] | None] = {}
-        self._refused: set[Failure] = set()
+        self._refused: set[ConnectFailure] = set()
 
     @property
     def owner(self) -> object:
@@ -122,7 +124,7 @@ class Association:
     def _settle(self) -> None:
         self._client.watch(IN | (OUT if self._client.waiting else 0))
 
-    def _read(self, wire: Wire, handle: Callable[[int, Sender], None]) -> None:
+    def _read(self, wire: Connection, handle: Callable[[int, Sender], None]) -> None:
         room = self._client.reactor.view[_ROOM:]
         for _ in range(_BATCH):
             try:
@@ -178,25 +180,25 @@ class Association:
         """To the first address that can be written to."""
         client = self._client
         found = client.service.off_limits.open_of(addresses)
-        if not isinstance(found, Failure):
+        if not isinstance(found, ConnectFailure):
             found = reachable(found, self._family, client.reactor.may_dial)
-        if isinstance(found, Failure):
+        if isinstance(found, ConnectFailure):
             self._refuse(found)
             return
         if not self._allowed(UP, len(payload)):
             return
         for family, host in found:
-            if self._sent(family, Place(host, port), payload):
+            if self._sent(family, DatagramAddress(host, port), payload):
                 self._client.service.received += len(payload)
                 return
 
-    def _refuse(self, failure: Failure) -> None:
+    def _refuse(self, failure: ConnectFailure) -> None:
         """Each reason counts once for an association: what is dropped is no connection."""
         if failure not in self._refused:
             self._refused.add(failure)
             self._client.missed(failure)
 
-    def _sent(self, family: socket.AddressFamily, place: Place, payload: bytes | memoryview) -> bool:
+    def _sent(self, family: socket.AddressFamily, place: DatagramAddress, payload: bytes | memoryview) -> bool:
         try:
             self._way(family).sock.sendto(payload, place)
         except OSError:
@@ -207,19 +209,19 @@ class Association:
             del self._peers[next(iter(self._peers))]
         return True
 
-    def _way(self, family: socket.AddressFamily) -> Wire:
+    def _way(self, family: socket.AddressFamily) -> Connection:
         """The socket for destinations of this family. Raises OSError."""
         wire = self._outer.get(family)
         if wire is None:
             sock = _bound(family, self._source)
-            wire = self._outer[family] = Wire(self._client.reactor, sock)
+            wire = self._outer[family] = Connection(self._client.reactor, sock)
             wire.belong(self)
             wire.watch(IN)
         return wire
 
     def _give(self, count: int, sender: Sender) -> None:
         """To the client, if it asked there."""
-        place = Place(*sender[:2])
+        place = DatagramAddress(*sender[:2])
         if place not in self._peers or self._home is None or not self._allowed(DOWN, count):
             return
         head = socks5.answer_head(*place)
@@ -236,13 +238,13 @@ class Association:
         return pace is None or not size or pace.allowance(self, direction, size) > 0
 
 
-def associate(client: Client, announced: Destination) -> Association | Failure:
+def associate(client: Client, announced: Destination) -> UdpAssociation | ConnectFailure:
     """Ready to start: its socket is bound to the address at which the client has reached the proxy."""
     service = client.service
     if service.associations >= client.reactor.bounds.associations:
-        return Failure.EXHAUSTED
+        return ConnectFailure.EXHAUSTED
     source = service.exit.address(client, client.reactor.now)
-    if isinstance(source, Failure):
+    if isinstance(source, ConnectFailure):
         return source
     host, *_ = here = client.sock.getsockname()
     family = socket.AF_INET6 if ":" in _plain(host) else socket.AF_INET
@@ -251,8 +253,8 @@ def associate(client: Client, announced: Destination) -> Association | Failure:
     except OSError as error:
         return failure_of(error.errno)
     at_home = announced.port and _plain(announced.host) == _plain(client.source)
-    place = Place(_plain(announced.host), announced.port) if at_home else None
-    return Association(client, Wire(client.reactor, sock), source, place)
+    place = DatagramAddress(_plain(announced.host), announced.port) if at_home else None
+    return UdpAssociation(client, Connection(client.reactor, sock), source, place)
 
 
 def _bound(family: socket.AddressFamily, source: str | None, place: Sender | None = None) -> socket.socket:

@@ -9,7 +9,7 @@ from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.accounting.ledger import Ledger
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.policy.records import Record
-from node.engine.builtin.sessions.proxy import Service
+from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.sessions.throttle import Throttle
 
 WRITE_S = 1.0
@@ -19,14 +19,14 @@ LOOK_S = 0.4
 _ADOPT_S = 10.0
 
 
-class Books:
+class Bookkeeping:
     """`services` tells every proxy of the worker."""
 
-    def __init__(self, reactor: Reactor, ledger: Ledger, services: Callable[[], Iterable[Service]]) -> None:
+    def __init__(self, reactor: Reactor, ledger: Ledger, services: Callable[[], Iterable[Proxy]]) -> None:
         self.ledger = ledger
         self._reactor = reactor
         self._services = services
-        self._limited: set[Service] = set()
+        self._limited: set[Proxy] = set()
         self._followed = False
         self._clock = time.time()
         now = time.monotonic()
@@ -67,7 +67,7 @@ class Books:
     def _forget_followed(self) -> None:
         self._followed = False
 
-    def watch(self, service: Service) -> None:
+    def watch(self, service: Proxy) -> None:
         """After its record came or changed."""
         if service.record.limits.expires_at is None and service.record.limits.traffic_bytes is None:
             self._limited.discard(service)
@@ -77,7 +77,7 @@ class Books:
             service.look(time.time())
         self._pace(service)
 
-    def _pace(self, service: Service) -> None:
+    def _pace(self, service: Proxy) -> None:
         limits, pace = service.record.limits, service.pace
         if limits.bandwidth_bps is None and limits.traffic_bytes is None:
             service.pace = None
@@ -86,7 +86,7 @@ class Books:
         if pace is not None:
             pace.tune(limits.bandwidth_bps)
 
-    def finish(self, services: Collection[Service]) -> None:
+    def finish(self, services: Collection[Proxy]) -> None:
         """They are gone from this worker: whoever takes the proxies next finds what they have spent."""
         self._limited.difference_update(services)
         self._write(services, over=True)
@@ -111,7 +111,7 @@ class Books:
             self.ledger.adopt()
         self._reactor.sweep()
 
-    def _write(self, services: Iterable[Service], *, over: bool) -> None:
+    def _write(self, services: Iterable[Proxy], *, over: bool) -> None:
         now = time.time()
         entries = [(service, entry) for service in services if (entry := service.entry(now)) is not None]
         if entries and self.ledger.write((entry for _, entry in entries)):

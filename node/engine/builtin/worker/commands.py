@@ -10,25 +10,25 @@ from typing import Any, cast
 from node.engine.builtin import log
 from node.engine.builtin.frames import PROTOCOL, Message
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.policy.descriptor_shares import bounds
+from node.engine.builtin.policy.descriptor_shares import descriptor_shares
 from node.engine.builtin.policy.destination_guard import networks
 from node.engine.builtin.policy.records import read_record, tell_record
-from node.engine.builtin.worker.guard_updates import Sentry
+from node.engine.builtin.worker.guard_updates import GuardUpdates
 from node.engine.builtin.worker.handover.state import Handover
 from node.engine.builtin.worker.proxies import Proxies
 from shared.destinations import DENY_PORTS
 from shared.engine_defaults import HALF_CLOSED_S, VIA
 
-Answer = Callable[[Message], None]
+CommandResult = Callable[[Message], None]
 
 _BOUNDS = ("connections_per_source", "unadmitted_connections", "failed_logins")
 
 
-class Orders:
+class Commands:
     """Each is answered in its turn, `take` when all is here."""
 
     def __init__(
-        self, reactor: Reactor, proxies: Proxies, sentry: Sentry, handover: Handover, halt: Callable[[], None]
+        self, reactor: Reactor, proxies: Proxies, sentry: GuardUpdates, handover: Handover, halt: Callable[[], None]
     ) -> None:
         self._reactor = reactor
         self._proxies = proxies
@@ -48,7 +48,7 @@ class Orders:
             "halt": self._end,
         }
 
-    def obey(self, message: Message, sockets: Sequence[Socket], answer: Answer) -> None:
+    def obey(self, message: Message, sockets: Sequence[Socket], answer: CommandResult) -> None:
         """Never raises: an order that cannot be followed is answered with an error of a few words."""
         try:
             self._obey(message, sockets, answer)
@@ -60,7 +60,7 @@ class Orders:
             log.fault("control.fault", error)
             answer({"error": f"a fault in the worker ({type(error).__name__})"})
 
-    def _obey(self, message: Message, sockets: Sequence[Socket], answer: Answer) -> None:
+    def _obey(self, message: Message, sockets: Sequence[Socket], answer: CommandResult) -> None:
         match message.get("op"), *sockets:
             case "put", *listeners:
                 answer({"result": self._put(message["proxies"], listeners)})
@@ -114,7 +114,7 @@ class Orders:
         self._sentry.open(networks(message.get("allow_destinations", [])))
         asked = {name: message.get(name) for name in _BOUNDS}
         self._proxies.deny_ports(tuple(message.get("deny_ports", DENY_PORTS)))
-        self._reactor.bound(bounds(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
+        self._reactor.bound(descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
         self._reactor.half_closed.seconds = message.get("half_closed_s", HALF_CLOSED_S)
         self._reactor.via = message.get("via", VIA).encode()
         # An agent that has not heard of its broker yet leaves what the one before it knew.

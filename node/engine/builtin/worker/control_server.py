@@ -7,20 +7,20 @@ from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper 
 
 from node.engine.builtin import log
 from node.engine.builtin.frames import MOST_FDS, ControlError, FrameReader, Message, frame, peer
-from node.engine.builtin.worker.commands import Orders
+from node.engine.builtin.worker.commands import Commands
 
 _READ = 262144
 _BACKLOG = 16
 
 
-class Desk:
+class ControlServer:
     """Takes orders from every process of the same user that connects; answers them in their order."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, orders: Orders, listener: socket.socket) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, orders: Commands, listener: socket.socket) -> None:
         self.loop = loop
         self.orders = orders
         self._listener = listener
-        self._visitors: set[Visitor] = set()
+        self._visitors: set[ControlConnection] = set()
         listener.setblocking(False)
         listener.listen(_BACKLOG)
         loop.add_reader(listener.fileno(), self._accept)
@@ -32,7 +32,7 @@ class Desk:
         for visitor in list(self._visitors):
             visitor.close()
 
-    def left(self, visitor: "Visitor") -> None:
+    def left(self, visitor: "ControlConnection") -> None:
         self._visitors.discard(visitor)
 
     def _accept(self) -> None:
@@ -47,13 +47,13 @@ class Desk:
             log.write("control.stranger_refused", uid=uid)
             connection.close()
             return
-        self._visitors.add(Visitor(self, connection))
+        self._visitors.add(ControlConnection(self, connection))
 
 
-class Visitor:
+class ControlConnection:
     """One connection of an agent."""
 
-    def __init__(self, desk: Desk, connection: socket.socket) -> None:
+    def __init__(self, desk: ControlServer, connection: socket.socket) -> None:
         connection.setblocking(False)
         self._desk = desk
         self._loop = desk.loop

@@ -6,8 +6,8 @@ from contextlib import suppress
 from node.engine.builtin import log
 from node.engine.builtin.net.own_addresses import open_notice, own_networks
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.policy.destination_guard import Guard
-from shared.special_addresses import Network
+from node.engine.builtin.policy.destination_guard import DestinationGuard
+from shared.special_addresses import IpNetwork
 
 _LOOK_S = 60.0
 """Between two looks at the routes that come without a notice, such as a whole prefix made local."""
@@ -15,31 +15,31 @@ _QUIET_S = 0.1
 """After a notice: addresses come and go in bursts."""
 
 
-class Sentry:
+class GuardUpdates:
     """Without knowledge of the host's addresses (the kernel does not tell) everything else of the guard holds."""
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
-        self._opened: tuple[Network, ...] = ()
-        self._protected: tuple[Network, ...] = ()
-        self._reached_at: tuple[Network, ...] = ()
-        self._own: frozenset[Network] = frozenset()
+        self._opened: tuple[IpNetwork, ...] = ()
+        self._protected: tuple[IpNetwork, ...] = ()
+        self._reached_at: tuple[IpNetwork, ...] = ()
+        self._own: frozenset[IpNetwork] = frozenset()
         self._silent = False
         self._notice = self._open_notice()
         self._timer = reactor.loop.call_soon(self._look)
         self._look()
 
-    def open(self, opened: tuple[Network, ...]) -> None:
+    def open(self, opened: tuple[IpNetwork, ...]) -> None:
         """Destinations that are allowed though they are private to the node; new connections only."""
         self._opened = opened
         self._renew()
 
-    def protect(self, protected: tuple[Network, ...]) -> None:
+    def protect(self, protected: tuple[IpNetwork, ...]) -> None:
         """Destinations that are private to the node wherever they are."""
         self._protected = protected
         self._renew()
 
-    def reached_at(self, addresses: tuple[Network, ...]) -> None:
+    def reached_at(self, addresses: tuple[IpNetwork, ...]) -> None:
         """Addresses of the node that the host does not have."""
         self._reached_at = addresses
         self._renew()
@@ -65,7 +65,9 @@ class Sentry:
             self._renew()
 
     def _renew(self) -> None:
-        self._reactor.may_dial = Guard(self._opened, (*self._own, *self._protected, *self._reached_at)).permits
+        self._reactor.may_dial = DestinationGuard(
+            self._opened, (*self._own, *self._protected, *self._reached_at)
+        ).permits
 
     def _later(self, seconds: float) -> None:
         self._timer.cancel()

@@ -21,9 +21,9 @@ from node.engine.builtin.frames import WorkerName
 from node.engine.builtin.net.echo_server import opened_echo
 from node.engine.builtin.net.loop import Loop
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.worker.commands import Orders
-from node.engine.builtin.worker.control_server import Desk
-from node.engine.builtin.worker.guard_updates import Sentry
+from node.engine.builtin.worker.commands import Commands
+from node.engine.builtin.worker.control_server import ControlServer
+from node.engine.builtin.worker.guard_updates import GuardUpdates
 from node.engine.builtin.worker.handover.state import Handover
 from node.engine.builtin.worker.proxies import Proxies
 
@@ -56,12 +56,12 @@ async def serve(name: WorkerName, build: str) -> None:
         loop.add_signal_handler(number, ended.set)
     reactor = Reactor(loop)
     proxies = Proxies(reactor, Ledger(Path(FOLDER)))
-    sentry = Sentry(reactor)
+    sentry = GuardUpdates(reactor)
     reactor.echo = await opened_echo()
     async with asyncio.TaskGroup() as tasks:
         handover = Handover(reactor, proxies, tasks, ended.set, build)
-        orders = Orders(reactor, proxies, sentry, handover, ended.set)
-        desk = Desk(loop, orders, _control_socket(name))
+        orders = Commands(reactor, proxies, sentry, handover, ended.set)
+        desk = ControlServer(loop, orders, _control_socket(name))
         log.write("worker.started", worker=name.stem, pid=os.getpid())
         await ended.wait()
         desk.close()

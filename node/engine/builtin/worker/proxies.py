@@ -9,12 +9,12 @@ from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.accounting.ledger import Ledger
 from node.engine.builtin.net.exits import SessionExit
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.sessions.protocol_detection import FIRST_STAGES
-from node.engine.builtin.sessions.proxy import Service
+from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.sessions.rate_limit import Levels
-from node.engine.builtin.worker.bookkeeping import Books
+from node.engine.builtin.worker.bookkeeping import Bookkeeping
 from shared.destinations import canonical_ports
 
 
@@ -25,10 +25,10 @@ class Proxies:
     """
 
     def __init__(self, reactor: Reactor, ledger: Ledger) -> None:
-        self.left: list[Service] = []
+        self.left: list[Proxy] = []
         self._reactor = reactor
-        self._services: dict[int, Service] = {}
-        self.books = Books(reactor, ledger, self._all)
+        self._services: dict[int, Proxy] = {}
+        self.books = Bookkeeping(reactor, ledger, self._all)
 
     def put(self, record: Record, listeners: Sequence[Socket]) -> bool:
         """Runs the record in place of the version before; False: it takes other listeners. Raises OSError, ValueError.
@@ -43,7 +43,7 @@ class Proxies:
         if not {*ports, *(service.doors.ports if service else ())}.issuperset(record.ports):
             return False
         if service is None:
-            service = Service(self._reactor, record, first_stage, self.books.account(record))
+            service = Proxy(self._reactor, record, first_stage, self.books.account(record))
         else:
             service.change(record, first_stage)
             service.doors.keep(record.ports)
@@ -81,11 +81,11 @@ class Proxies:
         held = [(service.record.id, service.held) for service in self._services.values() if service.held is not None]
         return [(id_, hold.word, hold.reason) for id_, hold in held]
 
-    def some(self, most: int) -> list[Service]:
+    def some(self, most: int) -> list[Proxy]:
         """Some of those that nobody has taken over."""
         return list(islice(self._services.values(), most))
 
-    def leave(self, services: Iterable[Service]) -> None:
+    def leave(self, services: Iterable[Proxy]) -> None:
         """Another process runs these now."""
         for service in services:
             del self._services[service.record.id]
@@ -103,7 +103,7 @@ class Proxies:
         self,
         record: Record,
         listeners: Sequence[Socket],
-        spent: Spent,
+        spent: QuotaUsage,
         sessions: list[tuple[str, str]],
         levels: Levels | None,
     ) -> None:
@@ -113,7 +113,7 @@ class Proxies:
                 listener.close()
             return
         first_stage = FIRST_STAGES[record.protocol]
-        service = Service(self._reactor, record, first_stage, Account(record.id, spent))
+        service = Proxy(self._reactor, record, first_stage, Account(record.id, spent))
         if isinstance(service.exit, SessionExit):
             service.exit.adopt(sessions, self._reactor.now)
         for listener in listeners:
@@ -123,7 +123,7 @@ class Proxies:
         if levels is not None and service.pace is not None:
             service.pace.go_on(levels)
 
-    def service(self, proxy_id: int) -> Service | None:
+    def service(self, proxy_id: int) -> Proxy | None:
         return self._services.get(proxy_id)
 
     def listening(self) -> list[tuple[int, int, list[int]]]:
@@ -153,8 +153,8 @@ class Proxies:
             for service in self._services.values()
         ]
 
-    def _all(self) -> list[Service]:
+    def _all(self) -> list[Proxy]:
         return [*self._services.values(), *self.left]
 
-    def _left(self, proxy_id: int) -> list[Service]:
+    def _left(self, proxy_id: int) -> list[Proxy]:
         return [service for service in self.left if service.record.id == proxy_id]

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import pytest
 
-from node.engine.builtin.policy.descriptor_shares import bounds
+from node.engine.builtin.policy.descriptor_shares import descriptor_shares
 from node.engine.builtin.policy.login_delays import FREE
-from node.engine.builtin.worker.handover.connections import parcel, unpack
+from node.engine.builtin.worker.handover.connections import pack, unpack
 from tests.clients.streams import HERE, LOGIN
 from tests.engines.reactor_yard import Yard, over, said, yard
 
@@ -32,7 +32,7 @@ def guess(number: int = 0) -> bytes:
 
 
 def bound(made: Yard, **asked: int) -> None:
-    made.reactor.bound(bounds(1024, asked))
+    made.reactor.bound(descriptor_shares(1024, asked))
 
 
 def failures(made: Yard, count: int, source: str = HERE) -> None:
@@ -179,7 +179,7 @@ async def test_whoever_moves_to_another_process_counts_there_and_no_more_here(ma
     with yard() as there:
         new = there.service()
         (mine,) = old.open
-        packed = parcel(mine)
+        packed = pack(mine)
         assert packed is not None
         unpack(new, packed.state, [os.dup(fd) for fd in packed.fds])
         made.reactor.run(packed, packed.close)

@@ -14,7 +14,7 @@ import pytest
 
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.builtin.frames import FrameReader, Message, frame
-from node.engine.builtin.pool.batches import told_of
+from node.engine.builtin.pool.batches import record_fields
 from node.engine.builtin.pool.listeners import open_listener
 from node.engine.builtin.pool.processes import connect_worker, worker_names, worker_pid
 from node.engine.interface import EngineError
@@ -465,7 +465,7 @@ async def answered_at_the_end(directory: Path) -> list[Message]:
         connection.send(frame({"id": 0, "op": "halt"}))
         for number, proxy in enumerate(records(60), 1):
             listener = listeners.enter_context(closing(open_listener(HERE, proxy.port)))
-            order = {"id": number, "op": "put", "proxies": [{"record": told_of(proxy), "listens": 1}], "fds": 1}
+            order = {"id": number, "op": "put", "proxies": [{"record": record_fields(proxy), "listens": 1}], "fds": 1}
             with suppress(BrokenPipeError, ConnectionResetError):
                 socket.send_fds(connection, [frame(order)], [listener.fileno()])
         return [message for message in await all_said(connection) if message["id"]]

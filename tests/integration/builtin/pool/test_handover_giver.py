@@ -17,17 +17,17 @@ from node.engine.builtin.engine import BuiltinEngine
 from node.engine.builtin.frames import Message, frame
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.policy.records import read_record
-from node.engine.builtin.pool.batches import told_of
+from node.engine.builtin.pool.batches import record_fields
 from node.engine.builtin.pool.listeners import open_listener
 from node.engine.builtin.pool.processes import connect_worker
-from node.engine.builtin.sessions.http_session import Conversation
-from node.engine.builtin.sessions.protocol_detection import FirstByte
-from node.engine.builtin.sessions.proxy import Service
+from node.engine.builtin.sessions.http_session import HttpSession
+from node.engine.builtin.sessions.protocol_detection import ProtocolDetection
+from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.sessions.tunnel import Tunnel
 from node.engine.builtin.worker.handover.channel import Channel, ClosedError
-from node.engine.builtin.worker.handover.connections import parcel, unpack
+from node.engine.builtin.worker.handover.connections import pack, unpack
 from node.engine.builtin.worker.handover.giver import give
-from node.engine.builtin.worker.handover.leftovers import Remaining
+from node.engine.builtin.worker.handover.leftovers import Leftovers
 from node.engine.builtin.worker.proxies import Proxies
 from shared.proxies import ProxyRecord
 from tests.clients.streams import (
@@ -87,7 +87,7 @@ async def running(tmp_path: Path, proxy: ProxyRecord) -> AsyncIterator[Proxies]:
     reactor = Reactor(asyncio.get_running_loop())
     reactor.may_dial = bool
     proxies = Proxies(reactor, Ledger(tmp_path / "usage"))
-    proxies.put(read_record({**told_of(proxy), "allow_ips": []}), [open_listener(HERE, proxy.port)])
+    proxies.put(read_record({**record_fields(proxy), "allow_ips": []}), [open_listener(HERE, proxy.port)])
     try:
         yield proxies
     finally:
@@ -145,7 +145,11 @@ async def test_connections_of_a_proxy_that_expires_amid_a_handover_are_closed(
 async def have_begun(proxies: Proxies, count: int) -> bool:
     """Whether so many clients have come, and what they say first is read."""
     clients = [client for service in proxies.some(1) for client in service.open]
-    return len(clients) == count and {type(client.stage) for client in clients} == {FirstByte, Conversation, Tunnel}
+    return len(clients) == count and {type(client.stage) for client in clients} == {
+        ProtocolDetection,
+        HttpSession,
+        Tunnel,
+    }
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -180,14 +184,14 @@ async def test_a_client_between_two_requests_has_as_much_time_in_the_new_process
         streams[1].write(f"GET http://{HERE}:{port}/ HTTP/1.1\r\nHost: h\r\n{LOGIN}\r\n\r\n".encode())
         await head_of(streams[0])
         (service,) = proxies.some(1)
-        packed = parcel(*service.open)
+        packed = pack(*service.open)
         assert packed is not None
         unpack(service, packed.state, [os.dup(fd) for fd in packed.fds])
         packed.close()
         assert len(service.reactor.idle.entries) == 1
 
 
-async def used(remaining: Remaining) -> Message:
+async def used(remaining: Leftovers) -> Message:
     """What is told to another worker, which is gone before it answers."""
     mine, its = map(Channel, socket.socketpair())
     with closing(mine), closing(its):
@@ -203,13 +207,13 @@ async def test_what_was_moved_is_told_until_it_has_been_heard(tmp_path: Path) ->
         (service,) = proxies.some(1)
         await until(lambda: has_come(service))
         proxies.leave([service])
-        remaining = Remaining(proxies)
+        remaining = Leftovers(proxies)
         service.received += 5
         assert (await used(remaining))["proxies"] == [[1, 5]]
         assert (await used(remaining))["proxies"] == [[1, 5]]
 
 
-async def has_come(service: Service) -> bool:
+async def has_come(service: Proxy) -> bool:
     return bool(service.open)
 
 

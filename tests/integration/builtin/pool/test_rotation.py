@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from master.domain.checks.probe import Verdict, probe, target_of
+from master.domain.checks.probe import ProbeResult, probe, target_of
 from master.domain.checks.results import Endpoint
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.interface import EngineError
@@ -91,7 +91,7 @@ async def test_both_ports_go_on_in_a_new_process(engine: BuiltinEngine, client: 
     assert not await accepts(at(other, BOB))
 
 
-async def checked(proxy: ProxyRecord, **changes: Any) -> Verdict:
+async def checked(proxy: ProxyRecord, **changes: Any) -> ProbeResult:
     fields: dict[str, Any] = {
         "host": HERE,
         "port": proxy.port,

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from node.engine.builtin.net import reactor
-from node.engine.builtin.net.connection import Wire
+from node.engine.builtin.net.connection import Connection
 from node.engine.builtin.net.loop import Loop
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.policy.bulk_detection import GATHERED
-from node.engine.builtin.worker.handover.connections import parcel
+from node.engine.builtin.worker.handover.connections import pack
 from tests.clients.streams import LIMIT_S
 from tests.clients.tunnels import DATA, Ends, closed, opened
 
@@ -25,12 +25,12 @@ async def ends() -> AsyncIterator[Ends]:
     made.reactor.close()
 
 
-def least(wire: Wire) -> int:
+def least(wire: Connection) -> int:
     """Bytes from which on the kernel tells of them."""
     return wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
 
 
-def gathered(ends: Ends) -> Wire:
+def gathered(ends: Ends) -> Connection:
     """The destination's side of the tunnel, as after a tenth of a second of a gigabyte each."""
     origin = ends.tunnel.origin
     ends.until(lambda: _arrived(ends, len(DATA)))
@@ -94,7 +94,7 @@ async def test_a_reset_of_a_gathered_stream_reaches_the_receiver(ends: Ends) -> 
 
 async def test_a_worker_that_takes_a_tunnel_over_is_told_of_every_byte(ends: Ends) -> None:
     origin = gathered(ends)
-    packed = parcel(ends.tunnel.client)
+    packed = pack(ends.tunnel.client)
     assert packed is not None
     assert least(origin) == 1
     packed.go_on()

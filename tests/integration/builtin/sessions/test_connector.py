@@ -10,18 +10,18 @@ from time import monotonic
 import pytest
 
 from node.engine.builtin.accounting.account import Account
-from node.engine.builtin.net.connection import Wire
+from node.engine.builtin.net.connection import Connection
 from node.engine.builtin.net.dns import resolver
 from node.engine.builtin.net.dns.resolver import Address
 from node.engine.builtin.net.reactor import ATTEMPT_S, Reactor
-from node.engine.builtin.policy.destination_guard import Guard, networks
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.policy.destination_guard import DestinationGuard, networks
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.builtin.policy.records import read_record
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.failures import Failure
+from node.engine.builtin.protocols.failures import ConnectFailure
 from node.engine.builtin.sessions.client import Client
-from node.engine.builtin.sessions.connector import Dial
-from node.engine.builtin.sessions.proxy import Service
+from node.engine.builtin.sessions.connector import Connector
+from node.engine.builtin.sessions.proxy import Proxy
 from tests.clients.streams import LIMIT_S, LOCAL
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -31,12 +31,12 @@ class Caller:
     """Waits for what becomes of a dial."""
 
     def __init__(self) -> None:
-        self.outcome: asyncio.Future[Wire | Failure] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[Connection | ConnectFailure] = asyncio.get_running_loop().create_future()
 
-    def reached(self, wire: Wire) -> None:
+    def reached(self, wire: Connection) -> None:
         self.outcome.set_result(wire)
 
-    def unreached(self, failure: Failure) -> None:
+    def unreached(self, failure: ConnectFailure) -> None:
         self.outcome.set_result(failure)
 
     @property
@@ -56,7 +56,7 @@ class Caller:
 @pytest.fixture
 async def reactor() -> AsyncIterator[Reactor]:
     opened = Reactor(asyncio.get_running_loop())
-    opened.may_dial = Guard(networks(LOCAL)).permits
+    opened.may_dial = DestinationGuard(networks(LOCAL)).permits
     yield opened
     opened.close()
 
@@ -64,7 +64,9 @@ async def reactor() -> AsyncIterator[Reactor]:
 @contextmanager
 def client_of(reactor: Reactor) -> Iterator[Client]:
     told = {"id": 1, "version": 1, "protocol": "mixed", "port": 1, "username": "a", "password": "b", "allow_ips": []}
-    service = Service(reactor, read_record(told | {"exit": {}, "limits": {}}), lambda client: None, Account(1, Spent()))
+    service = Proxy(
+        reactor, read_record(told | {"exit": {}, "limits": {}}), lambda client: None, Account(1, QuotaUsage())
+    )
     ours, theirs = socket.socketpair()
     with theirs:
         client = Client(reactor, ours, service, "127.0.0.1")
@@ -73,15 +75,15 @@ def client_of(reactor: Reactor) -> Iterator[Client]:
         reactor.sweep()
 
 
-async def dialled(reactor: Reactor, port: int, *addresses: Address) -> Failure | str:
+async def dialled(reactor: Reactor, port: int, *addresses: Address) -> ConnectFailure | str:
     """The failure, or the address that was reached."""
     reactor.resolver.remember("name.test", addresses)
     caller = Caller()
     with client_of(reactor) as client:
-        Dial(client, caller, port).start(Destination("name.test", port))
+        Connector(client, caller, port).start(Destination("name.test", port))
         async with asyncio.timeout(LIMIT_S):
             outcome = await caller.outcome
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, ConnectFailure):
             return outcome
         assert list(reactor.stages) == [outcome.fd]
         reached = outcome.sock.getpeername()[0]
@@ -139,14 +141,14 @@ async def test_a_host_without_one_family_does_not_hide_what_became_of_the_other(
     with listening("127.0.0.1") as free:
         port = free
     unreachable = (V6, "2001:20::1")
-    assert await dialled(reactor, port, (V4, "127.0.0.1"), unreachable) is Failure.REFUSED
-    assert await dialled(reactor, port, unreachable, (V4, "127.0.0.1")) is Failure.REFUSED
+    assert await dialled(reactor, port, (V4, "127.0.0.1"), unreachable) is ConnectFailure.REFUSED
+    assert await dialled(reactor, port, unreachable, (V4, "127.0.0.1")) is ConnectFailure.REFUSED
 
 
 async def test_a_name_without_addresses_and_one_with_private_ones_only_are_told_apart(reactor: Reactor) -> None:
     reactor.may_dial = {"127.0.0.1": True}.get  # type: ignore[assignment]
-    assert await dialled(reactor, 1) is Failure.NAME
-    assert await dialled(reactor, 1, (V6, "::1"), (V4, "127.0.0.2")) is Failure.PRIVATE
+    assert await dialled(reactor, 1) is ConnectFailure.NAME
+    assert await dialled(reactor, 1, (V6, "::1"), (V4, "127.0.0.2")) is ConnectFailure.PRIVATE
     with listening("127.0.0.1") as port:
         assert await dialled(reactor, port, (V4, "127.0.0.2"), (V4, "127.0.0.1")) == "127.0.0.1"
 
@@ -154,7 +156,7 @@ async def test_a_name_without_addresses_and_one_with_private_ones_only_are_told_
 async def test_nothing_is_left_behind_when_the_caller_loses_interest(reactor: Reactor) -> None:
     with listening("127.0.0.1") as port, deaf("127.0.0.2", port), deaf("127.0.0.3", port), client_of(reactor) as client:
         reactor.resolver.remember("name.test", ((V4, "127.0.0.2"), (V4, "127.0.0.3")))
-        dial = Dial(client, Caller(), port)
+        dial = Connector(client, Caller(), port)
         dial.start(Destination("name.test", port))
         dial.hurry()
         assert len(reactor.stages) == 2
@@ -176,7 +178,7 @@ async def test_a_dial_that_is_given_up_leaves_the_queue_for_names(
 
     monkeypatch.setattr(resolver, "_look_up", look_up)
     with client_of(reactor) as client:
-        dials = [Dial(client, Caller(), 1) for _ in range(20)]
+        dials = [Connector(client, Caller(), 1) for _ in range(20)]
         for number, dial in enumerate(dials):
             dial.start(Destination(f"name-{number}", 1))
         for dial in dials[:19:2]:

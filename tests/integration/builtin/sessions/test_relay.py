@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from node.engine.builtin.net.pipe_pool import PIPE, Pipes
+from node.engine.builtin.net.pipe_pool import PIPE, PipePool
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.sessions.rate_limit import DOWN, Relay
 from tests.clients.streams import LIMIT_S
@@ -64,7 +64,7 @@ async def test_bulk_goes_through_a_pipe_that_is_given_back(ends: Ends) -> None:
 
 
 def test_the_first_pipes_are_large_and_all_together_are_what_an_unprivileged_user_may_have() -> None:
-    pipes = Pipes(most=160)
+    pipes = PipePool(most=160)
     taken = list(iter(pipes.take, None))
     sizes = [fcntl(pipe.write, F_GETPIPE_SZ) for pipe in taken]
     for pipe in taken:
@@ -115,7 +115,7 @@ async def test_a_reset_while_data_is_in_a_pipe_reaches_the_receiver_and_frees_th
 
 
 async def test_without_a_pipe_to_be_had_data_is_copied(make: Callable[[], Ends], reactor: Reactor) -> None:
-    reactor.pipes = Pipes(most=1)
+    reactor.pipes = PipePool(most=1)
     first, second = make(), make()
     first.stall()
     second.stall()

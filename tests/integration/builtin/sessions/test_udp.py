@@ -187,20 +187,20 @@ async def test_what_the_client_says_over_the_connection_is_ignored(engine: Built
 
 
 async def test_associations_of_one_proxy_have_an_end(engine: BuiltinEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    from node.engine.builtin.policy.descriptor_shares import bounds
+    from node.engine.builtin.policy.descriptor_shares import descriptor_shares
     from node.engine.builtin.protocols.destinations import Destination
-    from node.engine.builtin.protocols.failures import Failure
+    from node.engine.builtin.protocols.failures import ConnectFailure
     from node.engine.builtin.sessions.client import Client
     from node.engine.builtin.sessions.udp_associate import associate
 
-    few = bounds(1024)
+    few = descriptor_shares(1024)
 
     class Full:
         service = type("Service", (), {"associations": few.associations})
         reactor = type("Reactor", (), {"bounds": few})
 
     client: Client = Full()  # type: ignore[assignment]
-    assert associate(client, Destination("0.0.0.0", 0)) is Failure.EXHAUSTED
+    assert associate(client, Destination("0.0.0.0", 0)) is ConnectFailure.EXHAUSTED
 
 
 async def test_datagrams_are_held_to_the_bandwidth_and_lost_beyond_it(engine: BuiltinEngine) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.engine.builtin.policy.access import (
-    Gate,
+    AccessGate,
     access,
     allows,
     allows_credentials,
@@ -185,7 +185,7 @@ def test_who_was_let_in_before_is_let_in_as_at_the_first_time(
     name: str | None, sources: set[str], sessions: bool, data: st.DataObject
 ) -> None:
     asked = access(name, name, sources, sessions=sessions, others=[("bob", "bob")])
-    gate = Gate(asked)
+    gate = AccessGate(asked)
     for source, presented in data.draw(st.lists(st.tuples(SOURCES, PRESENTED), max_size=20)):
         told = let_in_by(asked, presented), session_of(asked, presented)
         assert gate.admission(source, presented) == (told if allows(asked, source, presented) else None)

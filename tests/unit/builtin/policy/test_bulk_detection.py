@@ -1,9 +1,9 @@
 """Which streams are so fast that the kernel gathers what comes of them."""
 
-from node.engine.builtin.policy.bulk_detection import GATHER_S, GATHERED, Flow
+from node.engine.builtin.policy.bulk_detection import GATHER_S, GATHERED, BulkDetector
 
 
-def brisk(flow: Flow, count: int, each_s: float, *, seconds: float) -> bool:
+def brisk(flow: BulkDetector, count: int, each_s: float, *, seconds: float) -> bool:
     """Whether it is found to be at the end of that time."""
     now, found = 0.0, False
     while now < seconds:
@@ -13,20 +13,20 @@ def brisk(flow: Flow, count: int, each_s: float, *, seconds: float) -> bool:
 
 
 def test_a_stream_is_gathered_once_it_was_fast_for_long_enough() -> None:
-    assert not brisk(Flow(0.0), GATHERED, GATHER_S / 10, seconds=0.04)
-    assert brisk(Flow(0.0), GATHERED, GATHER_S / 10, seconds=0.06)
+    assert not brisk(BulkDetector(0.0), GATHERED, GATHER_S / 10, seconds=0.04)
+    assert brisk(BulkDetector(0.0), GATHERED, GATHER_S / 10, seconds=0.06)
 
 
 def test_a_stream_in_small_pieces_is_gathered_too() -> None:
-    assert brisk(Flow(0.0), GATHERED // 16, GATHER_S / 32, seconds=0.1)
+    assert brisk(BulkDetector(0.0), GATHERED // 16, GATHER_S / 32, seconds=0.1)
 
 
 def test_a_stream_that_would_be_waited_for_too_long_is_not_gathered() -> None:
-    assert not brisk(Flow(0.0), GATHERED, GATHER_S * 1.1, seconds=10)
+    assert not brisk(BulkDetector(0.0), GATHERED, GATHER_S * 1.1, seconds=10)
 
 
 def test_a_stream_of_which_less_comes_than_was_waited_for_is_gathered_no_more() -> None:
-    flow = Flow(0.0)
+    flow = BulkDetector(0.0)
     flow.gathers = True
     assert flow.is_brisk(GATHERED, 1.0)
     assert not flow.is_brisk(GATHERED - 1, 1.1)

@@ -3,9 +3,9 @@
 import pytest
 
 from node.engine.builtin.policy import login_delays
-from node.engine.builtin.policy.descriptor_shares import bounds
-from node.engine.builtin.policy.login_delays import FORGET_S, FREE, LONGEST_S, Guesses, delay_of
-from node.engine.builtin.policy.unadmitted_clients import Unadmitted
+from node.engine.builtin.policy.descriptor_shares import descriptor_shares
+from node.engine.builtin.policy.login_delays import FORGET_S, FREE, LONGEST_S, LoginDelays, delay_of
+from node.engine.builtin.policy.unadmitted_clients import UnadmittedClients
 
 HERE, THERE = "203.0.113.9", "203.0.113.10"
 
@@ -13,7 +13,7 @@ HERE, THERE = "203.0.113.9", "203.0.113.10"
 @pytest.mark.parametrize("descriptors", [256, 1024, 4096, 20_000, 65_536, 1 << 20])
 def test_two_sources_and_all_who_are_not_admitted_leave_room_for_customers(descriptors: int) -> None:
     """A customer's connection takes two descriptors, an association four, a pipe two."""
-    found = bounds(descriptors)
+    found = descriptor_shares(descriptors)
     assert found.unadmitted + 2 * found.pipes <= descriptors * 3 // 8
     assert 2 * 2 * found.per_source <= descriptors // 2
     assert 4 * found.associations <= descriptors // 4
@@ -21,26 +21,26 @@ def test_two_sources_and_all_who_are_not_admitted_leave_room_for_customers(descr
 
 
 def test_the_cap_of_a_source_follows_the_limit_of_the_process() -> None:
-    assert [bounds(most).per_source for most in (1024, 20_000, 1 << 20)] == [128, 2500, 10_000]
+    assert [descriptor_shares(most).per_source for most in (1024, 20_000, 1 << 20)] == [128, 2500, 10_000]
 
 
 def test_what_is_asked_for_goes_before_the_shares() -> None:
     asked = {"connections_per_source": 7, "unadmitted_connections": 40, "failed_logins": 2}
-    found = bounds(1024, asked)
+    found = descriptor_shares(1024, asked)
     assert (found.per_source, found.unadmitted, found.unadmitted_per_proxy, found.failed_logins) == (7, 40, 20, 2)
 
 
 def test_what_is_not_asked_for_is_a_share() -> None:
-    assert bounds(1024, {"connections_per_source": None, "failed_logins": None}) == bounds(1024)
+    assert descriptor_shares(1024, {"connections_per_source": None, "failed_logins": None}) == descriptor_shares(1024)
 
 
 def test_clients_that_are_not_admitted_never_get_all_descriptors() -> None:
-    assert bounds(1024, {"unadmitted_connections": 10**6}).unadmitted == 512
+    assert descriptor_shares(1024, {"unadmitted_connections": 10**6}).unadmitted == 512
 
 
-def entered(most: int, most_per_proxy: int, *clients: str) -> Unadmitted[str]:
+def entered(most: int, most_per_proxy: int, *clients: str) -> UnadmittedClients[str]:
     """A client is called by its proxy and a number."""
-    made: Unadmitted[str] = Unadmitted(most, most_per_proxy)
+    made: UnadmittedClients[str] = UnadmittedClients(most, most_per_proxy)
     for client in clients:
         made.enter(client[0], client)
     return made
@@ -83,19 +83,19 @@ def test_the_first_failures_are_answered_at_once_and_later_ones_ever_later_up_to
 
 
 def test_a_source_is_slowed_down_at_one_proxy_and_others_are_not() -> None:
-    guesses = Guesses()
+    guesses = LoginDelays()
     delays = [guesses.delay(1, HERE, 0.0) for _ in range(FREE + 1)]
     assert delays[-1] > 0
     assert (guesses.delay(2, HERE, 0.0), guesses.delay(1, THERE, 0.0)) == (0.0, 0.0)
 
 
 def test_a_64_of_ipv6_is_one_source() -> None:
-    guesses = Guesses()
+    guesses = LoginDelays()
     assert [guesses.delay(1, f"2001:db8::{number:x}", 0.0) for number in range(FREE + 1)][-1] > 0
 
 
 def test_failures_are_forgotten_after_a_while() -> None:
-    guesses = Guesses()
+    guesses = LoginDelays()
     for _ in range(50):
         guesses.delay(1, HERE, 0.0)
     assert guesses.delay(1, HERE, FORGET_S) == 0.0
@@ -103,7 +103,7 @@ def test_failures_are_forgotten_after_a_while() -> None:
 
 def test_no_more_sources_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_delays, "_MOST", 3)
-    guesses = Guesses()
+    guesses = LoginDelays()
     for number in range(10):
         guesses.delay(1, f"203.0.113.{number}", 0.0)
     assert len(guesses) == 3

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from node.engine.builtin.net.own_addresses import own_networks
-from node.engine.builtin.policy.destination_guard import Guard, networks
-from node.engine.builtin.policy.source_limits import Sources, group
+from node.engine.builtin.policy.destination_guard import DestinationGuard, networks
+from node.engine.builtin.policy.source_limits import SourceLimits, group
 
 METADATA = ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 PRIVATE = (
@@ -20,12 +20,12 @@ PRIVATE = (
 
 @pytest.mark.parametrize("host", PRIVATE)
 def test_what_is_private_to_the_node_is_refused(host: str) -> None:
-    assert not Guard().permits(host)
+    assert not DestinationGuard().permits(host)
 
 
 @pytest.mark.parametrize("host", ["1.1.1.1", "192.0.0.9", "2606:4700::1111", "2620:4f:8000::1", "64:ff9b::101:101"])
 def test_the_internet_is_open(host: str) -> None:
-    assert Guard().permits(host)
+    assert DestinationGuard().permits(host)
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,17 @@ def test_the_internet_is_open(host: str) -> None:
     ).split(),
 )
 def test_what_is_nobodys_or_hides_a_private_address_is_refused(host: str) -> None:
-    assert not Guard().permits(host)
+    assert not DestinationGuard().permits(host)
 
 
 def test_an_opened_network_opens_no_private_address_that_it_carries() -> None:
-    guard = Guard(networks(("64:ff9b::/96", "64:ff9b:1::/48", "::/3")))
+    guard = DestinationGuard(networks(("64:ff9b::/96", "64:ff9b:1::/48", "::/3")))
     assert [host for host in ("64:ff9b::10.0.0.1", "64:ff9b:1::a00:1", "::10.0.0.1") if guard.permits(host)] == []
     assert guard.permits("64:ff9b:1::8.8.8.8")
 
 
 def test_the_setting_opens_networks_and_nothing_else() -> None:
-    guard = Guard(networks(("10.1.0.0/16", "::1")))
+    guard = DestinationGuard(networks(("10.1.0.0/16", "::1")))
     assert [guard.permits(host) for host in ("10.1.2.3", "::ffff:10.1.2.3", "::1", "10.2.0.1", "127.0.0.1")] == [
         *(True, True, True),
         *(False, False),
@@ -56,13 +56,13 @@ def test_the_setting_opens_networks_and_nothing_else() -> None:
 
 def test_the_hosts_own_addresses_are_private_to_it_unless_they_are_opened() -> None:
     own = networks(("8.8.8.8",))
-    assert not Guard(own=own).permits("8.8.8.8")
-    assert not Guard(own=own).permits("64:ff9b::8.8.8.8")
-    assert Guard(opened=own, own=own).permits("8.8.8.8")
+    assert not DestinationGuard(own=own).permits("8.8.8.8")
+    assert not DestinationGuard(own=own).permits("64:ff9b::8.8.8.8")
+    assert DestinationGuard(opened=own, own=own).permits("8.8.8.8")
 
 
 def test_what_is_no_address_is_refused() -> None:
-    assert not Guard().permits("localhost")
+    assert not DestinationGuard().permits("localhost")
 
 
 def test_the_kernel_tells_the_hosts_own_addresses_and_local_prefixes() -> None:
@@ -91,7 +91,7 @@ def test_a_source_is_an_ipv4_address_or_a_64_of_ipv6() -> None:
 
 
 def test_a_source_that_left_may_come_again() -> None:
-    sources = Sources(most=2)
+    sources = SourceLimits(most=2)
     assert sources.enter("203.0.113.9")
     assert sources.enter("::ffff:203.0.113.9")
     assert not sources.enter("203.0.113.9")

@@ -29,9 +29,9 @@ def test_every_protocol_reads_a_host_the_same_way(said: bytes, meant: str) -> No
     assert read_authority(said + b":80") == expected
     assert absolute is not None
     assert absolute.destination == expected
-    assert isinstance(asked4, socks4.Asked)
+    assert isinstance(asked4, socks4.Socks4Request)
     assert asked4.destination == expected
-    assert isinstance(asked5, socks5.Wanted)
+    assert isinstance(asked5, socks5.SocksRequest)
     assert asked5.destination == expected
     assert datagram is not None
     assert datagram.destination == expected
@@ -42,6 +42,6 @@ def test_every_protocol_reads_a_host_the_same_way(said: bytes, meant: str) -> No
 )
 def test_a_zone_or_half_a_bracket_is_refused_by_every_protocol(said: bytes) -> None:
     assert read_authority(said + b":80") is None
-    assert isinstance(socks4.read_request(b"\4\1\0\x50\0\0\0\1user\0" + said + b"\0"), socks4.Refused)
+    assert isinstance(socks4.read_request(b"\4\1\0\x50\0\0\0\1user\0" + said + b"\0"), socks4.SocksRefused)
     assert isinstance(socks5.read_request(b"\5\1\0" + in_socks5(said)), socks5.Malformed)
     assert socks5.read_datagram(b"\0\0\0" + in_socks5(said)) is None

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.protocols.http_body import MOST_CHUNKS, Body, body_of
+from node.engine.builtin.protocols.http_body import MOST_CHUNKS, MessageBody, body_of
 from node.engine.builtin.protocols.http_fields import CHUNKED, NO_BODY, UNTIL_CLOSE
 
 CHUNKS = b'5\r\nhello\r\nA;name="value"\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n'
 
 
-def feed(body: Body, *pieces: bytes) -> int:
+def feed(body: MessageBody, *pieces: bytes) -> int:
     """Bytes that belong to the body."""
     total = 0
     for piece in pieces:

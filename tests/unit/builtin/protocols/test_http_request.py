@@ -15,9 +15,9 @@ from node.engine.builtin.protocols.http_fields import (
     NO_BODY,
     Refusal,
 )
-from node.engine.builtin.protocols.http_replies import Answer, leaves_open, refused, written
+from node.engine.builtin.protocols.http_replies import HttpReply, leaves_open, refused, written
 from node.engine.builtin.protocols.http_request import Request, blank_size, could_be_http, head_size, read_request
-from node.engine.builtin.protocols.http_route import Order, Route, order_of, route
+from node.engine.builtin.protocols.http_route import Route, RoutedRequest, route, routed_request
 
 GET = b"GET http://example.com:8080/a?b=c HTTP/1.1\r\nHost: other\r\nAccept: */*\r\n\r\n"
 
@@ -238,9 +238,9 @@ def test_a_proxy_without_a_name_leaves_via_as_it_is() -> None:
     assert b"\r\nVia: 1.0 fred\r\n" in sent_on(with_fields(b"Via: 1.0 fred"))
 
 
-def ordered(head: bytes) -> Order:
-    order = order_of(head, b"")
-    assert isinstance(order, Order)
+def ordered(head: bytes) -> RoutedRequest:
+    order = routed_request(head, b"")
+    assert isinstance(order, RoutedRequest)
     return order
 
 
@@ -263,14 +263,14 @@ def test_max_forwards_is_counted_down(method: bytes, fields: tuple[bytes, ...], 
 
 def test_the_last_proxy_sends_a_trace_back_without_its_secrets() -> None:
     head = with_fields(b"Max-Forwards: 0", b"Cookie: c", b"X: y", b"authorization: a", line=b"TRACE http://h/ HTTP/1.1")
-    assert ordered(head).route == Answer(
+    assert ordered(head).route == HttpReply(
         200, b"Content-Type: message/http\r\n", b"TRACE http://h/ HTTP/1.1\r\nMax-Forwards: 0\r\nX: y\r\n\r\n"
     )
 
 
 def test_the_last_proxy_answers_options_with_what_it_allows() -> None:
     said = ordered(with_fields(b"Max-Forwards: 0", line=b"OPTIONS http://h/ HTTP/1.1")).route
-    assert isinstance(said, Answer)
+    assert isinstance(said, HttpReply)
     assert written(said, 0).startswith(b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nAllow: GET, ")
 
 

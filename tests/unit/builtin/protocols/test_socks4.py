@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from node.engine.builtin.protocols import socks4
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.socks4 import Asked, Refused
+from node.engine.builtin.protocols.socks4 import Socks4Request, SocksRefused
 
-REFUSED = Refused(b"\0\x5b\0\0\0\0\0\0")
+REFUSED = SocksRefused(b"\0\x5b\0\0\0\0\0\0")
 BY_ADDRESS = b"\4\1\0\x50\xc0\0\2\1alice:wonder\0"
 BY_NAME = b"\4\1\1\xbb\0\0\0\1alice:wonder\0example.com\0"
 NOBODY = b"\4\1\0\x50\xc0\0\2\1\0"
@@ -17,13 +17,13 @@ NOBODY = b"\4\1\0\x50\xc0\0\2\1\0"
 @pytest.mark.parametrize(
     ("data", "asked"),
     [
-        (BY_ADDRESS, Asked(len(BY_ADDRESS), Destination("192.0.2.1", 80), b"alice:wonder")),
-        (BY_NAME, Asked(len(BY_NAME), Destination("example.com", 443), b"alice:wonder")),
-        (NOBODY, Asked(len(NOBODY), Destination("192.0.2.1", 80), None)),
-        (b"\4\1\0\x50\0\0\0\xff\x00::1\0", Asked(13, Destination("::1", 80), None)),
+        (BY_ADDRESS, Socks4Request(len(BY_ADDRESS), Destination("192.0.2.1", 80), b"alice:wonder")),
+        (BY_NAME, Socks4Request(len(BY_NAME), Destination("example.com", 443), b"alice:wonder")),
+        (NOBODY, Socks4Request(len(NOBODY), Destination("192.0.2.1", 80), None)),
+        (b"\4\1\0\x50\0\0\0\xff\x00::1\0", Socks4Request(13, Destination("::1", 80), None)),
     ],
 )
-def test_a_request_is_read_and_what_stands_behind_it_left_alone(data: bytes, asked: Asked) -> None:
+def test_a_request_is_read_and_what_stands_behind_it_left_alone(data: bytes, asked: Socks4Request) -> None:
     assert socks4.read_request(data) == asked
     assert socks4.read_request(data + b"early\0") == asked
 
@@ -54,7 +54,7 @@ def test_every_shorter_piece_waits_for_more(data: bytes) -> None:
 def test_no_bytes_are_an_exception_and_nothing_reads_past_their_end(data: bytes, begun: bool) -> None:
     whole = b"\4\1\0\x50\0\0\0\1" + data if begun else data
     found = socks4.read_request(whole)
-    assert found is None or isinstance(found, Refused) or 0 < found.size <= len(whole)
+    assert found is None or isinstance(found, SocksRefused) or 0 < found.size <= len(whole)
 
 
 @given(st.binary(min_size=700, max_size=800))

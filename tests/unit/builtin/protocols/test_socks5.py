@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from node.engine.builtin.protocols import socks5
 from node.engine.builtin.protocols.destinations import Destination
-from node.engine.builtin.protocols.socks5 import Datagram, Greeting, Login, Malformed, Wanted
+from node.engine.builtin.protocols.socks5 import Datagram, Greeting, Malformed, SocksLogin, SocksRequest
 
 BY_NAME = b"\5\1\0\3\x0bexample.com\x01\xbb"
 BY_IPV4 = b"\5\1\0\1\xc0\0\2\1\0\x50"
@@ -34,8 +34,8 @@ def test_the_method_follows_from_what_is_asked_and_offered(methods: bytes, login
 
 
 def test_a_login_is_read_with_what_stands_behind_it_left_alone() -> None:
-    assert socks5.read_login(b"\1\5alice\6wonder\5\1") == Login(14, b"alice:wonder")
-    assert socks5.read_login(b"\1\0\0") == Login(3, b":")
+    assert socks5.read_login(b"\1\5alice\6wonder\5\1") == SocksLogin(14, b"alice:wonder")
+    assert socks5.read_login(b"\1\0\0") == SocksLogin(3, b":")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_login_is_read_with_what_stands_behind_it_left_alone() -> None:
     ],
 )
 def test_a_destination_is_read(data: bytes, destination: Destination) -> None:
-    assert socks5.read_request(data + b"early") == Wanted(len(data), destination)
+    assert socks5.read_request(data + b"early") == SocksRequest(len(data), destination)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_no_message_waits_for_more_than_its_longest_form(data: bytes) -> None:
     ],
 )
 def test_a_request_for_datagrams_tells_where_they_will_come_from(data: bytes, destination: Destination) -> None:
-    assert socks5.read_request(data) == Wanted(len(data), destination, udp=True)
+    assert socks5.read_request(data) == SocksRequest(len(data), destination, udp=True)
     assert [socks5.read_request(data[:cut]) for cut in range(len(data))] == [None] * len(data)
 
 
 @pytest.mark.parametrize("request_", [BY_NAME, BY_IPV4, BY_IPV6])
 def test_the_head_of_a_datagram_is_read_and_what_it_carries_left_alone(request_: bytes) -> None:
     wanted = socks5.read_request(request_)
-    assert isinstance(wanted, Wanted)
+    assert isinstance(wanted, SocksRequest)
     datagram = b"\0\0\0" + request_[3:]
     assert socks5.read_datagram(datagram + b"payload") == Datagram(wanted.size, wanted.destination)
     assert socks5.read_datagram(datagram) == Datagram(wanted.size, wanted.destination)

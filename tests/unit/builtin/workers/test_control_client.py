@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from node.engine.builtin.frames import frame
-from node.engine.builtin.pool.control_client import Link, UnansweredError
+from node.engine.builtin.pool.control_client import ControlClient, UnansweredError
 
 TIMEOUT_S = 0.3
 
 
 @dataclass
 class Ends:
-    link: Link
+    link: ControlClient
     worker: socket.socket
 
     def answer(self, number: int) -> None:
@@ -27,7 +27,7 @@ class Ends:
 @pytest.fixture
 async def ends() -> AsyncIterator[Ends]:
     ours, theirs = socket.socketpair()
-    link = Link(ours, heard=lambda: None, lost=lambda: None)
+    link = ControlClient(ours, heard=lambda: None, lost=lambda: None)
     with theirs:
         yield Ends(link, theirs)
         link.close()

@@ -11,12 +11,12 @@ import pytest
 
 from node.engine.builtin.net import exits
 from node.engine.builtin.net.dns.resolver import Address
-from node.engine.builtin.net.exit_counter import BLOCK, BLOCKS_FILE, KEYS_FILE, Draws, drawn_so_far, noted_keys
+from node.engine.builtin.net.exit_counter import BLOCK, BLOCKS_FILE, KEYS_FILE, ExitCounter, drawn_so_far, noted_keys
 from node.engine.builtin.net.exits import FixedExit, Lease, RandomExit, SessionExit, exit_of
 from node.engine.builtin.policy.records import Record, read_record
-from node.engine.builtin.protocols.failures import Failure
+from node.engine.builtin.protocols.failures import ConnectFailure
 from node.engine.builtin.sessions.connector import reachable
-from shared.permutation import Drawn, Permutation
+from shared.permutation import DecodedAddress, Permutation
 
 PREFIX, KEY = "2001:db8:1:2::/64", bytes(range(16))
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -36,20 +36,20 @@ def record(mode: str = "ipv6_session", **changes: object) -> Record:
 
 
 @pytest.fixture
-def draws(tmp_path: Path) -> Draws:
-    return Draws(tmp_path)
+def draws(tmp_path: Path) -> ExitCounter:
+    return ExitCounter(tmp_path)
 
 
 @pytest.fixture
-def sessions(draws: Draws) -> SessionExit:
+def sessions(draws: ExitCounter) -> SessionExit:
     return SessionExit(record(), draws)
 
 
-def test_a_connection_gets_an_address_of_the_prefix_that_decodes_to_its_proxy(draws: Draws) -> None:
+def test_a_connection_gets_an_address_of_the_prefix_that_decodes_to_its_proxy(draws: ExitCounter) -> None:
     drawn = [RandomExit(record("ipv6_random"), draws).draw() for _ in range(3)]
     assert all(IPv6Address(each) in IPv6Network(PREFIX) for each in drawn)
     numbers = [Permutation(PREFIX, KEY).drawn(int(IPv6Address(each))) for each in drawn]
-    assert numbers == [Drawn(7, 0), Drawn(7, 1), Drawn(7, 2)]
+    assert numbers == [DecodedAddress(7, 0), DecodedAddress(7, 1), DecodedAddress(7, 2)]
 
 
 def test_a_session_keeps_its_address_and_another_one_has_another(sessions: SessionExit) -> None:
@@ -92,14 +92,14 @@ def test_a_full_table_forgets_who_ended_first_and_never_who_is_there(
     staying, ended = Guest(b"staying"), Guest(b"ended")
     first, gone = sessions.address(staying, 0), sessions.address(ended, 0)
     assert ended.lease is not None
-    assert sessions.address(Guest(b"third"), 0) is Failure.EXHAUSTED
+    assert sessions.address(Guest(b"third"), 0) is ConnectFailure.EXHAUSTED
     ended.lease.end(1)
     assert isinstance(sessions.address(Guest(b"third"), 2), str)
     assert sessions.address(Guest(b"staying"), 2) == first
     assert sessions.address(Guest(b"ended"), 2) not in (gone, first)
 
 
-def test_sessions_outlive_a_change_of_their_time_but_not_of_prefix_or_key(draws: Draws) -> None:
+def test_sessions_outlive_a_change_of_their_time_but_not_of_prefix_or_key(draws: ExitCounter) -> None:
     before = exit_of(record(), draws)
     first = before.address(Guest(b"one"), 0)
     longer = exit_of(record(session_ttl_s=90), draws, before)
@@ -112,7 +112,7 @@ def test_sessions_outlive_a_change_of_their_time_but_not_of_prefix_or_key(draws:
 
 def test_sessions_move_to_another_worker_with_their_addresses(sessions: SessionExit, tmp_path: Path) -> None:
     addresses = [sessions.address(Guest(name), 0) for name in (b"one", b"two")]
-    successor = SessionExit(record(), Draws(tmp_path))
+    successor = SessionExit(record(), ExitCounter(tmp_path))
     successor.adopt(sessions.sessions(), 0)
     assert [successor.address(Guest(name), 1) for name in (b"one", b"two")] == addresses
 
@@ -129,7 +129,7 @@ def test_sessions_move_to_another_worker_with_their_addresses(sessions: SessionE
         ({"mode": "teleport"}, "no exit of mode teleport"),
     ],
 )
-def test_an_exit_that_cannot_be_made_says_why(draws: Draws, changes: dict[str, object], words: str) -> None:
+def test_an_exit_that_cannot_be_made_says_why(draws: ExitCounter, changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         exit_of(record(**changes), draws)  # type: ignore[arg-type]
 
@@ -148,20 +148,20 @@ def test_an_exit_reaches_the_addresses_of_its_own_family(exit_: FixedExit, found
 
 
 def test_why_nothing_can_be_reached_is_told_apart() -> None:
-    assert reachable((), None, lambda address: True) is Failure.NAME
-    assert reachable((ONE,), V6, lambda address: True) is Failure.FAMILY
-    assert reachable((ONE, OTHER), V6, lambda address: address == ONE[1]) is Failure.PRIVATE
+    assert reachable((), None, lambda address: True) is ConnectFailure.NAME
+    assert reachable((ONE,), V6, lambda address: True) is ConnectFailure.FAMILY
+    assert reachable((ONE, OTHER), V6, lambda address: address == ONE[1]) is ConnectFailure.PRIVATE
 
 
 def test_numbers_go_on_in_a_new_block_after_a_crash(tmp_path: Path) -> None:
-    before = Draws(tmp_path)
+    before = ExitCounter(tmp_path)
     assert [before.next() for _ in range(BLOCK + 1)] == list(range(BLOCK + 1))
-    assert Draws(tmp_path).next() == 2 * BLOCK
+    assert ExitCounter(tmp_path).next() == 2 * BLOCK
     assert drawn_so_far(tmp_path) == 3 * BLOCK
 
 
 def first_numbers(directory: Path) -> list[int]:
-    return [Draws(directory).next() for _ in range(50)]
+    return [ExitCounter(directory).next() for _ in range(50)]
 
 
 def test_workers_side_by_side_never_share_a_block(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_workers_side_by_side_never_share_a_block(tmp_path: Path) -> None:
 
 def test_what_the_disk_refuses_is_a_failure_and_no_address(tmp_path: Path) -> None:
     (tmp_path / BLOCKS_FILE).mkdir()
-    assert RandomExit(record("ipv6_random"), Draws(tmp_path)).draw() is Failure.EXHAUSTED
+    assert RandomExit(record("ipv6_random"), ExitCounter(tmp_path)).draw() is ConnectFailure.EXHAUSTED
     assert drawn_so_far(tmp_path / "nowhere") == 0
 
 
@@ -180,11 +180,11 @@ def test_every_key_is_noted_once_before_it_is_used_and_only_for_its_owner(tmp_pa
     (tmp_path / KEYS_FILE).write_text("2001:db8::/64 00112")
     for number in (1, 2):
         for _ in range(2):
-            RandomExit(record("ipv6_random", key=f"{number:032x}"), Draws(tmp_path)).draw()
+            RandomExit(record("ipv6_random", key=f"{number:032x}"), ExitCounter(tmp_path)).draw()
     assert noted_keys(tmp_path) == [(PREFIX, f"{number:032x}") for number in (1, 2)]
     assert (tmp_path / KEYS_FILE).read_text().count(PREFIX) == 2
 
 
-def test_the_files_are_closed_to_others(draws: Draws, tmp_path: Path) -> None:
+def test_the_files_are_closed_to_others(draws: ExitCounter, tmp_path: Path) -> None:
     RandomExit(record("ipv6_random"), draws).draw()
     assert [os.stat(tmp_path / name).st_mode & 0o077 for name in (BLOCKS_FILE, KEYS_FILE)] == [0, 0]

@@ -3,7 +3,7 @@
 import pytest
 
 from node.engine.builtin.net import fair_queue
-from node.engine.builtin.net.fair_queue import Turns
+from node.engine.builtin.net.fair_queue import FairQueue
 
 A, B = "proxy A", "proxy B"
 
@@ -13,7 +13,7 @@ class Course:
 
     def __init__(self) -> None:
         self.served: list[object] = []
-        self.turns: Turns[str] = Turns(
+        self.turns: FairQueue[str] = FairQueue(
             lambda fd, mask: self.served.append((fd, mask)), lambda stage, work: (self.served.append(stage), work())[1]
         )
 

@@ -12,28 +12,28 @@ from hypothesis import strategies as st
 from node.engine.builtin.accounting import ledger as ledger_module
 from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.accounting.ledger import Ledger
-from node.engine.builtin.accounting.ledger_entry import Entry, key_of, line, read_line, taken_line
+from node.engine.builtin.accounting.ledger_entry import LedgerEntry, key_of, line, read_line, taken_line
 from node.engine.builtin.accounting.ledger_file import SUFFIX, LedgerFile
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 
 NOW = 1_767_225_600.0
 NUMBERS = st.integers(0, 2**63 - 1)
 ENTRIES = st.builds(
-    Entry,
+    LedgerEntry,
     id=st.integers(1, 2**63 - 1),
     epoch=NUMBERS,
     received_bytes=NUMBERS,
     sent_bytes=NUMBERS,
     connections=NUMBERS,
     refused=st.dictionaries(st.text(), NUMBERS, max_size=3),
-    spent=st.builds(Spent, NUMBERS, st.floats(0, 1e10), NUMBERS, st.floats(0, 1e10), NUMBERS),
+    spent=st.builds(QuotaUsage, NUMBERS, st.floats(0, 1e10), NUMBERS, st.floats(0, 1e10), NUMBERS),
 )
 
 Opened = Callable[[], Ledger]
 
 
-def entry(id_: int, epoch: int, moved: int, *, total: int | None = None) -> Entry:
-    return Entry(id_, epoch, moved, 0, 1, {}, Spent(total=moved if total is None else total))
+def entry(id_: int, epoch: int, moved: int, *, total: int | None = None) -> LedgerEntry:
+    return LedgerEntry(id_, epoch, moved, 0, 1, {}, QuotaUsage(total=moved if total is None else total))
 
 
 @pytest.fixture
@@ -50,17 +50,17 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
         each.close()
 
 
-def spent_in(ledger: Ledger, proxy_id: int) -> Spent:
+def spent_in(ledger: Ledger, proxy_id: int) -> QuotaUsage:
     ledger.follow()
     return ledger.spent(proxy_id)
 
 
-def told(ledger: Ledger) -> list[Entry]:
-    return [found for text in ledger.told(0)[1] if isinstance(found := read_line(text), Entry)]
+def told(ledger: Ledger) -> list[LedgerEntry]:
+    return [found for text in ledger.told(0)[1] if isinstance(found := read_line(text), LedgerEntry)]
 
 
 @given(ENTRIES)
-def test_an_entry_comes_back_as_it_was_written(written: Entry) -> None:
+def test_an_entry_comes_back_as_it_was_written(written: LedgerEntry) -> None:
     text = line(written)
     assert read_line(text) == written
     assert key_of(text) == written.key
@@ -68,7 +68,7 @@ def test_an_entry_comes_back_as_it_was_written(written: Entry) -> None:
 
 
 @given(ENTRIES, st.data())
-def test_a_line_that_breaks_off_is_none(written: Entry, data: st.DataObject) -> None:
+def test_a_line_that_breaks_off_is_none(written: LedgerEntry, data: st.DataObject) -> None:
     text = line(written)
     assert read_line(text[: data.draw(st.integers(0, len(text) - 1))]) is None
 
@@ -85,7 +85,7 @@ def test_a_taken_line_names_its_life() -> None:
 
 def test_a_proxy_that_comes_to_another_worker_has_spent_what_it_had_spent(opened: Opened) -> None:
     one, other = opened(), opened()
-    assert spent_in(other, 7) == Spent()
+    assert spent_in(other, 7) == QuotaUsage()
     one.write([entry(7, 1, 100), entry(8, 1, 5)])
     assert spent_in(other, 7).total == 100
     one.write([entry(7, 1, 150)])
@@ -177,7 +177,7 @@ def test_wherever_writing_breaks_off_the_whole_lines_before_are_read(
     data = b"".join(text + b"\n" for text in lines)[:cut]
     (folder / f"1-1{SUFFIX}").write_bytes(data)
     whole = [read_line(text) for text in data.split(b"\n")[:-1]]
-    last = {each.key: each for each in whole if isinstance(each, Entry)}
+    last = {each.key: each for each in whole if isinstance(each, LedgerEntry)}
     ledger = Ledger(folder)
     assert {each.key: each for each in told(ledger)} == last
     ledger.close()
@@ -235,7 +235,7 @@ def test_a_file_in_the_making_is_no_orphan(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_of_an_account_that_nobody_used() -> None:
-    account = Account(7, Spent(total=5))
+    account = Account(7, QuotaUsage(total=5))
     assert account.entry(0, 0, 0, NOW) is None
     account.refuse("login")
     entry = account.entry(0, 0, 0, NOW)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.net.dns.lookup_queue import MOST, SLOW_S, Asker, Turns
+from node.engine.builtin.net.dns.lookup_queue import MOST, SLOW_S, Asker, LookupQueue
 
 DEAD_S, GOOD_S = 10.0, 0.02
 
@@ -16,7 +16,7 @@ class Play:
     """Proxies that ask for names; `began` tells when each name began, `now` is the time."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.turns = LookupQueue()
         self.now = 0.0
         self.began: dict[str, float] = {}
         self._held = 0
@@ -122,7 +122,7 @@ def test_every_name_that_waits_begins_in_the_end(asked: list[tuple[int, int, boo
 
 
 def test_a_proxy_that_has_left_its_queue_is_forgotten() -> None:
-    turns = Turns()
+    turns = LookupQueue()
     asker = turns.asker(1)
     turns.queue(asker, "name", 0.0)
     turns.leave(asker, "name", 0.0)

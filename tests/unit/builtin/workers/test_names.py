@@ -13,7 +13,7 @@ from node.engine.builtin.net.dns import lookup_queue
 from node.engine.builtin.net.dns import resolver as resolving
 from node.engine.builtin.net.dns import threads as idling
 from node.engine.builtin.net.dns.resolver import MOST_ADDRESSES, Address, Resolver, interleaved, literal
-from node.engine.builtin.net.timeouts import PromptDeadlines
+from node.engine.builtin.net.timeouts import PromptTimeouts
 
 LIMIT_S = 10.0
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -212,7 +212,7 @@ async def test_a_thread_with_nothing_to_do_takes_the_next_name_and_ends_after_a_
 async def test_prompt_deadlines_ring_by_themselves_and_in_order() -> None:
     rung: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    deadlines: PromptDeadlines[str] = PromptDeadlines(0.02, rung.put_nowait, loop)
+    deadlines: PromptTimeouts[str] = PromptTimeouts(0.02, rung.put_nowait, loop)
     for item in ("first", "second", "third"):
         deadlines.add(item, loop.time())
     deadlines.discard("second")

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from node.engine.builtin import bootstrap
 from node.engine.builtin.frames import ControlError, FrameReader, frame
-from node.engine.builtin.net.timeouts import Deadlines
+from node.engine.builtin.net.timeouts import Timeouts
 from node.engine.builtin.policy.records import FIELDS, read_record, tell_record
-from node.engine.builtin.pool.batches import told_of
-from node.engine.builtin.protocols.failures import Failure, failure_of
-from shared.proxies import Also, Exit, Limits, ProxyRecord
+from node.engine.builtin.pool.batches import record_fields
+from node.engine.builtin.protocols.failures import ConnectFailure, failure_of
+from shared.proxies import Exit, FurtherPort, Limits, ProxyRecord
 
 PROXY = ProxyRecord(
     id=7, version=3, content=1, protocol="mixed", port=20001, username="alice", password="wonder", allow_ips=("::1",)
@@ -69,13 +69,13 @@ def test_a_record_that_goes_from_worker_to_worker_stays_the_same(
         {"username": None, "password": None, "allow_ips": ("192.0.2.0/24",)},
         {"limits": Limits(traffic_bytes=5, traffic_period="day", expires_at=datetime(2030, 1, 1, tzinfo=UTC))},
         {"exit": Exit(mode="ipv6_random", prefix="2001:db8::/64", key="00" * 16)},
-        {"also": (Also(port=20002), Also(port=20003, username="bob", password="builder"))},
+        {"also": (FurtherPort(port=20002), FurtherPort(port=20003, username="bob", password="builder"))},
     ],
 )
 def test_a_worker_is_told_all_of_a_record_though_not_what_is_as_usual(changes: dict[str, object]) -> None:
     proxy = PROXY.model_copy(update=changes)
     whole = proxy.model_dump(mode="json", include=set(FIELDS))
-    assert read_record(json.loads(json.dumps(told_of(proxy)))) == read_record(whole)
+    assert read_record(json.loads(json.dumps(record_fields(proxy)))) == read_record(whole)
 
 
 def test_a_record_shows_no_password() -> None:
@@ -135,7 +135,7 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
 
 def test_deadlines_expire_in_their_order_and_only_once() -> None:
     expired: list[str] = []
-    deadlines: Deadlines[str] = Deadlines(10, expired.append)
+    deadlines: Timeouts[str] = Timeouts(10, expired.append)
     for number, item in enumerate(("first", "second", "third", "fourth")):
         deadlines.add(item, number)
     deadlines.discard("second")
@@ -146,7 +146,7 @@ def test_deadlines_expire_in_their_order_and_only_once() -> None:
 
 
 def test_deadlines_are_waited_for_until_the_first_of_them() -> None:
-    deadlines: Deadlines[str] = Deadlines(10, str)
+    deadlines: Timeouts[str] = Timeouts(10, str)
     assert deadlines.wait(0.0, 60.0) == 60.0
     deadlines.add("first", 0.0)
     deadlines.add("second", 5.0)
@@ -167,7 +167,7 @@ def test_deadlines_are_waited_for_until_the_first_of_them() -> None:
 )
 def test_a_failed_connection_has_its_word_in_each_protocol(number: int, status: int, reply: int) -> None:
     assert (failure_of(number).status, failure_of(number).reply) == (status, reply)
-    assert (Failure.TIMEOUT.status, Failure.NAME.status) == (504, 502)
+    assert (ConnectFailure.TIMEOUT.status, ConnectFailure.NAME.status) == (504, 502)
 
 
 TAKEN_OF_SHARED = [

@@ -50,7 +50,7 @@ class Asker:
         return self.cost(now) >= _DEAR_S
 
 
-class Turns:
+class LookupQueue:
     """Deals out the room for look-ups.
 
     A proxy's first look-up begins at once. For more it may hold half as many as are still free: so one alone gets far,

@@ -9,9 +9,9 @@ from functools import lru_cache, partial
 from itertools import chain, count, zip_longest
 from time import monotonic
 
-from node.engine.builtin.net.dns.lookup_queue import SLOW_S, Asker, Turns
+from node.engine.builtin.net.dns.lookup_queue import SLOW_S, Asker, LookupQueue
 from node.engine.builtin.net.dns.threads import Threads
-from node.engine.builtin.net.timeouts import PromptDeadlines
+from node.engine.builtin.net.timeouts import PromptTimeouts
 
 Address = tuple[socket.AddressFamily, str]
 
@@ -27,7 +27,7 @@ _REMEMBERED = 4096
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
-Waiting = Callable[[tuple[Address, ...]], None]
+LookupCallback = Callable[[tuple[Address, ...]], None]
 """Called with the addresses in the order of preference; none when the name cannot be resolved."""
 
 
@@ -36,7 +36,7 @@ class LookUp:
     """A name that is asked for: in the queues of some proxies until it begins for one of them, its `holder`."""
 
     host: str
-    waiting: dict[int, Waiting] = field(default_factory=dict[int, Waiting])
+    waiting: dict[int, LookupCallback] = field(default_factory=dict[int, LookupCallback])
     queued: list[Asker] = field(default_factory=list[Asker])
     holder: Asker | None = None
     began: float = 0.0
@@ -51,9 +51,9 @@ class Resolver:
         self._threads = Threads("resolver")
         self._known: dict[str, tuple[float, tuple[Address, ...]]] = {}
         self._asked: dict[str, LookUp] = {}
-        self._turns = Turns()
+        self._turns = LookupQueue()
         self._numbers = count()
-        self._young: PromptDeadlines[LookUp] = PromptDeadlines(SLOW_S, self._slow, loop)
+        self._young: PromptTimeouts[LookUp] = PromptTimeouts(SLOW_S, self._slow, loop)
 
     def known(self, host: str) -> tuple[Address, ...] | None:
         """The addresses of a literal or of a name it remembers; None when it must be looked up."""
@@ -62,7 +62,7 @@ class Resolver:
             return remembered[1]
         return literal(host)
 
-    def look_up(self, host: str, then: Waiting, proxy_id: int) -> Callable[[], None] | None:
+    def look_up(self, host: str, then: LookupCallback, proxy_id: int) -> Callable[[], None] | None:
         """Calls back in the event loop, unless what it returns is called before.
 
         None: it has called back, for the proxy waits for too many names.

@@ -5,32 +5,32 @@ import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node.engine.builtin.net.connection import IN, Wire
+from node.engine.builtin.net.connection import IN, Connection
 from node.engine.builtin.net.pipe_pool import Pipe
 from node.engine.builtin.net.reclaimed_socket import Reclaimed, close_copy
 from node.engine.builtin.policy.access import allows
 from node.engine.builtin.protocols.destinations import Destination
 from node.engine.builtin.sessions.client import Client
-from node.engine.builtin.sessions.http_session import Conversation
-from node.engine.builtin.sessions.protocol_detection import FirstByte
-from node.engine.builtin.sessions.proxy import Service
+from node.engine.builtin.sessions.http_session import HttpSession
+from node.engine.builtin.sessions.protocol_detection import ProtocolDetection
+from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.sessions.tunnel import Tunnel
 
-State = dict[str, Any]
+PackedState = dict[str, Any]
 """Plain JSON; the descriptors go beside it, in the order in which they are added here."""
 
 
-class Parcel:
+class PackedConnection:
     """The stage of a connection that is on its way: nothing reads or writes it here meanwhile."""
 
     __slots__ = ("_wires", "client", "fds", "stage", "state")
 
-    def __init__(self, client: Client, stage: Tunnel | Conversation | FirstByte, inbox: bytes = b"") -> None:
+    def __init__(self, client: Client, stage: Tunnel | HttpSession | ProtocolDetection, inbox: bytes = b"") -> None:
         self.client = client
         self.stage = stage
         self.fds: list[int] = []
         self._wires = (client, stage.origin) if isinstance(stage, Tunnel) else (client,)
-        self.state: State = {
+        self.state: PackedState = {
             "proxy": client.service.record.id,
             "source": client.source,
             "admitted": client.admitted,
@@ -41,7 +41,7 @@ class Parcel:
             "went_to": client.went_to,
             "client": _pack(client, self.fds),
             "origin": _pack(stage.origin, self.fds) if isinstance(stage, Tunnel) else None,
-            "inbox": _text(inbox) if isinstance(stage, Conversation) else None,
+            "inbox": _text(inbox) if isinstance(stage, HttpSession) else None,
         }
         client.stage = self
 
@@ -63,9 +63,9 @@ class Parcel:
         match stage:
             case Tunnel():
                 stage.resume()
-            case Conversation():
+            case HttpSession():
                 stage.proceed()
-            case FirstByte():
+            case ProtocolDetection():
                 client.watch(IN)
 
     def close(self) -> None:
@@ -79,19 +79,19 @@ class Parcel:
         self.close()
 
 
-def parcel(client: Client) -> Parcel | None:
+def pack(client: Client) -> PackedConnection | None:
     """The connection packed; None when it cannot be moved as long as it does what it does now."""
     stage = client.stage
     match stage:
-        case Tunnel() | FirstByte():
-            return Parcel(client, stage)
-        case Conversation() if (inbox := stage.between_requests()) is not None:
-            return Parcel(client, stage, inbox)
+        case Tunnel() | ProtocolDetection():
+            return PackedConnection(client, stage)
+        case HttpSession() if (inbox := stage.between_requests()) is not None:
+            return PackedConnection(client, stage, inbox)
         case _:
             return None
 
 
-def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
+def unpack(service: Proxy, state: Mapping[str, Any], fds: list[int]) -> None:
     """The connection goes on in this process, unless the proxy does not allow it any more, or it has ended meanwhile.
 
     Raises OSError.
@@ -100,7 +100,7 @@ def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
     client = _client(service, state, left)
     origin = None
     if state["origin"] is not None:
-        origin = Wire(service.reactor, _socket(state["origin"], left))
+        origin = Connection(service.reactor, _socket(state["origin"], left))
         _restore(origin, state["origin"], left)
     allowed = service.held is None and allows(service.record.access, client.source, client.credentials)
     if client.admitted and (not allowed or service.closes(client, origin)):
@@ -115,7 +115,7 @@ def unpack(service: Service, state: Mapping[str, Any], fds: list[int]) -> None:
         raise
 
 
-def _client(service: Service, state: Mapping[str, Any], fds: Iterator[int]) -> Client:
+def _client(service: Proxy, state: Mapping[str, Any], fds: Iterator[int]) -> Client:
     service.reactor.sources.enter_anyway(state["source"])
     client = Client(service.reactor, _socket(state["client"], fds), service, state["source"])
     if state["admitted"]:
@@ -131,16 +131,16 @@ def _client(service: Service, state: Mapping[str, Any], fds: Iterator[int]) -> C
     return client
 
 
-def _go_on(client: Client, origin: Wire | None, inbox: bytes | None) -> None:
+def _go_on(client: Client, origin: Connection | None, inbox: bytes | None) -> None:
     if origin is not None:
         Tunnel(client, origin).start()
     elif inbox is not None:
-        Conversation(client).go_on(inbox)
+        HttpSession(client).go_on(inbox)
     else:
         client.service.begin(client)
 
 
-def _end(client: Client, origin: Wire | None) -> None:
+def _end(client: Client, origin: Connection | None) -> None:
     if client.stage is not None:
         client.stage.broken()
     client.drop()
@@ -148,7 +148,7 @@ def _end(client: Client, origin: Wire | None) -> None:
         origin.drop()
 
 
-def _pack(wire: Wire, fds: list[int]) -> State:
+def _pack(wire: Connection, fds: list[int]) -> PackedState:
     wire.unwatch()
     wire.reactor.turns.forget(wire.fd)
     wire.scatter()
@@ -165,13 +165,13 @@ def _pack(wire: Wire, fds: list[int]) -> State:
     }
 
 
-def _socket(state: State, fds: Iterator[int]) -> socket.socket:
+def _socket(state: PackedState, fds: Iterator[int]) -> socket.socket:
     sock = socket.socket(state["family"], socket.SOCK_STREAM, 0, fileno=next(fds))
     sock.setblocking(False)
     return sock
 
 
-def _restore(wire: Wire, state: State, fds: Iterator[int]) -> None:
+def _restore(wire: Connection, state: PackedState, fds: Iterator[int]) -> None:
     if state["pipe"] is not None:
         wire.pipe = Pipe(next(fds), next(fds))
         wire.pipe.held = state["pipe"]

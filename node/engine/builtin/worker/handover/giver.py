@@ -20,9 +20,9 @@ from node.engine.builtin.frames import MOST_FDS, MOST_PORTS, ControlError, Messa
 from node.engine.builtin.net.exits import SessionExit
 from node.engine.builtin.policy.records import tell_record
 from node.engine.builtin.sessions.client import Client
-from node.engine.builtin.sessions.proxy import Service
+from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.worker.handover.channel import Channel, ClosedError
-from node.engine.builtin.worker.handover.connections import Parcel, parcel
+from node.engine.builtin.worker.handover.connections import PackedConnection, pack
 from node.engine.builtin.worker.proxies import Proxies
 
 FORMAT = 1
@@ -39,14 +39,14 @@ FAILED = (ClosedError, ControlError, TimeoutError)
 class Bundle:
     """Some proxies and some connections, on hold until it is known whose they are."""
 
-    def __init__(self, services: list[Service], clients: Iterable[Client]) -> None:
+    def __init__(self, services: list[Proxy], clients: Iterable[Client]) -> None:
         self.since = monotonic()
         self.services = services
-        self.parcels: list[Parcel] = []
+        self.parcels: list[PackedConnection] = []
         for service in services:
             service.doors.hold()
         for client in clients:
-            if len(self.parcels) < _CONNECTIONS and (packed := parcel(client)) is not None:
+            if len(self.parcels) < _CONNECTIONS and (packed := pack(client)) is not None:
                 self.parcels.append(packed)
 
     async def send(self, channel: Channel) -> None:
@@ -115,7 +115,7 @@ async def _deliver(proxies: Proxies, channel: Channel, bundle: Bundle) -> None:
     await channel.send("yours")
 
 
-def _told(service: Service) -> dict[str, Any]:
+def _told(service: Proxy) -> dict[str, Any]:
     return {
         "record": tell_record(service.record),
         "listens": len(service.doors.listeners),
@@ -125,7 +125,7 @@ def _told(service: Service) -> dict[str, Any]:
     }
 
 
-def _clients(services: Iterable[Service]) -> list[Client]:
+def _clients(services: Iterable[Proxy]) -> list[Client]:
     return [client for service in services for client in service.open]
 
 

@@ -4,7 +4,7 @@ import asyncio
 from time import monotonic
 
 from node.engine.builtin import log
-from node.engine.builtin.sessions.proxy import Service
+from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.worker.handover.channel import Channel
 from node.engine.builtin.worker.handover.giver import FAILED, STEP_S, expect, move
 from node.engine.builtin.worker.proxies import Proxies
@@ -15,7 +15,7 @@ _LOOK_S = (0.05, 1.0)
 """How often it looks for connections that can be moved by now: soon at first, then less often."""
 
 
-class Remaining:
+class Leftovers:
     """Connections that can be moved by and by are; what the others move is told, for it counts against quotas."""
 
     def __init__(self, proxies: Proxies) -> None:
@@ -57,5 +57,5 @@ class Remaining:
             self._proxies.remove(id_)
 
 
-def _moved(service: Service) -> int:
+def _moved(service: Proxy) -> int:
     return service.received + service.sent

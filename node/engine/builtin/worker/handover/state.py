@@ -11,8 +11,8 @@ from node.engine.builtin.frames import Message
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.worker.handover.channel import Channel
 from node.engine.builtin.worker.handover.giver import STEP_S, give
-from node.engine.builtin.worker.handover.leftovers import Remaining
-from node.engine.builtin.worker.handover.taker import HandoverError, Taking
+from node.engine.builtin.worker.handover.leftovers import Leftovers
+from node.engine.builtin.worker.handover.taker import HandoverError, Taker
 from node.engine.builtin.worker.proxies import Proxies
 
 
@@ -35,8 +35,8 @@ class Handover:
         self._halt = halt
         self._tasks: set[asyncio.Task[None]] = set()
         self._giving: asyncio.Task[None] | None = None
-        self._takings: dict[asyncio.Task[None], Taking] = {}
-        self._remaining: Remaining | None = None
+        self._takings: dict[asyncio.Task[None], Taker] = {}
+        self._remaining: Leftovers | None = None
 
     def close(self) -> None:
         for task in self._tasks:
@@ -60,7 +60,7 @@ class Handover:
             handle = os.pidfd_open(giver)
         except ProcessLookupError:
             handle = None
-        taking = Taking(self._reactor, self._proxies, Channel(connection), handle)
+        taking = Taker(self._reactor, self._proxies, Channel(connection), handle)
         task = self._run(self._take(taking, answer))
         self._takings[task] = taking
         task.add_done_callback(self._takings.pop)
@@ -80,7 +80,7 @@ class Handover:
             if given:
                 self.state = "leaving"
             if self.state == "leaving":
-                self._remaining = self._remaining or Remaining(self._proxies)
+                self._remaining = self._remaining or Leftovers(self._proxies)
                 await self._remaining.last(channel if given else None)
                 self._halt()
         except Exception as error:  # noqa: BLE001 (a fault in a handover must not end what still runs here)
@@ -98,7 +98,7 @@ class Handover:
                 task.cancel()
                 await asyncio.wait([task])
 
-    async def _take(self, taking: Taking, answer: Callable[[Message], None]) -> None:
+    async def _take(self, taking: Taker, answer: Callable[[Message], None]) -> None:
         try:
             told = await taking.until_left()
             log.write("handover.taken", **told)

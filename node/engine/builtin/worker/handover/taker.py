@@ -12,7 +12,7 @@ from typing import Any, cast
 from node.engine.builtin import log
 from node.engine.builtin.frames import ControlError, Message
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.policy.quota_periods import Spent
+from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.builtin.policy.records import read_record
 from node.engine.builtin.sessions.rate_limit import Levels
 from node.engine.builtin.worker.handover.channel import Channel, ClosedError
@@ -30,7 +30,7 @@ class HandoverError(Exception):
     """The rest stayed where it was, or was lost with a giver that died. Says why, in a few words."""
 
 
-class Taking:
+class Taker:
     """One handover; the longest pause is that of a connection, from its being put on hold to its going on here."""
 
     def __init__(self, reactor: Reactor, proxies: Proxies, channel: Channel, giver: int | None) -> None:
@@ -160,7 +160,7 @@ class Taking:
         listeners = [Socket(fileno=next(fds)) for _ in range(told["listens"])]
         try:
             if listeners:
-                record, spent = read_record(told["record"]), Spent(**told["spent"])
+                record, spent = read_record(told["record"]), QuotaUsage(**told["spent"])
                 sessions, levels = read_sessions(told["sessions"]), read_levels(told.get("levels"))
                 self._mine.inherit(record, listeners, spent, sessions, levels)
                 self._proxies += 1
