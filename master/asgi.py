@@ -66,11 +66,11 @@ class Api(Litestar):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        asked: Any = in_origin_form(scope)
-        if asked["method"] != "HEAD" or asked["path"].startswith(LINK_PATH):
-            await self._enter(asked, receive, send)
+        query: Any = in_origin_form(scope)
+        if query["method"] != "HEAD" or query["path"].startswith(LINK_PATH):
+            await self._enter(query, receive, send)
         else:
-            await self._bodiless({**asked, "method": "GET"}, receive, send)
+            await self._bodiless({**query, "method": "GET"}, receive, send)
 
     async def _enter(self, scope: Any, receive: Any, send: Any) -> None:
         await with_request_log(

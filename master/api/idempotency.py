@@ -30,16 +30,16 @@ def keyed_request(key: str, path: str, body: str) -> KeyedRequest:
     return KeyedRequest(key=key, request_hash=hashlib.sha256(f"{path}\n{body}".encode()).hexdigest())
 
 
-async def recall(session: Session, asked: KeyedRequest) -> StoredResponse | None:
+async def recall(session: Session, query: KeyedRequest) -> StoredResponse | None:
     """The answer that was given already; another request with this key waits until the transaction ends.
 
     Raises Invalid when the key was used for another request.
     """
-    await session.execute("idempotency.lock", key=asked.key)
-    row = await session.row("idempotency.select_one", key=asked.key)
+    await session.execute("idempotency.lock", key=query.key)
+    row = await session.row("idempotency.select_one", key=query.key)
     if row is None:
         return None
-    if row["request_hash"] != asked.request_hash:
+    if row["request_hash"] != query.request_hash:
         raise Invalid(
             "this Idempotency-Key was used for another request",
             {"errors": [{"header": "Idempotency-Key", "detail": "used for another path or body"}]},
@@ -47,13 +47,13 @@ async def recall(session: Session, asked: KeyedRequest) -> StoredResponse | None
     return StoredResponse(status=row["status"], headers=row["headers"], body=row["body"])
 
 
-async def remember(session: Session, asked: KeyedRequest, answer: StoredResponse) -> None:
+async def remember(session: Session, query: KeyedRequest, answer: StoredResponse) -> None:
     """Keep the answer, and forget what is older than a day."""
     await session.execute("idempotency.forget")
     await session.execute(
         "idempotency.insert",
-        key=asked.key,
-        request_hash=asked.request_hash,
+        key=query.key,
+        request_hash=query.request_hash,
         status=answer.status,
         headers=dict(answer.headers),
         body=answer.body,

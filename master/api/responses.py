@@ -22,19 +22,19 @@ def keyed_request_of(request: ApiRequest, wish: RequestBody) -> KeyedRequest | N
 
 
 async def once(
-    wiring: Wiring, asked: KeyedRequest | None, act: Callable[[Session], Awaitable[StoredResponse]]
+    wiring: Wiring, query: KeyedRequest | None, act: Callable[[Session], Awaitable[StoredResponse]]
 ) -> tuple[StoredResponse, bool]:
     """What `act` answers in its transaction, or what was answered before; and whether it was before.
 
     What is only tried out neither uses a key nor is answered from memory.
     """
-    asked = None if wiring.database.is_rehearsal else asked
+    query = None if wiring.database.is_rehearsal else query
     async with writing(wiring.database) as session:
-        if asked is not None and (kept := await recall(session, asked)) is not None:
+        if query is not None and (kept := await recall(session, query)) is not None:
             return kept, True
         stored_response = await act(session)
-        if asked is not None:
-            await remember(session, asked, stored_response)
+        if query is not None:
+            await remember(session, query, stored_response)
     return stored_response, False
 
 

@@ -41,9 +41,9 @@ async def record_events(session: Session, events: Iterable[NewEvent]) -> None:
         await session.execute("events.insert", rows=rows)
 
 
-async def page(session: Session, asked: EventList) -> list[LoggedEvent]:
+async def page(session: Session, query: EventList) -> list[LoggedEvent]:
     """Those that match, oldest first."""
-    return await chosen(session, asked.choice, asked.after or 0, asked.limit)
+    return await chosen(session, query.choice, query.after or 0, query.limit)
 
 
 async def chosen(session: Session, choice: EventFilter, after: int, limit: int) -> list[LoggedEvent]:

@@ -19,28 +19,28 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def kept_filter(asked: ProxyFilter) -> dict[str, Any]:
+def kept_filter(query: ProxyFilter) -> dict[str, Any]:
     """What was said of it, as it can be read again."""
-    said = asked.model_dump(mode="json", exclude_unset=True, exclude={"label", *ID_BY_NAME})
-    return {**said, **({"label": [f"{key}:{value}" for key, value in asked.label]} if asked.label else {})}
+    said = query.model_dump(mode="json", exclude_unset=True, exclude={"label", *ID_BY_NAME})
+    return {**said, **({"label": [f"{key}:{value}" for key, value in query.label]} if query.label else {})}
 
 
-async def create(session: Session, wish: NewLink, base_url: str) -> LinkCreated:
+async def create(session: Session, body: NewLink, base_url: str) -> LinkCreated:
     """With its secret, which is never shown again. Raises Invalid."""
-    if wish.expires_at is not None and wish.expires_at <= await session.value("links.clock"):
+    if body.expires_at is not None and body.expires_at <= await session.value("links.clock"):
         raise pointed("expires_at is in the past", "/expires_at")
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    settings = {**wish.model_dump(exclude={"filter": True, "rotate": {"nodes"}}), "filter": kept_filter(wish.filter)}
+    settings = {**body.model_dump(exclude={"filter": True, "rotate": {"nodes"}}), "filter": kept_filter(body.filter)}
     made = dict(await session.row("links.insert", **settings, secret_hash=hashed(secret)) or {})
-    details = {"link_id": made["id"], "kind": wish.kind}
+    details = {"link_id": made["id"], "kind": body.kind}
     await record_events(session, [NewEvent(type="link.created", details=details)])
     path = f"/l/{secret}"
     return LinkCreated(**made, path=path, url=base_url.rstrip("/") + path)
 
 
-async def page(session: Session, asked: LinkList) -> list[Link]:
+async def page(session: Session, query: LinkList) -> list[Link]:
     """By id."""
-    rows = await session.rows("links.select_page", id=None, after=asked.after, limit=asked.limit)
+    rows = await session.rows("links.select_page", id=None, after=query.after, limit=query.limit)
     return [Link.model_validate(row) for row in rows]
 
 

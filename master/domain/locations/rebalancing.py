@@ -12,7 +12,7 @@ from master.domain.proxies.service import lock_placement
 from master.placement.rebalance import Move, RebalanceNode, balanced
 
 
-async def rebalance(session: Session, location_id: int, wish: RebalanceRequest, *, dry_run: bool) -> RebalanceResult:
+async def rebalance(session: Session, location_id: int, body: RebalanceRequest, *, dry_run: bool) -> RebalanceResult:
     """Raises NotFound. What is asked of masters goes on by itself; a move that fails leaves its proxy where it is."""
     await locations.get(session, location_id)
     if not dry_run:
@@ -23,8 +23,8 @@ async def rebalance(session: Session, location_id: int, wish: RebalanceRequest, 
     places = [place for place in await places_of(session, movers, where) if place.candidate.state == "active"]
     there = {place.candidate.id for place in places}
     able = [mover for mover in movers if mover.node_id in there]
-    moves = await asyncio.to_thread(balanced, able, places, most=wish.most)
-    rotations = {} if dry_run else await carry_out(session, location_id, moves, wish.overlap_s)
+    moves = await asyncio.to_thread(balanced, able, places, most=body.most)
+    rotations = {} if dry_run else await carry_out(session, location_id, moves, body.overlap_s)
     return RebalanceResult(
         moves=[
             PlannedMove(
@@ -47,11 +47,11 @@ async def carry_out(session: Session, location_id: int, moves: Sequence[Move], o
     await session.rows("nodes.lock", ids=ids)
     moved, _ = await put(session, {move.proxy_id: move.to_node_id for move in moves if not move.serves})
     rows = [{"proxy_id": move.proxy_id, "node_id": move.to_node_id} for move in moves if move.serves]
-    asked = await session.rows("drain.insert_rotations", rows=rows, overlap_s=overlap_s, drained_node_id=None)
+    query = await session.rows("drain.insert_rotations", rows=rows, overlap_s=overlap_s, drained_node_id=None)
     details = {"moves": len(moves), "overlap_s": overlap_s}
     told = NewEvent(type="location.rebalanced", location_id=location_id, details=details)
     await record_events(session, [*moved, told])
-    return {row["proxy_id"]: row["id"] for row in asked}
+    return {row["proxy_id"]: row["id"] for row in query}
 
 
 def loads(places: Sequence[RebalanceNode], moves: Sequence[Move]) -> list[NodeLoad]:

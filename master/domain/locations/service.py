@@ -23,27 +23,27 @@ async def get(session: Session, id_: int) -> Location:
     return location_from_row(known(id_, await session.row("locations.select_one", id=id_)))
 
 
-async def page(session: Session, asked: LocationList) -> list[Location]:
+async def page(session: Session, query: LocationList) -> list[Location]:
     """Those that match, by id."""
     rows = await session.rows(
-        "locations.select_page", **filter_parameters(asked, LocationFilter), after=asked.after, limit=asked.limit
+        "locations.select_page", **filter_parameters(query, LocationFilter), after=query.after, limit=query.limit
     )
     return [location_from_row(row) for row in rows]
 
 
-async def create(session: Session, wish: NewLocation) -> Location:
+async def create(session: Session, body: NewLocation) -> Location:
     """The transaction's end raises NameTaken."""
-    row = await session.row("locations.insert", **wish.model_dump())
+    row = await session.row("locations.insert", **body.model_dump())
     made = location_from_row(row or {})
     await record_events(session, [NewEvent(type="location.created", location_id=made.id, details={"name": made.name})])
     return made
 
 
-async def change(session: Session, id_: int, wish: LocationPatch) -> Location:
+async def change(session: Session, id_: int, body: LocationPatch) -> Location:
     """Raises NotFound; the transaction's end raises NameTaken."""
     now = location_from_row(known(id_, await session.row("locations.lock", id=id_)))
     before = now.model_dump(include={"name", "country", "labels"})
-    after = merged(before, wish.given())
+    after = merged(before, body.given())
     if after == before:
         return now
     row = known(id_, await session.row("locations.update", id=id_, **after))

@@ -13,18 +13,18 @@ from shared.permutation import Permutation
 FORGET_AT_ONCE = 5_000
 
 
-async def look_up(session: Session, asked: LookupQuery) -> Lookup:
+async def look_up(session: Session, query: LookupQuery) -> Lookup:
     """By endpoint when a port is given, else by exit address."""
-    at = asked.at or await session.value("lookup.clock")
-    page = {"ip": asked.ip, "at": at, "after": asked.after, "limit": asked.limit}
+    at = query.at or await session.value("lookup.clock")
+    page = {"ip": query.ip, "at": at, "after": query.after, "limit": query.limit}
     drawn: list[RandomExitDetails] = []
-    if asked.port is not None:
-        rows = await session.rows("lookup.select_endpoint", port=asked.port, **page)
+    if query.port is not None:
+        rows = await session.rows("lookup.select_endpoint", port=query.port, **page)
     else:
         rows = await session.rows("lookup.select_exit", **page)
-        drawn = await traced(session, asked.ip, at)
-    next_ = cursor(rows[-1]["id"]) if len(rows) == asked.limit else None
-    return Lookup(ip=asked.ip, port=asked.port, at=at, items=holders(rows), drawn=drawn, next=next_)
+        drawn = await traced(session, query.ip, at)
+    next_ = cursor(rows[-1]["id"]) if len(rows) == query.limit else None
+    return Lookup(ip=query.ip, port=query.port, at=at, items=holders(rows), drawn=drawn, next=next_)
 
 
 async def traced(session: Session, ip: str, at: datetime) -> list[RandomExitDetails]:

@@ -41,24 +41,24 @@ class Drain:
         return {"location_id": self.location_id if self.node_ids is None else None, "node_ids": self.node_ids}
 
 
-async def change_node(session: Session, id_: int, wish: NodePatch) -> Node:
+async def change_node(session: Session, id_: int, body: NodePatch) -> Node:
     """As nodes.change, and the node's proxies begin to move, or do so no more. Raises Invalid besides."""
-    is_moved = wish.move if "move" in wish.model_fields_set else None
-    if not is_moved and wish.model_fields_set & {"overlap_s", "node_ids"}:
+    is_moved = body.move if "move" in body.model_fields_set else None
+    if not is_moved and body.model_fields_set & {"overlap_s", "node_ids"}:
         raise pointed("overlap_s and node_ids are for a move", "/move")
     if is_moved is None:
-        return await nodes.change(session, id_, wish)
+        return await nodes.change(session, id_, body)
     await lock_placement(session)
     row = nodes.known(id_, await session.row("nodes.select_one", id=id_))
     news: list[NewEvent] = []
     if is_moved:
-        if (wish.state or row["state"]) != "draining":
+        if (body.state or row["state"]) != "draining":
             raise pointed("only a draining node moves its proxies: say state draining", "/move")
-        drain = await drain_of(session, row, wish.node_ids, wish.overlap_s)
+        drain = await drain_of(session, row, body.node_ids, body.overlap_s)
         if drain.location_id is None and drain.node_ids is None:
             raise pointed(f"node {id_} has no location: say node_ids", "/node_ids")
         news = await begin(session, drain)
-    await nodes.change(session, id_, wish)
+    await nodes.change(session, id_, body)
     if not is_moved and await session.execute("drain.stop", node_id=id_):
         news = [NewEvent(type="node.updated", node_id=id_, details={"changed": ["move"]})]
     await record_events(session, news)
@@ -117,10 +117,10 @@ async def begin(session: Session, drain: Drain) -> list[NewEvent]:
     """From now on masters move the node's proxies; what nobody uses is gone already. What is to be recorded."""
     before = await session.row("drain.select_drain", node_id=drain.node_id)
     await session.rows("drain.lock_nodes", ids=await concerned(session, drain))
-    asked = {"node_ids": drain.node_ids, "overlap_s": drain.overlap_s, "leaving": drain.leaving}
-    await session.execute("drain.begin", node_id=drain.node_id, **asked)
+    query = {"node_ids": drain.node_ids, "overlap_s": drain.overlap_s, "leaving": drain.leaving}
+    await session.execute("drain.begin", node_id=drain.node_id, **query)
     is_news = before is None or drain_in(before) != drain
-    news = [NewEvent(type="node.moving", node_id=drain.node_id, details=asked)] if is_news else []
+    news = [NewEvent(type="node.moving", node_id=drain.node_id, details=query)] if is_news else []
     return [*news, *await place_unused(session, drain)]
 
 

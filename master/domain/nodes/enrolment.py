@@ -62,16 +62,16 @@ class Enrolment:
         Raises Invalid, NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway, DatabaseError.
         """
         where = self._handshakes.where(ip, port)
-        asked = EnrolmentRequest(ip=where.ip, name=name, location_id=location_id, labels=labels)
+        query = EnrolmentRequest(ip=where.ip, name=name, location_id=location_id, labels=labels)
         hash_, handshake = begun(challenge)
         known = await self._known(hash_)
         if known is not None and known["session"] > 0:
             return NodeId(known["id"]), False
         if known is None:
-            await self._check_wishes(asked)
+            await self._check_wishes(query)
         facts = await self._handshakes.hello(where, handshake)
         password = secrets.token_urlsafe(32)
-        node_id, node_name, created = await self._record(asked, facts, hash_, password_hash(password))
+        node_id, node_name, created = await self._record(query, facts, hash_, password_hash(password))
         async with self._database.session() as session:
             stored = await session.value("sync.login", node_id=node_id)
         await self._broker.ensure_node(node_id, stored)
@@ -95,17 +95,17 @@ class Enrolment:
         async with self._database.session() as session:
             return await session.row("enrolment.by_challenge", challenge_hash=hash_)
 
-    async def _check_wishes(self, asked: EnrolmentRequest) -> None:
+    async def _check_wishes(self, query: EnrolmentRequest) -> None:
         """Refuse what cannot be before the node is called; the schema has the last word later."""
         async with self._database.session() as session:
-            row = await session.row("enrolment.check_wishes", location_id=asked.location_id, name=asked.name)
-        if row is None or (asked.location_id is not None and not row["location_exists"]):
-            raise no_location(asked)
+            row = await session.row("enrolment.check_wishes", location_id=query.location_id, name=query.name)
+        if row is None or (query.location_id is not None and not row["location_exists"]):
+            raise no_location(query)
         if row["name_node_id"] is not None:
-            raise name_taken(asked, row["name_node_id"])
+            raise name_taken(query, row["name_node_id"])
 
     async def _record(
-        self, asked: EnrolmentRequest, facts: NodeFacts, hash_: str, login_hash: str
+        self, query: EnrolmentRequest, facts: NodeFacts, hash_: str, login_hash: str
     ) -> tuple[NodeId, str, bool]:
         """The node's row; an existing one, not yet in use, gets the new login. A drawn name that is taken: another."""
         for attempt in range(NAME_TRIES):
@@ -113,10 +113,10 @@ class Enrolment:
                 async with self._database.transaction() as session:
                     row = await session.row(
                         "enrolment.record",
-                        name=asked.name or random_name(attempt),
-                        ip=asked.ip,
-                        location_id=asked.location_id,
-                        labels=dict(asked.labels),
+                        name=query.name or random_name(attempt),
+                        ip=query.ip,
+                        location_id=query.location_id,
+                        labels=dict(query.labels),
                         **columns(facts),
                         challenge_hash=hash_,
                         broker_password_hash=login_hash,
@@ -124,25 +124,25 @@ class Enrolment:
                     assert row is not None  # noqa: S101 (an upsert returns its row)
                     node_id = NodeId(row["id"])
                     if row["created"]:
-                        details = {"name": row["name"], "ip": asked.ip}
+                        details = {"name": row["name"], "ip": query.ip}
                         await record_events(session, [NewEvent(type="node.enrolled", node_id=node_id, details=details)])
                     return node_id, row["name"], row["created"]
             except RowConflict as error:
-                if error.constraint != "nodes_name_key" or asked.name is not None:
+                if error.constraint != "nodes_name_key" or query.name is not None:
                     known = refusal(error.constraint)
                     if known is None:
                         raise
                     raise known from error
             except RowReferenced as error:
-                raise no_location(asked) from error
+                raise no_location(query) from error
         raise NameTaken(detail="no free name was found; give the node a name")
 
 
-def no_location(asked: EnrolmentRequest) -> Invalid:
+def no_location(query: EnrolmentRequest) -> Invalid:
     """The location does not exist."""
-    return wrong("/location_id", f"{asked.location_id} does not exist")
+    return wrong("/location_id", f"{query.location_id} does not exist")
 
 
-def name_taken(asked: EnrolmentRequest, by_node: int) -> NameTaken:
+def name_taken(query: EnrolmentRequest, by_node: int) -> NameTaken:
     """Another node has the name."""
-    return NameTaken(detail=f"the name {asked.name} is taken by node {by_node}", members={"by_node": by_node})
+    return NameTaken(detail=f"the name {query.name} is taken by node {by_node}", members={"by_node": by_node})

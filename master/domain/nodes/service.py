@@ -29,17 +29,17 @@ async def get(session: Session, id_: int) -> Node:
     return node_from_row(known(id_, await session.row("nodes.select_one", id=id_)))
 
 
-async def page(session: Session, asked: NodeList) -> list[Node]:
+async def page(session: Session, query: NodeList) -> list[Node]:
     """Those that match, by id."""
     rows = await session.rows(
-        "nodes.select_page", **filter_parameters(asked, NodeFilter), after=asked.after, limit=asked.limit
+        "nodes.select_page", **filter_parameters(query, NodeFilter), after=query.after, limit=query.limit
     )
     return [node_from_row(row) for row in rows]
 
 
-async def change(session: Session, id_: int, wish: NodePatch) -> Node:
+async def change(session: Session, id_: int, body: NodePatch) -> Node:
     """Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken."""
-    given = wish.given()
+    given = body.given()
     await proxies.lock_placement(session)
     row = known(id_, await session.row("nodes.lock_wholly", id=id_))
     before = settings(row)
@@ -106,8 +106,8 @@ async def check_range(session: Session, id_: int, ports: str) -> None:
 async def check_exits(session: Session, row: Row, exits: Mapping[str, Any]) -> None:
     """Raises ExitsUsed when proxies of the node could no longer leave as they shall."""
     local = [*row["addresses"], *exits["addresses"]]
-    asked = await session.rows("nodes.select_exits", id=row["id"])
-    lacks = [(one["count"], lack) for one in asked if (lack := lacking(one["exit"], local, exits["ipv6_prefixes"]))]
+    query = await session.rows("nodes.select_exits", id=row["id"])
+    lacks = [(one["count"], lack) for one in query if (lack := lacking(one["exit"], local, exits["ipv6_prefixes"]))]
     if lacks:
         count = sum(count for count, _ in lacks)
         detail = f"{count} proxies of node {row['id']} leave by what would be gone: {lacks[0][1]}"

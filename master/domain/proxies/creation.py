@@ -23,32 +23,34 @@ from master.placement.candidates import Candidate, Demand, Obstacle, place
 from shared.proxies import NodeId
 
 
-async def create(session: Session, wish: NewProxy, *, allow_past: bool = False) -> Proxy:
-    """Raises Invalid, InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange; NameTaken at the transaction's end.
+async def create(session: Session, body: NewProxy, *, allow_past: bool = False) -> Proxy:
+    """Create a proxy on the least loaded node that can take it.
+
+    Raises Invalid, InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange; NameTaken at the transaction's end.
     """
-    settings = first_settings(wish)
-    await check_named(session, wish)
+    settings = first_settings(body)
+    await check_named(session, body)
     await check_ends(session, [(NO_END, settings)], allow_past=allow_past)
     await lock_placement(session)
-    node_id = await choose(session, wish, settings["exit"])
-    port = await take_port(session, node_id, wish.port)
-    asked, rotation = wish.port is not None, settings.pop("rotation")
-    id_ = await session.value("proxies.insert", **settings, node_id=node_id, port=port, port_asked=asked)
+    node_id = await choose(session, body, settings["exit"])
+    port = await take_port(session, node_id, body.port)
+    query, rotation = body.port is not None, settings.pop("rotation")
+    id_ = await session.value("proxies.insert", **settings, node_id=node_id, port=port, port_asked=query)
     if rotation:
         await session.execute("rotation.schedule", rows=[{"id": id_, "rotation": rotation}])
-    details = {"port": port, "protocol": wish.protocol, "version": 1}
+    details = {"port": port, "protocol": body.protocol, "version": 1}
     await record_events(session, [NewEvent(type="proxy.created", proxy_id=id_, node_id=node_id, details=details)])
     return await get(session, id_)
 
 
-async def check_named(session: Session, wish: NewProxy) -> None:
+async def check_named(session: Session, body: NewProxy) -> None:
     """Raises Invalid when neither a location nor a node is named, or one that is not there."""
-    if wish.location_id is None and wish.node_ids is None:
+    if body.location_id is None and body.node_ids is None:
         raise pointed("say where: location_id, node_ids or both", "/location_id", "/node_ids")
-    if wish.location_id is not None and not await session.rows("nodes.select_known_locations", ids=[wish.location_id]):
-        raise pointed(f"there is no location {wish.location_id}", "/location_id")
-    if wish.node_ids is not None:
-        await check_nodes(session, wish.node_ids)
+    if body.location_id is not None and not await session.rows("nodes.select_known_locations", ids=[body.location_id]):
+        raise pointed(f"there is no location {body.location_id}", "/location_id")
+    if body.node_ids is not None:
+        await check_nodes(session, body.node_ids)
 
 
 async def check_nodes(session: Session, ids: Sequence[int]) -> None:
@@ -59,27 +61,27 @@ async def check_nodes(session: Session, ids: Sequence[int]) -> None:
         raise pointed(f"there is no node {names}", *(f"/node_ids/{index}" for index in missing))
 
 
-async def choose(session: Session, wish: NewProxy, exit_: Mapping[str, Any]) -> NodeId:
+async def choose(session: Session, body: NewProxy, exit_: Mapping[str, Any]) -> NodeId:
     """The node, as placement decides it. Raises InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange."""
     rows = await session.rows(
         "proxies.select_candidates",
-        location_id=wish.location_id,
-        node_ids=wish.node_ids,
-        engine=wish.engine,
-        port=wish.port,
+        location_id=body.location_id,
+        node_ids=body.node_ids,
+        engine=body.engine,
+        port=body.port,
     )
-    chosen = place([Candidate(**row) for row in rows], Demand(engine=wish.engine, port=wish.port, exit=exit_))
+    chosen = place([Candidate(**row) for row in rows], Demand(engine=body.engine, port=body.port, exit=exit_))
     if isinstance(chosen, tuple):
-        raise refused(chosen, rows, wish)
+        raise refused(chosen, rows, body)
     return chosen
 
 
-async def take_port(session: Session, node_id: NodeId, asked: int | None) -> int:
+async def take_port(session: Session, node_id: NodeId, query: int | None) -> int:
     """Lock the requested port, or the lowest free one. Raises PortTaken, PortOutsideRange, InsufficientCapacity."""
     [node] = await session.rows("nodes.lock", ids=[node_id])
-    if asked is not None:
-        await check_port(session, node, asked)
-        return asked
+    if query is not None:
+        await check_port(session, node, query)
+        return query
     await session.execute("nodes.lock_ip", ip=node["ip"])
     port = await session.value("proxies.lowest_free_port", node_id=node_id)
     if port is None:
@@ -87,16 +89,16 @@ async def take_port(session: Session, node_id: NodeId, asked: int | None) -> int
     return port
 
 
-def refused(obstacles: Sequence[Obstacle], rows: Sequence[Row], wish: NewProxy) -> Conflict:
+def refused(obstacles: Sequence[Obstacle], rows: Sequence[Row], body: NewProxy) -> Conflict:
     """The plainest thing to say: a port's or exit's own conflict if only one node was asked, else a reason a node."""
     if len(obstacles) == 1 and obstacles[0].exit:
         return exit_missing([(rows[0], obstacles[0].reason)])
-    if len(obstacles) != 1 or wish.port is None or obstacles[0].port is None:
+    if len(obstacles) != 1 or body.port is None or obstacles[0].port is None:
         return no_place(obstacles)
     row = rows[0]
     if obstacles[0].port == "taken":
-        return port_taken(wish.port, row["holder"], row["holder_node"])
-    return port_outside(wish.port, row["id"], f"{row['port_from']}-{row['port_to']}")
+        return port_taken(body.port, row["holder"], row["holder_node"])
+    return port_outside(body.port, row["id"], f"{row['port_from']}-{row['port_to']}")
 
 
 def no_place(obstacles: Sequence[Obstacle]) -> InsufficientCapacity:

@@ -32,21 +32,21 @@ async def get(session: Session, id_: int) -> Proxy:
     return proxy_from_row(known(id_, await session.row("proxies.select_one", id=id_)))
 
 
-async def page(session: Session, asked: ProxyList) -> list[Proxy]:
+async def page(session: Session, query: ProxyList) -> list[Proxy]:
     """Those that match, by id."""
-    return [proxy_from_row(row) for row in await matching(session, asked, after=asked.after, limit=asked.limit)]
+    return [proxy_from_row(row) for row in await matching(session, query, after=query.after, limit=query.limit)]
 
 
 async def matching(
     session: Session,
-    asked: ProxyFilter,
+    query: ProxyFilter,
     *,
     node_ids: Sequence[int] | None = None,
     after: int = 0,
     limit: int | None = None,
 ) -> list[Row]:
     """Rows of the proxies that the filter matches, by id; with node_ids only those on these nodes."""
-    where = filter_parameters(asked, ProxyFilter)
+    where = filter_parameters(query, ProxyFilter)
     return await session.rows("proxies.select_page", **where, node_ids=node_ids, after=after, limit=limit)
 
 
@@ -58,7 +58,7 @@ async def lock_placement(session: Session) -> None:
 async def change(
     session: Session,
     id_: int,
-    wish: ProxyPatch,
+    body: ProxyPatch,
     versions: frozenset[int] | None = None,
     *,
     allow_past: bool = False,
@@ -68,7 +68,7 @@ async def change(
     Raises NotFound, PreconditionFailed, Invalid, PortTaken, PortOutsideRange, EngineMissing, ExitMissing; the
     transaction's end raises NameTaken.
     """
-    given = wish.given()
+    given = body.given()
     node, row = await locked(session, id_)
     check_version(row, versions)
     wanted = ProxyChange(row=row, after=amended(settings(row), given))
@@ -82,11 +82,11 @@ async def change(
 
 
 async def change_fleet(
-    session: Session, fleet: FleetFilter, wish: FleetPatch, *, allow_past: bool = False
+    session: Session, fleet: FleetFilter, body: FleetPatch, *, allow_past: bool = False
 ) -> WriteOutcome:
     """All that match. Raises CountDiffers, Invalid, EngineMissing, ExitMissing."""
     nodes, rows = await lock_fleet(session, fleet)
-    given = wish.given()
+    given = body.given()
     wanted = [ProxyChange(row=row, after=amended(settings(row), given)) for row in rows]
     await check_ends(session, [(one.row, one.after) for one in wanted], allow_past=allow_past)
     check_engines(nodes, wanted)

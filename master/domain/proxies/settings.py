@@ -28,18 +28,18 @@ def random_text(letters: int) -> str:
     return found
 
 
-def first_settings(wish: ProxyOptions) -> dict[str, Any]:
+def first_settings(body: ProxyOptions) -> dict[str, Any]:
     """Everything but the port of a proxy to be made, with its name where it has one.
 
     Raises Invalid when it would be open or have half a login, or when its engine cannot do what is asked of it.
     """
     fields = {"name", "protocol", "allow_ips", "engine", "enabled", "labels"}
-    asked = {name: getattr(wish, name).given() for name in NESTED_WISHES}
-    username, password = wish.username, wish.password
-    if username is None and "username" not in wish.model_fields_set and (password or not wish.allow_ips):
+    query = {name: getattr(body, name).given() for name in NESTED_WISHES}
+    username, password = body.username, body.password
+    if username is None and "username" not in body.model_fields_set and (password or not body.allow_ips):
         username = random_text(USERNAME_LETTERS)
-    login = checked({**wish.model_dump(include=fields), "username": username, "password": password})
-    return with_terms(merged({**login, **{name: {} for name in NESTED_WISHES}}, asked), asked)
+    login = checked({**body.model_dump(include=fields), "username": username, "password": password})
+    return with_terms(merged({**login, **{name: {} for name in NESTED_WISHES}}, query), query)
 
 
 def amended(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,22 +107,22 @@ def check_schedule(settings: Mapping[str, Any]) -> None:
         raise pointed(f"the proxy cannot be rotated so: {reason}", "/rotation/what")
 
 
-def kept_exit(asked: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def kept_exit(query: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Members that another mode left behind are dropped; those that are asked for now are refused. Raises Invalid."""
-    mode = asked.get("mode", "default")
-    for name in sorted(asked.keys() - MEMBERS[mode] - {"mode"}):
+    mode = query.get("mode", "default")
+    for name in sorted(query.keys() - MEMBERS[mode] - {"mode"}):
         if changes.get(name) is not None:
             raise pointed(f"an exit of mode {mode} has no {name}", f"/exit/{name}")
-    if mode == "address" and "address" not in asked:
+    if mode == "address" and "address" not in query:
         raise pointed("an exit of mode address needs an address", "/exit/address")
     return (
-        {name: asked[name] for name in ("mode", *sorted(MEMBERS[mode])) if name in asked} if mode != "default" else {}
+        {name: query[name] for name in ("mode", *sorted(MEMBERS[mode])) if name in query} if mode != "default" else {}
     )
 
 
-def kept_limits(asked: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def kept_limits(query: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A period means nothing without traffic_bytes. Raises Invalid."""
-    limits = dict(asked)
+    limits = dict(query)
     if limits.get("traffic_period") == "total":
         del limits["traffic_period"]
     if "traffic_period" in limits and "traffic_bytes" not in limits:

@@ -31,16 +31,16 @@ async def get(session: Session, key: StackKey) -> Stack:
     return stack(known(rows[0] if rows else None, key))
 
 
-async def page(session: Session, asked: StackList) -> list[Stack]:
+async def page(session: Session, query: StackList) -> list[Stack]:
     """Those that match, by id."""
-    where = filter_parameters(asked, StackFilter)
-    rows = await session.rows("stacks.select_page", id=None, **where, after=asked.after, limit=asked.limit)
+    where = filter_parameters(query, StackFilter)
+    rows = await session.rows("stacks.select_page", id=None, **where, after=query.after, limit=query.limit)
     return [stack(row) for row in rows]
 
 
-async def create(session: Session, wish: NewStack, *, allow_past: bool = False) -> tuple[int, WriteOutcome]:
+async def create(session: Session, body: NewStack, *, allow_past: bool = False) -> tuple[int, WriteOutcome]:
     """Its id, and what was done. Raises Invalid, InsufficientCapacity; the transaction's end raises NameTaken."""
-    goal = await stated(session, wish.name, wish, allow_past=allow_past)
+    goal = await stated(session, body.name, body, allow_past=allow_past)
     await lock_placement(session)
     return await begin(session, goal)
 
@@ -48,7 +48,7 @@ async def create(session: Session, wish: NewStack, *, allow_past: bool = False) 
 async def put(
     session: Session,
     name: str,
-    wish: NamedStack,
+    body: NamedStack,
     versions: frozenset[int] | None = None,
     *,
     allow_past: bool = False,
@@ -56,7 +56,7 @@ async def put(
     """The stack of this name as it shall be; also whether it was made. Raises as the others do."""
     await lock_placement(session)
     row = await session.row("stacks.select_named", name=name)
-    goal = await stated(session, name, wish, row["proxy"] if row else NO_END, allow_past=allow_past)
+    goal = await stated(session, name, body, row["proxy"] if row else NO_END, allow_past=allow_past)
     if row is None:
         check_version({"version": None}, versions)
         return *await begin(session, goal), True
@@ -67,7 +67,7 @@ async def put(
 async def change(
     session: Session,
     key: StackKey,
-    wish: StackPatch,
+    body: StackPatch,
     versions: frozenset[int] | None = None,
     *,
     allow_past: bool = False,
@@ -80,20 +80,20 @@ async def change(
     await lock_placement(session)
     row = await select(session, key)
     check_version(row, versions)
-    said = wish.model_fields_set
+    said = body.model_fields_set
     template: Template = row["proxy"]
     if "proxy" in said:
         with of_proxies():
-            template = altered(template, wish.proxy)
+            template = altered(template, body.proxy)
             await check_places(session, template, row["proxy"])
             await check_ends(session, [(row["proxy"], template)], allow_past=allow_past)
     goal = DesiredStack(
-        name=wish.name if "name" in said else row["name"],
-        spread=wish.spread if "spread" in said else row["spread"],
+        name=body.name if "name" in said else row["name"],
+        spread=body.spread if "spread" in said else row["spread"],
         proxy=template,
-        labels=patched(row["labels"], wish.labels) if "labels" in said else row["labels"],
-        count=wish.count if "count" in said else None,
-        remove=[ProxyId(id_) for id_ in wish.remove] if "remove" in said else (),
+        labels=patched(row["labels"], body.labels) if "labels" in said else row["labels"],
+        count=body.count if "count" in said else None,
+        remove=[ProxyId(id_) for id_ in body.remove] if "remove" in said else (),
     )
     return row["id"], await bring(session, row, goal, versions)
 
@@ -114,16 +114,16 @@ async def remove(session: Session, key: StackKey, versions: frozenset[int] | Non
 
 
 async def stated(
-    session: Session, name: str, wish: NamedStack, template: Template = NO_END, *, allow_past: bool
+    session: Session, name: str, body: NamedStack, template: Template = NO_END, *, allow_past: bool
 ) -> DesiredStack:
     """All of a stack, as it is said; what is there is `template`. Raises Invalid."""
-    if wish.name not in (None, name):
+    if body.name not in (None, name):
         raise pointed(f"the path says another name: {name}", "/name")
     with of_proxies():
-        wanted = kept(wish.proxy)
+        wanted = kept(body.proxy)
         await check_places(session, wanted, template)
         await check_ends(session, [(template, wanted)], allow_past=allow_past)
-    return DesiredStack(name=name, spread=wish.spread, proxy=wanted, labels=wish.labels, count=wish.count)
+    return DesiredStack(name=name, spread=body.spread, proxy=wanted, labels=body.labels, count=body.count)
 
 
 async def check_places(session: Session, template: Template, before: Template) -> None:

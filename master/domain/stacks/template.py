@@ -40,24 +40,24 @@ def of_proxies() -> Generator[None]:
         raise Invalid(error.detail, {**error.members, "errors": complaints}) from error
 
 
-def kept(wish: StackProxy) -> Template:
+def kept(body: StackProxy) -> Template:
     """As it is kept. Raises Invalid when no proxy can be so."""
-    settings = first_settings(wish)
-    said = {name: getattr(wish, name) for name in LOGIN if getattr(wish, name) is not None}
+    settings = first_settings(body)
+    said = {name: getattr(body, name) for name in LOGIN if getattr(body, name) is not None}
     login = {"username": None} if settings["username"] is None else said
-    return {**places(wish), **{name: settings[name] for name in (*REPLACED, *MERGED)}, **login}
+    return {**places(body), **{name: settings[name] for name in (*REPLACED, *MERGED)}, **login}
 
 
-def places(wish: StackProxy) -> Template:
+def places(body: StackProxy) -> Template:
     """Where proxies may be."""
-    locations = [wish.location_id] if wish.location_id is not None else wish.location_ids
-    found = {"location_ids": locations, "node_ids": wish.node_ids}
+    locations = [body.location_id] if body.location_id is not None else body.location_ids
+    found = {"location_ids": locations, "node_ids": body.node_ids}
     return {name: ids for name, ids in found.items() if ids is not None}
 
 
-def altered(template: Template, wish: StackProxyPatch) -> Template:
+def altered(template: Template, body: StackProxyPatch) -> Template:
     """The template with these changes. Raises Invalid when no proxy can be so."""
-    changes = wish.given()
+    changes = body.given()
     if (location_id := changes.pop("location_id", None)) is not None:
         changes["location_ids"] = [location_id]
     where = {**template, **{name: changes.pop(name) for name in PLACES if name in changes}}

@@ -48,38 +48,38 @@ def highest(told: Iterable[UsageCounters]) -> list[UsageCounters]:
     return list(found.values())
 
 
-async def page(session: Session, asked: UsageList) -> list[ShownUsage]:
+async def page(session: Session, query: UsageList) -> list[ShownUsage]:
     """Sums by what is asked for, oldest and lowest ids first; in a transaction."""
     await session.execute("usage.plan_anew")
-    after_s, after_stack, after_proxy, after_node = asked.after
+    after_s, after_stack, after_proxy, after_node = query.after
     rows = await session.rows(
         "usage.select_page",
-        span=asked.span,
-        by_proxy="proxy" in asked.by,
-        by_node="node" in asked.by,
-        by_stack="stack" in asked.by,
-        since=asked.since,
-        until=asked.until,
-        proxy_id=asked.proxy_id,
-        node_id=asked.node_id,
-        stack_id=asked.stack_id,
-        location_id=asked.location_id,
+        span=query.span,
+        by_proxy="proxy" in query.by,
+        by_node="node" in query.by,
+        by_stack="stack" in query.by,
+        since=query.since,
+        until=query.until,
+        proxy_id=query.proxy_id,
+        node_id=query.node_id,
+        stack_id=query.stack_id,
+        location_id=query.location_id,
         after_s=after_s,
         after_stack=after_stack,
         after_proxy=after_proxy,
         after_node=after_node,
-        limit=asked.limit,
+        limit=query.limit,
     )
-    return [shown(row, asked) for row in rows]
+    return [shown(row, query) for row in rows]
 
 
-def shown(row: Row, asked: UsageList) -> ShownUsage:
+def shown(row: Row, query: UsageList) -> ShownUsage:
     """Out of a row of sums."""
     began = datetime.fromtimestamp(row["began_s"], UTC)
     sums: dict[str, Any] = {name: row[name] for name in ("received_bytes", "sent_bytes", "connections", "refused")}
     return ShownUsage(
-        hour=began if asked.span == "hour" else None,
-        day=began.date() if asked.span == "day" else None,
+        hour=began if query.span == "hour" else None,
+        day=began.date() if query.span == "day" else None,
         proxy_id=row["proxy_group"] or None,
         proxy_name=row["name"],
         node_id=row["node_group"] or None,

@@ -16,24 +16,24 @@ async def get(session: Session, id_: int) -> Webhook:
     return shown(known(id_, rows[0] if rows else None))
 
 
-async def page(session: Session, asked: WebhookList) -> list[Webhook]:
+async def page(session: Session, query: WebhookList) -> list[Webhook]:
     """By id."""
-    rows = await session.rows("webhooks.select_page", id=None, after=asked.after, limit=asked.limit, most_lag=MOST_LAG)
+    rows = await session.rows("webhooks.select_page", id=None, after=query.after, limit=query.limit, most_lag=MOST_LAG)
     return [shown(row) for row in rows]
 
 
-async def create(session: Session, wish: NewWebhook, *, allow_private: bool) -> WebhookCreated:
+async def create(session: Session, body: NewWebhook, *, allow_private: bool) -> WebhookCreated:
     """With its secret, which is never shown again. Raises Invalid."""
-    check_target(wish.url, allow_private=allow_private)
+    check_target(body.url, allow_private=allow_private)
     secret = new_secret()
-    id_ = await session.value("webhooks.insert", **wish.model_dump(exclude={*ID_BY_NAME}), secret=secret)
+    id_ = await session.value("webhooks.insert", **body.model_dump(exclude={*ID_BY_NAME}), secret=secret)
     made = await get(session, id_)
     return WebhookCreated(**made.model_dump(), secret=secret)
 
 
-async def change(session: Session, id_: int, wish: WebhookPatch, *, allow_private: bool) -> Webhook:
+async def change(session: Session, id_: int, body: WebhookPatch, *, allow_private: bool) -> Webhook:
     """Raises NotFound, Invalid."""
-    given = wish.given()
+    given = body.given()
     now = known(id_, await session.row("webhooks.lock", id=id_))
     if "url" in given:
         check_target(given["url"], allow_private=allow_private)

@@ -73,7 +73,7 @@ NO_LOGIN = b"GET http://a/ HTTP/1.1\r\n\r\n"
 
 def floods(aim: Aim) -> dict[str, Flood]:
     """By kind."""
-    guesses = b"".join(
+    login_delays = b"".join(
         b"GET http://a/ HTTP/1.1\r\nProxy-Authorization: Basic %b\r\n\r\n" % base64.b64encode(b"u:%d" % number)
         for number in range(500)
     )
@@ -82,7 +82,7 @@ def floods(aim: Aim) -> dict[str, Flood]:
         "chunks": Flood(aim.post(), b"1\r\nX\r\n" * 10_000),
         "chunk extensions": Flood(aim.post(), b"1;x\r\nX\r\n" * 8_000),
         "requests without login": Flood(b"", NO_LOGIN * 2_500),
-        "wrong logins": Flood(b"", guesses),
+        "wrong logins": Flood(b"", login_delays),
         "many lines": Flood(b"", line + b"a:\r\n" * 16_300 + b"\r\n"),
         "many members": Flood(b"", line + b"Connection: " + b"a," * 32_000 + b"\r\n\r\n"),
         "long heads": Flood(b"", line + b"X: " + b"x" * 65_000 + b"\r\n\r\n"),

@@ -46,11 +46,11 @@ class Acceptors:
     @property
     def ports(self) -> list[int]:
         """What is really listened on."""
-        return [door.port for door in self._by_fd.values()]
+        return [acceptor.port for acceptor in self._by_fd.values()]
 
     @property
     def listeners(self) -> list[Socket]:
-        return [door.listener for door in self._by_fd.values()]
+        return [acceptor.listener for acceptor in self._by_fd.values()]
 
     def open(self, listener: Socket, port: int) -> None:
         """Takes clients from here too; instead of another listener on the same port."""
@@ -63,11 +63,11 @@ class Acceptors:
 
     def keep(self, ports: Collection[int]) -> None:
         """Takes no more clients at any other port."""
-        for fd, door in list(self._by_fd.items()):
-            if door.port not in ports:
+        for fd, acceptor in list(self._by_fd.items()):
+            if acceptor.port not in ports:
                 del self._by_fd[fd]
                 self._reactor.epoll.unregister(fd)
-                self._reactor.discard(fd, door.listener)
+                self._reactor.discard(fd, acceptor.listener)
 
     def hold(self) -> None:
         """Whoever comes waits in the backlog."""
@@ -78,15 +78,15 @@ class Acceptors:
 
     def go_on(self) -> None:
         """Takes clients again after `hold`, for nobody took the listeners."""
-        for fd, door in list(self._by_fd.items()):
-            self._by_fd[fd] = _door(door.port, Reclaimed(self._reactor.epoll, door.listener))
+        for fd, acceptor in list(self._by_fd.items()):
+            self._by_fd[fd] = _door(acceptor.port, Reclaimed(self._reactor.epoll, acceptor.listener))
             self._watch(fd)
 
     def let_go(self) -> None:
         """Another process has the listeners that are on hold; that they are closed here does not disturb it."""
-        doors, self._by_fd = self._by_fd, {}
-        for door in doors.values():
-            close_copy(door.listener)
+        acceptors, self._by_fd = self._by_fd, {}
+        for acceptor in acceptors.values():
+            close_copy(acceptor.listener)
 
     def close(self) -> None:
         self.keep(())
@@ -96,12 +96,12 @@ class Acceptors:
 
     def ready(self, fd: int, events: int) -> None:
         """Accepts a batch, and no more than there are: in vain it costs the kernel a whole socket."""
-        door = self._by_fd.get(fd)
-        if door is None:
+        acceptor = self._by_fd.get(fd)
+        if acceptor is None:
             return
-        accept, family, welcome = door.accept, door.family, self._welcome
+        accept, family, welcome = acceptor.accept, acceptor.family, self._welcome
         until = monotonic() + _ACCEPT_S
-        for _ in range(_waiting(door.listener)):
+        for _ in range(_waiting(acceptor.listener)):
             try:
                 accepted, address = accept()
             except BlockingIOError:

@@ -74,14 +74,14 @@ class RandomExit:
 
     family: socket.AddressFamily | None = socket.AF_INET6
 
-    def __init__(self, record: Record, draws: ExitCounter) -> None:
+    def __init__(self, record: Record, exit_counter: ExitCounter) -> None:
         """Raises ValueError in words for a person."""
         if record.exit.prefix is None or record.exit.key is None:
             raise ValueError("a random exit needs a prefix and a key")
         self.prefix, self.key = record.exit.prefix, record.exit.key
         self._proxy_id = record.id
         self._permutation = Permutation(self.prefix, self.key)
-        self._draws = draws
+        self._draws = exit_counter
 
     def address(self, guest: SessionLease, now: float) -> str | ConnectFailure | None:
         return self.draw()
@@ -100,8 +100,8 @@ class RandomExit:
 class SessionExit(RandomExit):
     """A random address for every session, kept for a while after its last connection; without one as RandomExit."""
 
-    def __init__(self, record: Record, draws: ExitCounter) -> None:
-        super().__init__(record, draws)
+    def __init__(self, record: Record, exit_counter: ExitCounter) -> None:
+        super().__init__(record, exit_counter)
         self.ttl_s = record.exit.session_ttl_s or SESSION_TTL_S
         self.generation = record.exit.generation
         self._leases: dict[bytes, Lease] = {}
@@ -164,7 +164,7 @@ class SessionExit(RandomExit):
         return True
 
 
-def exit_of(record: Record, draws: ExitCounter, before: ExitPolicy | None = None) -> ExitPolicy:
+def exit_of(record: Record, exit_counter: ExitCounter, before: ExitPolicy | None = None) -> ExitPolicy:
     """Keeps what it has of `before`, the exit so far, if that is the same. Raises ValueError in words for a person."""
     match record.exit.mode:
         case "default":
@@ -174,9 +174,9 @@ def exit_of(record: Record, draws: ExitCounter, before: ExitPolicy | None = None
                 raise ValueError("the exit has no address")
             return FixedExit(record.exit.address)
         case "ipv6_random":
-            return RandomExit(record, draws)
+            return RandomExit(record, exit_counter)
         case "ipv6_session":
-            return _continued(SessionExit(record, draws), before)
+            return _continued(SessionExit(record, exit_counter), before)
         case mode:
             raise ValueError(f"this engine has no exit of mode {mode}")
 

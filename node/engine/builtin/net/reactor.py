@@ -122,7 +122,7 @@ class Reactor:
 
     In a `Loop` it is what waits; in any other loop it is served as one reader among others.
     `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
-    `draws` are kept in the working directory. `via` is the proxies' name in Via fields, empty for none.
+    `exit_counter` are kept in the working directory. `via` is the proxies' name in Via fields, empty for none.
 
     What cannot be served in time is left over: `turns` says what is to be done, and for which proxy.
 
@@ -144,12 +144,12 @@ class Reactor:
         self.via = VIA.encode()
         self._exhausted_until = 0.0
         self.resolver = Resolver(loop)
-        self.draws = ExitCounter(Path())
+        self.exit_counter = ExitCounter(Path())
         self.sources = SourceLimits(self.bounds.per_source)
         self.unadmitted: UnadmittedClients[Evictable] = UnadmittedClients(
             self.bounds.unadmitted, self.bounds.unadmitted_per_proxy
         )
-        self.guesses = LoginDelays()
+        self.login_delays = LoginDelays()
         self.echo: Echo | None = None
         self.deny_ports: tuple[int | str, ...] = DENY_PORTS
         self.may_dial: Callable[[str], bool] = DestinationGuard().permits
@@ -355,7 +355,7 @@ class Reactor:
             return
         self.gathering.expire(self.now)
         self.pipes.trim()
-        self.guesses.trim(self.now)
+        self.login_delays.trim(self.now)
         self.loop.call_later(_TICK_S, self._tick)
         if not self._due_again:
             self._serve_due()

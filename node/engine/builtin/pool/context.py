@@ -28,7 +28,7 @@ class PoolContext:
     """
 
     directory: Path
-    forks: Spawner
+    spawner: Spawner
     opened: Callable[[int], Socket]
     changed: Callable[[], None]
     configuration: Mapping[str, Any]

@@ -15,8 +15,8 @@ from shared.proxies import ProxyId
 class CounterReader:
     """Workers that do not answer are left out."""
 
-    def __init__(self, crew: WorkerPool) -> None:
-        self._crew = crew
+    def __init__(self, worker_pool: WorkerPool) -> None:
+        self._crew = worker_pool
         self._counted: dict[WorkerHandle, WorkerCounters] = {}
 
     async def stats(self) -> Mapping[ProxyId, Mapping[str, int]]:

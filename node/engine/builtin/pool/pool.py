@@ -39,7 +39,7 @@ class WorkerPool:
     async def assemble(self, group: asyncio.TaskGroup) -> None:
         """Of every number that there shall be or still is, the newest generation goes on."""
         self._group = group
-        self._run(group.create_task(self._place.forks.prepare()))
+        self._run(group.create_task(self._place.spawner.prepare()))
         living = worker_names(self._place.directory)
         newest = {name.number: name for name in [*map(WorkerName, range(self._count)), *living]}
         for name in sorted({*newest.values(), *living}):
@@ -66,7 +66,7 @@ class WorkerPool:
         """
         async with self._upgrading:
             try:
-                await self._place.forks.renew()
+                await self._place.spawner.renew()
             except OSError as error:
                 raise EngineError(f"the code on disk does not start: {error}") from error
             return [await self._relieve(worker) for worker in list(self.workers) if worker.permanent]

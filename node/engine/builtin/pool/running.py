@@ -20,8 +20,8 @@ Found = tuple[int, WorkerHandle]
 class RunningProxies:
     """Workers that do not answer are left out."""
 
-    def __init__(self, crew: WorkerPool) -> None:
-        self._crew = crew
+    def __init__(self, worker_pool: WorkerPool) -> None:
+        self._crew = worker_pool
 
     async def running(self) -> Mapping[ProxyId, Version]:
         """By proxy; of one that is found twice the newer version stays."""

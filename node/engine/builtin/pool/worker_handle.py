@@ -183,7 +183,7 @@ class WorkerHandle:
 
     async def _connect(self, *, start: bool) -> None:
         """Raises OSError, TimeoutError."""
-        connection, started = await self._place.forks.reach(self.name, start=start)
+        connection, started = await self._place.spawner.reach(self.name, start=start)
         self._ended.clear()
         self.stuck = False
         self._link = ControlClient(connection, heard=self._heard, lost=self._lost)

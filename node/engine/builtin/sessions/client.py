@@ -40,10 +40,10 @@ class ClientProxy(Protocol):
     leaving: "dict[Client, TimedStage]"
     off_limits: DeniedDestinations
     open: "dict[Client, None]"
-    pace: RateLimit | None
+    rate_limit: RateLimit | None
     received: int
     record: Record
-    seats: int
+    slots_taken: int
     sent: int
     stop_at: int | None
 
@@ -59,11 +59,11 @@ class ClientProxy(Protocol):
 class Client(Connection):
     """`credentials` are those it was admitted with, without the `session` named in them; `stage` is what it does now.
 
-    `seated`: it is one of the connections that the proxy may have at once; nobody who may not use the proxy takes a
+    `has_slot`: it is one of the connections that the proxy may have at once; nobody who may not use the proxy takes a
     seat.
     """
 
-    __slots__ = ("admitted", "credentials", "lease", "seated", "service", "session", "source", "stage", "went_to")
+    __slots__ = ("admitted", "credentials", "has_slot", "lease", "service", "session", "source", "stage", "went_to")
 
     def __init__(self, reactor: Reactor, sock: Socket, service: ClientProxy, source: str) -> None:
         # Not by way of Wire: each line that sees objects of one class only is twice as quick.
@@ -81,7 +81,7 @@ class Client(Connection):
         self.session: bytes | None = None
         self.lease: Lease | None = None
         self.admitted = False
-        self.seated = False
+        self.has_slot = False
         self.stage: Stage | None = None
         self.went_to: Destination | None = None
         service.open[self] = None
@@ -122,7 +122,7 @@ class Client(Connection):
 
     def delay(self) -> float:
         """Seconds after which a failed login is to be answered; counted."""
-        return self.reactor.guesses.delay(self.service.record.id, self.source, self.reactor.now)
+        return self.reactor.login_delays.delay(self.service.record.id, self.source, self.reactor.now)
 
     def missed(self, failure: ConnectFailure) -> None:
         """The destination was not reached; counted where that is a refusal of this proxy."""
@@ -136,15 +136,15 @@ class Client(Connection):
         """Why this client, who may use the proxy, is refused all the same; counted. None: it has its seat."""
         service = self.service
         hold = service.held
-        if hold is None and not self.seated:
+        if hold is None and not self.has_slot:
             limits = service.record.limits
-            hold = crowded(limits, service.seats) if limits.connections is not None else None
+            hold = crowded(limits, service.slots_taken) if limits.connections is not None else None
             if hold is not None and service.leaving:
                 service.make_room()
-                hold = crowded(limits, service.seats)
+                hold = crowded(limits, service.slots_taken)
             if hold is None:
-                self.seated = True
-                service.seats += 1
+                self.has_slot = True
+                service.slots_taken += 1
         if hold is not None:
             service.account.refuse(hold.word)
         return hold
@@ -157,7 +157,7 @@ class Client(Connection):
 
     def leave(self, stage: TimedStage) -> None:
         """The client has closed its side; its seat is for others until it has got something more."""
-        if self.seated:
+        if self.has_slot:
             self.service.leaving[self] = stage
 
     @property
@@ -180,9 +180,9 @@ class Client(Connection):
         reactor.sources.leave(self.source)
         if not self.admitted:
             reactor.unadmitted.leave(self)
-        if self.seated:
-            self.seated = False
-            service.seats -= 1
+        if self.has_slot:
+            self.has_slot = False
+            service.slots_taken -= 1
             service.leaving.pop(self, None)
         if self.lease is not None:
             self.lease.end(reactor.now)

@@ -193,7 +193,7 @@ class HttpExchange:
             self._talk.deserted()
             return
         client = self._client
-        begun = self._download or self._inbox or client.pending or client.pipe or client.service.pace
+        begun = self._download or self._inbox or client.pending or client.pipe or client.service.rate_limit
         if events & UNUSUAL == IN and not begun:
             if self._hear_first(events):
                 return
@@ -238,10 +238,10 @@ class HttpExchange:
 
     def _allowance(self, wire: Connection, direction: int) -> int:
         """Bytes that may be read now; at none the wire is left alone until there are more."""
-        pace = self._client.service.pace
-        if pace is None:
+        rate_limit = self._client.service.rate_limit
+        if rate_limit is None:
             return PIPE
-        most = pace.allowance(self, direction, PIPE)
+        most = rate_limit.allowance(self, direction, PIPE)
         wire.held = not most
         return most
 

@@ -22,19 +22,19 @@ from node.engine.builtin.sessions.rate_limit import RateLimit
 class Proxy:
     """One proxy: its record, its listeners and its open connections. Counts since it was put here.
 
-    `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes. `pace` is
-    there when bandwidth or traffic is limited, `stop_at` is what may have moved when the traffic is used up. `held` is
-    why everybody is refused for now, `turn` when that may change by itself; `seats` is how many connections are taken
-    out of those that the proxy may have. `leaving` are clients that have closed their side and got nothing since, as
+    `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes.
+    `rate_limit` is there when bandwidth or traffic is limited, `stop_at` is what may have moved when the traffic is
+    used up. `held` is why everybody is refused for now, `turn` when that may change by itself; `slots_taken` counts the
+    connections out of those that the proxy may have. `leaving` are clients that have closed their side and got nothing since, as
     those do that have gone, and what they are doing. `quiet_at`: nothing is open, and all is written that there was
     when so many connections had been accepted.
     """
 
     __slots__ = (
         "accepted",
+        "acceptors",
         "account",
         "associations",
-        "doors",
         "exit",
         "first_stage",
         "gate",
@@ -42,13 +42,13 @@ class Proxy:
         "leaving",
         "off_limits",
         "open",
-        "pace",
         "quiet_at",
+        "rate_limit",
         "reactor",
         "received",
         "record",
-        "seats",
         "sent",
+        "slots_taken",
         "stop_at",
         "turn",
     )
@@ -59,27 +59,27 @@ class Proxy:
         self.reactor = reactor
         self.record = record
         self.gate = AccessGate(record.access)
-        self.exit = exit_of(record, reactor.draws)
+        self.exit = exit_of(record, reactor.exit_counter)
         self.off_limits = denied_destinations(record.destinations, reactor.deny_ports)
         self.first_stage = first_stage
-        self.doors = Acceptors(reactor, record.id, self, self.welcome)
+        self.acceptors = Acceptors(reactor, record.id, self, self.welcome)
         # Most of many proxies have no client: an empty dict takes 150 bytes less than an empty set.
         self.open: dict[Client, None] = {}
         self.leaving: dict[Client, TimedStage] = {}
-        self.pace: RateLimit | None = None
+        self.rate_limit: RateLimit | None = None
         self.account = account
         self.held: Suspension | None = None
         self.turn: float | None = None
         self.stop_at: int | None = None
         self.associations = 0
         self.quiet_at = 0
-        self.accepted = self.seats = 0
+        self.accepted = self.slots_taken = 0
         self.received = self.sent = 0
 
     def change(self, record: Record, first_stage: Callable[[Client], None]) -> None:
         """Connections that satisfy the new record stay, the others are closed. Raises ValueError, nothing changed."""
         if record.exit != self.record.exit:
-            self.exit = exit_of(record, self.reactor.draws, self.exit)
+            self.exit = exit_of(record, self.reactor.exit_counter, self.exit)
         off = denied_destinations(record.destinations, self.reactor.deny_ports)
         asked_before, self.record, self.first_stage = self.record.access, record, first_stage
         if record.access != asked_before:
@@ -156,7 +156,7 @@ class Proxy:
 
     def close(self) -> None:
         """The listeners and every open connection."""
-        self.doors.close()
+        self.acceptors.close()
         for client in list(self.open):
             self._close(client)
 

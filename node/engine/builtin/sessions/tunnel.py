@@ -57,7 +57,7 @@ class Tunnel:
         """Most tunnels carry little, which goes through here: every call counts, and each line sees one class only."""
         client, origin = self.client, self.origin
         service = client.service
-        if events & UNUSUAL != IN or not self._calm or service.pace is not None:
+        if events & UNUSUAL != IN or not self._calm or service.rate_limit is not None:
             self._ready(fd, events)
             return
         sent, data = 0, None
@@ -99,7 +99,7 @@ class Tunnel:
 
     def _pours(self, here: Connection, there: Connection) -> bool:
         """Whether much went through, and things can go on as they are."""
-        if self.client.service.pace is not None or here.held or there.pending or there.pipe:
+        if self.client.service.rate_limit is not None or here.held or there.pending or there.pipe:
             return False
         count = here.pass_to(there)
         if count > 0:
@@ -155,9 +155,9 @@ class Tunnel:
 
     def _move(self, here: Connection, there: Connection) -> bool:
         """Whether things can go on as they are."""
-        pace, most = self.client.service.pace, PIPE
-        if pace is not None:
-            most = pace.allowance(self, UP if here is self.client else DOWN, PIPE)
+        rate_limit, most = self.client.service.rate_limit, PIPE
+        if rate_limit is not None:
+            most = rate_limit.allowance(self, UP if here is self.client else DOWN, PIPE)
             if not most:
                 here.held = True
                 return False

@@ -234,8 +234,8 @@ class UdpAssociation:
 
     def _allowed(self, direction: int, size: int) -> bool:
         """A datagram goes as a whole or not at all: it may overdraw what is left, and later ones wait for that."""
-        pace = self._client.service.pace
-        return pace is None or not size or pace.allowance(self, direction, size) > 0
+        rate_limit = self._client.service.rate_limit
+        return rate_limit is None or not size or rate_limit.allowance(self, direction, size) > 0
 
 
 def associate(client: Client, announced: Destination) -> UdpAssociation | ConnectFailure:

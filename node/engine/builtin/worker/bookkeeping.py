@@ -78,13 +78,13 @@ class Bookkeeping:
         self._pace(service)
 
     def _pace(self, service: Proxy) -> None:
-        limits, pace = service.record.limits, service.pace
+        limits, rate_limit = service.record.limits, service.rate_limit
         if limits.bandwidth_bps is None and limits.traffic_bytes is None:
-            service.pace = None
-        elif pace is None:
-            pace = service.pace = Throttle(self._reactor, service)
-        if pace is not None:
-            pace.tune(limits.bandwidth_bps)
+            service.rate_limit = None
+        elif rate_limit is None:
+            rate_limit = service.rate_limit = Throttle(self._reactor, service)
+        if rate_limit is not None:
+            rate_limit.tune(limits.bandwidth_bps)
 
     def finish(self, services: Collection[Proxy]) -> None:
         """They are gone from this worker: whoever takes the proxies next finds what they have spent."""

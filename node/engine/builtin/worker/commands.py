@@ -28,12 +28,17 @@ class Commands:
     """Each is answered in its turn, `take` when all is here."""
 
     def __init__(
-        self, reactor: Reactor, proxies: Proxies, sentry: GuardUpdates, handover: Handover, halt: Callable[[], None]
+        self,
+        reactor: Reactor,
+        proxies: Proxies,
+        guard_updates: GuardUpdates,
+        handover: Handover,
+        halt: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._proxies = proxies
-        self._ledger = proxies.books.ledger
-        self._sentry = sentry
+        self._ledger = proxies.bookkeeping.ledger
+        self._sentry = guard_updates
         self._handover = handover
         self._halt = halt
         self._by_name: Mapping[str, Callable[[Message], object]] = {

@@ -16,9 +16,9 @@ _BACKLOG = 16
 class ControlServer:
     """Takes orders from every process of the same user that connects; answers them in their order."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, orders: Commands, listener: socket.socket) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, commands: Commands, listener: socket.socket) -> None:
         self.loop = loop
-        self.orders = orders
+        self.commands = commands
         self._listener = listener
         self._visitors: set[ControlConnection] = set()
         listener.setblocking(False)
@@ -29,11 +29,11 @@ class ControlServer:
         """Orders that come from now on go unanswered: a refusal would be taken for something else."""
         self.loop.remove_reader(self._listener.fileno())
         self._listener.close()
-        for visitor in list(self._visitors):
-            visitor.close()
+        for control_connection in list(self._visitors):
+            control_connection.close()
 
-    def left(self, visitor: "ControlConnection") -> None:
-        self._visitors.discard(visitor)
+    def left(self, control_connection: "ControlConnection") -> None:
+        self._visitors.discard(control_connection)
 
     def _accept(self) -> None:
         try:
@@ -53,11 +53,11 @@ class ControlServer:
 class ControlConnection:
     """One connection of an agent."""
 
-    def __init__(self, desk: ControlServer, connection: socket.socket) -> None:
+    def __init__(self, control_server: ControlServer, connection: socket.socket) -> None:
         connection.setblocking(False)
-        self._desk = desk
-        self._loop = desk.loop
-        self._orders = desk.orders
+        self._desk = control_server
+        self._loop = control_server.loop
+        self._orders = control_server.commands
         self._connection = connection
         self._frames = FrameReader()
         self._sockets: list[Socket] = []

@@ -28,7 +28,7 @@ class Proxies:
         self.left: list[Proxy] = []
         self._reactor = reactor
         self._services: dict[int, Proxy] = {}
-        self.books = Bookkeeping(reactor, ledger, self._all)
+        self.bookkeeping = Bookkeeping(reactor, ledger, self._all)
 
     def put(self, record: Record, listeners: Sequence[Socket]) -> bool:
         """Runs the record in place of the version before; False: it takes other listeners. Raises OSError, ValueError.
@@ -40,17 +40,17 @@ class Proxies:
             before.change(record, first_stage)
         service = self._services.get(record.id)
         ports = [each.getsockname()[1] for each in listeners]
-        if not {*ports, *(service.doors.ports if service else ())}.issuperset(record.ports):
+        if not {*ports, *(service.acceptors.ports if service else ())}.issuperset(record.ports):
             return False
         if service is None:
-            service = Proxy(self._reactor, record, first_stage, self.books.account(record))
+            service = Proxy(self._reactor, record, first_stage, self.bookkeeping.account(record))
         else:
             service.change(record, first_stage)
-            service.doors.keep(record.ports)
+            service.acceptors.keep(record.ports)
         for listener, port in zip(listeners, ports, strict=True):
-            service.doors.open(listener, port)
+            service.acceptors.open(listener, port)
         self._services[record.id] = service
-        self.books.watch(service)
+        self.bookkeeping.watch(service)
         self._reactor.sweep()
         return True
 
@@ -68,13 +68,13 @@ class Proxies:
         for each in gone:
             each.close()
         if gone:
-            self.books.finish(gone)
+            self.bookkeeping.finish(gone)
             self._reactor.sweep()
 
     def close(self) -> None:
         for proxy_id in [*self._services, *(service.record.id for service in self.left)]:
             self.remove(proxy_id)
-        self.books.close()
+        self.bookkeeping.close()
 
     def conditions(self) -> list[tuple[int, str, str]]:
         """(id, word, reason) of the proxies that refuse everybody at this moment."""
@@ -96,7 +96,7 @@ class Proxies:
         ended = [service for service in self.left if not service.open]
         if ended:
             self.left = [service for service in self.left if service.open]
-            self.books.finish(ended)
+            self.bookkeeping.finish(ended)
         return bool(self.left)
 
     def inherit(
@@ -117,11 +117,11 @@ class Proxies:
         if isinstance(service.exit, SessionExit):
             service.exit.adopt(sessions, self._reactor.now)
         for listener in listeners:
-            service.doors.open(listener, listener.getsockname()[1])
+            service.acceptors.open(listener, listener.getsockname()[1])
         self._services[record.id] = service
-        self.books.watch(service)
-        if levels is not None and service.pace is not None:
-            service.pace.go_on(levels)
+        self.bookkeeping.watch(service)
+        if levels is not None and service.rate_limit is not None:
+            service.rate_limit.go_on(levels)
 
     def service(self, proxy_id: int) -> Proxy | None:
         return self._services.get(proxy_id)
@@ -131,7 +131,7 @@ class Proxies:
         return [
             (service.record.id, service.record.version, ports)
             for service in self._services.values()
-            if (ports := service.doors.ports)
+            if (ports := service.acceptors.ports)
         ]
 
     def records(self, ids: Iterable[int]) -> list[Record]:
@@ -146,7 +146,7 @@ class Proxies:
                 "open": len(service.open),
                 "accepted": service.accepted,
                 "refused": sum(service.account.refused.values()),
-                "paused": service.doors.paused,
+                "paused": service.acceptors.paused,
                 "received_bytes": service.received,
                 "sent_bytes": service.sent,
             }

@@ -38,7 +38,7 @@ def bound(made: Yard, **asked: int) -> None:
 def failures(made: Yard, count: int, source: str = HERE) -> None:
     """So many on connections of their own, at proxy 1."""
     for _ in range(count):
-        made.reactor.guesses.delay(1, source, made.reactor.now)
+        made.reactor.login_delays.delay(1, source, made.reactor.now)
 
 
 async def test_a_connection_is_closed_with_the_last_of_its_failed_logins(made: Yard) -> None:
@@ -55,7 +55,7 @@ async def test_a_request_without_a_login_is_no_failed_one(made: Yard) -> None:
     client = made.client(made.service(), NO_LOGIN * 10)
     got = made.hear(client, lambda got: got.count(b" 407 ") == 10)
     assert b"Connection: close" not in got
-    assert not made.reactor.guesses
+    assert not made.reactor.login_delays
 
 
 async def test_a_login_of_another_kind_is_no_failed_one(made: Yard) -> None:

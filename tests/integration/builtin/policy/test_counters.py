@@ -76,7 +76,7 @@ async def test_a_killed_worker_loses_at_most_a_second_of_counting_and_counts_not
     """What the master would have: the highest of each life, told at any moment."""
     dice = random.Random(kills)
     highest: dict[int, int] = {}
-    pace = 2 * MEGABYTE
+    rate_limit = 2 * MEGABYTE
     moved = 0
 
     async def look(engine: BuiltinEngine) -> None:
@@ -85,7 +85,7 @@ async def test_a_killed_worker_loses_at_most_a_second_of_counting_and_counts_not
             highest[each.epoch] = each.sent_bytes
 
     async with opened(directory) as engine, serving(flood) as port:
-        proxy = record(limits={"bandwidth_bps": pace * 8})
+        proxy = record(limits={"bandwidth_bps": rate_limit * 8})
         await engine.start(proxy)
         for _ in range(kills):
             async with tunnel(proxy, port) as (reader, _):
@@ -97,6 +97,6 @@ async def test_a_killed_worker_loses_at_most_a_second_of_counting_and_counts_not
                 moved += taking.result()
             await until_reborn(engine, directory, proxy, killed)
             await look(engine)
-            assert moved - kills * pace * 1.5 <= sum(highest.values()) <= moved + BUFFER * kills
+            assert moved - kills * rate_limit * 1.5 <= sum(highest.values()) <= moved + BUFFER * kills
         assert sum(highest.values()) <= moved + BUFFER * kills
         assert len(highest) >= 1

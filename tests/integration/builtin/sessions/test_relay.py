@@ -151,17 +151,17 @@ class Miser:
 
 @pytest.mark.parametrize("portion", [50_000, 200_000])
 async def test_no_more_moves_than_the_pace_allows(ends: Ends, portion: int) -> None:
-    pace = ends.service.pace = Miser(portion)
+    rate_limit = ends.service.rate_limit = Miser(portion)
     ends.left = DATA[: 1 << 20]
     ends.pour()
-    ends.until(lambda: bool(pace.relays))
+    ends.until(lambda: bool(rate_limit.relays))
     counts: list[int] = []
 
     def whole() -> bool:
         counts.append(ends.service.sent)
         ends.pour()
         ends.drink()
-        pace.relent()
+        rate_limit.relent()
         return len(ends.got) == 1 << 20
 
     ends.until(whole)

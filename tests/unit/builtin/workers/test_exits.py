@@ -36,17 +36,17 @@ def record(mode: str = "ipv6_session", **changes: object) -> Record:
 
 
 @pytest.fixture
-def draws(tmp_path: Path) -> ExitCounter:
+def exit_counter(tmp_path: Path) -> ExitCounter:
     return ExitCounter(tmp_path)
 
 
 @pytest.fixture
-def sessions(draws: ExitCounter) -> SessionExit:
-    return SessionExit(record(), draws)
+def sessions(exit_counter: ExitCounter) -> SessionExit:
+    return SessionExit(record(), exit_counter)
 
 
-def test_a_connection_gets_an_address_of_the_prefix_that_decodes_to_its_proxy(draws: ExitCounter) -> None:
-    drawn = [RandomExit(record("ipv6_random"), draws).draw() for _ in range(3)]
+def test_a_connection_gets_an_address_of_the_prefix_that_decodes_to_its_proxy(exit_counter: ExitCounter) -> None:
+    drawn = [RandomExit(record("ipv6_random"), exit_counter).draw() for _ in range(3)]
     assert all(IPv6Address(each) in IPv6Network(PREFIX) for each in drawn)
     numbers = [Permutation(PREFIX, KEY).drawn(int(IPv6Address(each))) for each in drawn]
     assert numbers == [DecodedAddress(7, 0), DecodedAddress(7, 1), DecodedAddress(7, 2)]
@@ -99,15 +99,15 @@ def test_a_full_table_forgets_who_ended_first_and_never_who_is_there(
     assert sessions.address(Guest(b"ended"), 2) not in (gone, first)
 
 
-def test_sessions_outlive_a_change_of_their_time_but_not_of_prefix_or_key(draws: ExitCounter) -> None:
-    before = exit_of(record(), draws)
+def test_sessions_outlive_a_change_of_their_time_but_not_of_prefix_or_key(exit_counter: ExitCounter) -> None:
+    before = exit_of(record(), exit_counter)
     first = before.address(Guest(b"one"), 0)
-    longer = exit_of(record(session_ttl_s=90), draws, before)
+    longer = exit_of(record(session_ttl_s=90), exit_counter, before)
     assert longer.address(Guest(b"one"), 5) == first
     assert isinstance(longer, SessionExit)
     assert longer.ttl_s == 90
     for change in ({"key": "00" * 16}, {"prefix": "2001:db8:1:3::/64"}):
-        assert exit_of(record(**change), draws, before).address(Guest(b"one"), 5) != first
+        assert exit_of(record(**change), exit_counter, before).address(Guest(b"one"), 5) != first
 
 
 def test_sessions_move_to_another_worker_with_their_addresses(sessions: SessionExit, tmp_path: Path) -> None:
@@ -129,9 +129,11 @@ def test_sessions_move_to_another_worker_with_their_addresses(sessions: SessionE
         ({"mode": "teleport"}, "no exit of mode teleport"),
     ],
 )
-def test_an_exit_that_cannot_be_made_says_why(draws: ExitCounter, changes: dict[str, object], words: str) -> None:
+def test_an_exit_that_cannot_be_made_says_why(
+    exit_counter: ExitCounter, changes: dict[str, object], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
-        exit_of(record(**changes), draws)  # type: ignore[arg-type]
+        exit_of(record(**changes), exit_counter)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -185,6 +187,6 @@ def test_every_key_is_noted_once_before_it_is_used_and_only_for_its_owner(tmp_pa
     assert (tmp_path / KEYS_FILE).read_text().count(PREFIX) == 2
 
 
-def test_the_files_are_closed_to_others(draws: ExitCounter, tmp_path: Path) -> None:
-    RandomExit(record("ipv6_random"), draws).draw()
+def test_the_files_are_closed_to_others(exit_counter: ExitCounter, tmp_path: Path) -> None:
+    RandomExit(record("ipv6_random"), exit_counter).draw()
     assert [os.stat(tmp_path / name).st_mode & 0o077 for name in (BLOCKS_FILE, KEYS_FILE)] == [0, 0]

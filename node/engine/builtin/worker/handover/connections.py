@@ -34,7 +34,7 @@ class PackedConnection:
             "proxy": client.service.record.id,
             "source": client.source,
             "admitted": client.admitted,
-            "seated": client.seated,
+            "seated": client.has_slot,
             "leased": client.lease is not None,
             "credentials": _text(client.credentials),
             "session": _text(client.session),
@@ -123,8 +123,8 @@ def _client(service: Proxy, state: Mapping[str, Any], fds: Iterator[int]) -> Cli
     client.credentials = _bytes(state["credentials"])
     client.session = _bytes(state["session"])
     client.went_to = Destination(*went_to) if (went_to := state.get("went_to")) else None
-    client.seated = state["seated"]
-    service.seats += client.seated
+    client.has_slot = state["seated"]
+    service.slots_taken += client.has_slot
     if state["leased"]:
         service.exit.address(client, service.reactor.now)
     _restore(client, state["client"], fds)

@@ -44,7 +44,7 @@ class Bundle:
         self.services = services
         self.parcels: list[PackedConnection] = []
         for service in services:
-            service.doors.hold()
+            service.acceptors.hold()
         for client in clients:
             if len(self.parcels) < _CONNECTIONS and (packed := pack(client)) is not None:
                 self.parcels.append(packed)
@@ -52,7 +52,7 @@ class Bundle:
     async def send(self, channel: Channel) -> None:
         """Raises ClosedError."""
         for services in batches(self.services, MOST_FDS // MOST_PORTS):
-            fds = [listener.fileno() for service in services for listener in service.doors.listeners]
+            fds = [listener.fileno() for service in services for listener in service.acceptors.listeners]
             await channel.send("proxies", proxies=[_told(service) for service in services], fds=fds)
         for parcels in batches(self.parcels, _PER_FRAME):
             told = [{**each.state, "count": len(each.fds)} for each in parcels]
@@ -61,13 +61,13 @@ class Bundle:
 
     def go_on(self) -> None:
         for service in self.services:
-            service.doors.go_on()
+            service.acceptors.go_on()
         for each in self.parcels:
             each.client.reactor.run(each, each.go_on)
 
     def let_go(self) -> None:
         for service in self.services:
-            service.doors.let_go()
+            service.acceptors.let_go()
         for each in self.parcels:
             each.client.reactor.run(each, each.close)
 
@@ -118,9 +118,9 @@ async def _deliver(proxies: Proxies, channel: Channel, bundle: Bundle) -> None:
 def _told(service: Proxy) -> dict[str, Any]:
     return {
         "record": tell_record(service.record),
-        "listens": len(service.doors.listeners),
+        "listens": len(service.acceptors.listeners),
         "spent": asdict(service.account.book(service.received + service.sent, time())),
-        "levels": service.pace.levels if service.pace is not None else None,
+        "levels": service.rate_limit.levels if service.rate_limit is not None else None,
         "sessions": service.exit.sessions() if isinstance(service.exit, SessionExit) else [],
     }
 
