@@ -384,8 +384,8 @@ class InsufficientCapacity(Conflict):
     no more. It is empty when there is no candidate.
     """
 
-    type = "/problems/no-room"
-    title = "No room"
+    type = "/problems/insufficient-capacity"
+    title = "Insufficient capacity"
 
     class Members(TypedDict):
         wanted: int

@@ -100,7 +100,7 @@ def clock_finding(ahead_s: float) -> Finding:
 
 def node_findings(nodes: Sequence[NodeSeen], consumers: Mapping[int, int], *, master_runs: bool) -> list[Finding]:
     """Of nodes that are silent, hold a list back, or fail; `consumers` of their queues tell who is connected."""
-    told = [node for node in nodes if node.link != "unseen"]
+    told = [node for node in nodes if node.link != "never_reported"]
     if told and not master_runs and all(node.silent_s > SILENT_S for node in told):
         text = f"none of {len(told)} has been heard for {min(node.silent_s for node in told):.0f} s"
         found = [warning("nodes", text, "no master runs: start one, then look again")]
@@ -133,7 +133,7 @@ def spoken(nodes: Sequence[NodeSeen]) -> str:
 
 def unseen_findings(nodes: Sequence[NodeSeen]) -> list[Finding]:
     """Nodes that were enrolled and never reported."""
-    unseen = [node for node in nodes if node.link == "unseen" and node.silent_s > SILENT_S]
+    unseen = [node for node in nodes if node.link == "never_reported" and node.silent_s > SILENT_S]
     if not unseen:
         return []
     advice = "run `maybe-node doctor` there: most often the broker's address (NODE_AMQP_URL) does not lead from it"

@@ -50,7 +50,7 @@ class Logins:
         for node_id in made:
             if node_id not in left:
                 await self._broker.remove_node(node_id)
-        news = [NewEvent(type="node.login_made_anew", node_id=node_id) for node_id in made if node_id in left]
+        news = [NewEvent(type="node.login_restored", node_id=node_id) for node_id in made if node_id in left]
         log.warning("broker.logins_made_anew", node_ids=made)
         async with self._database.transaction() as session:
             await record_events(session, news)

@@ -119,7 +119,7 @@ class Reports:
         if answer.raise_to is not None:
             await session.execute("sync.raise_revision", node_id=node_id, revision=answer.raise_to)
         await session.execute("sync.renew_versions", node_id=node_id, above=answer.above)
-        type_ = "node.ahead_of_database" if answer.raise_to is not None else "node.content_differed"
+        type_ = "node.database_rolled_back" if answer.raise_to is not None else "node.drift_repaired"
         details = {"seen": report.seen, "revision": revision}
         log.error(type_, node_id=node_id, **details)
         await record_events(session, [NewEvent(type=type_, node_id=node_id, details=details)])

@@ -34,7 +34,7 @@ async def test_a_database_restored_from_a_backup_wins_with_versions_above_all_th
     await fleet.converged(within=HEALED_S)
     await fleet.restore_database(backup)
     await fleet.converged(within=HEALED_S)
-    await eventually(lambda: has_event(fleet, "node.ahead_of_database"), 30)
+    await eventually(lambda: has_event(fleet, "node.database_rolled_back"), 30)
     assert (await shown(fleet, changes))["version"] > newest
     await made(fleet, node_ids=[1])
     await fleet.converged(within=HEALED_S)

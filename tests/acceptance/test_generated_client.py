@@ -62,7 +62,7 @@ async def test_a_generated_client_makes_changes_and_removes_a_stack(api: Generat
     tried = await api.call("remove_stack", stack.id, dry_run=True)
     assert (tried.dry_run, len(tried.removed)) == (True, 2)
     full = await api.call("change_stack", stack.id, body=api.model("StackPatch", count=10_000))
-    assert (full.type_, full.wanted) == ("/problems/no-room", 9_998)
+    assert (full.type_, full.wanted) == ("/problems/insufficient-capacity", 9_998)
     assert {share.node_id for share in full.by_node} == {1, 2}
     assert await api.call("remove_named_stack", "shop") is None
     types = [event.type_.value for event in (await api.call("list_events", **defaults(api, "list_events"))).items]

@@ -168,7 +168,7 @@ async def test_a_new_box_takes_over_and_the_old_one_is_refused_when_it_wakes(fle
     }
     types = {each["type"] for each in succeeded(await fleet.api.get(f"/events?node_id={old.id}")).json()["items"]}
     assert "node.replaced" in types
-    assert not types & {"node.cloned", "node.ahead_of_database", "node.content_differed"}
+    assert not types & {"node.cloned", "node.database_rolled_back", "node.drift_repaired"}
 
 
 async def test_a_box_whose_agent_was_killed_is_refused_when_it_is_started_again(fleet: Cluster, client: Client):

@@ -59,7 +59,7 @@ CREATE VIEW shown_nodes AS
 SELECT
     n.id, n.name, n.ip, n.location_id, n.labels, n.state, n.max_proxies, n.port_from, n.port_to, n.engines, n.host,
     n.os, n.addresses, n.agent, n.revision, n.created_at, n.updated_at,
-    CASE WHEN s.session = 0 THEN 'unseen' WHEN s.online THEN 'online' ELSE 'offline' END AS link,
+    CASE WHEN s.session = 0 THEN 'never_reported' WHEN s.online THEN 'online' ELSE 'offline' END AS link,
     s.online, s.rev, s.confirmed_rev, s.count, s.running, s.failed, s.missing, s.held_rev, s.held_stops, s.held_of,
     CASE WHEN s.session > 0 THEN s.reported_at END AS reported_at
 FROM nodes n

@@ -23,7 +23,7 @@ async def rebalance(session: Session, location_id: int, body: RebalanceRequest, 
     places = [place for place in await places_of(session, movers, where) if place.candidate.state == "active"]
     there = {place.candidate.id for place in places}
     able = [mover for mover in movers if mover.node_id in there]
-    moves = await asyncio.to_thread(balanced, able, places, most=body.most)
+    moves = await asyncio.to_thread(balanced, able, places, most=body.max_moves)
     rotations = {} if dry_run else await carry_out(session, location_id, moves, body.overlap_s)
     return RebalanceResult(
         moves=[

@@ -92,10 +92,10 @@ class LocationPatch(RequestBody):
 class RebalanceRequest(RequestBody):
     """How a location shall be balanced."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 30, "most": 50}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 30, "max_moves": 50}]})
 
     overlap_s: Overlap = Field(default=60, description="each former endpoint serves on for so long")
-    most: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="at most so many moves")
+    max_moves: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="at most so many moves")
 
 
 class LocationPage(Page[Location]):

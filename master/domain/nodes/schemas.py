@@ -12,7 +12,7 @@ from master.schemas.pages import Page
 from shared.proxies import Id
 
 NodeState = Literal["active", "draining", "disabled"]
-NodeLink = Literal["online", "offline", "unseen"]
+NodeLink = Literal["online", "offline", "never_reported"]
 
 
 class NodeLimits(Resource):
@@ -40,7 +40,7 @@ class HeldList(Resource):
 
 
 class NodeStatus(Resource):
-    """A node's latest word. `unseen`: it has never reported."""
+    """A node's latest word. `never_reported`: it has never reported."""
 
     state: NodeLink
     rev: int = Field(description="revision of the list that the node acts on")

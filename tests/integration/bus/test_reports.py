@@ -65,7 +65,7 @@ async def test_a_node_ahead_of_a_restored_database_lifts_revision_and_versions_a
     await take(reports, node_id, report(rev=90, seen=90, top=7, session=1000, number=1))
     assert (await api.call("GET", f"/nodes/{node_id}", 200))["revision"] > 90
     assert (await api.call("GET", f"/proxies/{proxy['id']}", 200))["version"] == 8
-    assert len(await events(api, "node.ahead_of_database")) == 1
+    assert len(await events(api, "node.database_rolled_back")) == 1
 
 
 async def test_failures_are_complete_for_the_range_that_a_report_names_and_kept_outside_of_it(

@@ -77,7 +77,7 @@ async def test_a_node_that_has_never_reported_is_unseen(api: Api):
     node = await api.node()
     await api.rows.execute("UPDATE node_status SET session = 0, online = false")
     status = (await api.call("GET", f"/nodes/{node}", 200))["status"]
-    assert (status["state"], status["reported_at"]) == ("unseen", None)
+    assert (status["state"], status["reported_at"]) == ("never_reported", None)
 
 
 async def test_name_limits_labels_and_place_can_be_changed(api: Api):

@@ -64,7 +64,7 @@ async def test_when_no_node_can_take_it_each_says_why(api: Api):
     await api.call("PATCH", f"/nodes/{draining}", 200, json={"state": "draining"})
     await api.call("PATCH", f"/nodes/{small}", 200, json={"limits": {"max_proxies": 0}})
     problem = await api.call("POST", "/proxies", 409, json={"node_ids": [small, other, draining]})
-    assert problem["type"] == "/problems/no-room"
+    assert problem["type"] == "/problems/insufficient-capacity"
     assert problem["by_node"] == [
         {"node_id": draining, "possible": 0, "reason": "it is draining"},
         {"node_id": other, "possible": 0, "reason": "it has no engine builtin"},

@@ -174,7 +174,7 @@ FIELDS = {
     ),
     "PATCH /nodes/2": ({"state": "draining", "move": True}, ["move", "overlap_s", "node_ids", "state"]),
     "POST /nodes/1/replace": ({"ip": "10.9.9.9", "challenge": "a"}, ["ip", "challenge", "port"]),
-    "POST /locations/1/rebalance": ({}, ["overlap_s", "most"]),
+    "POST /locations/1/rebalance": ({}, ["overlap_s", "max_moves"]),
     "POST /nodes": (
         {"ip": "10.9.9.9", "challenge": "a"},
         ["ip", "challenge", "port", "name", "location_id", "labels/a"],

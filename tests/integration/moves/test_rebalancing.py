@@ -46,7 +46,7 @@ async def test_what_a_dry_run_tells_is_done_make_before_break(api: Api, rows: Da
 
 
 async def test_what_is_on_its_way_counts_where_it_goes(api: Api, home: int):
-    assert len((await rebalance(api, home, most=1))["moves"]) == 1
+    assert len((await rebalance(api, home, max_moves=1))["moves"]) == 1
     again = await rebalance(api, home, 200, "?dry_run=true")
     assert again["nodes"][1] == {"node_id": 2, "before": 1, "after": 2}
 

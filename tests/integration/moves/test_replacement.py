@@ -56,7 +56,7 @@ async def test_the_new_box_is_the_node_and_the_old_ones_login_is_refused(
     assert [await logs_in(old), await logs_in(node)] == [False, True]
     after = await api.call("GET", "/nodes/1", 200)
     assert (after["status"]["state"], after["status"]["rev"], after["revision"] > before["revision"]) == (
-        "unseen",
+        "never_reported",
         0,
         True,
     )
@@ -202,7 +202,7 @@ async def test_what_is_still_on_its_way_from_the_old_box_says_nothing_of_the_new
 ):
     await replace(enrolment, node)
     await take(reports, NodeId(1), report(session=5, number=8, running=9))
-    assert (await api.call("GET", "/nodes/1", 200))["status"]["state"] == "unseen"
+    assert (await api.call("GET", "/nodes/1", 200))["status"]["state"] == "never_reported"
     await take(reports, NodeId(1), report(session=3, number=1, running=1))
     for number in (9, 10, 11):
         await take(reports, NodeId(1), report(session=5, number=number, running=9))

@@ -63,7 +63,7 @@ async def test_what_does_not_fit_is_not_done_at_all(fleet: Api):
     await fleet.call("PATCH", "/nodes/2", 200, json={"state": "draining"})
     before = await revisions(fleet), await fleet.event_types()
     problem = await stack(fleet, 5, status=409)
-    assert (problem["type"], problem["wanted"], problem["possible"]) == ("/problems/no-room", 5, 3)
+    assert (problem["type"], problem["wanted"], problem["possible"]) == ("/problems/insufficient-capacity", 5, 3)
     assert problem["by_node"] == [
         {"node_id": 1, "possible": 3, "reason": "then it is full: 3 of 3 proxies"},
         {"node_id": 2, "possible": 0, "reason": "it is draining"},

@@ -105,7 +105,7 @@ def test_clocks_that_differ_are_told(ahead: float, level: str):
     [
         (replace(NODE, silent_s=120), 0, "not connected to the broker: node 7 (owl) for 120 s"),
         (replace(NODE, silent_s=120), 1, "though connected to the broker"),
-        (replace(NODE, link="unseen", silent_s=120), 0, "never reported"),
+        (replace(NODE, link="never_reported", silent_s=120), 0, "never reported"),
         (replace(NODE, held=(40, 50)), 1, "would stop 40 of its 50"),
         (replace(NODE, failed=6), 1, "6 of 10 on node 7 (owl)"),
     ],

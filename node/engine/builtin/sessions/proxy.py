@@ -25,9 +25,9 @@ class Proxy:
     `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes.
     `rate_limit` is there when bandwidth or traffic is limited, `stop_at` is what may have moved when the traffic is
     used up. `held` is why everybody is refused for now, `turn` when that may change by itself; `slots_taken` counts the
-    connections out of those that the proxy may have. `leaving` are clients that have closed their side and got nothing since, as
-    those do that have gone, and what they are doing. `quiet_at`: nothing is open, and all is written that there was
-    when so many connections had been accepted.
+    connections out of those that the proxy may have. `leaving` are clients that have closed their side and got nothing
+    since, as those do that have gone, and what they are doing. `quiet_at`: nothing is open, and all is written that
+    there was when so many connections had been accepted.
     """
 
     __slots__ = (
