@@ -24,12 +24,16 @@ THREE_PROXY_PORTS = "listen on a second port while the first one drains"
 
 def unsupported(engine: EngineName, exit_: Exit, limits: Limits) -> list[tuple[str, str]]:
     """(field, reason for a person) of everything that this engine would have to ignore; `exit.mode` is such a field."""
-    return [] if engine == "builtin" else [(field, told(cannot)) for field, cannot in three_proxy(exit_, limits)]
+    return (
+        []
+        if engine == "builtin"
+        else [(field, refusal_text(cannot)) for field, cannot in three_proxy_limits(exit_, limits)]
+    )
 
 
 def unportable(engine: EngineName) -> str | None:
     """Why this engine cannot change a proxy's port by make before break, as a reason for a person."""
-    return told(THREE_PROXY_PORTS) if engine == "3proxy" else None
+    return refusal_text(THREE_PROXY_PORTS) if engine == "3proxy" else None
 
 
 def unsupported_of(engine: EngineName, record: ProxyRecord) -> list[str]:
@@ -39,11 +43,11 @@ def unsupported_of(engine: EngineName, record: ProxyRecord) -> list[str]:
     return [*reasons, several] if several else reasons
 
 
-def told(cannot: str) -> str:
+def refusal_text(cannot: str) -> str:
     return f"3proxy cannot {cannot}: use the builtin engine"
 
 
-def three_proxy(exit_: Exit, limits: Limits) -> Iterator[tuple[str, str]]:
+def three_proxy_limits(exit_: Exit, limits: Limits) -> Iterator[tuple[str, str]]:
     if exit_.mode in THREE_PROXY_EXITS:
         yield "exit.mode", THREE_PROXY_EXITS[exit_.mode]
     if limits.bandwidth_bps is not None and limits.bandwidth_bps > THREE_PROXY_BANDWIDTH_BPS:

@@ -30,7 +30,7 @@ def configure(level: LogLevel) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", Unfailing(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", BestEffortStream(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[LibraryHandler()], force=True)
@@ -38,7 +38,7 @@ def configure(level: LogLevel) -> None:
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
-class Unfailing(io.TextIOBase):
+class BestEffortStream(io.TextIOBase):
     """A stream for logs: a full disk or a reader that went away costs lines, and never the program."""
 
     def __init__(self, stream: TextIO) -> None:

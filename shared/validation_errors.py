@@ -3,14 +3,14 @@
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-COMPLAINT_LIMIT = 300
+ERROR_TEXT_LIMIT = 300
 
 
 def first_error(error: ValidationError) -> str:
     """Where and what the first of the errors is, without the offending value (it may be a secret)."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = "/".join(str(step) for step in first["loc"])
-    return printable(f"{where}: {error_text(first)}" if where else error_text(first), COMPLAINT_LIMIT)
+    return printable(f"{where}: {error_text(first)}" if where else error_text(first), ERROR_TEXT_LIMIT)
 
 
 def printable(text: str, limit: int) -> str:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from shared.bus.failures import OUTSIDE_ERRORS
-from shared.bus.frames import Frames
+from shared.bus.frames import RepairingReader
 
 log = structlog.get_logger()
 
@@ -29,10 +29,10 @@ class Transport(TransportFactory):
         """Raises AMQPConnectionError."""
         factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await factory.create(url, **kwargs)
-        return Frames(reader), writer
+        return RepairingReader(reader), writer
 
 
-class BrokerLink(aio_pika.Connection):
+class SafeConnection(aio_pika.Connection):
     """A connection that no message can end."""
 
     async def connect(self, timeout: Any = None) -> None:
@@ -51,7 +51,7 @@ async def connected(
 ) -> AbstractConnection:
     """A connection of this name, closed with the stack. Raises AMQPError, OSError, TimeoutError."""
     connection = await aio_pika.connect(
-        address, timeout=CONNECT_TIMEOUT_S, connection_class=BrokerLink, client_properties={"connection_name": name}
+        address, timeout=CONNECT_TIMEOUT_S, connection_class=SafeConnection, client_properties={"connection_name": name}
     )
     connection.close_callbacks.add(on_close)
     stack.push_async_callback(close, connection)

@@ -17,7 +17,7 @@ FIXED = 12
 HEAD = 7
 
 
-class Frames(asyncio.StreamReader):
+class RepairingReader(asyncio.StreamReader):
     """A driver's reader in front of another: it reads the 7 bytes of a frame's head, in two goes, then the rest."""
 
     def __init__(self, source: asyncio.StreamReader) -> None:

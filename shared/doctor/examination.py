@@ -11,17 +11,17 @@ from shared.doctor.findings import Finding, as_json, as_text, exit_code, problem
 LIMIT_S = 20.0
 """For each look as a whole, above the sum of the waits inside it."""
 
-Look = Callable[[], Awaitable[Sequence[Finding]]]
+Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
-async def examine(looks: Mapping[str, Look], *, limit_s: float = LIMIT_S) -> list[Finding]:
+async def examine(looks: Mapping[str, Check], *, limit_s: float = LIMIT_S) -> list[Finding]:
     """What all of them found, in their order. A look that fails or takes too long is a problem of its own."""
     async with asyncio.TaskGroup() as group:
-        found = [group.create_task(one_look(name, look, limit_s)) for name, look in looks.items()]
+        found = [group.create_task(run_check(name, look, limit_s)) for name, look in looks.items()]
     return [finding for task in found for finding in task.result()]
 
 
-async def one_look(name: str, look: Look, limit_s: float) -> Sequence[Finding]:
+async def run_check(name: str, look: Check, limit_s: float) -> Sequence[Finding]:
     """Its findings, or one that says why there are none."""
     try:
         async with asyncio.timeout(limit_s):
@@ -34,7 +34,7 @@ async def one_look(name: str, look: Look, limit_s: float) -> Sequence[Finding]:
         return [problem(name, f"the check itself failed: {type(error).__name__}", "please report this")]
 
 
-def tell(findings: Sequence[Finding], *, to_program: bool) -> int:
+def print_findings(findings: Sequence[Finding], *, to_program: bool) -> int:
     """Print them; answers the exit code."""
     sys.stdout.write((as_json if to_program else as_text)(findings) + "\n")
     return exit_code(findings)

@@ -14,7 +14,7 @@ from shared.messages.bodies import (
     Sync,
     SyncItem,
 )
-from shared.validation_errors import COMPLAINT_LIMIT, first_error, printable
+from shared.validation_errors import ERROR_TEXT_LIMIT, first_error, printable
 
 READ_LIMIT = 1_048_576
 """Bytes that a reader looks at at all: nobody of ours writes more."""
@@ -60,7 +60,7 @@ def decode_header(headers: object) -> Header:
     except ValidationError as error:
         raise Unreadable(f"headers: {first_error(error)}") from error
     if header.v != WIRE_VERSION:
-        told = printable(f"wire version {header.v}", COMPLAINT_LIMIT // 2)
+        told = printable(f"wire version {header.v}", ERROR_TEXT_LIMIT // 2)
         raise Unreadable(f"{told}, this program speaks {WIRE_VERSION}")
     if header.part > header.parts:
         raise Unreadable(f"part {header.part} of {header.parts}")

@@ -19,7 +19,7 @@ LEASH = (sys.executable, "-m", "tests.services.leash", sys.executable, "-m", "te
 
 
 @dataclass(frozen=True)
-class Wish:
+class UpOptions:
     """What the command line asked for. Without `nodes`: two, or as many as the kept cluster has."""
 
     nodes: int | None
@@ -37,19 +37,19 @@ class Wish:
 def main() -> int:
     """Exit codes: 0 done, 1 with the reason, 2 a wrong command line, 130 stopped before all was up."""
     arguments = sys.argv[1:]
-    wish = read(arguments)
-    obstacle = in_the_way(wish)
+    options = read(arguments)
+    obstacle = obstacle_to(options)
     if obstacle:
         print(obstacle, file=sys.stderr)
         return 1
-    if wish.detach:
+    if options.detach:
         from tests.launch.background import started
 
-        return started([*LEASH, *arguments], wish)
+        return started([*LEASH, *arguments], options)
     return os.execv(LEASH[0], [*LEASH, *arguments])
 
 
-def read(arguments: list[str]) -> Wish:
+def read(arguments: list[str]) -> UpOptions:
     parser = argparse.ArgumentParser(
         prog="./dev up", description="A whole cluster on this machine, tried out with curl."
     )
@@ -68,7 +68,7 @@ def read(arguments: list[str]) -> Wish:
     parser.add_argument("--called-from", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     keep = given.called_from / Path(given.keep).expanduser() if given.keep else None
-    return Wish(nodes=given.nodes, once=given.once, keep=keep, port=given.port, detach=given.detach)
+    return UpOptions(nodes=given.nodes, once=given.once, keep=keep, port=given.port, detach=given.detach)
 
 
 def count(text: str) -> int:
@@ -85,31 +85,31 @@ def between(text: str, least: int, most: int) -> int:
     return int(text)
 
 
-def in_the_way(wish: Wish) -> str | None:
+def obstacle_to(options: UpOptions) -> str | None:
     """Why such a cluster cannot start now, and what to do; None when nothing is in the way."""
     for record in registry.read_all():
-        if record.port == wish.port or (wish.keep and record.folder == str(wish.keep.resolve())):
+        if record.port == options.port or (options.keep and record.folder == str(options.keep.resolve())):
             if record.runs:
-                return standing(record, wish)
+                return already_running(record, options)
             if record.left:
                 return (
                     f"the ./dev up of {record.api} was killed and has left processes ({named(record.left)}): "
                     f"./dev down ends them"
                 )
-    return None if is_free(wish.port) else taken(wish.port)
+    return None if is_free(options.port) else port_taken(options.port)
 
 
-def standing(record: Record, wish: Wish) -> str:
+def already_running(record: Record, options: UpOptions) -> str:
     """The word about a cluster of this folder that is there already."""
     verb = {"starting": "is starting", "up": "runs", "stopping": "is stopping"}[record.phase]
-    beside = f"or start another one beside it: ./dev up --port {free_port(wish.port + 100)}"
+    beside = f"or start another one beside it: ./dev up --port {free_port(options.port + 100)}"
     return (
         f"the cluster {record.api} of this folder {verb} already (process {record.launcher.pid}). "
-        f"Look at it: ./dev status. Stop it: ./dev down --port {record.port}{'' if wish.keep else f'; {beside}'}"
+        f"Look at it: ./dev status. Stop it: ./dev down --port {record.port}{'' if options.keep else f'; {beside}'}"
     )
 
 
-def taken(port: int) -> str:
+def port_taken(port: int) -> str:
     """Who has the port, as far as can be seen, and what to do."""
     reason = why_not(port)
     if reason != "taken":

@@ -10,14 +10,14 @@ from pathlib import Path
 from types import FrameType
 
 from tests.launch import registry
-from tests.launch.__main__ import Wish
+from tests.launch.__main__ import UpOptions
 
 LOOK_S = 0.1
 
 
-def started(command: Sequence[str], wish: Wish) -> int:
+def started(command: Sequence[str], options: UpOptions) -> int:
     """Shows what the launcher says meanwhile. Answers its exit code when it ended before everything worked."""
-    path = registry.log_of(wish.port)
+    path = registry.log_of(options.port)
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)  # the screen at the end holds passwords
@@ -26,9 +26,9 @@ def started(command: Sequence[str], wish: Wish) -> int:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=registry.ROOT
         )
     pass_on_signals(launcher)
-    code = follow(launcher, path, wish.port)
+    code = follow(launcher, path, options.port)
     if code is None:
-        print(ending(wish.port, path), flush=True)
+        print(ending(options.port, path), flush=True)
     return code or 0
 
 

@@ -41,13 +41,13 @@ def main() -> int:
     except PermissionError:
         print("the cluster belongs to another user: run ./dev down as that user, or as root", file=sys.stderr)
         return 1
-    except Unended as error:
+    except StillRunning as error:
         print(f"could not be ended: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-class Unended(Exception):
+class StillRunning(Exception):
     """Processes that went on after SIGKILL."""
 
 
@@ -95,7 +95,7 @@ def end_all(births: list[Birth]) -> None:
         wait_until(lambda: not any(birth.is_alive for birth in births), "ending processes", GRACE_S)
     alive = [birth.pid for birth in births if birth.is_alive]
     if alive:
-        raise Unended(named(alive))
+        raise StillRunning(named(alive))
 
 
 def stop_proxies(record: Record) -> None:
@@ -138,11 +138,11 @@ def send(birth: Birth, number: signal.Signals) -> None:
 
 def wait_until(ask: Callable[[], bool], doing: str, limit_s: float) -> None:
     """At most so long; says every few seconds that it goes on."""
-    began = told = time.monotonic()
+    began = last_report = time.monotonic()
     while not ask() and time.monotonic() - began < limit_s:
-        if time.monotonic() - told >= EVERY_S:
-            told = time.monotonic()
-            print(f"still {doing}: {told - began:.0f} s", flush=True)
+        if time.monotonic() - last_report >= EVERY_S:
+            last_report = time.monotonic()
+            print(f"still {doing}: {last_report - began:.0f} s", flush=True)
         time.sleep(0.05)
 
 

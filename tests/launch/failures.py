@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 
 from tests.launch import registry
-from tests.launch.__main__ import Wish
+from tests.launch.__main__ import UpOptions
 from tests.services.folders import Folder
 from tests.services.ports import PortError
 from tests.services.programs import ProgramError
@@ -34,15 +34,15 @@ REMEDIES = {
 }
 
 
-def tell_failure(error: Exception, wish: Wish) -> None:
+def print_failure(error: Exception, options: UpOptions) -> None:
     """Print it. The traceback of what is no trouble of the environment goes into a file."""
     causes = list(leaves(error))
     for cause in causes:
         for line in str(cause).splitlines()[1:] if isinstance(cause, ProgramError) else ():
             print(line, file=sys.stderr)
-    where = f"; the logs are in {wish.logs}" if wish.logs.is_dir() else ""
+    where = f"; the logs are in {options.logs}" if options.logs.is_dir() else ""
     if any(explained(cause) is None for cause in causes):
-        where = f"; the traceback is in {written(error, wish)}"
+        where = f"; the traceback is in {written(error, options)}"
     reasons = dict.fromkeys(explained(cause) or f"a fault of the launcher itself, {cause!r}" for cause in causes)
     print(f"failed: {'; '.join(reasons)}{where}", file=sys.stderr)
 
@@ -83,11 +83,11 @@ def keep_logs(folder: Folder, port: int) -> None:
         shutil.copytree(folder.logs, kept)
 
 
-def written(error: Exception, wish: Wish) -> str:
+def written(error: Exception, options: UpOptions) -> str:
     """The file with the traceback, or the words why there is none."""
     try:
-        wish.logs.mkdir(parents=True, exist_ok=True)
-        path = wish.logs / "launcher.log"
+        options.logs.mkdir(parents=True, exist_ok=True)
+        path = options.logs / "launcher.log"
         path.write_text("".join(traceback.format_exception(error)))
     except OSError as trouble:
         return f"no file, since none can be written ({trouble.strerror})"

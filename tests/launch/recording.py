@@ -22,11 +22,11 @@ LOOK_S = 2.0
 class Recording:
     """One launcher for one port of the API: held by a lock that the kernel lets go of however the launcher ends."""
 
-    def __init__(self, port: int, tell: Callable[[str], None], log: str | None) -> None:
+    def __init__(self, port: int, report: Callable[[str], None], log: str | None) -> None:
         """`log`: the file to which a launcher in the background writes."""
         self.port = port
         self._log = log
-        self._tell = tell
+        self._report = report
         self.memory = Memory()
         self._lock: IO[str] | None = None
         self._record: Record | None = None
@@ -92,7 +92,7 @@ class Recording:
         try:
             registry.write(self._record)
         except OSError as error:
-            self._tell(f"what runs cannot be written down, so ./dev status is out of date: {error}")
+            self._report(f"what runs cannot be written down, so ./dev status is out of date: {error}")
         else:
             self._written = self._record
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.cluster.cluster import Cluster
-from tests.launch.__main__ import Wish
+from tests.launch.__main__ import UpOptions
 
 JSON = "-H 'Content-Type: application/json'"
 
 
-def screen(cluster: Cluster, proxies: Sequence[Mapping[str, Any]], wish: Wish) -> str:
+def screen(cluster: Cluster, proxies: Sequence[Mapping[str, Any]], options: UpOptions) -> str:
     api, vhost = f"http://127.0.0.1:{cluster.api_port}", cluster.vhost
     return f"""
 The cluster is up.
@@ -19,7 +19,7 @@ The cluster is up.
   Logs and data       {cluster.folder.path}
 
 {what_to_try(api, proxies) if proxies else no_proxies(api)}
-A program that ends is started again. {ending(wish)}"""
+A program that ends is started again. {ending(options)}"""
 
 
 def what_to_try(api: str, proxies: Sequence[Mapping[str, Any]]) -> str:
@@ -65,8 +65,8 @@ def proxy_lines(proxies: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def ending(wish: Wish) -> str:
-    how = "./dev down" if wish.detach else "Ctrl-C"
-    if wish.keep:
-        return f"{how} stops everything; the data stays in {wish.keep} for the next start."
+def ending(options: UpOptions) -> str:
+    how = "./dev down" if options.detach else "Ctrl-C"
+    if options.keep:
+        return f"{how} stops everything; the data stays in {options.keep} for the next start."
     return f"{how} stops everything and removes it."

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LIMIT_S = 60.0
 
 
-async def serve_requests(cluster: "Cluster", memory: "Memory", tell: Callable[[str], None]) -> None:
+async def serve_requests(cluster: "Cluster", memory: "Memory", report: Callable[[str], None]) -> None:
     """In the launcher: start a node for each signal, until cancelled."""
     from tests.launch.returning import launch_new
 
@@ -34,7 +34,7 @@ async def serve_requests(cluster: "Cluster", memory: "Memory", tell: Callable[[s
     while True:
         await asked.acquire()
         await launch_new(cluster, 1, memory)
-        tell(f"{list(cluster.nodes)[-1]} waits to be enrolled")
+        report(f"{list(cluster.nodes)[-1]} waits to be enrolled")
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def main() -> int:
         print("no cluster runs from this folder: ./dev up starts one", file=sys.stderr)
         return 1
     os.kill(records[0].launcher.pid, signal.SIGUSR1)
-    body = waiting(records[0])
+    body = wait_for_invitation(records[0])
     if body is None:
         print(f"the new node did not begin to wait within {LIMIT_S:.0f} s: ./dev status", file=sys.stderr)
         return 1
@@ -54,7 +54,7 @@ def main() -> int:
     return 0
 
 
-def waiting(before: Record) -> dict[str, Any] | None:
+def wait_for_invitation(before: Record) -> dict[str, Any] | None:
     """What the first node that was not there before shows."""
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:

@@ -79,10 +79,10 @@ def state_of(program: Mapping[str, Any], nodes: Mapping[int, Mapping[str, Any]] 
     if "data" not in program or nodes is None:
         return process
     node_id = registry.id_of(Path(program["data"]))
-    return f"{process}, {told(node_id, nodes) if node_id else 'waits to be enrolled'}"
+    return f"{process}, {node_state(node_id, nodes) if node_id else 'waits to be enrolled'}"
 
 
-def told(node_id: int, nodes: Mapping[int, Mapping[str, Any]]) -> str:
+def node_state(node_id: int, nodes: Mapping[int, Mapping[str, Any]]) -> str:
     node = nodes.get(node_id)
     if node is None:
         return f"node {node_id}: removed"

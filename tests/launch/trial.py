@@ -37,39 +37,39 @@ class Fetched:
     error: str
 
 
-async def try_out(cluster: Cluster, location_id: int, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+async def try_out(cluster: Cluster, location_id: int, report: Callable[[str], None]) -> list[dict[str, Any]]:
     """One new proxy of each protocol, each used and each refusing a wrong password. Raises ProgramError."""
-    await ensure_curl(tell)
+    await ensure_curl(report)
     async with web_server() as address:
         found = []
         for protocol in PROTOCOLS:
             proxy = await made(cluster, protocol, location_id=location_id)
-            await use_by_each_scheme(proxy, address, tell)
+            await use_by_each_scheme(proxy, address, report)
             found.append(proxy)
     return found
 
 
-async def try_again(cluster: Cluster, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+async def try_again(cluster: Cluster, report: Callable[[str], None]) -> list[dict[str, Any]]:
     """The same in a cluster of earlier runs, in which anything may have been changed since. Answers the proxies that
     work; what cannot be tried, or no longer works, is said."""
-    await ensure_curl(tell)
+    await ensure_curl(report)
     found = []
     async with web_server() as address:
         for protocol in PROTOCOLS:
             try:
-                found.append(await used_again(cluster, protocol, address, tell))
+                found.append(await used_again(cluster, protocol, address, report))
             except ProgramError as reason:
-                tell(f"{name_for(protocol)} is left out: {str(reason).splitlines()[0]}")
+                report(f"{name_for(protocol)} is left out: {str(reason).splitlines()[0]}")
     return found
 
 
-async def used_again(cluster: Cluster, protocol: str, address: str, tell: Callable[[str], None]) -> dict[str, Any]:
+async def used_again(cluster: Cluster, protocol: str, address: str, report: Callable[[str], None]) -> dict[str, Any]:
     """The proxy, which may need a moment after its node is back. Raises ProgramError."""
     deadline = time.monotonic() + KNOWN_S
     while True:
         proxy = await known_or_made(cluster, protocol)
         try:
-            await use_by_each_scheme(proxy, address, tell)
+            await use_by_each_scheme(proxy, address, report)
         except ProgramError:
             if time.monotonic() > deadline:
                 raise
@@ -78,9 +78,9 @@ async def used_again(cluster: Cluster, protocol: str, address: str, tell: Callab
             return proxy
 
 
-async def use_by_each_scheme(proxy: Mapping[str, Any], address: str, tell: Callable[[str], None]) -> None:
+async def use_by_each_scheme(proxy: Mapping[str, Any], address: str, report: Callable[[str], None]) -> None:
     for scheme in SCHEMES[proxy["protocol"]]:
-        await use(proxy, scheme, address, tell)
+        await use(proxy, scheme, address, report)
 
 
 async def ensure_location(cluster: Cluster, known: int | None = None) -> int:
@@ -141,8 +141,8 @@ def takes_proxies(node: Mapping[str, Any]) -> bool:
 
 async def made(cluster: Cluster, protocol: str, **where: Any) -> dict[str, Any]:
     """A new proxy that runs. Raises ProgramError."""
-    wish = {"name": name_for(protocol), "protocol": protocol, **where}
-    proxy = succeeded(await cluster.api.post("/proxies", json=wish, headers={"Prefer": "wait=10"})).json()
+    body = {"name": name_for(protocol), "protocol": protocol, **where}
+    proxy = succeeded(await cluster.api.post("/proxies", json=body, headers={"Prefer": "wait=10"})).json()
     proxy = await settled(cluster, proxy, NEW_S)
     if proxy["status"]["state"] != "running":
         raise ProgramError(f"the {protocol} proxy does not run: {proxy['status']}")
@@ -158,7 +158,7 @@ async def settled(cluster: Cluster, proxy: dict[str, Any], limit_s: float) -> di
     return proxy
 
 
-async def use(proxy: Mapping[str, Any], scheme: str, address: str, tell: Callable[[str], None]) -> None:
+async def use(proxy: Mapping[str, Any], scheme: str, address: str, report: Callable[[str], None]) -> None:
     """Fetch a page with the right password, and be refused with a wrong one if there is any. Raises ProgramError."""
     title = f"{proxy['name']} ({proxy['host']}:{proxy['port']}) as {scheme.removesuffix('h')}"
     right = await curl(proxy_url(proxy, scheme, proxy["password"]), address)
@@ -167,14 +167,14 @@ async def use(proxy: Mapping[str, Any], scheme: str, address: str, tell: Callabl
             f"curl could not fetch a page through {title}: exit {right.code}, {right.status} {right.error}"
         )
     if proxy["username"] is None:
-        tell(f"{title}: curl fetched a page; it asks for no login")
+        report(f"{title}: curl fetched a page; it asks for no login")
         return
     wrong = await curl(proxy_url(proxy, scheme, "wrong"), address)
     refused = wrong.status == "407" if scheme == "http" else wrong.code in CURL_PROXY_FAILED
     if not refused or wrong.body == PAGE:
         raise ProgramError(f"{title} did not refuse a wrong password: exit {wrong.code}, {wrong.status} {wrong.error}")
     answer = "407" if scheme == "http" else f"SOCKS login refused, curl exit {wrong.code}"
-    tell(f"{title}: curl fetched a page; a wrong password was refused ({answer})")
+    report(f"{title}: curl fetched a page; a wrong password was refused ({answer})")
 
 
 def proxy_url(proxy: Mapping[str, Any], scheme: str, password: str | None) -> str:
@@ -203,10 +203,10 @@ async def curl(proxy: str, address: str) -> Fetched:
     return Fetched(done.returncode, status.decode(), body, done.stderr.decode(errors="replace").strip())
 
 
-async def ensure_curl(tell: Callable[[str], None]) -> None:
+async def ensure_curl(report: Callable[[str], None]) -> None:
     """Raises ProgramError."""
     if not shutil.which("curl"):
-        await install("curl", tell)
+        await install("curl", report)
 
 
 @asynccontextmanager

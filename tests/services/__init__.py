@@ -27,12 +27,12 @@ Source = Literal["docker", "local"]
 
 @dataclass(frozen=True)
 class Where:
-    """Where services come from, keep their data and listen. `tell` gets progress for a person."""
+    """Where services come from, keep their data and listen. `report` gets progress for a person."""
 
     source: Source
     folder: Folder
     ports: PortBlock
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
 
     async def postgres(self) -> PostgreSQL:
         """Not started yet. Raises ProgramError."""
@@ -50,10 +50,10 @@ class Where:
             return rabbitmq.given(amqp_url, management_url)
         if self.source == "docker":
             return rabbitmq.in_docker(self.folder, self.ports)
-        return await rabbitmq.on_this_machine(self.folder, self.ports, self.tell)
+        return await rabbitmq.on_this_machine(self.folder, self.ports, self.report)
 
 
-def find_source(tell: Callable[[str], None]) -> Source:
+def find_source(report: Callable[[str], None]) -> Source:
     """Docker, when it answers and has or gets both images; else this machine's programs."""
     asked = os.environ.get("MAYBE_TEST_SERVICES")
     if asked in ("docker", "local"):
@@ -62,8 +62,8 @@ def find_source(tell: Callable[[str], None]) -> Source:
         raise ProgramError('MAYBE_TEST_SERVICES must be "docker" or "local"')
     if not containers.docker_answers():
         return "local"
-    missing = [image for image in (postgres.IMAGE, rabbitmq.IMAGE) if not containers.has_image(image, tell)]
+    missing = [image for image in (postgres.IMAGE, rabbitmq.IMAGE) if not containers.has_image(image, report)]
     if missing:
-        tell(f"Docker is here but cannot get {', '.join(missing)}: using programs of this machine")
+        report(f"Docker is here but cannot get {', '.join(missing)}: using programs of this machine")
         return "local"
     return "docker"

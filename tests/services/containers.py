@@ -26,20 +26,20 @@ def docker_answers() -> bool:
         return False
 
 
-def has_image(image: str, tell: Callable[[str], None]) -> bool:
+def has_image(image: str, report: Callable[[str], None]) -> bool:
     """Whether the image is there, or can be pulled now."""
-    return _docker("image", "inspect", image).returncode == 0 or _pulled(image, tell)
+    return _docker("image", "inspect", image).returncode == 0 or _pulled(image, report)
 
 
-def _pulled(image: str, tell: Callable[[str], None]) -> bool:
-    tell(f"Docker is here: pulling {image}")
+def _pulled(image: str, report: Callable[[str], None]) -> bool:
+    report(f"Docker is here: pulling {image}")
     quiet = subprocess.DEVNULL
     with subprocess.Popen(["docker", "pull", "-q", image], stdin=quiet, stdout=quiet, stderr=quiet) as pulling:
         for waited_s in range(int(EVERY_S), int(PULL_S), int(EVERY_S)):
             try:
                 return pulling.wait(EVERY_S) == 0
             except subprocess.TimeoutExpired:
-                tell(f"still pulling {image}: {waited_s} s")
+                report(f"still pulling {image}: {waited_s} s")
         pulling.kill()
     return False
 

@@ -179,10 +179,10 @@ def in_docker(folder: Folder, ports: PortBlock) -> RabbitMQ:
     return RabbitMQ(admin, container)
 
 
-async def on_this_machine(folder: Folder, ports: PortBlock, tell: Callable[[str], None]) -> RabbitMQ:
+async def on_this_machine(folder: Folder, ports: PortBlock, report: Callable[[str], None]) -> RabbitMQ:
     """A private broker. Raises ProgramError when there is none and none can be installed."""
     account = unprivileged()
-    server = find_server() or await installed_server(tell)
+    server = find_server() or await installed_server(report)
     admin = own_login(folder, ports)
     home = folder.private("rabbitmq")
     environment = surroundings(home, distribution=ports.port(DISTRIBUTION), mapper=ports.port(PORT_MAPPER))
@@ -208,9 +208,9 @@ def find_server() -> str | None:
     return next((path for path in SERVERS if os.access(path, os.X_OK)), None)
 
 
-async def installed_server(tell: Callable[[str], None]) -> str:
+async def installed_server(report: Callable[[str], None]) -> str:
     """Have the system's package manager install it, without starting its service. Raises ProgramError."""
-    await install("rabbitmq", tell)
+    await install("rabbitmq", report)
     server = find_server()
     if server is None:
         raise ProgramError(f"RabbitMQ was installed, but none of {', '.join(SERVERS)} is there: use Docker instead")

@@ -19,10 +19,10 @@ NOBODY = 65_534
 
 def in_child(act: Callable[[], None]) -> None:
     """Fork, do it in the child, and fail as it fails. Skips where a child may not have mounts of its own."""
-    told, tell = os.pipe()
+    read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(told)
+        os.close(read_end)
         code = 1
         try:
             call("unshare", CLONE_NEWNS)
@@ -32,19 +32,19 @@ def in_child(act: Callable[[], None]) -> None:
             code = 0
         except PermissionError:
             code = 2 if os.geteuid() else 1
-            os.write(tell, traceback.format_exc().encode())
-        except BaseException:  # noqa: BLE001 (told by the parent)
-            os.write(tell, traceback.format_exc().encode())
+            os.write(write_end, traceback.format_exc().encode())
+        except BaseException:  # noqa: BLE001 (the parent raises it)
+            os.write(write_end, traceback.format_exc().encode())
         finally:
             sys.stdout.flush()
             os._exit(code)
-    os.close(tell)
-    with os.fdopen(told) as text:
-        said = text.read()
+    os.close(write_end)
+    with os.fdopen(read_end) as text:
+        failure = text.read()
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code == 2:
         pytest.skip("this account may not mount")
-    assert code == 0, said
+    assert code == 0, failure
 
 
 def mount(*arguments: str) -> None:
