@@ -17,12 +17,12 @@ import httpx
 from tests.cluster.faults import Faults
 from tests.cluster.networks import Disk, Network
 from tests.launch.registry import ROOT
-from tests.services import Where
 from tests.services.folders import Folder
 from tests.services.ports import API, ENROLMENT, HOST, PortBlock, claim_block
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.programs import Process, Program, ProgramError, tail
 from tests.services.rabbitmq import RabbitMQ, Vhost
+from tests.services.sources import Where
 
 READY_S = 120.0
 ENROLLED_S = 120.0

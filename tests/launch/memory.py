@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.launch.registry import IDENTITY, id_of
-from tests.services import Source
 from tests.services.folders import Folder, kept
 from tests.services.programs import ProgramError
+from tests.services.sources import Source
 
 
 @dataclass

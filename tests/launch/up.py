@@ -21,12 +21,12 @@ from tests.launch.returning import DEFAULT_NODES, bring_back, join_all, launch_n
 from tests.launch.screen import screen
 from tests.launch.spare_node import serve_requests
 from tests.launch.trial import ensure_location, try_again, try_out
-from tests.services import Source, Where, find_source
 from tests.services.folders import ensure_room, remove, scratch
 from tests.services.ports import AMQP, DISTRIBUTION, MANAGEMENT, PORT_MAPPER, POSTGRES, claim_block, reclaimed
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.programs import Elsewhere
 from tests.services.rabbitmq import RabbitMQ, Vhost
+from tests.services.sources import Source, Where, find_source
 
 Report = Callable[[str], None]
 STOPPED_EARLY = 130

@@ -24,10 +24,10 @@ from shared.proxies import Exit, ProxyRecord
 from tests.cluster.cluster import Cluster, Node, cluster, succeeded
 from tests.engines.local_copy import hold
 from tests.launch.registry import ROOT
-from tests.services import Where
 from tests.services.folders import Folder
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.rabbitmq import RabbitMQ, Vhost
+from tests.services.sources import Where
 
 
 @pytest.fixture
