@@ -66,7 +66,7 @@ def canonical_host(text: str) -> str:
             "must be a host name in its ASCII form (example.com, with its subdomains), an IP address or a network"
         )
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        raise ValueError("must be a valid IP address, since its last part is a number")
+        raise ValueError("must be a host name or an IP address; the last part of a name must not be a number")
     return name
 
 

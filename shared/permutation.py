@@ -40,7 +40,7 @@ class Permutation:
         except ValueError as error:
             raise ValueError(f"{prefix} is not an IPv6 network") from error
         if not SHORTEST_PREFIX <= network.prefixlen <= LONGEST_PREFIX:
-            raise ValueError(f"the length of the prefix must be from {SHORTEST_PREFIX} to {LONGEST_PREFIX} bits")
+            raise ValueError(f"the prefix must have a length of {SHORTEST_PREFIX} to {LONGEST_PREFIX} bits")
         self._first = int(network.network_address)
         host_bits = _ADDRESS_BITS - network.prefixlen
         self._hosts = (1 << host_bits) - 1

@@ -1,4 +1,4 @@
-"""Says every few seconds what is waited for."""
+"""Progress during a long wait."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ EVERY_S = 5.0
 
 @asynccontextmanager
 async def patience(doing: str, report: Callable[[str], None]) -> AsyncIterator[None]:
-    """`doing` goes on from "still": "making the data folder of PostgreSQL"."""
+    """Report every few seconds that something is "still {doing}", such as "starting PostgreSQL"."""
     async with asyncio.TaskGroup() as group:
         ticking = group.create_task(_tick(doing, report))
         try:

@@ -1,4 +1,4 @@
-"""The nodes of a cluster that `./dev up` starts: those of a kept one come back as far as the API has left them."""
+"""Nodes of the cluster that `./dev up` starts: new ones, and those of a kept cluster unless the API removed them."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ BACK_S = 30.0
 
 
 async def launch_new(cluster: Cluster, count: int, memory: Memory) -> None:
-    """Agents of new nodes, which wait to be enrolled."""
+    """Launch the agents of new nodes, which wait to be enrolled."""
     for _ in range(count):
         node = await cluster.launch()
         memory.nodes[number_of(node)] = node.ports.first
@@ -24,7 +24,7 @@ async def launch_new(cluster: Cluster, count: int, memory: Memory) -> None:
 
 
 async def bring_back(cluster: Cluster, memory: Memory, report: Report) -> None:
-    """Launch the agents of the nodes of earlier runs, without those that the API has removed or replaced."""
+    """Launch the agents of the nodes of earlier runs, except those that were removed or replaced through the API."""
     known = {node["id"]: node for node in await every_node(cluster)}
     there = slots(cluster.folder, memory)
     for slot in there:
@@ -38,16 +38,16 @@ async def bring_back(cluster: Cluster, memory: Memory, report: Report) -> None:
 
 
 def claimed(slot: Slot, report: Report) -> PortBlock:
-    """Its block of ports, or another one to keep other runs away when somebody else is in it."""
+    """Claim the node's block of ports again, or another block if a port of it is taken."""
     try:
         return claim_block(slot.ports)
     except PortError as error:
-        report(f"node-{slot.number}: {error}; proxies there may not be able to start")
+        report(f"node-{slot.number}: {error}; a proxy on that port cannot start")
         return claim_block()
 
 
 async def join_all(cluster: Cluster, memory: Memory, report: Report) -> None:
-    """Enrol the new nodes, in order, so that node-1 gets the first id; wait for the others."""
+    """Enrol the new nodes in order, so that node-1 gets the first id, and wait for the returning ones."""
     for node in cluster.nodes.values():
         if node.id is None:
             memory.location_id = await ensure_location(cluster, memory.location_id)
@@ -61,12 +61,12 @@ async def join_all(cluster: Cluster, memory: Memory, report: Report) -> None:
 
 
 async def welcome(cluster: Cluster, node: Node, report: Report) -> None:
-    """Wait until a node of an earlier run is online, and say how the API has left it."""
+    """Wait until a node of an earlier run is online, and report its state."""
     try:
         await cluster.online(node, limit_s=BACK_S)
     except ProgramError:
         report(
-            f"{node.agent.name} (node {node.id}) is not online after {BACK_S:.0f} s and is left alone: "
+            f"{node.agent.name} (node {node.id}) is not online after {BACK_S:.0f} s; going on without it: "
             f"{last_words(node.agent.log)}"
         )
         return

@@ -1,4 +1,4 @@
-"""What `./dev up` shows when everything runs: where to look and what to try."""
+"""Text that `./dev up` prints when everything runs: where to look and what to try."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,20 +23,20 @@ A program that ends is started again. {ending(options)}"""
 
 
 def what_to_try(api: str, proxies: Sequence[Mapping[str, Any]]) -> str:
-    return f"""Proxies made through the API:
+    return f"""Proxies created through the API:
 
 {proxy_lines(proxies)}
 
 Try, in another terminal:
 
-  # make one more
+  # create one more
   curl -s -X POST {api}/proxies {JSON} -H 'Prefer: wait=10' \\
        -d '{{"node_ids": [{proxies[0]["node_id"]}], "protocol": "http"}}'
 
   # use one
   curl -x '{proxies[0]["urls"][0]}' {api}/health/live
 
-  # look at what there is
+  # list proxies and nodes
   curl -s {api}/proxies
   curl -s {api}/nodes
 
@@ -44,13 +44,13 @@ Try, in another terminal:
   curl -s '{api}/events'
   ./dev status
 
-  # take one away: its connections are closed at once
+  # delete one: its connections are closed at once
   curl -s -X DELETE {api}/proxies/{proxies[0]["id"]}
 """
 
 
 def no_proxies(api: str) -> str:
-    return f"""No proxy could be tried out, for the reasons above. Look at what there is:
+    return f"""No proxy could be tried out, for the reasons above. List nodes and proxies:
 
   curl -s {api}/nodes
   curl -s {api}/proxies

@@ -1,4 +1,4 @@
-"""The launcher of `./dev up`: a whole cluster on this machine, tried out with curl, kept running until a signal."""
+"""Launcher of `./dev up`: starts a whole cluster on this machine, tries it out with curl, and runs until a signal."""
 
 import asyncio
 import secrets
@@ -34,7 +34,7 @@ SERVICES = (POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER)
 
 
 def main() -> int:
-    """Exit codes: 0 done, or stopped by a signal once all was up; 1 with the reason; 130 stopped before."""
+    """Run the launcher. Exit codes: 0 done, or stopped by a signal once all was up; 1 failed; 130 stopped before."""
     options, report = read(sys.argv[1:]), progress()
     try:
         log = str(log_of(options.port)) if options.detach else None
@@ -47,13 +47,13 @@ def main() -> int:
             return asyncio.run(run(options, find_source(report), recording, report))
     except KeyboardInterrupt:
         return STOPPED_EARLY
-    except Exception as error:  # noqa: BLE001 (whatever it is, a person reads one line about it)
+    except Exception as error:  # noqa: BLE001 (any error is explained to the person in one line)
         print_failure(error, options)
     return 1
 
 
 def progress() -> Report:
-    """Prints a line with the seconds since now."""
+    """Return a function that prints a line with the seconds since now."""
     began = time.monotonic()
 
     def report(text: str) -> None:
@@ -63,7 +63,7 @@ def progress() -> Report:
 
 
 async def run(options: UpOptions, source: Source, recording: Recording, report: Report) -> int:
-    """Until the work is done or a signal comes. Answers the exit code."""
+    """Run the cluster until a signal, or with --once until it was tried out. Returns the exit code."""
     cancel_at_first_signal(recording, report)
     is_up = False
     try:
@@ -83,7 +83,7 @@ async def run(options: UpOptions, source: Source, recording: Recording, report: 
 
 
 def cancel_at_first_signal(recording: Recording, report: Report) -> None:
-    """Later ones change nothing: the clearing up is not to be interrupted."""
+    """Cancel this task at the first signal. Later signals are ignored, so that cleaning up is not interrupted."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -103,7 +103,7 @@ def cancel_at_first_signal(recording: Recording, report: Report) -> None:
 async def running(
     options: UpOptions, source: Source, recording: Recording, report: Report
 ) -> AsyncIterator[tuple[Cluster, list[dict[str, Any]], str]]:
-    """The cluster, its proxies that were tried out, and how that went."""
+    """Provide the cluster, the proxies that were tried out, and the verdict."""
     with workspace(options, source, report) as (where, memory):
         ensure_room(where.folder)
         report(f"data, logs and secrets are in {where.folder.path}")
@@ -119,19 +119,19 @@ async def running(
 
 
 async def tried_out(cluster: Cluster, memory: Memory, known: bool, report: Report) -> tuple[list[dict[str, Any]], str]:
-    """The proxies that work, and the verdict. In a new cluster everything has to. Raises ProgramError."""
+    """Return the proxies that work, and the verdict. In a new cluster all must work. Raises ProgramError."""
     if not known:
         return await try_out(cluster, await ensure_location(cluster, memory.location_id), report), "everything works"
     proxies = await try_again(cluster, report)
     left_out = 3 - len(proxies)
     if left_out:
-        return proxies, f"the cluster runs; what could be tried out works ({left_out} of 3 proxies were left out)"
+        return proxies, f"the cluster runs, and all proxies that were tried work ({left_out} of 3 could not be tried)"
     return proxies, "everything works"
 
 
 @contextmanager
 def workspace(options: UpOptions, source: Source, report: Report) -> Iterator[tuple[Where, Memory]]:
-    """Folder and ports, the same ones as last time when they are kept."""
+    """Provide folder and ports: those of the last start when they are kept."""
     if options.keep:
         with opened(options.keep, source) as (folder, memory):
             ports = reclaimed(memory.ports, SERVICES) if memory.ports else claim_block()
@@ -153,7 +153,7 @@ def workspace(options: UpOptions, source: Source, report: Report) -> Iterator[tu
 
 @asynccontextmanager
 async def services(where: Where) -> AsyncIterator[tuple[PostgreSQL, RabbitMQ]]:
-    """Both, not started yet; ended on leaving, in good order when their data is kept."""
+    """Provide both services, not started yet. They end on leaving, in good order when their data is kept."""
     postgres, rabbitmq = await where.postgres(), await where.rabbitmq()
     try:
         yield postgres, rabbitmq
@@ -171,7 +171,7 @@ async def leave(service: PostgreSQL | RabbitMQ, *, durable: bool) -> None:
 
 @asynccontextmanager
 async def names(where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ) -> AsyncIterator[tuple[Database, Vhost]]:
-    """Our database and virtual host, not made yet. In services that others use too, they get names of their own."""
+    """Provide our database and virtual host, not created yet, with unique names in services that others use too."""
     own = f"maybe-{secrets.token_hex(4)}"
     foreign = not where.folder.durable
     drop_database = foreign and isinstance(postgres.program, Elsewhere)
@@ -187,7 +187,7 @@ async def names(where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ) -> Async
 
 
 async def start(cluster: Cluster, options: UpOptions, memory: Memory, report: Report) -> None:
-    """Everything, as much of it at once as can be. Raises ProgramError."""
+    """Start everything, as much as possible concurrently. Raises ProgramError."""
     known = bool(memory.nodes)
     async with asyncio.TaskGroup() as group:
         group.create_task(start_postgres(cluster, report))
@@ -204,9 +204,9 @@ async def start(cluster: Cluster, options: UpOptions, memory: Memory, report: Re
         await join_all(cluster, memory, report)
 
 
-def missing_nodes(there: int, wished: int | None) -> int:
-    """How many nodes are to be made beside those that came back. A kept cluster without any gets two."""
-    return max(0, (wished or (DEFAULT_NODES if there == 0 else there)) - there)
+def missing_nodes(present: int, requested: int | None) -> int:
+    """Count the nodes to add to those that came back. A kept cluster without any gets two."""
+    return max(0, (requested or (DEFAULT_NODES if present == 0 else present)) - present)
 
 
 async def start_postgres(cluster: Cluster, report: Report) -> None:
@@ -217,7 +217,7 @@ async def start_postgres(cluster: Cluster, report: Report) -> None:
 
 
 async def start_rabbitmq(cluster: Cluster, report: Report) -> None:
-    report("starting RabbitMQ, which takes some 10 s")
+    report("starting RabbitMQ, which takes about 10 s")
     async with patience("starting RabbitMQ", report):
         await cluster.rabbitmq.start()
         await cluster.rabbitmq.ensure(cluster.vhost.name)
