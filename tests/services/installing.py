@@ -1,4 +1,4 @@
-"""Has the system's package manager install what is missing, by `./dev install`."""
+"""Installation of missing programs by the system's package manager, through `./dev install`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +12,8 @@ INSTALL_S = 1800.0
 
 
 async def install(program: str, report: Callable[[str], None]) -> None:
-    """`program` as `./dev install` names it. Raises ProgramError."""
-    report(f"{program} is not here: having the system's package manager install it")
+    """Install a program, named as for `./dev install`. Raises ProgramError."""
+    report(f"{program} is missing: installing it by the system's package manager")
     async with patience(f"installing {program}", report):
         done = await run("/bin/sh", str(LAUNCHER), "install", program, limit_s=INSTALL_S)
     if done.code != 0:
