@@ -13,7 +13,7 @@ from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.rabbitmq import RabbitMQ, Vhost
-from tests.services.source import Where, find_source
+from tests.services.sources import Where, find_source
 
 TEMPLATE = "maybe_template"
 

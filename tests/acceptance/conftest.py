@@ -17,7 +17,7 @@ from tests.services.ports import PortBlock, claim_range
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.programs import tail
 from tests.services.rabbitmq import RabbitMQ, Vhost
-from tests.services.source import Where
+from tests.services.sources import Where
 
 
 @pytest.fixture

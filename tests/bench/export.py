@@ -20,7 +20,7 @@ from tests.master.api_servers import master
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
 from tests.services.postgres import Database
-from tests.services.source import Where, find_source
+from tests.services.sources import Where, find_source
 
 NODES = 5
 FORMATS = ("plain", "url", "csv", "json")

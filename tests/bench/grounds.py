@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from tests.cluster.cluster import Cluster, cluster, succeeded
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
-from tests.services.source import Where, find_source
+from tests.services.sources import Where, find_source
 
 
 @asynccontextmanager

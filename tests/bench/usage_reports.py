@@ -25,7 +25,7 @@ from shared.messages.bodies import Report, UsageCounters
 from shared.proxies import NodeId
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
-from tests.services.source import Where, find_source
+from tests.services.sources import Where, find_source
 
 ROUNDS = 60
 COUNTERS = 200

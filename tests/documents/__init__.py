@@ -1,1 +1,1 @@
-"""Runs the commands that documents print."""
+"""Tools for tests of documents: `commands` runs the commands that they print."""

@@ -1,7 +1,7 @@
-"""The commands of a README's `sh` blocks, run one after the other in one shell as a person would paste them.
+"""Commands in the `sh` blocks of a document, run in order in one shell, as a person would paste them.
 
-In that shell `curl` is the real one, whose status lines are written down, ending an endless answer (-N) after its
-first event; `jq` is a small one of our own, since not every machine has it.
+`curl` is the real one, but its status lines are recorded, and an endless answer (-N) ends after its first event. `jq`
+is a small one of our own, since not every machine has it.
 """
 
 import re
@@ -47,7 +47,7 @@ print(value if isinstance(value, str) and "-r" in sys.argv else json.dumps(value
 
 @dataclass(frozen=True)
 class Example:
-    """One command. `promised` is the status that its comment names; None: any 2xx."""
+    """One command. `promised` is the status that its comment names, None for any 2xx."""
 
     text: str
     promised: str | None
@@ -59,7 +59,7 @@ class Example:
 
 
 def examples(readme: str, section: str) -> list[Example]:
-    """Those of the section's `sh` blocks, in order."""
+    """List the commands in the section's `sh` blocks, in order."""
     text = readme.split(f"\n## {section}\n")[1].split("\n## ", maxsplit=1)[0]
     found: list[Example] = []
     for block in re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
@@ -77,7 +77,7 @@ def examples(readme: str, section: str) -> list[Example]:
 
 
 def is_whole(text: str) -> bool:
-    """Whether the shell would not wait for more."""
+    """Whether the text is a whole command, so that the shell would not wait for more."""
     return (
         not text.endswith("\\\n")
         and subprocess.run(["sh", "-n"], input=text.encode(), check=False, capture_output=True).returncode == 0
@@ -86,7 +86,7 @@ def is_whole(text: str) -> bool:
 
 @dataclass
 class Shell:
-    """One shell for all commands. Assignments of `fixtures` take the place of the README's own."""
+    """One shell for all commands. Assignments in `fixtures` replace those of the document."""
 
     folder: Path
     fixtures: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -104,20 +104,20 @@ class Shell:
         self.process = subprocess.Popen(
             ["sh"], stdin=subprocess.PIPE, stdout=self.output, stderr=subprocess.STDOUT, text=True, cwd=self.folder
         )
-        self.say(f'PATH="{programs}:$PATH"')
+        self.send(f'PATH="{programs}:$PATH"')
 
-    def say(self, text: str) -> None:
+    def send(self, text: str) -> None:
         assert self.process.stdin
         self.process.stdin.write(f"{text}\n")
         self.process.stdin.flush()
 
     def run(self, example: Example) -> str | None:
-        """What went otherwise than promised; None when nothing did."""
+        """Run a command; describe how its result differs from the promised one, or return None."""
         before, shown = len(lines(self.answers)), self.output.tell()
         name = ASSIGNED.match(example.text)
         text = f"{name[1]}='{self.fixtures[name[1]]}'" if name and name[1] in self.fixtures else example.text
         count = len(lines(self.codes)) + 1
-        self.say(f"{text}\nprintf '%s\\n' \"$?\" >>'{self.codes}'")
+        self.send(f"{text}\nprintf '%s\\n' \"$?\" >>'{self.codes}'")
         deadline = time.monotonic() + LIMIT_S
         while len(lines(self.codes)) < count:
             if time.monotonic() > deadline:
