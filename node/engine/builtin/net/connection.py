@@ -10,7 +10,7 @@ from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper 
 from node.engine.builtin.net.keepalive import probe
 from node.engine.builtin.net.pipe_pool import PIPE, Pipe
 from node.engine.builtin.net.reactor import BUFFER, Reactor, Stage
-from node.engine.builtin.policy.bulk_detection import GATHERED, BulkDetector
+from node.engine.builtin.policy.bulk_detection import BULK_BATCH, BulkDetector
 
 IN, OUT = int(select.EPOLLIN), int(select.EPOLLOUT)
 GONE = int(select.EPOLLHUP | select.EPOLLERR)
@@ -165,17 +165,17 @@ class Connection:
         (socket(7), SO_RCVLOWAT). `scatter` is called when it pauses."""
         reactor = self.reactor
         flow = self.flow = self.flow or BulkDetector(reactor.now)
-        if flow.is_brisk(count, reactor.now):
+        if flow.is_fast(count, reactor.now):
             reactor.gathering.add(self, reactor.now)
-            if not flow.gathers:
-                flow.gathers = True
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, GATHERED)
-        elif flow.gathers:
+            if not flow.is_batching:
+                flow.is_batching = True
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, BULK_BATCH)
+        elif flow.is_batching:
             self.scatter()
 
     def scatter(self) -> None:
         """Whatever comes is told of again, and what is there already."""
-        if self.flow is not None and self.flow.gathers and self.fd >= 0:
+        if self.flow is not None and self.flow.is_batching and self.fd >= 0:
             self.flow.begin(self.reactor.now)
             self.reactor.gathering.discard(self)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

@@ -18,7 +18,7 @@ from node.engine.builtin.net.fair_queue import FairQueue, Task
 from node.engine.builtin.net.loop import Loop
 from node.engine.builtin.net.pipe_pool import PipePool
 from node.engine.builtin.net.timeouts import PromptTimeouts, Timeouts
-from node.engine.builtin.policy.bulk_detection import GATHER_S
+from node.engine.builtin.policy.bulk_detection import BULK_WAIT_S
 from node.engine.builtin.policy.descriptor_shares import DescriptorShares, descriptor_shares
 from node.engine.builtin.policy.destination_guard import DestinationGuard
 from node.engine.builtin.policy.login_delays import LoginDelays
@@ -173,7 +173,7 @@ class Reactor:
         self.fresh: list[ReactorConnection] = []
         self._less_fresh: list[ReactorConnection] = []
         self._fresh_until = 0.0
-        self.gathering: Timeouts[ReactorConnection] = Timeouts(GATHER_S, _scatter)
+        self.gathering: Timeouts[ReactorConnection] = Timeouts(BULK_WAIT_S, _scatter)
         self.closing: list[Socket] = []
         self.turns: FairQueue[Stage] = FairQueue(self._serve_event, self._do)
         self._waker = -1

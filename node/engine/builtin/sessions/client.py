@@ -10,7 +10,7 @@ from node.engine.builtin.net.exits import ExitPolicy, Lease
 from node.engine.builtin.net.reactor import Reactor, Stage, TimedStage
 from node.engine.builtin.policy.access import AccessGate, allows_source
 from node.engine.builtin.policy.denied_destinations import DeniedDestinations
-from node.engine.builtin.policy.limits import Suspension, crowded
+from node.engine.builtin.policy.limits import Suspension, slot_refusal
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.protocols.destinations import Destination
 from node.engine.builtin.protocols.failures import ConnectFailure
@@ -138,10 +138,10 @@ class Client(Connection):
         hold = service.held
         if hold is None and not self.has_slot:
             limits = service.record.limits
-            hold = crowded(limits, service.slots_taken) if limits.connections is not None else None
+            hold = slot_refusal(limits, service.slots_taken) if limits.connections is not None else None
             if hold is not None and service.leaving:
                 service.make_room()
-                hold = crowded(limits, service.slots_taken)
+                hold = slot_refusal(limits, service.slots_taken)
             if hold is None:
                 self.has_slot = True
                 service.slots_taken += 1

@@ -12,9 +12,9 @@ from node.engine.builtin.net.timeouts import Timeouts
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.protocols.failures import ConnectFailure
 from node.engine.builtin.protocols.http_fields import MAX_HEAD, Refusal
-from node.engine.builtin.protocols.http_replies import ESTABLISHED, HttpReply, leaves_open, refused, written
+from node.engine.builtin.protocols.http_replies import ESTABLISHED, HttpReply, encode, may_stay_open, refusal_reply
 from node.engine.builtin.protocols.http_request import Request, blank_size, head_size
-from node.engine.builtin.protocols.http_route import Route, RoutedRequest, routed_at_once, routed_request
+from node.engine.builtin.protocols.http_route import Route, RoutedRequest, routed_request, whole_request
 from node.engine.builtin.sessions.client import Client, Departure
 from node.engine.builtin.sessions.connector import Connector
 from node.engine.builtin.sessions.http_exchange import HttpExchange
@@ -79,7 +79,7 @@ class HttpSession:
     def start(self, data: bytes = b"") -> None:
         """`data` was read before."""
         self._client.enter(self)
-        order = routed_at_once(data, self._client.reactor.via) if data else None
+        order = whole_request(data, self._client.reactor.via) if data else None
         if order is None:
             self.inbox += data
             if not data:
@@ -116,7 +116,7 @@ class HttpSession:
 
     def _take(self, data: bytes) -> None:
         """Mostly it is one whole request, and nothing has to be kept."""
-        order = routed_at_once(data, self._client.reactor.via)
+        order = whole_request(data, self._client.reactor.via)
         if order is None:
             self.inbox += data
         elif self._kept is not None and self._follows(order, self._kept):
@@ -257,12 +257,12 @@ class HttpSession:
 
     def answer(self, status: int, reason: str, *, close: bool = False) -> None:
         """The proxy's own answer to the request at hand."""
-        self._say(refused(status, reason), close=close)
+        self._say(refusal_reply(status, reason), close=close)
 
     def _say(self, said: HttpReply, *, close: bool = False) -> None:
         self._exchange = None
-        keep = not close and leaves_open(self._request, self.inbox)
-        text = written(said, time(), method=self._request.method if self._request else b"", keep_alive=keep)
+        keep = not close and may_stay_open(self._request, self.inbox)
+        text = encode(said, time(), method=self._request.method if self._request else b"", keep_alive=keep)
         if keep:
             self._client.send(text)
         else:

@@ -13,7 +13,7 @@ from node.engine.builtin.net.exits import exit_of
 from node.engine.builtin.net.reactor import Reactor, TimedStage
 from node.engine.builtin.policy.access import AccessGate, allows
 from node.engine.builtin.policy.denied_destinations import denied_destinations
-from node.engine.builtin.policy.limits import Suspension, next_turn, rest, suspension
+from node.engine.builtin.policy.limits import Suspension, next_change, quota_left, suspension
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.rate_limit import RateLimit
@@ -114,9 +114,9 @@ class Proxy:
         """Holds the proxy to its limits, or lets it go again; `now` is the wall clock."""
         limits = self.record.limits
         spent = self.account.book(self.received + self.sent, now)
-        left = rest(limits, spent, now)
+        left = quota_left(limits, spent, now)
         self.stop_at = self.received + self.sent + left if left is not None else None
-        self.turn = next_turn(limits, now)
+        self.turn = next_change(limits, now)
         before, self.held = self.held, suspension(limits, spent, now)
         if self.held is not None and before is None:
             for client in [each for each in self.open if each.admitted]:

@@ -23,7 +23,7 @@ _MOST_PEERS = 1024
 _MOST_WAITING = 16
 """Datagrams of one association that wait for a name; more are lost, as datagrams may be."""
 _DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-_ROOM = socks5.LONGEST_ANSWER_HEAD
+_ROOM = socks5.LONGEST_REPLY_HEAD
 """Datagrams are read that far into the reactor's buffer, so that an answer's head fits in front of it."""
 
 Sender = tuple[Any, ...]
@@ -224,7 +224,7 @@ class UdpAssociation:
         place = DatagramAddress(*sender[:2])
         if place not in self._peers or self._home is None or not self._allowed(DOWN, count):
             return
-        head = socks5.answer_head(*place)
+        head = socks5.datagram_head(*place)
         view, begin = self._client.reactor.view, _ROOM - len(head)
         view[begin:_ROOM] = head
         # A datagram that the client's side has no room for, or that its head made too long, is lost.

@@ -11,7 +11,7 @@ from node.engine.builtin.net import reactor
 from node.engine.builtin.net.connection import Connection
 from node.engine.builtin.net.loop import Loop
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.policy.bulk_detection import GATHERED
+from node.engine.builtin.policy.bulk_detection import BULK_BATCH
 from node.engine.builtin.worker.handover.connections import pack
 from tests.clients.streams import LIMIT_S
 from tests.clients.tunnels import DATA, Ends, closed, opened
@@ -36,8 +36,8 @@ def gathered(ends: Ends) -> Connection:
     ends.until(lambda: _arrived(ends, len(DATA)))
     for _ in range(100):
         ends.reactor.now += 0.001
-        origin.gather(GATHERED)
-    assert least(origin) == GATHERED
+        origin.gather(BULK_BATCH)
+    assert least(origin) == BULK_BATCH
     ends.got.clear()
     return origin
 
@@ -60,13 +60,13 @@ async def test_what_comes_before_a_pause_arrives_and_the_stream_is_gathered_no_m
 async def test_a_stream_that_goes_on_is_taken_in_large_pieces(ends: Ends) -> None:
     origin = gathered(ends)
     ends.reactor.now += LIMIT_S  # a busy host must not make a pause of it
-    origin.gather(GATHERED)
+    origin.gather(BULK_BATCH)
     before = ends.service.sent
     ends.left = DATA
     ends.pour()
     while ends.service.sent == before:
         ends.reactor.serve(0)
-    assert ends.service.sent - before == GATHERED
+    assert ends.service.sent - before == BULK_BATCH
     ends.until(lambda: _arrived(ends, len(DATA)))
     assert ends.got == DATA
     ends.until(lambda: least(origin) == 1)

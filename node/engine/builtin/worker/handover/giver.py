@@ -18,7 +18,7 @@ from typing import Any
 from node.engine.builtin import log
 from node.engine.builtin.frames import MOST_FDS, MOST_PORTS, ControlError, Message, batches
 from node.engine.builtin.net.exits import SessionExit
-from node.engine.builtin.policy.records import tell_record
+from node.engine.builtin.policy.records import fields_of
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.worker.handover.channel import Channel, ClosedError
@@ -117,7 +117,7 @@ async def _deliver(proxies: Proxies, channel: Channel, bundle: Bundle) -> None:
 
 def _told(service: Proxy) -> dict[str, Any]:
     return {
-        "record": tell_record(service.record),
+        "record": fields_of(service.record),
         "listens": len(service.acceptors.listeners),
         "spent": asdict(service.account.book(service.received + service.sent, time())),
         "levels": service.rate_limit.levels if service.rate_limit is not None else None,
