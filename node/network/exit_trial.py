@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import structlog
 
-from node.engine.builtin.net.exits import leave_by
+from node.engine.builtin.net.exits import bind_exit
 from node.engine.builtin.net.own_addresses import own_networks
 from node.network.exit_requirements import Lack, Need, refused, samples, unrouted
 from node.network.routes import Routes
@@ -69,7 +69,7 @@ def bind_error(need: Need) -> OSError | None:
         with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM) as probe:
             # Only the built-in engine can leave by an IPv6 address that no interface has.
             if need.engine == "builtin" and "%" not in need.place:
-                leave_by(probe, str(address))
+                bind_exit(probe, str(address))
             else:
                 probe.bind((str(address), 0))
     except OSError as error:

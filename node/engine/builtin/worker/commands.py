@@ -119,7 +119,7 @@ class Commands:
         self._sentry.open(networks(message.get("allow_destinations", [])))
         asked = {name: message.get(name) for name in _BOUNDS}
         self._proxies.deny_ports(tuple(message.get("deny_ports", DENY_PORTS)))
-        self._reactor.bound(descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
+        self._reactor.set_shares(descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
         self._reactor.half_closed.seconds = message.get("half_closed_s", HALF_CLOSED_S)
         self._reactor.via = message.get("via", VIA).encode()
         # An agent that has not heard of its broker yet leaves what the one before it knew.
