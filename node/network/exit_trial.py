@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import structlog
 
-from node.engine.builtin.net.exits import leave_by
+from node.engine.builtin.net.exits import bind_exit
 from node.engine.builtin.net.own_addresses import own_networks
 from node.network.exit_requirements import ExitProblem, ExitRequirement, not_bindable, not_routed, samples
 from node.network.routes import Routes
@@ -71,7 +71,7 @@ def bind_error(requirement: ExitRequirement) -> OSError | None:
         with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM) as probe:
             # Only the built-in engine can leave by an IPv6 address that no interface has.
             if requirement.engine == "builtin" and "%" not in requirement.source:
-                leave_by(probe, str(address))
+                bind_exit(probe, str(address))
             else:
                 probe.bind((str(address), 0))
     except OSError as error:
