@@ -1,7 +1,7 @@
-"""The commands of a README's `sh` blocks, run one after the other in one shell as a person would paste them.
+"""The commands of a document's `sh` blocks, run one after the other in one shell as a person would paste them.
 
-In that shell `curl` is the real one, whose status lines are written down, ending an endless answer (-N) after its
-first event; `jq` is a small one of our own, since not every machine has it.
+In that shell `curl` is the real one, wrapped to record the status of each answer and to end an endless one (-N) after
+its first event; `jq` is a small one of our own, since not every machine has it.
 """
 
 import re
@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LIMIT_S = 60.0
+LIMIT_S, START_S = 60.0, 300.0
+"""For one command, and for one that starts a cluster."""
 PROMISED = re.compile(r"#.*\banswers (\d{3})\b")
 ASSIGNED = re.compile(r"([A-Z_]+)=")
 
@@ -39,8 +40,8 @@ JQ = """#!{python} -IS
 import json, re, sys
 
 value = json.load(sys.stdin)
-for name, place in re.findall(r"[.]([a-z_]+)|\\[([0-9]+)\\]", sys.argv[-1]):
-    value = value[name] if name else value[int(place)]
+for name, index in re.findall(r"[.]([a-z_]+)|\\[([0-9]+)\\]", sys.argv[-1]):
+    value = value[name] if name else value[int(index)]
 print(value if isinstance(value, str) and "-r" in sys.argv else json.dumps(value))
 """
 
@@ -52,15 +53,18 @@ class Example:
     text: str
     promised: str | None
 
+    @property
+    def limit_s(self) -> float:
+        return START_S if self.text.startswith("./dev up") else LIMIT_S
+
     def kept_by(self, statuses: list[str]) -> bool:
         if "curl " in self.text and not statuses:
             return False
         return all(status == self.promised if self.promised else status.startswith("2") for status in statuses)
 
 
-def examples(readme: str, section: str) -> list[Example]:
-    """Those of the section's `sh` blocks, in order."""
-    text = readme.split(f"\n## {section}\n")[1].split("\n## ", maxsplit=1)[0]
+def examples(text: str) -> list[Example]:
+    """The commands of every `sh` block, in order."""
     found: list[Example] = []
     for block in re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         pending = ""
@@ -77,7 +81,7 @@ def examples(readme: str, section: str) -> list[Example]:
 
 
 def is_whole(text: str) -> bool:
-    """Whether the shell would not wait for more."""
+    """Whether a shell would run the text instead of waiting for more."""
     return (
         not text.endswith("\\\n")
         and subprocess.run(["sh", "-n"], input=text.encode(), check=False, capture_output=True).returncode == 0
@@ -86,7 +90,7 @@ def is_whole(text: str) -> bool:
 
 @dataclass
 class Shell:
-    """One shell for all commands. Assignments of `fixtures` take the place of the README's own."""
+    """One shell for all commands. Assignments of `fixtures` replace those that the document prints."""
 
     folder: Path
     fixtures: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -104,29 +108,29 @@ class Shell:
         self.process = subprocess.Popen(
             ["sh"], stdin=subprocess.PIPE, stdout=self.output, stderr=subprocess.STDOUT, text=True, cwd=self.folder
         )
-        self.say(f'PATH="{programs}:$PATH"')
+        self.enter(f'PATH="{programs}:$PATH"')
 
-    def say(self, text: str) -> None:
+    def enter(self, text: str) -> None:
         assert self.process.stdin
         self.process.stdin.write(f"{text}\n")
         self.process.stdin.flush()
 
     def run(self, example: Example) -> str | None:
-        """What went otherwise than promised; None when nothing did."""
-        before, shown = len(lines(self.answers)), self.output.tell()
+        """Why the command did not go as promised; None when it did."""
+        before, start = len(lines(self.answers)), self.output.tell()
         name = ASSIGNED.match(example.text)
         text = f"{name[1]}='{self.fixtures[name[1]]}'" if name and name[1] in self.fixtures else example.text
         count = len(lines(self.codes)) + 1
-        self.say(f"{text}\nprintf '%s\\n' \"$?\" >>'{self.codes}'")
-        deadline = time.monotonic() + LIMIT_S
+        self.enter(f"{text}\nprintf '%s\\n' \"$?\" >>'{self.codes}'")
+        deadline = time.monotonic() + example.limit_s
         while len(lines(self.codes)) < count:
             if time.monotonic() > deadline:
-                return f"not done within {LIMIT_S:.0f} s: {text}"
+                return f"not done within {example.limit_s:.0f} s: {text}"
             time.sleep(0.01)
         statuses = lines(self.answers)[before:]
         if lines(self.codes)[-1] == "0" and example.kept_by(statuses):
             return None
-        self.output.seek(shown)
+        self.output.seek(start)
         return f"{statuses}: {text}\n    {self.output.read()[:600]}"
 
     def close(self) -> None:
