@@ -29,6 +29,7 @@ RETIRED = {
     r"made anew": "restored",
     r"look-ups?": "lookup",
     r"no room": "insufficient capacity",
+    r"retold|verdicts?": "reapplied, outcome",
 }
 """Pattern of whole words in any case -> the term."""
 
