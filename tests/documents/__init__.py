@@ -1,1 +1,1 @@
-"""Runs the commands that documents print."""
+"""Reads documents and runs the commands that they print."""

@@ -16,7 +16,6 @@ from tests.documents.markdown import DOCUMENTS, ROOT, code_spans, text_of
 SETTING = re.compile(r"(?<![\w{$/.-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w-])")
 READ_BY = ("master/settings.py", "node/settings.py", "dev", "compose.yaml", "tests/services/__init__.py")
 FILE = re.compile(r"(?:master|node|shared|tests|docker|docs)/[\w./-]*[\w-]|(?:pyproject\.toml|compose\.yaml|dev)")
-NOT_FOLDERS = ("node/s",)
 PROBLEM = re.compile(r"/problems/[a-z-]+")
 
 
@@ -70,6 +69,9 @@ def test_every_command_of_dev_that_a_document_names_is_one(document: str) -> Non
     assert {name for name in named if f"./dev {name}" not in usage and f"    {name})" not in usage} == set()
 
 
-def test_log_levels_are_listed_as_they_are_read() -> None:
-    listed = ", ".join(f"`{level}`" for level in get_args(LogLevel)[:1])
-    assert listed in rows("docs/operations.md")
+@pytest.mark.parametrize(
+    "document", ["docs/operations.md", "docs/nodes.md", "docs/ru/operations.md", "docs/ru/nodes.md"]
+)
+def test_the_row_of_the_log_level_lists_all_of_them(document: str) -> None:
+    row = next(line for line in rows(document).splitlines() if line.startswith("| LOG_LEVEL |"))
+    assert tuple(re.findall(r"`(\w+)`", row)) == get_args(LogLevel)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.documents.markdown import DOCUMENTS, text_of, words_only
+from tests.documents.markdown import DOCUMENTS, prose, text_of, words_only
 from tests.documents.words import RETIRED, retired_in
 
 
@@ -18,8 +18,6 @@ def test_the_readme_is_one_screen_to_the_first_proxy_in_at_most_1200_words() -> 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_lines_have_at_most_120_characters_but_for_tables_and_code(document: str) -> None:
-    from tests.documents.markdown import prose
-
     assert [line for line in prose(document).splitlines() if len(line) > 120 and not line.startswith("|")] == []
 
 
