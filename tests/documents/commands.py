@@ -1,7 +1,14 @@
+<<<<<<< HEAD
 """Commands in the `sh` blocks of a document, run in order in one shell, as a person would paste them.
 
 `curl` is the real one, but its status lines are recorded, and an endless answer (-N) ends after its first event. `jq`
 is a small one of our own, since not every machine has it.
+=======
+"""The commands of a document's `sh` blocks, run one after the other in one shell as a person would paste them.
+
+In that shell `curl` is the real one, wrapped to record the status of each answer and to end an endless one (-N) after
+its first event; `jq` is a small one of our own, since not every machine has it.
+>>>>>>> he
 """
 
 import re
@@ -14,7 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LIMIT_S = 60.0
+LIMIT_S, START_S = 60.0, 300.0
+"""For one command, and for one that starts a cluster."""
 PROMISED = re.compile(r"#.*\banswers (\d{3})\b")
 ASSIGNED = re.compile(r"([A-Z_]+)=")
 
@@ -39,8 +47,8 @@ JQ = """#!{python} -IS
 import json, re, sys
 
 value = json.load(sys.stdin)
-for name, place in re.findall(r"[.]([a-z_]+)|\\[([0-9]+)\\]", sys.argv[-1]):
-    value = value[name] if name else value[int(place)]
+for name, index in re.findall(r"[.]([a-z_]+)|\\[([0-9]+)\\]", sys.argv[-1]):
+    value = value[name] if name else value[int(index)]
 print(value if isinstance(value, str) and "-r" in sys.argv else json.dumps(value))
 """
 
@@ -52,15 +60,24 @@ class Example:
     text: str
     promised: str | None
 
+    @property
+    def limit_s(self) -> float:
+        return START_S if self.text.startswith("./dev up") else LIMIT_S
+
     def kept_by(self, statuses: list[str]) -> bool:
         if "curl " in self.text and not statuses:
             return False
         return all(status == self.promised if self.promised else status.startswith("2") for status in statuses)
 
 
+<<<<<<< HEAD
 def examples(readme: str, section: str) -> list[Example]:
     """List the commands in the section's `sh` blocks, in order."""
     text = readme.split(f"\n## {section}\n")[1].split("\n## ", maxsplit=1)[0]
+=======
+def examples(text: str) -> list[Example]:
+    """The commands of every `sh` block, in order."""
+>>>>>>> he
     found: list[Example] = []
     for block in re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         pending = ""
@@ -77,7 +94,11 @@ def examples(readme: str, section: str) -> list[Example]:
 
 
 def is_whole(text: str) -> bool:
+<<<<<<< HEAD
     """Whether the text is a whole command, so that the shell would not wait for more."""
+=======
+    """Whether a shell would run the text instead of waiting for more."""
+>>>>>>> he
     return (
         not text.endswith("\\\n")
         and subprocess.run(["sh", "-n"], input=text.encode(), check=False, capture_output=True).returncode == 0
@@ -86,7 +107,11 @@ def is_whole(text: str) -> bool:
 
 @dataclass
 class Shell:
+<<<<<<< HEAD
     """One shell for all commands. Assignments in `fixtures` replace those of the document."""
+=======
+    """One shell for all commands. Assignments of `fixtures` replace those that the document prints."""
+>>>>>>> he
 
     folder: Path
     fixtures: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -104,14 +129,21 @@ class Shell:
         self.process = subprocess.Popen(
             ["sh"], stdin=subprocess.PIPE, stdout=self.output, stderr=subprocess.STDOUT, text=True, cwd=self.folder
         )
+<<<<<<< HEAD
         self.send(f'PATH="{programs}:$PATH"')
 
     def send(self, text: str) -> None:
+=======
+        self.enter(f'PATH="{programs}:$PATH"')
+
+    def enter(self, text: str) -> None:
+>>>>>>> he
         assert self.process.stdin
         self.process.stdin.write(f"{text}\n")
         self.process.stdin.flush()
 
     def run(self, example: Example) -> str | None:
+<<<<<<< HEAD
         """Run a command; describe how its result differs from the promised one, or return None."""
         before, shown = len(lines(self.answers)), self.output.tell()
         name = ASSIGNED.match(example.text)
@@ -119,14 +151,23 @@ class Shell:
         count = len(lines(self.codes)) + 1
         self.send(f"{text}\nprintf '%s\\n' \"$?\" >>'{self.codes}'")
         deadline = time.monotonic() + LIMIT_S
+=======
+        """Why the command did not go as promised; None when it did."""
+        before, start = len(lines(self.answers)), self.output.tell()
+        name = ASSIGNED.match(example.text)
+        text = f"{name[1]}='{self.fixtures[name[1]]}'" if name and name[1] in self.fixtures else example.text
+        count = len(lines(self.codes)) + 1
+        self.enter(f"{text}\nprintf '%s\\n' \"$?\" >>'{self.codes}'")
+        deadline = time.monotonic() + example.limit_s
+>>>>>>> he
         while len(lines(self.codes)) < count:
             if time.monotonic() > deadline:
-                return f"not done within {LIMIT_S:.0f} s: {text}"
+                return f"not done within {example.limit_s:.0f} s: {text}"
             time.sleep(0.01)
         statuses = lines(self.answers)[before:]
         if lines(self.codes)[-1] == "0" and example.kept_by(statuses):
             return None
-        self.output.seek(shown)
+        self.output.seek(start)
         return f"{statuses}: {text}\n    {self.output.read()[:600]}"
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the programs say of themselves."""
+"""The help of both programs."""
 
 import re
 from pathlib import Path
@@ -11,14 +11,14 @@ from node import __main__ as node_program
 from node.settings import VARIABLES
 
 ROOT = Path(__file__).parents[3]
-SYSTEMS = {"PATH"}
-"""Read, but nobody's setting."""
+SYSTEM_VARIABLES = {"PATH"}
+"""Read by the programs, but not settings of theirs."""
 
 
 def read_by(program: str) -> set[str]:
     """Names of settings in the text that reads them, the lists for the help left out."""
     text = re.sub(r"^[A-Z]+ = \(\n.*?^\)", "", (ROOT / program / "settings.py").read_text(), flags=re.S | re.M)
-    return set(re.findall(r'(?:env(?:\.get)?[(\[]|env, )"([A-Z][A-Z_]+)"', text)) - SYSTEMS
+    return set(re.findall(r'(?:env(?:\.get)?[(\[]|env, )"([A-Z][A-Z_]+)"', text)) - SYSTEM_VARIABLES
 
 
 def test_the_masters_help_names_every_setting_that_it_reads() -> None:
