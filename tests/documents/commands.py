@@ -1,14 +1,7 @@
-<<<<<<< HEAD
-"""Commands in the `sh` blocks of a document, run in order in one shell, as a person would paste them.
-
-`curl` is the real one, but its status lines are recorded, and an endless answer (-N) ends after its first event. `jq`
-is a small one of our own, since not every machine has it.
-=======
 """The commands of a document's `sh` blocks, run one after the other in one shell as a person would paste them.
 
 In that shell `curl` is the real one, wrapped to record the status of each answer and to end an endless one (-N) after
 its first event; `jq` is a small one of our own, since not every machine has it.
->>>>>>> he
 """
 
 import re
@@ -55,7 +48,7 @@ print(value if isinstance(value, str) and "-r" in sys.argv else json.dumps(value
 
 @dataclass(frozen=True)
 class Example:
-    """One command. `promised` is the status that its comment names, None for any 2xx."""
+    """One command. `promised` is the status that its comment names; None: any 2xx."""
 
     text: str
     promised: str | None
@@ -70,14 +63,8 @@ class Example:
         return all(status == self.promised if self.promised else status.startswith("2") for status in statuses)
 
 
-<<<<<<< HEAD
-def examples(readme: str, section: str) -> list[Example]:
-    """List the commands in the section's `sh` blocks, in order."""
-    text = readme.split(f"\n## {section}\n")[1].split("\n## ", maxsplit=1)[0]
-=======
 def examples(text: str) -> list[Example]:
     """The commands of every `sh` block, in order."""
->>>>>>> he
     found: list[Example] = []
     for block in re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         pending = ""
@@ -94,11 +81,7 @@ def examples(text: str) -> list[Example]:
 
 
 def is_whole(text: str) -> bool:
-<<<<<<< HEAD
-    """Whether the text is a whole command, so that the shell would not wait for more."""
-=======
     """Whether a shell would run the text instead of waiting for more."""
->>>>>>> he
     return (
         not text.endswith("\\\n")
         and subprocess.run(["sh", "-n"], input=text.encode(), check=False, capture_output=True).returncode == 0
@@ -107,11 +90,7 @@ def is_whole(text: str) -> bool:
 
 @dataclass
 class Shell:
-<<<<<<< HEAD
-    """One shell for all commands. Assignments in `fixtures` replace those of the document."""
-=======
     """One shell for all commands. Assignments of `fixtures` replace those that the document prints."""
->>>>>>> he
 
     folder: Path
     fixtures: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -129,29 +108,14 @@ class Shell:
         self.process = subprocess.Popen(
             ["sh"], stdin=subprocess.PIPE, stdout=self.output, stderr=subprocess.STDOUT, text=True, cwd=self.folder
         )
-<<<<<<< HEAD
-        self.send(f'PATH="{programs}:$PATH"')
-
-    def send(self, text: str) -> None:
-=======
         self.enter(f'PATH="{programs}:$PATH"')
 
     def enter(self, text: str) -> None:
->>>>>>> he
         assert self.process.stdin
         self.process.stdin.write(f"{text}\n")
         self.process.stdin.flush()
 
     def run(self, example: Example) -> str | None:
-<<<<<<< HEAD
-        """Run a command; describe how its result differs from the promised one, or return None."""
-        before, shown = len(lines(self.answers)), self.output.tell()
-        name = ASSIGNED.match(example.text)
-        text = f"{name[1]}='{self.fixtures[name[1]]}'" if name and name[1] in self.fixtures else example.text
-        count = len(lines(self.codes)) + 1
-        self.send(f"{text}\nprintf '%s\\n' \"$?\" >>'{self.codes}'")
-        deadline = time.monotonic() + LIMIT_S
-=======
         """Why the command did not go as promised; None when it did."""
         before, start = len(lines(self.answers)), self.output.tell()
         name = ASSIGNED.match(example.text)
@@ -159,7 +123,6 @@ class Shell:
         count = len(lines(self.codes)) + 1
         self.enter(f"{text}\nprintf '%s\\n' \"$?\" >>'{self.codes}'")
         deadline = time.monotonic() + example.limit_s
->>>>>>> he
         while len(lines(self.codes)) < count:
             if time.monotonic() > deadline:
                 return f"not done within {example.limit_s:.0f} s: {text}"
