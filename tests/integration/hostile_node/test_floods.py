@@ -62,4 +62,4 @@ async def test_a_node_that_reports_as_fast_as_an_honest_one_ever_does_is_not_shu
         for _ in range(30):
             await honest.send("report", REPORT)
         await honest.round_trip()
-    assert "node.flooded" not in {event["type"] for event in await master.domain.events.log()}
+    assert "node.flooded" not in {event["type"] for event in await master.events()}

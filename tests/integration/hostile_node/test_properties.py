@@ -31,7 +31,7 @@ async def test_wrong_headers_are_told_and_harm_nothing(master: Master, thief: Lo
 async def said(master: Master) -> None:
     """Until an event tells of it."""
     async with asyncio.timeout(10):
-        while not {"message.parked", "message.refused"} & {event["type"] for event in await master.domain.events.log()}:
+        while not {"message.parked", "message.refused"} & {event["type"] for event in await master.events()}:
             master.check()
             await asyncio.sleep(0.05)
 
