@@ -12,7 +12,7 @@ from master.app import run_master
 from master.doctor.examination import findings
 from master.errors import BadConfiguration
 from master.settings import OPTIONAL, REQUIRED, Settings, missing, read_settings
-from shared.doctor.examination import tell
+from shared.doctor.examination import print_findings
 from shared.logs import configure
 from shared.tasks import leaves
 from shared.version import listed, program_version
@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parser().parse_args()
     if arguments.command == "doctor":
         configure("error")
-        sys.exit(tell(asyncio.run(findings(os.environ)), to_program=arguments.json))
+        sys.exit(print_findings(asyncio.run(findings(os.environ)), to_program=arguments.json))
     if lacking := missing(os.environ):
         print(f"maybe-master: not set: {', '.join(lacking)} (see maybe-master --help)", file=sys.stderr)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""`maybe-node`: the agent, and a few words to it."""
+"""Command line of `maybe-node`: the agent and its subcommands."""
 
 import argparse
 import asyncio
@@ -18,29 +18,29 @@ from shared.tasks import leaves
 from shared.version import listed, program_version
 
 COMMANDS = {
-    "run": "run the agent until SIGTERM or Ctrl-C (the default); its proxies go on",
-    "stop": "end every proxy of NODE_DATA_DIR, also when that directory was removed",
-    "upgrade-engine": "move all proxies into processes with the installed code; no connection is lost",
-    "health": "exit with 0 while the agent runs, with 1 otherwise",
-    "doctor": "examine this node and its host; exit with 0 without a problem, with 1 otherwise",
-    "whois": "name the proxy that used the random IPv6 exit ADDRESS; exit with 1 when none did",
-    "forget": "delete this node's identity; the next start waits to be enrolled. `stop` ends its proxies",
+    "run": "run the agent until SIGTERM or Ctrl-C (the default). Proxies keep running afterwards",
+    "stop": "end every proxy of NODE_DATA_DIR, even if that directory was removed. The agent must not run",
+    "upgrade-engine": "move all proxies into new processes with the installed code, without losing a connection",
+    "health": "exit with 0 while the agent runs, and with 1 otherwise",
+    "doctor": "examine this node and its host. Exits with 0 if there is no problem, and with 1 otherwise",
+    "whois": "name the proxy that used ADDRESS, a random IPv6 exit. Exits with 1 if there is none",
+    "forget": "delete this node's identity, so that its next start waits for enrolment. Proxies keep running",
 }
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 it could not be done or the doctor found a problem, 2 bad configuration."""
+    """Run a command. Exit codes: 0 done, 1 failed or the doctor found a problem, 2 bad configuration."""
     arguments = parser().parse_args()
     if arguments.command == "doctor":
-        sys.exit(look(to_program=arguments.json))
+        sys.exit(run_doctor(to_program=arguments.json))
     code = 0
     try:
         settings = read_settings(os.environ)
         configure(settings.log_level)
         if arguments.command == "whois":
-            tell_owner(settings, arguments.address or "")
+            print_owner(settings, arguments.address or "")
         else:
-            code = asyncio.run(obey(arguments.command, settings))
+            code = asyncio.run(run_command(arguments.command, settings))
     except* NodeError as group:
         for error in leaves(group):
             print(f"maybe-node: {error}", file=sys.stderr)
@@ -49,12 +49,13 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the commands."""
-    text = "commands:\n" + "\n".join(f"  {name:14} {what}" for name, what in COMMANDS.items())
+    """Build the parser of the command line."""
+    text = "commands:\n" + "\n".join(f"  {name:14} {effect}" for name, effect in COMMANDS.items())
     made = argparse.ArgumentParser(
         prog="maybe-node",
-        description="The agent of a node: runs the proxies that its master orders, also while the master is away.\n\n"
-        f"Settings come from the environment. All are optional:\n{listed(VARIABLES)}",
+        description="The agent of a node. It runs the proxies that its master assigns, and keeps them running while\n"
+        "the master is unreachable.\n\n"
+        f"Settings are read from the environment; all are optional:\n{listed(VARIABLES)}",
         epilog=text,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -62,32 +63,32 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", help="print the version and exit", version=f"%(prog)s {program_version()}"
     )
     made.add_argument("command", nargs="?", default="run", choices=COMMANDS, metavar="COMMAND", help="see below")
-    made.add_argument("address", nargs="?", metavar="ADDRESS", help="whois: an exit address")
+    made.add_argument("address", nargs="?", metavar="ADDRESS", help="whois: the exit address to look up")
     made.add_argument("--json", action="store_true", help="doctor: print the findings as JSON")
     return made
 
 
-def tell_owner(settings: Settings, address: str) -> None:
-    """Print whose a random exit address was. Raises NodeError."""
+def print_owner(settings: Settings, address: str) -> None:
+    """Print which proxy used a random exit address. Raises NodeError."""
     from node.commands.whois import whois
 
     for trace in whois(settings, address):
         print(trace)
 
 
-def look(*, to_program: bool) -> int:
-    """Print what the doctor finds; answers the exit code."""
+def run_doctor(*, to_program: bool) -> int:
+    """Print the doctor's findings and return the exit code."""
     from node.doctor.examination import findings
-    from shared.doctor.examination import tell
+    from shared.doctor.examination import print_findings
 
     configure("error")
-    return tell(asyncio.run(findings(os.environ)), to_program=to_program)
+    return print_findings(asyncio.run(findings(os.environ)), to_program=to_program)
 
 
-async def obey(command: str, settings: Settings) -> int:
-    """Do it; answers the exit code. Raises NodeError.
+async def run_command(command: str, settings: Settings) -> int:
+    """Run a command and return the exit code. Raises NodeError.
 
-    The whole program is imported only where it is needed: a health check is run every few seconds on every host.
+    Each command imports only what it needs: a health check runs every few seconds on every host.
     """
     match command:
         case "health":
@@ -98,7 +99,7 @@ async def obey(command: str, settings: Settings) -> int:
             print("\n".join((await stop_proxies(settings)).lines()))
         case "forget":
             if is_running(settings):
-                raise NodeError("the agent still runs; end it first")
+                raise NodeError("the agent is running; stop it first")
             settings.identity_file.unlink(missing_ok=True)
         case "upgrade-engine":
             from node.commands.upgrade_engine import upgrade_engine
@@ -107,30 +108,30 @@ async def obey(command: str, settings: Settings) -> int:
         case _:
             from node.app import run_node
 
-            collect_seldom()
+            tune_garbage_collector()
             stop = Stop()
             await run_node(settings, stop.event, upgrade=upgrade_on_signal())
             if stop.signal == signal.SIGINT:
-                print(farewell(settings), file=sys.stderr)
+                print(stop_hint(settings), file=sys.stderr)
     return 0
 
 
-def farewell(settings: Settings) -> str:
-    """What somebody who pressed Ctrl-C may not expect."""
+def stop_hint(settings: Settings) -> str:
+    """Explain to a person who pressed Ctrl-C that the proxies are still running."""
     command = "maybe-node stop"
     if settings.data_dir != DATA_DIR:
         command = f"NODE_DATA_DIR={shlex.quote(str(settings.data_dir))} {command}"
-    return f"maybe-node: the agent has ended. Its proxies go on; to end them as well: {command}"
+    return f"maybe-node: the agent has ended. Its proxies keep running; to end them as well: {command}"
 
 
-def collect_seldom() -> None:
-    """Looking for garbage in what was imported, and after every few hundred objects, takes a fifth of many starts."""
+def tune_garbage_collector() -> None:
+    """Collect garbage less often, and never in imported modules: collecting took a fifth of starting many proxies."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
 
 
 class Stop:
-    """An event that SIGTERM and SIGINT set, and which of them it was."""
+    """An event that SIGTERM and SIGINT set, and the signal that set it."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
@@ -145,10 +146,10 @@ class Stop:
 
 
 def upgrade_on_signal() -> asyncio.Event:
-    """An event that SIGUSR1 sets."""
-    wanted = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, wanted.set)
-    return wanted
+    """Return an event that SIGUSR1 sets."""
+    upgrade = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, upgrade.set)
+    return upgrade
 
 
 if __name__ == "__main__":

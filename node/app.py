@@ -1,4 +1,4 @@
-"""The composition root: puts the node together and runs it as one group of tasks."""
+"""Composition root of the agent: builds its parts and runs them as one task group."""
 
 import asyncio
 import resource
@@ -13,20 +13,20 @@ from node.engine.installed import Engines, opened_engines
 from node.engine.interface import EngineError
 from node.enrolment.membership import Membership
 from node.errors import StoreFailed
-from node.network.address_changes import hear_addresses
+from node.network.address_changes import watch_addresses
 from node.reconcile.reconciler import Reconciler
 from node.settings import Settings
 from node.state.agent_lock import sole_agent
 from node.state.identity import Identity
-from node.state.local_copy import Holding
+from node.state.local_copy import StoredProxy
 from node.state.store import Store
 from shared.tasks import Backoff, Endurance, keep_on, run_until
 
 log = structlog.get_logger()
 
-MEND_LOOK_S = 1.0
-MEND_MOST_S = 15.0
-"""Between two tries to write to a disk that refuses."""
+STORE_CHECK_S = 1.0
+STORE_RETRY_MAX_S = 15.0
+"""Longest time between two tries to write to a disk that refuses."""
 
 
 class Node:
@@ -35,57 +35,57 @@ class Node:
     def __init__(
         self, settings: Settings, engines: Engines, changed: asyncio.Event, store: Store, upgrade: asyncio.Event
     ) -> None:
-        """`changed` is set by an engine in which something happened by itself, `upgrade` by the operator."""
+        """`changed` is set by an engine whose proxies changed unasked, `upgrade` by the operator."""
         self._engines, self._changed, self._upgrade, self._store = engines, changed, upgrade, store
         self._copy = store.load()
-        self._supervisor = Reconciler(self._copy, engines.by_name, on_change=self._reconciled, listen=settings.listen)
+        self._reconciler = Reconciler(self._copy, engines.by_name, on_change=self._reconciled, listen=settings.listen)
         self._membership = Membership(settings, engines.versions)
         self._agent: Agent | None = None
 
     async def run(self) -> None:
-        """Serve what the local copy says at once; the broker comes when it comes."""
+        """Start the proxies of the local copy at once, without waiting for the broker, and run until cancelled."""
         await self._engines.reached_at(self._copy.ip)
         log.info("node.started", proxies=len(self._copy.wanted), rev=self._copy.rev, engines=self._engines.versions)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._supervisor.run())
-            group.create_task(self._hear_engines())
-            group.create_task(hear_addresses(self._supervisor.addresses_changed))
+            group.create_task(self._reconciler.run())
+            group.create_task(self._watch_engines())
+            group.create_task(watch_addresses(self._reconciler.addresses_changed))
             group.create_task(self._upgrade_on_demand())
-            group.create_task(self._membership.run(self._work_as))
+            group.create_task(self._membership.run(self._run_session))
             group.create_task(self._keep_store())
 
     async def _keep_store(self) -> None:
-        """Try again what the disk refused, until it is written."""
-        endurance = Endurance(away=(StoreFailed,), backoff=Backoff(first_s=1.0, most_s=MEND_MOST_S))
-        await keep_on(self._mend_store, loop="store", endurance=endurance)
+        """Repeat writes that the disk refused until they succeed."""
+        endurance = Endurance(away=(StoreFailed,), backoff=Backoff(first_s=1.0, most_s=STORE_RETRY_MAX_S))
+        await keep_on(self._recover_store, loop="store", endurance=endurance)
 
-    async def _mend_store(self) -> None:
-        """One look. Raises StoreFailed."""
-        await asyncio.sleep(MEND_LOOK_S)
-        if self._store.is_read and not self._store.trouble:
+    async def _recover_store(self) -> None:
+        """Write what is outstanding, if anything is. Raises StoreFailed."""
+        await asyncio.sleep(STORE_CHECK_S)
+        if self._store.is_read and not self._store.write_error:
             return
         async with self._store.changing:
-            is_read_anew = not self._store.is_read and await self._read_store()
-            await asyncio.to_thread(self._store.mend)
+            was_reloaded = not self._store.is_read and await self._read_store()
+            await asyncio.to_thread(self._store.write_outstanding)
         log.info("store.writable")
         if self._agent is not None:
-            self._agent.store_changed(is_read_anew=is_read_anew)
+            self._agent.store_changed(was_reloaded=was_reloaded)
 
     async def _read_store(self) -> bool:
-        """Whether a file that could not be read at the start can be read now; the proxies in it are started then."""
+        """Read a file that could not be read at the start, and start its proxies; False while it is unreadable."""
         copy = await asyncio.to_thread(self._store.load)
         if self._store.is_read:
             self._copy.become(copy)
             await self._engines.reached_at(copy.ip)
             log.info("store.read", proxies=len(copy.wanted), rev=copy.rev)
-            self._supervisor.wake()
+            self._reconciler.wake()
         return self._store.is_read
 
-    async def _hear_engines(self) -> None:
+    async def _watch_engines(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._supervisor.wake()
+            self._reconciler.wake()
 
     async def _upgrade_on_demand(self) -> None:
         while True:
@@ -96,23 +96,24 @@ class Node:
             except EngineError as error:
                 log.error("engine.upgrade_failed", reason=str(error))
 
-    async def _reconciled(self, ran: list[Holding]) -> None:
+    async def _reconciled(self, ran: list[StoredProxy]) -> None:
         if self._agent is not None:
             await self._agent.reconciled(ran)
 
-    async def _work_as(self, identity: Identity) -> None:
+    async def _run_session(self, identity: Identity) -> None:
         if await asyncio.to_thread(self._store.belong_to, identity.owner):
             log.warning("copy.forgotten", reason="this node has another identity now")
             self._copy.forget()
         prove = partial(self._membership.prove, identity)
-        work = Session(identity, self._copy, self._store, self._supervisor, self._engines, on_login=prove)
-        self._agent = work.agent
-        await work.run()
+        session = Session(identity, self._copy, self._store, self._reconciler, self._engines, on_login=prove)
+        self._agent = session.agent
+        await session.run()
 
 
 async def run_node(settings: Settings, stop: asyncio.Event, *, upgrade: asyncio.Event) -> None:
-    """Run until `stop`; the proxies go on when the agent ends. At each `upgrade` the built-in engine's workers are
-    relieved by new ones. Raises NodeError.
+    """Run the agent until `stop` is set; the proxies keep running afterwards. Raises NodeError.
+
+    Each time `upgrade` is set, new processes with the installed code replace the built-in engine's workers.
     """
     raise_descriptor_limit()
     changed = asyncio.Event()
@@ -127,13 +128,13 @@ async def run_node(settings: Settings, stop: asyncio.Event, *, upgrade: asyncio.
 
 
 def raise_descriptor_limit() -> None:
-    """To the hard limit: the listeners of a worker that died are open here until its successor has them."""
+    """Raise the soft limit to the hard one: the agent keeps the listeners of a dead worker open for its successor."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def upgrade_by_itself(settings: Settings) -> list[Moved]:
-    """Relieve the workers that an agent has left. Raises NodeError, EngineError."""
+async def upgrade_without_agent(settings: Settings) -> list[Moved]:
+    """Replace the built-in engine's workers while no agent runs. Raises NodeError, EngineError."""
     with sole_agent(settings):
         async with opened_engines(settings, asyncio.Event()) as engines:
             return await engines.builtin.upgrade()

@@ -1,24 +1,24 @@
-"""What can go wrong in a node, for its operator.
+"""Errors of a node that its operator sees.
 
 NodeError
-├── BadConfiguration    a setting is missing or unreadable; the program ends with exit code 2
-├── BadIdentity         the file that says who this node is makes no sense
-│   └── IdentityUnread  it cannot be read now: a disk, a right or a descriptor is missing
-├── StoreFailed         the local copy could not be written; what it held before is whole
-└── DataDirInUse        another agent works on this data directory
-(node.engine.EngineError: a proxy could not be started.)
+├── NodeConfigurationError  a setting is missing or invalid; the program ends with exit code 2
+├── BadIdentity             the identity file is damaged
+│   └── IdentityUnread      the identity file cannot be read now, for want of a disk, a right or a descriptor
+├── StoreFailed             the local copy could not be written; its earlier content is whole
+└── DataDirInUse            another agent uses this data directory
+(node.engine.interface.EngineError: a proxy could not be started.)
 """
 
 from dataclasses import dataclass
 
 
 class NodeError(Exception):
-    """The root of this program's errors."""
+    """Root of the node's errors."""
 
 
 @dataclass
 class NodeConfigurationError(NodeError):
-    """A setting is missing or unreadable."""
+    """A setting is missing or invalid."""
 
     variable: str
     reason: str
@@ -29,17 +29,17 @@ class NodeConfigurationError(NodeError):
 
 @dataclass
 class BadIdentity(NodeError):
-    """The file that says who this node is makes no sense."""
+    """The identity file is damaged."""
 
     path: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}; `maybe-node forget` makes this node wait to be enrolled anew"
+        return f"{self.path} is damaged ({self.reason}); `maybe-node forget` deletes it, then enrol the node again"
 
 
 class IdentityUnread(BadIdentity):
-    """The file that says who this node is cannot be read now. It may be whole."""
+    """The identity file cannot be read now. Its content may be whole."""
 
     def __str__(self) -> str:
         return f"{self.path} cannot be read: {self.reason}"
@@ -47,7 +47,7 @@ class IdentityUnread(BadIdentity):
 
 @dataclass
 class StoreFailed(NodeError):
-    """The local copy could not be written; what it held before is whole."""
+    """The local copy could not be written; its earlier content is whole."""
 
     reason: str
 
@@ -57,9 +57,9 @@ class StoreFailed(NodeError):
 
 @dataclass
 class DataDirInUse(NodeError):
-    """Another agent works on this data directory."""
+    """Another agent uses this data directory."""
 
     path: str
 
     def __str__(self) -> str:
-        return f"another agent works in {self.path}"
+        return f"another agent uses {self.path}"

@@ -1,4 +1,4 @@
-"""What a node tells of the host it runs on."""
+"""Facts about the host that a node reports at its enrolment."""
 
 import platform
 import socket
@@ -6,12 +6,12 @@ from ipaddress import ip_address
 
 
 def host_name() -> str:
-    """As the host calls itself."""
+    """Return the host's own name for itself."""
     return platform.node()[:255]
 
 
 def os_name() -> str:
-    """A name for a person: "Debian GNU/Linux 12 (bookworm)"."""
+    """Return the operating system's name for a person: "Debian GNU/Linux 12 (bookworm)"."""
     try:
         return platform.freedesktop_os_release().get("PRETTY_NAME", platform.platform())[:255]
     except OSError:
@@ -19,7 +19,7 @@ def os_name() -> str:
 
 
 def addresses() -> tuple[str, ...]:
-    """The host's own addresses by which others may reach it, the one it would use outwards first."""
+    """Return the addresses at which others may reach the host, that of its default routes first."""
     found = [
         outward(family, target) for family, target in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
     ]
@@ -33,7 +33,7 @@ def addresses() -> tuple[str, ...]:
 
 
 def outward(family: socket.AddressFamily, target: str) -> str | None:
-    """The source address towards that address; a connected UDP socket sends nothing."""
+    """Return the source address of packets to `target`. Connecting a UDP socket sends nothing."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((target, 9))

@@ -1,1 +1,6 @@
-"""What master and node both know."""
+"""Code that master and node share.
+
+`messages` and `bus` are the protocol and its transport, `enrolment` the handshake, `doctor` the form of both doctors.
+`proxies`, `destinations`, `special_addresses`, `permutation`, `engine_limits` and `engine_defaults` define proxies and
+what engines make of them. `tasks`, `logs`, `http_server`, `validation_errors` and `version` serve both programs.
+"""

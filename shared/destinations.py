@@ -1,6 +1,6 @@
-"""What a proxy's settings say of ports and hosts that its clients may not reach: spellings, and what they mean.
+"""Denied ports and hosts of a proxy: canonical spellings and their meaning.
 
-The standard library is all it imports, for workers of the built-in engine use it.
+Imports the standard library alone, since the workers of the built-in engine use it.
 """
 
 import re
@@ -11,7 +11,7 @@ from shared.special_addresses import IpNetwork
 
 PORTS = 65_535
 DENY_PORTS: tuple[int | str, ...] = (25,)
-"""What a node refuses by default: mail between servers. Hosts that send spam end up on every block list."""
+"""Ports that a node denies by default: mail between servers, since hosts that send spam end up on block lists."""
 
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -23,28 +23,30 @@ PortBounds = tuple[int, int]
 
 
 def port_bounds(port: int | str) -> PortBounds:
-    """Of a port, or of a range "from-to". Raises ValueError."""
+    """Parse a port, or a range "from-to". Raises ValueError with a reason for a person."""
     if isinstance(port, int):
         first = last = port
     elif form := _RANGE.fullmatch(port):
         first, last = int(form[1]), int(form[2])
     else:
-        raise ValueError('a port is a number, a range of ports a text "from-to"')
+        raise ValueError('must be a port number, or a range of ports as text: "from-to"')
     if not 1 <= first <= last <= PORTS:
-        raise ValueError(f"ports are 1 to {PORTS}, and a range does not run backwards")
+        raise ValueError(f"ports must be from 1 to {PORTS}, and a range must not run backwards")
     return first, last
 
 
 def canonical_ports(ports: Iterable[int | str]) -> tuple[int | str, ...]:
-    """In order and without overlaps: a number for one port, "from-to" for several. Raises ValueError."""
+    """Sort ports and merge overlaps: a number for one port, "from-to" for several. Raises ValueError."""
     return tuple(first if first == last else f"{first}-{last}" for first, last in _merged(map(port_bounds, ports)))
 
 
 def closed_ports(
     deny: Iterable[int | str], allow: Iterable[int | str], by_node: Iterable[int | str]
 ) -> tuple[PortBounds, ...]:
-    """What a proxy's clients may not connect to: what it denies and, if it allows some ports, all others; else what its
-    node denies."""
+    """Compute the ports that a proxy's clients may not connect to.
+
+    These are the denied ones, and all that are not allowed; a proxy without allowed ports has those of its node added.
+    """
     denied = [port_bounds(port) for port in deny]
     allowed = _merged(port_bounds(port) for port in allow)
     denied += _between(allowed) if allowed else [port_bounds(port) for port in by_node]
@@ -52,7 +54,7 @@ def closed_ports(
 
 
 def canonical_host(text: str) -> str:
-    """A name in lower case without its last dot, or a network in its canonical spelling. Raises ValueError."""
+    """Normalise a name (lower case, no final dot) or a network. Raises ValueError with a reason for a person."""
     text = text.strip("[]")
     try:
         return str(ip_network(text, strict=False))
@@ -61,15 +63,15 @@ def canonical_host(text: str) -> str:
     name = text.lower().removesuffix(".")
     if len(name) > 253 or not _NAME.fullmatch(name):
         raise ValueError(
-            "a host is a name in its ASCII form (example.com, which covers its subdomains), an address or a network"
+            "must be a host name in its ASCII form (example.com, with its subdomains), an IP address or a network"
         )
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        raise ValueError("a name whose last part is a number is an address, and this is none")
+        raise ValueError("must be a host name or an IP address; the last part of a name must not be a number")
     return name
 
 
 def split_hosts(hosts: Iterable[str]) -> tuple[frozenset[str], tuple[IpNetwork, ...]]:
-    """Names, and networks, of canonical hosts."""
+    """Split canonical hosts into names and networks."""
     names, networks = list[str](), list[IpNetwork]()
     for host in hosts:
         try:
@@ -80,7 +82,7 @@ def split_hosts(hosts: Iterable[str]) -> tuple[frozenset[str], tuple[IpNetwork, 
 
 
 def is_covered(name: str, names: frozenset[str]) -> bool:
-    """Whether this name, in lower case, or a domain that it is in, is one of the names."""
+    """Whether this name, in lower case, is one of the names or a subdomain of one."""
     name = name.removesuffix(".")
     while name not in names:
         _, dot, name = name.partition(".")
@@ -100,7 +102,7 @@ def _merged(bounds: Iterable[PortBounds]) -> list[PortBounds]:
 
 
 def _between(bounds: Iterable[PortBounds]) -> Iterator[PortBounds]:
-    """All ports that are in none of these, which are in order."""
+    """Yield the ranges between these ranges, which are in order."""
     begin = 1
     for first, last in bounds:
         if begin < first:

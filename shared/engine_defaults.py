@@ -1,12 +1,13 @@
-"""Defaults of the built-in engine, which settings, workers and documents share."""
+"""Defaults of the built-in engine, shared by settings, workers and documents."""
 
 HALF_CLOSED_S = 10
-"""For an HTTP client that has closed its side, as one does that has gone: since then, or the last byte for it."""
+"""Time for the answer to an HTTP client that has closed its side, from then or from the last byte sent to it: the
+client may have gone."""
 
 
 FAILED_LOGINS = 5
-"""Logins that fail on one connection before it is closed."""
+"""Failed logins on one connection after which it is closed."""
 
 
 VIA = "maybe-proxy"
-"""A proxy's name in Via fields, unless the operator chooses another one or none."""
+"""Name of a proxy in Via fields (RFC 9110 §7.6.3), unless the operator sets another one or none."""

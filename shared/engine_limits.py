@@ -1,49 +1,53 @@
-"""What an engine cannot do for a proxy: told by name before it is tried."""
+"""Limits of the engines: settings that an engine cannot carry out, refused by name when a proxy is placed."""
 
 from collections.abc import Iterator
 
 from shared.proxies import EngineName, Exit, ExitMode, Limits, ProxyRecord
 
 THREE_PROXY_BANDWIDTH_BPS = 50_000_000
-"""3proxy counts a transfer's duration in whole microseconds per 64 bytes (limiter.c): up to here a limit is held within
-5 %, above it the error grows until there is no limit at all."""
+"""Highest bandwidth that 3proxy limits. It counts the duration of a transfer in whole microseconds per 64 bytes
+(limiter.c): up to this bandwidth the limit is exact within 5 %, above it the error grows until nothing is limited."""
 
 THREE_PROXY_EXITS: dict[ExitMode, str] = {
-    "ipv6_random": "draw addresses that can be traced back to their proxy",
+    "ipv6_random": "use random addresses that can be traced back to their proxy",
     "ipv6_session": "keep an address for a session",
 }
 
 THREE_PROXY_TRAFFIC = (
-    "hold a traffic limit: it counts whole megabytes, adds a connection when it ends and forgets them when it is killed"
+    "enforce a traffic limit: it counts whole megabytes, only when a connection ends, and loses its counts when killed"
 )
-THREE_PROXY_EXPIRY = "end at a moment: its rules know hours of the day and days of the week"
-THREE_PROXY_BANDWIDTH = f"hold a bandwidth of more than {THREE_PROXY_BANDWIDTH_BPS} bits/s"
+THREE_PROXY_EXPIRY = "expire at a point in time: its rules only know hours of the day and days of the week"
+THREE_PROXY_BANDWIDTH = f"enforce a bandwidth limit above {THREE_PROXY_BANDWIDTH_BPS} bits/s"
 
 THREE_PROXY_PORTS = "listen on a second port while the first one drains"
 
 
 def unsupported(engine: EngineName, exit_: Exit, limits: Limits) -> list[tuple[str, str]]:
-    """(field, reason for a person) of everything that this engine would have to ignore; `exit.mode` is such a field."""
-    return [] if engine == "builtin" else [(field, told(cannot)) for field, cannot in three_proxy(exit_, limits)]
+    """List (field, reason for a person) of the settings that this engine cannot carry out. `exit.mode` is a field."""
+    return (
+        []
+        if engine == "builtin"
+        else [(field, refusal_text(cannot)) for field, cannot in three_proxy_limits(exit_, limits)]
+    )
 
 
 def unportable(engine: EngineName) -> str | None:
-    """Why this engine cannot change a proxy's port by make before break, as a reason for a person."""
-    return told(THREE_PROXY_PORTS) if engine == "3proxy" else None
+    """Return why this engine cannot open a new port before it closes the old one; None if it can."""
+    return refusal_text(THREE_PROXY_PORTS) if engine == "3proxy" else None
 
 
 def unsupported_of(engine: EngineName, record: ProxyRecord) -> list[str]:
-    """Reasons for a person of everything in the record that this engine would have to ignore."""
-    several = unportable(engine) if len(record.ports) > 1 else None
+    """List the reasons, for a person, why this engine cannot carry out the record."""
+    second_port = unportable(engine) if len(record.ports) > 1 else None
     reasons = [reason for _, reason in unsupported(engine, record.exit, record.limits)]
-    return [*reasons, several] if several else reasons
+    return [*reasons, second_port] if second_port else reasons
 
 
-def told(cannot: str) -> str:
+def refusal_text(cannot: str) -> str:
     return f"3proxy cannot {cannot}: use the builtin engine"
 
 
-def three_proxy(exit_: Exit, limits: Limits) -> Iterator[tuple[str, str]]:
+def three_proxy_limits(exit_: Exit, limits: Limits) -> Iterator[tuple[str, str]]:
     if exit_.mode in THREE_PROXY_EXITS:
         yield "exit.mode", THREE_PROXY_EXITS[exit_.mode]
     if limits.bandwidth_bps is not None and limits.bandwidth_bps > THREE_PROXY_BANDWIDTH_BPS:

@@ -1,4 +1,4 @@
-"""An HTTP server as one task of a program's own group."""
+"""HTTP server (uvicorn) as one task of a program's own task group."""
 
 import socket
 from contextlib import nullcontext
@@ -8,17 +8,17 @@ import uvicorn
 
 
 class Server(uvicorn.Server):
-    """Leaves signals to the program."""
+    """A server that leaves signals to the program."""
 
     def capture_signals(self) -> Any:
-        """Catch nothing."""
+        """Install no signal handler."""
         return nullcontext()
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to this literal address, not listening yet. Raises OSError."""
+    """Bind a socket to this literal address, without listening yet. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named: a head and its body would wait 40 ms.
+    # asyncio turns Nagle's algorithm off only if the protocol is named; otherwise a body waits 40 ms after its head.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

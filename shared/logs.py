@@ -1,4 +1,4 @@
-"""Structured logs: JSON lines, or something readable when standard error is a terminal."""
+"""Structured logs on standard error: JSON lines, or text for a person if it is a terminal."""
 
 import io
 import logging
@@ -13,9 +13,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def configure(level: LogLevel) -> None:
-    """Send every log of this program, its libraries' included, to standard error from this level on.
+    """Send logs of this program and its libraries to standard error, from this level on.
 
-    Libraries speak from warning on at most: aio-pika at debug level would write whole messages.
+    Libraries log at level warning or above only: at debug level, aio-pika would write whole messages.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer: structlog.typing.Processor = (
@@ -30,7 +30,7 @@ def configure(level: LogLevel) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", Unfailing(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", BestEffortStream(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[LibraryHandler()], force=True)
@@ -38,28 +38,28 @@ def configure(level: LogLevel) -> None:
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
-class Unfailing(io.TextIOBase):
-    """A stream for logs: a full disk or a reader that went away costs lines, and never the program."""
+class BestEffortStream(io.TextIOBase):
+    """A stream for logs that drops lines, instead of failing, on a full disk or without a reader."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Write to this one."""
+
         self._stream = stream
 
     def write(self, text: str, /) -> int:
-        """All of it, or as much as there is room for."""
+        """Write as much as possible."""
         with suppress(OSError):
             os.write(self._stream.fileno(), text.encode(errors="backslashreplace"))
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: `write` does not buffer."""
 
 
 class LibraryHandler(logging.Handler):
-    """What a library logs, as one event of ours. aio-pika's own are left out: the bus tells the same once."""
+    """Handler that turns a library's log records into our events."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on."""
+        """Log a record as the event `library.logged`."""
         structlog.get_logger().log(
-            record.levelno, "library.said", library=record.name, text=record.getMessage(), exc_info=record.exc_info
+            record.levelno, "library.logged", library=record.name, text=record.getMessage(), exc_info=record.exc_info
         )

@@ -1,4 +1,4 @@
-"""The values that master and node both compare: ids, versions, records and the digest over them."""
+"""Values that master and nodes compare: ids, versions, records and the digests over them. Pure."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ from shared.destinations import canonical_host, canonical_ports
 NodeId = NewType("NodeId", int)
 ProxyId = NewType("ProxyId", int)
 Version = NewType("Version", int)
-Revision = NewType("Revision", int)
+
 
 Protocol = Literal["http", "socks5", "mixed"]
 EngineName = Literal["builtin", "3proxy"]
@@ -21,36 +21,36 @@ ExitMode = Literal["default", "address", "ipv6_random", "ipv6_session"]
 TrafficPeriod = Literal["total", "day", "month"]
 
 MAX_BIGINT = 2**63 - 1
-"""Ids, versions and revisions are PostgreSQL bigints."""
+"""Highest id, version and revision: they are PostgreSQL bigints."""
 
 CREDENTIAL_MAX = 120
-"""Longest user name or password in bytes: SOCKS5 carries 255 (RFC 1929), 3proxy's configuration parser fails past
+"""Longest user name or password in bytes: SOCKS5 carries 255 (RFC 1929), but 3proxy's configuration parser fails above
 about 120."""
 
 USERNAME_CHARACTERS = r"[A-Za-z0-9!$%&'()+./<=>?@\[\]^_`{|}~-]"
-"""Printable ASCII without space, control characters, colon (ends the name in HTTP Basic, RFC 7617), comma, asterisk,
-quotation mark, backslash, number sign and semicolon (a list, everybody, quoting and comments in 3proxy)."""
+"""Printable ASCII without space, colon (ends the name in HTTP Basic, RFC 7617), and without comma, asterisk, quotation
+mark, backslash, number sign and semicolon (lists, "everybody", quoting and comments in 3proxy)."""
 
 PASSWORD_CHARACTERS = r"[!#-\[\]-~]"  # noqa: S105 (a pattern)
 """Printable ASCII without space, quotation mark and backslash."""
 
 
 def carried_username(text: str) -> str:
-    """The user name, if every proxy protocol can carry it. Raises ValueError with a reason for a person."""
+    """Check that every proxy protocol can carry a user name. Raises ValueError with a reason for a person."""
     if not re.fullmatch(USERNAME_CHARACTERS + "+", text):
-        raise ValueError("a user name has letters, digits and !$%&'()+./<=>?@[]^_`{|}~- only: no space, colon or comma")
+        raise ValueError("must have only letters, digits and !$%&'()+./<=>?@[]^_`{|}~- (no space, colon or comma)")
     return text
 
 
 def carried_password(text: str) -> str:
-    """The password, if every proxy protocol can carry it. Raises ValueError with a reason for a person."""
+    """Check that every proxy protocol can carry a password. Raises ValueError with a reason for a person."""
     if not re.fullmatch(PASSWORD_CHARACTERS + "+", text):
-        raise ValueError("a password has printable ASCII characters only: no space, quotation mark or backslash")
+        raise ValueError("must have only printable ASCII characters (no space, quotation mark or backslash)")
     return text
 
 
 def canonical_network(text: str) -> str:
-    """The network in its canonical spelling; a bare address is a network of one. Raises ValueError."""
+    """Spell a network canonically; a bare address is a network of one. Raises ValueError."""
     return str(ip_network(text, strict=False))
 
 
@@ -75,10 +75,9 @@ Host = Annotated[str, AfterValidator(canonical_host)]
 class Exit(BaseModel):
     """Where a proxy's connections leave the node.
 
-    `address` is a local address of the node (mode `address`). The random modes draw out of `prefix`, an IPv6 network
-    that is routed to the node, by a permutation under `key` (hexadecimal), so that whoever knows the key can tell
-    whose an address was. `session_ttl_s` is how long a session keeps its address after its last connection; another
-    `generation` forgets all sessions.
+    In mode `address` it is `address`, a local address of the node. The random modes draw addresses from `prefix`, an
+    IPv6 network routed to the node, by a permutation under `key` (hexadecimal); see `shared.permutation`. A session
+    keeps its address for `session_ttl_s` after its last connection; a new `generation` ends all sessions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -92,10 +91,10 @@ class Exit(BaseModel):
 
 
 class Limits(BaseModel):
-    """What a proxy may be used for at most; None is no limit.
+    """Limits of a proxy; None means no limit.
 
-    `connections` open at once, `bandwidth_bps` bits per second in each direction over all its connections,
-    `traffic_bytes` both directions together in each UTC day or month, or ever (`total`).
+    `connections` are those open at once. `bandwidth_bps` is in bits per second, in each direction, over all
+    connections. `traffic_bytes` counts both directions in each UTC day or month, or ever (`total`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -108,10 +107,10 @@ class Limits(BaseModel):
 
 
 class Destinations(BaseModel):
-    """Where a proxy's clients may connect to, besides what the node keeps private.
+    """Destinations that a proxy's clients may connect to, besides those that the node always denies.
 
-    Ports are numbers or ranges "from-to". With `allow_ports` only these are open; without, all but those that the node
-    denies. `deny_hosts` are names, which cover their subdomains, addresses and networks. What is denied stays so.
+    Ports are numbers or ranges "from-to". With `allow_ports` only these are open; without it, all except those that the
+    node denies. `deny_hosts` are names (with their subdomains), addresses and networks. Denials win.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -122,9 +121,9 @@ class Destinations(BaseModel):
 
 
 class FurtherPort(BaseModel):
-    """A further port that a proxy listens on, with further credentials that it accepts, for as long as it is rotated.
+    """A second port and second credentials of a proxy during a rotation.
 
-    Any of a proxy's credentials are good on any of its ports.
+    All credentials of a proxy are valid on all its ports.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -135,10 +134,10 @@ class FurtherPort(BaseModel):
 
 
 class ProxyRecord(BaseModel):
-    """Everything that a node must know of one proxy at one version.
+    """Everything that a node must know about one version of a proxy.
 
-    `content` is the master's checksum of the record (a signed 64-bit number). To a node it is opaque: it keeps the
-    number and sums it up, so that two records of the same id and version can still be told apart.
+    `content` is the master's checksum of the record, a signed 64-bit number that nodes only store and sum up. It tells
+    two records of the same id and version apart.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -159,25 +158,25 @@ class ProxyRecord(BaseModel):
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """All that it listens on, its own first."""
+        """All ports on which the proxy listens, its own first."""
         return tuple(dict.fromkeys((self.port, *(each.port for each in self.also))))
 
 
 def digest(pairs: Iterable[tuple[int, int]]) -> str:
-    """Order-free checksum of (id, version) pairs: 16 hexadecimal digits.
+    """Compute the order-free checksum of (id, version) pairs, in 16 hexadecimal digits.
 
-    The sum modulo 2^64 of the first eight bytes of md5("id:version"); PostgreSQL computes the same figure where the
-    rows are, and a change of one pair needs no second look at the others.
+    It is the sum modulo 2^64 of the first eight bytes of md5("id:version"). PostgreSQL computes the same figure, and
+    nodes sum the hashes that they keep, so that a change of one pair does not touch the others.
     """
     total = sum(pair_hash(id_, version) for id_, version in pairs)
     return f"{total % 2**64:016x}"
 
 
 def pair_hash(id_: int, version: int) -> int:
-    """One pair's summand of the digest."""
+    """Hash one pair, to be summed up in the digest."""
     return int.from_bytes(hashlib.md5(b"%d:%d" % (id_, version), usedforsecurity=False).digest()[:8])
 
 
 def content_digest(contents: Iterable[int]) -> str:
-    """Order-free checksum over the `content` of records: 16 hexadecimal digits."""
+    """Compute the order-free checksum over the `content` of records, in 16 hexadecimal digits."""
     return f"{sum(contents) % 2**64:016x}"

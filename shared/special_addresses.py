@@ -1,6 +1,6 @@
-"""IANA's special-purpose addresses, and the IPv4 addresses that IPv6 addresses carry: decides what is public.
+"""Special-purpose addresses of IANA's registries, and IPv4 addresses embedded in IPv6: decides what is public.
 
-The standard library is all it imports, for workers of the built-in engine use it.
+Imports the standard library alone, since the workers of the built-in engine use it.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ _TABLE: tuple[tuple[str, Kind | None], ...] = (
     ("192.0.2.0/24", _DOCS),  # RFC 5737
     ("192.31.196.0/24", _PUBLIC),  # RFC 7535, AS112
     ("192.52.193.0/24", _PUBLIC),  # RFC 7450, AMT
-    ("192.88.99.0/24", _PROTOCOL),  # RFC 7526: relays of 6to4 that are no more
+    ("192.88.99.0/24", _PROTOCOL),  # RFC 7526: relays of 6to4, which no longer exist
     ("192.168.0.0/16", _PRIVATE),
     ("192.175.48.0/24", _PUBLIC),  # RFC 7534, AS112
     ("198.18.0.0/15", _PROTOCOL),  # RFC 2544, benchmarks
@@ -42,7 +42,7 @@ _TABLE: tuple[tuple[str, Kind | None], ...] = (
     ("203.0.113.0/24", _DOCS),
     ("224.0.0.0/4", "multicast"),
     ("240.0.0.0/4", _RESERVED),  # RFC 1112; with the broadcast address
-    # IPv6 outside 2000::/3 is not allocated, but for what follows.
+    # IPv6 outside 2000::/3 is not allocated, except for the following.
     ("::/3", _RESERVED),
     ("4000::/2", _RESERVED),
     ("8000::/1", _RESERVED),
@@ -53,7 +53,7 @@ _TABLE: tuple[tuple[str, Kind | None], ...] = (
     ("64:ff9b:1::/48", _PRIVATE),  # RFC 8215, NAT64 of one network
     ("100::/64", _PROTOCOL),  # RFC 6666, discard
     ("100:0:0:1::/64", _PROTOCOL),  # RFC 9780
-    ("2001::/23", _PROTOCOL),  # RFC 2928, but for what follows
+    ("2001::/23", _PROTOCOL),  # RFC 2928, except for the following
     ("2001::/32", _PUBLIC),  # RFC 4380, Teredo: as public as the IPv4 addresses inside
     ("2001:1::1/128", _PUBLIC),  # RFC 7723, anycast
     ("2001:1::2/128", _PUBLIC),  # RFC 8155, anycast
@@ -73,15 +73,15 @@ _TABLE: tuple[tuple[str, Kind | None], ...] = (
     ("fec0::/10", _PRIVATE),  # RFC 3879
     ("ff00::/8", "multicast"),
 )
-"""The longest prefix that holds an address says what it is; None: public. After the registries of June 2025
-(iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry), and the clouds' own services."""
+"""Kinds by prefix, None for public. The longest prefix that contains an address decides. Sources: the registries of
+June 2025 (iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry), and the clouds' services."""
 
 CLOSED: tuple[IpNetwork, ...] = tuple(ip_network(text) for text, kind in _TABLE if kind is not None)
-"""Not public, but for the networks of PUBLIC inside them."""
+"""Networks that are not public, except for the networks of PUBLIC inside them."""
 PUBLIC: tuple[IpNetwork, ...] = tuple(ip_network(text) for text, kind in _TABLE if kind is None)
 
 _MAPPED = 0xFFFF
-"""Of ::ffff:a.b.c.d without its last 32 bits; those of the other forms are meant likewise."""
+"""::ffff:a.b.c.d without its last 32 bits. The prefixes of the other forms are shifted in the same way."""
 _TRANSLATED = 0xFFFF0000
 _NAT64 = 0x64FF9B << 64
 _LOCAL_NAT64 = 0x64FF9B0001
@@ -92,7 +92,7 @@ _REMEMBERED = 4096
 
 
 def _rows(version: int) -> tuple[tuple[int, int, Kind | None], ...]:
-    """(host bits, network number, kind), the longest prefix first."""
+    """List (host bits, network number, kind), the longest prefix first."""
     rows: list[tuple[int, int, Kind | None]] = []
     for text, kind in _TABLE:
         network = ip_network(text)
@@ -106,7 +106,7 @@ _ROWS = MappingProxyType({4: _rows(4), 6: _rows(6)})
 
 
 def kind_of(address: IpAddress) -> Kind | None:
-    """What the registries make of this address, whatever it carries inside; None: public."""
+    """Look up the kind of this address, without its embedded IPv4 address; None means public."""
     number = int(address)
     for host_bits, network, kind in _ROWS[address.version]:
         if number >> host_bits == network:
@@ -115,7 +115,7 @@ def kind_of(address: IpAddress) -> Kind | None:
 
 
 def forms(address: IpAddress) -> tuple[IpAddress, ...]:
-    """The address, and every IPv4 address to which packets for it may be sent on; a mapped one is IPv4 alone."""
+    """List the address and every IPv4 address embedded in it; a mapped address is only the IPv4 address."""
     if isinstance(address, IPv4Address):
         return (address,)
     number = int(address)
@@ -125,30 +125,30 @@ def forms(address: IpAddress) -> tuple[IpAddress, ...]:
 
 
 def kinds(address: IpAddress) -> frozenset[Kind]:
-    """What the registries make of all that this address may mean; empty: it is public in every form."""
+    """Collect the kinds of the address and its embedded addresses; empty if it is public in every form."""
     return frozenset(kind for form in forms(address) if (kind := kind_of(form)) is not None)
 
 
 @lru_cache(_REMEMBERED)
 def is_public(host: str) -> bool:
-    """Whether this literal address is one of the internet, also by what it carries. Raises ValueError for a name."""
+    """Whether this literal address, with its embedded addresses, is public. Raises ValueError for a name."""
     address = ip_address(host)
     return not (isinstance(address, IPv6Address) and address.scope_id is not None) and not kinds(address)
 
 
 def _carried(number: int) -> Iterator[int]:
-    """The IPv4 addresses inside an IPv6 one, as numbers."""
+    """Yield the IPv4 addresses embedded in an IPv6 one, as numbers."""
     if number >> 32 in (0, _TRANSLATED) and number > 1:  # RFC 4291 §2.5.5.1, RFC 2765
         yield number & _LOW
     if number >> 32 == _NAT64:  # RFC 6052
         yield number & _LOW
-    if number >> 80 == _LOCAL_NAT64:  # RFC 8215; nobody outside knows how long its prefix is
+    if number >> 80 == _LOCAL_NAT64:  # RFC 8215; the length of its prefix is not known outside
         at_48 = (number >> 64 & 0xFFFF) << 16 | number >> 40 & 0xFFFF
         at_56 = (number >> 64 & 0xFF) << 24 | number >> 32 & 0xFFFFFF
         yield from (each for each in (at_48, at_56, number >> 24 & _LOW, number & _LOW) if each >> 24)
     if number >> 112 == _SIXTOFOUR:  # RFC 3056
         yield number >> 80 & _LOW
-    if number >> 96 == _TEREDO:  # RFC 4380: the server's, and the client's turned round
+    if number >> 96 == _TEREDO:  # RFC 4380: the server's, and the client's with inverted bits
         yield number >> 64 & _LOW
         yield ~number & _LOW
     if number >> 32 & _LOW in _ISATAP:  # RFC 5214

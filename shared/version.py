@@ -1,4 +1,4 @@
-"""What the programs say of themselves: their version, and the settings that they read."""
+"""Version of the programs, and the list of their settings for help texts."""
 
 import textwrap
 import tomllib
@@ -10,7 +10,7 @@ PACKAGE = "maybe-proxy"
 
 
 def program_version() -> str:
-    """Read the version from the package's metadata, or in a checkout that is not installed from pyproject.toml."""
+    """Read the version from the package's metadata, or from pyproject.toml in a checkout that is not installed."""
     try:
         return version(PACKAGE)
     except PackageNotFoundError:
@@ -19,5 +19,5 @@ def program_version() -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names of settings as lines of a help text."""
+    """Format names of settings as lines of a help text."""
     return textwrap.fill(", ".join(names), width=78, initial_indent="  ", subsequent_indent="  ")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import hypothesis
 import pytest
 
-from tests.services import Where, find_source
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.rabbitmq import RabbitMQ, Vhost
+from tests.services.sources import Where, find_source
 
 TEMPLATE = "maybe_template"
 

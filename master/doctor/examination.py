@@ -29,7 +29,7 @@ from master.errors import BadConfiguration, DatabaseError
 from master.exposure import exposure_finding, own_addresses
 from master.settings import Settings, read_settings
 from shared.bus.logins import try_login
-from shared.doctor.examination import Look, examine, likely_meant
+from shared.doctor.examination import Check, examine, likely_meant
 from shared.doctor.findings import Finding, ok, problem
 from shared.messages.routes import MASTER_QUEUE, node_queue
 from shared.proxies import NodeId
@@ -50,7 +50,7 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
     settings, errors = readable_settings(env)
     bad = {error.variable for error in errors}
     visit = MasterExamination(settings, amqp="AMQP_URL" not in bad)
-    first: dict[str, Look] = {}
+    first: dict[str, Check] = {}
     if not any(variable.startswith("DATABASE_") for variable in bad):
         first["PostgreSQL"] = visit.look_at_database
     if "AMQP_URL" not in bad:

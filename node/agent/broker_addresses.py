@@ -1,4 +1,4 @@
-"""Where the node's own services are, which proxies must not reach: the broker."""
+"""Addresses of the broker, which proxies of this node must not reach."""
 
 import asyncio
 import socket
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 async def broker_addresses(amqp_url: str) -> tuple[str, ...]:
-    """The literal addresses behind the broker's name; none while it cannot be resolved."""
+    """Resolve the broker's name to literal addresses; none while it cannot be resolved."""
     host = urlsplit(amqp_url).hostname
     if not host:
         return ()

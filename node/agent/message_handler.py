@@ -1,4 +1,4 @@
-"""Between the bus and the local copy: takes the master's messages, and says who has something to do with them."""
+"""Handler of the master's messages: applies them to the local copy and wakes whoever must act on the change."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from node.agent.reports import NodeReports
 from node.errors import StoreFailed
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
-from node.state.local_copy import CopyChange, Holding, LocalCopy, on_list, on_records
+from node.state.local_copy import CopyChange, LocalCopy, StoredProxy, on_list, on_records
 from node.state.store import Store
 from shared.bus.envelopes import Incoming
 from shared.messages.assembly import Assemblies, assemble
@@ -23,37 +23,37 @@ log = structlog.get_logger()
 
 
 class Agent:
-    """One node's side of the protocol. Without a link it works on alone."""
+    """The node's side of the protocol. Without a connection to the broker it goes on with the local copy."""
 
     def __init__(
         self,
         copy: LocalCopy,
         store: Store,
-        supervisor: Reconciler,
+        reconciler: Reconciler,
         *,
-        uplink: Publisher,
+        publisher: Publisher,
         reports: NodeReports,
         progress: Progress,
         on_address: Callable[[], None] = lambda: None,
     ) -> None:
-        """The copy is what the store has; the others go by it. `on_address`: the master says another ip of the node."""
+        """`copy` mirrors the store. `on_address` is called when the master reports another ip of this node."""
         self._on_address = on_address
-        self._copy, self._store, self._supervisor = copy, store, supervisor
-        self._uplink, self._reports, self._progress = uplink, reports, progress
-        self._asking = RecordRequests(copy, uplink)
+        self._copy, self._store, self._reconciler = copy, store, reconciler
+        self._publisher, self._reports, self._progress = publisher, reports, progress
+        self._record_requests = RecordRequests(copy, publisher)
         self._assemblies: Assemblies = {}
 
     async def handle(self, message: Incoming) -> None:
-        """Take one message of the master. It is acknowledged when this returns: by then the copy is on disk."""
+        """Handle one message of the master. Returning acknowledges it, so the change is on disk by then."""
         try:
             header = decode_header(message.headers)
             body = decode(message.type, message.body)
         except Unreadable as error:
             log.warning("message.unreadable", type=message.type, message_id=message.message_id, reason=str(error))
             return
-        if header.cluster != self._uplink.cluster or header.node != self._uplink.node_id:
+        if header.cluster != self._publisher.cluster or header.node != self._publisher.node_id:
             log.error("message.foreign", type=message.type, cluster=header.cluster, node_id=header.node)
-            self._reports.tell_foreign(header.cluster)
+            self._reports.report_foreign(header.cluster)
             return
         match body:
             case CheckSync():
@@ -64,63 +64,63 @@ class Agent:
                 log.warning("message.unexpected", type=message.type)
 
     async def came_up(self) -> None:
-        """The bus is connected: say so, and ask anew for what is missing."""
-        self._asking.forget()
-        self._asking.wake()
-        self._reports.tell_connected()
+        """Report the new connection to the broker and request the missing records again."""
+        self._record_requests.forget_pending()
+        self._record_requests.wake()
+        self._reports.report_connected()
 
-    def store_changed(self, *, is_read_anew: bool) -> None:
-        """The store can be written again, or cannot any more; with `is_read_anew` the copy is another than before."""
-        if is_read_anew:
+    def store_changed(self, *, was_reloaded: bool) -> None:
+        """Report that the store can be written again; with `was_reloaded` the copy was read from disk just now."""
+        if was_reloaded:
             self._progress.begin(self._copy.wanted)
-            self._asking.begin_anew()
-            self._asking.wake()
+            self._record_requests.reset()
+            self._record_requests.wake()
         self._reports.wake()
 
-    async def reconciled(self, ran: list[Holding]) -> None:
-        """The supervisor changed something; the records of `ran` run now, so each is good to fall back on."""
+    async def reconciled(self, ran: list[StoredProxy]) -> None:
+        """Report a change of the reconciler. The records of `ran` run now, so each becomes the one to fall back on."""
         self._reports.wake()
-        news = [replace(holding, good=holding.record) for holding in ran if holding.good is not holding.record]
-        if not news:
+        proven = [replace(stored, good=stored.record) for stored in ran if stored.good is not stored.record]
+        if not proven:
             return
         async with self._store.changing:
-            current = [holding for holding in news if self._holds(holding)]
-            self._copy.holdings.update({holding.id: holding for holding in current})
+            current = [stored for stored in proven if self._is_current(stored)]
+            self._copy.proxies.update({stored.id: stored for stored in current})
             try:
                 await asyncio.to_thread(self._store.mark_good, current)
             except StoreFailed as error:
                 log.error("store.write_failed", reason=str(error))
 
     async def run(self) -> None:
-        """Ask and report until cancelled."""
+        """Send record requests and reports until cancelled."""
         await self._reports.begin_session()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._asking.run())
+            group.create_task(self._record_requests.run())
             group.create_task(self._reports.run())
 
-    def _holds(self, holding: Holding) -> bool:
-        held = self._copy.holdings.get(holding.id)
-        return held is not None and held.record is holding.record
+    def _is_current(self, stored: StoredProxy) -> bool:
+        current = self._copy.proxies.get(stored.id)
+        return current is not None and current.record is stored.record
 
     async def _on_part(self, round_: str, header: Header, body: CheckSync) -> None:
         self._assemblies, pairs = assemble(self._assemblies, round_, header, body)
         if pairs is None:
             return
-        self._uplink.round = round_
+        self._publisher.round = round_
         held, ip = self._copy.held, self._copy.ip
-        self._asking.begin_anew()
+        self._record_requests.reset()
         change = await self._take(lambda: on_list(self._copy, header, pairs))
         if self._copy.ip != ip:
             self._on_address()
         if change.held is not None and change.held != held:
             log.error("list.held", rev=header.rev, stops=change.held.stops, of=change.held.of)
         if header.requests and change.verdict == "taken":
-            news = {"stopped": len(change.drop), "wanted": len(self._copy.missing())}
-            log.info("list.taken", rev=header.rev, request_ids=header.requests, **news)
+            counts = {"stopped": len(change.drop), "wanted": len(self._copy.missing())}
+            log.info("list.taken", rev=header.rev, request_ids=header.requests, **counts)
         self._reports.wake()
 
     async def _take(self, decide: Callable[[], CopyChange]) -> CopyChange:
-        """Decide on the copy as it is; disk first, then memory. A disk that refuses leaves everything as it was."""
+        """Decide, write to disk, then change the copy in memory. When the disk refuses, the copy stays as it was."""
         async with self._store.changing:
             change = decide()
             if change.verdict != "stale" or (change.seen, change.top) != (self._copy.seen, self._copy.top):
@@ -132,13 +132,12 @@ class Agent:
                     return change
                 self._progress.took(change, self._copy.rev)
                 self._copy.take(change)
-        self._tell(change)
+        self._wake_users_of(change)
         return change
 
-    def _tell(self, change: CopyChange) -> None:
-        """Whoever has something to do with what has come."""
-        self._asking.wake()
+    def _wake_users_of(self, change: CopyChange) -> None:
+        self._record_requests.wake()
         if change.touched:
-            self._supervisor.wake(change.touched)
+            self._reconciler.wake(change.touched)
         if change.put:
             self._reports.wake()

@@ -1,4 +1,4 @@
-"""What the node says to its master: every message under the headers of its own list."""
+"""Publisher of the node's messages to its master, with the revision of the node's list in the headers."""
 
 import structlog
 
@@ -14,21 +14,21 @@ log = structlog.get_logger()
 
 
 class Publisher:
-    """One node's way up. `bus` is set while there is a link; `round` is that of the last list."""
+    """Sends messages to the master. `bus` is set by its owner; `round` is the correlation id of the last list."""
 
     def __init__(self, node_id: NodeId, cluster: str, copy: LocalCopy) -> None:
-        """The node's id and its cluster never change; of the copy the revision is told."""
+        """`copy` provides the revision for the headers."""
         self.node_id, self.cluster, self._copy = node_id, cluster, copy
         self.bus: Bus | None = None
         self.round: str | None = None
 
     @property
     def is_up(self) -> bool:
-        """Whether saying something is worth a try."""
+        """Whether the broker is connected."""
         return self.bus is not None and self.bus.state == "up"
 
-    async def say(self, type_: MessageType, body: bytes) -> bool:
-        """True when the broker took it; all that is lost is asked or told again."""
+    async def publish(self, type_: MessageType, body: bytes) -> bool:
+        """Publish a message; False when the broker did not take it. The caller repeats lost messages later."""
         if self.bus is None:
             return False
         message = Outgoing(

@@ -1,4 +1,4 @@
-"""Asks the master for the records that the node lacks, until they are there."""
+"""Requests to the master for the records that the node lacks (need-sync), repeated until they arrive."""
 
 import asyncio
 
@@ -8,46 +8,45 @@ from shared.messages.bodies import ASK_LIMIT, NeedSync
 from shared.messages.writing import encode
 from shared.tasks import Backoff, wait_for_event
 
-LOOK_EVERY_S = 15.0
-"""While nothing is known to be missing."""
+CHECK_EVERY_S = 15.0
+"""Time between two checks while no record is missing."""
 
 
 class RecordRequests:
-    """At once when something becomes known to be missing, again with back-off while it does not come."""
+    """Requests missing records at once, and again with back-off while they do not arrive."""
 
-    def __init__(self, copy: LocalCopy, uplink: Publisher) -> None:
-        """What is missing is told by the copy."""
-        self._copy, self._uplink = copy, uplink
-        self._asked: set[int] = set()
+    def __init__(self, copy: LocalCopy, publisher: Publisher) -> None:
+        self._copy, self._publisher = copy, publisher
+        self._pending: set[int] = set()
         self._due = asyncio.Event()
-        self._again = Backoff(first_s=2.0)
+        self._backoff = Backoff(first_s=2.0)
 
     def wake(self) -> None:
-        """Something has come, or is wanted: look what is missing now."""
+        """Check now which records are missing: the copy has changed."""
         self._due.set()
 
-    def forget(self) -> None:
-        """What was asked for is not awaited any more."""
-        self._asked.clear()
+    def forget_pending(self) -> None:
+        """Expect no answer to earlier requests, so that the next check repeats them."""
+        self._pending.clear()
 
-    def begin_anew(self) -> None:
-        """Another list has come."""
-        self.forget()
-        self._again.reset()
+    def reset(self) -> None:
+        """Forget earlier requests and the back-off: a new list has arrived."""
+        self.forget_pending()
+        self._backoff.reset()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Request missing records until cancelled."""
         while True:
             missing = self._copy.missing()
-            awaited = self._asked.intersection(missing)
+            awaited = self._pending.intersection(missing)
             if missing and not awaited:
-                await self._ask_for(missing[:ASK_LIMIT])
-            wait = self._again.next() + 1.0 if missing else LOOK_EVERY_S
+                await self._request(missing[:ASK_LIMIT])
+            wait = self._backoff.next() + 1.0 if missing else CHECK_EVERY_S
             if await wait_for_event(self._due, wait):
                 self._due.clear()
             else:
-                self.forget()
+                self.forget_pending()
 
-    async def _ask_for(self, ids: list[int]) -> None:
-        if await self._uplink.say("need-sync", encode(NeedSync(ids=tuple(ids)))):
-            self._asked = set(ids)
+    async def _request(self, ids: list[int]) -> None:
+        if await self._publisher.publish("need-sync", encode(NeedSync(ids=tuple(ids)))):
+            self._pending = set(ids)

@@ -1,4 +1,4 @@
-"""Reports to the master: when one is due, and what it says."""
+"""Reports to the master: when one is due, and its content."""
 
 import asyncio
 import random
@@ -21,28 +21,28 @@ log = structlog.get_logger()
 
 REPORT_EVERY_S = 15.0
 REPORT_AFTER_S = 0.2
-"""Between two reports of changes: a burst of changes melts into few reports."""
+"""Shortest time between two reports, so that a burst of changes needs only a few."""
 SETTLE_S = 1.0
-"""A report waits this long for proxies that are just being started."""
+"""Longest time that a report waits for proxies that are being started."""
 
 
 class NodeReports:
-    """One node's: of what it holds and runs, of what failed, and of what its proxies were used for."""
+    """Reports which proxies the node stores and runs, which failed and why, and the counters of their usage."""
 
     def __init__(
         self,
         copy: LocalCopy,
-        supervisor: Reconciler,
-        tellings: UsageReports,
-        uplink: Publisher,
+        reconciler: Reconciler,
+        usage_reports: UsageReports,
+        publisher: Publisher,
         progress: Progress,
         store: Store,
         *,
         version: str,
         engines: Mapping[str, str],
     ) -> None:
-        """`engines` maps the engines that this node has to their versions."""
-        self._copy, self._supervisor, self._tellings, self._uplink = copy, supervisor, tellings, uplink
+        """`engines` maps the engines of this node to their versions."""
+        self._copy, self._reconciler, self._usage_reports, self._publisher = copy, reconciler, usage_reports, publisher
         self._progress, self._store = progress, store
         self._version, self._engines = version, dict(engines)
         self._due = asyncio.Event()
@@ -51,27 +51,27 @@ class NodeReports:
         self._session, self._number = 0, 0
 
     def wake(self) -> None:
-        """Something has changed."""
+        """Send a report soon: something has changed."""
         self._due.set()
 
-    def tell_connected(self) -> None:
-        """The bus is connected."""
+    def report_connected(self) -> None:
+        """Say in the next report that the node has just connected to the broker."""
         self._connected = True
         self.wake()
 
-    def tell_foreign(self, cluster: str) -> None:
-        """A message of another cluster was refused."""
+    def report_foreign(self, cluster: str) -> None:
+        """Name in the next report another cluster whose message was refused."""
         self._foreign = cluster
         self.wake()
 
     async def begin_session(self) -> None:
-        """The master drops reports of sessions before the last one it heard of."""
+        """Draw the session number: the master drops reports of sessions older than the last one it has seen."""
         self._session = await asyncio.to_thread(self._store.begin_session)
 
     async def run(self) -> None:
-        """Count and report until cancelled."""
+        """Collect counters and send reports until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._tellings.run())
+            group.create_task(self._usage_reports.run())
             group.create_task(self._keep_reporting())
 
     async def _keep_reporting(self) -> None:
@@ -79,47 +79,47 @@ class NodeReports:
             if await wait_for_event(self._due, REPORT_EVERY_S * random.uniform(0.8, 1.1)):  # noqa: S311 (jitter)
                 await self._settle()
             self._due.clear()
-            if self._uplink.is_up:
+            if self._publisher.is_up:
                 await self._send()
             await asyncio.sleep(REPORT_AFTER_S)
 
     async def _settle(self) -> None:
-        """Let what was asked for come and be tried, so that one report says it all."""
+        """Wait a moment for requested records to arrive and start, so that one report covers them all."""
         limit = time.monotonic() + SETTLE_S
-        while not self._progress.is_done(self._supervisor.reached) and time.monotonic() < limit:  # noqa: ASYNC110 (a bounded wait for many things)
+        while not self._progress.is_done(self._reconciler.reached) and time.monotonic() < limit:  # noqa: ASYNC110 (a bounded wait for many things)
             await asyncio.sleep(0.01)
 
     async def _send(self) -> None:
         connected, foreign = self._connected, self._foreign
         digests = self._copy.digests()
-        for failures, first, last in failure_parts(self._supervisor.failures()):
+        for failures, first, last in failure_parts(self._reconciler.failures()):
             self._number += 1
-            report = self._told(digests, connected=connected, foreign=foreign).model_copy(
+            report = self._report(digests, connected=connected, foreign=foreign).model_copy(
                 update={"failed": tuple(failures), "failed_from": first, "failed_to": last}
             )
-            usage = self._tellings.next(usage_room(report))
-            if not await self._uplink.say("report", encode(report.model_copy(update={"usage": usage}))):
+            usage = self._usage_reports.next(usage_room(report))
+            if not await self._publisher.publish("report", encode(report.model_copy(update={"usage": usage}))):
                 return
-            await self._tellings.sent(usage)
+            await self._usage_reports.sent(usage)
         self._connected, self._foreign = False, None
-        if self._tellings.more:
+        if self._usage_reports.more:
             self.wake()
 
-    def _told(self, digests: tuple[str, str], *, connected: bool, foreign: str | None) -> Report:
-        """A report of everything but failures and counters."""
-        copy, supervisor = self._copy, self._supervisor
+    def _report(self, digests: tuple[str, str], *, connected: bool, foreign: str | None) -> Report:
+        """Build a report without failures and counters, which `_send` adds."""
+        copy, reconciler = self._copy, self._reconciler
         return Report(
             rev=copy.rev,
             seen=copy.seen,
             top=copy.top,
             digest=digests[0],
             content=digests[1],
-            count=len(copy.holdings),
-            running=supervisor.running_count(),
+            count=len(copy.proxies),
+            running=reconciler.running_count(),
             missing=len(copy.missing()),
-            done=self._progress.done(copy.rev, supervisor.reached),
+            done=self._progress.done(copy.rev, reconciler.reached),
             held=copy.held,
-            trouble=self._store.trouble[:TROUBLE_LENGTH],
+            trouble=self._store.write_error[:TROUBLE_LENGTH],
             foreign=foreign,
             connected=connected,
             session=self._session,

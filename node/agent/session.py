@@ -1,4 +1,4 @@
-"""The node's work for its master, under one identity: the agent, and the bus that it is told by."""
+"""The session of an enrolled node with its master: agent, reports and the connection to the broker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,41 +21,48 @@ from shared.proxies import NodeId
 from shared.version import program_version
 
 FIRST_WAIT_S = 1.0
-"""Between two tries to log in for the first time: the master makes the login when it has heard that we know it."""
+"""Time between two tries of the first login: the master creates the login after the node has confirmed it."""
 
 
 class Session:
-    """One identity's. It ends with its identity; the proxies do not."""
+    """The parts that need an identity. The session ends when the identity changes; the proxies go on."""
 
     def __init__(
         self,
         identity: Identity,
         copy: LocalCopy,
         store: Store,
-        supervisor: Reconciler,
+        reconciler: Reconciler,
         engines: Engines,
         on_login: Callable[[], Awaitable[None]],
     ) -> None:
-        """`on_login` is awaited whenever the broker has taken this identity's login."""
+        """`on_login` is awaited whenever the broker has accepted the login of this identity."""
         config = identity.config
         self._engines, self._on_login, self._amqp_url = engines, on_login, config.amqp_url
-        uplink = Publisher(NodeId(config.node_id), config.cluster, copy)
-        tellings = UsageReports(engines.by_name.values())
+        publisher = Publisher(NodeId(config.node_id), config.cluster, copy)
+        usage_reports = UsageReports(engines.by_name.values())
         progress = Progress(copy.wanted)
         reports = NodeReports(
-            copy, supervisor, tellings, uplink, progress, store, version=program_version(), engines=engines.versions
+            copy,
+            reconciler,
+            usage_reports,
+            publisher,
+            progress,
+            store,
+            version=program_version(),
+            engines=engines.versions,
         )
         self._copy, self._readdressed = copy, asyncio.Event()
         self.agent = Agent(
             copy,
             store,
-            supervisor,
-            uplink=uplink,
+            reconciler,
+            publisher=publisher,
             reports=reports,
             progress=progress,
             on_address=self._readdressed.set,
         )
-        uplink.bus = self._bus = Bus(
+        publisher.bus = self._bus = Bus(
             config.amqp_url,
             program="node",
             intake=Intake(config.queue, self.agent.handle, exclusive=True),
@@ -64,7 +71,7 @@ class Session:
         )
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Work for the master until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._protect_broker())
             group.create_task(self._protect_node())
@@ -77,14 +84,14 @@ class Session:
         await self.agent.came_up()
 
     async def _protect_node(self) -> None:
-        """Nor the node itself at the address that only its master knows."""
+        """Keep proxies from the node itself at the public address that only the master knows."""
         while True:
             await self._readdressed.wait()
             self._readdressed.clear()
             await self._engines.reached_at(self._copy.ip)
 
     async def _protect_broker(self) -> None:
-        """Proxies must not reach it, wherever it is; asked again at each connection, for its name may move."""
+        """Keep proxies from the broker. Its name is resolved at each connection, since its address may change."""
         addresses = await broker_addresses(self._amqp_url.get_secret_value())
         for engine in self._engines.by_name.values():
             if addresses and isinstance(engine, BuiltinEngine):

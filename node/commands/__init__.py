@@ -1,1 +1,1 @@
-"""The subcommands of `maybe-node` other than the agent itself."""
+"""Subcommands of `maybe-node` that act beside the agent: `stop`, `upgrade-engine` and `whois`, one module each."""

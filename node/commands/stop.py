@@ -1,4 +1,4 @@
-"""`maybe-node stop`: ends every process that runs proxies of a data directory, also of one that was removed."""
+"""`maybe-node stop`: ends all processes that run proxies of a data directory, even if the directory was removed."""
 
 import asyncio
 import os
@@ -18,32 +18,32 @@ from node.settings import Settings
 from node.state.agent_lock import is_running
 
 THREE_PROXY = "3proxy"
-"""The folder of that engine in a data directory."""
+"""Folder of the 3proxy engine in a data directory."""
 PATIENCE_S = 3.0
-"""A process that has not ended by then is killed."""
+"""Time that a process has to end before it is killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """The processes that were ended, and the directories in which others of this user go on."""
+    """Numbers of the processes that were ended, and other data directories whose proxies still run for this user."""
 
     builtin: int
     three_proxy: int
     others: tuple[Path, ...]
 
     def lines(self) -> Iterator[str]:
-        """The result for a person."""
+        """Describe the result for a person."""
         counts = ((self.builtin, "of the built-in engine"), (self.three_proxy, "of 3proxy"))
         found = [f"{count} {'process' if count == 1 else 'processes'} {engine}" for count, engine in counts if count]
         yield f"ended {' and '.join(found)}" if found else "nothing was running"
         for directory in self.others:
-            yield f"proxies of another data directory go on: NODE_DATA_DIR={directory} maybe-node stop"
+            yield f"proxies of another data directory still run; to end them: NODE_DATA_DIR={directory} maybe-node stop"
 
 
 async def stop_proxies(settings: Settings) -> Ended:
     """End the processes of both engines; their counters are kept on disk. Raises NodeError while the agent runs."""
     if is_running(settings):
-        raise NodeError("the agent still runs and would start its proxies again; end it first")
+        raise NodeError("the agent is running and would start its proxies again; stop it first")
     builtin, three_proxy = settings.data_dir / "builtin", settings.data_dir / THREE_PROXY
     workers, others = builtin_pids(builtin), three_proxy_pids(three_proxy)
     await BuiltinEngine(builtin).halt()
@@ -59,23 +59,23 @@ async def stop_proxies(settings: Settings) -> Ended:
 
 
 def builtin_pids(directory: Path) -> list[int]:
-    """The workers and zygotes that were started for that directory, whether it still exists or not."""
+    """Find the workers and zygotes that were started for that directory, whether it still exists or not."""
     return [pid for pid in numbers() if _is(partial(is_builtin, directory), pid)]
 
 
 def three_proxy_pids(directory: Path) -> list[int]:
-    """The 3proxy processes that were started with a configuration of that directory."""
+    """Find the 3proxy processes that were started with a configuration of that directory."""
     return [pid for pid in numbers() if _is(partial(is_stray, directory), pid)]
 
 
 def other_directories(data_dir: Path) -> tuple[Path, ...]:
-    """Further data directories of which processes of this user's engines run."""
+    """Find other data directories whose proxies run for this user."""
     folders = {folder for pid in numbers() if (folder := _folder_of(pid)) is not None}
     return tuple(sorted({folder.parent for folder in folders} - {data_dir}))
 
 
 def _folder_of(pid: int) -> Path | None:
-    """The engine's folder within its data directory; None for a process of no engine of this user."""
+    """Return the engine's folder in its data directory; None for any other process."""
     try:
         if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
             return None
@@ -87,14 +87,14 @@ def _folder_of(pid: int) -> Path | None:
     return file.parent if file is not None and file.parent.name == THREE_PROXY and STEM.fullmatch(file.stem) else None
 
 
-def _is(meant: partial[bool], pid: int) -> bool:
-    """Whether a process of this user is the one meant; False once it has ended."""
+def _is(matches: partial[bool], pid: int) -> bool:
+    """Whether this process is one of this user and matches; False once it has ended."""
     try:
         if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
             return False
     except OSError:
         return False
-    pidfd = hold(pid, meant)
+    pidfd = hold(pid, matches)
     if pidfd is None:
         return False
     os.close(pidfd)

@@ -1,1 +1,4 @@
-"""How a node becomes a member of a cluster."""
+"""Enrolment: how a node joins a cluster.
+
+`membership` keeps the identity and runs the session; `server` waits for the master while the node has no identity.
+"""

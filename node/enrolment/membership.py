@@ -1,4 +1,4 @@
-"""To which master the node belongs: it waits to be enrolled as long as it belongs to none."""
+"""Membership of the node in a cluster: waits to be enrolled while it has no identity, then works under it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,10 +24,10 @@ log = structlog.get_logger()
 
 
 class Membership:
-    """The identity that the node has or waits for."""
+    """The identity that the node has, or waits for."""
 
     def __init__(self, settings: Settings, engines: Mapping[str, str]) -> None:
-        """`engines` maps the engines that this node has to their versions."""
+        """`engines` maps the engines of this node to their versions."""
         self._settings, self._engines = settings, engines
         self._identity: Identity | None = None
         self._proven: Identity | None = None
@@ -36,10 +36,7 @@ class Membership:
         self._waiting: EnrolmentServer | None = None
 
     async def run(self, work: Callable[[Identity], Awaitable[None]]) -> None:
-        """Work for the master that this node belongs to; wait to be enrolled as long as there is none.
-
-        Raises BadIdentity.
-        """
+        """Run `work` under the node's identity, once it has one, and again whenever it changes. Raises BadIdentity."""
         self._identity = await insist(self._read, loop="identity", endurance=Endurance(away=(IdentityUnread,)))
         async with asyncio.TaskGroup() as group:
             if self._identity is None or self._identity.challenge is not None:
@@ -54,7 +51,7 @@ class Membership:
                 await run_until(self._renewed, partial(work, self._identity))
 
     async def prove(self, identity: Identity) -> None:
-        """The broker has taken its login: the challenge is spent as soon as that is on disk."""
+        """Note that the broker accepted this login: the challenge is spent as soon as that is on disk."""
         self._proven = identity
         self._logged_in.set()
 
@@ -62,7 +59,7 @@ class Membership:
         return await asyncio.to_thread(read_identity, self._settings.identity_file)
 
     async def _spend_challenge(self, waiting: "EnrolmentServer") -> None:
-        """A full disk puts it off, and nothing else."""
+        """Erase the challenge after the first login; while the disk is full, try again."""
 
         async def write() -> None:
             if self._proven is not None:
@@ -74,7 +71,7 @@ class Membership:
         waiting.proven.set()
 
     def _listener(self) -> "EnrolmentServer":
-        """Its web server takes ten megabytes: a node that is enrolled does without."""
+        """Import the server late: it takes ten megabytes, which an enrolled node does not need."""
         from node.enrolment.server import EnrolmentServer as Listener  # noqa: PLC0415
 
         challenge = self._identity.challenge if self._identity is not None else None

@@ -1,8 +1,8 @@
-"""How a node without an identity waits for its master: a challenge, and two HTTP routes that prove it.
+"""HTTP server of a node that waits for enrolment: prints a challenge and proves it in two routes.
 
-POST /enrol/hello and POST /enrol/config, as in shared.enrolment. The challenge is spent only when the broker has
-accepted the login that came with the configuration, so an answer that gets lost is no half-state: the master's
-operator calls again with the same challenge.
+The routes are POST /enrol/hello and POST /enrol/config (see shared.enrolment). The challenge is spent only when the
+broker has accepted the login from the configuration. So a lost answer leaves no half-enrolled node: the master may call
+again with the same challenge.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ from shared.tasks import wait_for_event
 log = structlog.get_logger()
 
 SESSIONS = 4
-"""Handshakes that may be half-way at once; only somebody who knows the challenge begins one."""
+"""Unfinished handshakes that are kept at once; only a caller that knows the challenge begins one."""
 REFUSALS_PER_S = 20
 BODY_LIMIT = 65_536
 
 
 class EnrolmentServer:
-    """Listens until `proven`. `accept` makes an identity durable; it may be called again until then."""
+    """Serves until `proven` is set. `accept` stores an identity; it may be called several times until then."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class EnrolmentServer:
         accept: Callable[[Identity], Awaitable[None]],
         challenge: str | None = None,
     ) -> None:
-        """`challenge`: one that was given out already and is not spent."""
+        """`challenge` is an earlier one that is not spent yet, if there is any."""
         self._settings, self._facts, self._accept = settings, facts, accept
         self._challenge = challenge or new_challenge()
         self._drawn_at = time.monotonic()
@@ -57,14 +57,14 @@ class EnrolmentServer:
         self.proven = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve the two routes until proven; a challenge that is too old is drawn anew."""
+        """Serve the two routes until `proven` is set, with a new challenge whenever the last one expires."""
         listener = enrolment_socket(self._settings.enrol_host, self._settings.enrol_port)
         app = Litestar(
             [self._hello_route(), self._config_route()],
             openapi_config=None,
             logging_config=None,
             request_max_body_size=BODY_LIMIT,
-            exception_handlers={HTTPException: unread, RecursionError: unread},
+            exception_handlers={HTTPException: unreadable_request, RecursionError: unreadable_request},
         )
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
         server = Server(config)
@@ -76,11 +76,11 @@ class EnrolmentServer:
                 await self._announce()
             server.should_exit = True
         if self._settings.challenge_file is not None:
-            with told_of_file(self._settings.challenge_file):
+            with logged_file_errors(self._settings.challenge_file):
                 self._settings.challenge_file.unlink(missing_ok=True)
 
     async def _announce(self) -> None:
-        """Print the challenge and what to do with it; write it down when a setting asks for that."""
+        """Print the challenge with instructions, and write it to the challenge file if one is set."""
         ip = next(iter(self._facts.addresses), "127.0.0.1")
         host, port = self._settings.enrol_host, self._settings.enrol_port
         if host not in ("0.0.0.0", "::"):
@@ -89,7 +89,7 @@ class EnrolmentServer:
         print(invitation(body), flush=True)
         if self._settings.challenge_file is not None:
             text = json.dumps(body | {"port": port}).encode()
-            with told_of_file(self._settings.challenge_file):
+            with logged_file_errors(self._settings.challenge_file):
                 await asyncio.to_thread(write_secret, self._settings.challenge_file, text)
 
     def _hello_route(self) -> Any:
@@ -110,18 +110,18 @@ class EnrolmentServer:
         async def config(data: JSONBody[Box]) -> Response[Any]:
             for session in reversed(self._sessions):
                 try:
-                    given = session.read_config(data)
+                    received = session.read_config(data)
                 except BadHandshake:
                     continue
                 self._sessions.remove(session)
-                await self._accept(Identity(given, challenge=self._challenge))
-                return Response(session.confirmation(given).model_dump())
+                await self._accept(Identity(received, challenge=self._challenge))
+                return Response(session.confirmation(received).model_dump())
             return self._refuse()
 
         return config
 
     def _refuse(self) -> Response[Any]:
-        """The same words for whatever was wrong. Too many in a second are told to wait; the right one never is."""
+        """Refuse with a constant text, whatever was wrong. Refusals are rate-limited, correct requests never are."""
         now = time.monotonic()
         self._refusals = [at for at in self._refusals if now - at < 1] + [now]
         if len(self._refusals) > REFUSALS_PER_S:
@@ -132,38 +132,37 @@ class EnrolmentServer:
 
 
 @contextmanager
-def told_of_file(path: Path) -> Generator[None]:
-    """A disk that refuses is logged: the challenge was printed, and a spent one opens nothing."""
+def logged_file_errors(path: Path) -> Generator[None]:
+    """Log errors of the disk instead of raising them: the challenge was printed, and a spent one is worthless."""
     try:
         yield
     except OSError as error:
         log.error("enrolment.challenge_file_failed", path=str(path), reason=error.strerror)
 
 
-def unread(_: Any, error: Exception) -> Response[bytes]:
-    """Nothing of what was sent is told again; JSON may be nested so deep that reading it is given up."""
+def unreadable_request(_: Any, error: Exception) -> Response[bytes]:
+    """Answer a request that cannot be read (JSON nested too deep included), without quoting any of it."""
     status = error.status_code if isinstance(error, HTTPException) else 400
     return Response(REFUSED, status_code=status, media_type="text/plain")
 
 
 def enrolment_socket(host: str, port: int) -> socket.socket:
-    """A listening socket, so that nobody who is told of it comes too early. Raises BadConfiguration."""
+    """Open the listening socket, before the address is announced. Raises NodeConfigurationError."""
     try:
         listener = bound_socket(host, port)
     except OSError as error:
-        raise NodeConfigurationError(
-            "NODE_ENROL_PORT", f"{host}:{port} cannot be listened on: {error.strerror}"
-        ) from error
+        raise NodeConfigurationError("NODE_ENROL_PORT", f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.listen(64)
     return listener
 
 
 def invitation(body: dict[str, Any]) -> str:
-    """What a person sees who has just started a node."""
+    """Explain to the operator how to enrol this node."""
     return (
-        "\nThis node waits to be enrolled. Its challenge (good for "
-        f"{CHALLENGE_TTL_S // 60} minutes):\n\n    {body['challenge']}\n\n"
-        "Tell it to your master (put the master's address in, and this host's if the master sees another):\n\n"
+        f"\nThis node is waiting to be enrolled. Its challenge, valid for {CHALLENGE_TTL_S // 60} minutes:\n\n"
+        f"    {body['challenge']}\n\n"
+        "Enrol it by this call. Replace MASTER by the address of your master, and the ip if the master reaches this\n"
+        "host at another one:\n\n"
         f"    curl -X POST http://MASTER:3005/nodes -H 'Content-Type: application/json' \\\n"
         f"         -d '{json.dumps(body)}'\n"
     )

@@ -1,4 +1,4 @@
-"""Tries whether connections can leave this host as exits demand. Asks the kernel and binds sockets; sends nothing."""
+"""Trial of exits: checks by routes and bound sockets whether connections can leave this host. Sends no packet."""
 
 import errno
 import socket
@@ -7,69 +7,71 @@ from ipaddress import ip_address
 
 import structlog
 
-from node.engine.builtin.net.exits import leave_by
+from node.engine.builtin.net.exits import bind_exit
 from node.engine.builtin.net.own_addresses import own_networks
-from node.network.exit_requirements import Lack, Need, refused, samples, unrouted
+from node.network.exit_requirements import ExitProblem, ExitRequirement, not_bindable, not_routed, samples
 from node.network.routes import Routes
 
 log = structlog.get_logger()
 
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""Nothing follows from these for an exit."""
+"""Errors that say nothing about an exit."""
 
 
-def failed_exits(needs: Collection[Need]) -> Mapping[Need, Lack]:
-    """Those that do not work, with the reason and the remedy. Blocks for some microseconds for each need.
+def failed_exits(required: Collection[ExitRequirement]) -> Mapping[ExitRequirement, ExitProblem]:
+    """Find the requirements that this host does not meet, and why. Blocks for some microseconds each.
 
-    Raises OSError when this process lacks what it takes to try.
+    Raises OSError when a shortage of this process (descriptors, memory) prevents the trial.
     """
-    if not needs:
+    if not required:
         return {}
-    foreign, own = set[Need](), list[str]()
+    foreign, own = set[ExitRequirement](), list[str]()
     try:
         with Routes() as routes:
-            foreign = {need for need in needs if not is_here(need, routes)}
+            foreign = {requirement for requirement in required if not is_routed_here(requirement, routes)}
             own = own_addresses(routes)
     except OSError as error:
         if error.errno in SHORTAGES:
             raise
-        # A sandbox may withhold netlink: what can be bound is all that can be known then.
+        # A sandbox may withhold netlink; then binding is the only test.
         log.warning("exits.routes_unknown", error=type(error).__name__)
-    failures = {need: unrouted(need, own) for need in foreign}
-    for need in set(needs) - foreign:
-        if (error := bind_error(need)) is not None:
-            missing = error.errno == errno.EADDRNOTAVAIL and not need.is_prefix
-            failures[need] = unrouted(need, own) if missing else refused(need, error.strerror or str(error))
+    failures = {requirement: not_routed(requirement, own) for requirement in foreign}
+    for requirement in set(required) - foreign:
+        if (error := bind_error(requirement)) is not None:
+            missing = error.errno == errno.EADDRNOTAVAIL and not requirement.is_prefix
+            failures[requirement] = (
+                not_routed(requirement, own) if missing else not_bindable(requirement, error.strerror or str(error))
+            )
     return failures
 
 
-def is_here(need: Need, routes: Routes) -> bool:
-    """Whether answers to the place come to this host. An address with a zone is left to the bind. Raises OSError."""
-    if "%" in need.place:
+def is_routed_here(requirement: ExitRequirement, routes: Routes) -> bool:
+    """Whether replies to the source reach this host. For an address with a zone, only binding tells. Raises OSError."""
+    if "%" in requirement.source:
         return True
-    return all(not address.is_unspecified and routes.is_local(address) for address in samples(need.place))
+    return all(not address.is_unspecified and routes.is_local(address) for address in samples(requirement.source))
 
 
 def is_own(address: str) -> bool:
-    """Whether this is an address of this host; true where the kernel does not tell."""
-    place = ip_address(address)
-    if place.is_unspecified or "%" in address:
+    """Whether this is an address of this host; true where the kernel does not answer."""
+    literal = ip_address(address)
+    if literal.is_unspecified or "%" in address:
         return True
     try:
         with Routes() as routes:
-            return routes.is_local(place)
+            return routes.is_local(literal)
     except OSError:
         return True
 
 
-def bind_error(need: Need) -> OSError | None:
-    """What keeps the engine's sockets from being bound there. Raises OSError when a shortage leaves that open."""
-    address = samples(need.place)[0]
+def bind_error(requirement: ExitRequirement) -> OSError | None:
+    """Bind a socket as the engine would and return its error. Raises OSError when a shortage prevents the trial."""
+    address = samples(requirement.source)[0]
     try:
         with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM) as probe:
             # Only the built-in engine can leave by an IPv6 address that no interface has.
-            if need.engine == "builtin" and "%" not in need.place:
-                leave_by(probe, str(address))
+            if requirement.engine == "builtin" and "%" not in requirement.source:
+                bind_exit(probe, str(address))
             else:
                 probe.bind((str(address), 0))
     except OSError as error:
@@ -80,7 +82,7 @@ def bind_error(need: Need) -> OSError | None:
 
 
 def own_addresses(routes: Routes) -> list[str]:
-    """Addresses that a proxy could leave by: no loopback, link-local, broadcast or anycast ones. Raises OSError."""
+    """List the addresses usable as exits: no loopback, link-local, broadcast or anycast ones. Raises OSError."""
     try:
         single = [network.network_address for network in own_networks() if network.num_addresses == 1]
     except ValueError:

@@ -1,4 +1,4 @@
-"""What keeps proxies that run from serving anybody: their limits, an exit that does not work, a lost listen address."""
+"""Impediments: reasons why a running proxy serves nobody (its limits, a broken exit, a lost listen address)."""
 
 import asyncio
 import time
@@ -7,83 +7,89 @@ from collections.abc import Collection, Mapping
 import structlog
 
 from node.engine.interface import Condition, Engine, EngineError, ExitFailed, Limiting
-from node.network.exit_requirements import Lack, Need, need_of, needs_of, unlistened
+from node.network.exit_requirements import (
+    ExitProblem,
+    ExitRequirement,
+    listen_address_lost,
+    requirement_of,
+    requirements_of,
+)
 from node.network.exit_trial import failed_exits, is_own
-from node.state.local_copy import Holding, LocalCopy
+from node.state.local_copy import LocalCopy, StoredProxy
 from shared.messages.bodies import ProxyFailure
 from shared.proxies import ProxyRecord
 
 log = structlog.get_logger()
 
 TRY_EVERY_S = 15.0
-"""Between two trials of all exits, unless the host's addresses change."""
+"""Time between two trials of all exits, unless the host's addresses change."""
 
-Known = tuple[Mapping[int, Condition], Mapping[Need, Lack], bool]
+Known = tuple[Mapping[int, Condition], Mapping[ExitRequirement, ExitProblem], bool]
 
 
 class Impediments:
-    """`known` is replaced as a whole whenever one part of it is asked for again; what it holds never changes."""
+    """The impediments of all proxies. The values of `known` are replaced, never changed in place."""
 
     def __init__(self, copy: LocalCopy, engines: Mapping[str, Engine], listen: str | None) -> None:
-        """`listen` is the address on which all proxies listen, None for every address."""
+        """`listen` is the address on which all proxies listen, or None for every address."""
         self._copy, self._engines, self._listen = copy, engines, listen
         self._conditions: Mapping[int, Condition] = {}
-        self._failed: Mapping[Need, Lack] = {}
-        self._deaf = False
+        self._failed: Mapping[ExitRequirement, ExitProblem] = {}
+        self._listen_lost = False
         self._try_at = 0.0
 
     @property
     def known(self) -> Known:
-        """For a comparison of two moments."""
-        return self._conditions, self._failed, self._deaf
+        """All impediments, to compare two moments."""
+        return self._conditions, self._failed, self._listen_lost
 
     def of(self, record: ProxyRecord) -> Condition | None:
-        """Why this record serves nobody though it runs. An expired proxy stays expired whatever its exit does."""
+        """Return why this record would serve nobody; None when it serves. An expiry goes before a broken exit."""
         condition = self._conditions.get(record.id)
         if condition is not None and condition.kind == "expired":
             return condition
-        if self._deaf and self._listen is not None:
-            return Condition("failed", unlistened(self._listen).text)
+        if self._listen_lost and self._listen is not None:
+            return Condition("failed", listen_address_lost(self._listen).text)
         reason = self.exit_failure(record)
         return Condition("failed", reason) if reason is not None else condition
 
-    def failure(self, holding: Holding) -> ProxyFailure | None:
-        """As it is reported."""
-        condition = self.of(holding.record) if holding.record is not None else None
+    def failure(self, stored: StoredProxy) -> ProxyFailure | None:
+        """Return the impediment in the form of a report."""
+        condition = self.of(stored.record) if stored.record is not None else None
         if condition is None:
             return None
         reason = condition.reason[:300]
-        return ProxyFailure(id=holding.id, version=holding.version, reason=reason, kind=condition.kind)
+        return ProxyFailure(id=stored.id, version=stored.version, reason=reason, kind=condition.kind)
 
-    def refuse(self, record: ProxyRecord) -> None:
-        """Raises ExitFailed where the record's exit does not work."""
+    def check_exit(self, record: ProxyRecord) -> None:
+        """Raise ExitFailed if the record's exit does not work."""
         if (reason := self.exit_failure(record)) is not None:
             raise ExitFailed(reason)
 
     def exit_failure(self, record: ProxyRecord) -> str | None:
-        """Why the record's exit does not work, as of its last trial."""
-        need = need_of(record)
-        lack = self._failed.get(need) if need is not None else None
-        return lack.text if lack is not None else None
+        """Return why the record's exit failed its last trial; None when it works."""
+        requirement = requirement_of(record)
+        problem = self._failed.get(requirement) if requirement is not None else None
+        return problem.text if problem is not None else None
 
     def expire(self) -> None:
-        """The host's addresses have changed: the next `ask` tries all exits."""
+        """Have the next `refresh` try all exits: the host's addresses have changed."""
         self._try_at = 0.0
 
-    async def ask(self) -> None:
-        """Ask the engines which proxies they hold to limits and, when it is time, try the exits of all records."""
-        await self.ask_engines()
+    async def refresh(self) -> None:
+        """Ask the engines for limited proxies and, when it is time, try the exits of all records."""
+        await self.refresh_conditions()
         if time.monotonic() < self._try_at:
             return
         self._try_at = time.monotonic() + TRY_EVERY_S
-        needs = needs_of(holding.record for holding in self._copy.holdings.values())
-        self._failed = {need: lack for need, lack in self._failed.items() if need in needs}
-        await self._try(needs)
+        required = requirements_of(stored.record for stored in self._copy.proxies.values())
+        self._failed = {each: problem for each, problem in self._failed.items() if each in required}
+        await self._try(required)
         if self._listen is not None:
-            self._note_listen(deaf=not is_own(self._listen))
+            self._note_listen(lost=not is_own(self._listen))
 
-    async def ask_engines(self) -> None:
-        """Of an engine that does not answer the last answer is kept."""
+    async def refresh_conditions(self) -> None:
+        """Ask the engines for limited proxies; an engine that does not answer keeps its last answer."""
         found: dict[int, Condition] = {}
         for name, engine in self._engines.items():
             if not isinstance(engine, Limiting):
@@ -96,27 +102,27 @@ class Impediments:
         self._conditions = found
 
     async def try_exits(self, records: Collection[ProxyRecord]) -> None:
-        """Try the exits of these records, each distinct one once, before they start."""
-        await self._try(needs_of(records))
+        """Try the exits of these records before they start, each distinct exit once."""
+        await self._try(requirements_of(records))
 
-    async def _try(self, needs: Collection[Need]) -> None:
-        """The reason of an exit that keeps failing stays as it was: every new one is an event at the master."""
-        if not needs:
+    async def _try(self, required: Collection[ExitRequirement]) -> None:
+        """Try these exits. While an exit fails, its reason stays: each new one would be an event at the master."""
+        if not required:
             return
         try:
-            failed = await asyncio.to_thread(failed_exits, needs)
+            failed = await asyncio.to_thread(failed_exits, required)
         except OSError as error:
             log.warning("exits.not_tried", reason=error.strerror)
             return
         before = self._failed
-        for need in sorted(failed.keys() - before.keys()):
-            log.warning("exit.failed", exit=need.place, engine=need.engine, reason=failed[need].text)
-        for need in sorted((before.keys() & set(needs)) - failed.keys()):
-            log.info("exit.works", exit=need.place, engine=need.engine)
-        rest = {need: lack for need, lack in before.items() if need not in needs}
-        self._failed = rest | {need: before.get(need, lack) for need, lack in failed.items()}
+        for each in sorted(failed.keys() - before.keys()):
+            log.warning("exit.failed", exit=each.source, engine=each.engine, reason=failed[each].text)
+        for each in sorted((before.keys() & set(required)) - failed.keys()):
+            log.info("exit.works", exit=each.source, engine=each.engine)
+        rest = {each: problem for each, problem in before.items() if each not in required}
+        self._failed = rest | {each: before.get(each, problem) for each, problem in failed.items()}
 
-    def _note_listen(self, *, deaf: bool) -> None:
-        if deaf != self._deaf:
-            log.warning("listen.lost" if deaf else "listen.back", address=self._listen)
-        self._deaf = deaf
+    def _note_listen(self, *, lost: bool) -> None:
+        if lost != self._listen_lost:
+            log.warning("listen_address.lost" if lost else "listen_address.restored", address=self._listen)
+        self._listen_lost = lost

@@ -1,22 +1,22 @@
-"""What to stop and what to start so that what runs becomes what is wanted. Pure."""
+"""Plan of a reconciliation: the proxies to stop and to start, so that the running match the wanted ones. Pure."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from node.network.exit_requirements import need_of
-from node.state.local_copy import Holding, LocalCopy
+from node.network.exit_requirements import requirement_of
+from node.state.local_copy import LocalCopy, StoredProxy
 from shared.proxies import ProxyRecord
 
 RETRY_FIRST_S = 0.5
 RETRY_MOST_S = 15.0
-"""A freed port is found within this time; the promise is 30 s."""
+"""Longest wait between two tries, so that a freed port is used within 30 s, as promised."""
 STABLE_S = 30.0
 """A proxy that dies sooner than this after its start counts as failing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trouble:
-    """A version that did not start, or does not stay up; `next_at` (monotonic seconds) is when it is tried again."""
+class FailedStart:
+    """A version that did not start or does not stay up. It is tried again at `next_at` (monotonic seconds)."""
 
     version: int
     reason: str
@@ -25,14 +25,14 @@ class Trouble:
     port_taken: bool = False
     exit_failed: bool = False
     fallback_failed: bool = False
-    """The last good record did not start either; it is not tried again before the newest is."""
+    """The last good record did not start either. It is tried again only after the newest record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
-    """A proxy that an engine says it runs, `since` when (monotonic seconds); port and contents as far as we know them.
+    """A proxy that an engine runs `since` a time (monotonic seconds). `port` and `content` are None when unknown.
 
-    A restored database may use a version twice, so that the version alone does not tell what runs.
+    A restored database may use a version twice, so the version alone does not identify the record that runs.
     """
 
     version: int
@@ -41,14 +41,14 @@ class Running:
     port: int | None = None
     since: float = 0.0
 
-    def runs(self, holding: Holding) -> bool:
-        """Whether this is the held record."""
-        return (self.version, self.content) == (holding.version, holding.content)
+    def runs(self, stored: StoredProxy) -> bool:
+        """Whether this is the stored record."""
+        return (self.version, self.content) == (stored.version, stored.content)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """Stops come first; starts then in any order. `blocked` wait for a port that another of ours will leave."""
+    """Proxies to stop first, then records to start in any order; `blocked` ones wait for another proxy's port."""
 
     stop: tuple[int, ...] = ()
     start: tuple[ProxyRecord, ...] = ()
@@ -56,37 +56,39 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class World:
-    """What is, as far as we know."""
+class ObservedState:
+    """The running proxies and failed starts, as last known."""
 
     running: Mapping[int, Running] = field(default_factory=dict[int, Running])
-    troubles: Mapping[int, Trouble] = field(default_factory=dict[int, Trouble])
+    failed_starts: Mapping[int, FailedStart] = field(default_factory=dict[int, FailedStart])
     now: float = 0.0
 
 
-def plan(copy: LocalCopy, world: World, ids: Collection[int]) -> Plan:
-    """What these ids need. Nothing is stopped before a first list has come: an empty copy knows nothing."""
-    stop = [id_ for id_ in ids if id_ in world.running and id_ not in copy.wanted and copy.rev > 0]
-    start = [record for id_ in ids if (record := due(copy, world, id_)) is not None]
+def plan(copy: LocalCopy, observed: ObservedState, ids: Collection[int]) -> Plan:
+    """Plan stops and starts for these ids. An empty copy stops nothing until its first list has arrived."""
+    stop = [id_ for id_ in ids if id_ in observed.running and id_ not in copy.wanted and copy.rev > 0]
+    start = [record for id_ in ids if (record := due(copy, observed, id_)) is not None]
     leaving = dict.fromkeys(stop)
     holders = {
-        running.port: id_ for id_, running in world.running.items() if running.port is not None and id_ not in leaving
+        running.port: id_
+        for id_, running in observed.running.items()
+        if running.port is not None and id_ not in leaving
     }
     blocked = [record for record in start if holders.get(record.port, record.id) != record.id]
     moving = {record.id for record in start}
-    circle = in_a_circle(blocked, holders, moving)
-    waiting = {record.id for record in blocked if holders[record.port] in moving} - circle
+    cycles = port_cycles(blocked, holders, moving)
+    waiting = {record.id for record in blocked if holders[record.port] in moving} - cycles
     return Plan(
-        stop=tuple(stop) + tuple(sorted(circle & world.running.keys())),
+        stop=tuple(stop) + tuple(sorted(cycles & observed.running.keys())),
         start=tuple(record for record in start if record.id not in waiting),
         blocked=tuple(sorted(waiting)),
     )
 
 
-def in_a_circle(blocked: list[ProxyRecord], holders: Mapping[int, int], moving: set[int]) -> set[int]:
-    """Ids that wait for each other's ports all round: only by stopping them can any of them move."""
+def port_cycles(blocked: list[ProxyRecord], holders: Mapping[int, int], moving: set[int]) -> set[int]:
+    """Find ids that wait for each other's ports in a cycle: they must all stop before any of them can move."""
     waits_for = {record.id: holders[record.port] for record in blocked if holders[record.port] in moving}
-    circle: set[int] = set()
+    cycles: set[int] = set()
     for first in waits_for:
         path: list[int] = []
         at: int | None = first
@@ -94,55 +96,54 @@ def in_a_circle(blocked: list[ProxyRecord], holders: Mapping[int, int], moving: 
             path.append(at)
             at = waits_for.get(at)
         if at is not None:
-            circle.update(path[path.index(at) :])
-    return circle
+            cycles.update(path[path.index(at) :])
+    return cycles
 
 
-def due(copy: LocalCopy, world: World, id_: int) -> ProxyRecord | None:
-    """The record that should be started now for this id: the newest, or the last good one while the newest fails."""
-    holding = copy.holdings.get(id_)
-    if holding is None or id_ not in copy.wanted:
+def due(copy: LocalCopy, observed: ObservedState, id_: int) -> ProxyRecord | None:
+    """Return the record to start now for this id: the newest, or the last good one while the newest fails."""
+    stored = copy.proxies.get(id_)
+    if stored is None or id_ not in copy.wanted:
         return None
-    running, trouble = world.running.get(id_), world.troubles.get(id_)
-    if holding.record is not None and (running is None or not running.runs(holding)):
-        if trouble is None or trouble.version != holding.version or trouble.next_at <= world.now:
-            return holding.record
-    elif holding.record is not None:
+    running, failed = observed.running.get(id_), observed.failed_starts.get(id_)
+    if stored.record is not None and (running is None or not running.runs(stored)):
+        if failed is None or failed.version != stored.version or failed.next_at <= observed.now:
+            return stored.record
+    elif stored.record is not None:
         return None
-    if running is not None or (trouble is not None and trouble.fallback_failed):
+    if running is not None or (failed is not None and failed.fallback_failed):
         return None
-    return holding.good if holding.good is not holding.record else None
+    return stored.good if stored.good is not stored.record else None
 
 
-def adopted(holding: Holding | None, version: int, engine: str, now: float) -> Running:
-    """What to believe of a proxy that an engine runs and this agent did not start: it is the record that was last seen
-    running, if the versions agree."""
-    good = holding.good if holding is not None else None
+def adopted(stored: StoredProxy | None, version: int, engine: str, now: float) -> Running:
+    """Describe a running proxy that this agent did not start: the last good record, if the versions agree."""
+    good = stored.good if stored is not None else None
     if good is None or good.version != version:
         return Running(version=version, engine=engine, since=now)
     return Running(version=version, engine=engine, content=good.content, port=good.port, since=now)
 
 
-def leaves_alike(running: Running | None, holding: Holding | None, record: ProxyRecord) -> bool:
-    """Whether what runs leaves by the same exit as this record, which then makes nothing worse in its place."""
-    good = holding.good if holding is not None else None
+def same_exit(running: Running | None, stored: StoredProxy | None, record: ProxyRecord) -> bool:
+    """Whether the running record has the same exit as this one, so that replacing it makes nothing worse."""
+    good = stored.good if stored is not None else None
     if running is None or good is None or (running.version, running.content) != (good.version, good.content):
         return False
-    return need_of(good) == need_of(record)
+    return requirement_of(good) == requirement_of(record)
 
 
-def troubled(
-    before: Trouble | None,
+def failed_start(
+    before: FailedStart | None,
     version: int,
     reason: str,
     now: float,
     *,
     port_taken: bool = False,
     exit_failed: bool = False,
-) -> Trouble:
-    """One more failure of this version; each wait is twice the last, up to RETRY_MOST_S."""
+) -> FailedStart:
+    """Note one more failed start of this version. Waits double, up to RETRY_MOST_S."""
     tries = before.tries + 1 if before is not None and before.version == version else 1
-    return Trouble(
+    return FailedStart(
         version=version,
         reason=reason,
         tries=tries,
@@ -152,10 +153,10 @@ def troubled(
     )
 
 
-def died(running: Running, before: Trouble | None, now: float) -> Trouble | None:
-    """What to think of a proxy that ran and is gone: None when it was stable; `before` is what it had last time."""
+def died(running: Running, before: FailedStart | None, now: float) -> FailedStart | None:
+    """Judge a proxy that has ended: None if it was stable before. `before` is its previous failure, if any."""
     if now - running.since >= STABLE_S:
         return None
     if before is None:
-        return Trouble(version=running.version, reason="it ended by itself", next_at=now)
-    return troubled(before, running.version, "it keeps ending by itself", now)
+        return FailedStart(version=running.version, reason="the proxy ended unexpectedly", next_at=now)
+    return failed_start(before, running.version, "the proxy keeps ending unexpectedly", now)

@@ -1,51 +1,51 @@
-"""Up to which revision the node has done what its lists said. Pure."""
+"""Progress of the node: the revision up to which everything in its lists is done. Pure."""
 
 from collections.abc import Callable, Mapping
 
 from node.state.local_copy import CopyChange
 
-NOBODY = 0
-"""Stands for what the engines run and nobody wants, until they have been asked for the first time."""
+UNKNOWN_ID = 0
+"""Stands for running proxies that are not wanted, until the engines have been asked for the first time."""
 GONE = 0
-"""The version of a proxy that is to stop."""
+"""Stands for the version of a proxy that must stop."""
 
 Reached = Callable[[int], int | None]
-"""For an id the version that runs or was tried, 0 for none; None once nothing is left to do for the id."""
+"""Maps an id to the version that runs or was tried (0 for none), or to None when nothing is left to do for it."""
 
 
 class Progress:
-    """Which ids still have something to do, and the revision that counts as done as long as they have.
+    """Open changes by id, each with the revision that is done without it.
 
-    A list asks for versions of some ids, and everything before it is done without them. So the lowest "before" of what
-    is left to do is done, however many lists follow: a node that always has something to do confirms all the same.
+    A list changes the versions of some ids; everything before that list is done without them. So the lowest of these
+    earlier revisions is done, however many lists follow, and a node that always has open changes still makes progress.
     """
 
     def __init__(self, wanted: Mapping[int, int]) -> None:
-        """As `begin`."""
+        """See `begin`."""
         self.begin(wanted)
 
     def begin(self, wanted: Mapping[int, int]) -> None:
-        """`wanted`: the version of each id in the last list; what of it is done is not known when an agent starts."""
-        self._open = {id_: [(version, 0)] for id_, version in {**wanted, NOBODY: GONE}.items()}
+        """Count all wanted versions as open: an agent that starts does not know which of them are done."""
+        self._open = {id_: [(version, 0)] for id_, version in {**wanted, UNKNOWN_ID: GONE}.items()}
 
     def took(self, change: CopyChange, before: int) -> None:
-        """The change was taken; `before` is the revision of the list that was acted on until then."""
+        """Open the changes of a list that was taken; `before` is the revision of the list before it."""
         done = min(before, change.rev - 1)
         for id_, version in (*change.want.items(), *((id_, GONE) for id_ in change.drop)):
             self._open.setdefault(id_, []).append((version, done))
 
     def done(self, rev: int, reached: Reached) -> int:
-        """The revision up to which everything is done; `rev` is that of the list that is acted on."""
-        for id_, asked in list(self._open.items()):
+        """Return the revision up to which everything is done; `rev` is that of the current list."""
+        for id_, changes in list(self._open.items()):
             version = reached(id_)
             if version is None:
                 del self._open[id_]
             else:
-                self._open[id_] = left(asked, version)
-        return min((asked[0][1] for asked in self._open.values()), default=rev)
+                self._open[id_] = left(changes, version)
+        return min((changes[0][1] for changes in self._open.values()), default=rev)
 
     def is_done(self, reached: Reached) -> bool:
-        """Whether nothing is left to do."""
+        """Whether no change is open."""
         while self._open:
             id_ = next(iter(self._open))
             if reached(id_) is not None:
@@ -54,6 +54,6 @@ class Progress:
         return True
 
 
-def left(asked: list[tuple[int, int]], version: int) -> list[tuple[int, int]]:
-    """What is left to do of (version, before) in the order of the lists; the last is, whatever runs."""
-    return [one for one in asked[:-1] if one[0] > version] + asked[-1:]
+def left(changes: list[tuple[int, int]], version: int) -> list[tuple[int, int]]:
+    """Return the (version, before) pairs that are still open, in the order of the lists. The last always is."""
+    return [one for one in changes[:-1] if one[0] > version] + changes[-1:]

@@ -1,4 +1,4 @@
-"""Makes true what the local copy says: runs the plan on the engines, again and again."""
+"""Reconciler: plans and applies the differences between the local copy and the engines, again and again."""
 
 import asyncio
 import logging
@@ -9,9 +9,9 @@ import structlog
 
 from node.engine.interface import Engine, EngineError
 from node.reconcile.impediments import Impediments
-from node.reconcile.plan import Running, World, adopted, leaves_alike, plan
+from node.reconcile.plan import ObservedState, Running, adopted, plan, same_exit
 from node.reconcile.retries import Retries
-from node.state.local_copy import Holding, LocalCopy
+from node.state.local_copy import LocalCopy, StoredProxy
 from shared.messages.bodies import ProxyFailure
 from shared.proxies import ProxyId, ProxyRecord
 from shared.tasks import for_each, wait_for_event
@@ -19,38 +19,38 @@ from shared.tasks import for_each, wait_for_event
 log = structlog.get_logger()
 
 SWEEP_S = 5.0
-"""Engines are asked what they run this often, besides when they say that something changed."""
+"""Time between two full passes, which ask every engine for its running proxies; an engine's notice starts one too."""
 
 MANY = 100
-"""More starts than these in one pass are logged as one line, and one by one at level debug."""
+"""More starts in one pass than this are logged in one line, and one by one only at level debug."""
 
 
 class Reconciler:
-    """Owns what we know of the engines. `wake` it after the copy or an engine changed."""
+    """Knows which proxies run and which failed. `wake` it after the copy or an engine has changed."""
 
     def __init__(
         self,
         copy: LocalCopy,
         engines: Mapping[str, Engine],
         *,
-        on_change: Callable[[list[Holding]], Awaitable[None]],
+        on_change: Callable[[list[StoredProxy]], Awaitable[None]],
         listen: str | None = None,
     ) -> None:
-        """`on_change` is called after each pass that changed something, with the holdings whose records now run.
-        `listen` is the address on which the engines listen, None for every address."""
+        """`on_change` is called after each pass that changed something, with the proxies whose records now run.
+        `listen` is the address on which the engines listen, or None for every address."""
         self._copy, self._engines, self._on_change = copy, engines, on_change
         self._running: dict[int, Running] = {}
-        self._troubles = Retries(copy)
-        self._hindrances = Impediments(copy, engines, listen)
+        self._retries = Retries(copy)
+        self._impediments = Impediments(copy, engines, listen)
         self._touched: set[int] = set()
-        self._at_work: set[int] = set()
-        self._unasked: set[int] = set()
+        self._in_progress: set[int] = set()
+        self._unchecked: set[int] = set()
         self._stale = True
-        self._has_looked = False
+        self._has_refreshed = False
         self._wake = asyncio.Event()
 
     def wake(self, ids: Collection[int] | None = None) -> None:
-        """Look at these ids soon, or, without any, at everything, asking the engines what they run."""
+        """Reconcile these ids soon, or all after asking the engines what they run."""
         if ids is None:
             self._stale = True
         else:
@@ -58,8 +58,8 @@ class Reconciler:
         self._wake.set()
 
     def addresses_changed(self) -> None:
-        """Look at everything soon, and try every exit."""
-        self._hindrances.expire()
+        """Reconcile everything soon, and try every exit."""
+        self._impediments.expire()
         self.wake()
 
     async def run(self) -> None:
@@ -71,63 +71,63 @@ class Reconciler:
             await self.reconcile()
 
     def running_count(self) -> int:
-        """How many proxies accept connections and can pass them on; those held to a limit are counted."""
-        held = [self._hindered(holding) for holding in self._copy.holdings.values()]
-        return len(self._running) - sum(1 for failure in held if failure is not None and failure.kind == "failed")
+        """Count the proxies that accept connections and whose exits work; proxies at a limit count as running."""
+        impediments = [self._impediment_of(stored) for stored in self._copy.proxies.values()]
+        return len(self._running) - sum(1 for each in impediments if each is not None and each.kind == "failed")
 
     def reached(self, id_: int) -> int | None:
-        """See node.reconcile.progress."""
-        running, trouble = self._running.get(id_), self._troubles.current.get(id_)
-        version = max(running.version if running else 0, trouble.version if trouble else 0)
-        if not self._has_looked:
+        """Return the version reached for an id, as `node.reconcile.progress.Reached` defines it."""
+        running, failed = self._running.get(id_), self._retries.current.get(id_)
+        version = max(running.version if running else 0, failed.version if failed else 0)
+        if not self._has_refreshed:
             return version
-        holding, wanted = self._copy.holdings.get(id_), self._copy.wanted.get(id_)
+        stored, wanted = self._copy.proxies.get(id_), self._copy.wanted.get(id_)
         if wanted is None:
-            return None if running is None and id_ not in self._at_work else version
-        if holding is None or holding.version != wanted or id_ in self._unasked or self._is_untried(holding):
+            return None if running is None and id_ not in self._in_progress else version
+        if stored is None or stored.version != wanted or id_ in self._unchecked or self._is_untried(stored):
             return version
         return None
 
     def failures(self) -> list[ProxyFailure]:
-        """What does not run at its version, or runs but serves nobody, and why."""
-        return [failure for holding in self._copy.holdings.values() if (failure := self._failure(holding)) is not None]
+        """List the proxies that do not run at their version, or serve nobody, with the reasons."""
+        return [failure for stored in self._copy.proxies.values() if (failure := self._failure(stored)) is not None]
 
     async def reconcile(self) -> None:
-        """One pass over what was touched, or over everything."""
-        everything, known = self._stale, self._hindrances.known
+        """Make one pass over the ids that were touched, or over everything."""
+        everything, known = self._stale, self._impediments.known
         if everything:
             self._stale = False
             await self._refresh()
         ids = (self._copy.wanted.keys() | self._running.keys()) if everything else set(self._touched)
         self._touched -= ids
-        self._at_work = set(ids)
-        ids |= self._troubles.due()
-        now = World(running=self._running, troubles=self._troubles.current, now=time.monotonic())
-        todo = plan(self._copy, now, ids)
-        self._troubles.forget()
-        self._has_looked = self._has_looked or (everything and not todo.stop)
+        self._in_progress = set(ids)
+        ids |= self._retries.due()
+        observed = ObservedState(running=self._running, failed_starts=self._retries.current, now=time.monotonic())
+        todo = plan(self._copy, observed, ids)
+        self._retries.forget()
+        self._has_refreshed = self._has_refreshed or (everything and not todo.stop)
         if not todo.stop and not todo.start:
-            self._at_work = set()
-            if self._hindrances.known != known:
+            self._in_progress = set()
+            if self._impediments.known != known:
                 await self._on_change([])
             return
         await self._stop_all(todo.stop)
-        self._has_looked = self._has_looked or everything
-        self._unasked = {record.id for record in todo.start}
-        await self._hindrances.try_exits(todo.start)
+        self._has_refreshed = self._has_refreshed or everything
+        self._unchecked = {record.id for record in todo.start}
+        await self._impediments.try_exits(todo.start)
         ran = await self._start_all(todo.start)
-        await self._hindrances.ask_engines()
-        self._at_work = set()
-        self._unasked = set()
+        await self._impediments.refresh_conditions()
+        self._in_progress = set()
+        self._unchecked = set()
         if todo.blocked:
             self.wake(todo.blocked)
         await self._on_change(ran)
 
     def _pause(self) -> float:
-        return min(SWEEP_S, max(0.05, self._troubles.soonest() - time.monotonic()))
+        return min(SWEEP_S, max(0.05, self._retries.soonest() - time.monotonic()))
 
     async def _refresh(self) -> None:
-        """Ask every engine; one that does not answer keeps what we believed of it."""
+        """Ask every engine what it runs; an engine that does not answer keeps its last answer."""
         found: dict[int, Running] = {}
         now = time.monotonic()
         for name, engine in self._engines.items():
@@ -143,14 +143,14 @@ class Reconciler:
                 if before is not None and same:
                     found[id_] = before
                 else:
-                    found[id_] = adopted(self._copy.holdings.get(id_), version, name, now)
+                    found[id_] = adopted(self._copy.proxies.get(id_), version, name, now)
                     log.info("proxy.adopted", proxy_id=id_, version=version, engine=name)
         for id_, running in self._running.items():
             if id_ not in found and id_ in self._copy.wanted:
                 log.warning("proxy.died", proxy_id=id_)
-                self._troubles.died(id_, running, now)
-        await self._hindrances.ask()
-        self._troubles.hurry(self._hindrances.exit_failure)
+                self._retries.died(id_, running, now)
+        await self._impediments.refresh()
+        self._retries.hurry(self._impediments.exit_failure)
         self._running = found
 
     async def _stop_all(self, ids: Iterable[int]) -> None:
@@ -161,16 +161,16 @@ class Reconciler:
             for name, theirs in by_engine.items():
                 group.create_task(for_each(theirs, self._stop, at_once=self._engines[name].at_once))
 
-    async def _start_all(self, records: Collection[ProxyRecord]) -> list[Holding]:
-        """Those whose records now run."""
+    async def _start_all(self, records: Collection[ProxyRecord]) -> list[StoredProxy]:
+        """Start these records; return the proxies whose records now run."""
         by_engine: dict[str, list[ProxyRecord]] = {}
         for record in records:
             by_engine.setdefault(record.engine, []).append(record)
-        ran: list[Holding] = []
+        ran: list[StoredProxy] = []
         level = logging.INFO if len(records) <= MANY else logging.DEBUG
 
         async def start(record: ProxyRecord) -> None:
-            ran.extend(self._troubles.proven(record) if await self._start(record, level) else ())
+            ran.extend(self._retries.proven(record) if await self._start(record, level) else ())
 
         async with asyncio.TaskGroup() as group:
             for name, theirs in by_engine.items():
@@ -191,12 +191,12 @@ class Reconciler:
         log.info("proxy.stopped", proxy_id=id_)
 
     async def _start(self, record: ProxyRecord, level: int) -> bool:
-        """Whether it runs now."""
+        """Start the record; whether it runs now."""
         id_ = record.id
         try:
             await self._move(record)
         except EngineError as error:
-            if self._troubles.failed(record, error) and id_ not in self._running:
+            if self._retries.failed(record, error) and id_ not in self._running:
                 self.wake([id_])
             return False
         self._running[id_] = Running(
@@ -210,16 +210,16 @@ class Reconciler:
         return True
 
     async def _move(self, record: ProxyRecord) -> None:
-        """Start the record; when it changes engines, the old one lets go first if both need the same port.
+        """Start the record on its engine. After a change of engines, stop the old proxy, first if both use one port.
 
-        A record whose exit does not work replaces only what leaves by the same exit. Raises EngineError.
+        A record whose exit does not work replaces only a record with the same exit. Raises EngineError.
         """
         engine = self._engines.get(record.engine)
         if engine is None:
             raise EngineError(f"engine {record.engine} is not installed on this node")
         running = self._running.get(record.id)
-        if not leaves_alike(running, self._copy.holdings.get(record.id), record):
-            self._hindrances.refuse(record)
+        if not same_exit(running, self._copy.proxies.get(record.id), record):
+            self._impediments.check_exit(record)
         if running is None or running.engine == record.engine:
             await engine.start(record)
             return
@@ -232,29 +232,29 @@ class Reconciler:
             await engine.start(record)
             await old.stop(ProxyId(record.id))
 
-    def _is_untried(self, holding: Holding) -> bool:
-        running, trouble = self._running.get(holding.id), self._troubles.current.get(holding.id)
+    def _is_untried(self, stored: StoredProxy) -> bool:
+        running, failed = self._running.get(stored.id), self._retries.current.get(stored.id)
         return (
-            holding.record is not None
-            and (running is None or not running.runs(holding))
-            and (trouble is None or trouble.version != holding.version)
+            stored.record is not None
+            and (running is None or not running.runs(stored))
+            and (failed is None or failed.version != stored.version)
         )
 
-    def _failure(self, holding: Holding) -> ProxyFailure | None:
-        if holding.record is None:
-            return ProxyFailure(id=holding.id, version=holding.version, reason=holding.refusal)
-        running, trouble = self._running.get(holding.id), self._troubles.current.get(holding.id)
-        if running is not None and running.runs(holding):
-            return self._hindered(holding)
-        if trouble is None or trouble.version != holding.version:
+    def _failure(self, stored: StoredProxy) -> ProxyFailure | None:
+        if stored.record is None:
+            return ProxyFailure(id=stored.id, version=stored.version, reason=stored.refusal)
+        running, failed = self._running.get(stored.id), self._retries.current.get(stored.id)
+        if running is not None and running.runs(stored):
+            return self._impediment_of(stored)
+        if failed is None or failed.version != stored.version:
             return None
         return ProxyFailure(
-            id=holding.id, version=holding.version, reason=trouble.reason[:300], port_taken=trouble.port_taken
+            id=stored.id, version=stored.version, reason=failed.reason[:300], port_taken=failed.port_taken
         )
 
-    def _hindered(self, holding: Holding) -> ProxyFailure | None:
-        """Why the record that is held serves nobody though it runs."""
-        running = self._running.get(holding.id)
-        if running is None or not running.runs(holding) or holding.id in self._unasked:
+    def _impediment_of(self, stored: StoredProxy) -> ProxyFailure | None:
+        """Return why the stored record serves nobody though it runs."""
+        running = self._running.get(stored.id)
+        if running is None or not running.runs(stored) or stored.id in self._unchecked:
             return None
-        return self._hindrances.failure(holding)
+        return self._impediments.failure(stored)

@@ -1,4 +1,4 @@
-"""Whether an agent works on a data directory: a lock that the kernel lets go of however the agent ends."""
+"""Lock of a data directory, held while an agent uses it. The kernel releases it however the agent ends."""
 
 import errno
 import fcntl
@@ -14,21 +14,20 @@ from node.settings import Settings
 
 log = structlog.get_logger()
 
-PATIENCE_S = 1.0
-"""For somebody who only looks whether an agent runs, and holds the lock for that."""
-LOOK_S = 0.05
+WAIT_S = 1.0
+"""Time to wait for the lock: a program that checks whether an agent runs holds it for a moment."""
+TRY_EVERY_S = 0.05
 
 
 @contextmanager
 def sole_agent(settings: Settings) -> Generator[None]:
-    """Hold the lock that says that an agent works here. Raises DataDirInUse.
+    """Hold the lock of the data directory, and write the pid file if possible. Raises DataDirInUse.
 
-    The directory itself is locked: on a full or read-only disk no file can be made. The pid is written down as well as
-    that can be done.
+    The directory itself is locked, since a full or read-only disk takes no new file.
     """
     directory = os.open(settings.data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if not locked(directory, PATIENCE_S):
+        if not locked(directory, WAIT_S):
             raise DataDirInUse(str(settings.data_dir))
         write_pid(settings)
         yield
@@ -49,7 +48,7 @@ def is_running(settings: Settings) -> bool:
 
 
 def agent_pid(settings: Settings) -> int | None:
-    """Of the agent that holds the lock, unless it is still writing it down or could not."""
+    """Read the pid of the agent that holds the lock; None when it has not written it yet, or could not."""
     try:
         text = settings.pid_file.read_text().strip()
     except OSError:
@@ -58,7 +57,7 @@ def agent_pid(settings: Settings) -> int | None:
 
 
 def write_pid(settings: Settings) -> None:
-    """A pid that cannot be written is none: the one before is another process by now."""
+    """Write the pid file. On an error it is left empty if possible: the old pid may be another process by now."""
     try:
         with ExitStack() as stack:
             descriptor = os.open(settings.pid_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -69,9 +68,9 @@ def write_pid(settings: Settings) -> None:
         log.warning("agent.pid_not_written", path=str(settings.pid_file), reason=error.strerror)
 
 
-def locked(directory: int, patience_s: float) -> bool:
-    """Lock it within this time."""
-    limit = time.monotonic() + patience_s
+def locked(directory: int, wait_s: float) -> bool:
+    """Lock the directory; False when that does not succeed within `wait_s`."""
+    limit = time.monotonic() + wait_s
     while True:
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,6 +79,6 @@ def locked(directory: int, patience_s: float) -> bool:
                 raise
             if time.monotonic() >= limit:
                 return False
-            time.sleep(LOOK_S)
+            time.sleep(TRY_EVERY_S)
         else:
             return True

@@ -1,4 +1,4 @@
-"""Who this node is: its id, cluster and broker login, in one file that is written whole or not at all."""
+"""Identity of the node (id, cluster and broker login) in one file that is written whole or not at all."""
 
 import json
 import os
@@ -21,12 +21,12 @@ class Identity:
 
     @property
     def owner(self) -> str:
-        """Whose local copy this node's is."""
+        """Name the owner of a local copy: cluster and node id."""
         return f"{self.config.cluster}/{self.config.node_id}"
 
 
 def read_identity(path: Path) -> Identity | None:
-    """The identity, or None for a node that has none yet. Raises BadIdentity, IdentityUnread."""
+    """Read the identity; None for a node that has none yet. Raises BadIdentity, IdentityUnread."""
     try:
         body = json.loads(path.read_bytes())
         return Identity(NodeConfig.model_validate(body["config"]), body.get("challenge"))
@@ -39,13 +39,13 @@ def read_identity(path: Path) -> Identity | None:
 
 
 def write_identity(path: Path, identity: Identity) -> None:
-    """Make it durable, readable by this user only. Raises OSError; then what was there before still is."""
+    """Store the identity durably, readable by this user only. On OSError the earlier file stays."""
     config = identity.config.model_dump() | {"amqp_url": identity.config.amqp_url.get_secret_value()}
     write_secret(path, json.dumps({"config": config, "challenge": identity.challenge}).encode())
 
 
 def write_secret(path: Path, body: bytes) -> None:
-    """Write aside with mode 0600, sync, rename, sync the folder."""
+    """Replace the file atomically and durably, with mode 0600. Raises OSError."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""The file of the local copy: how it is opened and read, and when it counts as damaged."""
+"""File of the local copy: its schema, how it is opened and read, and when it counts as damaged."""
 
 import os
 import sqlite3
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS heads (
     owner TEXT NOT NULL, rev INTEGER NOT NULL, seen INTEGER NOT NULL, top INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS wanted (id INTEGER PRIMARY KEY, version INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS holdings (
+CREATE TABLE IF NOT EXISTS proxies (
     id INTEGER PRIMARY KEY, version INTEGER NOT NULL, content INTEGER NOT NULL, rec_rev INTEGER NOT NULL,
     record TEXT, refusal TEXT NOT NULL, good TEXT
 );
@@ -31,37 +31,37 @@ INSERT OR IGNORE INTO places VALUES (1, '');
 CREATE TABLE IF NOT EXISTS sessions (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), last INTEGER NOT NULL);
 INSERT OR IGNORE INTO sessions VALUES (1, 0);
 """
-HEADS = "SELECT owner, rev, seen, top FROM heads"
-WANTED = "SELECT id, version FROM wanted"
-HOLDINGS = "SELECT id, version, content, rec_rev, record, refusal, good FROM holdings"
-PLACE = "SELECT ip FROM places"
-LAST_SESSION = "SELECT last FROM sessions"
+READ_HEAD = "SELECT owner, rev, seen, top FROM heads"
+READ_WANTED = "SELECT id, version FROM wanted"
+READ_PROXIES = "SELECT id, version, content, rec_rev, record, refusal, good FROM proxies"
+READ_IP = "SELECT ip FROM places"
+READ_LAST_SESSION = "SELECT last FROM sessions"
 TABLES = {
     "heads": ("only_one", "owner", "rev", "seen", "top"),
     "wanted": ("id", "version"),
-    "holdings": ("id", "version", "content", "rec_rev", "record", "refusal", "good"),
+    "proxies": ("id", "version", "content", "rec_rev", "record", "refusal", "good"),
     "places": ("only_one", "ip"),
     "sessions": ("only_one", "last"),
 }
-BESIDE = ("-wal", "-shm")
+SIDECAR_SUFFIXES = ("-wal", "-shm")
 
 
-class Damaged(Exception):
-    """The file is no local copy, or not a whole one."""
+class DamagedCopy(Exception):
+    """The file is not a local copy, or not a whole one."""
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether waiting cannot help: SQLite calls the file corrupt or no database, or it fails a check of ours.
+    """Whether the file is damaged: SQLite calls it corrupt or no database, or it fails a check of ours.
 
-    Everything else is trouble of the disk or the process (full, I/O error, read-only, locked, out of descriptors), and
+    Other errors are of the disk or the process (full, I/O error, read-only, locked, out of descriptors) and may pass;
     the file may be whole.
     """
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-    return isinstance(error, Damaged) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return isinstance(error, DamagedCopy) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """The file for writing; it is made when there is none. Raises Damaged, OSError, sqlite3.Error."""
+    """Open the file for writing; create it when there is none. Raises DamagedCopy, OSError, sqlite3.Error."""
     check_length(path)
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -76,33 +76,33 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def check_length(path: Path) -> None:
-    """SQLite takes an empty file for a new one, and deletes the log beside it. Raises Damaged, OSError."""
+    """Refuse an empty file: SQLite would take it for a new one and delete its log. Raises DamagedCopy, OSError."""
     length = path.stat().st_size if path.exists() else 0
-    if not length and (path.exists() or any(beside(path))):
-        raise Damaged("it is empty")
+    if not length and (path.exists() or any(sidecars(path))):
+        raise DamagedCopy("it is empty")
 
 
 def check_tables(db: sqlite3.Connection) -> None:
-    """Refuse a database of another program before anything is written to it. Raises Damaged, sqlite3.Error."""
+    """Refuse another program's database before anything is written to it. Raises DamagedCopy, sqlite3.Error."""
     db.execute("PRAGMA busy_timeout=2000")
     for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
         columns = tuple(name for (name,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,)))
         if TABLES.get(table) != columns:
-            raise Damaged(f"its table {table} is not one of a local copy")
+            raise DamagedCopy(f"its table {table} is not one of a local copy")
 
 
 def check(db: sqlite3.Connection) -> None:
-    """Raises Damaged, sqlite3.Error."""
+    """Check that the file is whole. Raises DamagedCopy, sqlite3.Error."""
     (verdict,) = db.execute("PRAGMA quick_check").fetchone()
     if verdict != "ok":
-        raise Damaged(str(verdict))
-    if db.execute(HEADS).fetchone() is None:
-        raise Damaged("it has no head")
+        raise DamagedCopy(str(verdict))
+    if db.execute(READ_HEAD).fetchone() is None:
+        raise DamagedCopy("it has no head")
 
 
 @contextmanager
 def reading(path: Path, db: sqlite3.Connection | None) -> Generator[sqlite3.Connection]:
-    """The open database, or, without one, what the file holds. Raises OSError, sqlite3.Error."""
+    """Provide the open database, or an image of the file when it is not open. Raises OSError, sqlite3.Error."""
     if db is not None:
         yield db
         return
@@ -114,14 +114,14 @@ def reading(path: Path, db: sqlite3.Connection | None) -> Generator[sqlite3.Conn
 
 
 def put_aside(path: Path, reason: str) -> None:
-    """Rename the file and what is beside it. Raises OSError."""
+    """Rename the damaged file and SQLite's files beside it. Raises OSError."""
     aside = path.with_name(f"{path.name}.broken-{time.time_ns()}")
     log.error("store.put_aside", path=str(path), aside=str(aside), reason=reason)
-    for part in (path, *beside(path)):
+    for part in (path, *sidecars(path)):
         if part.exists():
             part.rename(f"{aside}{part.name.removeprefix(path.name)}")
 
 
-def beside(path: Path) -> list[Path]:
-    """SQLite's own files, as far as they are there."""
-    return [part for suffix in BESIDE if (part := Path(f"{path}{suffix}")).exists()]
+def sidecars(path: Path) -> list[Path]:
+    """List SQLite's own files beside this one that exist."""
+    return [part for suffix in SIDECAR_SUFFIXES if (part := Path(f"{path}{suffix}")).exists()]

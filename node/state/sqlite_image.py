@@ -1,7 +1,7 @@
-"""Reads an SQLite file with its write-ahead log without SQLite's locks, and without writing anything.
+"""Reader of an SQLite file with its write-ahead log that takes no locks and writes nothing.
 
-SQLite itself needs to write beside a file in WAL mode even to read it: its shared memory. On a full or read-only disk
-that fails, and the log holds changes that the file does not have yet. Format: https://sqlite.org/fileformat2.html#walformat
+To read a file in WAL mode, SQLite itself must write its shared memory beside it. That fails on a full or read-only
+disk, while the log holds changes that the file lacks. Format: https://sqlite.org/fileformat2.html#walformat
 """
 
 import sqlite3
@@ -9,9 +9,9 @@ import struct
 from pathlib import Path
 
 HEADER = struct.Struct(">8I")
-"""Magic, version, page size, checkpoint number, two salts, two checksums."""
+"""Header of the log: magic, version, page size, checkpoint number, two salts, two checksums."""
 FRAME = struct.Struct(">6I")
-"""Page number, pages of the database after a commit or 0, two salts, two checksums."""
+"""Header of a frame: page number, pages of the database after a commit or 0, two salts, two checksums."""
 LITTLE, BIG = 0x377F0682, 0x377F0683
 ROLLBACK = b"\x01\x01"
 """Read and write version (offset 18) of a file that is not in WAL mode."""
@@ -19,9 +19,9 @@ MASK = 0xFFFF_FFFF
 
 
 def image_of(path: Path) -> sqlite3.Connection:
-    """The database as of its last commit, in memory. No process may write to it meanwhile.
+    """Load the database as of its last commit into memory. No process may write to the file meanwhile.
 
-    Raises OSError, and sqlite3.Error when this is no database.
+    Raises OSError, and sqlite3.Error for a file that is not a database.
     """
     try:
         log = Path(f"{path}-wal").read_bytes()
@@ -37,7 +37,7 @@ def image_of(path: Path) -> sqlite3.Connection:
 
 
 def merged(file: bytes, log: bytes) -> bytes:
-    """The file with every whole transaction of its log, in rollback mode. What follows a torn frame is not there."""
+    """Apply every whole transaction of the log to the file, up to a torn frame, and set rollback mode."""
     pages = bytearray(file)
     size, count = committed(pages, log)
     if count:
@@ -49,7 +49,8 @@ def merged(file: bytes, log: bytes) -> bytes:
 
 
 def committed(pages: bytearray, log: bytes) -> tuple[int, int]:
-    """Put the log's transactions into `pages`; the page size and the number of pages after the last of them, or 0."""
+    """Write the log's transactions into `pages`. Returns the page size and the number of pages after the last of them,
+    or (0, 0) for a log without a valid header."""
     if len(log) < HEADER.size:
         return 0, 0
     magic, _, size, _, salt_1, salt_2, *checksums = HEADER.unpack_from(log)
@@ -66,13 +67,13 @@ def committed(pages: bytearray, log: bytes) -> tuple[int, int]:
             break
         pending.append((number, page))
         if after:
-            place(pages, pending, size)
+            write_pages(pages, pending, size)
             count, pending = after, []
     return size, count
 
 
-def place(pages: bytearray, frames: list[tuple[int, bytes]], size: int) -> None:
-    """Put one transaction's pages where they belong."""
+def write_pages(pages: bytearray, frames: list[tuple[int, bytes]], size: int) -> None:
+    """Write the pages of one transaction."""
     for number, page in frames:
         start = (number - 1) * size
         if len(pages) < start:
@@ -81,7 +82,7 @@ def place(pages: bytearray, frames: list[tuple[int, bytes]], size: int) -> None:
 
 
 def checksum(sums: tuple[int, int], data: bytes, words: str) -> tuple[int, int]:
-    """The log's running checksum, over pairs of 32-bit words in the order of bytes that its magic number says."""
+    """Continue the log's checksum over pairs of 32-bit words; `words` is the byte order from its magic number."""
     one, two = sums
     values = iter(struct.unpack(f"{words}{len(data) // 4}I", data))
     for first, second in zip(values, values, strict=True):

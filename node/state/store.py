@@ -1,4 +1,4 @@
-"""The local copy on disk: SQLite in WAL mode with synchronous=FULL, whole after a kill or on a full disk."""
+"""Store of the local copy on disk: SQLite in WAL mode with synchronous=FULL, whole after a kill or on a full disk."""
 
 import asyncio
 import sqlite3
@@ -10,14 +10,14 @@ import structlog
 from pydantic import ValidationError
 
 from node.errors import StoreFailed
-from node.state.local_copy import CopyChange, Holding, LocalCopy
+from node.state.local_copy import CopyChange, LocalCopy, StoredProxy
 from node.state.local_copy_file import (
-    HEADS,
-    HOLDINGS,
-    LAST_SESSION,
-    PLACE,
-    WANTED,
-    Damaged,
+    READ_HEAD,
+    READ_IP,
+    READ_LAST_SESSION,
+    READ_PROXIES,
+    READ_WANTED,
+    DamagedCopy,
     is_damage,
     opened,
     put_aside,
@@ -29,37 +29,37 @@ log = structlog.get_logger()
 
 
 class Store:
-    """One agent's file. Every method blocks for as long as the disk does; none leaves half a change behind.
+    """The file of one agent. Every method blocks on the disk, and none leaves half a change behind.
 
-    A damaged file is put aside: the master knows everything in it. When the disk is full, read-only or broken for now,
-    the file is kept and read, `trouble` says why nothing can be written, and every write raises StoreFailed until one
-    succeeds. Methods may be called from several threads; they take turns.
+    A damaged file is put aside, since the master knows everything in it. When the disk is full, read-only or broken for
+    now, the file is kept and read, `write_error` is the reason, and every write raises StoreFailed until one succeeds.
+    Methods may be called from several threads; a lock serialises them.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file, as far as that is possible now."""
+        """Open or create the file, if that is possible now."""
         self.changing = asyncio.Lock()
-        """Held from reading the copy for a change of it until the change is taken."""
-        self.trouble = ""
-        """Why nothing can be written; empty when the last write succeeded."""
+        """Held from deciding on a change of the copy until the change is taken."""
+        self.write_error = ""
+        """Reason why the last write failed; empty when it succeeded."""
         self.is_read = True
-        """Whether `load` gave what the file holds. Until it has, nothing is written."""
+        """Whether `load` has read the file. Until then, nothing is written."""
         self._path = path
         self._turn = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._owner: str | None = None
         self._session = 0
-        self._good: dict[int, Holding] = {}
-        """Holdings whose good record is not on disk yet."""
+        self._good: dict[int, StoredProxy] = {}
+        """Stored proxies whose good record is not on disk yet."""
         try:
             self._begin()
-        except (OSError, Damaged, sqlite3.Error) as error:
+        except (OSError, DamagedCopy, sqlite3.Error) as error:
             log.error("store.unwritable", path=str(path), reason=self.failed(error).reason)
 
     def load(self) -> LocalCopy:
-        """The copy as it was last written; empty when the file cannot be read now, and then `is_read` is False.
+        """Read the copy. It is empty when the file cannot be read now, and then `is_read` is False.
 
-        A record that this program cannot read counts as not here.
+        Records that this program cannot read are left out.
         """
         with self._turn:
             try:
@@ -74,38 +74,38 @@ class Store:
                 return LocalCopy()
         return copy
 
-    def mend(self) -> None:
-        """Write what earlier writes left undone. Raises StoreFailed while nothing can be written."""
+    def write_outstanding(self) -> None:
+        """Write the changes that earlier writes could not. Raises StoreFailed while the disk refuses."""
         with self._turn, Transaction(self) as db:
             db.execute("UPDATE sessions SET last = max(last, ?)", (self._session,))
 
     def write(self, change: CopyChange) -> None:
-        """Make the change durable. Raises StoreFailed; then the file holds what it held before."""
-        gone = [(id_,) for id_ in change.drop]
+        """Make the change durable. On StoreFailed the file keeps its earlier content."""
+        dropped = [(id_,) for id_ in change.drop]
         with self._turn, Transaction(self) as db:
             db.execute("UPDATE heads SET rev = ?, seen = ?, top = ?", (change.rev, change.seen, change.top))
             if change.ip:
                 db.execute("UPDATE places SET ip = ?", (change.ip,))
-            db.executemany("DELETE FROM wanted WHERE id = ?", gone)
-            db.executemany("DELETE FROM holdings WHERE id = ?", gone)
+            db.executemany("DELETE FROM wanted WHERE id = ?", dropped)
+            db.executemany("DELETE FROM proxies WHERE id = ?", dropped)
             db.executemany("INSERT OR REPLACE INTO wanted VALUES (?, ?)", change.want.items())
-            db.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?)", map(row_of, change.put))
+            db.executemany("INSERT OR REPLACE INTO proxies VALUES (?, ?, ?, ?, ?, ?, ?)", map(row_of, change.put))
 
-    def mark_good(self, holdings: list[Holding]) -> None:
-        """Remember which records really ran. Raises StoreFailed; then the next write that succeeds does it."""
+    def mark_good(self, proxies: list[StoredProxy]) -> None:
+        """Note which records really ran. On StoreFailed the next successful write does it."""
         with self._turn:
-            self._good.update({holding.id: holding for holding in holdings})
+            self._good.update({stored.id: stored for stored in proxies})
             with Transaction(self):
                 pass
 
     def belong_to(self, owner: str) -> bool:
-        """Make this the copy of that node of that cluster; what another owner left is forgotten. True if it was.
+        """Make this the copy of that owner; True if another owner's content was dropped.
 
-        When nothing can be written now, the next write that succeeds does it first.
+        While the disk refuses, the next successful write does it first.
         """
         with self._turn:
             self._owner = owner
-            before = str(self._read(HEADS, ""))
+            before = str(self._read(READ_HEAD, ""))
             if before == owner:
                 return False
             self._good = {}
@@ -117,47 +117,50 @@ class Store:
         return bool(before)
 
     def begin_session(self) -> int:
-        """A number above those of all earlier sessions, however the clock was set meanwhile.
+        """Draw a session number above all earlier ones, even if the clock was set back meanwhile.
 
-        It begins with the clock (milliseconds), so that it is above them even when the file was lost.
+        It is at least the clock in milliseconds, so that it is above them even if the file was lost.
         """
         with self._turn:
-            self._session = max(int(self._read(LAST_SESSION, 0)) + 1, int(time.time() * 1000))
+            self._session = max(int(self._read(READ_LAST_SESSION, 0)) + 1, int(time.time() * 1000))
         try:
-            self.mend()
+            self.write_outstanding()
         except StoreFailed as error:
             log.error("store.write_failed", reason=error.reason)
         return self._session
 
     def close(self) -> None:
-        """Leave the file whole and without a write-ahead log."""
+        """Close the file, which leaves it whole and without a write-ahead log."""
         with self._turn:
             self.drop_connection()
 
     def drop_connection(self) -> None:
-        """The next write opens the file anew."""
+        """Close the connection; the next write opens the file again."""
         if self._db is not None:
             self._db.close()
             self._db = None
 
     def begin(self) -> sqlite3.Connection:
-        """A transaction that begins with what earlier ones left undone. Raises OSError, Damaged, sqlite3.Error."""
+        """Begin a transaction, with the changes that earlier ones could not write first.
+
+        Raises OSError, DamagedCopy, sqlite3.Error.
+        """
         if not self.is_read:
-            raise Damaged("it could not be read yet")
+            raise DamagedCopy("it could not be read yet")
         self._db = db = self._db or opened(self._path)
         db.execute("BEGIN IMMEDIATE")
-        (owner, *_) = db.execute(HEADS).fetchone()
+        (owner, *_) = db.execute(READ_HEAD).fetchone()
         if self._owner not in (None, owner):
             db.execute("UPDATE heads SET owner = ?, rev = 0, seen = 0, top = 0", (self._owner,))
             db.execute("UPDATE places SET ip = ''")
             db.execute("DELETE FROM wanted")
-            db.execute("DELETE FROM holdings")
-        good = [(good_of(holding), id_) for id_, holding in self._good.items()]
-        db.executemany("UPDATE holdings SET good = ? WHERE id = ?", good)
+            db.execute("DELETE FROM proxies")
+        good = [(good_json(stored), id_) for id_, stored in self._good.items()]
+        db.executemany("UPDATE proxies SET good = ? WHERE id = ?", good)
         return db
 
     def roll_back(self) -> None:
-        """A connection that cannot even do this is given up: on disk the log ends before the transaction."""
+        """Roll back, or drop a connection that cannot: on disk the log ends before the transaction."""
         try:
             if self._db is not None and self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -165,26 +168,26 @@ class Store:
             self.drop_connection()
 
     def succeeded(self) -> None:
-        """The transaction is on disk."""
-        self._good, self.trouble = {}, ""
+        """Note that the transaction, with all outstanding changes, is on disk."""
+        self._good, self.write_error = {}, ""
 
     def failed(self, error: Exception) -> StoreFailed:
-        """What the error means for the operator, which is the trouble from now on."""
-        self.trouble = f"the local copy cannot be written: {error}"
-        return StoreFailed(reason=self.trouble)
+        """Translate the error for the operator, and keep it as `write_error`."""
+        self.write_error = f"the local copy cannot be written: {error}"
+        return StoreFailed(reason=self.write_error)
 
     def _begin(self) -> None:
-        """Raises OSError, Damaged, sqlite3.Error."""
+        """Open the file; put a damaged one aside. Raises OSError, DamagedCopy, sqlite3.Error."""
         try:
             self._db = opened(self._path)
-        except (Damaged, sqlite3.Error) as error:
+        except (DamagedCopy, sqlite3.Error) as error:
             if not is_damage(error):
                 raise
             put_aside(self._path, str(error))
             self._db = opened(self._path)
 
     def _read(self, query: str, default: str | int) -> str | int:
-        """The first column of the file as it is; the default when it cannot be read now."""
+        """Read the first column of a query; the default when the file cannot be read now."""
         try:
             with reading(self._path, self._db) as db:
                 return db.execute(query).fetchone()[0]
@@ -193,16 +196,16 @@ class Store:
 
 
 class Transaction:
-    """BEGIN, then COMMIT or ROLLBACK; errors of SQLite and of the disk become StoreFailed."""
+    """One transaction: BEGIN, then COMMIT or ROLLBACK. Errors of SQLite and of the disk become StoreFailed."""
 
     def __init__(self, store: Store) -> None:
-        """Of this store, whose turn is held."""
+        """The caller holds the lock of the store."""
         self._store = store
 
     def __enter__(self) -> sqlite3.Connection:
         try:
             self._db = self._store.begin()
-        except (OSError, Damaged, sqlite3.Error) as error:
+        except (OSError, DamagedCopy, sqlite3.Error) as error:
             self._store.roll_back()
             raise self._store.failed(error) from error
         return self._db
@@ -221,35 +224,35 @@ class Transaction:
 
 
 def read_copy(db: sqlite3.Connection, owner: str | None) -> LocalCopy:
-    """An empty copy when the file is another owner's. Raises sqlite3.Error."""
-    theirs, rev, seen, top = db.execute(HEADS).fetchone()
+    """Read the copy; it is empty when the file is another owner's. Raises sqlite3.Error."""
+    theirs, rev, seen, top = db.execute(READ_HEAD).fetchone()
     if owner not in (None, theirs):
         return LocalCopy()
-    wanted = dict(db.execute(WANTED).fetchall())
-    holdings = [holding for row in db.execute(HOLDINGS) if (holding := read_holding(row)) is not None]
-    (ip,) = db.execute(PLACE).fetchone()
+    wanted = dict(db.execute(READ_WANTED).fetchall())
+    proxies = [stored for row in db.execute(READ_PROXIES) if (stored := read_stored_proxy(row)) is not None]
+    (ip,) = db.execute(READ_IP).fetchone()
     return LocalCopy(
-        rev=rev, seen=seen, top=top, wanted=wanted, holdings={holding.id: holding for holding in holdings}, ip=ip
+        rev=rev, seen=seen, top=top, wanted=wanted, proxies={stored.id: stored for stored in proxies}, ip=ip
     )
 
 
-def row_of(holding: Holding) -> tuple[object, ...]:
-    """A holding as its row."""
-    record = holding.record.model_dump_json() if holding.record else None
-    good = record if holding.good is holding.record else good_of(holding)
-    return (holding.id, holding.version, holding.content, holding.rec_rev, record, holding.refusal, good)
+def row_of(stored: StoredProxy) -> tuple[object, ...]:
+    """Convert a stored proxy to its row."""
+    record = stored.record.model_dump_json() if stored.record else None
+    good = record if stored.good is stored.record else good_json(stored)
+    return (stored.id, stored.version, stored.content, stored.rec_rev, record, stored.refusal, good)
 
 
-def good_of(holding: Holding) -> str | None:
-    """The last record that really ran, as it is kept."""
-    return holding.good.model_dump_json() if holding.good else None
+def good_json(stored: StoredProxy) -> str | None:
+    """Serialise the last record that really ran."""
+    return stored.good.model_dump_json() if stored.good else None
 
 
-def read_holding(row: tuple[int, int, int, int, str | None, str, str | None]) -> Holding | None:
-    """A row as its holding, or None when a later or earlier program wrote something unreadable."""
+def read_stored_proxy(row: tuple[int, int, int, int, str | None, str, str | None]) -> StoredProxy | None:
+    """Convert a row to its stored proxy; None when another version of the program wrote an unreadable record."""
     id_, version, content, rec_rev, record, refusal, good = row
     try:
-        return Holding(
+        return StoredProxy(
             id=id_,
             version=version,
             content=content,

@@ -1,7 +1,7 @@
-"""The link to RabbitMQ, and the only imports of aio_pika.
+"""Client of RabbitMQ: keeps a program connected and publishes its messages.
 
 A program has two connections: one to publish, which a memory or disk alarm of the broker blocks, and one to consume,
-which it does not. They live and die as a pair; a supervisor makes them anew with back-off.
+which no alarm blocks. When either ends, both are closed and made again with back-off.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ log = structlog.get_logger()
 
 PUBLISH_TIMEOUT_S = 10
 REFUSED_WAIT_S = 15
-"""Between two tries when the broker refuses the login: nothing heals that in milliseconds."""
+"""Time between two tries while the broker refuses the login, which no quick retry heals."""
 
 RECONNECT_MOST_S = 3.0
-"""Between two tries while the broker is away: what was asked of the master meanwhile is on the nodes within five
-seconds of its return, and a thousand nodes still spread their log-ins over seconds."""
+"""Longest time between two tries while the broker is away. Changes reach the nodes within five seconds of its return,
+and a thousand nodes still spread their logins over seconds."""
 
 BusState = Literal["connecting", "up", "down", "refused", "occupied"]
-"""refused: the broker does not accept the login. occupied: somebody else consumes this program's own queue."""
+"""refused: the broker does not accept the login. occupied: another program consumes this program's own queue."""
 
 
 class Bus:
-    """One program's link. `run` keeps it up; `publish` works while it is."""
+    """The connections of one program. `run` keeps them up, and `publish` works while they are."""
 
     def __init__(
         self,
@@ -54,9 +54,8 @@ class Bus:
         on_up: Callable[[], Awaitable[None]] | None = None,
         refused_wait_s: float = REFUSED_WAIT_S,
     ) -> None:
-        """`prepare` runs at every connect before the queue is consumed; its OSErrors count as "not connected".
-
-        `refused_wait_s` is between two tries while the broker does not accept the login.
+        """`prepare` runs at every connect before the queue is consumed, and `on_up` after it; an OSError of `prepare`
+        counts as "not connected". `refused_wait_s` is the time between two tries while the broker refuses the login.
         """
         self._address, self._program, self._intake = address_of(url), program, intake
         self._prepare, self._on_up, self._refused_wait_s = prepare, on_up, refused_wait_s
@@ -66,26 +65,26 @@ class Bus:
 
     @property
     def login(self) -> str:
-        """The user name by which the broker knows this program."""
+        """The program's user name at the broker."""
         return self._address.user or "guest"
 
     async def run(self) -> None:
-        """Keep connected and handle messages until cancelled; only a bug of ours ends it otherwise."""
+        """Stay connected and handle messages until cancelled. Only a bug of ours ends it otherwise."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._intake.run())
-            await self._supervise()
+            await self._stay_connected()
 
     async def publish(self, message: Outgoing) -> str:
-        """Publish, wait for the broker's confirmation, answer the message's id. Raises BusDown."""
+        """Publish, wait for the broker's confirmation, and return the message's id. Raises BusDown."""
         channel = self._channel
         if channel is None:
             raise BusDown(f"not connected to the broker ({self.state})")
         message_id = uuid4().hex
-        sealed = outgoing(message, message_id, program=self._program, login=self.login)
+        envelope = outgoing(message, message_id, program=self._program, login=self.login)
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 exchange = await self._exchange(channel, message.exchange)
-                await exchange.publish(sealed, message.key, mandatory=True)
+                await exchange.publish(envelope, message.key, mandatory=True)
         except PublishError as error:
             raise Unroutable(f"no queue takes {message.key!r} of {message.exchange!r}") from error
         except Exception as error:
@@ -95,17 +94,17 @@ class Bus:
         return message_id
 
     async def _exchange(self, channel: AbstractChannel, name: str) -> AbstractExchange:
-        """Asked for once a connection; the nameless one is the broker's default."""
+        """Get an exchange once per connection; the empty name is the broker's default exchange."""
         if name not in self._exchanges:
             found = await channel.get_exchange(name, ensure=False) if name else channel.default_exchange
             self._exchanges[name] = found
         return self._exchanges[name]
 
-    async def _supervise(self) -> None:
+    async def _stay_connected(self) -> None:
         backoff = Backoff(most_s=RECONNECT_MOST_S)
         while True:
             try:
-                await self._session(backoff)
+                await self._connect_once(backoff)
                 self._enter("down")
             except (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed) as error:
                 self._enter("refused", reason=str(error))
@@ -115,8 +114,8 @@ class Bus:
                 self._enter("down", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(self._refused_wait_s if self.state == "refused" else backoff.next())
 
-    async def _session(self, backoff: Backoff) -> None:
-        """Connect, consume, and return when either connection has ended."""
+    async def _connect_once(self, backoff: Backoff) -> None:
+        """Connect and consume; return when either connection has ended."""
         closed = asyncio.Event()
 
         def close(*_: object) -> None:
@@ -135,14 +134,14 @@ class Bus:
                 await self._intake.consume(consumer)
             self._exchanges = {}
             self._channel = channel
-            stack.callback(self._disconnect)
+            stack.callback(self._drop_channel)
             self._enter("up")
             backoff.reset()
             if self._on_up is not None:
                 await self._on_up()
             await closed.wait()
 
-    def _disconnect(self) -> None:
+    def _drop_channel(self) -> None:
         self._channel = None
 
     def _enter(self, state: BusState, reason: str = "") -> None:

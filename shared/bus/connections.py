@@ -1,4 +1,4 @@
-"""Connections to the broker: how each is made and closed."""
+"""Connections to the broker: opening and closing one."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from shared.bus.failures import OUTSIDE_ERRORS
-from shared.bus.frames import Frames
+from shared.bus.frames import RepairingReader
 
 log = structlog.get_logger()
 
@@ -23,35 +23,35 @@ CLOSE_TIMEOUT_S = 2
 
 
 class Transport(TransportFactory):
-    """The driver's own, behind Frames."""
+    """The driver's transport with a RepairingReader in front."""
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Raises AMQPConnectionError."""
+        """Open the transport. Raises AMQPConnectionError."""
         factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await factory.create(url, **kwargs)
-        return Frames(reader), writer
+        return RepairingReader(reader), writer
 
 
-class BrokerLink(aio_pika.Connection):
-    """A connection that no message can end."""
+class SafeConnection(aio_pika.Connection):
+    """A connection that no undecodable message can end."""
 
     async def connect(self, timeout: Any = None) -> None:
-        """Seconds. Raises AMQPError, OSError, TimeoutError."""
+        """Connect within `timeout` seconds. Raises AMQPError, OSError, TimeoutError."""
         self.kwargs = {**self.kwargs, "transport_factory": Transport()}
         await super().connect(timeout)
 
 
 def address_of(url: SecretStr) -> URL:
-    """Where a program connects to, with our heartbeat."""
+    """Parse the broker's URL and add our heartbeat."""
     return URL(url.get_secret_value()).update_query(heartbeat=str(HEARTBEAT_S))
 
 
 async def connected(
     stack: AsyncExitStack, address: URL, name: str, on_close: Callable[..., None]
 ) -> AbstractConnection:
-    """A connection of this name, closed with the stack. Raises AMQPError, OSError, TimeoutError."""
+    """Open a connection of this name, which the stack closes. Raises AMQPError, OSError, TimeoutError."""
     connection = await aio_pika.connect(
-        address, timeout=CONNECT_TIMEOUT_S, connection_class=BrokerLink, client_properties={"connection_name": name}
+        address, timeout=CONNECT_TIMEOUT_S, connection_class=SafeConnection, client_properties={"connection_name": name}
     )
     connection.close_callbacks.add(on_close)
     stack.push_async_callback(close, connection)
@@ -59,7 +59,7 @@ async def connected(
 
 
 async def close(connection: AbstractConnection) -> None:
-    """A dead peer must not hold up the next try."""
+    """Close the connection, for at most CLOSE_TIMEOUT_S: a dead peer must not delay the next try."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await connection.close()

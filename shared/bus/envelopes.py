@@ -1,4 +1,4 @@
-"""What goes over the bus: messages to publish and messages as they came, apart from their driver."""
+"""Envelopes: messages to publish and messages received, independent of the driver."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from shared.messages.bodies import Header
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outgoing:
-    """A message to publish; `round` becomes its correlation_id, its own id when None."""
+    """A message to publish. `round` becomes its correlation_id; None stands for the message's own id."""
 
     exchange: str
     key: str
@@ -25,7 +25,7 @@ class Outgoing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Incoming:
-    """A message as the broker delivered it; `user_id` is proven by the broker, or None."""
+    """A message that the broker delivered. It has verified `user_id`, unless that is None."""
 
     type: str | None
     body: bytes
@@ -37,7 +37,7 @@ class Incoming:
 
 
 def outgoing(message: Outgoing, message_id: str, *, program: str, login: str) -> Message:
-    """The message as the driver takes it, with all its properties."""
+    """Convert a message to the driver's form, with all its properties."""
     headers = message.header.model_dump(mode="json", exclude_defaults=True) if message.header else {}
     return Message(
         message.body,
@@ -54,7 +54,7 @@ def outgoing(message: Outgoing, message_id: str, *, program: str, login: str) ->
 
 
 def incoming(message: AbstractIncomingMessage) -> Incoming:
-    """The message without its driver."""
+    """Convert a message from the driver's form."""
     return Incoming(
         type=message.type,
         body=message.body,

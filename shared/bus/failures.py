@@ -1,4 +1,4 @@
-"""What goes wrong with the link to the broker: what the outside breaks, and what becomes of a message then.
+"""Failures of the connection to the broker.
 
 BusDown
 └── Unroutable
@@ -10,13 +10,13 @@ OUTSIDE_ERRORS = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError)
 
 
 def is_outside(error: Exception) -> bool:
-    """Whether it is no bug of ours; what waits while we close a connection gets a bare Exception from aiormq."""
+    """Whether an error comes from outside. aiormq raises a bare Exception in calls that wait while we close."""
     return isinstance(error, OUTSIDE_ERRORS) or type(error) is Exception
 
 
 class BusDown(Exception):
-    """The broker did not take a message. It may still have: what is published must bear being doubled."""
+    """The broker did not confirm a message. It may have taken it nevertheless, so messages may arrive twice."""
 
 
 class Unroutable(BusDown):
-    """No queue is bound for this message."""
+    """No queue is bound for the routing key of this message."""

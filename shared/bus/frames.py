@@ -1,8 +1,8 @@
-"""Keeps a stranger's undecodable message from cutting the reader's connection off.
+"""Repair of AMQP frames that the driver could not decode, so that no message ends the reader's connection.
 
-The driver reads a message's properties and routing key as UTF-8, times as years that Python knows, and tables one in
-another without end; the broker checks none of it. What cannot be read so is blanked out, at the same length: a message
-without properties is one that nobody can act on, and is parked.
+The driver decodes properties and routing keys as UTF-8, times as years that Python knows, and nested tables without a
+limit; the broker checks none of this. An undecodable part is blanked out at the same length. A message without
+properties is unreadable for its consumer, which parks it.
 """
 
 import asyncio
@@ -11,30 +11,31 @@ from pamqp.frame import unmarshal
 
 METHOD, CONTENT_HEADER = 1, 2
 DELIVER = b"\x00\x3c\x00\x3c"
-"""Class and method of basic.deliver (AMQP 0-9-1 §1.8.3.13)."""
+"""Class and method number of basic.deliver (AMQP 0-9-1 §1.8.3.13)."""
 FIXED = 12
 """Bytes of a content header before its property flags (AMQP 0-9-1 §2.3.5.2): class, weight, size of the body."""
 HEAD = 7
+"""Bytes of a frame before its payload: type, channel, size."""
 
 
-class Frames(asyncio.StreamReader):
-    """A driver's reader in front of another: it reads the 7 bytes of a frame's head, in two goes, then the rest."""
+class RepairingReader(asyncio.StreamReader):
+    """A reader for the driver, which reads the 7 bytes of a frame's head in two calls, and then the rest."""
 
     def __init__(self, source: asyncio.StreamReader) -> None:
-        """Read from there."""
+
         super().__init__()
         self._source, self._head = source, b""
 
     def at_eof(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the source has ended."""
         return self._source.at_eof()
 
     async def read(self, n: int = -1) -> bytes:
-        """What is there."""
+        """Pass bytes on unchanged."""
         return await self._source.read(n)
 
     async def readexactly(self, n: int) -> bytes:
-        """Exactly so many bytes; the rest of a frame in a form that can be decoded."""
+        """Read exactly `n` bytes; the rest of a frame is repaired."""
         data = await self._source.readexactly(n)
         if len(self._head) < HEAD:
             self._head += data
@@ -44,17 +45,17 @@ class Frames(asyncio.StreamReader):
 
 
 def readable(head: bytes, rest: bytes) -> bytes:
-    """The payload and end of this frame, blanked out where the driver could not decode them."""
+    """Return the payload and end of this frame, blanked out where the driver could not decode them."""
     if head[0] == CONTENT_HEADER or (head[0] == METHOD and rest[:4] == DELIVER):
         try:
             unmarshal(head + rest)
-        except Exception:  # noqa: BLE001 (whatever it is, it would end the driver's reader)
+        except Exception:  # noqa: BLE001 (any error would end the driver's reader)
             return blanked(head[0], rest)
     return rest
 
 
 def blanked(kind: int, rest: bytes) -> bytes:
-    """A content header without properties, or a delivery whose routing key is ASCII."""
+    """Remove the properties of a content header, or make the routing key of a delivery ASCII."""
     if kind == CONTENT_HEADER:
         return rest[:FIXED] + bytes(len(rest) - FIXED - 1) + rest[-1:]
     key = 4 + 1 + rest[4] + 8 + 1

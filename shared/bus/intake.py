@@ -1,4 +1,4 @@
-"""What a program takes in from its queue: each message is admitted, handled in its lane, and acknowledged."""
+"""Intake of messages from a program's queue: each is admitted, handled in its lane, and acknowledged."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ Handler = Callable[[Incoming], Awaitable[None]]
 
 
 class Intake:
-    """A queue and what handles its messages: those of one lane one after the other, different lanes side by side."""
+    """A queue and its handler. Messages of one lane are handled in order, different lanes concurrently."""
 
     def __init__(
         self,
@@ -29,34 +29,34 @@ class Intake:
         handle_s: float | None = None,
         admit: Callable[[Incoming], bool] = lambda _: True,
     ) -> None:
-        """What `admit` turns away is dropped as it comes, before anything waits for its turn.
+        """Messages that `admit` rejects are dropped on arrival, before they wait in a lane.
 
-        `handle_s` bounds the time of one message where every step of the handler may be given up; it is then dropped.
+        `handle_s` limits the time of one message, which is then dropped; every step of the handler must bear that.
         """
         self._queue, self._handler, self._exclusive, self._prefetch = queue, handler, exclusive, prefetch
         self._lane, self._handle_s, self._admit = lane, handle_s, admit
         self._lanes: list[asyncio.Queue[AbstractIncomingMessage]] = [asyncio.Queue() for _ in range(lanes)]
 
     async def run(self) -> None:
-        """Handle what comes until cancelled, over however many connections."""
+        """Handle messages until cancelled, over any number of connections."""
         async with asyncio.TaskGroup() as group:
             for lane in self._lanes:
-                group.create_task(self._work(lane))
+                group.create_task(self._run_lane(lane))
 
     async def consume(self, channel: AbstractChannel) -> None:
-        """Begin to take in from this channel. Raises AMQPError, OSError."""
+        """Start consuming on this channel. Raises AMQPError, OSError."""
         await channel.set_qos(prefetch_count=self._prefetch)
         queue = await channel.get_queue(self._queue)
         await queue.consume(self._received, exclusive=self._exclusive)
 
     async def _received(self, message: AbstractIncomingMessage) -> None:
-        told = incoming(message)
-        if self._admit(told):
-            self._lanes[self._lane(told) % len(self._lanes)].put_nowait(message)
+        envelope = incoming(message)
+        if self._admit(envelope):
+            self._lanes[self._lane(envelope) % len(self._lanes)].put_nowait(message)
         else:
             await acknowledge(message)
 
-    async def _work(self, lane: asyncio.Queue[AbstractIncomingMessage]) -> None:
+    async def _run_lane(self, lane: asyncio.Queue[AbstractIncomingMessage]) -> None:
         while True:
             message = await lane.get()
             await self._handle(message)
@@ -76,7 +76,7 @@ class Intake:
 
 
 async def acknowledge(message: AbstractIncomingMessage) -> None:
-    """As well as that can be done: its connection may be gone."""
+    """Acknowledge a message, unless its connection is gone."""
     try:
         await message.ack()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""How a broker takes a login: tried once, as the doctors do."""
+"""Trial of a login at the broker, for the doctors."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -23,7 +23,7 @@ LoginState = Literal["accepted", "away", "login refused", "vhost refused"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoginResult:
-    """How a broker took a login. `consumers` of the queue asked for; None: there is no such queue."""
+    """The broker's answer to a login. `consumers` counts those of the given queue, None when it does not exist."""
 
     state: LoginState
     reason: str = ""
@@ -32,7 +32,7 @@ class LoginResult:
 
 
 async def try_login(url: SecretStr, *, queue: str, timeout: float = CONNECT_TIMEOUT_S) -> LoginResult:
-    """Log in once, look at that queue, and leave; nothing on the broker is changed."""
+    """Log in once, count the consumers of a queue, and leave. Changes nothing at the broker."""
     address = address_of(url)
     try:
         async with asyncio.timeout(timeout), AsyncExitStack() as stack:
@@ -53,7 +53,7 @@ async def try_login(url: SecretStr, *, queue: str, timeout: float = CONNECT_TIME
 
 
 async def consumers_of(connection: AbstractConnection, queue: str) -> int | None:
-    """How many consume the queue; None when there is no such queue."""
+    """Count the consumers of a queue; None when it does not exist."""
     channel = await connection.channel()
     try:
         return (await channel.declare_queue(queue, passive=True)).declaration_result.consumer_count
@@ -62,6 +62,6 @@ async def consumers_of(connection: AbstractConnection, queue: str) -> int | None
 
 
 def version_of(connection: AbstractConnection) -> str:
-    """The broker's version as it greeted with; empty when it did not tell."""
-    told = connection.transport.connection.server_properties.get("version") if connection.transport else b""
-    return told.decode(errors="replace") if isinstance(told, bytes) else str(told or "")
+    """Return the broker's version from its greeting; empty when it has none."""
+    version = connection.transport.connection.server_properties.get("version") if connection.transport else b""
+    return version.decode(errors="replace") if isinstance(version, bytes) else str(version or "")

@@ -1,1 +1,1 @@
-"""What both doctors share: findings and how an examination is printed."""
+"""The form of both doctors: `examination` runs checks and prints, `findings` are their results (pure)."""

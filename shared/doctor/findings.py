@@ -1,4 +1,4 @@
-"""What an examination found, in words, and how it is told to a person and to a program."""
+"""Findings of an examination, as text for a person and as JSON for a program. Pure."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ Level = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, how it is, and what to do unless it is ok. Never holds a secret."""
+    """Result of a check: its name, level and text, and advice unless it is ok. Never holds a secret."""
 
     check: str
     level: Level
@@ -24,47 +24,47 @@ class Finding:
 
 
 def ok(check: str, text: str) -> Finding:
-    """As it should be, or not to be told from here."""
+    """Build a finding without a fault, or about something that cannot be checked from here."""
     return Finding(check, "ok", text)
 
 
 def warning(check: str, text: str, advice: str) -> Finding:
-    """It works, but not for long, or not wholly."""
+    """Build a finding about something that works in part, or not for long."""
     return Finding(check, "warning", text, advice)
 
 
 def problem(check: str, text: str, advice: str) -> Finding:
-    """Something does not work."""
+    """Build a finding about something that does not work."""
     return Finding(check, "problem", text, advice)
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """0 when nothing is a problem, 1 otherwise."""
+    """Return 0 when there is no problem, and 1 otherwise."""
     return 1 if any(finding.level == "problem" for finding in findings) else 0
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """One line a finding, and a last one that counts them."""
+    """Format one line per finding, and a last line that counts them."""
     counts = Counter(finding.level for finding in findings)
     last = f"problems: {counts['problem']}, warnings: {counts['warning']}, ok: {counts['ok']}"
     return "\n".join([*map(str, findings), "", last])
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """`{"ok", "findings": [{"check", "level", "text", "advice"}]}`."""
-    shown = [
+    """Format as `{"ok", "findings": [{"check", "level", "text", "advice"}]}`."""
+    rows = [
         {"check": finding.check, "level": finding.level, "text": one_line(finding.text), "advice": finding.advice}
         for finding in findings
     ]
-    return json.dumps({"ok": exit_code(findings) == 0, "findings": shown}, indent=2)
+    return json.dumps({"ok": exit_code(findings) == 0, "findings": rows}, indent=2)
 
 
 def one_line(text: str) -> str:
-    """What others said may have line breaks and control characters, which could play tricks on a terminal."""
+    """Remove line breaks and control characters, which in other programs' texts could manipulate a terminal."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def some(names: Sequence[object], most: int = 5) -> str:
-    """The first few in words: "1, 2, 3 and 40 more"."""
-    shown = ", ".join(str(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    """List the first few names: "1, 2, 3 and 40 more"."""
+    first = ", ".join(str(name) for name in names[:most])
+    return f"{first} and {len(names) - most} more" if len(names) > most else first

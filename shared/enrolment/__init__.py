@@ -1,5 +1,6 @@
-"""The handshake by which a node becomes known, once: both sides prove the challenge, which itself never travels.
+"""The enrolment handshake: both sides prove that they know the challenge, which itself is never sent.
 
-A pre-shared-key handshake in the manner of Noise NNpsk0: the challenge is the key, X25519 gives each handshake fresh
-keys (HKDF-SHA256), ChaCha20-Poly1305 carries the bodies. Pure: no I/O but the system's random numbers.
+A pre-shared-key handshake in the manner of Noise NNpsk0: the challenge is the key, X25519 and HKDF-SHA256 give each
+handshake fresh keys, and ChaCha20-Poly1305 encrypts the bodies. Pure, except for the system's random numbers.
+`challenge` draws and reads challenges, `handshake` has both sides, `keys` the cryptography, `bodies` the JSON bodies.
 """

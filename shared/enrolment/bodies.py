@@ -1,4 +1,4 @@
-"""The bodies that travel in an enrolment, and what is sealed in them."""
+"""JSON bodies of an enrolment, and the contents that are sealed in them."""
 
 from typing import Annotated
 
@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from shared.proxies import Id
 
 REFUSED = b"refused\n"
-"""All that a waiting node says to somebody who does not know its challenge."""
+"""The whole answer of a waiting node to a caller that does not know its challenge."""
 
 
 class Hello(BaseModel):
-    """The master's opening; byte strings are base64. `mac` proves that it knows the challenge."""
+    """The master's first message, with byte strings in base64. `mac` proves that the master knows the challenge."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,7 +22,7 @@ class Hello(BaseModel):
 
 
 class HelloAnswer(BaseModel):
-    """The node's answer; `box` holds NodeFacts and proves that it knows the challenge."""
+    """The node's answer. `box` holds NodeFacts and proves that the node knows the challenge."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -40,7 +40,7 @@ class Box(BaseModel):
 
 
 class NodeFacts(BaseModel):
-    """What a node tells of itself; `engines` maps a name to its version."""
+    """Facts that a node reports of itself and its host. `engines` maps the name of each engine to its version."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -54,7 +54,7 @@ class NodeFacts(BaseModel):
 
 
 class NodeConfig(BaseModel):
-    """The standard configuration that a node is given; `amqp_url` names its own login."""
+    """Configuration of a node, from its master. `amqp_url` holds the node's own login."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 

@@ -1,4 +1,4 @@
-"""The challenge by which a waiting node is known: drawn, written, and read again as somebody typed it."""
+"""The challenge of a waiting node: drawing it, writing it, and reading it as a person typed it."""
 
 import hashlib
 import secrets
@@ -17,37 +17,37 @@ class BadChallenge(ValueError):
 
 
 def new_challenge() -> str:
-    """A fresh random challenge in its written form: 28 letters, dashed in fours."""
+    """Draw a random challenge in its written form: 28 letters in groups of four."""
     letters = "".join(secrets.choice(ALPHABET) for _ in range(LETTERS))
     return dashed(letters + check_letters(letters))
 
 
 def dashed(letters: str) -> str:
-    """XXXX-XXXX-..."""
+    """Group letters: XXXX-XXXX-..."""
     return "-".join(letters[i : i + 4] for i in range(0, len(letters), 4))
 
 
 def check_letters(letters: str) -> str:
-    """Two letters that betray a typing mistake: ten bits of SHA-256."""
+    """Compute two letters that reveal a typing mistake: ten bits of SHA-256."""
     number = int.from_bytes(hashlib.sha256(letters.encode()).digest()[:2], "big")
     return ALPHABET[number >> 11] + ALPHABET[(number >> 6) & 31]
 
 
 def read_challenge(text: str) -> str:
-    """The 26 letters of a challenge as somebody typed it: dashes, spaces and case do not matter, O is 0, I and L are 1.
+    """Read a challenge as a person typed it: dashes, spaces and case do not matter, O is 0, I and L are 1.
 
-    Raises BadChallenge with a reason for a person, which never repeats the text.
+    Returns its 26 letters without the check letters. Raises BadChallenge with a reason that never quotes the text.
     """
     letters = text.upper().replace("-", "").replace(" ", "").translate(str.maketrans("OIL", "011"))
     if len(letters) != LETTERS + CHECK_LETTERS:
-        raise BadChallenge(f"a challenge has {LETTERS + CHECK_LETTERS} letters and digits, this has {len(letters)}")
+        raise BadChallenge(f"must have {LETTERS + CHECK_LETTERS} letters and digits, but has {len(letters)}")
     if not set(letters) <= set(ALPHABET):
-        raise BadChallenge("a challenge has only letters (without U) and digits in groups of four")
+        raise BadChallenge("must have only letters (except U) and digits, in groups of four")
     if check_letters(letters[:LETTERS]) != letters[LETTERS:]:
-        raise BadChallenge("the check letters do not fit: a letter is mistyped")
+        raise BadChallenge("is mistyped: the check letters at its end do not match")
     return letters[:LETTERS]
 
 
 def challenge_hash(challenge: str) -> str:
-    """By which the master knows a challenge again without keeping it. Raises BadChallenge."""
+    """Hash a challenge, so that the master recognises it without storing it. Raises BadChallenge."""
     return hashlib.sha256(LABEL + b"hash " + read_challenge(challenge).encode()).hexdigest()

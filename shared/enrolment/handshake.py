@@ -1,4 +1,4 @@
-"""Both sides of the handshake, step by step."""
+"""The master's and the node's side of the handshake, step by step."""
 
 import hmac
 import json
@@ -35,7 +35,7 @@ class MasterHandshake:
         self._keys: Keys | None = None
 
     def read_answer(self, answer: HelloAnswer) -> NodeFacts:
-        """What the node tells of itself. Raises BadHandshake when it does not know the challenge."""
+        """Open the node's facts. Raises BadHandshake when the node does not know the challenge."""
         keys = agree(self._psk, self._private, decode64(answer.e_n), self.hello, answer.e_n, answer.n_n)
         try:
             facts = NodeFacts.model_validate_json(unseal(keys.to_master, NODE_NONCE, keys.transcript, answer.box))
@@ -45,13 +45,13 @@ class MasterHandshake:
         return facts
 
     def config(self, config: NodeConfig) -> Box:
-        """The sealed configuration; once in a handshake."""
+        """Seal the configuration; once per handshake."""
         keys = self._agreed()
         body = config.model_dump() | {"amqp_url": config.amqp_url.get_secret_value()}
         return Box(box=seal(keys.to_node, NODE_NONCE, keys.transcript, json.dumps(body).encode()))
 
     def read_confirmation(self, box: Box, config: NodeConfig) -> None:
-        """Raises BadHandshake unless the node itself says that it has written this configuration."""
+        """Raise BadHandshake unless the node confirms that it has stored this configuration."""
         keys = self._agreed()
         if unseal(keys.to_master, CONFIRM_NONCE, keys.transcript, box.box) != str(config.node_id).encode():
             raise BadHandshake("the node confirmed another id")
@@ -69,19 +69,19 @@ class NodeHandshake:
         """Raises BadHandshake when the master does not know the challenge."""
         psk = read_challenge(challenge).encode()
         if not hmac.compare_digest(hello_mac(psk, hello.e_m, hello.n_m).encode(), hello.mac.encode()):
-            raise BadHandshake("the proof does not fit the challenge")
+            raise BadHandshake("the proof does not match the challenge")
         private = X25519PrivateKey.generate()
         self._e_n = encode64(private.public_key().public_bytes_raw())
         self._n_n = encode64(secrets.token_bytes(32))
         self._keys = agree(psk, private, decode64(hello.e_m), hello, self._e_n, self._n_n)
 
     def answer(self, facts: NodeFacts) -> HelloAnswer:
-        """Proof and facts; once in a handshake."""
+        """Seal the node's facts, which is its proof as well; once per handshake."""
         box = seal(self._keys.to_master, NODE_NONCE, self._keys.transcript, facts.model_dump_json().encode())
         return HelloAnswer(e_n=self._e_n, n_n=self._n_n, box=box)
 
     def read_config(self, box: Box) -> NodeConfig:
-        """Raises BadHandshake."""
+        """Open the configuration. Raises BadHandshake."""
         body = unseal(self._keys.to_node, NODE_NONCE, self._keys.transcript, box.box)
         try:
             return NodeConfig.model_validate_json(body)
@@ -89,6 +89,6 @@ class NodeHandshake:
             raise BadHandshake("the configuration cannot be read") from error
 
     def confirmation(self, config: NodeConfig) -> Box:
-        """Says that the configuration is written; once in a handshake."""
+        """Confirm that the configuration is stored; once per handshake."""
         body = str(config.node_id).encode()
         return Box(box=seal(self._keys.to_master, CONFIRM_NONCE, self._keys.transcript, body))

@@ -1,4 +1,4 @@
-"""The keys of one handshake, and what is sealed with them."""
+"""Keys of one handshake, and sealing bodies with them."""
 
 import base64
 import binascii
@@ -19,17 +19,17 @@ NODE_NONCE, CONFIRM_NONCE = (n.to_bytes(12, "big") for n in (0, 1))
 
 
 class BadHandshake(Exception):
-    """The other side does not know the challenge, or somebody changed what it said."""
+    """The other side does not know the challenge, or its message was changed on the way."""
 
 
 def derive(secret: bytes, salt: bytes, purpose: bytes) -> bytes:
-    """32 bytes for one purpose."""
+    """Derive 32 bytes for one purpose."""
     return HKDF(algorithm=SHA256(), length=32, salt=salt, info=LABEL + purpose).derive(secret)
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one handshake, one for each direction, and what both saw of it."""
+    """Keys of one handshake, one for each direction, and the hash of the messages so far."""
 
     to_node: bytes = field(repr=False)
     to_master: bytes = field(repr=False)
@@ -37,12 +37,12 @@ class Keys:
 
 
 def agree(psk: bytes, private: X25519PrivateKey, their_public: bytes, hello: Hello, e_n: str, n_n: str) -> Keys:
-    """Fresh keys out of the challenge and both ephemeral keys. Raises BadHandshake."""
+    """Derive fresh keys from the challenge and both ephemeral keys. Raises BadHandshake."""
     transcript = hashlib.sha256(LABEL + "|".join((hello.e_m, hello.n_m, hello.mac, e_n, n_n)).encode()).digest()
     try:
         shared = private.exchange(X25519PublicKey.from_public_bytes(their_public))
     except ValueError as error:
-        raise BadHandshake("no X25519 public key") from error
+        raise BadHandshake("not an X25519 public key") from error
     return Keys(
         to_node=derive(shared + psk, transcript, b"master to node"),
         to_master=derive(shared + psk, transcript, b"node to master"),
@@ -51,25 +51,25 @@ def agree(psk: bytes, private: X25519PrivateKey, their_public: bytes, hello: Hel
 
 
 def seal(key: bytes, nonce: bytes, transcript: bytes, body: bytes) -> str:
-    """The body, encrypted and bound to its handshake; a key and nonce are used once."""
+    """Encrypt a body and bind it to its handshake. A pair of key and nonce must be used only once."""
     return encode64(ChaCha20Poly1305(key).encrypt(nonce, body, transcript))
 
 
 def unseal(key: bytes, nonce: bytes, transcript: bytes, box: str) -> bytes:
-    """What was sealed. Raises BadHandshake."""
+    """Decrypt a sealed body. Raises BadHandshake."""
     try:
         return ChaCha20Poly1305(key).decrypt(nonce, decode64(box), transcript)
     except InvalidTag as error:
-        raise BadHandshake("the sealed body does not open") from error
+        raise BadHandshake("the sealed body cannot be decrypted") from error
 
 
 def encode64(data: bytes) -> str:
-    """Base64 text."""
+    """Encode bytes as base64."""
     return base64.b64encode(data).decode()
 
 
 def decode64(text: str) -> bytes:
-    """The bytes of strict base64. Raises BadHandshake."""
+    """Decode strict base64. Raises BadHandshake."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -77,6 +77,6 @@ def decode64(text: str) -> bytes:
 
 
 def hello_mac(psk: bytes, e_m: str, n_m: str) -> str:
-    """The proof in a hello."""
+    """Compute the proof in a Hello."""
     key = derive(psk, b"", b"hello")
     return encode64(hmac.digest(key, f"1|{e_m}|{n_m}".encode(), "sha256"))

@@ -1,4 +1,4 @@
-"""A check-sync out of its parts."""
+"""Assembly of a check-sync from its parts. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from shared.messages.bodies import CheckSync, Header
 
 ROUNDS_KEPT = 4
-"""Check-syncs whose parts are collected at once: a round that lost a part must not stand in the way of the next."""
+"""Check-syncs that are assembled at once, so that one that lost a part does not block the next."""
 
 Pairs = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assembly:
-    """The parts of one check-sync that have come so far, by their numbers."""
+    """The parts of one check-sync received so far, by number."""
 
     rev: int
     parts: int
@@ -24,7 +24,7 @@ Assemblies = Mapping[str, Assembly]
 
 
 def assemble(assemblies: Assemblies, round_: str, header: Header, body: CheckSync) -> tuple[Assemblies, Pairs | None]:
-    """What is collected with this part, and the whole list when it was the last one that was missing."""
+    """Add a part. Returns the new assemblies, and the whole list if this was its last missing part."""
     begun = assemblies.get(round_)
     same = begun is not None and (begun.rev, begun.parts) == (header.rev, header.parts)
     got = {**(begun.got if begun is not None and same else {}), header.part: body.pairs}

@@ -1,4 +1,4 @@
-"""What travels on the bus, once: the headers and the body of each message."""
+"""Headers and bodies of all messages on the bus."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -9,11 +9,11 @@ from shared.proxies import MAX_BIGINT, Id
 
 WIRE_VERSION = 1
 CONFIRMS = 100
-"""Pairs in `confirm`; what is left out is not confirmed, which is the safe side."""
+"""Most pairs in `confirm`. Removals that are left out count as unconfirmed, which is the safe side."""
 AGREED = ((MAX_BIGINT, 10**9),)
-"""`confirm` of a list that somebody has agreed to as it is: it counts at whatever revision the node is."""
+"""`confirm` of a list that an operator has accepted as it is: it counts at any revision of the node."""
 ASK_LIMIT = 4_000
-"""Ids in one need-sync; the rest is asked for when these have come."""
+"""Most ids in one need-sync. The node requests the others when these have arrived."""
 
 MessageType = Literal["check-sync", "need-sync", "sync", "report"]
 MESSAGE_TYPES: tuple[MessageType, ...] = ("check-sync", "need-sync", "sync", "report")
@@ -25,17 +25,17 @@ Reason = Annotated[str, Field(max_length=300)]
 TROUBLE_LENGTH = 300
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Short = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]
-"""Text without NUL, which PostgreSQL cannot keep."""
+"""Text without NUL, which PostgreSQL cannot store."""
 FailureKind = Literal["failed", "limited", "expired"]
 """`limited` and `expired`: the proxy runs at its version, but serves nobody now."""
 RefusalReason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 REQUEST_ID = r"[A-Za-z0-9._-]{1,64}"
 REQUESTS = 5
-"""Ids of requests in a check-sync; a burst of changes that melts into one carries its last."""
+"""Most ids of API requests in a check-sync. One that stands for a burst of changes names the last requests."""
 
 
 class MessageModel(BaseModel):
-    """What every body model shares. Unknown members are passed over: a newer sender may say more."""
+    """Base of all models of messages. Unknown members are ignored, since a newer sender may add some."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -43,11 +43,10 @@ class MessageModel(BaseModel):
 class Header(MessageModel):
     """The headers of a message.
 
-    `rev` is the node's revision that the sender speaks of. `part` counts from 1. `confirm` says at
-    which revisions how many proxies were taken away on purpose, as far as the node's last report does not cover them:
-    the node counts those past its own revision. `ip` is the address at which clients reach the node, which it
-    cannot know behind a router that translates. `requests` are the last that changed something of the node: a hint, for
-    its log.
+    `rev` is the revision of the node to which the message belongs, and `part` counts from 1. `confirm` lists
+    (revision, number of proxies removed on purpose) since the node's last report; the node counts those above its own
+    revision. `ip` is the address at which clients reach the node, which it cannot know behind a NAT router. `requests`
+    are ids of the last API requests that changed the node, for its log only.
     """
 
     v: int
@@ -62,7 +61,7 @@ class Header(MessageModel):
 
 
 class SyncItem(MessageModel):
-    """One record in a sync, as far as every version of the node can read it; `raw` is the record as it came."""
+    """One record in a sync: the members that every version of the node can read, and the whole record as `raw`."""
 
     id: Id
     version: Id
@@ -71,18 +70,18 @@ class SyncItem(MessageModel):
 
 
 class ProxyFailure(MessageModel):
-    """A proxy that does not run at the version that it should, or that may not be used, and why."""
+    """A proxy that does not run at its wanted version, or serves nobody, and the reason."""
 
     id: Id
     version: Id
     reason: Reason
     kind: FailureKind = "failed"
     port_taken: bool = False
-    """Its port is held by a program that is not ours."""
+    """Whether another program uses the proxy's port."""
 
 
 class Held(MessageModel):
-    """A list that the wipe guard did not act on: it would have stopped `stops` of `of` proxies."""
+    """A list that the wipe guard holds back: it would stop `stops` of `of` proxies."""
 
     rev: Rev
     stops: CountField
@@ -90,7 +89,7 @@ class Held(MessageModel):
 
 
 class UsageCounters(MessageModel):
-    """A proxy's counters, which only ever grow within one life (`epoch`) of theirs; each life begins at nothing.
+    """Counters of a proxy, which only grow within one `epoch` and start at zero in each.
 
     `received_bytes` came from clients, `sent_bytes` went to them; `refused` counts connections by reason.
     """
@@ -104,14 +103,13 @@ class UsageCounters(MessageModel):
 
 
 class Report(MessageModel):
-    """A node's acknowledgement, refusal and presence.
+    """A node's acknowledgement, refusal and sign of life.
 
-    `rev` is the revision of the list that it acts on, `done` the one up to which everything that lists said is done,
-    `seen` the highest that it ever saw, `top` the highest version.
-    `digest` and `content` are over the records that it holds, `count` of them; `missing` are wanted but not here yet.
-    `failed` is complete for the ids from `failed_from` to `failed_to`. (`session`, `number`)
-    grows with every report of a node: milliseconds since 1970 at the agent's start, and a count. `usage` are some of
-    the node's counters: to tell one twice, or late, does no harm.
+    Revisions: `rev` is that of the list in effect, `done` that up to which everything is done, and `seen` the highest
+    ever seen; `top` is the highest version ever seen. `digest` and `content` are digests over the `count` records that
+    the node stores; `missing` counts wanted records that have not arrived. `failed` is complete for the ids from
+    `failed_from` to `failed_to`. The pair (`session`, `number`) grows with every report: milliseconds since 1970 at the
+    agent's start, and a count. `usage` are some of the node's counters; repeated or late ones do no harm.
     """
 
     rev: Rev
@@ -128,9 +126,9 @@ class Report(MessageModel):
     failed_to: CountField = MAX_BIGINT
     held: Held | None = None
     trouble: Annotated[str, Field(max_length=TROUBLE_LENGTH)] = ""
-    """What keeps the node from taking changes: its local copy cannot be written, and why."""
+    """Reason why the node takes no changes: its local copy cannot be written."""
     foreign: Short | None = None
-    """A cluster whose messages this node refused since its last report."""
+    """Another cluster whose messages the node has refused since its last report."""
     connected: bool = False
     session: CountField = 0
     number: CountField = 0
@@ -141,21 +139,21 @@ class Report(MessageModel):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckSync:
-    """All (id, version) pairs that a node should have, or one part of them."""
+    """The (id, version) pairs of all proxies of a node, or one part of them."""
 
     pairs: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NeedSync:
-    """Ids that a node lacks or has in another version."""
+    """Ids of proxies that a node lacks or has in another version."""
 
     ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sync:
-    """Records that a node asked for, or some of them."""
+    """Records that a node requested, or some of them."""
 
     items: tuple[SyncItem, ...]
 

@@ -1,4 +1,4 @@
-"""Messages out of their bytes: read, or refused with a reason."""
+"""Reading of messages from bytes, which accepts them or refuses them with a reason. Pure."""
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -14,14 +14,14 @@ from shared.messages.bodies import (
     Sync,
     SyncItem,
 )
-from shared.validation_errors import COMPLAINT_LIMIT, first_error, printable
+from shared.validation_errors import ERROR_TEXT_LIMIT, first_error, printable
 
 READ_LIMIT = 1_048_576
-"""Bytes that a reader looks at at all: nobody of ours writes more."""
+"""Most bytes of a body that is read; our programs never write as many."""
 
 
 class Unreadable(Exception):
-    """A message that nobody can act on; the text says why."""
+    """A message cannot be read; the text is the reason."""
 
 
 PAIRS: TypeAdapter[tuple[Pair, ...]] = TypeAdapter(tuple[Pair, ...])
@@ -29,9 +29,9 @@ RAW_RECORDS: TypeAdapter[tuple[dict[str, JsonValue], ...]] = TypeAdapter(tuple[d
 
 
 def decode(type_: str | None, body: bytes) -> MessageBody:
-    """The body of a message of this type. Raises Unreadable."""
+    """Read the body of a message of this type. Raises Unreadable."""
     if len(body) > READ_LIMIT:
-        raise Unreadable(f"{len(body)} bytes are more than the {READ_LIMIT} that are read")
+        raise Unreadable(f"the body has {len(body)} bytes, more than {READ_LIMIT}")
     try:
         match type_:
             case "check-sync":
@@ -49,19 +49,19 @@ def decode(type_: str | None, body: bytes) -> MessageBody:
 
 
 def sync_item(raw: dict[str, JsonValue]) -> SyncItem:
-    """The record's envelope; raises ValidationError when not even that can be read."""
+    """Read the members of a record that every version knows. Raises ValidationError."""
     return SyncItem.model_validate({**{k: raw[k] for k in ("id", "version", "content") if k in raw}, "raw": raw})
 
 
 def decode_header(headers: object) -> Header:
-    """The headers of a message. Raises Unreadable."""
+    """Read the headers of a message. Raises Unreadable."""
     try:
         header = Header.model_validate(headers)
     except ValidationError as error:
         raise Unreadable(f"headers: {first_error(error)}") from error
     if header.v != WIRE_VERSION:
-        told = printable(f"wire version {header.v}", COMPLAINT_LIMIT // 2)
-        raise Unreadable(f"{told}, this program speaks {WIRE_VERSION}")
+        version = printable(f"wire version {header.v}", ERROR_TEXT_LIMIT // 2)
+        raise Unreadable(f"{version} is not supported, only {WIRE_VERSION}")
     if header.part > header.parts:
         raise Unreadable(f"part {header.part} of {header.parts}")
     return header

@@ -1,4 +1,4 @@
-"""Names at the broker: exchanges, queues, logins and routing keys."""
+"""Names of exchanges, queues, logins and routing keys at the broker."""
 
 from shared.messages.bodies import MessageType
 from shared.proxies import NodeId
@@ -10,15 +10,15 @@ DEAD_QUEUE = "mp.dead"
 
 
 def node_queue(node_id: NodeId) -> str:
-    """The queue that only this node reads."""
+    """Name the queue that only this node reads."""
     return f"mp.node.{node_id}"
 
 
 def node_login(node_id: NodeId) -> str:
-    """The broker's user of this node; no character of it means anything in a regular expression."""
+    """Name the node's user at the broker, without characters that are special in a regular expression."""
     return f"node-{node_id}"
 
 
 def report_key(node_id: NodeId, type_: MessageType) -> str:
-    """The routing key of a message from this node; the broker lets it use no other."""
+    """Build the routing key of a message from this node; the broker lets it use no other."""
     return f"{node_login(node_id)}.{type_}"

@@ -1,4 +1,4 @@
-"""Messages as bytes, each of a size that people can look at."""
+"""Writing of messages to bytes, split so that a person can read each in RabbitMQ's management UI. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -7,13 +7,13 @@ from shared.messages.bodies import IDS, NeedSync, ProxyFailure, Report, UsageCou
 from shared.proxies import MAX_BIGINT
 
 BODY_LIMIT = 50_000
-"""Bytes of one body; RabbitMQ's management UI cuts a message there."""
+"""Most bytes of one body, where RabbitMQ's management UI truncates messages."""
 USAGE_ROOM = 10_000
-"""Bytes that failures leave for counters in each report."""
+"""Bytes that failures leave for counters in a report."""
 
 
 def encode(body: NeedSync | Report) -> bytes:
-    """The one body of a message that is never split."""
+    """Encode the body of a message that is never split."""
     match body:
         case NeedSync(ids=ids):
             return IDS.dump_json(ids)
@@ -22,17 +22,17 @@ def encode(body: NeedSync | Report) -> bytes:
 
 
 def encode_pairs(pairs: Iterable[tuple[int, int]]) -> list[bytes]:
-    """The bodies of a check-sync, each under BODY_LIMIT; an empty list is one message like any other."""
+    """Encode a check-sync as bodies of at most BODY_LIMIT bytes; an empty list gives one body."""
     return joined([b"[%d,%d]" % pair for pair in pairs])
 
 
 def encode_records(records: Iterable[bytes]) -> list[bytes]:
-    """The bodies of a sync out of records that are JSON already."""
+    """Encode a sync from records that are JSON already."""
     return joined(list(records))
 
 
 def joined(items: Sequence[bytes]) -> list[bytes]:
-    """JSON arrays of these items, filled up to BODY_LIMIT each."""
+    """Join JSON items to arrays, each filled up to BODY_LIMIT."""
     return [b"[" + b",".join(batch) + b"]" for batch in batches(items, [len(item) for item in items])] or [b"[]"]
 
 
@@ -40,7 +40,7 @@ ItemT = TypeVar("ItemT")
 
 
 def batches(items: Sequence[ItemT], sizes: Sequence[int], limit: int = BODY_LIMIT - 2) -> list[Sequence[ItemT]]:
-    """Consecutive runs of the items whose sizes, a comma each included, stay within the limit; one item at least."""
+    """Split items into consecutive runs of at least one, whose sizes, with a comma each, stay within the limit."""
     out: list[Sequence[ItemT]] = []
     start = filled = 0
     for index, size in enumerate(sizes):
@@ -54,17 +54,17 @@ def batches(items: Sequence[ItemT], sizes: Sequence[int], limit: int = BODY_LIMI
 
 
 def usage_room(report: Report) -> int:
-    """Bytes of counters that still fit into this report; at least about USAGE_ROOM."""
+    """Compute the bytes that a report has left for counters: at least about USAGE_ROOM."""
     return BODY_LIMIT - len(encode(report)) - len(',"usage":[]')
 
 
 def usage_size(usage: UsageCounters) -> int:
-    """Bytes of one counter in a report, its comma included."""
+    """Compute the bytes of one counter in a report, with its comma."""
     return len(usage.model_dump_json(exclude_defaults=True)) + 1
 
 
 def failure_parts(failures: Sequence[ProxyFailure]) -> list[tuple[Sequence[ProxyFailure], int, int]]:
-    """Failures in order of id, split for reports: each part with the range of ids for which it is complete."""
+    """Sort failures by id and split them for reports, each part with the range of ids that it covers."""
     ordered = sorted(failures, key=lambda failure: failure.id)
     runs = batches(ordered, [len(failure.model_dump_json()) for failure in ordered], BODY_LIMIT - USAGE_ROOM - 2_000)
     ends = [run[-1].id for run in runs[:-1]] + [MAX_BIGINT]

@@ -12,12 +12,12 @@ import pytest
 from tests.clients.traffic import Client, echo_server
 from tests.cluster.cluster import Cluster, cluster, succeeded
 from tests.cluster.launched import Launched, launcher
-from tests.services import Where
 from tests.services.folders import Folder
 from tests.services.ports import PortBlock, claim_range
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.programs import tail
 from tests.services.rabbitmq import RabbitMQ, Vhost
+from tests.services.sources import Where
 
 
 @pytest.fixture

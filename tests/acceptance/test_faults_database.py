@@ -95,7 +95,7 @@ async def test_a_master_outlives_a_database_of_which(ailment: str, bare: Cluster
     pid = bare.masters["master"].pid
     async with ill(bare, AILMENTS[ailment]):
         answers = await statuses(bare, ILL_S)
-        await eventually(lambda: logged(bare, "master", "loop.put_off"), 30)
+        await eventually(lambda: logged(bare, "master", "loop.delayed"), 30)
     assert answers <= {200, 201, 409, 503}
     await eventually(lambda: makes_locations(bare), 30)
     assert (bare.masters["master"].is_running, bare.masters["master"].pid) == (True, pid)

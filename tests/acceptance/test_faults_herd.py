@@ -16,7 +16,7 @@ from node.agent.reports import NodeReports
 from node.agent.usage_reports import UsageReports
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
-from node.state.local_copy import Holding
+from node.state.local_copy import StoredProxy
 from node.state.store import Store
 from shared.bus.client import Bus
 from shared.bus.intake import Intake
@@ -61,18 +61,20 @@ async def light(
     with closing(Store(folder / f"{id_}.db")) as store:
         copy = store.load()
 
-        async def nothing_runs(_: list[Holding]) -> None:
+        async def nothing_runs(_: list[StoredProxy]) -> None:
             """There is no proxy that could."""
 
-        supervisor = Reconciler(copy, {}, on_change=nothing_runs)
-        uplink = Publisher(NodeId(id_), cluster_id, copy)
+        reconciler = Reconciler(copy, {}, on_change=nothing_runs)
+        publisher = Publisher(NodeId(id_), cluster_id, copy)
         progress = Progress({})
-        reports = NodeReports(copy, supervisor, UsageReports(()), uplink, progress, store, version="light", engines={})
-        agent = Agent(copy, store, supervisor, uplink=uplink, reports=reports, progress=progress)
+        reports = NodeReports(
+            copy, reconciler, UsageReports(()), publisher, progress, store, version="light", engines={}
+        )
+        agent = Agent(copy, store, reconciler, publisher=publisher, reports=reports, progress=progress)
         vhost = cluster.vhost
         url = SecretStr(f"amqp://node-{id_}:{PASSWORD}@{vhost.host}:{vhost.port}/{vhost.name}")
         intake = Intake(f"mp.node.{id_}", agent.handle, exclusive=True)
-        uplink.bus = bus = Bus(url, program="node", intake=intake, on_up=agent.came_up)
+        publisher.bus = bus = Bus(url, program="node", intake=intake, on_up=agent.came_up)
         tasks = [group.create_task(program()) for program in (agent.run, bus.run)]
         try:
             yield bus

@@ -30,7 +30,7 @@ def test_a_kept_cluster_comes_back_whatever_the_api_did_to_it_and_goes_without_a
 ):
     launched.up("--keep", str(open_path / "kept"))
     refused = launched.dev("up")
-    assert (refused.returncode, f"the cluster {launched.api} of this folder runs already" in refused.stderr) == (
+    assert (refused.returncode, f"the cluster {launched.api} of this folder is already running" in refused.stderr) == (
         1,
         True,
     )
@@ -52,7 +52,7 @@ def test_a_kept_cluster_comes_back_whatever_the_api_did_to_it_and_goes_without_a
 
     pids = [birth.pid for birth in launched.record.processes]
     launched.kill()
-    assert "was killed and has left processes" in launched.dev("up").stderr
+    assert "was killed and left processes behind" in launched.dev("up").stderr
     assert launched.dev("status").returncode == 1
     ended = launched.dev("down")
     assert (ended.returncode, [pid for pid in pids if is_running(pid)]) == (0, [])
@@ -63,7 +63,7 @@ def test_a_port_that_another_program_has_is_said_with_that_programs_id(launched:
     with socket.create_server((HOST, launched.port)):
         refused = launched.dev("up")
     assert refused.returncode == 1
-    assert refused.stderr.startswith(f"port {launched.port} is taken by ")
+    assert refused.stderr.startswith(f"port {launched.port} is used by ")
     assert f"(process {os.getpid()})" in refused.stderr
 
 

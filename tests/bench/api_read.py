@@ -26,10 +26,10 @@ from litestar.params import FromPath
 from master.db.migrations import migrate
 from shared.http_server import Server, bound_socket
 from tests.master.api_servers import master
-from tests.services import Where, find_source
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
 from tests.services.postgres import Database
+from tests.services.sources import Where, find_source
 
 CONNECTIONS = 8
 PROXIES = 1_000

@@ -17,10 +17,10 @@ import httpx
 
 from master.db.migrations import migrate
 from tests.master.api_servers import master
-from tests.services import Where, find_source
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
 from tests.services.postgres import Database
+from tests.services.sources import Where, find_source
 
 NODES = 5
 FORMATS = ("plain", "url", "csv", "json")

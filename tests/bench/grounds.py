@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from tests.cluster.cluster import Cluster, cluster, succeeded
-from tests.services import Where, find_source
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
+from tests.services.sources import Where, find_source
 
 
 @asynccontextmanager

@@ -23,9 +23,9 @@ from master.sync.reports import Reports
 from shared.bus.failures import BusDown
 from shared.messages.bodies import Report, UsageCounters
 from shared.proxies import NodeId
-from tests.services import Where, find_source
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
+from tests.services.sources import Where, find_source
 
 ROUNDS = 60
 COUNTERS = 200

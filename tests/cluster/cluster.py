@@ -1,4 +1,4 @@
-"""A whole cluster of real processes, in field words: masters, nodes, their services, and what can happen to them."""
+"""A cluster of real processes: masters, nodes and their services, and the operations on them."""
 
 import asyncio
 import json
@@ -17,18 +17,18 @@ import httpx
 from tests.cluster.faults import Faults
 from tests.cluster.networks import Disk, Network
 from tests.launch.registry import ROOT
-from tests.services import Where
 from tests.services.folders import Folder
 from tests.services.ports import API, ENROLMENT, HOST, PortBlock, claim_block
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.programs import Process, Program, ProgramError, tail
 from tests.services.rabbitmq import RabbitMQ, Vhost
+from tests.services.sources import Where
 
 READY_S = 120.0
 ENROLLED_S = 120.0
-"""Generous: what goes wrong by itself is noticed at once, and a busy machine may take its time."""
+"""Generous limits: a program that ends is noticed at once, and a busy machine may be slow."""
 PASSED = ("PATH", "LANG", "HOME", "TMPDIR", "VIRTUAL_ENV", "LOG_LEVEL", "THREE_PROXY", "NODE_WORKERS", "LICENSE_KEY")
-"""What our programs get of the launcher's environment; above all none of its proxy settings."""
+"""Variables of the launcher's environment that our programs get; its proxy settings are not among them."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Node:
     id: int | None = None
     host: str = HOST
     back: bool = False
-    """Enrolled in an earlier run."""
+    """Whether it was enrolled in an earlier run."""
     launched_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -54,7 +54,7 @@ class Node:
 class Cluster(Faults):
     """Programs by name: "postgres", "rabbitmq", "master", "master-2", "node-1", "node-2" ...
 
-    The services are the caller's: started before, ended after.
+    The caller starts and ends the services.
     """
 
     folder: Folder
@@ -81,7 +81,7 @@ class Cluster(Faults):
         return {"postgres": self.postgres.program, "rabbitmq": self.rabbitmq.program, **self.masters, **agents}
 
     async def master(self) -> httpx.AsyncClient:
-        """Start one more master; a client of its API, once that is ready."""
+        """Start one more master and wait until its API is ready; return a client of it."""
         count = len(self.masters)
         name = f"master-{count + 1}" if count else "master"
         port = self.api_port if not count else self.ports.port(API + count)
@@ -97,18 +97,18 @@ class Cluster(Faults):
         await self.start(name)
         return self.clients[name]
 
-    async def node(self, **wish: Any) -> Node:
-        """Start one more node and enrol it; `wish` goes into POST /nodes: name, location_id, labels."""
+    async def node(self, **members: Any) -> Node:
+        """Start one more node and enrol it; `members` go into the body of POST /nodes: name, location_id, labels."""
         node = await self.launch()
-        await self.enrol(node, **wish)
+        await self.enrol(node, **members)
         return node
 
     async def launch(
         self, *, number: int | None = None, ports: PortBlock | None = None, id_: int | None = None, host: str = HOST
     ) -> Node:
-        """Start one more node's agent. With an id it was enrolled in an earlier run, under the same number.
+        """Start one more agent. `id_` is that of a node which an earlier run enrolled under the same number.
 
-        `host` may be any loopback address: then it is like a host of its own, as far as ports go.
+        `host` may be any loopback address, which gives the node all ports of its own.
         """
         number = number or self.free_number()
         data = self.folder.private(f"node-{number}")
@@ -128,15 +128,15 @@ class Cluster(Faults):
         return node
 
     def free_number(self) -> int:
-        """The first number that no node of this folder, present or past, has had."""
+        """Return the lowest number that no node of this folder, present or past, has had."""
         number = len(self.nodes) + 1
         while f"node-{number}" in self.nodes or (self.folder.path / f"node-{number}").exists():
             number += 1
         return number
 
-    async def enrol(self, node: Node, **wish: Any) -> None:
-        """Through the real challenge; returns when the master has heard of the node. Raises ProgramError."""
-        body = {**await self.challenge(node), **wish}
+    async def enrol(self, node: Node, **members: Any) -> None:
+        """Enrol the node by its challenge and wait for its first report. Raises ProgramError."""
+        body = {**await self.challenge(node), **members}
         answer = succeeded(await self.api.post("/nodes", json=body))
         node.id = answer.json()["id"]
         ports = {"limits": {"ports": node.ports.range}}
@@ -144,12 +144,12 @@ class Cluster(Faults):
         await self.online(node)
 
     async def challenge(self, node: Node) -> dict[str, Any]:
-        """What the waiting node shows: ip, port and challenge. Raises ProgramError."""
-        shown = await until(lambda: challenge_of(node), f"{node.agent.name} to wait for enrolment", node.agent)
-        return {"ip": node.host, "port": shown["port"], "challenge": shown["challenge"]}
+        """Wait for the node's challenge; return ip, port and challenge. Raises ProgramError."""
+        written = await until(lambda: challenge_of(node), f"{node.agent.name} to wait for enrolment", node.agent)
+        return {"ip": node.host, "port": written["port"], "challenge": written["challenge"]}
 
     async def online(self, node: Node, limit_s: float = ENROLLED_S) -> None:
-        """Wait until the master has heard of it, since it was launched. Raises ProgramError."""
+        """Wait until the master has a report of the node since its launch. Raises ProgramError."""
 
         async def is_online() -> bool:
             status = succeeded(await self.api.get(f"/nodes/{node.id}")).json()["status"]
@@ -158,7 +158,7 @@ class Cluster(Faults):
         await until(is_online, f"{node.agent.name} to be online", node.agent, limit_s=limit_s)
 
     async def start(self, who: str) -> None:
-        """Start it again: the same program, data and addresses. Returns when it is usable."""
+        """Start a program again with the same data and addresses, and wait until it is usable."""
         if who in self.masters:
             await self.masters[who].start()
             await until(lambda: self._is_ready(who), f"{who} to be ready", self.masters[who], limit_s=READY_S)
@@ -166,28 +166,28 @@ class Cluster(Faults):
             await self._steered(who).start()
 
     async def stop(self, who: str) -> None:
-        """As an operator would: SIGTERM. A node's proxies go on."""
+        """Stop a program with SIGTERM, as an operator would. A node's proxies keep running."""
         await self._steered(who).stop()
 
     async def kill(self, who: str) -> None:
-        """SIGKILL; of a service everything, of a node the agent only."""
+        """Send SIGKILL: to all processes of a service, but only to the agent of a node."""
         await self._steered(who).kill()
 
     async def freeze(self, who: str) -> None:
-        """SIGSTOP, likewise."""
+        """Send SIGSTOP to the same processes as `kill`."""
         await self._steered(who).freeze()
 
     async def thaw(self, who: str) -> None:
-        """SIGCONT, likewise."""
+        """Send SIGCONT to the same processes as `kill`."""
         await self._steered(who).thaw()
 
     async def end(self, node: Node) -> None:
-        """The node for good. Raises ProgramError."""
+        """End a node for good. Raises ProgramError."""
         await self.halt(node.agent.name)
         node.ports.close()
 
     async def halt(self, who: str) -> None:
-        """The agent, then its proxies: nothing of the node runs any more. Raises ProgramError."""
+        """End the agent and then its proxies, so that nothing of the node runs any more. Raises ProgramError."""
         node = self.nodes[who]
         await node.agent.stop()
         command = [*node.agent.command[:-3], sys.executable, "-m", "node", "stop"]
@@ -196,7 +196,7 @@ class Cluster(Faults):
         await until(lambda: not ending.is_running, f"the proxies of {node.agent.name} to end", ending, must_run=False)
 
     async def close(self) -> None:
-        """End every node, its proxies included, and every master. Raises ExceptionGroup of ProgramError."""
+        """End every node with its proxies, and every master. Raises ExceptionGroup of ProgramError."""
         failures: list[ProgramError] = []
 
         async def careful(ending: Coroutine[Any, Any, None]) -> None:
@@ -210,7 +210,7 @@ class Cluster(Faults):
                 group.create_task(careful(self.end(node)))
             for master in self.masters.values():
                 group.create_task(careful(master.stop()))
-        await self.leave_worlds()
+        await self.close_networks()
         for client in self.clients.values():
             await client.aclose()
         if failures:
@@ -239,7 +239,7 @@ class Cluster(Faults):
 async def cluster(
     where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ, database: Database, vhost: Vhost
 ) -> AsyncIterator[Cluster]:
-    """A cluster of one ready master and no node yet, on services that run."""
+    """Run a cluster of one master, which is ready, and no node, on running services."""
     made = Cluster(where.folder, where.ports, postgres, rabbitmq, database, vhost, where.ports.port(API))
     try:
         await made.master()
@@ -251,7 +251,7 @@ async def cluster(
 async def until(
     ask: Callable[[], Any], what: str, program: Program, *, limit_s: float = READY_S, must_run: bool = True
 ) -> Any:
-    """What `ask` answers, as soon as that is true. Raises ProgramError with the log's end after the limit."""
+    """Wait until the result of `ask` is true, and return it. Raises ProgramError with the end of the log."""
     deadline = time.monotonic() + limit_s
     while True:
         answer = ask()
@@ -267,7 +267,7 @@ async def until(
 
 
 def challenge_of(node: Node) -> dict[str, Any] | None:
-    """What the waiting node wrote; None as long as it has not."""
+    """Read the waiting node's challenge file; None until it exists."""
     try:
         return json.loads(node.challenge_file.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
@@ -275,7 +275,7 @@ def challenge_of(node: Node) -> dict[str, Any] | None:
 
 
 def succeeded(answer: httpx.Response) -> httpx.Response:
-    """The answer, unless it is a refusal. Raises ProgramError with what the master said."""
+    """Return a successful answer. Raises ProgramError, with the master's text, for any other."""
     if answer.is_error:
         request = f"{answer.request.method} {answer.request.url.path}"
         raise ProgramError(f"{request} was answered {answer.status_code}: {answer.text[:500]}")

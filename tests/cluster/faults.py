@@ -1,4 +1,4 @@
-"""What can befall a cluster beyond a kill: cuts, lost packets, full disks, restored databases; and if it healed."""
+"""Faults of a cluster beyond a kill (cuts, lost packets, full disks, restored databases), and checks that it healed."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ ANSWER_S = 5.0
 
 
 @dataclass(frozen=True)
-class Wish:
+class WantedProxy:
     """A proxy as the database wants it."""
 
     node_id: int
@@ -38,7 +38,7 @@ class Wish:
 
 
 class Faults:
-    """The part of a cluster that hurts it. Programs are named as the cluster names them."""
+    """The part of a cluster that causes faults. Programs have the cluster's names."""
 
     postgres: PostgreSQL
     database: Database
@@ -49,7 +49,7 @@ class Faults:
     disks: dict[str, Disk]
 
     async def set_apart(self, who: str) -> None:
-        """Start the node anew in a network of its own, with one wire to the broker. Skips where that is forbidden."""
+        """Restart the node in a network of its own, with one wire to the broker. Skips where that is forbidden."""
         require("iptables", "nsenter")
         await self.halt(who)
         network = Network(self.vhost.port, (self.vhost.host, self.vhost.port))
@@ -58,7 +58,8 @@ class Faults:
         await self._restart_behind(who, network.prefix)
 
     def cut(self, a: str, b: str, *, one_way: bool = False) -> None:
-        """Every packet from a to b is lost, and from b to a unless `one_way`: a node set apart, and the broker."""
+        """Drop every packet from a to b, and from b to a unless `one_way`. One of them is a node set apart, the other
+        the broker."""
         sender = a in self.networks
         network = self.networks[a if sender else b]
         if sender or not one_way:
@@ -67,23 +68,23 @@ class Faults:
             network.drop("from broker")
 
     def lose(self, percent: int) -> None:
-        """So many packets, both ways, on the wires of all nodes set apart."""
+        """Drop a share of the packets, both ways, on the wires of all nodes set apart."""
         for network in self.networks.values():
             network.drop("to broker", percent=percent)
             network.drop("from broker", percent=percent)
 
     def delay(self, ms: int) -> None:
-        """Each way, on the wires of all nodes set apart."""
+        """Delay packets, each way, on the wires of all nodes set apart."""
         for network in self.networks.values():
             network.delay_s = ms / 1000
 
     def mend(self) -> None:
-        """All wires."""
+        """Repair all wires."""
         for network in self.networks.values():
             network.mend()
 
     async def give_disk(self, who: str, *, size_mb: int = 4) -> None:
-        """Start the node anew with its data on a small file system of its own."""
+        """Restart the node with its data on a small file system of its own."""
         require("nsenter", "mount")
         await self.halt(who)
         disk = Disk(self.nodes[who].data, size_mb)
@@ -92,7 +93,7 @@ class Faults:
         await self._restart_behind(who, disk.prefix)
 
     async def fill_disk(self, who: str) -> None:
-        """Of a node that has one of its own."""
+        """Fill the disk of a node that has one of its own."""
         await asyncio.to_thread(self.disks[who].fill)
 
     async def free_disk(self, who: str) -> None:
@@ -100,25 +101,25 @@ class Faults:
         await asyncio.to_thread(self.disks[who].free)
 
     async def backup_database(self) -> str:
-        """A copy of the database as it is now, for `restore_database`; the masters are away for a moment."""
+        """Copy the database for `restore_database`; the masters are down meanwhile."""
         backup = f"{self.database.name}_backup"
         async with self.masters_away():
             await self.postgres.create(backup, template=self.database.name)
         return backup
 
     async def restore_database(self, backup: str) -> None:
-        """All that was written since then is gone."""
+        """Restore the database, which undoes all writes since the backup."""
         async with self.masters_away():
             await self.postgres.drop(self.database.name)
             await self.postgres.create(self.database.name, template=backup)
             await self.postgres.drop(backup)
 
     def masters_away(self) -> "MastersAway":
-        """Kills them all; starts them again on leaving."""
+        """Kill all masters, and start them again on leaving."""
         return MastersAway(self)
 
     async def converged(self, within: float) -> float:
-        """Seconds until exactly what the database wants accepts connections on the nodes, with its logins.
+        """Wait until exactly the proxies in the database accept connections, with their logins; return the seconds.
 
         Raises AssertionError with the difference after `within` seconds.
         """
@@ -136,31 +137,31 @@ class Faults:
     async def _difference(self) -> list[str]:
         async with self.database.connection() as database:
             rows = await database.fetch("SELECT node_id, port, username, password, protocol FROM wanted")
-        wishes = [Wish(**row) for row in rows]
+        proxies = [WantedProxy(**row) for row in rows]
         found: list[str] = []
         for name, node in self.nodes.items():
-            wanted = [wish for wish in wishes if wish.node_id == node.id]
-            found += await asyncio.to_thread(compare, self.place_of(name), node.ports.first, wanted)
+            wanted = [proxy for proxy in proxies if proxy.node_id == node.id]
+            found += await asyncio.to_thread(compare, self.network_of(name), node.ports.first, wanted)
         return found
 
     def accepting(self, who: str) -> list[int]:
-        """The ports of the node's block that accept connections. Call it in a thread."""
+        """List the ports of the node's block that accept connections. Call it in a thread."""
         first = self.nodes[who].ports.first
-        with self.place_of(who):
+        with self.network_of(who):
             return [port for port in range(first + 1, first + 100) if accepts_at(port)]
 
     async def halt_clone(self, clone: "Node") -> None:
-        """The clone's agent and its proxies."""
+        """End the clone's agent and its proxies."""
         self.nodes[clone.agent.name] = clone
         await self.halt(clone.agent.name)
         del self.nodes[clone.agent.name]
 
     def name_of(self, node_id: int) -> str:
-        """The cluster's name of the node that the master knows by this id."""
+        """Return the cluster's name of the node with this id."""
         return next(name for name, node in self.nodes.items() if node.id == node_id)
 
-    def place_of(self, who: str) -> AbstractContextManager[None]:
-        """Entered by a thread, it is in the node's network."""
+    def network_of(self, who: str) -> AbstractContextManager[None]:
+        """Return a context that moves the current thread into the node's network."""
         network = self.networks.get(who)
         return network.entered() if network else nullcontext()
 
@@ -173,12 +174,12 @@ class Faults:
         await self.start(who)
 
     def change_surroundings(self, who: str, settings: "Mapping[str, str]") -> None:
-        """What the program finds in its environment from its next start on."""
+        """Change the environment of a program, from its next start on."""
         program = self.masters.get(who) or self.nodes[who].agent
         program.environment = {**program.environment, **settings}
 
     async def clone(self, who: str, beside: str) -> "Node":
-        """Start a second agent out of a copy of the node's data, on the host of the node `beside`, set apart."""
+        """Start a second agent from a copy of the node's data, in the network of the node `beside`."""
         from tests.cluster.cluster import Node
 
         original, host = self.nodes[who], self.networks[beside]
@@ -191,8 +192,8 @@ class Faults:
         await agent.start()
         return Node(agent, data, original.enrol_port, original.ports, original.id)
 
-    async def leave_worlds(self) -> None:
-        """Close the networks and disks; the nodes in them have ended."""
+    async def close_networks(self) -> None:
+        """Close the networks and disks, whose nodes have ended."""
         for network in self.networks.values():
             await network.close()
         for disk in self.disks.values():
@@ -201,7 +202,7 @@ class Faults:
 
 @dataclass
 class MastersAway:
-    """A moment without any master."""
+    """A context without any running master."""
 
     cluster: Faults
 
@@ -214,19 +215,19 @@ class MastersAway:
             await self.cluster.start(name)
 
 
-def compare(place: AbstractContextManager[None], first_port: int, wanted: Sequence[Wish]) -> list[str]:
-    """What differs between these wishes and what accepts connections on a block of ports."""
-    by_port = {wish.port: wish for wish in wanted}
+def compare(network: AbstractContextManager[None], first_port: int, wanted: Sequence[WantedProxy]) -> list[str]:
+    """Describe the differences between wanted proxies and a block of ports."""
+    by_port = {proxy.port: proxy for proxy in wanted}
     found: list[str] = []
-    with place:
+    with network:
         for port in range(first_port + 1, first_port + 100):
-            accepts, wish = accepts_at(port), by_port.get(port)
-            if wish is None and accepts:
-                found.append(f"port {port} accepts connections and nobody wants it")
-            elif wish is not None and not accepts:
-                found.append(f"port {port} of node {wish.node_id} does not accept connections")
-            elif wish is not None and wish.protocol != "socks5" and not knows(port, wish):
-                found.append(f"port {port} of node {wish.node_id} does not know its login")
+            accepts, proxy = accepts_at(port), by_port.get(port)
+            if proxy is None and accepts:
+                found.append(f"port {port} accepts connections but belongs to no proxy")
+            elif proxy is not None and not accepts:
+                found.append(f"port {port} of node {proxy.node_id} does not accept connections")
+            elif proxy is not None and proxy.protocol != "socks5" and not knows(port, proxy):
+                found.append(f"port {port} of node {proxy.node_id} does not accept its login")
     return found
 
 
@@ -238,9 +239,9 @@ def accepts_at(port: int) -> bool:
     return True
 
 
-def knows(port: int, wish: Wish) -> bool:
-    """Whether the proxy takes the login that the database has: it asks for another with 407."""
-    login = base64.b64encode(f"{wish.username}:{wish.password}".encode()).decode()
+def knows(port: int, proxy: WantedProxy) -> bool:
+    """Whether the proxy accepts the login in the database; it answers 407 otherwise."""
+    login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
     head = f"CONNECT {HOST}:1 HTTP/1.1\r\nHost: {HOST}:1\r\nProxy-Authorization: Basic {login}\r\n\r\n"
     try:
         with socket.create_connection((HOST, port), ANSWER_S) as connection:

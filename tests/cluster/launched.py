@@ -1,4 +1,4 @@
-"""`./dev up` as a person starts it, in the background, for a test."""
+"""`./dev up` for a test, started in the background as a person would."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class Launched:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S, cwd=ROOT)
 
     def up(self, *arguments: str) -> str:
-        """What it said, once everything works."""
+        """Start the cluster and return the output once everything works."""
         done = self.dev("up", "--detach", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -45,13 +45,13 @@ class Launched:
         return json.loads(self.dev("status", "--json").stdout)
 
     def ask(self, method: str, path: str, **more: Any) -> Any:
-        """The API's answer, which is no refusal."""
+        """Call the API and return its answer, which must be a success."""
         answer = httpx.request(method, f"{self.api}{path}", timeout=30, trust_env=False, **more)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
     def kill(self) -> None:
-        """The launcher and everything that would clear up after it, at once."""
+        """Kill the launcher together with everything that would clear up after it."""
         record = self.record
         pids = (record.keeper.pid, record.launcher.pid, record.front)
         for number in (signal.SIGSTOP, signal.SIGKILL):
@@ -61,7 +61,7 @@ class Launched:
 
 @contextmanager
 def launcher() -> Iterator[Launched]:
-    """Nothing of it runs afterwards."""
+    """Provide a launcher, and end everything of it afterwards."""
     with claim_block().held() as ports:
         made = Launched(ports.port(API))
         try:

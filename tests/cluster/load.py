@@ -1,4 +1,4 @@
-"""Changes at random, as fast as they are answered, by clients that bear a master that dies in the middle."""
+"""Random changes as fast as they are answered, by clients that survive the death of a master."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ MORE_S = 60.0
 
 @dataclass
 class Load:
-    """Runs while it is entered. `living` are those that were made, by an answer, and nobody has tried to delete."""
+    """Makes changes while its context is entered. `living` are ids of created proxies that nobody tried to delete."""
 
     clients: Sequence[httpx.AsyncClient]
     dice: random.Random
@@ -38,7 +38,7 @@ class Load:
         await self.group.__aexit__(*error)
 
     async def more(self, count: int) -> None:
-        """Until so many more changes were answered. Raises TimeoutError."""
+        """Wait until `count` more changes were answered. Raises TimeoutError."""
         goal = self.answered + count
         async with asyncio.timeout(MORE_S + count):
             while self.answered < goal:
@@ -71,5 +71,5 @@ class Load:
             self.living.add(answer.json()["id"])
 
     def _heed(self, answer: httpx.Response) -> httpx.Response:
-        """A database that is away is told with 503; all else is a failure."""
+        """Accept a success, or 503 for an unreachable database. Raises ProgramError."""
         return answer if answer.status_code == 503 else succeeded(answer)

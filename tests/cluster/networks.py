@@ -1,7 +1,8 @@
-"""A network of a node's own (a Linux network namespace) and the wire from it to the broker, which can be cut.
+"""A network or a disk of a node's own (Linux namespaces), with a wire to the broker that can be cut.
 
-The namespace has only its loopback, on which the broker's port is a door: what the node sends there crosses iptables
-rules of that namespace and is then carried to the real broker. It lives as long as its descriptor: nothing of it stays.
+The network namespace has only its loopback. A listener there stands for the broker: packets to it cross the iptables
+rules of the namespace, and their bytes are then forwarded to the real broker. A namespace lives as long as its
+descriptor, so nothing of it stays behind.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ Answer = TypeVar("Answer")
 
 
 def unshared(kind: str, flags: int) -> int:
-    """A descriptor of a new namespace. Raises OSError."""
+    """Create a namespace and return its descriptor. Raises OSError."""
 
     def act() -> int:
         call("unshare", flags)
@@ -43,9 +44,9 @@ def unshared(kind: str, flags: int) -> int:
 
 @dataclass
 class Network:
-    """One namespace. `delay_s` holds every byte up on its way, in either direction."""
+    """One network namespace. `delay_s` delays all bytes, in either direction."""
 
-    door: int
+    broker_port: int
     broker: tuple[str, int]
     descriptor: int = field(default_factory=lambda: unshared("net", CLONE_NEWNET))
     delay_s: float = 0.0
@@ -54,18 +55,18 @@ class Network:
 
     @property
     def prefix(self) -> list[str]:
-        """Put before a command, it runs the command in there."""
+        """Words that, before a command, run it in this network."""
         return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self.descriptor}"]
 
     async def open(self) -> None:
         with self.entered():
             raise_loopback()
-            listener = socket.create_server((HOST, self.door))
+            listener = socket.create_server((HOST, self.broker_port))
         self.server = await asyncio.start_server(self._carry, sock=listener)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Sockets that this thread makes meanwhile belong to that network. Do not await in it."""
+        """Move the current thread into this network, so that its new sockets belong to it. Do not await inside."""
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         call("setns", self.descriptor, CLONE_NEWNET)
         try:
@@ -75,13 +76,13 @@ class Network:
             os.close(own)
 
     def drop(self, way: Way, *, percent: int = 100) -> None:
-        """Lose packets of this direction, at random or all."""
+        """Drop packets of one direction, all or at random."""
         chance = [] if percent == 100 else ["-m", "statistic", "--mode", "random", "--probability", str(percent / 100)]
-        rule = ["-p", "tcp", PORT_SIDE[way], str(self.door), *chance, "-j", "DROP"]
+        rule = ["-p", "tcp", PORT_SIDE[way], str(self.broker_port), *chance, "-j", "DROP"]
         self._run(["iptables", "-w", "-A", "INPUT", *rule])
 
     def mend(self) -> None:
-        """As it was at first."""
+        """Remove delay and loss."""
         self.delay_s = 0.0
         self._run(["iptables", "-w", "-F", "INPUT"])
 
@@ -109,13 +110,13 @@ class Network:
             finally:
                 away.close()
         except* (OSError, asyncio.CancelledError):
-            pass  # the other end, or the test, has ended it: closing both ends below tells so
+            pass  # the other end, or the test, has ended it: both ends are closed below
         finally:
             self.carrying.discard(task)
             writer.close()
 
     async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Raises ConnectionResetError when this direction ends: a link ends as a whole."""
+        """Copy one direction. Raises ConnectionResetError at its end, which ends the other direction as well."""
         while data := await source.read(65536):
             await asyncio.sleep(self.delay_s)
             sink.write(data)
@@ -125,7 +126,7 @@ class Network:
 
 @dataclass
 class Disk:
-    """A small file system of a node's own over its data directory, seen by nobody else (a mount namespace)."""
+    """A small file system over the data directory of a node, visible to it alone (a mount namespace)."""
 
     data: Path
     size_mb: int
@@ -133,11 +134,11 @@ class Disk:
 
     @property
     def prefix(self) -> list[str]:
-        """Put before a command, it runs the command in there."""
+        """Words that, before a command, run it with this disk."""
         return ["nsenter", f"--mount=/proc/{os.getpid()}/fd/{self.descriptor}"]
 
     def open(self) -> None:
-        """What is in the directory is there too."""
+        """Mount the disk, with a copy of the directory's content."""
         first = self.data.with_suffix(".first")
         shutil.copytree(self.data, first, symlinks=True, ignore=sockets)
         self._run("mount", "--make-rprivate", "/")
@@ -145,7 +146,7 @@ class Disk:
         self._run("cp", "-a", f"{first}/.", str(self.data))
 
     def fill(self) -> None:
-        """Until not a byte is left."""
+        """Fill the disk to the last byte."""
         for block in ("1M", "4k", "1"):
             script = f"dd if=/dev/zero bs={block} of={self.data}/filler conv=notrunc oflag=append 2>/dev/null"
             subprocess.run([*self.prefix, "sh", "-c", script], check=False)
@@ -161,12 +162,12 @@ class Disk:
 
 
 def sockets(folder: str, names: list[str]) -> set[str]:
-    """Those that are sockets: they cannot be copied and are made anew."""
+    """List the sockets in a folder: they cannot be copied, and programs create them again."""
     return {name for name in names if (Path(folder) / name).is_socket()}
 
 
 def require(*programs: str) -> None:
-    """Skip the test, with a plain reason, where this machine cannot give a node a world of its own."""
+    """Skip the test, with the reason, if this machine lacks network namespaces or one of these programs."""
     try:
         os.close(unshared("net", CLONE_NEWNET))
     except OSError as error:
@@ -175,11 +176,11 @@ def require(*programs: str) -> None:
         subprocess.run(["/bin/sh", str(LAUNCHER), "install", "network"], check=False, capture_output=True)
     for name in programs:
         if shutil.which(name) is None:
-            pytest.skip(f"{name} is not here and could not be installed")
+            pytest.skip(f"{name} is missing and could not be installed")
 
 
 def in_a_thread(act: Callable[[], Answer]) -> Answer:
-    """What `act` answers in a thread that ends with it: a namespace belongs to a thread."""
+    """Run `act` in a thread of its own, since a namespace belongs to a thread."""
     answers: list[Answer] = []
     errors: list[OSError] = []
 
@@ -198,7 +199,7 @@ def in_a_thread(act: Callable[[], Answer]) -> Answer:
 
 
 def call(function: str, *arguments: int) -> None:
-    """Of the C library (Python has setns and unshare from 3.12 on). Raises OSError."""
+    """Call a function of the C library (Python has setns and unshare from 3.12 on). Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, function)(*arguments) != 0:
         number = ctypes.get_errno()
@@ -206,11 +207,11 @@ def call(function: str, *arguments: int) -> None:
 
 
 def ip(*words: str) -> None:
-    """ip(8) in the network that this thread is in."""
+    """Run ip(8) in the network of this thread."""
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
 def raise_loopback() -> None:
-    """Of the network that this thread is in (netdevice(7))."""
+    """Bring up the loopback in the network of this thread (netdevice(7))."""
     with socket.socket() as any_socket, suppress(FileExistsError):
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", UP_AND_RUNNING))

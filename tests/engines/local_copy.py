@@ -12,6 +12,6 @@ def hold(settings: Settings, proxy: ProxyRecord) -> None:
     Store(settings.copy_file).close()
     with sqlite3.connect(settings.copy_file) as db:
         row = (proxy.id, 1, 1, 1, proxy.model_dump_json(), "", None)
-        db.execute("INSERT INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("INSERT INTO proxies VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         db.execute("INSERT INTO wanted VALUES (?, 1)", (proxy.id,))
     db.close()

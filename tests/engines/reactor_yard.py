@@ -38,7 +38,7 @@ class Yard:
         for end in (ours, theirs):
             end.setblocking(False)
         self.far.append(theirs)
-        service.welcome(ours, source)
+        service.accept(ours, source)
         return theirs
 
     def client(self, service: Proxy, data: bytes = b"", source: str = HERE) -> socket.socket:
@@ -103,7 +103,7 @@ def over(end: socket.socket) -> bool:
 def yard() -> Iterator[Yard]:
     """In a running event loop."""
     made = Yard(Reactor(asyncio.get_running_loop()))
-    made.reactor.may_dial = DestinationGuard(networks(LOCAL)).permits
+    made.reactor.may_connect = DestinationGuard(networks(LOCAL)).permits
     try:
         yield made
     finally:

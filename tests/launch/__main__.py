@@ -1,7 +1,7 @@
-"""`./dev up`: a whole cluster on this machine, tried out with curl, kept running until Ctrl-C or `./dev down`.
+"""`./dev up`: starts a whole cluster on this machine, tries it out with curl, and runs until Ctrl-C or `./dev down`.
 
-Reads the command line, looks whether anything is in the way, and starts the launcher (tests/up.py) under the leash: in
-the foreground, or in the background until everything works.
+This module reads the command line, checks for obstacles, and starts `tests.launch.up` under `tests.services.leash`, in
+the foreground or in the background.
 """
 
 import argparse
@@ -19,8 +19,8 @@ LEASH = (sys.executable, "-m", "tests.services.leash", sys.executable, "-m", "te
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command line asked for. Without `nodes`: two, or as many as the kept cluster has."""
+class UpOptions:
+    """Options of the command line. `nodes` is None for the default: two, or as many as the kept cluster has."""
 
     nodes: int | None
     once: bool
@@ -30,45 +30,48 @@ class Wish:
 
     @property
     def logs(self) -> Path:
-        """Where the logs are when it has failed."""
+        """The folder of the logs after a failure."""
         return self.keep / "logs" if self.keep else registry.logs_of(self.port)
 
 
 def main() -> int:
-    """Exit codes: 0 done, 1 with the reason, 2 a wrong command line, 130 stopped before all was up."""
+    """Run `./dev up`. Exit codes: 0 done, 1 failed, 2 invalid command line, 130 stopped before everything was up."""
     arguments = sys.argv[1:]
-    wish = read(arguments)
-    obstacle = in_the_way(wish)
+    options = read(arguments)
+    obstacle = obstacle_to(options)
     if obstacle:
         print(obstacle, file=sys.stderr)
         return 1
-    if wish.detach:
+    if options.detach:
         from tests.launch.background import started
 
-        return started([*LEASH, *arguments], wish)
+        return started([*LEASH, *arguments], options)
     return os.execv(LEASH[0], [*LEASH, *arguments])
 
 
-def read(arguments: list[str]) -> Wish:
+def read(arguments: list[str]) -> UpOptions:
     parser = argparse.ArgumentParser(
-        prog="./dev up", description="A whole cluster on this machine, tried out with curl."
+        prog="./dev up", description="Start a whole cluster on this machine and try it out with curl."
     )
     parser.add_argument(
-        "--nodes", type=count, metavar="N", help="1 to 40; default 2, or as many as the kept cluster has"
+        "--nodes",
+        type=count,
+        metavar="N",
+        help="number of nodes, from 1 to 40 (default: 2, or as many as the kept cluster has)",
     )
-    parser.add_argument("--keep", metavar="DIR", help="keep the data there for the next start")
+    parser.add_argument("--keep", metavar="DIR", help="keep the data in DIR, and continue with it at the next start")
     parser.add_argument(
-        "--port", type=port_number, default=registry.DEFAULT_PORT, help="of the API; default %(default)s"
+        "--port", type=port_number, default=registry.DEFAULT_PORT, help="port of the API (default: %(default)s)"
     )
     ending = parser.add_mutually_exclusive_group()
-    ending.add_argument("--once", action="store_true", help="leave as soon as everything was tried out")
+    ending.add_argument("--once", action="store_true", help="stop the cluster as soon as everything was tried out")
     ending.add_argument(
-        "-d", "--detach", action="store_true", help="come back when everything works; ./dev down ends it"
+        "-d", "--detach", action="store_true", help="run in the background, and return once everything works"
     )
     parser.add_argument("--called-from", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    keep = given.called_from / Path(given.keep).expanduser() if given.keep else None
-    return Wish(nodes=given.nodes, once=given.once, keep=keep, port=given.port, detach=given.detach)
+    parsed = parser.parse_args(arguments)
+    keep = parsed.called_from / Path(parsed.keep).expanduser() if parsed.keep else None
+    return UpOptions(nodes=parsed.nodes, once=parsed.once, keep=keep, port=parsed.port, detach=parsed.detach)
 
 
 def count(text: str) -> int:
@@ -85,42 +88,42 @@ def between(text: str, least: int, most: int) -> int:
     return int(text)
 
 
-def in_the_way(wish: Wish) -> str | None:
-    """Why such a cluster cannot start now, and what to do; None when nothing is in the way."""
+def obstacle_to(options: UpOptions) -> str | None:
+    """Return why such a cluster cannot start now, and what to do; None if it can."""
     for record in registry.read_all():
-        if record.port == wish.port or (wish.keep and record.folder == str(wish.keep.resolve())):
+        if record.port == options.port or (options.keep and record.folder == str(options.keep.resolve())):
             if record.runs:
-                return standing(record, wish)
+                return already_running(record, options)
             if record.left:
                 return (
-                    f"the ./dev up of {record.api} was killed and has left processes ({named(record.left)}): "
-                    f"./dev down ends them"
+                    f"the ./dev up of {record.api} was killed and left processes behind ({named(record.left)}); "
+                    f"end them: ./dev down"
                 )
-    return None if is_free(wish.port) else taken(wish.port)
+    return None if is_free(options.port) else port_taken(options.port)
 
 
-def standing(record: Record, wish: Wish) -> str:
-    """The word about a cluster of this folder that is there already."""
-    verb = {"starting": "is starting", "up": "runs", "stopping": "is stopping"}[record.phase]
-    beside = f"or start another one beside it: ./dev up --port {free_port(wish.port + 100)}"
+def already_running(record: Record, options: UpOptions) -> str:
+    """Describe a cluster of this folder that exists already."""
+    state = {"starting": "already starting", "up": "already running", "stopping": "stopping"}[record.phase]
+    another = f" Start another one beside it: ./dev up --port {free_port(options.port + 100)}"
     return (
-        f"the cluster {record.api} of this folder {verb} already (process {record.launcher.pid}). "
-        f"Look at it: ./dev status. Stop it: ./dev down --port {record.port}{'' if wish.keep else f'; {beside}'}"
+        f"the cluster {record.api} of this folder is {state} (process {record.launcher.pid}). "
+        f"Look at it: ./dev status. Stop it: ./dev down --port {record.port}.{'' if options.keep else another}"
     )
 
 
-def taken(port: int) -> str:
-    """Who has the port, as far as can be seen, and what to do."""
+def port_taken(port: int) -> str:
+    """Describe why the port cannot be used, and what to do."""
     reason = why_not(port)
     if reason != "taken":
-        return f"port {port} cannot be listened on: {reason}; choose another one: ./dev up --port {free_port(3005)}"
+        return f"cannot listen on port {port}: {reason}; choose another one: ./dev up --port {free_port(3005)}"
     owners = listener_pids(port) if sys.platform == "linux" else set()
     by = f"{name_of(min(owners))} (process {min(owners)})" if owners else "another program"
-    return f"port {port} is taken by {by}; choose another one: ./dev up --port {free_port(port + 100)}"
+    return f"port {port} is used by {by}; choose another one: ./dev up --port {free_port(port + 100)}"
 
 
 def free_port(first: int) -> int:
-    """The first free one from here on in steps of a hundred."""
+    """Find a free port from here on, in steps of a hundred."""
     return next((port for port in range(first, 65536, 100) if is_free(port)), registry.DEFAULT_PORT)
 
 

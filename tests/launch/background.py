@@ -1,4 +1,4 @@
-"""`./dev up --detach`: starts the launcher in the background and comes back when everything works."""
+"""`./dev up --detach`: starts the launcher in the background and returns when everything works."""
 
 import os
 import signal
@@ -10,30 +10,30 @@ from pathlib import Path
 from types import FrameType
 
 from tests.launch import registry
-from tests.launch.__main__ import Wish
+from tests.launch.__main__ import UpOptions
 
 LOOK_S = 0.1
 
 
-def started(command: Sequence[str], wish: Wish) -> int:
-    """Shows what the launcher says meanwhile. Answers its exit code when it ended before everything worked."""
-    path = registry.log_of(wish.port)
+def started(command: Sequence[str], options: UpOptions) -> int:
+    """Start the launcher and show its output until everything works. Returns 0, or its exit code if it ended before."""
+    path = registry.log_of(options.port)
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
-    path.touch(mode=0o600)  # the screen at the end holds passwords
+    path.touch(mode=0o600)  # the output holds passwords
     with path.open("ab") as log:
         launcher = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=registry.ROOT
         )
     pass_on_signals(launcher)
-    code = follow(launcher, path, wish.port)
+    code = follow(launcher, path, options.port)
     if code is None:
-        print(ending(wish.port, path), flush=True)
+        print(ending(options.port, path), flush=True)
     return code or 0
 
 
 def pass_on_signals(launcher: "subprocess.Popen[bytes]") -> None:
-    """Ctrl-C while it starts stops it."""
+    """Stop the launcher when Ctrl-C is pressed while it starts."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         if launcher.poll() is None:
@@ -44,7 +44,7 @@ def pass_on_signals(launcher: "subprocess.Popen[bytes]") -> None:
 
 
 def follow(launcher: "subprocess.Popen[bytes]", path: Path, port: int) -> int | None:
-    """Copy its words to our output until it is up (None) or has ended (its exit code)."""
+    """Copy the launcher's output to ours until the cluster is up (returns None) or it ends (returns its exit code)."""
     with path.open("rb") as log:
         while True:
             code, is_up = launcher.poll(), is_ready(port, launcher.pid)
@@ -56,14 +56,14 @@ def follow(launcher: "subprocess.Popen[bytes]", path: Path, port: int) -> int | 
 
 
 def is_ready(port: int, front: int) -> bool:
-    """Whether the launcher that we have started says that all is up: its leash is below our process."""
+    """Whether the launcher that we started (under the leash `front`) has recorded that the cluster is up."""
     record = next(iter(registry.read_all(port)), None)
     return bool(record and record.phase == "up" and record.launcher.is_alive and record.front == front)
 
 
 def ending(port: int, path: Path) -> str:
     chosen = "" if port == registry.DEFAULT_PORT else f" --port {port}"
-    return f"""It runs in the background.
+    return f"""The cluster runs in the background.
 
   look   ./dev status{chosen}
          tail -f {os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path}

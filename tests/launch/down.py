@@ -1,6 +1,6 @@
-"""`./dev down`: ends the clusters of this folder, however their launchers have ended. What --keep keeps is kept.
+"""`./dev down`: ends the clusters of this folder, even if their launchers were killed. Data of --keep stays.
 
-Only processes that were written down are ended, and only while they are the same ones: by id and start.
+It only ends recorded processes, identified by their id and start time.
 """
 
 import argparse
@@ -20,20 +20,20 @@ from tests.services.processes import Birth, birth_of, descendants
 
 EVERY_S = 5.0
 ORDERLY_S = 120.0
-"""A launcher gives each program 15 s before it kills it."""
+"""Time for a launcher to stop its cluster: it gives each program 15 s before it kills it."""
 GRACE_S = 15.0
 LAST = ("postgres", "beam.smp", "epmd")
-"""Services: ended when nobody uses them any more."""
+"""Services, which end last, when nobody uses them any more."""
 
 
 def main() -> int:
-    """Exit codes: 0 nothing of them runs any more, 1 something could not be ended."""
-    parser = argparse.ArgumentParser(prog="./dev down", description="Ends the clusters of this folder.")
-    parser.add_argument("--port", type=int, help="of the API: this cluster only")
-    given = parser.parse_args()
-    records = registry.read_all(given.port)
+    """Run `./dev down`. Exit codes: 0 nothing runs any more, 1 something could not be ended."""
+    parser = argparse.ArgumentParser(prog="./dev down", description="Stop the clusters of this folder.")
+    parser.add_argument("--port", type=int, help="stop only the cluster whose API has this port")
+    arguments = parser.parse_args()
+    records = registry.read_all(arguments.port)
     if not any(record.runs or record.left for record in records):
-        at = f" at port {given.port}" if given.port else ""
+        at = f" at port {arguments.port}" if arguments.port else ""
         print(f"nothing runs from this folder{at}")
     try:
         for record in records:
@@ -41,18 +41,18 @@ def main() -> int:
     except PermissionError:
         print("the cluster belongs to another user: run ./dev down as that user, or as root", file=sys.stderr)
         return 1
-    except Unended as error:
+    except StillRunning as error:
         print(f"could not be ended: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-class Unended(Exception):
-    """Processes that went on after SIGKILL."""
+class StillRunning(Exception):
+    """Processes that are still running after SIGKILL."""
 
 
 def end(record: Record) -> None:
-    """Raises PermissionError, Unended."""
+    """Stop one cluster and remove its traces. Raises PermissionError, StillRunning."""
     if record.runs:
         print(f"stopping {record.api} (process {record.launcher.pid})", flush=True)
         send(record.launcher, signal.SIGTERM)
@@ -62,15 +62,15 @@ def end(record: Record) -> None:
         wait_until(lambda: not record.runs, "stopping", GRACE_S)
         record = next(iter(registry.read_all(record.port)), record)
     if record.left:
-        print(f"ending what {record.api} has left: {named(record.left)}", flush=True)
+        print(f"ending processes that {record.api} left behind: {named(record.left)}", flush=True)
         end_leftovers(record)
     clear(record)
     if record.kept and Path(record.folder).is_dir():
-        print(f"the data is kept in {record.folder}: ./dev up --keep {record.folder}")
+        print(f"the data is kept in {record.folder}; to continue with it: ./dev up --keep {record.folder}")
 
 
 def end_leftovers(record: Record) -> None:
-    """First the cluster's own programs, then its services. Raises Unended."""
+    """End processes without a launcher: first the cluster's own programs, then its services. Raises StillRunning."""
     births = [birth for pid in record.left if (birth := birth_of(pid))]
     names = {birth: name for birth in births for name in [registry.name_of(birth.pid)]}
     services = [birth for birth in births if names[birth].startswith(LAST) or is_below_service(birth, names)]
@@ -80,13 +80,13 @@ def end_leftovers(record: Record) -> None:
 
 
 def is_below_service(birth: Birth, names: dict[Birth, str]) -> bool:
-    """A wrapper or a helper of one: the shell around beam.smp, Erlang's port programs."""
+    """Whether a process is a wrapper or a helper of a service: the shell around beam.smp, Erlang's port programs."""
     below = {registry.name_of(pid) for pid in descendants(birth.pid)}
     return bool(below & set(LAST)) or names[birth].startswith(("erl_child_setup", "inet_gethost"))
 
 
 def end_all(births: list[Birth]) -> None:
-    """SIGTERM, some seconds, SIGKILL. Raises Unended."""
+    """End processes with SIGTERM, and after some seconds with SIGKILL. Raises StillRunning."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for birth in births:
             send(birth, number)
@@ -95,11 +95,11 @@ def end_all(births: list[Birth]) -> None:
         wait_until(lambda: not any(birth.is_alive for birth in births), "ending processes", GRACE_S)
     alive = [birth.pid for birth in births if birth.is_alive]
     if alive:
-        raise Unended(named(alive))
+        raise StillRunning(named(alive))
 
 
 def stop_proxies(record: Record) -> None:
-    """Workers that were born after the last word about them are known to their node's data."""
+    """Run `maybe-node stop` for each node: it finds workers that started after the last record."""
     for data in sorted(Path(record.folder).glob("node-*/")):
         command = [sys.executable, "-m", "node", "stop"]
         environment = {**os.environ, "NODE_DATA_DIR": str(data), "PYTHONPATH": str(ROOT)}
@@ -109,7 +109,7 @@ def stop_proxies(record: Record) -> None:
 
 
 def clear(record: Record) -> None:
-    """Containers, the scratch folder and the word about the cluster."""
+    """Remove the containers, the scratch folder and the record of the cluster."""
     run = Path(record.run)
     remove_containers(run.name)
     if run.name.startswith("maybe-run-") and not (record.kept and run == Path(record.folder)):
@@ -118,7 +118,7 @@ def clear(record: Record) -> None:
 
 
 def send(birth: Birth, number: signal.Signals) -> None:
-    """Only to the process that was meant: a descriptor of it cannot come to mean another one (pidfd_open(2))."""
+    """Send a signal to exactly this process: a pidfd never refers to another one (pidfd_open(2))."""
     if not hasattr(os, "pidfd_open"):
         if birth.is_alive:
             os.kill(birth.pid, number)
@@ -137,12 +137,12 @@ def send(birth: Birth, number: signal.Signals) -> None:
 
 
 def wait_until(ask: Callable[[], bool], doing: str, limit_s: float) -> None:
-    """At most so long; says every few seconds that it goes on."""
-    began = told = time.monotonic()
+    """Wait until `ask` is true, at most `limit_s`, and print progress every few seconds."""
+    began = last_report = time.monotonic()
     while not ask() and time.monotonic() - began < limit_s:
-        if time.monotonic() - told >= EVERY_S:
-            told = time.monotonic()
-            print(f"still {doing}: {told - began:.0f} s", flush=True)
+        if time.monotonic() - last_report >= EVERY_S:
+            last_report = time.monotonic()
+            print(f"still {doing}: {last_report - began:.0f} s", flush=True)
         time.sleep(0.05)
 
 

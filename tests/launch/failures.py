@@ -1,5 +1,5 @@
-"""What a person reads when `./dev up` fails: the end of a log where there is one, then one line with what and where it
-was, what to do, and where the logs are."""
+"""Explanation of a failed `./dev up`: the end of a log if there is one, then one line with the reason, a remedy and the
+folder of the logs."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 
 from tests.launch import registry
-from tests.launch.__main__ import Wish
+from tests.launch.__main__ import UpOptions
 from tests.services.folders import Folder
 from tests.services.ports import PortError
 from tests.services.programs import ProgramError
@@ -34,21 +34,21 @@ REMEDIES = {
 }
 
 
-def tell_failure(error: Exception, wish: Wish) -> None:
-    """Print it. The traceback of what is no trouble of the environment goes into a file."""
+def print_failure(error: Exception, options: UpOptions) -> None:
+    """Print the failure. The traceback of an error that is no fault of the environment goes into a file."""
     causes = list(leaves(error))
     for cause in causes:
         for line in str(cause).splitlines()[1:] if isinstance(cause, ProgramError) else ():
             print(line, file=sys.stderr)
-    where = f"; the logs are in {wish.logs}" if wish.logs.is_dir() else ""
+    where = f"; the logs are in {options.logs}" if options.logs.is_dir() else ""
     if any(explained(cause) is None for cause in causes):
-        where = f"; the traceback is in {written(error, wish)}"
-    reasons = dict.fromkeys(explained(cause) or f"a fault of the launcher itself, {cause!r}" for cause in causes)
+        where = f"; the traceback is in {written(error, options)}"
+    reasons = dict.fromkeys(explained(cause) or f"a bug of the launcher: {cause!r}" for cause in causes)
     print(f"failed: {'; '.join(reasons)}{where}", file=sys.stderr)
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions in nested groups."""
+    """Yield the exceptions in nested groups."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             yield from leaves(each)
@@ -57,7 +57,7 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def explained(error: BaseException) -> str | None:
-    """One line about a trouble of the environment; None for anything else."""
+    """Explain a fault of the environment in one line; None for anything else."""
     match error:
         case ProgramError() | PortError():
             summary = str(error).partition("\n")[0]
@@ -65,30 +65,30 @@ def explained(error: BaseException) -> str | None:
         case httpx.HTTPError():
             return f"the master or the broker did not answer ({type(error).__name__}); {BUSY}"
         case asyncpg.PostgresError() | asyncpg.InterfaceError():
-            return f"PostgreSQL refused: {error}"
+            return f"PostgreSQL reported an error: {error}"
         case TimeoutError():
             return f"a part of the cluster did not answer in time; {BUSY}"
         case OSError() if error.errno is not None:
             remedy = REMEDIES.get(error.errno, "see the logs")
-            return f"{error.strerror}: {error.filename or 'no file named'}; {remedy}"
+            return f"{error.strerror}: {error.filename or 'unknown file'}; {remedy}"
         case _:
             return None
 
 
 def keep_logs(folder: Folder, port: int) -> None:
-    """The logs of a scratch folder outlive it until the next failure."""
+    """Copy the logs out of a scratch folder that is about to be removed; the next failure replaces them."""
     kept = registry.logs_of(port)
-    with suppress(OSError):  # the disk may be full, and why it failed is said anyway
+    with suppress(OSError):  # the disk may be full, and the reason is printed anyway
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(folder.logs, kept)
 
 
-def written(error: Exception, wish: Wish) -> str:
-    """The file with the traceback, or the words why there is none."""
+def written(error: Exception, options: UpOptions) -> str:
+    """Write the traceback to a file and return its path, or a text that explains why there is none."""
     try:
-        wish.logs.mkdir(parents=True, exist_ok=True)
-        path = wish.logs / "launcher.log"
+        options.logs.mkdir(parents=True, exist_ok=True)
+        path = options.logs / "launcher.log"
         path.write_text("".join(traceback.format_exception(error)))
-    except OSError as trouble:
-        return f"no file, since none can be written ({trouble.strerror})"
+    except OSError as failure:
+        return f"no file, since none can be written ({failure.strerror})"
     return str(path)

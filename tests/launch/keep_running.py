@@ -1,4 +1,4 @@
-"""Keeps the programs of a cluster running: what has ended is started again, as a supervisor would."""
+"""Supervision of a cluster: programs that end are started again."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,33 +6,33 @@ from collections.abc import Callable
 from tests.cluster.cluster import Cluster
 from tests.services.programs import ProgramError
 
-LOOK_S = 0.5
+CHECK_S = 0.5
 FIRST_PAUSE_S, MOST_PAUSE_S = 2.0, 30.0
 
 
-async def keep_running(cluster: Cluster, tell: Callable[[str], None]) -> None:
-    """Until cancelled, also what comes later."""
-    tended: set[str] = set()
+async def keep_running(cluster: Cluster, report: Callable[[str], None]) -> None:
+    """Supervise all programs until cancelled, later ones included."""
+    supervised: set[str] = set()
     async with asyncio.TaskGroup() as group:
         while True:
-            for name in set(cluster.programs) - tended:
-                tended.add(name)
-                group.create_task(tend(cluster, name, tell))
-            await asyncio.sleep(LOOK_S)
+            for name in set(cluster.programs) - supervised:
+                supervised.add(name)
+                group.create_task(supervise(cluster, name, report))
+            await asyncio.sleep(CHECK_S)
 
 
-async def tend(cluster: Cluster, name: str, tell: Callable[[str], None]) -> None:
+async def supervise(cluster: Cluster, name: str, report: Callable[[str], None]) -> None:
     pause_s = FIRST_PAUSE_S
     while True:
         while cluster.programs[name].is_running:
-            await asyncio.sleep(LOOK_S)
-        tell(f"{name} has ended; it is started again in {pause_s:.0f} s")
+            await asyncio.sleep(CHECK_S)
+        report(f"{name} has ended; starting it again in {pause_s:.0f} s")
         await asyncio.sleep(pause_s)
         try:
             await cluster.start(name)
         except ProgramError as error:
-            tell(f"{name} could not be started: {error}")
+            report(f"cannot start {name}: {error}")
             pause_s = min(pause_s * 2, MOST_PAUSE_S)
         else:
-            tell(f"{name} is back")
+            report(f"{name} runs again")
             pause_s = FIRST_PAUSE_S

@@ -1,4 +1,4 @@
-"""What `./dev up --keep DIR` must know of the last time: the ports, since nodes remember addresses, and the nodes."""
+"""Memory of `./dev up --keep DIR` between starts: the ports, since nodes store addresses, and the nodes."""
 
 import fcntl
 import json
@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from tests.launch.registry import IDENTITY, id_of
-from tests.services import Source
 from tests.services.folders import Folder, kept
 from tests.services.programs import ProgramError
+from tests.services.sources import Source
 
 
 @dataclass
 class Memory:
-    """First port of the services' block, our location, and the first port of each node's block by the node's number in
-    this folder. Without a path it forgets."""
+    """First port of the services' block, our location, and the first port of each node's block by the node's number.
+
+    Without a path nothing is stored.
+    """
 
     path: Path | None = None
     source: Source | None = None
@@ -36,20 +38,20 @@ class Memory:
 
 @contextmanager
 def opened(path: Path, source: Source) -> Iterator[tuple[Folder, Memory]]:
-    """The folder for one launcher at a time. Raises ProgramError."""
+    """Open the folder for one launcher at a time. Raises ProgramError."""
     folder = kept(path)
     with (folder.path / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ProgramError(
-                f"another ./dev up works in {folder.path}: end it first, or keep the data elsewhere"
+                f"another ./dev up uses {folder.path}: stop it first, or choose another folder"
             ) from error
         yield folder, read(folder.path / "cluster.json", source)
 
 
 def read(path: Path, source: Source) -> Memory:
-    """Raises ProgramError when the data was made by the other kind of services, or the file is none of ours."""
+    """Read the memory. Raises ProgramError for data of another source of services, and for a file that is not ours."""
     try:
         written = json.loads(path.read_text())
         nodes = {int(number): int(first) for number, first in written["nodes"].items()}
@@ -57,18 +59,18 @@ def read(path: Path, source: Source) -> Memory:
     except FileNotFoundError:
         return Memory(path, source)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ProgramError(f"{path} cannot be read ({error!r}): keep the data in another folder") from error
+        raise ProgramError(f"{path} cannot be read ({error!r}): choose another folder") from error
     if memory.source != source:
         raise ProgramError(
-            f"the data in {path.parent} was made with services from {memory.source}, now they come from {source}: "
-            f"set MAYBE_TEST_SERVICES={memory.source} or keep the data elsewhere"
+            f"the data in {path.parent} belongs to services from {memory.source}, but now they come from {source}: "
+            f"set MAYBE_TEST_SERVICES={memory.source}, or choose another folder"
         )
     return memory
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A node of an earlier run: its number in the folder, its first port, and who it is since when, if enrolled."""
+    """A node of an earlier run: its number in the folder, its first port, and its id since when it was enrolled."""
 
     number: int
     ports: int
@@ -77,7 +79,7 @@ class Slot:
 
 
 def slots(folder: Folder, memory: Memory) -> list[Slot]:
-    """Those of earlier runs, as their data folders say who they are."""
+    """List the nodes of earlier runs, with the ids in their data folders."""
     return [slot_of(folder.path / f"node-{number}", number, ports) for number, ports in sorted(memory.nodes.items())]
 
 
@@ -88,7 +90,7 @@ def slot_of(data: Path, number: int, ports: int) -> Slot:
 
 
 def absent(slot: Slot, others: list[Slot], known: dict[int, dict[str, Any]]) -> str | None:
-    """Why the node does not come back: None when it does. `known`: the master's nodes by id."""
+    """Return why the node does not come back; None if it does. `known` are the master's nodes by id."""
     if slot.id is None:
         return None
     if slot.id not in known:

@@ -1,4 +1,4 @@
-"""Says every few seconds what is waited for."""
+"""Progress during a long wait."""
 
 import asyncio
 import time
@@ -9,18 +9,18 @@ EVERY_S = 5.0
 
 
 @asynccontextmanager
-async def patience(doing: str, tell: Callable[[str], None]) -> AsyncIterator[None]:
-    """`doing` goes on from "still": "making the data folder of PostgreSQL"."""
+async def patience(doing: str, report: Callable[[str], None]) -> AsyncIterator[None]:
+    """Report every few seconds that something is "still {doing}", such as "starting PostgreSQL"."""
     async with asyncio.TaskGroup() as group:
-        ticking = group.create_task(_tick(doing, tell))
+        ticking = group.create_task(_tick(doing, report))
         try:
             yield
         finally:
             ticking.cancel()
 
 
-async def _tick(doing: str, tell: Callable[[str], None]) -> None:
+async def _tick(doing: str, report: Callable[[str], None]) -> None:
     began = time.monotonic()
     while True:
         await asyncio.sleep(EVERY_S)
-        tell(f"still {doing}: {time.monotonic() - began:.0f} s")
+        report(f"still {doing}: {time.monotonic() - began:.0f} s")

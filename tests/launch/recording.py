@@ -1,4 +1,4 @@
-"""Keeps what is written down of this launcher's cluster true: phase, programs, and the processes it has started."""
+"""Recording of this launcher's cluster in the registry: phase, programs and processes, kept up to date."""
 
 import asyncio
 import fcntl
@@ -16,17 +16,17 @@ from tests.services.leash import RUN
 from tests.services.processes import Birth, birth_of, descendants, parents
 from tests.services.programs import ProgramError
 
-LOOK_S = 2.0
+RENEW_S = 2.0
 
 
 class Recording:
-    """One launcher for one port of the API: held by a lock that the kernel lets go of however the launcher ends."""
+    """The record of one launcher. A lock per API port, released by the kernel, admits one launcher at a time."""
 
-    def __init__(self, port: int, tell: Callable[[str], None], log: str | None) -> None:
-        """`log`: the file to which a launcher in the background writes."""
+    def __init__(self, port: int, report: Callable[[str], None], log: str | None) -> None:
+        """`log` is the file to which a launcher in the background writes."""
         self.port = port
         self._log = log
-        self._tell = tell
+        self._report = report
         self.memory = Memory()
         self._lock: IO[str] | None = None
         self._record: Record | None = None
@@ -34,14 +34,14 @@ class Recording:
         self._cluster: Cluster | None = None
 
     def __enter__(self) -> "Recording":
-        """Raises ProgramError when another launcher is at it, OSError when the folder cannot be written."""
+        """Take the lock. Raises ProgramError when another launcher has it, OSError when the folder is not writable."""
         registry.FOLDER.mkdir(exist_ok=True)
         self._lock = (registry.FOLDER / f"up-{self.port}.lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ProgramError(
-                f"another ./dev up of this folder starts or stops a cluster at port {self.port}: ./dev status shows it"
+                f"another ./dev up of this folder starts or stops a cluster at port {self.port}; see ./dev status"
             ) from error
         return self
 
@@ -52,13 +52,13 @@ class Recording:
             self._lock.close()
 
     def begin(self) -> None:
-        """Write down that something starts, before it is known where. Raises OSError."""
+        """Record that a cluster starts, before its details are known. Raises OSError."""
         self._record = first_record(self.port, self._log)
         registry.write(self._record)
 
     @asynccontextmanager
     async def of(self, cluster: Cluster, memory: Memory) -> AsyncIterator[None]:
-        """Write this cluster down, now and whenever something changes."""
+        """Record this cluster, now and whenever something changes."""
         self.memory = memory
         self._cluster = cluster
         if self._record:
@@ -66,24 +66,24 @@ class Recording:
             self._record = replace(self._record, folder=str(folder.path), kept=folder.durable)
         self._renew(cluster)
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(self._follow(cluster))
+            renewing = group.create_task(self._keep_renewing(cluster))
             try:
                 yield
             finally:
-                following.cancel()
+                renewing.cancel()
 
     def enter(self, phase: Phase) -> None:
         if self._record and self._cluster:
             self._record = replace(self._record, phase=phase)
             self._renew(self._cluster)
 
-    async def _follow(self, cluster: Cluster) -> None:
+    async def _keep_renewing(self, cluster: Cluster) -> None:
         while True:
             self._renew(cluster)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(RENEW_S)
 
     def _renew(self, cluster: Cluster) -> None:
-        """A full disk is no reason to end a cluster."""
+        """Write the record if it has changed; a full disk does not end the cluster."""
         if self._record is None:
             return
         self._record = replace(self._record, state=state_of(cluster), processes=processes_below(self._record))
@@ -92,13 +92,13 @@ class Recording:
         try:
             registry.write(self._record)
         except OSError as error:
-            self._tell(f"what runs cannot be written down, so ./dev status is out of date: {error}")
+            self._report(f"cannot write the record of this cluster, so ./dev status is out of date: {error}")
         else:
             self._written = self._record
 
 
 def first_record(port: int, log: str | None) -> Record:
-    """As long as nothing has been started."""
+    """Build the record of a cluster of which nothing has started yet."""
     leashed = RUN in os.environ
     launcher = born(os.getpid())
     keeper = born(os.getppid()) if leashed else launcher
@@ -120,7 +120,7 @@ def first_record(port: int, log: str | None) -> Record:
 def born(pid: int) -> Birth:
     birth = birth_of(pid)
     if birth is None:
-        raise ProgramError(f"process {pid}, under which this launcher runs, has ended")
+        raise ProgramError(f"the parent process {pid} of this launcher has ended")
     return birth
 
 
@@ -135,14 +135,14 @@ def state_of(cluster: Cluster) -> dict[str, Any]:
 
 
 def program_state(cluster: Cluster, name: str) -> dict[str, Any]:
-    """Of a node also who it is and where its data is."""
+    """Describe a program; for a node also its data folder and address."""
     program, node = cluster.programs[name], cluster.nodes.get(name)
-    shown = {"pid": program.pid if program.is_running else None, "log": str(program.log)}
-    return shown | ({"data": str(node.data), "ip": node.host} if node else {})
+    state = {"pid": program.pid if program.is_running else None, "log": str(program.log)}
+    return state | ({"data": str(node.data), "ip": node.host} if node else {})
 
 
 def processes_below(record: Record) -> tuple[Birth, ...]:
-    """Everything below the keeper but the launcher: also what its parent has left, since the keeper adopts it."""
+    """List all processes below the keeper except the launcher. The keeper adopts orphans, so they are included."""
     pids = set(descendants(record.keeper.pid)) - {record.launcher.pid}
     births = (birth_of(pid) for pid in sorted(pids))
     return tuple(birth for birth in births if birth)

@@ -1,6 +1,6 @@
-"""The clusters of this folder, each written down by its `./dev up` for `./dev status`, `./dev down` and the next `up`.
+"""Registry of the clusters of this folder, each recorded by its `./dev up` for `./dev status`, `node`, `down` and `up`.
 
-Standard library only: a cluster can be looked at and ended whatever state the environment is in.
+Imports the standard library alone, so that a cluster can be inspected and ended without a working environment.
 """
 
 import json
@@ -16,28 +16,28 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".dev"
 DEFAULT_PORT = 3005
 IDENTITY = "identity.json"
-"""In the data of a node that is enrolled (node/settings.py)."""
+"""File in the data of an enrolled node (see node/settings.py)."""
 Phase = Literal["starting", "up", "stopping"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One cluster. `launcher` runs it and `keeper` (tests/leash.py) clears up after it; `run` is their folder."""
+    """One cluster. `launcher` runs it, `keeper` (tests/services/leash.py) clears up after it; `run` is their folder."""
 
     port: int
     phase: Phase
     launcher: Birth
     keeper: Birth
     front: int
-    """Of the leash: what the person's shell has started."""
+    """Process id of the leash, which the person's shell started."""
     run: str
     folder: str
-    """Of the data and the logs: `run`, or the one that was given to --keep."""
+    """Folder of the data and the logs: `run`, or that of --keep."""
     kept: bool
     log: str | None = None
-    """Of a launcher in the background."""
+    """Log file of a launcher in the background."""
     state: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
-    """What `./dev status --json` shows."""
+    """Details for `./dev status --json`."""
     processes: tuple[Birth, ...] = ()
 
     @property
@@ -50,7 +50,7 @@ class Record:
 
     @property
     def left(self) -> list[int]:
-        """Process ids that a killed launcher and keeper have left."""
+        """Processes that a killed launcher and keeper left behind."""
         if self.runs:
             return []
         alive = [birth.pid for birth in self.processes if birth.is_alive]
@@ -58,7 +58,7 @@ class Record:
 
 
 def write(record: Record) -> None:
-    """Replace what was written down of this cluster; for the owner's eyes, since it holds passwords."""
+    """Replace the record of this cluster. Only its owner may read it, since it holds passwords."""
     FOLDER.mkdir(exist_ok=True)
     path = file_of(record.port)
     aside = path.with_suffix(".new")
@@ -77,24 +77,24 @@ def file_of(port: int) -> Path:
 
 
 def log_of(port: int) -> Path:
-    """What a launcher in the background says."""
+    """Return the log file of a launcher in the background."""
     return FOLDER / f"up-{port}.log"
 
 
 def logs_of(port: int) -> Path:
-    """Where a cluster that failed leaves the logs of its programs."""
+    """Return the folder for the logs of a cluster that failed."""
     return FOLDER / f"logs-{port}"
 
 
 def read_all(port: int | None = None) -> list[Record]:
-    """Every cluster that is written down, the last one first; with a port that one only."""
+    """Read the records of all clusters, the latest first, or only that of one port."""
     paths = FOLDER.glob("up-*.json") if port is None else [path for path in [file_of(port)] if path.exists()]
     by_age = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
     return [record for path in by_age if (record := read(path))]
 
 
 def read(path: Path) -> Record | None:
-    """None, and a word about it, when it is none of ours."""
+    """Read a record; print why and return None if that is not possible."""
     try:
         written = json.loads(path.read_text())
         births = {name: Birth(**written[name]) for name in ("launcher", "keeper")}
@@ -103,15 +103,15 @@ def read(path: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except PermissionError:
-        print(f"{path} is another user's: a cluster that this user can neither see nor end", file=sys.stderr)
+        print(f"{path} is of another user, whose cluster you can neither inspect nor end", file=sys.stderr)
         return None
     except (ValueError, KeyError, TypeError) as error:
-        print(f"{path} cannot be read ({error!r}): remove it", file=sys.stderr)
+        print(f"{path} cannot be read ({error!r}): delete it", file=sys.stderr)
         return None
 
 
 def id_of(data: Path) -> int | None:
-    """Who the node with this data is; None as long as it is not enrolled."""
+    """Return the id of the node with this data; None until it is enrolled."""
     try:
         return json.loads((data / IDENTITY).read_text())["config"]["node_id"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -119,6 +119,6 @@ def id_of(data: Path) -> int | None:
 
 
 def named(pids: list[int]) -> str:
-    """Names and ids, the first few of them."""
-    shown = ", ".join(f"{name_of(pid)} {pid}" for pid in pids[:4])
-    return f"{shown} and {len(pids) - 4} more" if len(pids) > 4 else shown
+    """List the names and ids of the first few processes."""
+    first = ", ".join(f"{name_of(pid)} {pid}" for pid in pids[:4])
+    return f"{first} and {len(pids) - 4} more" if len(pids) > 4 else first

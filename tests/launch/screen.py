@@ -1,15 +1,15 @@
-"""What `./dev up` shows when everything runs: where to look and what to try."""
+"""Text that `./dev up` prints when everything runs: where to look and what to try."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.cluster.cluster import Cluster
-from tests.launch.__main__ import Wish
+from tests.launch.__main__ import UpOptions
 
 JSON = "-H 'Content-Type: application/json'"
 
 
-def screen(cluster: Cluster, proxies: Sequence[Mapping[str, Any]], wish: Wish) -> str:
+def screen(cluster: Cluster, proxies: Sequence[Mapping[str, Any]], options: UpOptions) -> str:
     api, vhost = f"http://127.0.0.1:{cluster.api_port}", cluster.vhost
     return f"""
 The cluster is up.
@@ -19,24 +19,24 @@ The cluster is up.
   Logs and data       {cluster.folder.path}
 
 {what_to_try(api, proxies) if proxies else no_proxies(api)}
-A program that ends is started again. {ending(wish)}"""
+A program that ends is started again. {ending(options)}"""
 
 
 def what_to_try(api: str, proxies: Sequence[Mapping[str, Any]]) -> str:
-    return f"""Proxies made through the API:
+    return f"""Proxies created through the API:
 
 {proxy_lines(proxies)}
 
 Try, in another terminal:
 
-  # make one more
+  # create one more
   curl -s -X POST {api}/proxies {JSON} -H 'Prefer: wait=10' \\
        -d '{{"node_ids": [{proxies[0]["node_id"]}], "protocol": "http"}}'
 
   # use one
   curl -x '{proxies[0]["urls"][0]}' {api}/health/live
 
-  # look at what there is
+  # list proxies and nodes
   curl -s {api}/proxies
   curl -s {api}/nodes
 
@@ -44,13 +44,13 @@ Try, in another terminal:
   curl -s '{api}/events'
   ./dev status
 
-  # take one away: its connections are closed at once
+  # delete one: its connections are closed at once
   curl -s -X DELETE {api}/proxies/{proxies[0]["id"]}
 """
 
 
 def no_proxies(api: str) -> str:
-    return f"""No proxy could be tried out, for the reasons above. Look at what there is:
+    return f"""No proxy could be tried out, for the reasons above. List nodes and proxies:
 
   curl -s {api}/nodes
   curl -s {api}/proxies
@@ -65,8 +65,8 @@ def proxy_lines(proxies: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def ending(wish: Wish) -> str:
-    how = "./dev down" if wish.detach else "Ctrl-C"
-    if wish.keep:
-        return f"{how} stops everything; the data stays in {wish.keep} for the next start."
+def ending(options: UpOptions) -> str:
+    how = "./dev down" if options.detach else "Ctrl-C"
+    if options.keep:
+        return f"{how} stops everything; the data stays in {options.keep} for the next start."
     return f"{how} stops everything and removes it."

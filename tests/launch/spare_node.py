@@ -1,6 +1,6 @@
-"""`./dev node`: one more node for a cluster that runs, waiting to be enrolled; prints what POST /nodes takes.
+"""`./dev node`: starts one more node in a running cluster, and prints the body of POST /nodes that enrols it.
 
-The launcher starts it, so that it ends with everything else: SIGUSR1 asks for one, and the record shows it.
+The launcher starts the node when it receives SIGUSR1, so that it ends with everything else.
 """
 
 import argparse
@@ -25,37 +25,40 @@ if TYPE_CHECKING:
 LIMIT_S = 60.0
 
 
-async def serve_requests(cluster: "Cluster", memory: "Memory", tell: Callable[[str], None]) -> None:
-    """In the launcher: start a node for each signal, until cancelled."""
+async def serve_requests(cluster: "Cluster", memory: "Memory", report: Callable[[str], None]) -> None:
+    """Start a node for each SIGUSR1 until cancelled; runs in the launcher."""
     from tests.launch.returning import launch_new
 
-    asked = asyncio.Semaphore(0)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, asked.release)
+    requests = asyncio.Semaphore(0)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, requests.release)
     while True:
-        await asked.acquire()
+        await requests.acquire()
         await launch_new(cluster, 1, memory)
-        tell(f"{list(cluster.nodes)[-1]} waits to be enrolled")
+        report(f"{list(cluster.nodes)[-1]} waits to be enrolled")
 
 
 def main() -> int:
-    """Exit codes: 0 with the body of POST /nodes on stdout, 1 with the reason."""
-    parser = argparse.ArgumentParser(prog="./dev node", description="One more node, which waits to be enrolled.")
-    parser.add_argument("--port", type=int, help="of the API, when several clusters run from this folder")
+    """Run `./dev node`. Exit codes: 0 with the body of POST /nodes on stdout, 1 with the reason on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="./dev node",
+        description="Start one more node, which waits to be enrolled, and print the body of POST /nodes.",
+    )
+    parser.add_argument("--port", type=int, help="port of the API, if several clusters run from this folder")
     records = [record for record in registry.read_all(parser.parse_args().port) if record.phase == "up" and record.runs]
     if not records:
-        print("no cluster runs from this folder: ./dev up starts one", file=sys.stderr)
+        print("no cluster runs from this folder; start one: ./dev up", file=sys.stderr)
         return 1
     os.kill(records[0].launcher.pid, signal.SIGUSR1)
-    body = waiting(records[0])
+    body = wait_for_invitation(records[0])
     if body is None:
-        print(f"the new node did not begin to wait within {LIMIT_S:.0f} s: ./dev status", file=sys.stderr)
+        print(f"the new node was not ready within {LIMIT_S:.0f} s; look for the reason: ./dev status", file=sys.stderr)
         return 1
     print(json.dumps(body))
     return 0
 
 
-def waiting(before: Record) -> dict[str, Any] | None:
-    """What the first node that was not there before shows."""
+def wait_for_invitation(before: Record) -> dict[str, Any] | None:
+    """Wait for the first node that was not in the record before, and return its invitation."""
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         now = next(iter(registry.read_all(before.port)), before)
@@ -68,12 +71,12 @@ def waiting(before: Record) -> dict[str, Any] | None:
 
 
 def invitation(program: Mapping[str, Any]) -> dict[str, Any] | None:
-    """ip, port and challenge of a node that waits; None as long as it has not written them."""
+    """Return ip, port and challenge of a waiting node; None until it has written them."""
     try:
-        shown = json.loads((Path(program["data"]) / "challenge.json").read_text())
+        written = json.loads((Path(program["data"]) / "challenge.json").read_text())
     except (OSError, ValueError, KeyError):
         return None
-    return {"ip": program["ip"], "port": shown["port"], "challenge": shown["challenge"]}
+    return {"ip": program["ip"], "port": written["port"], "challenge": written["challenge"]}
 
 
 if __name__ == "__main__":

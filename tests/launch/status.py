@@ -1,4 +1,4 @@
-"""`./dev status`: what `./dev up` runs from this folder at this moment, as the processes and the API say."""
+"""`./dev status`: the clusters that `./dev up` runs from this folder now, according to processes and API."""
 
 import argparse
 import json
@@ -13,14 +13,16 @@ from tests.launch.registry import DEFAULT_PORT, Record, named
 from tests.services.processes import is_running
 
 ANSWER_S = 3.0
-NOTHING = "nothing runs from this folder: ./dev up starts a cluster"
+NOTHING = "nothing runs from this folder; start a cluster: ./dev up"
 
 
 def main() -> int:
-    """Exit codes: 0 a cluster runs, 1 none does."""
-    parser = argparse.ArgumentParser(prog="./dev status", description="What runs from this folder.")
-    parser.add_argument("--json", action="store_true", help="for a program: the cluster started last; holds passwords")
-    parser.add_argument("--port", type=int, help="of the API: this cluster only")
+    """Run `./dev status`. Exit codes: 0 a cluster runs, 1 none does."""
+    parser = argparse.ArgumentParser(prog="./dev status", description="Show the clusters that run from this folder.")
+    parser.add_argument(
+        "--json", action="store_true", help="print the cluster that was started last as JSON, with its passwords"
+    )
+    parser.add_argument("--port", type=int, help="show only the cluster whose API has this port")
     arguments = parser.parse_args()
     records = [record for record in registry.read_all(arguments.port) if record.runs or record.left]
     running = [record for record in records if record.runs]
@@ -42,15 +44,15 @@ def for_programs(record: Record) -> dict[str, Any]:
 
 
 def table(record: Record) -> str:
-    """For a person."""
+    """Format a cluster for a person."""
     if record.left:
-        return f"{record.api} was killed and has left processes ({named(record.left)}): ./dev down ends them"
+        return f"{record.api} was killed and left processes behind ({named(record.left)}); end them: ./dev down"
     nodes = nodes_by_id(record)
     rows = [
         ("API", f"{record.api} ({answering(record, nodes)})"),
         ("API docs", f"{record.api}/api"),
         ("RabbitMQ", record.state.get("management_url", "not started yet")),
-        ("data", f"{record.folder} ({'kept' if record.kept else 'removed at the end'})"),
+        ("data", f"{record.folder} ({'kept' if record.kept else 'deleted at the end'})"),
         ("launcher", f"process {record.launcher.pid}; {stopping(record)}"),
         *([("log", record.log)] if record.log else []),
     ]
@@ -74,15 +76,15 @@ def stopping(record: Record) -> str:
 
 
 def state_of(program: Mapping[str, Any], nodes: Mapping[int, Mapping[str, Any]] | None) -> str:
-    """Of the process, and of a node what the API says about it. `nodes` is None when the API does not answer."""
+    """Describe the state of a process, and of a node also its state in the API (`nodes`, None without an answer)."""
     process = "running" if program["pid"] and is_running(program["pid"]) else "not running"
     if "data" not in program or nodes is None:
         return process
     node_id = registry.id_of(Path(program["data"]))
-    return f"{process}, {told(node_id, nodes) if node_id else 'waits to be enrolled'}"
+    return f"{process}, {node_state(node_id, nodes) if node_id else 'waits to be enrolled'}"
 
 
-def told(node_id: int, nodes: Mapping[int, Mapping[str, Any]]) -> str:
+def node_state(node_id: int, nodes: Mapping[int, Mapping[str, Any]]) -> str:
     node = nodes.get(node_id)
     if node is None:
         return f"node {node_id}: removed"
@@ -90,7 +92,7 @@ def told(node_id: int, nodes: Mapping[int, Mapping[str, Any]]) -> str:
 
 
 def nodes_by_id(record: Record) -> dict[int, dict[str, Any]] | None:
-    """What the API says about its nodes; None when it does not answer."""
+    """Read the nodes from the API; None when it does not answer."""
     found: dict[int, dict[str, Any]] = {}
     after = ""
     try:
@@ -105,7 +107,7 @@ def nodes_by_id(record: Record) -> dict[int, dict[str, Any]] | None:
 
 
 def ask(url: str) -> dict[str, Any]:
-    """Directly, whatever proxy the environment names. Raises OSError, ValueError."""
+    """Get JSON from the API, without the proxies of the environment. Raises OSError, ValueError."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=ANSWER_S) as answer:
         return json.load(answer)

@@ -1,4 +1,4 @@
-"""Tries a cluster out as a newcomer would: proxies made through the API and used with the real curl."""
+"""Trial of a cluster as a newcomer would do it: creates proxies through the API and uses them with the real curl."""
 
 import asyncio
 import shutil
@@ -24,12 +24,12 @@ CURL_PROXY_FAILED = (7, 97)
 """curl's exit codes for a refused SOCKS login: CURLE_PROXY (97) since 7.73, CURLE_COULDNT_CONNECT (7) before."""
 CURL_S = 30
 NEW_S, KNOWN_S = 60.0, 10.0
-"""How long the state of a proxy is waited for."""
+"""Time to wait for the state of a new and of a known proxy."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What curl brought: its exit code, the HTTP status and the body."""
+    """Result of curl: its exit code, the HTTP status, the body and its error."""
 
     code: int
     status: str
@@ -37,39 +37,41 @@ class Fetched:
     error: str
 
 
-async def try_out(cluster: Cluster, location_id: int, tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    """One new proxy of each protocol, each used and each refusing a wrong password. Raises ProgramError."""
-    await ensure_curl(tell)
+async def try_out(cluster: Cluster, location_id: int, report: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Create a proxy of each protocol, use it, and check that it refuses a wrong password. Raises ProgramError."""
+    await ensure_curl(report)
     async with web_server() as address:
         found = []
         for protocol in PROTOCOLS:
             proxy = await made(cluster, protocol, location_id=location_id)
-            await use_by_each_scheme(proxy, address, tell)
+            await use_by_each_scheme(proxy, address, report)
             found.append(proxy)
     return found
 
 
-async def try_again(cluster: Cluster, tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    """The same in a cluster of earlier runs, in which anything may have been changed since. Answers the proxies that
-    work; what cannot be tried, or no longer works, is said."""
-    await ensure_curl(tell)
+async def try_again(cluster: Cluster, report: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Try out a cluster of earlier runs, in which anything may have changed since.
+
+    Returns the proxies that work, and reports those that cannot be tried or no longer work.
+    """
+    await ensure_curl(report)
     found = []
     async with web_server() as address:
         for protocol in PROTOCOLS:
             try:
-                found.append(await used_again(cluster, protocol, address, tell))
+                found.append(await used_again(cluster, protocol, address, report))
             except ProgramError as reason:
-                tell(f"{name_for(protocol)} is left out: {str(reason).splitlines()[0]}")
+                report(f"{name_for(protocol)} is left out: {str(reason).splitlines()[0]}")
     return found
 
 
-async def used_again(cluster: Cluster, protocol: str, address: str, tell: Callable[[str], None]) -> dict[str, Any]:
-    """The proxy, which may need a moment after its node is back. Raises ProgramError."""
+async def used_again(cluster: Cluster, protocol: str, address: str, report: Callable[[str], None]) -> dict[str, Any]:
+    """Use the proxy, repeatedly if necessary: it may need a moment after its node is back. Raises ProgramError."""
     deadline = time.monotonic() + KNOWN_S
     while True:
         proxy = await known_or_made(cluster, protocol)
         try:
-            await use_by_each_scheme(proxy, address, tell)
+            await use_by_each_scheme(proxy, address, report)
         except ProgramError:
             if time.monotonic() > deadline:
                 raise
@@ -78,13 +80,13 @@ async def used_again(cluster: Cluster, protocol: str, address: str, tell: Callab
             return proxy
 
 
-async def use_by_each_scheme(proxy: Mapping[str, Any], address: str, tell: Callable[[str], None]) -> None:
+async def use_by_each_scheme(proxy: Mapping[str, Any], address: str, report: Callable[[str], None]) -> None:
     for scheme in SCHEMES[proxy["protocol"]]:
-        await use(proxy, scheme, address, tell)
+        await use(proxy, scheme, address, report)
 
 
 async def ensure_location(cluster: Cluster, known: int | None = None) -> int:
-    """The id of our location, whatever its name is now; new when there is none any more."""
+    """Return the id of our location, even if it was renamed; create one if there is none any more."""
     listed = succeeded(await cluster.api.get("/locations", params={"limit": 1000})).json()["items"]
     ids = {each["id"]: each["name"] for each in listed}
     if known in ids:
@@ -100,8 +102,7 @@ def name_for(protocol: str) -> str:
 
 
 async def known_or_made(cluster: Cluster, protocol: str) -> dict[str, Any]:
-    """The proxy of an earlier run, or a new one on any node that takes it. Raises ProgramError with the reason why it
-    cannot be used."""
+    """Find the proxy of an earlier run, or create one on any node. Raises ProgramError when it cannot be used."""
     listed = succeeded(await cluster.api.get("/proxies", params={"name": name_for(protocol)})).json()["items"]
     if not listed:
         return await made(cluster, protocol, node_ids=await open_nodes(cluster))
@@ -113,7 +114,7 @@ async def known_or_made(cluster: Cluster, protocol: str) -> dict[str, Any]:
 
 
 def unusable(proxy: Mapping[str, Any]) -> str | None:
-    """Why a proxy is not tried; None when a client on this machine should be served."""
+    """Return why a proxy cannot be tried; None when it should serve a client on this machine."""
     state, reason = proxy["status"]["state"], proxy["status"]["reason"]
     if not proxy["enabled"]:
         return "it is disabled"
@@ -125,7 +126,7 @@ def unusable(proxy: Mapping[str, Any]) -> str | None:
 
 
 async def open_nodes(cluster: Cluster) -> list[int]:
-    """Nodes of this machine that take new proxies. Raises ProgramError when there are none, with the state of each."""
+    """List the nodes of this machine that take new proxies. Raises ProgramError when there are none."""
     nodes = succeeded(await cluster.api.get("/nodes", params={"limit": 1000})).json()["items"]
     found = [node["id"] for node in nodes if takes_proxies(node)]
     if not found:
@@ -140,9 +141,9 @@ def takes_proxies(node: Mapping[str, Any]) -> bool:
 
 
 async def made(cluster: Cluster, protocol: str, **where: Any) -> dict[str, Any]:
-    """A new proxy that runs. Raises ProgramError."""
-    wish = {"name": name_for(protocol), "protocol": protocol, **where}
-    proxy = succeeded(await cluster.api.post("/proxies", json=wish, headers={"Prefer": "wait=10"})).json()
+    """Create a proxy and wait until it runs. Raises ProgramError."""
+    body = {"name": name_for(protocol), "protocol": protocol, **where}
+    proxy = succeeded(await cluster.api.post("/proxies", json=body, headers={"Prefer": "wait=10"})).json()
     proxy = await settled(cluster, proxy, NEW_S)
     if proxy["status"]["state"] != "running":
         raise ProgramError(f"the {protocol} proxy does not run: {proxy['status']}")
@@ -150,7 +151,7 @@ async def made(cluster: Cluster, protocol: str, **where: Any) -> dict[str, Any]:
 
 
 async def settled(cluster: Cluster, proxy: dict[str, Any], limit_s: float) -> dict[str, Any]:
-    """The proxy once its state says more than that its node is to be heard of, at the latest after the limit."""
+    """Wait until the proxy's state is neither pending nor unknown, at most `limit_s`, and return it."""
     deadline = time.monotonic() + limit_s
     while proxy["status"]["state"] in ("pending", "unknown") and proxy["enabled"] and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
@@ -158,8 +159,8 @@ async def settled(cluster: Cluster, proxy: dict[str, Any], limit_s: float) -> di
     return proxy
 
 
-async def use(proxy: Mapping[str, Any], scheme: str, address: str, tell: Callable[[str], None]) -> None:
-    """Fetch a page with the right password, and be refused with a wrong one if there is any. Raises ProgramError."""
+async def use(proxy: Mapping[str, Any], scheme: str, address: str, report: Callable[[str], None]) -> None:
+    """Fetch a page through the proxy, and check that it refuses a wrong password. Raises ProgramError."""
     title = f"{proxy['name']} ({proxy['host']}:{proxy['port']}) as {scheme.removesuffix('h')}"
     right = await curl(proxy_url(proxy, scheme, proxy["password"]), address)
     if right.code != 0 or right.body != PAGE:
@@ -167,14 +168,14 @@ async def use(proxy: Mapping[str, Any], scheme: str, address: str, tell: Callabl
             f"curl could not fetch a page through {title}: exit {right.code}, {right.status} {right.error}"
         )
     if proxy["username"] is None:
-        tell(f"{title}: curl fetched a page; it asks for no login")
+        report(f"{title}: curl fetched a page; it asks for no login")
         return
     wrong = await curl(proxy_url(proxy, scheme, "wrong"), address)
     refused = wrong.status == "407" if scheme == "http" else wrong.code in CURL_PROXY_FAILED
     if not refused or wrong.body == PAGE:
         raise ProgramError(f"{title} did not refuse a wrong password: exit {wrong.code}, {wrong.status} {wrong.error}")
     answer = "407" if scheme == "http" else f"SOCKS login refused, curl exit {wrong.code}"
-    tell(f"{title}: curl fetched a page; a wrong password was refused ({answer})")
+    report(f"{title}: curl fetched a page; a wrong password was refused ({answer})")
 
 
 def proxy_url(proxy: Mapping[str, Any], scheme: str, password: str | None) -> str:
@@ -183,7 +184,7 @@ def proxy_url(proxy: Mapping[str, Any], scheme: str, password: str | None) -> st
 
 
 async def curl(proxy: str, address: str) -> Fetched:
-    """The proxy's address holds a password: it goes through a pipe, since arguments are seen by every user."""
+    """Fetch the page with curl. The proxy's URL goes through a pipe: every user may see arguments."""
     command = [
         "curl",
         "--config",
@@ -203,15 +204,15 @@ async def curl(proxy: str, address: str) -> Fetched:
     return Fetched(done.returncode, status.decode(), body, done.stderr.decode(errors="replace").strip())
 
 
-async def ensure_curl(tell: Callable[[str], None]) -> None:
-    """Raises ProgramError."""
+async def ensure_curl(report: Callable[[str], None]) -> None:
+    """Install curl if it is missing. Raises ProgramError."""
     if not shutil.which("curl"):
-        await install("curl", tell)
+        await install("curl", report)
 
 
 @asynccontextmanager
 async def web_server() -> AsyncIterator[str]:
-    """A little web server of one page; its address."""
+    """Run a web server with one page; provides its URL."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The launcher of `./dev up`: a whole cluster on this machine, tried out with curl, kept running until a signal."""
+"""Launcher of `./dev up`: starts a whole cluster on this machine, tries it out with curl, and runs until a signal."""
 
 import asyncio
 import secrets
@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from tests.cluster.cluster import Cluster
-from tests.launch.__main__ import Wish, in_the_way, read
-from tests.launch.failures import keep_logs, tell_failure
+from tests.launch.__main__ import UpOptions, obstacle_to, read
+from tests.launch.failures import keep_logs, print_failure
 from tests.launch.keep_running import keep_running
 from tests.launch.memory import Memory, opened
 from tests.launch.patience import patience
@@ -21,76 +21,76 @@ from tests.launch.returning import DEFAULT_NODES, bring_back, join_all, launch_n
 from tests.launch.screen import screen
 from tests.launch.spare_node import serve_requests
 from tests.launch.trial import ensure_location, try_again, try_out
-from tests.services import Source, Where, find_source
 from tests.services.folders import ensure_room, remove, scratch
 from tests.services.ports import AMQP, DISTRIBUTION, MANAGEMENT, PORT_MAPPER, POSTGRES, claim_block, reclaimed
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.programs import Elsewhere
 from tests.services.rabbitmq import RabbitMQ, Vhost
+from tests.services.sources import Source, Where, find_source
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 STOPPED_EARLY = 130
 SERVICES = (POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER)
 
 
 def main() -> int:
-    """Exit codes: 0 done, or stopped by a signal once all was up; 1 with the reason; 130 stopped before."""
-    wish, tell = read(sys.argv[1:]), progress()
+    """Run the launcher. Exit codes: 0 done, or stopped by a signal once all was up; 1 failed; 130 stopped before."""
+    options, report = read(sys.argv[1:]), progress()
     try:
-        log = str(log_of(wish.port)) if wish.detach else None
-        with Recording(wish.port, tell, log) as recording:
-            obstacle = in_the_way(wish)
+        log = str(log_of(options.port)) if options.detach else None
+        with Recording(options.port, report, log) as recording:
+            obstacle = obstacle_to(options)
             if obstacle:
                 print(obstacle, file=sys.stderr)
                 return 1
             recording.begin()
-            return asyncio.run(obey(wish, find_source(tell), recording, tell))
+            return asyncio.run(run(options, find_source(report), recording, report))
     except KeyboardInterrupt:
         return STOPPED_EARLY
-    except Exception as error:  # noqa: BLE001 (whatever it is, a person reads one line about it)
-        tell_failure(error, wish)
+    except Exception as error:  # noqa: BLE001 (any error is explained to the person in one line)
+        print_failure(error, options)
     return 1
 
 
-def progress() -> Tell:
-    """Prints a line with the seconds since now."""
+def progress() -> Report:
+    """Return a function that prints a line with the seconds since now."""
     began = time.monotonic()
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         print(f"[{time.monotonic() - began:5.1f} s] {text}", flush=True)
 
-    return tell
+    return report
 
 
-async def obey(wish: Wish, source: Source, recording: Recording, tell: Tell) -> int:
-    """Until the work is done or a signal comes. Answers the exit code."""
-    cancel_at_first_signal(recording, tell)
+async def run(options: UpOptions, source: Source, recording: Recording, report: Report) -> int:
+    """Run the cluster until a signal, or with --once until it was tried out. Returns the exit code."""
+    cancel_at_first_signal(recording, report)
     is_up = False
     try:
-        async with running(wish, source, recording, tell) as (cluster, proxies, verdict):
+        async with running(options, source, recording, report) as (cluster, proxies, verdict):
             is_up = True
-            tell(verdict)
-            if wish.once:
+            report(verdict)
+            if options.once:
                 return 0
-            print(screen(cluster, proxies, wish), flush=True)
+            print(screen(cluster, proxies, options), flush=True)
             recording.enter("up")
             async with asyncio.TaskGroup() as group:
-                group.create_task(keep_running(cluster, tell))
-                group.create_task(serve_requests(cluster, recording.memory, tell))
+                group.create_task(keep_running(cluster, report))
+                group.create_task(serve_requests(cluster, recording.memory, report))
     except asyncio.CancelledError:
-        tell("stopped; nothing is left running")
+        report("stopped; nothing is left running")
     return 0 if is_up else STOPPED_EARLY
 
 
-def cancel_at_first_signal(recording: Recording, tell: Tell) -> None:
-    """Later ones change nothing: the clearing up is not to be interrupted."""
+def cancel_at_first_signal(recording: Recording, report: Report) -> None:
+    """Cancel this task at the first signal. Later signals are ignored, so that cleaning up is not interrupted."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def first(number: signal.Signals) -> None:
         for each in numbers:
             loop.add_signal_handler(each, lambda: None)
-        tell(f"{number.name}: stopping")
+        report(f"{number.name}: stopping")
         recording.enter("stopping")
         if task:
             task.cancel()
@@ -101,51 +101,51 @@ def cancel_at_first_signal(recording: Recording, tell: Tell) -> None:
 
 @asynccontextmanager
 async def running(
-    wish: Wish, source: Source, recording: Recording, tell: Tell
+    options: UpOptions, source: Source, recording: Recording, report: Report
 ) -> AsyncIterator[tuple[Cluster, list[dict[str, Any]], str]]:
-    """The cluster, its proxies that were tried out, and how that went."""
-    with place(wish, source, tell) as (where, memory):
+    """Provide the cluster, the proxies that were tried out, and the verdict."""
+    with workspace(options, source, report) as (where, memory):
         ensure_room(where.folder)
-        tell(f"data, logs and secrets are in {where.folder.path}")
+        report(f"data, logs and secrets are in {where.folder.path}")
         async with services(where) as (postgres, rabbitmq), names(where, postgres, rabbitmq) as (database, vhost):
-            cluster = Cluster(where.folder, where.ports, postgres, rabbitmq, database, vhost, wish.port)
+            cluster = Cluster(where.folder, where.ports, postgres, rabbitmq, database, vhost, options.port)
             async with recording.of(cluster, memory):
                 try:
                     known = bool(memory.nodes)
-                    await start(cluster, wish, memory, tell)
-                    yield cluster, *await tried_out(cluster, memory, known, tell)
+                    await start(cluster, options, memory, report)
+                    yield cluster, *await tried_out(cluster, memory, known, report)
                 finally:
                     await cluster.close()
 
 
-async def tried_out(cluster: Cluster, memory: Memory, known: bool, tell: Tell) -> tuple[list[dict[str, Any]], str]:
-    """The proxies that work, and the verdict. In a new cluster everything has to. Raises ProgramError."""
+async def tried_out(cluster: Cluster, memory: Memory, known: bool, report: Report) -> tuple[list[dict[str, Any]], str]:
+    """Return the proxies that work, and the verdict. In a new cluster all must work. Raises ProgramError."""
     if not known:
-        return await try_out(cluster, await ensure_location(cluster, memory.location_id), tell), "everything works"
-    proxies = await try_again(cluster, tell)
+        return await try_out(cluster, await ensure_location(cluster, memory.location_id), report), "everything works"
+    proxies = await try_again(cluster, report)
     left_out = 3 - len(proxies)
     if left_out:
-        return proxies, f"the cluster runs; what could be tried out works ({left_out} of 3 proxies were left out)"
+        return proxies, f"the cluster runs, and all proxies that were tried work ({left_out} of 3 could not be tried)"
     return proxies, "everything works"
 
 
 @contextmanager
-def place(wish: Wish, source: Source, tell: Tell) -> Iterator[tuple[Where, Memory]]:
-    """Folder and ports, the same ones as last time when they are kept."""
-    if wish.keep:
-        with opened(wish.keep, source) as (folder, memory):
+def workspace(options: UpOptions, source: Source, report: Report) -> Iterator[tuple[Where, Memory]]:
+    """Provide folder and ports: those of the last start when they are kept."""
+    if options.keep:
+        with opened(options.keep, source) as (folder, memory):
             ports = reclaimed(memory.ports, SERVICES) if memory.ports else claim_block()
             memory.ports = ports.first
             memory.write()
             with ports.held():
-                yield Where(source, folder, ports, tell), memory
+                yield Where(source, folder, ports, report), memory
         return
     folder = scratch()
     try:
         with claim_block().held() as ports:
-            yield Where(source, folder, ports, tell), Memory()
+            yield Where(source, folder, ports, report), Memory()
     except Exception:
-        keep_logs(folder, wish.port)
+        keep_logs(folder, options.port)
         raise
     finally:
         remove(folder)
@@ -153,7 +153,7 @@ def place(wish: Wish, source: Source, tell: Tell) -> Iterator[tuple[Where, Memor
 
 @asynccontextmanager
 async def services(where: Where) -> AsyncIterator[tuple[PostgreSQL, RabbitMQ]]:
-    """Both, not started yet; ended on leaving, in good order when their data is kept."""
+    """Provide both services, not started yet. They end on leaving, in good order when their data is kept."""
     postgres, rabbitmq = await where.postgres(), await where.rabbitmq()
     try:
         yield postgres, rabbitmq
@@ -171,7 +171,7 @@ async def leave(service: PostgreSQL | RabbitMQ, *, durable: bool) -> None:
 
 @asynccontextmanager
 async def names(where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ) -> AsyncIterator[tuple[Database, Vhost]]:
-    """Our database and virtual host, not made yet. In services that others use too, they get names of their own."""
+    """Provide our database and virtual host, not created yet, with unique names in services that others use too."""
     own = f"maybe-{secrets.token_hex(4)}"
     foreign = not where.folder.durable
     drop_database = foreign and isinstance(postgres.program, Elsewhere)
@@ -186,42 +186,42 @@ async def names(where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ) -> Async
             await rabbitmq.drop(vhost)
 
 
-async def start(cluster: Cluster, wish: Wish, memory: Memory, tell: Tell) -> None:
-    """Everything, as much of it at once as can be. Raises ProgramError."""
+async def start(cluster: Cluster, options: UpOptions, memory: Memory, report: Report) -> None:
+    """Start everything, as much as possible concurrently. Raises ProgramError."""
     known = bool(memory.nodes)
     async with asyncio.TaskGroup() as group:
-        group.create_task(start_postgres(cluster, tell))
-        group.create_task(start_rabbitmq(cluster, tell))
+        group.create_task(start_postgres(cluster, report))
+        group.create_task(start_rabbitmq(cluster, report))
         if not known:
-            group.create_task(launch_new(cluster, wish.nodes or DEFAULT_NODES, memory))
-    async with patience("waiting for the master", tell):
+            group.create_task(launch_new(cluster, options.nodes or DEFAULT_NODES, memory))
+    async with patience("waiting for the master", report):
         await cluster.master()
-    tell(f"the master is ready at http://127.0.0.1:{wish.port}")
+    report(f"the master is ready at http://127.0.0.1:{options.port}")
     if known:
-        await bring_back(cluster, memory, tell)
-        await launch_new(cluster, lacking(len(cluster.nodes), wish.nodes), memory)
-    async with patience("waiting for the nodes", tell):
-        await join_all(cluster, memory, tell)
+        await bring_back(cluster, memory, report)
+        await launch_new(cluster, missing_nodes(len(cluster.nodes), options.nodes), memory)
+    async with patience("waiting for the nodes", report):
+        await join_all(cluster, memory, report)
 
 
-def lacking(there: int, wished: int | None) -> int:
-    """How many nodes are to be made beside those that came back. A kept cluster without any gets two."""
-    return max(0, (wished or (DEFAULT_NODES if there == 0 else there)) - there)
+def missing_nodes(present: int, requested: int | None) -> int:
+    """Count the nodes to add to those that came back. A kept cluster without any gets two."""
+    return max(0, (requested or (DEFAULT_NODES if present == 0 else present)) - present)
 
 
-async def start_postgres(cluster: Cluster, tell: Tell) -> None:
-    async with patience("starting PostgreSQL", tell):
+async def start_postgres(cluster: Cluster, report: Report) -> None:
+    async with patience("starting PostgreSQL", report):
         await cluster.postgres.start()
         await cluster.postgres.ensure(cluster.database.name)
-    tell(f"PostgreSQL is ready on port {cluster.database.port}")
+    report(f"PostgreSQL is ready on port {cluster.database.port}")
 
 
-async def start_rabbitmq(cluster: Cluster, tell: Tell) -> None:
-    tell("starting RabbitMQ, which takes some 10 s")
-    async with patience("starting RabbitMQ", tell):
+async def start_rabbitmq(cluster: Cluster, report: Report) -> None:
+    report("starting RabbitMQ, which takes about 10 s")
+    async with patience("starting RabbitMQ", report):
         await cluster.rabbitmq.start()
         await cluster.rabbitmq.ensure(cluster.vhost.name)
-    tell(f"RabbitMQ is ready; its management UI: {cluster.vhost.management_url}")
+    report(f"RabbitMQ is ready; its management UI: {cluster.vhost.management_url}")
 
 
 if __name__ == "__main__":

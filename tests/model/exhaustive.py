@@ -8,7 +8,7 @@ a message make the same node each time, so such steps are computed once, by the 
 from collections import deque
 from dataclasses import dataclass, field
 
-from node.reconcile.plan import Running, World
+from node.reconcile.plan import ObservedState, Running
 from node.state.local_copy import LocalCopy
 from shared.messages.assembly import Assemblies
 from shared.messages.bodies import CheckSync
@@ -42,7 +42,7 @@ class Side:
         copy = self.copy
         return (
             copy.rev, copy.seen, copy.top, tuple(sorted(copy.wanted.items())),
-            tuple(sorted((h.id, h.version, h.content, h.rec_rev) for h in copy.holdings.values())),
+            tuple(sorted((h.id, h.version, h.content, h.rec_rev) for h in copy.proxies.values())),
             frozenset(self.runs.items()),
             tuple((round_, tuple(sorted(some.got))) for round_, some in self.assemblies.items()),
         )  # fmt: skip
@@ -151,10 +151,10 @@ class Search:
     def check(self, before: LocalCopy, after: LocalCopy, assemblies: Assemblies, runs: dict[int, Runs]):
         hold_to("the rev never falls", after.rev >= before.rev)
         hold_to("the highest seen never falls", after.seen >= max(before.seen, after.rev) and after.top >= before.top)
-        hold_to("what is applied is wanted", after.holdings.keys() <= after.wanted.keys())
-        stopped = frozenset(before.holdings.keys() - after.holdings.keys())
-        both = before.holdings.keys() & after.holdings.keys()
-        fell = any(after.holdings[id_].version < before.holdings[id_].version for id_ in both)
+        hold_to("what is applied is wanted", after.proxies.keys() <= after.wanted.keys())
+        stopped = frozenset(before.proxies.keys() - after.proxies.keys())
+        both = before.proxies.keys() & after.proxies.keys()
+        fell = any(after.proxies[id_].version < before.proxies[id_].version for id_ in both)
         return self.side(Side(after, assemblies, self.reconciled(after, runs))), stopped, fell
 
     def reconciled(self, copy: LocalCopy, runs: dict[int, Runs]) -> dict[int, Runs]:
@@ -162,10 +162,10 @@ class Search:
             id_: Running(version=version, engine="builtin", content=content, port=20_000 + id_)
             for id_, (version, content) in runs.items()
         }
-        todo = self.rules.plan(copy, World(running=running), IDS)
+        todo = self.rules.plan(copy, ObservedState(running=running), IDS)
         left = {id_: run for id_, run in runs.items() if id_ not in todo.stop}
         after = left | {record.id: (record.version, record.content) for record in todo.start}
-        hold_to("what is held runs", all(after[h.id] == (h.version, h.content) for h in copy.holdings.values()))
+        hold_to("what is held runs", all(after[h.id] == (h.version, h.content) for h in copy.proxies.values()))
         hold_to("what is not wanted does not run", not copy.rev or after.keys() <= copy.wanted.keys())
         hold_to("an empty copy stops nothing", copy.rev or left == runs)
         return after
@@ -189,7 +189,7 @@ class Search:
 
     def answer(self, side: int, now: int) -> tuple[int, int | None, bool]:
         copy, state = self.sides[side].copy, self.states[now]
-        answer = self.rules.answer(
+        answer = self.rules.decide(
             report(copy, {}, done=0 if copy.missing() else copy.rev), wanted(state.revision, state.rows)
         )
         if answer.raise_to is not None or answer.renew:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from node.reconcile.plan import Running, Trouble, World, troubled
+from node.reconcile.plan import FailedStart, ObservedState, Running, failed_start
 from node.reconcile.progress import Progress
 from node.state.local_copy import CopyChange, LocalCopy
 from shared.messages.bodies import CheckSync, Header, Report
@@ -40,7 +40,7 @@ class Node:
     disk: list[LocalCopy] = field(default_factory=lambda: [LocalCopy()])
     runs: dict[int, Row] = field(default_factory=dict)
     running: dict[int, Running] = field(default_factory=dict)
-    troubles: dict[int, Trouble] = field(default_factory=dict)
+    troubles: dict[int, FailedStart] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)
     number: int = 0
     connected: bool = True
@@ -71,9 +71,9 @@ class Node:
         self.assemblies, self.troubles, self.connected = {}, {}, True
         if reboot:
             self.runs = {}
-        holdings = self.copy.holdings
+        proxies = self.copy.proxies
         self.running = {
-            id_: self.rules.adopted(holdings.get(id_), version, "builtin", 0.0)
+            id_: self.rules.adopted(proxies.get(id_), version, "builtin", 0.0)
             for id_, (version, _) in self.runs.items()
         }
         self.touched = set(self.running) | set(self.copy.wanted)
@@ -83,37 +83,39 @@ class Node:
         touched = frozenset(self.touched)
         while self.touched:
             self.make_true()
-        for id_ in touched & self.copy.holdings.keys():
-            good = self.copy.holdings[id_].good
+        for id_ in touched & self.copy.proxies.keys():
+            good = self.copy.proxies[id_].good
             hold_to("what once ran well runs while its successor cannot", good is None or id_ in self.running)
         stray = self.running.keys() - self.copy.wanted.keys()
         hold_to("what is not wanted does not run", not self.copy.rev or not touched & stray)
 
     def make_true(self) -> None:
         """One pass."""
-        todo = self.rules.plan(self.copy, World(running=self.running, troubles=self.troubles), self.touched)
+        todo = self.rules.plan(
+            self.copy, ObservedState(running=self.running, failed_starts=self.troubles), self.touched
+        )
         for id_ in todo.stop:
             hold_to("what runs is stopped only when it is not wanted", id_ not in self.copy.wanted and self.copy.rev)
             del self.runs[id_], self.running[id_]
         for record in todo.start:
             self.start(record)
-        self.troubles = {id_: trouble for id_, trouble in self.troubles.items() if id_ in self.copy.holdings}
+        self.troubles = {id_: trouble for id_, trouble in self.troubles.items() if id_ in self.copy.proxies}
         self.touched = {record.id for record in todo.start if record.id not in self.running}
 
     def start(self, record: ProxyRecord) -> None:
         if is_broken(record.content):
             self.troubles[record.id] = replace(
-                troubled(self.troubles.get(record.id), record.version, "broken", 0.0), next_at=NEVER
+                failed_start(self.troubles.get(record.id), record.version, "broken", 0.0), next_at=NEVER
             )
             return
         self.runs[record.id] = (record.version, record.content)
         self.running[record.id] = Running(
             version=record.version, engine=record.engine, content=record.content, port=record.port
         )
-        holding = self.copy.holdings[record.id]
-        if holding.record is record:
+        stored = self.copy.proxies[record.id]
+        if stored.record is record:
             self.troubles.pop(record.id, None)
-            self.copy.holdings[record.id] = replace(holding, good=record)
+            self.copy.proxies[record.id] = replace(stored, good=record)
 
     def says(self) -> tuple[Report, Rows]:
         """A report, and what is really held at that moment."""
@@ -125,12 +127,12 @@ class Node:
 
     def reached(self, id_: int) -> int | None:
         """The supervisor's own rule."""
-        running, trouble, holding = self.running.get(id_), self.troubles.get(id_), self.copy.holdings.get(id_)
+        running, trouble, stored = self.running.get(id_), self.troubles.get(id_), self.copy.proxies.get(id_)
         version = max(running.version if running else 0, trouble.version if trouble else 0)
         if id_ not in self.copy.wanted:
             return None if running is None else version
-        is_here = holding is not None and holding.version == self.copy.wanted[id_]
-        return None if is_here and not is_untried(holding, self.running, self.troubles) else version
+        is_here = stored is not None and stored.version == self.copy.wanted[id_]
+        return None if is_here and not is_untried(stored, self.running, self.troubles) else version
 
 
 def is_broken(content: int) -> bool:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from master.sync import inbox, report_rules
 from node.reconcile import plan as reconcile
 from node.reconcile import progress
-from node.reconcile.plan import Running, Trouble
+from node.reconcile.plan import FailedStart, Running
 from node.state import local_copy
 from node.state.local_copy import LocalCopy
 from shared.messages import assembly
@@ -36,7 +36,7 @@ class Rules:
     on_list: Callable = local_copy.on_list
     on_records: Callable = local_copy.on_records
     assemble: Callable = assembly.assemble
-    answer: Callable = report_rules.decide
+    decide: Callable = report_rules.decide
     plan: Callable = reconcile.plan
     adopted: Callable = reconcile.adopted
     sender: Callable = inbox.sender
@@ -85,7 +85,7 @@ def report(
         top=copy.top,
         digest=digest_,
         content=content,
-        count=len(copy.holdings),
+        count=len(copy.proxies),
         running=len(running),
         missing=len(copy.missing()),
         done=done,
@@ -95,18 +95,18 @@ def report(
     )
 
 
-def is_untried(holding: local_copy.Holding, running: dict[int, Running], troubles: dict[int, Trouble]) -> bool:
+def is_untried(stored: local_copy.StoredProxy, running: dict[int, Running], troubles: dict[int, FailedStart]) -> bool:
     """The supervisor's own rule."""
-    runs, trouble = running.get(holding.id), troubles.get(holding.id)
+    runs, trouble = running.get(stored.id), troubles.get(stored.id)
     return (
-        holding.record is not None
-        and (runs is None or not runs.runs(holding))
-        and (trouble is None or trouble.version != holding.version)
+        stored.record is not None
+        and (runs is None or not runs.runs(stored))
+        and (trouble is None or trouble.version != stored.version)
     )
 
 
 def held_rows(copy: LocalCopy) -> Rows:
-    return {id_: (holding.version, holding.content) for id_, holding in copy.holdings.items()}
+    return {id_: (stored.version, stored.content) for id_, stored in copy.proxies.items()}
 
 
 def twin(copy: LocalCopy) -> LocalCopy:
@@ -116,6 +116,6 @@ def twin(copy: LocalCopy) -> LocalCopy:
         seen=copy.seen,
         top=copy.top,
         wanted=dict(copy.wanted),
-        holdings=dict(copy.holdings),
+        proxies=dict(copy.proxies),
         held=copy.held,
     )

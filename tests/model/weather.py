@@ -161,7 +161,7 @@ class History:
     def lost_writes(self) -> None:
         """At worst all of them; what was applied before no longer binds."""
         self.node.crash(writes_lost=self.dice.randint(1, 6), reboot=self.dice.random() < 0.5)
-        self.best = {id_: holding.version for id_, holding in self.node.copy.holdings.items()}
+        self.best = {id_: stored.version for id_, stored in self.node.copy.proxies.items()}
         self.node.reconcile()
 
     def reach(self, message: Message) -> None:
@@ -190,25 +190,25 @@ class History:
         after = self.node.copy
         hold_to("the rev never falls", after.rev >= before.rev)
         hold_to("the highest seen never falls", after.seen >= max(before.seen, after.rev) and after.top >= before.top)
-        hold_to("what is applied is wanted", after.holdings.keys() <= after.wanted.keys())
-        stopped = before.holdings.keys() - after.holdings.keys()
+        hold_to("what is applied is wanted", after.proxies.keys() <= after.wanted.keys())
+        stopped = before.proxies.keys() - after.proxies.keys()
         hold_to("nothing is stopped that was wanted all along",
                 all(self.master.absent.get(id_, 0) >= before.rev for id_ in stopped))  # fmt: skip
-        for id_, holding in after.holdings.items():
-            hold_to("an applied version never falls", self.restored or holding.version >= self.best.get(id_, 0))
-            self.best[id_] = holding.version
+        for id_, stored in after.proxies.items():
+            hold_to("an applied version never falls", self.restored or stored.version >= self.best.get(id_, 0))
+            self.best[id_] = stored.version
         if message.kind == "list" and message.rev >= before.rev:
             self.check_guard(before, message, change, frozenset(stopped))
 
     def check_guard(self, before: LocalCopy, message: Message, change: CopyChange, stopped: frozenset[int]) -> None:
         if change.verdict == "held":
-            hold_to("what is held changes nothing", (before.rev, before.wanted, before.holdings) ==
-                    (self.node.copy.rev, self.node.copy.wanted, self.node.copy.holdings))  # fmt: skip
+            hold_to("what is held changes nothing", (before.rev, before.wanted, before.proxies) ==
+                    (self.node.copy.rev, self.node.copy.wanted, self.node.copy.proxies))  # fmt: skip
             return
         if not message.rows and message.parts == 1:
-            hold_to("an empty list stops everything", not self.node.copy.holdings)
+            hold_to("an empty list stops everything", not self.node.copy.proxies)
         on_purpose = stopped & message.purged
-        by_mistake, rest = len(stopped - on_purpose), len(before.holdings) - len(on_purpose)
+        by_mistake, rest = len(stopped - on_purpose), len(before.proxies) - len(on_purpose)
         if sum(count for rev, count in message.confirm if rev > before.rev) <= len(on_purpose):
             hold_to("most is never stopped by mistake", by_mistake <= GUARD_FLOOR or by_mistake * 2 <= rest)
 
@@ -237,10 +237,10 @@ class History:
         hold_to("and left alone", not answer.check)
 
     def check_held(self, copy: LocalCopy, state: State) -> None:
-        lost = copy.holdings.keys() - state.rows.keys()
+        lost = copy.proxies.keys() - state.rows.keys()
         hold_to(
             "few are never held",
-            len(lost) > GUARD_FLOOR and len(lost) * 2 > len(copy.holdings) - len(lost & state.purged),
+            len(lost) > GUARD_FLOOR and len(lost) * 2 > len(copy.proxies) - len(lost & state.purged),
         )
         hold_to("what is on purpose is not held", self.restored or not lost <= state.purged)
 

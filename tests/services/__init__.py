@@ -1,69 +1,8 @@
-"""PostgreSQL and RabbitMQ for tests and for `./dev up`.
+"""PostgreSQL and RabbitMQ for tests and for `./dev up`, and the processes and folders that they need.
 
-From addresses in the environment, else from Docker, else from programs of this machine as private instances:
+`sources` decides where the services come from. `postgres` and `rabbitmq` start them: as programs of this machine
+(`programs`, `installing`), in Docker (`containers`), or not at all when the environment names them. `ports`, `folders`
+and `processes` keep runs apart, `leash` clears up after a run, `sandbox` gives a test a disk or mounts of its own.
 
-    MAYBE_TEST_DATABASE_URL     postgresql://user:password@host:port/database, a user that may create databases
-    MAYBE_TEST_AMQP_URL         amqp://user:password@host:port/vhost, an administrator
-    MAYBE_TEST_MANAGEMENT_URL   http://host:port, of the same broker
-    MAYBE_TEST_SERVICES         "docker" or "local": do not look for the other
+This file imports nothing: `./dev status` and `./dev down` use `processes` and `leash` with the standard library alone.
 """
-
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
-from tests.services import containers, postgres, rabbitmq
-from tests.services.folders import Folder
-from tests.services.ports import PortBlock
-from tests.services.postgres import Database, PostgreSQL
-from tests.services.programs import ProgramError
-from tests.services.rabbitmq import RabbitMQ, Vhost
-
-__all__ = ["Database", "PostgreSQL", "ProgramError", "RabbitMQ", "Source", "Vhost", "Where", "find_source"]
-
-Source = Literal["docker", "local"]
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where services come from, keep their data and listen. `tell` gets progress for a person."""
-
-    source: Source
-    folder: Folder
-    ports: PortBlock
-    tell: Callable[[str], None]
-
-    async def postgres(self) -> PostgreSQL:
-        """Not started yet. Raises ProgramError."""
-        url = os.environ.get("MAYBE_TEST_DATABASE_URL")
-        if url:
-            return postgres.given(url)
-        if self.source == "docker":
-            return postgres.in_docker(self.folder, self.ports)
-        return await postgres.on_this_machine(self.folder, self.ports)
-
-    async def rabbitmq(self) -> RabbitMQ:
-        """Not started yet. Raises ProgramError."""
-        amqp_url, management_url = (os.environ.get(f"MAYBE_TEST_{name}_URL") for name in ("AMQP", "MANAGEMENT"))
-        if amqp_url and management_url:
-            return rabbitmq.given(amqp_url, management_url)
-        if self.source == "docker":
-            return rabbitmq.in_docker(self.folder, self.ports)
-        return await rabbitmq.on_this_machine(self.folder, self.ports, self.tell)
-
-
-def find_source(tell: Callable[[str], None]) -> Source:
-    """Docker, when it answers and has or gets both images; else this machine's programs."""
-    asked = os.environ.get("MAYBE_TEST_SERVICES")
-    if asked in ("docker", "local"):
-        return asked
-    if asked:
-        raise ProgramError('MAYBE_TEST_SERVICES must be "docker" or "local"')
-    if not containers.docker_answers():
-        return "local"
-    missing = [image for image in (postgres.IMAGE, rabbitmq.IMAGE) if not containers.has_image(image, tell)]
-    if missing:
-        tell(f"Docker is here but cannot get {', '.join(missing)}: using programs of this machine")
-        return "local"
-    return "docker"

@@ -1,4 +1,4 @@
-"""Commands that end by themselves: run, bounded in time, and ended with whoever waits for them."""
+"""Short commands: run with a time limit, and ended when their caller is cancelled."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ GRACE_S = 10.0
 
 @dataclass(frozen=True)
 class Done:
-    """An exit code, and what was printed on both outputs."""
+    """Exit code and output (stdout and stderr) of a command."""
 
     code: int
     output: str
@@ -24,7 +24,7 @@ class Done:
 async def run(
     *command: str, limit_s: float, account: Account | None = None, environment: Mapping[str, str] | None = None
 ) -> Done:
-    """Raises ProgramError when it cannot be executed or takes longer than the limit."""
+    """Run a command. Raises ProgramError when it cannot be executed or exceeds the limit."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -51,7 +51,7 @@ async def run(
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Everything that it started too: SIGTERM, some seconds, SIGKILL."""
+    """End the command and all that it started, with SIGTERM, and after some seconds with SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is not None:
             return

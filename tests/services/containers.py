@@ -17,7 +17,7 @@ PULL_S = 900.0
 
 
 def docker_answers() -> bool:
-    """Whether there is a Docker engine to use."""
+    """Whether a Docker engine can be used."""
     if not shutil.which("docker"):
         return False
     try:
@@ -26,20 +26,20 @@ def docker_answers() -> bool:
         return False
 
 
-def has_image(image: str, tell: Callable[[str], None]) -> bool:
-    """Whether the image is there, or can be pulled now."""
-    return _docker("image", "inspect", image).returncode == 0 or _pulled(image, tell)
+def has_image(image: str, report: Callable[[str], None]) -> bool:
+    """Whether the image exists, or can be pulled now."""
+    return _docker("image", "inspect", image).returncode == 0 or _pulled(image, report)
 
 
-def _pulled(image: str, tell: Callable[[str], None]) -> bool:
-    tell(f"Docker is here: pulling {image}")
+def _pulled(image: str, report: Callable[[str], None]) -> bool:
+    report(f"pulling {image} by Docker")
     quiet = subprocess.DEVNULL
     with subprocess.Popen(["docker", "pull", "-q", image], stdin=quiet, stdout=quiet, stderr=quiet) as pulling:
         for waited_s in range(int(EVERY_S), int(PULL_S), int(EVERY_S)):
             try:
                 return pulling.wait(EVERY_S) == 0
             except subprocess.TimeoutExpired:
-                tell(f"still pulling {image}: {waited_s} s")
+                report(f"still pulling {image}: {waited_s} s")
         pulling.kill()
     return False
 
@@ -50,18 +50,18 @@ def _docker(*arguments: str, timeout_s: float | None = None) -> subprocess.Compl
 
 @dataclass
 class Container:
-    """A container with fixed ports on 127.0.0.1; its data lives as long as it, or in the given folders."""
+    """A container with fixed ports on 127.0.0.1. Its data lives as long as the container, or in `folders`."""
 
     name: str
     image: str
     log: Path
     ports: Mapping[int, int]
-    """{port in the container: port of this machine}"""
+    """Ports of this machine by ports in the container."""
     environment: Mapping[str, str] = field(repr=False)
     folders: Mapping[Path, str]
-    """{folder of this machine: where the container sees it}"""
+    """Paths in the container by folders of this machine."""
     files: Mapping[Path, str] = field(default_factory=dict[Path, str])
-    """The same, of read-only files."""
+    """Paths in the container by read-only files of this machine."""
     command: str = ""
     label: str = ""
     client: object = field(default=None, init=False)
@@ -85,7 +85,7 @@ class Container:
         return container.attrs["State"]
 
     async def start(self) -> None:
-        """Raises ProgramError when Docker refuses."""
+        """Create or start the container. Raises ProgramError when Docker refuses."""
         await self._ask("start", self._create_or_start)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         command = ["docker", "logs", "--follow", "--since", "1s", self.client.get_wrapped_container().id]
@@ -100,7 +100,7 @@ class Container:
         self.client.start()
 
     def _described(self) -> object:
-        # Its reaper is an image of its own, which may not be at hand; tests/leash.py removes what is left.
+        # The reaper of testcontainers is an image of its own, which may be missing; tests.services.leash does its work.
         os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
         from testcontainers.core.container import DockerContainer
 
@@ -108,7 +108,7 @@ class Container:
             labels={"maybe-proxy.run": self.label}, hostname=self.name, mem_swappiness=None
         )
         for inside, outside in self.ports.items():
-            container.ports[f"{inside}/tcp"] = (HOST, outside)  # with_bind_ports would open it to the world
+            container.ports[f"{inside}/tcp"] = (HOST, outside)  # with_bind_ports would listen on all addresses
         for key, value in self.environment.items():
             container.with_env(key, value)
         for folder, inside in self.folders.items():
@@ -119,13 +119,13 @@ class Container:
         return container.with_command(self.command) if self.command else container
 
     async def stop(self) -> None:
-        """The container stays and can be started again."""
+        """Stop the container, which can be started again."""
         if self.client is not None:
             await self._ask("stop", lambda: self.client.get_wrapped_container().stop(timeout=10))
             await self._log_ended()
 
     async def end(self) -> None:
-        """Remove it, with what it keeps outside of its folders."""
+        """Remove the container, with its data outside of `folders`."""
         if self.client is None:
             return
         await self._ask("remove", lambda: self.client.stop(force=True, delete_volume=True))
@@ -133,12 +133,12 @@ class Container:
         await self._log_ended()
 
     async def kill(self) -> None:
-        """SIGKILL for everything in it; the container stays and can be started again."""
+        """Kill everything in the container, which can be started again."""
         await self._ask("kill", lambda: self.client.get_wrapped_container().kill())
         await self._log_ended()
 
     async def _log_ended(self) -> None:
-        """The follower ends with its container."""
+        """Wait for the follower of the log, which ends with its container."""
         if self.follower:
             await asyncio.to_thread(self.follower.wait)
 

@@ -1,4 +1,4 @@
-"""Where a run keeps its data, logs and secrets, and the unprivileged account that its services run as."""
+"""Folders for data, logs and secrets of a run, and the unprivileged account of its services."""
 
 import os
 import pwd
@@ -17,12 +17,12 @@ ANSWER_S = 120.0
 MIB = 1 << 20
 ROOM = 200 * MIB
 PART = "PYTEST_XDIST_WORKER"
-"""Environment variable: which of several processes this is (pytest-xdist)."""
+"""Environment variable with the name of this process among several (pytest-xdist)."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """One run's folder."""
+    """The folder of one run."""
 
     path: Path
     durable: bool
@@ -30,7 +30,7 @@ class Folder:
 
     @property
     def label(self) -> str:
-        """Of this run's containers, as tests/leash.py looks for it."""
+        """Label of this run's containers, by which tests.services.leash finds them."""
         return Path(os.environ.get(RUN, self.path)).name
 
     @property
@@ -41,7 +41,7 @@ class Folder:
         return self.logs / f"{name}.log"
 
     def private(self, name: str, account: Account | None = None) -> Path:
-        """A subfolder for one owner's eyes."""
+        """Create a subfolder that only its owner may read."""
         path = self.path / name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if account:
@@ -49,7 +49,7 @@ class Folder:
         return path
 
     def secret(self, name: str) -> str:
-        """A password drawn once for this folder."""
+        """Return a password that is drawn once per folder and name."""
         path = self.private("secrets") / name
         if not path.exists():
             path.touch(mode=0o600)
@@ -58,19 +58,19 @@ class Folder:
 
 
 def ensure_room(folder: Folder) -> None:
-    """Raises ProgramError when a cluster would not fit, or the broker would hold all messages back (disk alarm)."""
+    """Raise ProgramError if the disk is too full for a cluster, or would cause a disk alarm of the broker."""
     free = shutil.disk_usage(folder.path).free
     if free < ROOM:
         raise ProgramError(
-            f"{folder.path} has {free // MIB} MiB of free space and a cluster needs {ROOM // MIB}: "
-            "free some, or choose another disk by TMPDIR or --keep DIR"
+            f"{folder.path} has {free // MIB} MiB of free space, but a cluster needs {ROOM // MIB} MiB: "
+            "free some space, or choose another disk by TMPDIR or --keep DIR"
         )
 
 
 def scratch() -> Folder:
-    """The folder that tests/leash.py made for this run, else a new one of the caller's own.
+    """Return the folder that the leash made for this run, or else a new one.
 
-    Of several processes that share a run's tests each has a part of it, with services of its own.
+    When several processes share the tests of a run, each has a subfolder with services of its own.
     """
     given = os.environ.get(RUN)
     path = Path(given, os.environ.get(PART, "")) if given else Path(tempfile.mkdtemp(prefix="maybe-run-"))
@@ -80,20 +80,20 @@ def scratch() -> Folder:
 
 
 def remove(folder: Folder) -> None:
-    """Delete a scratch folder that no leash will delete."""
+    """Delete a scratch folder, unless the leash does it."""
     if not folder.durable and RUN not in os.environ:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def kept(path: Path) -> Folder:
-    """A folder that outlives the run. Raises ProgramError when the services' account cannot reach it."""
+    """Open or create a folder that outlives the run. Raises ProgramError if the services' account cannot use it."""
     account = unprivileged()
     above = [each for each in path.resolve().parents if each.exists()]
     closed = [each for each in above if not each.stat().st_mode & stat.S_IXOTH]
     if account and closed:
         raise ProgramError(
             f"{path}: PostgreSQL does not run as root, and the user {pwd.getpwuid(account.uid).pw_name} cannot enter "
-            f"{closed[-1]}; choose a folder elsewhere, for example /var/tmp/maybe-proxy"
+            f"{closed[-1]}; choose another folder, for example /var/tmp/maybe-proxy"
         )
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -101,13 +101,13 @@ def kept(path: Path) -> Folder:
         (path / "lock").touch()
     except OSError as error:
         raise ProgramError(
-            f"nothing can be kept in {path}: {error.strerror}; choose another folder for --keep"
+            f"data cannot be kept in {path}: {error.strerror}; choose another folder for --keep"
         ) from error
     return Folder(path.resolve(), durable=True)
 
 
 def unprivileged() -> Account | None:
-    """Whom to run services as: nobody, when this is root (PostgreSQL refuses root); else ourselves."""
+    """Return the account for services: "nobody" if this is root, which PostgreSQL refuses; else None, for our own."""
     if os.geteuid() != 0:
         return None
     entry = pwd.getpwnam("nobody")
@@ -115,13 +115,13 @@ def unprivileged() -> Account | None:
 
 
 def give(path: Path, account: Account) -> None:
-    """Make it, and all below, the account's own."""
+    """Change the owner of a path and everything below it."""
     for each in [path, *path.rglob("*")]:
         os.chown(each, account.uid, account.gid, follow_symlinks=False)
 
 
 def output_as(account: Account | None, *command: str) -> str | None:
-    """What a short command prints when the account runs it; None when it cannot. Raises ProgramError."""
+    """Run a short command as the account and return its output; None if it fails. Raises ProgramError."""
     try:
         done = subprocess.run(
             command,

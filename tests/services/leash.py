@@ -1,8 +1,8 @@
-"""Runs a command so that nothing it started, however it ended, stays behind.
+"""Leash: runs a command and ends everything that it started, however it ends.
 
-Three processes: the one in front passes signals on and the exit code back; the keeper, in a session of its own, adopts
-every orphan below it (PR_SET_CHILD_SUBREAPER, prctl(2)); the command runs under the keeper. Whichever of the three is
-killed, SIGKILL included, the keeper or the command's own ending clears up. Away from Linux it only runs the command.
+There are three processes. The front passes signals on and the exit code back. The keeper, in a session of its own,
+adopts every orphan below it (PR_SET_CHILD_SUBREAPER, prctl(2)). The command runs under the keeper. If any of the three
+is killed, even by SIGKILL, the keeper or the command clears up. On other systems than Linux, only the command runs.
 """
 
 import ctypes
@@ -23,11 +23,11 @@ PR_SET_CHILD_SUBREAPER = 36
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 GRACE_S = 5.0
 RUN = "MAYBE_RUN"
-"""Environment variable: the folder of this run for sockets, logs and data; its name labels the run's containers."""
+"""Environment variable with the folder of this run for sockets, logs and data; its name labels the containers."""
 
 
 def main(command: list[str]) -> int:
-    """The command's exit code, 128 + n when a signal ended it."""
+    """Run the command. Returns its exit code, or 128 + n if signal n ended it."""
     if not command:
         print("usage: python -m tests.services.leash COMMAND ...", file=sys.stderr)
         return 2
@@ -38,7 +38,7 @@ def main(command: list[str]) -> int:
 
 
 def keep(command: list[str], front: int) -> int:
-    """Be the keeper: run the command, then end what it left and remove its folder."""
+    """Act as the keeper: run the command, then end what it left and remove its folder."""
     os.setsid()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     follow(front)
@@ -54,7 +54,7 @@ def keep(command: list[str], front: int) -> int:
 
 
 def execute(command: list[str], keeper: int) -> int:
-    """Become the command. It is told to end (SIGTERM) when the keeper dies."""
+    """Become the command, which gets SIGTERM when the keeper dies."""
     follow(keeper)
     try:
         os.execvp(command[0], command)
@@ -64,7 +64,7 @@ def execute(command: list[str], keeper: int) -> int:
 
 
 def born(act: Callable[[], int]) -> int:
-    """Fork; the child ends with what `act` returns. Answers the child's process id."""
+    """Fork a child that exits with the result of `act`; return its process id."""
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     pid = os.fork()
     if pid:
@@ -76,7 +76,7 @@ def born(act: Callable[[], int]) -> int:
 
 
 def attend(child: int) -> int:
-    """Pass signals on to the child until it ends; reap whatever else was adopted meanwhile."""
+    """Pass signals on to the child until it ends, reap adopted processes, and return the child's exit code."""
     for number in PASSED_ON:
         signal.signal(number, lambda number, _frame: os.kill(child, number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
@@ -91,24 +91,25 @@ def attend(child: int) -> int:
 
 
 def follow(parent: int) -> None:
-    """Receive SIGTERM when the parent dies, at once when it is dead already."""
+    """Have the kernel send us SIGTERM when the parent dies; at once if it is dead already."""
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def prctl(option: int, value: int) -> None:
-    """Raises OSError."""
+    """Call prctl(2). Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
 def end_descendants(*, orderly: bool) -> None:
-    """SIGTERM, some seconds, SIGKILL. What is left after an orderly end is a leak, and is named."""
+    """End all processes below, first with SIGTERM, then with SIGKILL. Those left after an orderly end are printed."""
     left = descendants(os.getpid())
     if left and orderly:
-        print("left running, ended now: " + ", ".join(f"{name_of(pid)} ({pid})" for pid in left), file=sys.stderr)
+        names = ", ".join(f"{name_of(pid)} ({pid})" for pid in left)
+        print(f"ending processes that were left running: {names}", file=sys.stderr)
     for number, limit_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
         send(number)
         deadline = time.monotonic() + limit_s
@@ -117,7 +118,7 @@ def end_descendants(*, orderly: bool) -> None:
 
 
 def send(number: signal.Signals) -> None:
-    """A stopped process takes its SIGTERM only when it goes on."""
+    """Signal all processes below, and resume stopped ones: they handle SIGTERM only then."""
     for pid in descendants(os.getpid()):
         for each in (number, signal.SIGCONT):
             try:
@@ -127,7 +128,7 @@ def send(number: signal.Signals) -> None:
 
 
 def reaped_all() -> bool:
-    """Reap the ended; answers whether nothing is left."""
+    """Reap ended children; whether none is left."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -137,7 +138,7 @@ def reaped_all() -> bool:
 
 
 def remove_containers(label: str) -> None:
-    """The containers of this run outlive their clients: they belong to Docker's own daemon."""
+    """Remove the containers of this run, which belong to Docker's daemon and outlive their clients."""
     if not shutil.which("docker"):
         return
     listed = ["docker", "ps", "-aq", "--filter", f"label=maybe-proxy.run={label}"]

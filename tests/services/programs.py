@@ -1,4 +1,4 @@
-"""A long-running program, a process or a container, that can be started, killed, frozen and started again."""
+"""Long-running programs (processes or containers) that can be started, killed, frozen and started again."""
 
 import asyncio
 import os
@@ -18,11 +18,11 @@ TELLING = re.compile(r"error|fatal|panic|denied|no space|cannot|could not|failed
 
 
 class ProgramError(Exception):
-    """A program did not do what it should. The text names it and ends with the last lines of its log."""
+    """A program failed. The text names it, and may end with the last lines of its log."""
 
 
 class Program(Protocol):
-    """What a service or a part of the cluster runs as."""
+    """A service or a part of the cluster that runs as a process or a container."""
 
     name: str
     log: Path
@@ -49,10 +49,10 @@ class Account:
 
 @dataclass
 class Process:
-    """A process of this machine, its output appended to its log.
+    """A process of this machine, whose output is appended to its log.
 
-    With `whole`, kill and freeze reach everything below it too; without, only the process itself, as a node's proxies
-    outlive its agent. `worker` is the name of the process that does the work where the command only wraps it.
+    With `whole`, kill and freeze also reach all processes below it; without, only the process itself, since a node's
+    proxies outlive its agent. `worker` names the process that does the work if the command only wraps it.
     """
 
     name: str
@@ -77,9 +77,9 @@ class Process:
         return self.running is not None and self.running.poll() is None
 
     async def start(self) -> None:
-        """Raises ProgramError when it runs already or cannot be executed."""
+        """Start the process. Raises ProgramError if it is running or cannot be executed."""
         if self.is_running:
-            raise ProgramError(f"{self.name} runs already")
+            raise ProgramError(f"{self.name} is already running")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.touch(mode=0o600)  # a waiting node prints its challenge
         with self.log.open("ab") as log:
@@ -104,7 +104,7 @@ class Process:
         )
 
     async def stop(self) -> None:
-        """Ask it to end, and wait; killed when it has not after 15 s, which is told by ProgramError."""
+        """Stop the process and wait. After STOP_S it is killed, and ProgramError is raised."""
         if not self.is_running:
             return
         self._send(self.stop_signal, whole=False)
@@ -116,20 +116,20 @@ class Process:
             )
 
     async def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         self._send(signal.SIGKILL, whole=self.whole)
         await self._ended(STOP_S)
 
     async def end(self) -> None:
-        """For good, and as quickly as can be: nothing that it holds is wanted any more."""
+        """End the process for good and at once: its data is no longer needed."""
         await self.kill()
 
     async def freeze(self) -> None:
-        """SIGSTOP."""
+        """Send SIGSTOP."""
         self._send(signal.SIGSTOP, whole=self.whole)
 
     async def thaw(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         self._send(signal.SIGCONT, whole=self.whole)
 
     def _send(self, number: signal.Signals, *, whole: bool) -> None:
@@ -150,7 +150,7 @@ class Process:
 
 @dataclass
 class Elsewhere:
-    """A service that somebody else runs: it can be used, not steered."""
+    """A service at a given address: it can be used, but not controlled."""
 
     name: str
     log: Path = Path(os.devnull)
@@ -177,27 +177,26 @@ class Elsewhere:
 
 
 def not_ready(title: str, program: Program, limit_s: float) -> str:
-    """Why a service cannot be used, and the end of its log."""
+    """Describe why a service cannot be used, with the end of its log."""
     how = f"was not ready within {limit_s:.0f} s" if program.is_running else "ended while it started"
     return f"{title} {how}: {last_words(program.log)}\n{tail(program.log)}"
 
 
 def last_words(log: Path) -> str:
-    """The line of a log that most likely says what went wrong."""
+    """Return the line of a log that most likely names the error."""
     text = log.read_text(errors="replace") if log.is_file() else ""
     return telling_line(text)
 
 
 def telling_line(text: str) -> str:
-    """The last line with a word of failure in it, else the last one."""
+    """Return the last line with a word of failure in it, or else the last line."""
     lines = [line.strip() for line in text.splitlines()[-200:] if line.strip()]
-    return next((line for line in reversed(lines) if TELLING.search(line)), lines[-1] if lines else "it said nothing")[
-        :300
-    ]
+    last = lines[-1] if lines else "there was no output"
+    return next((line for line in reversed(lines) if TELLING.search(line)), last)[:300]
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, indented."""
+    """Return the last lines of a log, indented."""
     if not log.is_file():
         return f"    (no log at {log})"
     text = log.read_text(errors="replace").splitlines()[-lines:]

@@ -1,4 +1,4 @@
-"""RabbitMQ with its management UI for tests and trials: given by address, in Docker, or a private broker."""
+"""RabbitMQ with its management UI for tests and trials: at a given address, in Docker, or a private broker."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 @dataclass(frozen=True)
 class Vhost:
-    """A virtual host and how to log in to it."""
+    """A virtual host and the login to it."""
 
     host: str
     port: int
@@ -46,14 +46,14 @@ class Vhost:
 
     @property
     def environment(self) -> dict[str, str]:
-        """As the master reads it."""
+        """Settings of the master."""
         return {"AMQP_URL": self.amqp_url, "RABBITMQ_MANAGEMENT_URL": self.management_url}
 
     def named(self, name: str) -> "Vhost":
         return Vhost(self.host, self.port, self.management_url, self.user, self.password, name)
 
     def management(self) -> httpx.AsyncClient:
-        """A client of the management API, logged in."""
+        """Return a client of the management API with our login."""
         return httpx.AsyncClient(
             base_url=f"{self.management_url}/api/", auth=(self.user, self.password), timeout=10, trust_env=False
         )
@@ -61,15 +61,15 @@ class Vhost:
 
 @dataclass
 class RabbitMQ:
-    """The broker. Its addresses stay the same from start to start, and its data survives a kill."""
+    """The broker. A restart keeps its addresses, and its data survives a kill."""
 
     admin: Vhost
     program: Program
     port_mapper: Process | None = None
-    """epmd of its own: a shared one would outlive it and mix it with the system's broker."""
+    """Private epmd: a shared one would outlive the broker and mix it with the system's broker."""
 
     async def start(self) -> None:
-        """Raises ProgramError with the log's end when it is not usable within READY_S."""
+        """Start the broker. Raises ProgramError, with the end of the log, if it is not usable within READY_S."""
         if self.port_mapper and not self.port_mapper.is_running:
             await self.port_mapper.start()
         await self.program.start()
@@ -80,7 +80,7 @@ class RabbitMQ:
             await asyncio.sleep(0.1)
 
     async def is_ready(self) -> bool:
-        """Both doors answer: the management API to our login, the broker to a protocol header."""
+        """Whether the management API accepts our login and the broker answers a protocol header."""
         try:
             async with asyncio.timeout(10), self.admin.management() as api:
                 answer = await api.get("overview")
@@ -97,7 +97,7 @@ class RabbitMQ:
         await self.program.kill()
 
     async def end(self) -> None:
-        """For good, at once."""
+        """End the broker for good, at once."""
         await self.program.end()
         if self.port_mapper:
             await self.port_mapper.end()
@@ -109,7 +109,7 @@ class RabbitMQ:
         await self.program.thaw()
 
     async def create(self, name: str) -> Vhost:
-        """A new virtual host with every permission for our user."""
+        """Create a virtual host with all permissions for our user."""
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         async with self.admin.management() as api:
             (await api.put(f"vhosts/{quote(name, safe='')}")).raise_for_status()
@@ -118,16 +118,16 @@ class RabbitMQ:
         return self.admin.named(name)
 
     async def ensure(self, name: str) -> Vhost:
-        """The virtual host of that name, new if need be: creating it again changes nothing."""
+        """Return the virtual host of that name; creating an existing one changes nothing."""
         return await self.create(name)
 
     async def has(self, name: str) -> bool:
-        """Whether there is a virtual host of that name."""
+        """Whether a virtual host of that name exists."""
         async with self.admin.management() as api:
             return (await api.get(f"vhosts/{quote(name, safe='')}")).status_code == 200
 
     async def drop(self, name: str) -> None:
-        """Delete a virtual host and the users whose only door it was."""
+        """Delete a virtual host, and users that had permissions only there."""
         path = f"vhosts/{quote(name, safe='')}"
         async with self.admin.management() as api:
             granted = (await api.get(f"{path}/permissions")).raise_for_status().json()
@@ -138,7 +138,7 @@ class RabbitMQ:
 
 
 async def greets(host: str, port: int) -> bool:
-    """Whether an AMQP 0-9-1 server answers with its first frame, a method (type 1)."""
+    """Whether an AMQP 0-9-1 server answers with a method frame (type 1)."""
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(PROTOCOL_HEADER)
@@ -148,7 +148,7 @@ async def greets(host: str, port: int) -> bool:
 
 
 def given(amqp_url: str, management_url: str) -> RabbitMQ:
-    """A broker that runs elsewhere; its user must be an administrator."""
+    """Use a broker that runs elsewhere, whose user must be an administrator."""
     parts = urlsplit(amqp_url)
     admin = Vhost(
         host=parts.hostname or HOST,
@@ -165,7 +165,7 @@ def in_docker(folder: Folder, ports: PortBlock) -> RabbitMQ:
     admin = own_login(folder, ports)
     settings = folder.private("rabbitmq-settings") / "rabbitmq.conf"
     settings.write_text(login_settings(admin.user, admin.password))
-    settings.chmod(0o644)  # its own user reads it inside; outside the folder is closed
+    settings.chmod(0o644)  # the container's user reads it inside; outside, its folder is private
     container = Container(
         name="rabbitmq",
         image=IMAGE,
@@ -179,10 +179,10 @@ def in_docker(folder: Folder, ports: PortBlock) -> RabbitMQ:
     return RabbitMQ(admin, container)
 
 
-async def on_this_machine(folder: Folder, ports: PortBlock, tell: Callable[[str], None]) -> RabbitMQ:
-    """A private broker. Raises ProgramError when there is none and none can be installed."""
+async def on_this_machine(folder: Folder, ports: PortBlock, report: Callable[[str], None]) -> RabbitMQ:
+    """Set up a private broker. Raises ProgramError when RabbitMQ is missing and cannot be installed."""
     account = unprivileged()
-    server = find_server() or await installed_server(tell)
+    server = find_server() or await installed_server(report)
     admin = own_login(folder, ports)
     home = folder.private("rabbitmq")
     environment = surroundings(home, distribution=ports.port(DISTRIBUTION), mapper=ports.port(PORT_MAPPER))
@@ -208,10 +208,10 @@ def find_server() -> str | None:
     return next((path for path in SERVERS if os.access(path, os.X_OK)), None)
 
 
-async def installed_server(tell: Callable[[str], None]) -> str:
-    """Have the system's package manager install it, without starting its service. Raises ProgramError."""
-    await install("rabbitmq", tell)
+async def installed_server(report: Callable[[str], None]) -> str:
+    """Install RabbitMQ by the system's package manager, without starting its service. Raises ProgramError."""
+    await install("rabbitmq", report)
     server = find_server()
     if server is None:
-        raise ProgramError(f"RabbitMQ was installed, but none of {', '.join(SERVERS)} is there: use Docker instead")
+        raise ProgramError(f"RabbitMQ was installed, but none of {', '.join(SERVERS)} exists; use Docker instead")
     return server

@@ -1,4 +1,4 @@
-"""What a private broker is told, in files and in its environment."""
+"""Settings of a private broker, in files and in its environment."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from tests.services.ports import HOST
 
 
 def surroundings(home: Path, *, distribution: int, mapper: int) -> Mapping[str, str]:
-    """The environment of a broker apart from the system's own (RabbitMQ docs, "File and Directory Locations")."""
+    """Build the environment of a broker beside the system's own (RabbitMQ docs, "File and Directory Locations")."""
     return {
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
@@ -24,7 +24,7 @@ def surroundings(home: Path, *, distribution: int, mapper: int) -> Mapping[str, 
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
         "RABBITMQ_PID_FILE": str(home / "broker.pid"),
         "RABBITMQ_DIST_PORT": str(distribution),
-        # Idle schedulers spin for work by default, which costs the neighbours on a small machine.
+        # By default idle schedulers spin, which takes time from other programs on a small machine.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
         "ERL_EPMD_PORT": str(mapper),
         "ERL_EPMD_ADDRESS": HOST,

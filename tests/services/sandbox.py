@@ -1,4 +1,4 @@
-"""A child process with a world of its own: its mounts, limits and user go with it."""
+"""Child process of a test with mounts, limits and a user of its own, which vanish with it."""
 
 import os
 import resource
@@ -18,11 +18,11 @@ NOBODY = 65_534
 
 
 def in_child(act: Callable[[], None]) -> None:
-    """Fork, do it in the child, and fail as it fails. Skips where a child may not have mounts of its own."""
-    told, tell = os.pipe()
+    """Run `act` in a forked child, and fail as it fails. Skips where a child may not have mounts of its own."""
+    read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(told)
+        os.close(read_end)
         code = 1
         try:
             call("unshare", CLONE_NEWNS)
@@ -32,19 +32,19 @@ def in_child(act: Callable[[], None]) -> None:
             code = 0
         except PermissionError:
             code = 2 if os.geteuid() else 1
-            os.write(tell, traceback.format_exc().encode())
-        except BaseException:  # noqa: BLE001 (told by the parent)
-            os.write(tell, traceback.format_exc().encode())
+            os.write(write_end, traceback.format_exc().encode())
+        except BaseException:  # noqa: BLE001 (the parent raises it)
+            os.write(write_end, traceback.format_exc().encode())
         finally:
             sys.stdout.flush()
             os._exit(code)
-    os.close(tell)
-    with os.fdopen(told) as text:
-        said = text.read()
+    os.close(write_end)
+    with os.fdopen(read_end) as text:
+        failure = text.read()
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code == 2:
         pytest.skip("this account may not mount")
-    assert code == 0, said
+    assert code == 0, failure
 
 
 def mount(*arguments: str) -> None:
@@ -52,7 +52,7 @@ def mount(*arguments: str) -> None:
 
 
 class SmallDisk:
-    """A file system of a megabyte at `path`, in this process's world."""
+    """A file system of a megabyte at `path`, visible in this process alone."""
 
     def __init__(self, path: Path, size: str = "1m") -> None:
         self.path = path
@@ -60,7 +60,7 @@ class SmallDisk:
         mount("-t", "tmpfs", "-o", f"size={size},mode=700", "none", str(path))
 
     def fill(self) -> None:
-        """Until not a byte is left."""
+        """Fill the disk to the last byte."""
         filler = os.open(self.path / "filler", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for block in (65_536, 4_096, 1):
             try:
@@ -74,7 +74,7 @@ class SmallDisk:
         (self.path / "filler").unlink()
 
     def take_no_writes(self) -> None:
-        """For whoever opens a file from now on; what is open goes on."""
+        """Make the disk read-only for files opened from now on; open files stay writable."""
         mount("--bind", str(self.path), str(self.path))
         mount("-o", "remount,bind,ro", str(self.path))
 
@@ -83,7 +83,7 @@ class SmallDisk:
 
 
 def use_up_descriptors() -> None:
-    """Until this process may open no file more; its limit can be raised again."""
+    """Open files until this process may open no more; its limit can be raised again."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 4096))
     with suppress(OSError):
         while True:
@@ -91,7 +91,7 @@ def use_up_descriptors() -> None:
 
 
 def killed(act: Callable[[], None]) -> None:
-    """Do it in a process that is killed right after it, with all that it has open."""
+    """Run `act` in a process that is killed right afterwards, with its open files."""
     pid = os.fork()
     if pid == 0:
         try:

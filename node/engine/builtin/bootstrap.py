@@ -3,7 +3,7 @@
 Those import what an agent needs; a worker gets along with the standard library, starts in a tenth of the time and
 takes half the memory. Of `shared` it takes `permutation` alone, which imports nothing else either. It speaks no TLS and
 asyncio does without: loading OpenSSL for it would cost a tenth of the start and of the memory.
-Run as `python -I -S bare.py MODULE ARGUMENTS...`.
+Run as `python -I -S bootstrap.py MODULE ARGUMENTS...`.
 """
 
 import runpy

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from node.__main__ import collect_seldom
+from node.__main__ import tune_garbage_collector
 from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import ProxyRecord
 from shared.tasks import for_each
@@ -46,7 +46,7 @@ async def fleet(proxies: int, ground: Ground) -> Fleet:
     """Raises StartError, EngineError."""
     directory = ground.place("fleet").folder / "engine"
     records = [record(id_, FIRST_PORT + id_, ground.login) for id_ in range(1, proxies + 1)]
-    collect_seldom()
+    tune_garbage_collector()
     began = time.perf_counter()
     async with worker(directory, ground) as (engine, pid):
         answering = time.perf_counter()

@@ -152,6 +152,6 @@ async def test_a_user_name_that_no_protocol_carries_is_refused_in_words(api: Api
     assert problem["errors"] == [
         {
             "pointer": "/username",
-            "detail": "a user name has letters, digits and !$%&'()+./<=>?@[]^_`{|}~- only: no space, colon or comma",
+            "detail": "must have only letters, digits and !$%&'()+./<=>?@[]^_`{|}~- (no space, colon or comma)",
         }
     ]

@@ -87,7 +87,7 @@ async def test_every_setting_that_is_missing_is_named_and_the_rest_is_looked_at(
 async def test_a_name_that_is_nearly_right_is_pointed_out(env: dict[str, str]):
     del env["DATABASE_USERNAME"]
     found = await findings({**env, "DATABASE_USERNAMES": "secret-value"})
-    assert "DATABASE_USERNAMES is set: was DATABASE_USERNAME meant?" in as_text(found)
+    assert "DATABASE_USERNAMES is set; did you mean DATABASE_USERNAME?" in as_text(found)
     assert "secret-value" not in as_text(found)
 
 

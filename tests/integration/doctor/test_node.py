@@ -24,10 +24,10 @@ from shared.proxies import Exit, ProxyRecord
 from tests.cluster.cluster import Cluster, Node, cluster, succeeded
 from tests.engines.local_copy import hold
 from tests.launch.registry import ROOT
-from tests.services import Where
 from tests.services.folders import Folder
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.rabbitmq import RabbitMQ, Vhost
+from tests.services.sources import Where
 
 
 @pytest.fixture
@@ -264,11 +264,11 @@ async def test_an_exit_that_is_not_this_hosts_is_named_and_its_key_is_not(env: d
 
 
 def test_a_whole_copy_is_read_without_a_file_being_made(tmp_path: Path):
-    from node.doctor.local_copy import look_at_copy
+    from node.doctor.local_copy import inspect_copy
 
     path = tmp_path / "copy.db"
     db = sqlite3.connect(path)
     db.executescript("PRAGMA journal_mode=WAL; CREATE TABLE heads (owner TEXT, rev INTEGER);")
     db.close()
-    look_at_copy(path, live=False)
+    inspect_copy(path, live=False)
     assert [entry.name for entry in tmp_path.iterdir()] == ["copy.db"]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from node.doctor.exits import exit_findings
 from node.engine.builtin.engine import BuiltinEngine
-from node.network.exit_requirements import Need
+from node.network.exit_requirements import ExitRequirement
 from tests.engines.exits import PREFIX, RANDOM, V4_EXIT, V6_EXIT, record, seen, telling
 
 
 def test_the_doctor_tells_a_routed_prefix_from_one_that_is_not(routed: None) -> None:
     good, bad = (PREFIX, V4_EXIT, V6_EXIT), ("2001:db8:99::/64", "203.0.113.9", "2001:db8:99::1")
-    found = exit_findings(Need(place, "builtin") for place in (*good, *bad))
+    found = exit_findings(ExitRequirement(place, "builtin") for place in (*good, *bad))
     levels = {place: finding.level for place in (*good, *bad) for finding in found if place in finding.text}
     assert levels == dict.fromkeys(good, "ok") | dict.fromkeys(bad, "problem")
 

@@ -12,9 +12,9 @@ import pytest
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.interface import Engine
 from node.engine.three_proxy.engine import ThreeProxyEngine
-from node.network.address_changes import hear_addresses
+from node.network.address_changes import watch_addresses
 from node.reconcile.reconciler import Reconciler
-from node.state.local_copy import Holding, LocalCopy, on_list, on_records
+from node.state.local_copy import LocalCopy, StoredProxy, on_list, on_records
 from shared.messages.bodies import Header, SyncItem
 from shared.proxies import ProxyId
 from tests.clients.streams import LOCAL, until
@@ -39,9 +39,9 @@ class Agent:
     def __post_init__(self) -> None:
         self.supervisor = Reconciler(self.copy, {self.name: self.engine}, on_change=self._changed)
 
-    async def _changed(self, ran: list[Holding]) -> None:
+    async def _changed(self, ran: list[StoredProxy]) -> None:
         self.reports += 1
-        self.copy.holdings.update({each.id: replace(each, good=each.record) for each in ran})
+        self.copy.proxies.update({each.id: replace(each, good=each.record) for each in ran})
 
     def want(self, exit_: dict[str, Any], id_: int = 1, **changes: Any) -> Any:
         """The next version of this proxy."""
@@ -238,7 +238,7 @@ async def test_the_kernels_notice_changes_the_state_within_moments(agent: Agent)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(agent.supervisor.run()),
-            group.create_task(hear_addresses(agent.supervisor.addresses_changed)),
+            group.create_task(watch_addresses(agent.supervisor.addresses_changed)),
         ]
         await until(is_well)
         remove()

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from node.network.exit_requirements import Need
+from node.network.exit_requirements import ExitRequirement
 from node.network.exit_trial import failed_exits, is_own
 from shared.proxies import EngineName
 from tests.cluster.networks import ip
@@ -12,7 +12,7 @@ from tests.engines.exits import PREFIX, V4_EXIT, V6_EXIT
 
 
 def fails(place: str, engine: EngineName = "builtin") -> bool:
-    need = Need(place, engine)
+    need = ExitRequirement(place, engine)
     return need in failed_exits([need])
 
 
@@ -57,12 +57,12 @@ def test_an_ipv6_address_that_no_interface_has_serves_the_builtin_engine_only(ro
 
 
 def test_the_remedy_names_the_addresses_that_the_host_has(routed: None) -> None:
-    need = Need("203.0.113.9", "builtin")
+    need = ExitRequirement("203.0.113.9", "builtin")
     assert f"choose one of {V4_EXIT}" in failed_exits([need])[need].text
 
 
 def test_ten_thousand_needs_are_one_conversation_with_the_kernel(routed: None) -> None:
-    needs = [Need(f"203.0.{number // 250}.{number % 250}", "builtin") for number in range(10_000)]
+    needs = [ExitRequirement(f"203.0.{number // 250}.{number % 250}", "builtin") for number in range(10_000)]
     assert len(failed_exits(needs)) == 10_000
 
 

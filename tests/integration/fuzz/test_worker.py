@@ -14,7 +14,7 @@ import h11
 import pytest
 
 from node.engine.builtin.engine import BuiltinEngine
-from node.engine.builtin.net.reactor import HANDSHAKE_S, LINGER_S
+from node.engine.builtin.net.timeouts import HANDSHAKE_S, LINGER_S
 from node.engine.builtin.pool.control_client import ControlClient
 from node.engine.builtin.pool.processes import connect_worker
 from shared.proxies import ProxyRecord

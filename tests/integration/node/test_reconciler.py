@@ -58,17 +58,17 @@ async def test_nothing_is_confirmed_before_it_is_known_whether_it_serves(engine:
     async def on_change(_: object) -> None:
         changed.set()
 
-    supervisor = Reconciler(copy, {"builtin": engine}, on_change=on_change)
+    reconciler = Reconciler(copy, {"builtin": engine}, on_change=on_change)
     told(copy, 1, port=port, limits={"expires_at": PAST})
-    await supervisor.reconcile()
-    assert [failure.kind for failure in supervisor.failures()] == ["expired"]
+    await reconciler.reconcile()
+    assert [failure.kind for failure in reconciler.failures()] == ["expired"]
     engine.may_answer.clear()
     engine.is_asked.clear()
     told(copy, 2, port=port)
-    supervisor.wake([1])
+    reconciler.wake([1])
     async with asyncio.TaskGroup() as group:
-        group.create_task(supervisor.reconcile())
+        group.create_task(reconciler.reconcile())
         await engine.is_asked.wait()
-        assert (supervisor.reached(1), supervisor.failures()) == (2, [])
+        assert (reconciler.reached(1), reconciler.failures()) == (2, [])
         engine.may_answer.set()
-    assert (supervisor.reached(1), supervisor.failures()) == (None, [])
+    assert (reconciler.reached(1), reconciler.failures()) == (None, [])

@@ -149,7 +149,7 @@ async def test_an_agent_ended_by_ctrl_c_says_that_its_proxies_go_on_and_how_to_e
     agent.send_signal(signal.SIGINT)
     _, errors = await asyncio.to_thread(agent.communicate, timeout=30)
     assert agent.returncode == 0
-    assert f"Its proxies go on; to end them as well: NODE_DATA_DIR={data} maybe-node stop" in errors
+    assert f"Its proxies keep running; to end them as well: NODE_DATA_DIR={data} maybe-node stop" in errors
 
 
 @pytest.mark.parametrize("program", ["node", "master"])

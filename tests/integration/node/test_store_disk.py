@@ -95,11 +95,11 @@ def test_an_agent_that_starts_where_nothing_can_be_written_serves_what_it_had_an
         assert (store.load(), store.is_read) == (before, True)
         assert store.begin_session() > 0
         refused = write_until_refused(store, before)
-        assert (store.load(), bool(store.trouble)) == (before, True)
+        assert (store.load(), bool(store.write_error)) == (before, True)
         heal()
         store.write(refused)
         before.take(refused)
-        assert (store.load(), store.trouble) == (before, "")
+        assert (store.load(), store.write_error) == (before, "")
         store.close()
         assert Store(path).load() == before
         assert not list(disk.path.glob("*.broken-*"))
@@ -118,11 +118,11 @@ def test_a_copy_whose_disk_refuses_in_the_middle_goes_on_when_it_can(
         store.drop_connection()  # no file system becomes read-only while a file is open for writing
         heal = trouble(disk)
         write_until_refused(store, copy)
-        assert "cannot be written" in store.trouble
+        assert "cannot be written" in store.write_error
         assert Store(disk.path / "copy.db").load() == copy
         heal()
-        store.mend()
-        assert (store.trouble, store.load()) == ("", copy)
+        store.write_outstanding()
+        assert (store.write_error, store.load()) == ("", copy)
 
     in_child(act)
 
@@ -139,10 +139,10 @@ def test_a_copy_that_cannot_even_be_read_is_kept_and_read_later(tmp_path: Path):
             store.write(on_list(LocalCopy(), header(9), []))
         resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
         with pytest.raises(StoreFailed, match="read"):
-            store.mend()
+            store.write_outstanding()
         assert (store.load(), store.is_read) == (before, True)
-        store.mend()
-        assert (store.load(), store.trouble) == (before, "")
+        store.write_outstanding()
+        assert (store.load(), store.write_error) == (before, "")
 
     in_child(act)
 
@@ -178,7 +178,7 @@ def test_what_belongs_to_another_node_is_forgotten_as_soon_as_that_can_be_writte
         assert (store.belong_to("a/1"), store.load()) == (False, before)
         assert (store.belong_to("b/1"), store.load()) == (True, LocalCopy())
         disk.free()
-        store.mend()
+        store.write_outstanding()
         store.close()
         assert Store(path).load() == LocalCopy()
 
@@ -192,12 +192,12 @@ def test_what_ran_is_remembered_as_soon_as_that_can_be_written(tmp_path: Path):
         copy = fill(store, store.load())
         store.close()
         disk.fill()
-        holding = copy.holdings[1]
-        good = type(holding)(**{f: getattr(holding, f) for f in holding.__slots__} | {"good": holding.record})
+        stored = copy.proxies[1]
+        good = type(stored)(**{f: getattr(stored, f) for f in stored.__slots__} | {"good": stored.record})
         with pytest.raises(StoreFailed):
             store.mark_good([good])
         disk.free()
-        store.mend()
-        assert store.load().holdings[1].good == holding.record
+        store.write_outstanding()
+        assert store.load().proxies[1].good == stored.record
 
     in_child(act)

@@ -70,8 +70,8 @@ def checked(path: Path) -> int:
     store.close()
     if copy.rev:
         assert copy.wanted == dict(generation(copy.rev)[1])
-        assert set(copy.holdings) <= set(copy.wanted)
-        assert len({holding.version for holding in copy.holdings.values()}) <= 1
+        assert set(copy.proxies) <= set(copy.wanted)
+        assert len({stored.version for stored in copy.proxies.values()}) <= 1
     return copy.rev
 
 

@@ -123,7 +123,7 @@ async def test_a_refused_change_leaves_the_version_before_it_running(directory: 
     async with opened(directory, binary) as engine:
         await engine.start(proxy := record(1, protocol="http"))
         before = processes_of(directory)
-        with pytest.raises(EngineError, match="3proxy cannot hold a traffic limit"):
+        with pytest.raises(EngineError, match="3proxy cannot enforce a traffic limit"):
             await engine.start(record(1, protocol="http", port=proxy.port, **refused))
         assert await engine.running() == {1: 1}
         assert processes_of(directory) == before

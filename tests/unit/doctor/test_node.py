@@ -19,7 +19,7 @@ from node.doctor.findings import (
     three_proxy_finding,
     worker_findings,
 )
-from node.doctor.local_copy import CopyLook, copy_finding
+from node.doctor.local_copy import CopyInspection, copy_finding
 from shared.bus.logins import LoginResult
 
 MOST_OF_IT = 10**12
@@ -74,7 +74,7 @@ def test_an_agent_that_does_not_run_is_told(runs: bool, enrolled: bool, level: s
     ],
 )
 def test_what_the_broker_said_is_told_in_words(login: LoginResult, runs: bool, level: str, word: str):
-    found = login_findings(login, place="broker:5672", user="node-7", agent_runs=runs)[-1]
+    found = login_findings(login, endpoint="broker:5672", user="node-7", agent_runs=runs)[-1]
     assert (found.level, word in found.text) == (level, True), found
 
 
@@ -163,15 +163,15 @@ def test_the_kernels_limits_are_told_only_when_they_limit(
 @pytest.mark.parametrize(
     ("copy", "owner", "level"),
     [
-        (CopyLook(state="none"), None, "ok"),
-        (CopyLook(state="whole", owner="c/1"), "c/1", "ok"),
-        (CopyLook(state="whole", owner="c/2"), "c/1", "warning"),
-        (CopyLook(state="whole", owner="c/1", wanted=3, refused=(4,)), "c/1", "warning"),
-        (CopyLook(state="broken", reason="malformed"), "c/1", "problem"),
-        (CopyLook(state="closed"), "c/1", "problem"),
+        (CopyInspection(state="none"), None, "ok"),
+        (CopyInspection(state="whole", owner="c/1"), "c/1", "ok"),
+        (CopyInspection(state="whole", owner="c/2"), "c/1", "warning"),
+        (CopyInspection(state="whole", owner="c/1", wanted=3, refused=(4,)), "c/1", "warning"),
+        (CopyInspection(state="broken", reason="malformed"), "c/1", "problem"),
+        (CopyInspection(state="closed"), "c/1", "problem"),
     ],
 )
-def test_the_local_copy_is_judged(copy: CopyLook, owner: str | None, level: str):
+def test_the_local_copy_is_judged(copy: CopyInspection, owner: str | None, level: str):
     assert copy_finding(copy, owner).level == level
 
 

@@ -12,7 +12,7 @@ from node.engine.builtin.protocols.http_body import MessageBody, body_of
 from node.engine.builtin.protocols.http_fields import MAX_HEAD, MEMORABLE, Refusal
 from node.engine.builtin.protocols.http_request import Request, head_size, read_request
 from node.engine.builtin.protocols.http_response import Response, read_response
-from node.engine.builtin.protocols.http_route import route, routed_at_once, routed_request
+from node.engine.builtin.protocols.http_route import route, routed_request, whole_request
 from node.engine.builtin.protocols.socks5 import Malformed
 from tests.fuzz.fragments import TRAP
 from tests.fuzz.hostile_bytes import Malice
@@ -115,7 +115,7 @@ def assert_judged_alike(data: bytes, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_ordered_at_once_is_one_whole_head_and_means_the_same_by_the_long_way(seed: int) -> None:
-    orders = [(data, order) for data in Malice(seed).clients(BYTES) if (order := routed_at_once(data, VIA)) is not None]
+    orders = [(data, order) for data in Malice(seed).clients(BYTES) if (order := whole_request(data, VIA)) is not None]
     assert orders
     for data, order in orders:
         assert head_size(data, 0) == len(data) <= MEMORABLE

@@ -16,7 +16,7 @@ from shared.messages.bodies import MESSAGE_TYPES, CheckSync, Header, Held, NeedS
 from shared.messages.reading import Unreadable, decode, decode_header
 from shared.messages.writing import encode, encode_pairs
 from shared.proxies import MAX_BIGINT
-from shared.validation_errors import COMPLAINT_LIMIT
+from shared.validation_errors import ERROR_TEXT_LIMIT
 
 SECRET = "a-secret"
 NUMBERS = st.one_of(
@@ -122,7 +122,7 @@ def assert_header_read_or_refused(headers: object) -> None:
 def assert_fit_for_a_log(refused: Unreadable) -> None:
     text = str(refused)
     assert text.isprintable()
-    assert 0 < len(text) <= COMPLAINT_LIMIT + len("headers: ")
+    assert 0 < len(text) <= ERROR_TEXT_LIMIT + len("headers: ")
     assert SECRET not in text
 
 

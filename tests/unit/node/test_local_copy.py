@@ -23,7 +23,7 @@ def copy_at(rev: int, versions: dict[int, int]) -> LocalCopy:
 
 
 def held(copy: LocalCopy) -> dict[int, int]:
-    return {id_: holding.version for id_, holding in copy.holdings.items()}
+    return {id_: stored.version for id_, stored in copy.proxies.items()}
 
 
 def taken(copy: LocalCopy, change: CopyChange) -> LocalCopy:
@@ -98,7 +98,7 @@ def test_a_late_record_does_not_bring_an_older_version_back():
 def test_a_record_read_before_our_list_is_good_only_for_what_the_list_wants():
     copy = copy_at(5, {1: 3})
     copy.take(on_list(copy, header(6), [(1, 4), (2, 1)]))
-    assert [holding.id for holding in on_records(copy, header(5), [item(1, 4), item(2, 2)]).put] == [1]
+    assert [stored.id for stored in on_records(copy, header(5), [item(1, 4), item(2, 2)]).put] == [1]
 
 
 def test_a_record_read_after_our_list_is_taken_although_the_list_wants_another_version():
@@ -132,19 +132,19 @@ def test_a_restored_database_may_bring_a_lower_version():
 
 def test_a_record_that_cannot_be_read_is_remembered_as_refused_and_not_asked_for_again():
     copy = copy_at(1, {1: 1})
-    good = copy.holdings[1].record
+    good = copy.proxies[1].record
     copy.take(on_list(copy, header(2), [(1, 2)]))
     copy.take(on_records(copy, header(2), [item(1, 2, port=99999)]))
     assert copy.missing() == []
-    assert copy.holdings[1].record is None
-    assert "port" in copy.holdings[1].refusal
+    assert copy.proxies[1].record is None
+    assert "port" in copy.proxies[1].refusal
     assert good is not None
 
 
 def test_a_refusal_does_not_repeat_a_secret():
     copy = copy_at(1, {1: 1})
     copy.take(on_records(copy, header(2), [item(1, 2, password="geheim\n")]))
-    assert "geheim" not in copy.holdings[1].refusal
+    assert "geheim" not in copy.proxies[1].refusal
 
 
 def test_the_same_message_twice_is_the_same_as_once():

@@ -35,9 +35,9 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path):
 def test_a_good_record_is_remembered(tmp_path: Path):
     store = Store(tmp_path / "copy.db")
     copy = fill(store, store.load())
-    holding = copy.holdings[1]
-    store.mark_good([type(holding)(**{f: getattr(holding, f) for f in holding.__slots__} | {"good": holding.record})])
-    assert store.load().holdings[1].good == holding.record
+    stored = copy.proxies[1]
+    store.mark_good([type(stored)(**{f: getattr(stored, f) for f in stored.__slots__} | {"good": stored.record})])
+    assert store.load().proxies[1].good == stored.record
 
 
 def test_only_its_own_user_reads_the_file(tmp_path: Path):
@@ -71,8 +71,8 @@ def of_another_program(path: Path) -> None:
 
 def without_its_head(path: Path) -> None:
     with sqlite3.connect(path) as db:
-        db.execute("ALTER TABLE holdings RENAME TO others")
-        db.execute("CREATE TABLE holdings (id INTEGER PRIMARY KEY, version INTEGER NOT NULL)")
+        db.execute("ALTER TABLE proxies RENAME TO others")
+        db.execute("CREATE TABLE proxies (id INTEGER PRIMARY KEY, version INTEGER NOT NULL)")
     db.close()
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_is_damaged_is_put_aside_with_what_is_beside_it_and_a_new_on
     damage(path)
     damaged = path.read_bytes()
     store = Store(path)
-    assert (store.load(), store.trouble) == (LocalCopy(), "")
+    assert (store.load(), store.write_error) == (LocalCopy(), "")
     [aside] = tmp_path.glob("copy.db.broken-*[0-9]")
     assert aside.read_bytes() == damaged
     fill(store, store.load())

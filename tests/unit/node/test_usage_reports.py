@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.agent import usage_reports
-from node.agent.usage_reports import REPEATS_S, ReportedCounters, UsageReports, due, fitting, retold
+from node.agent.usage_reports import REPEATS_S, ReportedCounters, UsageReports, due, fitting, reported_again
 from node.engine.interface import Counters
 from shared.messages.writing import usage_size
 from shared.proxies import ProxyId, ProxyRecord, Version
@@ -43,9 +43,9 @@ def test_the_longest_silent_are_told_first():
 
 
 def test_a_telling_of_the_same_figures_counts_and_of_others_begins_anew():
-    again = retold(ReportedCounters(counters(), 2, 100.0), counters(), 200.0)
+    again = reported_again(ReportedCounters(counters(), 2, 100.0), counters(), 200.0)
     assert again == ReportedCounters(counters(), 3, 200.0)
-    assert retold(again, counters(sent=11), 300.0) == ReportedCounters(counters(sent=11), 1, 300.0)
+    assert reported_again(again, counters(sent=11), 300.0) == ReportedCounters(counters(sent=11), 1, 300.0)
 
 
 @given(
@@ -90,45 +90,45 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-async def told_ids(tellings: UsageReports, room: int = 10_000) -> list[int]:
-    await tellings.look()
-    chosen = tellings.next(room)
-    await tellings.sent(chosen)
+async def next_ids(usage_reports: UsageReports, room: int = 10_000) -> list[int]:
+    await usage_reports.collect()
+    chosen = usage_reports.next(room)
+    await usage_reports.sent(chosen)
     return [one.id for one in chosen]
 
 
 async def test_what_does_not_fit_is_told_the_next_time(clock: list[float]):
-    tellings = UsageReports([Engine([counters(id_) for id_ in range(1, 11)])])
-    first = await told_ids(tellings, 150)
-    assert tellings.more
-    assert first + await told_ids(tellings) == list(range(1, 11))
-    assert not tellings.more
+    usage_reports = UsageReports([Engine([counters(id_) for id_ in range(1, 11)])])
+    first = await next_ids(usage_reports, 150)
+    assert usage_reports.more
+    assert first + await next_ids(usage_reports) == list(range(1, 11))
+    assert not usage_reports.more
 
 
 async def test_counters_are_given_back_as_taken_when_they_were_told_three_times(clock: list[float]):
     engine = Engine([counters()])
-    tellings = UsageReports([engine])
+    usage_reports = UsageReports([engine])
     for _ in range(3):
         assert engine.given == []
-        assert await told_ids(tellings) == [1]
+        assert await next_ids(usage_reports) == [1]
         clock[0] += REPEATS_S[1]
     assert engine.given == [counters()]
 
 
 async def test_what_grew_while_it_was_sent_is_told_again(clock: list[float]):
     engine = Engine([counters(1), counters(2)])
-    tellings = UsageReports([engine])
-    await tellings.look()
-    chosen = tellings.next(10_000)
+    usage_reports = UsageReports([engine])
+    await usage_reports.collect()
+    chosen = usage_reports.next(10_000)
     engine.counted = [counters(1, sent=99), counters(2)]
-    await tellings.look()
-    await tellings.sent(chosen)
-    assert [(one.id, one.sent_bytes) for one in tellings.next(10_000)] == [(1, 99)]
+    await usage_reports.collect()
+    await usage_reports.sent(chosen)
+    assert [(one.id, one.sent_bytes) for one in usage_reports.next(10_000)] == [(1, 99)]
 
 
 async def test_what_was_not_sent_stays_due(clock: list[float]):
-    tellings = UsageReports([Engine([counters()])])
-    await tellings.look()
-    assert len(tellings.next(10_000)) == 1
+    usage_reports = UsageReports([Engine([counters()])])
+    await usage_reports.collect()
+    assert len(usage_reports.next(10_000)) == 1
     clock[0] += 10
-    assert await told_ids(tellings) == [1]
+    assert await next_ids(usage_reports) == [1]

@@ -39,12 +39,12 @@ def draw(settings: Settings, *keys: str) -> None:
 def test_an_address_is_traced_to_its_proxy_and_connection() -> None:
     (found,) = traces(address(17, 5), [(PREFIX, OTHER_KEY), (PREFIX, KEY)], {17, 18}, BLOCK)
     assert (found.prefix, found.number, found.proxies) == (PREFIX, 5, (17,))
-    assert str(found) == f"proxy 17 (connection 5 out of {PREFIX})"
+    assert str(found) == f"proxy 17 (connection 5 from {PREFIX})"
 
 
 def test_a_proxy_that_is_gone_is_told_by_its_number() -> None:
     (found,) = traces(address(17, 5), [(PREFIX, KEY)], {18}, BLOCK)
-    assert str(found).startswith("a proxy that is gone, of id 17 or that and a multiple of 268435456")
+    assert str(found).startswith("a deleted proxy, with id 17 plus a multiple of 268435456")
 
 
 def test_a_small_prefix_names_every_proxy_that_it_can_be() -> None:
@@ -71,6 +71,6 @@ def test_the_local_copy_knows_the_proxies_and_the_engine_the_keys_of_those_that_
 @pytest.mark.parametrize("text", ["", "nowhere", "192.0.2.1", "2001:db8::1", "2001:db8:1:2::1"])
 def test_what_this_node_never_drew_is_an_error_in_words(settings: Settings, text: str) -> None:
     draw(settings, KEY)
-    with pytest.raises(NodeError, match=r"is no IP address|no proxy of this node drew") as error:
+    with pytest.raises(NodeError, match=r"is not an IP address|no proxy of this node used") as error:
         whois(settings, text)
     assert KEY not in str(error.value)

@@ -71,9 +71,9 @@ def test_a_list_that_stops_less_than_half_is_not_held():
 
 def test_the_last_record_that_ran_is_kept_beside_its_successor():
     copy = copy_of(1, 1)
-    copy.holdings[1] = replace(copy.holdings[1], good=copy.holdings[1].record)
-    (holding,) = on_records(copy, header(2), [item(1, 2, 20)]).put
-    assert holding.good == copy.holdings[1].record
+    copy.proxies[1] = replace(copy.proxies[1], good=copy.proxies[1].record)
+    (stored,) = on_records(copy, header(2), [item(1, 2, 20)]).put
+    assert stored.good == copy.proxies[1].record
 
 
 def test_parts_under_one_name_but_of_two_revisions_make_no_list():

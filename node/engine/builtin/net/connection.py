@@ -1,4 +1,4 @@
-"""One end of a connection: a non-blocking socket, what waits to be sent on it, and what epoll watches for."""
+"""One socket of a connection: non-blocking, with its unsent data and the events it is watched for."""
 
 import errno
 import os
@@ -9,28 +9,30 @@ from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper 
 
 from node.engine.builtin.net.keepalive import probe
 from node.engine.builtin.net.pipe_pool import PIPE, Pipe
-from node.engine.builtin.net.reactor import BUFFER, Reactor, Stage
-from node.engine.builtin.policy.bulk_detection import GATHERED, BulkDetector
+from node.engine.builtin.net.reactor import BUFFER, Reactor
+from node.engine.builtin.net.stage import Stage
+from node.engine.builtin.policy.bulk_detection import BULK_BATCH, BulkDetector
 
 IN, OUT = int(select.EPOLLIN), int(select.EPOLLOUT)
 GONE = int(select.EPOLLHUP | select.EPOLLERR)
 FAILED = int(select.EPOLLERR)
 ENDING = int(select.EPOLLRDHUP)
 UNUSUAL = IN | FAILED | int(select.EPOLLPRI)
-"""Of an event in which there is something to read and nothing else to heed, these bits are IN alone."""
+"""If an event has only EPOLLIN of these bits, there is data to read and nothing else to handle."""
 
 EDGE = IN | OUT | ENDING | int(select.EPOLLPRI | select.EPOLLET)
-"""How a wire is watched from its connect on until something has to wait: told once of each change, which costs no call
-more. Whoever is told has to read all there is, or to `watch`. Urgent data would stop a read half-way (tcp(7)), so they
-are told of."""
+"""How a connection is watched from connect(2) until something has to wait: edge-triggered, which saves calls. A handler
+has to read everything there is, or to call `watch`. Urgent data are reported too, because they would stop a read
+half-way (tcp(7))."""
 
 BULK = 32768
-"""Bytes at once from which on a wire is spliced; when less than a quarter of it came often enough, it is read again."""
-_STAMINA = 16
-"""So often: small pieces come in between, since a sender waits for room."""
+"""A read of this many bytes switches a connection to splice(2); it switches back after several reads of less than a
+quarter."""
+_SMALL_READS = 16
+"""The number of such small reads; some occur in a fast stream too, when its sender waits for room."""
 
 LAST = socket.MSG_MORE
-"""For what is sent right before a half-close or a close: both travel in one packet."""
+"""For data sent right before a half-close or a close: both travel in one packet."""
 
 UNWATCHED = -1
 _RESET = struct.pack("ii", 1, 0)
@@ -39,13 +41,9 @@ _UNABLE = frozenset({errno.EINVAL, errno.ENOSYS})
 
 
 class Connection:
-    """`ended`: nothing more comes from the other side. `shut`: nothing more goes to it.
+    """A connected socket. Unsent data are in `pipe`, then in `pending`."""
 
-    What waits to be sent is in `pipe`, then in `pending`. `bulk`: what comes from here is spliced, and may be small so
-    often before it no longer is. `flow`: how fast. `held`: nothing is read until the proxy's pace allows it.
-    """
-
-    __slots__ = ("bulk", "ended", "fd", "flow", "held", "mask", "pending", "pipe", "reactor", "shut", "sock")
+    __slots__ = ("bulk", "detector", "ended", "fd", "mask", "paused", "pending", "pipe", "reactor", "shut", "sock")
 
     def __init__(self, reactor: Reactor, sock: Socket) -> None:
         self.reactor = reactor
@@ -54,30 +52,30 @@ class Connection:
         self.mask = UNWATCHED
         self.pending = b""
         self.pipe: Pipe | None = None
-        self.flow: BulkDetector | None = None
+        self.detector: BulkDetector | None = None
         self.bulk = 0
-        self.held = False
+        self.paused = False
         self.ended = False
         self.shut = False
 
     @property
     def waiting(self) -> int:
         """Bytes that the receiver has not taken yet."""
-        return len(self.pending) + (self.pipe.held if self.pipe is not None else 0)
+        return len(self.pending) + (self.pipe.buffered if self.pipe is not None else 0)
 
-    def belong(self, stage: Stage) -> None:
-        """Events on this wire are this stage's from now on."""
+    def hand_to(self, stage: Stage) -> None:
+        """Have this stage handle the events from now on."""
         self.reactor.stages[self.fd] = stage
 
-    def join(self, stage: Stage, mask: int) -> None:
-        """The first stage of this wire, and the first watch."""
+    def register(self, stage: Stage, mask: int) -> None:
+        """Set the first stage and the first event mask."""
         reactor, fd = self.reactor, self.fd
         reactor.stages[fd] = stage
         reactor.epoll.register(fd, mask)
         self.mask = mask
 
     def watch(self, mask: int) -> None:
-        """Level-triggered; costs a system call only when something changes."""
+        """Watch for these events, level-triggered; a system call is made only if the mask changes."""
         if mask != self.mask:
             if self.mask == UNWATCHED:
                 self.reactor.epoll.register(self.fd, mask)
@@ -86,13 +84,17 @@ class Connection:
             self.mask = mask
 
     def unwatch(self) -> None:
-        """Hang-ups are reported whether asked for or not; this silences them too."""
+        """Watch for nothing, not even for hang-ups, which a mask of zero would still report."""
         if self.mask != UNWATCHED:
             self.reactor.epoll.unregister(self.fd)
             self.mask = UNWATCHED
 
     def receive(self, most: int = BUFFER) -> int:
-        """Bytes now in the reactor's buffer, -1 when there is nothing to read yet; 0 is the end. Raises OSError."""
+        """Read into the reactor's buffer. Returns the number of bytes, 0 at the end, -1 if there is nothing to read
+        yet.
+
+        Raises OSError.
+        """
         try:
             count = self.sock.recv_into(self.reactor.buffer, most)
         except BlockingIOError:
@@ -100,26 +102,26 @@ class Connection:
         if not count:
             self.ended = True
         elif count >= BULK:
-            self.bulk = _STAMINA
+            self.bulk = _SMALL_READS
         return count
 
-    def pass_to(self, there: "Connection", most: int = PIPE) -> int:
-        """Bytes taken from here for another wire, on which nothing may wait; what it does not take now waits there.
+    def relay_to(self, there: "Connection", most: int = PIPE) -> int:
+        """Move bytes to another connection, which must have no unsent data; bytes that it does not take now wait there.
 
-        -1 when there is nothing to read yet; 0 is the end. Raises OSError.
+        Returns the number of bytes, 0 at the end, -1 if there is nothing to read yet. Raises OSError.
         """
         if self.bulk and there.take_pipe():
             count = self.fill(there, most)
             pipe = there.pipe
             if pipe is not None:
                 try:
-                    gone = os.splice(pipe.read, there.fd, count, None, None, _SPLICE)
+                    sent = os.splice(pipe.read, there.fd, count, None, None, _SPLICE)
                 except BlockingIOError:
                     return count
-                pipe.held = count - gone
-                if not pipe.held:
+                pipe.buffered = count - sent
+                if not pipe.buffered:
                     there.pipe = None
-                    self.reactor.pipes.give(pipe)
+                    self.reactor.pipes.put_back(pipe)
             return count
         count = self.receive(most if most < BUFFER else BUFFER)
         if count > 0:
@@ -127,12 +129,12 @@ class Connection:
         return count
 
     def take_pipe(self) -> bool:
-        """Whether there is one that can be filled for this wire."""
+        """Get a pipe to fill for this connection; False if there is none."""
         self.pipe = self.reactor.pipes.take()
         return self.pipe is not None
 
     def fill(self, there: "Connection", most: int) -> int:
-        """As `pass_to`, but everything waits in the pipe that the other wire has taken."""
+        """As `relay_to`, but all bytes stay in the pipe that the other connection has taken."""
         pipe = there.pipe
         if pipe is None:
             return -1
@@ -141,47 +143,47 @@ class Connection:
         except BlockingIOError:
             count = -1
         except OSError as error:
-            there.give_pipe()
+            there.release_pipe()
             if error.errno not in _UNABLE:
                 raise
-            self.reactor.pipes.forbid()
+            self.reactor.pipes.disable()
             return -1
         if count > 0:
-            pipe.held = count
-            self.bulk = _STAMINA if count * 4 >= BULK else self.bulk - 1
+            pipe.buffered = count
+            self.bulk = _SMALL_READS if count * 4 >= BULK else self.bulk - 1
         else:
             self.ended = not count
-            there.give_pipe()
+            there.release_pipe()
         return count
 
-    def give_pipe(self) -> None:
-        """Back to the others, with all that is in it."""
+    def release_pipe(self) -> None:
+        """Return the pipe to the pool; bytes in it are lost."""
         if self.pipe is not None:
-            self.reactor.pipes.give(self.pipe)
+            self.reactor.pipes.put_back(self.pipe)
             self.pipe = None
 
-    def gather(self, count: int) -> None:
-        """Told of each piece that is passed on: of a fast stream the kernel tells only when there is much, or the end
-        (socket(7), SO_RCVLOWAT). `scatter` is called when it pauses."""
+    def detect_bulk(self, count: int) -> None:
+        """Count a piece that was relayed. When the stream is fast, the kernel reports data only when there is much of
+        it, or at the end (socket(7), SO_RCVLOWAT); `stop_batching` is called when the stream pauses."""
         reactor = self.reactor
-        flow = self.flow = self.flow or BulkDetector(reactor.now)
-        if flow.is_brisk(count, reactor.now):
-            reactor.gathering.add(self, reactor.now)
-            if not flow.gathers:
-                flow.gathers = True
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, GATHERED)
-        elif flow.gathers:
-            self.scatter()
+        detector = self.detector = self.detector or BulkDetector(reactor.now)
+        if detector.is_fast(count, reactor.now):
+            reactor.batching.add(self, reactor.now)
+            if not detector.is_batching:
+                detector.is_batching = True
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, BULK_BATCH)
+        elif detector.is_batching:
+            self.stop_batching()
 
-    def scatter(self) -> None:
-        """Whatever comes is told of again, and what is there already."""
-        if self.flow is not None and self.flow.gathers and self.fd >= 0:
-            self.flow.begin(self.reactor.now)
-            self.reactor.gathering.discard(self)
+    def stop_batching(self) -> None:
+        """Have all data reported at once again, including data that has already arrived."""
+        if self.detector is not None and self.detector.is_batching and self.fd >= 0:
+            self.detector.begin(self.reactor.now)
+            self.reactor.batching.discard(self)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def send(self, data: bytes | memoryview, flags: int = 0) -> int:
-        """Sends what the receiver takes and keeps the rest; bytes that went out. Raises OSError."""
+        """Send what the receiver takes and keep the rest. Returns the number of bytes sent. Raises OSError."""
         if self.pending or self.pipe is not None:
             self.pending += data
             return 0
@@ -194,56 +196,57 @@ class Connection:
         return sent
 
     def flush(self) -> int:
-        """Sends what was kept; bytes of it that went out. Raises OSError."""
-        gone = 0
+        """Send data that was kept. Returns the number of bytes sent. Raises OSError."""
+        total = 0
         try:
             if self.pipe is not None:
-                gone = self._drain(self.pipe)
+                total = self._drain(self.pipe)
             if self.pending and self.pipe is None:
                 sent = self.sock.send(self.pending)
                 self.pending = self.pending[sent:]
-                gone += sent
+                total += sent
         except BlockingIOError:
             pass
-        return gone
+        return total
 
     def _drain(self, pipe: Pipe) -> int:
-        gone = os.splice(pipe.read, self.fd, pipe.held, None, None, _SPLICE)
-        pipe.held -= gone
-        if not pipe.held:
-            self.give_pipe()
-        return gone
+        sent = os.splice(pipe.read, self.fd, pipe.buffered, None, None, _SPLICE)
+        pipe.buffered -= sent
+        if not pipe.buffered:
+            self.release_pipe()
+        return sent
 
-    def forget(self) -> None:
-        """What waits is not sent."""
+    def discard_pending(self) -> None:
+        """Drop unsent data."""
         self.pending = b""
-        self.give_pipe()
+        self.release_pipe()
 
-    def stay(self) -> None:
-        """Asks for what only a connection that lasts needs. What was held back of the handshake is sent without data:
-        the other side may be one that speaks first. And one that vanishes is found out."""
+    def keep_alive(self) -> None:
+        """Enable what only a lasting connection needs. The delayed acknowledgement of the handshake is sent even
+        without data, since the other side may be one that speaks first; and keep-alive detects a peer that vanishes."""
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         probe(self.sock)
 
     def finish(self) -> None:
-        """Tells the other side that nothing more comes. Raises OSError."""
+        """Half-close: nothing more is sent. Raises OSError."""
         if not self.shut:
             self.shut = True
             self.sock.shutdown(socket.SHUT_WR)
 
     def drop(self) -> None:
-        """Closed at the end of the batch; dropped again it does nothing, for its number may be another's by then."""
+        """Close the socket at the end of the batch. Calling it again does nothing, because the descriptor number may
+        have been reused."""
         fd = self.fd
         if fd >= 0:
             self.fd = -1
             if self.pipe is not None:
-                self.give_pipe()
+                self.release_pipe()
             reactor = self.reactor
             reactor.stages.pop(fd, None)
             reactor.closing.append(self.sock)
 
     def reset(self) -> None:
-        """Closed so that the other side sees a reset and cannot take what it got for the whole."""
+        """Close with a reset, so that the other side cannot take what it received for complete."""
         if self.fd >= 0:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.drop()

@@ -1,4 +1,4 @@
-"""An HTTP server on the loopback that tells who asks: what a check of a proxy goes to when it goes nowhere else."""
+"""An HTTP server on the loopback interface that reports the client's address: the default target of proxy checks."""
 
 import asyncio
 import json
@@ -8,16 +8,16 @@ from node.engine.builtin import log
 from node.engine.builtin.net.dns.resolver import Address
 
 ECHO_HOST = "check.maybe-proxy.internal"
-"""The name by which every proxy reaches it, whatever the port; see shared.echo."""
+"""The name under which every proxy reaches it, on any port; see shared.echo."""
 
 _ANSWER_S = 5.0
 _MOST_HEAD = 8192
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-_PLACES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+_LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 
 class Echo:
-    """Has one port, on the loopback of each family that the host knows."""
+    """Listens on one port, on the loopback address of each family that the host supports."""
 
     def __init__(self) -> None:
         """Raises OSError."""
@@ -25,7 +25,7 @@ class Echo:
         self.addresses: tuple[Address, ...] = ()
         self._listeners: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
-        for family, host in _PLACES:
+        for family, host in _LOOPBACKS:
             self._listen(family, host)
 
     async def open(self) -> None:
@@ -42,14 +42,14 @@ class Echo:
         except OSError:
             if family == socket.AF_INET:
                 raise
-            return  # no IPv6 here, or its port is taken: checks of proxies that leave by IPv6 say so
+            return  # no IPv6 here, or its port is taken: checks of proxies with an IPv6 exit report that
         self.port = listener.getsockname()[1]
         self.addresses += ((family, host),)
         self._listeners.append(listener)
 
 
 async def opened_echo() -> Echo | None:
-    """None: this host has no port for it, and checks say that its name is not known."""
+    """Open the server; None if this host has no port for it. Checks then report that its name is unknown."""
     try:
         echo = Echo()
     except OSError as error:
@@ -60,7 +60,7 @@ async def opened_echo() -> Echo | None:
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One request a connection; one that breaks off or dawdles gets no answer."""
+    """Answer one request per connection; a client that breaks off or takes too long gets no answer."""
     try:
         async with asyncio.timeout(_ANSWER_S):
             await reader.readuntil(b"\r\n\r\n")

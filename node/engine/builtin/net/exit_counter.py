@@ -1,11 +1,11 @@
-"""What random exits keep on disk: which numbers are used up, and the keys under which addresses were drawn."""
+"""The files that random exits keep: numbers that are used up, and the keys under which addresses were drawn."""
 
 import errno
 import os
 from pathlib import Path
 
 BLOCK = 16_384
-"""Numbers reserved at once: a crash wastes at most so many, and the disk is waited for once in so many connections."""
+"""Numbers reserved at once: a crash wastes at most this many, and the disk is written once for as many connections."""
 BLOCKS_FILE = "exit-blocks"
 KEYS_FILE = "exit-keys"
 _KEY = 32
@@ -15,10 +15,11 @@ CounterKey = tuple[str, str]
 
 
 class ExitCounter:
-    """Numbers that no connection of this node had before, shared by all workers of a directory.
+    """Numbers that no connection of this node has had before, shared by all workers of a directory.
 
-    Every byte of the file is a reserved block. Bytes are only ever appended, which is atomic among processes (open(2),
-    O_APPEND), and where one went is the block's number: workers and their successors need no lock and share no block.
+    Every byte of the file is a reserved block. Bytes are only appended, which is atomic among processes (open(2),
+    O_APPEND), and the position of a byte is the block's number: workers and their successors need no lock and share no
+    block.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -27,7 +28,7 @@ class ExitCounter:
         self._noted: set[CounterKey] | None = None
 
     def next(self) -> int:
-        """Raises OSError when no more can be reserved."""
+        """The next number. Raises OSError if no block can be reserved."""
         if self._next == self._end:
             self._end = BLOCK * _append(self._directory / BLOCKS_FILE, b".")
             self._next = self._end - BLOCK
@@ -35,7 +36,7 @@ class ExitCounter:
         return self._next - 1
 
     def note(self, prefix: str, key: bytes) -> None:
-        """Remembers a key before an address is drawn under it, for proxies and keys may go. Raises OSError."""
+        """Store a key before an address is drawn under it, because proxies and keys may be removed. Raises OSError."""
         entry = (prefix, key.hex())
         if self._noted is None:
             self._noted = set(noted_keys(self._directory))
@@ -45,7 +46,7 @@ class ExitCounter:
 
 
 def noted_keys(directory: Path) -> list[CounterKey]:
-    """Every key that addresses were drawn under; a line that a full disk cut off is none. Raises OSError."""
+    """Every key under which addresses were drawn. A line that was cut off by a full disk is ignored. Raises OSError."""
     try:
         lines = (directory / KEYS_FILE).read_text().splitlines()
     except FileNotFoundError:
@@ -55,7 +56,7 @@ def noted_keys(directory: Path) -> list[CounterKey]:
 
 
 def drawn_so_far(directory: Path) -> int:
-    """Numbers below this one may have been used. Raises OSError."""
+    """The upper bound of the numbers that may have been used. Raises OSError."""
     try:
         return BLOCK * (directory / BLOCKS_FILE).stat().st_size
     except FileNotFoundError:
@@ -63,7 +64,7 @@ def drawn_so_far(directory: Path) -> int:
 
 
 def _append(file: Path, data: bytes) -> int:
-    """Where the file ends now, when that is on disk. Raises OSError."""
+    """Append data, write it to disk, and return the new end of the file. Raises OSError."""
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         written = os.write(descriptor, data)
@@ -79,7 +80,7 @@ def _append(file: Path, data: bytes) -> int:
 
 
 def _make_lasting(directory: Path) -> None:
-    """The name of a new file is on disk when its directory is (fsync(2))."""
+    """Write the directory to disk, and with it the name of a new file (fsync(2))."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

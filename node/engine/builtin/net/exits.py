@@ -1,4 +1,4 @@
-"""Where the connections of a proxy leave this host."""
+"""The local addresses from which a proxy's connections leave this host."""
 
 import socket
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
@@ -12,16 +12,16 @@ from node.engine.builtin.protocols.failures import ConnectFailure
 from shared.permutation import Permutation
 
 SESSION_TTL_S = 600
-"""Where the record does not say how long a session keeps its address after its last connection."""
+"""How long a session keeps its address after its last connection, if the record does not say."""
 MOST_SESSIONS = 16_384
-"""Of one proxy at once; beyond it the one that ended longest ago loses its address early."""
+"""Sessions of one proxy at once; beyond it, the one that ended longest ago loses its address early."""
 
 _IP_BIND_ADDRESS_NO_PORT, _IPV6_FREEBIND = 24, 78
-"""Out of linux/in.h and linux/in6.h; Python does not name them."""
+"""From linux/in.h and linux/in6.h; Python does not define them."""
 
 
 class Lease:
-    """The address of a session, and how many connections hold it."""
+    """The address of a session, and the number of connections that hold it."""
 
     __slots__ = ("_exit", "_session", "address", "holders")
 
@@ -32,118 +32,120 @@ class Lease:
         self.holders = 0
 
     def end(self, now: float) -> None:
-        """One connection less holds it."""
+        """Record that one connection no longer holds the address."""
         self.holders -= 1
         if not self.holders:
-            self._exit.rest(self._session, now)
+            self._exit.release(self._session, now)
 
 
 class SessionLease(Protocol):
-    """A client's connection: its session by name, and what it holds of it."""
+    """The part of a client that an exit uses: the name of its session, and the lease that it holds."""
 
     session: bytes | None
     lease: Lease | None
 
 
 class ExitPolicy(Protocol):
-    """`family`: of the destinations that can be reached, None: both."""
+    """Chooses the local address of each connection. `family` is the only family of destinations that it reaches; None
+    for both."""
 
     family: socket.AddressFamily | None
 
-    def address(self, guest: SessionLease, now: float) -> str | ConnectFailure | None:
-        """Where its next connection leaves; None: as the system decides."""
+    def address(self, client: SessionLease, now: float) -> str | ConnectFailure | None:
+        """The local address of the client's next connection; None if the system chooses."""
         ...
 
 
 class FixedExit:
-    """The same for every connection."""
+    """The same address for every connection."""
 
     def __init__(self, address: str | None = None) -> None:
-        """Raises ValueError in words for a person."""
+        """Raises ValueError with a message for people."""
         found = literal(address) if address is not None else None
         if address is not None and found is None:
-            raise ValueError("the exit's address is no IP address")
+            raise ValueError("the exit's address is not an IP address")
         self.family, self._address = found[0] if found else (None, None)
 
-    def address(self, guest: SessionLease, now: float) -> str | ConnectFailure | None:
+    def address(self, client: SessionLease, now: float) -> str | ConnectFailure | None:
         return self._address
 
 
 class RandomExit:
-    """Another address for every connection, attributable to the proxy (shared.permutation)."""
+    """A different address for every connection, attributable to the proxy (shared.permutation)."""
 
     family: socket.AddressFamily | None = socket.AF_INET6
 
     def __init__(self, record: Record, exit_counter: ExitCounter) -> None:
-        """Raises ValueError in words for a person."""
+        """Raises ValueError with a message for people."""
         if record.exit.prefix is None or record.exit.key is None:
             raise ValueError("a random exit needs a prefix and a key")
         self.prefix, self.key = record.exit.prefix, record.exit.key
         self._proxy_id = record.id
         self._permutation = Permutation(self.prefix, self.key)
-        self._draws = exit_counter
+        self._exit_counter = exit_counter
 
-    def address(self, guest: SessionLease, now: float) -> str | ConnectFailure | None:
+    def address(self, client: SessionLease, now: float) -> str | ConnectFailure | None:
         return self.draw()
 
     def draw(self) -> str | ConnectFailure:
-        """An address that no connection had before."""
+        """Draw an address that no connection has had before."""
         try:
-            self._draws.note(self.prefix, self.key)
-            number = self._draws.next()
+            self._exit_counter.note(self.prefix, self.key)
+            number = self._exit_counter.next()
         except OSError as error:
-            log.write("exit.no_draw", proxy_id=self._proxy_id, errno=error.errno)
+            log.write("exit.draw_failed", proxy_id=self._proxy_id, errno=error.errno)
             return ConnectFailure.EXHAUSTED
         return socket.inet_ntop(socket.AF_INET6, self._permutation.address(self._proxy_id, number).to_bytes(16))
 
 
 class SessionExit(RandomExit):
-    """A random address for every session, kept for a while after its last connection; without one as RandomExit."""
+    """A random address for every session, kept for a while after its last connection. Without a session, as
+    RandomExit."""
 
     def __init__(self, record: Record, exit_counter: ExitCounter) -> None:
         super().__init__(record, exit_counter)
         self.ttl_s = record.exit.session_ttl_s or SESSION_TTL_S
         self.generation = record.exit.generation
         self._leases: dict[bytes, Lease] = {}
-        self._resting: dict[bytes, float] = {}
+        self._idle: dict[bytes, float] = {}
 
-    def address(self, guest: SessionLease, now: float) -> str | ConnectFailure | None:
-        if guest.session is None:
+    def address(self, client: SessionLease, now: float) -> str | ConnectFailure | None:
+        if client.session is None:
             return self.draw()
-        lease = self._lease(guest.session, now)
+        lease = self._lease(client.session, now)
         if isinstance(lease, ConnectFailure):
             return lease
-        if guest.lease is not lease:
-            before, guest.lease = guest.lease, lease
+        if client.lease is not lease:
+            before, client.lease = client.lease, lease
             lease.holders += 1
-            self._resting.pop(guest.session, None)
+            self._idle.pop(client.session, None)
             if before is not None:
                 before.end(now)
         return lease.address
 
-    def rest(self, session: bytes, now: float) -> None:
-        """Nobody holds its lease any more."""
-        self._resting[session] = now
+    def release(self, session: bytes, now: float) -> None:
+        """Start the time to live of a session that no connection holds any more."""
+        self._idle[session] = now
 
     def sessions(self) -> list[tuple[str, str]]:
-        """(session, address) of all, those in use last."""
-        known = [*self._resting, *(each for each in self._leases if each not in self._resting)]
+        """(session, address) of all sessions; those in use come last."""
+        known = [*self._idle, *(each for each in self._leases if each not in self._idle)]
         return [(session.decode("ascii"), self._leases[session].address) for session in known]
 
     def adopt(self, sessions: list[tuple[str, str]], now: float) -> None:
-        """Those that another worker had; their time begins anew."""
+        """Take over sessions from another worker; their time to live starts again."""
         for name, address in sessions:
             session = name.encode("ascii")
             if session not in self._leases:
                 self._leases[session] = Lease(self, session, address)
-                self.rest(session, now)
+                self.release(session, now)
 
     def _lease(self, session: bytes, now: float) -> Lease | ConnectFailure:
         self._forget_ended(now)
         lease = self._leases.get(session)
         if lease is not None:
             return lease
-        if len(self._leases) >= MOST_SESSIONS and not self._forget_one():
+        if len(self._leases) >= MOST_SESSIONS and not self._forget_oldest():
             return ConnectFailure.EXHAUSTED
         address = self.draw()
         if isinstance(address, ConnectFailure):
@@ -152,20 +154,21 @@ class SessionExit(RandomExit):
         return lease
 
     def _forget_ended(self, now: float) -> None:
-        while self._resting and next(iter(self._resting.values())) + self.ttl_s <= now:
-            self._forget_one()
+        while self._idle and next(iter(self._idle.values())) + self.ttl_s <= now:
+            self._forget_oldest()
 
-    def _forget_one(self) -> bool:
-        """The one that ended longest ago; False: all are in use."""
-        session = next(iter(self._resting), None)
+    def _forget_oldest(self) -> bool:
+        """Forget the session that ended longest ago; False if all are in use."""
+        session = next(iter(self._idle), None)
         if session is None:
             return False
-        del self._resting[session], self._leases[session]
+        del self._idle[session], self._leases[session]
         return True
 
 
 def exit_of(record: Record, exit_counter: ExitCounter, before: ExitPolicy | None = None) -> ExitPolicy:
-    """Keeps what it has of `before`, the exit so far, if that is the same. Raises ValueError in words for a person."""
+    """Build a record's exit; it keeps the sessions of the previous one, `before`, where they still apply. Raises
+    ValueError with a message for people."""
     match record.exit.mode:
         case "default":
             return FixedExit()
@@ -181,11 +184,11 @@ def exit_of(record: Record, exit_counter: ExitCounter, before: ExitPolicy | None
             raise ValueError(f"this engine has no exit of mode {mode}")
 
 
-def leave_by(sock: Socket, address: str) -> None:
-    """Binds a socket to an address that need not be configured on this host, only routed to it. Raises OSError.
+def bind_exit(sock: Socket, address: str) -> None:
+    """Bind a socket to an address that need not be configured on this host, only routed to it. Raises OSError.
 
-    For IPv4 a local route is enough to bind; IPv6 wants IPV6_FREEBIND for that. The port is chosen when the destination
-    is known, so that as many connections as there are ports can go to each (ip(7), IP_BIND_ADDRESS_NO_PORT).
+    For IPv4 a local route is enough to bind; IPv6 requires IPV6_FREEBIND. The port is chosen when the destination is
+    known, so that connections to each destination can use all ports (ip(7), IP_BIND_ADDRESS_NO_PORT).
     """
     if sock.type == socket.SOCK_STREAM:
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
@@ -195,7 +198,7 @@ def leave_by(sock: Socket, address: str) -> None:
 
 
 def _continued(exit_: SessionExit, before: ExitPolicy | None) -> SessionExit:
-    """Sessions survive a change of their time to live, and are forgotten with their generation."""
+    """Sessions survive a change of their time to live, but not of their generation."""
     if isinstance(before, SessionExit) and _source(before) == _source(exit_):
         before.ttl_s = exit_.ttl_s
         return before

@@ -1,4 +1,4 @@
-"""An asyncio event loop that waits where the data path waits, so that moving bytes costs it no turn."""
+"""An asyncio event loop that waits in the data path's epoll, so that relaying bytes takes no iteration of asyncio."""
 
 import asyncio
 import selectors
@@ -11,17 +11,19 @@ _FOREVER_S = 60.0
 
 
 class DataPath(Protocol):
+    """The reactor, as far as the event loop uses it."""
+
     def wake_on(self, fd: int) -> None:
-        """`serve` tells from now on when this descriptor is ready."""
+        """Have `serve` return True when this descriptor is ready."""
         ...
 
     def serve(self, timeout: float) -> bool:
-        """Waits for at most so many seconds and serves what is ready; True when the loop is wanted."""
+        """Wait for events for at most `timeout` seconds and serve them. True if asyncio has something to do."""
         ...
 
 
 class _Selector(selectors.EpollSelector):
-    """Comes back only for descriptors of control, for what was scheduled meanwhile, and when the time is up."""
+    """Returns only for asyncio's own descriptors, for callbacks scheduled meanwhile, and when the time is up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,25 +45,25 @@ class _Selector(selectors.EpollSelector):
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """Drives one data path, once it is attached."""
+    """An event loop that drives a data path once it is attached."""
 
     def __init__(self) -> None:
-        self._waiting = _Selector()
-        super().__init__(self._waiting)
+        self._data_selector = _Selector()
+        super().__init__(self._data_selector)
 
     def attach(self, data_path: DataPath) -> None:
-        data_path.wake_on(self._waiting.fileno())
-        self._waiting.data_path = data_path
+        data_path.wake_on(self._data_selector.fileno())
+        self._data_selector.data_path = data_path
 
     def detach(self) -> None:
-        self._waiting.data_path = None
+        self._data_selector.data_path = None
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        self._waiting.wanted = True
+        self._data_selector.wanted = True
         return super().call_soon(callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        self._waiting.wanted = True
+        self._data_selector.wanted = True
         return super().call_at(when, callback, *args, context=context)

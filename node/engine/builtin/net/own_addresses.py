@@ -1,4 +1,4 @@
-"""The addresses at which this host answers, from the kernel's table of local routes (rtnetlink(7))."""
+"""The addresses of this host, from the kernel's table of local routes (rtnetlink(7))."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ _OURS = frozenset({2, 3, 4})
 _GROUPS = 0x10 | 0x100
 """RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR"""
 _SOL_NETLINK, _STRICT_CHECK = 270, 12
-"""NETLINK_GET_STRICT_CHK: the kernel dumps the local table only; one that does not know it dumps all."""
+"""NETLINK_GET_STRICT_CHK: the kernel dumps only the local table; without it, all tables."""
 
 _HEADER = struct.Struct("=IHHII")
 _ROUTE = struct.Struct("=BBBBBBBBI")
@@ -30,7 +30,8 @@ _PATIENCE_S = 2.0
 
 
 def own_networks() -> frozenset[IpNetwork]:
-    """Raises OSError when the kernel does not tell, ValueError when it cannot be understood."""
+    """Read the local addresses. Raises OSError if the kernel reports an error, ValueError if its answer is
+    malformed."""
     found: set[IpNetwork] = set()
     for family in (socket.AF_INET, socket.AF_INET6):
         found.update(_local_routes(family))
@@ -38,7 +39,7 @@ def own_networks() -> frozenset[IpNetwork]:
 
 
 def open_notice() -> socket.socket:
-    """Becomes readable when an address comes or goes. Raises OSError."""
+    """Open a socket that becomes readable when an address is added or removed. Raises OSError."""
     notice = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
     notice.bind((0, _GROUPS))
     return notice
@@ -47,7 +48,7 @@ def open_notice() -> socket.socket:
 def _local_routes(family: int) -> Iterator[IpNetwork]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
         link.settimeout(_PATIENCE_S)
-        # A kernel before 4.20 does not know it: all routes come, and the others are left out below.
+        # Kernels before 4.20 do not support this: they send all routes, which are filtered below.
         with suppress(OSError):
             link.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
         question = _ROUTE.pack(family, 0, 0, 0, _LOCAL_TABLE, 0, 0, 0, 0)
@@ -74,7 +75,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _network(route: bytes) -> Iterator[IpNetwork]:
-    """None or one."""
+    """Yield the local network of a route, if it is one."""
     family, bits, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(route)
     attributes = dict(_attributes(route[_ROUTE.size :]))
     if _TABLE in attributes:

@@ -1,30 +1,30 @@
-"""Pipes through which bulk data goes from socket to socket inside the kernel (splice(2))."""
+"""Pipes through which bulk data moves from socket to socket inside the kernel (splice(2))."""
 
 import os
 from fcntl import F_SETPIPE_SZ, fcntl
 
 PIPE = 1048576
-"""The most that a pipe holds, in bytes, and that an unprivileged user may ask for (pipe(7), pipe-max-size)."""
+"""The largest size of a pipe, in bytes, that an unprivileged user may request (pipe(7), pipe-max-size)."""
 
-_ORDINARY = 262144
-"""Splice is twice as fast through such a pipe as through the kernel's 64 KiB; through a large one it takes a seventh
-less of the processor's time still."""
-_LARGE = 16
-"""Those opened first are; with few streams at once these are all there are."""
-_KEPT = 16
-_RECKLESS = 1024
-"""How often none is asked for after the kernel refused one."""
+_ORDINARY_SIZE = 262144
+"""Through a pipe of this size splice is twice as fast as through the default of 64 KiB; a large one saves another
+seventh of the processor time."""
+_MAX_LARGE = 16
+"""The number of large pipes; the first ones opened are large, which are all while there are few streams."""
+_MAX_IDLE = 16
+_ATTEMPTS_SKIPPED = 1024
+"""Requests answered with None without trying, after the kernel has refused a pipe."""
 
 
 class Pipe:
-    """`held`: bytes that are in it. `large`: it takes as much as PIPE."""
+    """A pipe. `buffered` is the number of bytes in it; `large` if its size is PIPE."""
 
-    __slots__ = ("held", "large", "read", "write")
+    __slots__ = ("buffered", "large", "read", "write")
 
     def __init__(self, read: int, write: int) -> None:
         self.read = read
         self.write = write
-        self.held = 0
+        self.buffered = 0
         self.large = False
 
     def close(self) -> None:
@@ -33,61 +33,62 @@ class Pipe:
 
 
 class PipePool:
-    """Hands them out, at most `most`; a relay has one only while data is in it, and without one data is copied."""
+    """Lends out at most `most` pipes. A relay has a pipe only while there is data in it; without one, data is
+    copied."""
 
-    __slots__ = ("_able", "_idle", "_large", "_open", "_unasked", "_unneeded", "most")
+    __slots__ = ("_idle", "_is_supported", "_large", "_open", "_skips_left", "_unneeded", "most")
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._able = True
+        self._is_supported = True
         self._open = 0
         self._large = 0
         self._idle: list[Pipe] = []
         self._unneeded = 0
-        self._unasked = 0
+        self._skips_left = 0
 
     def take(self) -> Pipe | None:
-        """An empty one, None when there is none to be had."""
+        """Lend an empty pipe; None if none is available."""
         if self._idle:
             pipe = self._idle.pop()
             self._unneeded = min(self._unneeded, len(self._idle))
             return pipe
-        if self._open >= self.most or self._unasked or not self._able:
-            self._unasked = max(0, self._unasked - 1)
+        if self._open >= self.most or self._skips_left or not self._is_supported:
+            self._skips_left = max(0, self._skips_left - 1)
             return None
-        pipe = _opened(large=self._large < _LARGE)
+        pipe = _open_pipe(large=self._large < _MAX_LARGE)
         if pipe is None:
-            self._unasked = _RECKLESS
+            self._skips_left = _ATTEMPTS_SKIPPED
         else:
             self._open += 1
             self._large += pipe.large
         return pipe
 
-    def give(self, pipe: Pipe) -> None:
-        """Back; what is still in it is lost."""
-        if pipe.held or len(self._idle) >= _KEPT:
+    def put_back(self, pipe: Pipe) -> None:
+        """Take a pipe back. Bytes that are still in it are lost."""
+        if pipe.buffered or len(self._idle) >= _MAX_IDLE:
             self._close(pipe)
         else:
             self._idle.append(pipe)
 
     def adopt(self, pipe: Pipe) -> None:
-        """One that was opened by another process; it may exceed what is handed out here."""
+        """Count a pipe that another process opened; the total may then exceed `most`."""
         self._open += 1
 
     def trim(self) -> None:
-        """Closes those that nobody needed since it was called the last time."""
+        """Close idle pipes that were not needed since the last call."""
         for pipe in self._idle[: self._unneeded]:
             self._close(pipe)
         del self._idle[: self._unneeded]
         self._unneeded = len(self._idle)
 
-    def forbid(self) -> None:
-        """This kernel cannot splice these sockets."""
-        self._able = False
+    def disable(self) -> None:
+        """Stop using pipes: this kernel cannot splice these sockets."""
+        self._is_supported = False
         self.close()
 
     def close(self) -> None:
-        """Those that nobody has."""
+        """Close the idle pipes."""
         while self._idle:
             self._close(self._idle.pop())
 
@@ -97,20 +98,21 @@ class PipePool:
         pipe.close()
 
 
-def _opened(*, large: bool) -> Pipe | None:
+def _open_pipe(*, large: bool) -> Pipe | None:
     try:
         pipe = Pipe(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError:
         return None
-    pipe.large = large and _sized(pipe, PIPE)
-    if pipe.large or _sized(pipe, _ORDINARY):
+    pipe.large = large and _resize(pipe, PIPE)
+    if pipe.large or _resize(pipe, _ORDINARY_SIZE):
         return pipe
     pipe.close()
     return None
 
 
-def _sized(pipe: Pipe, size: int) -> bool:
-    """Whether the kernel grants it: it refuses who has much already, and what is beyond the host's setting."""
+def _resize(pipe: Pipe, size: int) -> bool:
+    """Resize the pipe. False if the kernel refuses: the user has too many already, or the size exceeds the host's
+    limit."""
     try:
         fcntl(pipe.write, F_SETPIPE_SZ, size)
     except OSError:

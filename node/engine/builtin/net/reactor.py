@@ -1,4 +1,7 @@
-"""The data path's event loop: an epoll of its own; asyncio, for control, names and timers, is nested in it."""
+"""The data path's event loop: an epoll of its own, with asyncio nested in it for control messages, names and timers.
+
+Longer than most modules because all events of a worker pass through one object, whose attributes cost one look-up each.
+"""
 
 import asyncio
 import resource
@@ -8,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from node.engine.builtin import log
 from node.engine.builtin.net.dns.resolver import Resolver
@@ -17,8 +20,20 @@ from node.engine.builtin.net.exit_counter import ExitCounter
 from node.engine.builtin.net.fair_queue import FairQueue, Task
 from node.engine.builtin.net.loop import Loop
 from node.engine.builtin.net.pipe_pool import PipePool
-from node.engine.builtin.net.timeouts import PromptTimeouts, Timeouts
-from node.engine.builtin.policy.bulk_detection import GATHER_S
+from node.engine.builtin.net.stage import Evictable, RacingStage, ReactorConnection, Stage, TimedStage
+from node.engine.builtin.net.timeouts import (
+    ABANDONED_S,
+    ATTEMPT_S,
+    CONNECT_S,
+    HALF_TUNNEL_S,
+    HANDSHAKE_S,
+    IDLE_S,
+    LINGER_S,
+    SETTLED_S,
+    PromptTimeouts,
+    Timeouts,
+)
+from node.engine.builtin.policy.bulk_detection import BULK_WAIT_S
 from node.engine.builtin.policy.descriptor_shares import DescriptorShares, descriptor_shares
 from node.engine.builtin.policy.destination_guard import DestinationGuard
 from node.engine.builtin.policy.login_delays import LoginDelays
@@ -28,133 +43,80 @@ from shared.destinations import DENY_PORTS
 from shared.engine_defaults import HALF_CLOSED_S, VIA
 
 BUFFER = 65536
-"""Bytes read at once, and the most that is kept in the process for a receiver that does not take them."""
+"""The most bytes read at once, and the most that are kept in the process for a receiver that does not take them."""
 
-HANDSHAKE_S = 30.0
-DIAL_S = 12.0
-ATTEMPT_S = 0.25
-"""The head start of one of several addresses of a name before the next is tried beside it (RFC 8305 §8)."""
-IDLE_S = 300.0
-"""For an HTTP client between two requests; browsers give up after about as long."""
-LINGER_S = 3.0
-
-
-ABANDONED_S = 0.5
-"""For a destination to be reached after the client has closed its side with nothing to send there."""
-HALF_TUNNEL_S = 120.0
-"""The same for a tunnel, whose destination is told of the end and may have much to think about."""
-
-FRESH_S = 0.005
-"""After twice that at most a connection to a destination is one that stays: see `Wire.stay`."""
 
 _BATCH = 512
-_FEW = 4
-"""Events that are served without a look at the clock."""
-_BETWEEN_LOOKS = 4
-"""Events of a larger batch between two looks at the clock; bounded pieces of work, all of them."""
+_SMALL_BATCH = 4
+"""Events that are served without reading the clock."""
+_EVENTS_PER_CLOCK_READ = 4
+"""Events of a larger batch between two reads of the clock; each is a bounded piece of work."""
 BATCH_S = 0.002
-"""Time for the events of one batch; the rest of them is left over, each for the turn of its proxy."""
-SWEPT = 128
-"""Descriptors that are closed at once: a close that has to send a reset costs as much as a small request."""
-EXPIRED = 32
-"""Time-outs that are served at once; thousands may be due in the same moment."""
+"""Time for the events of one batch; the rest are deferred, each to its proxy's turn in the fair queue."""
+CLOSED_AT_ONCE = 128
+"""Sockets closed at once: a close that has to send a reset costs as much as a small request."""
+EXPIRED_AT_ONCE = 32
+"""Time-outs handled at once; thousands may be due at the same moment."""
 _TICK_S = 1.0
-_TELL_AGAIN_S = 60.0
+_REPORT_AGAIN_S = 60.0
 
 
-class Stage(Protocol):
-    """What a connection is doing: it is told of events on its descriptors."""
-
-    @property
-    def owner(self) -> object:
-        """The proxy in whose turn work is done that is left over; any object that stands for it."""
-        ...
-
-    def ready(self, fd: int, events: int) -> None: ...
-
-    def close(self) -> None:
-        """Close every descriptor of this connection; called again it does nothing."""
-        ...
-
-    def broken(self) -> None:
-        """The same after a fault: the other side must be able to tell it from a proper end."""
-        ...
-
-
-class TimedStage(Stage, Protocol):
-    """A stage that may not last for ever."""
-
-    def expire(self) -> None:
-        """Its time is up."""
-        ...
-
-
-class RacingStage(Stage, Protocol):
-    """A stage that goes on with something else after a while."""
-
-    def hurry(self) -> None: ...
-
-
-class ReactorConnection(Protocol):
-    """As much of a `Wire` as the reactor looks at."""
-
-    fd: int
-
-    def stay(self) -> None: ...
-
-    def scatter(self) -> None: ...
-
-
-class Evictable(Protocol):
-    """A client that has not been admitted."""
-
-    def evict(self) -> None:
-        """Close the connection to make room for another one."""
-        ...
-
-
-def _scatter(connection: ReactorConnection) -> None:
-    connection.scatter()
+def _stop_batching(connection: ReactorConnection) -> None:
+    connection.stop_batching()
 
 
 class Reactor:
-    """Owns the epoll, who listens to which descriptor, the buffer that all reads share, and the time-outs.
+    """Owns what all connections of a worker share: epoll, the read buffer, pipes, time-outs and limits.
 
-    In a `Loop` it is what waits; in any other loop it is served as one reader among others.
-    `may_dial` tells whether clients may be connected to a literal address, one that a name resolved to included.
-    `exit_counter` are kept in the working directory. `via` is the proxies' name in Via fields, empty for none.
+    In a `Loop` the reactor itself waits for events; any other event loop, as in tests, calls `serve` as the callback of
+    a reader.
 
-    What cannot be served in time is left over: `turns` says what is to be done, and for which proxy.
-
-    `fresh` are connections to destinations: a list, since most of them end before anything has to be done for them.
-    Descriptors, those `closing`, are closed at the end of a batch, so that a number is never used anew while old events
-    name it.
+    Work that does not fit into a batch goes to `fair_queue`. Sockets in `closing` are closed at the end of a batch, so
+    that a descriptor number is not reused while older events of the same batch still name it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.epoll = select.epoll()
         self.stages: dict[int, Stage] = {}
+        """The stage of each descriptor that is watched."""
         self.buffer = bytearray(BUFFER)
         self.view = memoryview(self.buffer)
-        self.bounds = descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self.pipes = PipePool(self.bounds.pipes)
         self.now = monotonic()
+        """The time of the current batch."""
         self.faults = 0
-        self.via = VIA.encode()
-        self._exhausted_until = 0.0
-        self.resolver = Resolver(loop)
-        self.exit_counter = ExitCounter(Path())
-        self.sources = SourceLimits(self.bounds.per_source)
+        self.shares = descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self.pipes = PipePool(self.shares.pipes)
+        self.sources = SourceLimits(self.shares.per_source)
         self.unadmitted: UnadmittedClients[Evictable] = UnadmittedClients(
-            self.bounds.unadmitted, self.bounds.unadmitted_per_proxy
+            self.shares.unadmitted, self.shares.unadmitted_per_proxy
         )
         self.login_delays = LoginDelays()
+        self.resolver = Resolver(loop)
+        self.exit_counter = ExitCounter(Path())
+        """Kept in the working directory."""
         self.echo: Echo | None = None
+        self.via = VIA.encode()
+        """The name of the proxies in Via fields; empty for none."""
         self.deny_ports: tuple[int | str, ...] = DENY_PORTS
-        self.may_dial: Callable[[str], bool] = DestinationGuard().permits
+        self.may_connect: Callable[[str], bool] = DestinationGuard().permits
+        """Whether clients may be connected to a literal address, or to one that a name resolved to."""
+        self.closing: list[Socket] = []
+        self.fair_queue: FairQueue[Stage] = FairQueue(self._serve_event, self._run_work)
+        self._set_up_timeouts()
+        self._exhausted_until = 0.0
+        self._waker = -1
+        self._attached = isinstance(loop, Loop)
+        self._more_due = self._is_scheduled = False
+        if isinstance(loop, Loop):
+            loop.attach(self)
+        else:
+            loop.add_reader(self.epoll.fileno(), self.serve, 0)
+        loop.call_later(_TICK_S, self._tick)
+
+    def _set_up_timeouts(self) -> None:
         self.handshakes: Timeouts[TimedStage] = Timeouts(HANDSHAKE_S, self._expire)
-        self.dials: Timeouts[TimedStage] = Timeouts(DIAL_S, self._expire)
+        self.connecting: Timeouts[TimedStage] = Timeouts(CONNECT_S, self._expire)
         self.idle: Timeouts[TimedStage] = Timeouts(IDLE_S, self._expire)
         self.half_closed: Timeouts[TimedStage] = Timeouts(HALF_CLOSED_S, self._expire)
         self.abandoned: Timeouts[TimedStage] = Timeouts(ABANDONED_S, self._expire)
@@ -162,76 +124,67 @@ class Reactor:
         self.lingering: Timeouts[TimedStage] = Timeouts(LINGER_S, self._expire)
         self._queues = (
             self.handshakes,
-            self.dials,
+            self.connecting,
             self.idle,
             self.half_closed,
             self.abandoned,
             self.half_tunnels,
             self.lingering,
         )
-        self.attempts: PromptTimeouts[RacingStage] = PromptTimeouts(ATTEMPT_S, self._hurry, loop)
+        self.attempts: PromptTimeouts[RacingStage] = PromptTimeouts(ATTEMPT_S, self._try_next, self.loop)
+        self.batching: Timeouts[ReactorConnection] = Timeouts(BULK_WAIT_S, _stop_batching)
         self.fresh: list[ReactorConnection] = []
-        self._less_fresh: list[ReactorConnection] = []
-        self._fresh_until = 0.0
-        self.gathering: Timeouts[ReactorConnection] = Timeouts(GATHER_S, _scatter)
-        self.closing: list[Socket] = []
-        self.turns: FairQueue[Stage] = FairQueue(self._serve_event, self._do)
-        self._waker = -1
-        self._attached = isinstance(loop, Loop)
-        self._due_again = self._coming = False
-        if isinstance(loop, Loop):
-            loop.attach(self)
-        else:
-            loop.add_reader(self.epoll.fileno(), self.serve, 0)
-        loop.call_later(_TICK_S, self._tick)
+        """New connections to destinations: a list, since most of them end before anything has to be done for them."""
+        self._settling: list[ReactorConnection] = []
+        self._settle_at = 0.0
 
     def serve(self, timeout: float) -> bool:
-        """Waits for at most so many seconds and serves what is ready; True when asyncio has something to do."""
-        gathering = self.gathering.entries
-        if timeout > FRESH_S and (self.fresh or self._less_fresh):
-            timeout = FRESH_S
-        if gathering:
-            timeout = self.gathering.wait(self.now, timeout)
-        turns = self.turns
-        if turns.queues or self.closing:
+        """Wait for events for at most `timeout` seconds and serve them. True if asyncio has something to do."""
+        batching = self.batching.entries
+        if timeout > SETTLED_S and (self.fresh or self._settling):
+            timeout = SETTLED_S
+        if batching:
+            timeout = self.batching.wait(self.now, timeout)
+        fair_queue = self.fair_queue
+        if fair_queue.queues or self.closing:
             timeout = 0.0
         events = self.epoll.poll(timeout, _BATCH)
         self.now = monotonic()
-        if self.now >= self._fresh_until:
+        if self.now >= self._settle_at:
             self._settle()
-        if turns.queues:
-            woken = self._serve_in_turn(events)
-            turns.take()
-        elif len(events) <= _FEW:
+        if fair_queue.queues:
+            woken = self._serve_new_owners(events)
+            fair_queue.serve_next()
+        elif len(events) <= _SMALL_BATCH:
             woken = self._serve_all(events)
         else:
             woken = self._serve_many(events)
-        if gathering:
-            self.gathering.expire(self.now)
+        if batching:
+            self.batching.expire(self.now)
         if self.closing:
             self.sweep()
-        if turns.queues or self.closing:
-            self._come_again()
+        if fair_queue.queues or self.closing:
+            self._schedule_serve()
         return woken
 
-    def later(self, stage: Stage, work: Task) -> None:
-        """Do the work when its proxy has its turn: at once, as far as nobody else wants anything."""
-        self.turns.add_work(stage.owner, stage, work)
-        self._come_again()
+    def defer(self, stage: Stage, work: Task) -> None:
+        """Do this work in the proxy's turn; that is at once unless others have work waiting."""
+        self.fair_queue.add_work(stage.owner, stage, work)
+        self._schedule_serve()
 
-    def _come_again(self) -> None:
-        """In another loop than a `Loop`, which looks by itself, `serve` has to be called for what is left over."""
-        if not (self._attached or self._coming):
-            self._coming = True
-            self.loop.call_soon(self._come)
+    def _schedule_serve(self) -> None:
+        """Have `serve` called again for deferred work, in an event loop other than `Loop`, which checks itself."""
+        if not (self._attached or self._is_scheduled):
+            self._is_scheduled = True
+            self.loop.call_soon(self._serve_scheduled)
 
-    def _come(self) -> None:
-        self._coming = False
+    def _serve_scheduled(self) -> None:
+        self._is_scheduled = False
         if not self.epoll.closed:
             self.serve(0)
 
     def _serve_all(self, events: Sequence[tuple[int, int]]) -> bool:
-        """Whether asyncio has something to do."""
+        """Serve all events. True if asyncio has something to do."""
         stages, woken = self.stages, False
         for fd, mask in events:
             stage = stages.get(fd)
@@ -239,7 +192,7 @@ class Reactor:
                 try:
                     stage.ready(fd, mask)
                 except OSError:
-                    stage.broken()
+                    stage.abort()
                 except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
                     self._fault(stage, error)
             elif fd == self._waker:
@@ -247,32 +200,32 @@ class Reactor:
         return woken
 
     def _serve_many(self, events: Sequence[tuple[int, int]]) -> bool:
-        """As `_serve_all`, until the batch's time is up; what is not served by then is left over."""
+        """As `_serve_all` until the time of the batch is up; the rest is deferred."""
         until, woken = self.now + BATCH_S, False
-        for begin in range(0, len(events), _BETWEEN_LOOKS):
+        for begin in range(0, len(events), _EVENTS_PER_CLOCK_READ):
             if monotonic() >= until:
-                return self._leave_over(events[begin:]) or woken
-            woken = self._serve_all(events[begin : begin + _BETWEEN_LOOKS]) or woken
+                return self._defer_events(events[begin:]) or woken
+            woken = self._serve_all(events[begin : begin + _EVENTS_PER_CLOCK_READ]) or woken
         return woken
 
-    def _serve_in_turn(self, events: Sequence[tuple[int, int]]) -> bool:
-        """Events of proxies that have work left over are added to it; those of the others are served."""
-        stages, queues = self.stages, self.turns.queues
+    def _serve_new_owners(self, events: Sequence[tuple[int, int]]) -> bool:
+        """Serve the events of proxies without deferred work; those of others are queued behind it."""
+        stages, queues = self.stages, self.fair_queue.queues
         first: list[tuple[int, int]] = []
         for fd, mask in events:
             stage = stages.get(fd)
             if stage is not None and stage.owner in queues:
-                self.turns.add_event(stage.owner, fd, mask)
+                self.fair_queue.add_event(stage.owner, fd, mask)
             else:
                 first.append((fd, mask))
         return self._serve_many(first)
 
-    def _leave_over(self, events: Sequence[tuple[int, int]]) -> bool:
+    def _defer_events(self, events: Sequence[tuple[int, int]]) -> bool:
         stages, woken = self.stages, False
         for fd, mask in events:
             stage = stages.get(fd)
             if stage is not None:
-                self.turns.add_event(stage.owner, fd, mask)
+                self.fair_queue.add_event(stage.owner, fd, mask)
             elif fd == self._waker:
                 woken = True
         return woken
@@ -280,47 +233,47 @@ class Reactor:
     def _serve_event(self, fd: int, mask: int) -> None:
         self._serve_all(((fd, mask),))
 
-    def _do(self, stage: Stage, work: Task) -> None:
+    def _run_work(self, stage: Stage, work: Task) -> None:
         try:
             work()
         except OSError:
-            stage.broken()
+            stage.abort()
         except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
             self._fault(stage, error)
 
-    def bound(self, asked: DescriptorShares) -> None:
-        """Hold clients to these bounds from now on; who is here already stays."""
-        self.bounds = asked
-        self.pipes.most = asked.pipes
-        self.sources.most = asked.per_source
-        self.unadmitted.most, self.unadmitted.most_per_proxy = asked.unadmitted, asked.unadmitted_per_proxy
+    def set_shares(self, shares: DescriptorShares) -> None:
+        """Apply these limits to new connections; open ones stay."""
+        self.shares = shares
+        self.pipes.most = shares.pipes
+        self.sources.most = shares.per_source
+        self.unadmitted.most, self.unadmitted.most_per_proxy = shares.unadmitted, shares.unadmitted_per_proxy
 
     def wake_on(self, fd: int) -> None:
         self._waker = fd
         self.epoll.register(fd, select.EPOLLIN)
 
     def run(self, stage: Stage, action: Callable[..., None], *arguments: Any) -> None:
-        """Does something for a connection outside of `serve`, under the same guard."""
+        """Run an action for a connection outside of `serve`, with the same handling of errors."""
         self.now = monotonic()
-        self._do(stage, partial(action, *arguments))
+        self._run_work(stage, partial(action, *arguments))
         self.sweep()
 
     def discard(self, fd: int, sock: Socket) -> None:
-        """No more events; the socket is closed at the end of the batch."""
+        """Forget a descriptor; its socket is closed at the end of the batch."""
         self.stages.pop(fd, None)
         self.closing.append(sock)
 
     def sweep(self) -> None:
-        """Closes what was discarded, a bounded number at once; the rest is closed by the next call."""
-        closing, self.closing = self.closing[:SWEPT], self.closing[SWEPT:]
-        waits = self.turns.queues
+        """Close discarded sockets, a bounded number at once; the next call closes more."""
+        closing, self.closing = self.closing[:CLOSED_AT_ONCE], self.closing[CLOSED_AT_ONCE:]
+        waits = self.fair_queue.queues
         for sock in closing:
             if waits:
-                self.turns.forget(sock.fileno())
+                self.fair_queue.forget(sock.fileno())
             sock.close()
 
     def close(self) -> None:
-        """Gives back the epoll; connections still open are the owner's to close before."""
+        """Release the epoll instance and all helpers. The caller closes open connections before."""
         if isinstance(self.loop, Loop):
             self.loop.detach()
         else:
@@ -333,46 +286,46 @@ class Reactor:
         self.resolver.close()
 
     def exhausted(self, event: str) -> None:
-        """The host has no more descriptors, ports or memory for somebody: told in the journal, not for each of them."""
+        """Log that the host is out of descriptors, ports or memory, not for each connection that this affects."""
         if self.now >= self._exhausted_until:
-            self._exhausted_until = self.now + _TELL_AGAIN_S
+            self._exhausted_until = self.now + _REPORT_AGAIN_S
             log.write(event, open=len(self.stages))
 
     def _fault(self, stage: Stage, error: Exception) -> None:
         self.faults += 1
         log.fault("connection.fault", error)
-        stage.broken()
+        stage.abort()
 
     def _settle(self) -> None:
-        settled, self._less_fresh, self.fresh = self._less_fresh, self.fresh, []
-        self._fresh_until = self.now + FRESH_S
+        settled, self._settling, self.fresh = self._settling, self.fresh, []
+        self._settle_at = self.now + SETTLED_S
         for connection in settled:
             if connection.fd >= 0:
-                connection.stay()
+                connection.keep_alive()
 
     def _tick(self) -> None:
         if self.epoll.closed:
             return
-        self.gathering.expire(self.now)
+        self.batching.expire(self.now)
         self.pipes.trim()
         self.login_delays.trim(self.now)
         self.loop.call_later(_TICK_S, self._tick)
-        if not self._due_again:
+        if not self._more_due:
             self._serve_due()
 
     def _serve_due(self) -> None:
-        """The time-outs that are due, a bounded number at once: the data path has its turn in between."""
+        """Handle the time-outs that are due, a bounded number at once, so that the data path runs in between."""
         if self.epoll.closed:
             return
         self.now = monotonic()
-        due = [queue.expire(self.now, EXPIRED) for queue in self._queues]
+        due = [queue.expire(self.now, EXPIRED_AT_ONCE) for queue in self._queues]
         self.sweep()
-        self._due_again = any(due)
-        if self._due_again:
+        self._more_due = any(due)
+        if self._more_due:
             self.loop.call_soon(self._serve_due)
 
     def _expire(self, stage: TimedStage) -> None:
         self.run(stage, stage.expire)
 
-    def _hurry(self, stage: RacingStage) -> None:
-        self.run(stage, stage.hurry)
+    def _try_next(self, stage: RacingStage) -> None:
+        self.run(stage, stage.try_next)

@@ -1,4 +1,4 @@
-"""What came back of a handover that came to nothing, and of which another process may have copies for a while."""
+"""Sockets kept after a failed handover, while another process may still have copies of them."""
 
 import socket
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
@@ -7,17 +7,17 @@ from select import epoll
 
 
 class Reclaimed(Socket):
-    """Its end here is its end, whoever has copies.
+    """A socket whose close is final even if other processes have copies.
 
-    As long as one is open, close(2) neither ends the connection nor makes epoll forget the descriptor (epoll(7)), whose
-    number is somebody else's soon. What is to be reset is reset with the last copy: an end would be taken for a proper
-    one.
+    While a copy is open, close(2) neither ends the connection nor removes the descriptor from epoll (epoll(7)), and its
+    number is reused soon. A connection to be reset is reset only with the last copy: a shutdown would look like a
+    regular end.
     """
 
     __slots__ = ("_epoll",)
 
     def __init__(self, watched: epoll, sock: Socket) -> None:
-        """In the place of `sock`, which is of no use afterwards."""
+        """Replace `sock`, which must not be used afterwards."""
         family, kind = sock.family, sock.type
         super().__init__(family, kind, 0, sock.detach())
         self.setblocking(False)
@@ -35,5 +35,5 @@ class Reclaimed(Socket):
 
 
 def close_copy(sock: Socket) -> None:
-    """Here alone: another process goes on with it."""
+    """Close this process's copy only: another process continues to use the socket."""
     Socket.close(sock)

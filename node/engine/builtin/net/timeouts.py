@@ -1,4 +1,4 @@
-"""Time-outs without a timer per connection: one queue per duration."""
+"""Time-outs without a timer per connection: one queue for each duration."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,15 +8,33 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_RUNG = 16
-"""Items of one ring of a prompt timer; the others follow in the event loop's next turn."""
+HANDSHAKE_S = 30.0
+"""For a client to complete its first request."""
+CONNECT_S = 12.0
+"""For a destination to be reached, over all addresses of its name."""
+ATTEMPT_S = 0.25
+"""The head start of an address before the next one is tried in parallel (RFC 8305 §8)."""
+IDLE_S = 300.0
+"""For an HTTP client between two requests; browsers give up after about as long."""
+LINGER_S = 3.0
+"""For a client to read the last response before its connection is closed."""
+ABANDONED_S = 0.5
+"""For a destination to be reached after the client has half-closed its connection without sending data."""
+HALF_TUNNEL_S = 120.0
+"""For the destination of a tunnel to answer after the client has half-closed its connection."""
+SETTLED_S = 0.005
+"""After this long, at most twice as long, a connection to a destination counts as lasting: see
+`Connection.keep_alive`."""
+
+_FIRED_AT_ONCE = 16
+"""Items handled by one call of a prompt timer; more follow in the next iteration of the event loop."""
 
 
 class Timeouts(Generic[T]):
-    """Everything in here has the same time to live, so the order of arrival is the order of expiry.
+    """Items that expire after the same time, so that the order of arrival is the order of expiry.
 
-    Coarse: somebody has to call `expire` now and then. `entries` are for reading. A change of `seconds` holds for
-    what is added later.
+    Expiry is coarse: the owner calls `expire` now and then. Read `entries`, but do not change it. Changing `seconds`
+    affects items that are added later.
     """
 
     __slots__ = ("_expire", "entries", "seconds")
@@ -27,7 +45,7 @@ class Timeouts(Generic[T]):
         self.entries: dict[T, float] = {}
 
     def add(self, item: T, now: float) -> None:
-        """Starts the item's time, anew when it is already here."""
+        """Start the item's time, or restart it."""
         entries = self.entries
         if item in entries:
             del entries[item]
@@ -37,13 +55,12 @@ class Timeouts(Generic[T]):
         self.entries.pop(item, None)
 
     def wait(self, now: float, most: float) -> float:
-        """Seconds until the first item's time is up."""
+        """Seconds until the first item expires, at most `most`."""
         first = next(iter(self.entries.values()), now + most)
         return min(max(first - now, 0.0), most)
 
     def expire(self, now: float, most: int | None = None) -> bool:
-        """Call what is to be called for every item whose time is up, or for the first `most` of them; whether there
-        may be more."""
+        """Expire all items that are due, or the first `most` of them. True if more may be due."""
         due = self._due(now, most)
         for item in due:
             if self.entries.pop(item, None) is not None:
@@ -60,7 +77,7 @@ class Timeouts(Generic[T]):
 
 
 class PromptTimeouts(Timeouts[T]):
-    """The same to the millisecond: one timer for all items, set only while there are any."""
+    """As `Timeouts`, exact to the millisecond: one timer for all items, set only while there are any."""
 
     __slots__ = ("_loop", "_timer")
 
@@ -71,21 +88,21 @@ class PromptTimeouts(Timeouts[T]):
 
     def add(self, item: T, now: float) -> None:
         super().add(item, now)
-        self._wind(now)
+        self._start_timer(now)
 
     def close(self) -> None:
-        """No item is told any more."""
+        """Expire nothing any more."""
         self.entries.clear()
         if self._timer is not None:
             self._timer.cancel()
 
-    def _wind(self, now: float) -> None:
+    def _start_timer(self, now: float) -> None:
         if self._timer is None and self.entries:
             first = next(iter(self.entries.values()))
-            self._timer = self._loop.call_later(max(first - now, 0.0), self._ring)
+            self._timer = self._loop.call_later(max(first - now, 0.0), self._fire)
 
-    def _ring(self) -> None:
+    def _fire(self) -> None:
         self._timer = None
         now = monotonic()
-        self.expire(now, _RUNG)
-        self._wind(now)
+        self.expire(now, _FIRED_AT_ONCE)
+        self._start_timer(now)

@@ -1,4 +1,4 @@
-"""Who may use a proxy: credentials and source networks, decided without I/O."""
+"""Access rules of a proxy: credentials and source networks, checked without I/O."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,26 +11,28 @@ from typing import NamedTuple
 _SESSION = re.compile(rb"([^:]*)-session-([A-Za-z0-9]{1,64})(:.*)", re.DOTALL)
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _REMEMBERED, _MEMORABLE = 256, 1024
-"""Clients of one proxy, and the bytes of what one may have presented."""
+"""The most admissions remembered for one proxy, and the longest credentials that are remembered, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a proxy asks of a client. Both must hold where both are there; with neither nobody gets in.
+    """The access rules of one proxy. If it has both credentials and sources, a client must match both.
 
-    `credentials` is `name:password`, and `others` are as good; with `sessions` a name may be followed by `-session-ID`.
-    `sources` holds (IP version, host bits, network numbers), so that a look-up costs one set membership per prefix
-    length.
+    A proxy with neither lets nobody in.
     """
 
     credentials: bytes | None = field(repr=False)
+    """`name:password`; None where no login is required."""
     sources: tuple[tuple[int, int, frozenset[int]], ...]
+    """(IP version, host bits, network numbers), so that a look-up costs one set membership per prefix length."""
     sessions: bool = False
+    """Whether `-session-ID` may follow the user name."""
     others: tuple[bytes, ...] = field(default=(), repr=False)
+    """Further credentials, as good as `credentials`."""
 
     @property
     def known(self) -> tuple[bytes, ...]:
-        """All credentials that let in, the proxy's own first; none where nobody is asked for any."""
+        """All credentials that are accepted, the proxy's own first; empty where none are required."""
         return (self.credentials, *self.others) if self.credentials is not None else ()
 
 
@@ -46,7 +48,8 @@ def access(
     sessions: bool = False,
     others: Sequence[LoginName] = (),
 ) -> Access:
-    """Raises ValueError for what is no network. Of the others, a login that asks for nothing lets nobody in."""
+    """Build access rules. Raises ValueError for an invalid network. An entry of `others` without a name and a password
+    is left out, so that it lets nobody in."""
     credentials = _credentials(username, password)
     if not networks and not others:
         return Access(credentials, (), sessions)
@@ -60,73 +63,76 @@ def access(
     return Access(credentials, sources, sessions, tuple(dict.fromkeys(also)))
 
 
-def networks(asked: Access) -> Iterator[str]:
-    """The sources as `access` takes them."""
-    for version, host_bits, numbers in asked.sources:
+def networks(rules: Access) -> Iterator[str]:
+    """The source networks, in the form that `access` takes."""
+    for version, host_bits, numbers in rules.sources:
         kind = IPv4Network if version == 4 else IPv6Network
         for number in sorted(numbers):
             first = number << host_bits
             yield str(kind((first, (32 if version == 4 else 128) - host_bits)))
 
 
-def allows_source(asked: Access, source: str) -> bool:
-    """Whether a client at this address may come in at all; an IPv4-mapped IPv6 address counts as IPv4."""
-    if not asked.sources:
-        return asked.credentials is not None
-    version, number = _located(source)
-    return any(version == kind and number >> bits in numbers for kind, bits, numbers in asked.sources)
+def allows_source(rules: Access, source: str) -> bool:
+    """Whether clients at this address may connect at all; an IPv4-mapped IPv6 address counts as IPv4."""
+    if not rules.sources:
+        return rules.credentials is not None
+    version, number = _as_number(source)
+    return any(version == kind and number >> bits in numbers for kind, bits, numbers in rules.sources)
 
 
-def allows_credentials(asked: Access, presented: bytes | None) -> bool:
-    """`presented` is `name:password`."""
-    return asked.credentials is None or (presented is not None and known_of(asked, presented) is not None)
+def allows_credentials(rules: Access, presented: bytes | None) -> bool:
+    """Whether these credentials, `name:password`, are accepted."""
+    return rules.credentials is None or (presented is not None and matching(rules, presented) is not None)
 
 
-def known_of(asked: Access, presented: bytes) -> bytes | None:
-    """Those of the proxy's credentials that these are, without a session; compares with each in constant time."""
-    plain = _without_session(presented)[0] if asked.sessions else presented
+def matching(rules: Access, presented: bytes) -> bytes | None:
+    """Find which of the proxy's credentials these are, apart from a session. Each is compared in constant time."""
+    plain = _without_session(presented)[0] if rules.sessions else presented
     found: bytes | None = None
-    for known in asked.known:
+    for known in rules.known:
         if compare_digest(presented, known) | compare_digest(plain, known):
             found = known
     return found
 
 
-def let_in_by(asked: Access, presented: bytes | None) -> bytes | None:
-    """What to remember of credentials that are allowed: the proxy's own that they are, as far as it has some."""
-    return presented if presented is None else known_of(asked, presented) or presented
+def remembered_credentials(rules: Access, presented: bytes | None) -> bytes | None:
+    """What to remember of accepted credentials: the matching ones of the proxy, if it has any, else what was
+    presented."""
+    return presented if presented is None else matching(rules, presented) or presented
 
 
-def session_of(asked: Access, presented: bytes | None) -> bytes | None:
-    """The name of the session in credentials that are allowed, None where there is none."""
-    if presented is None or not asked.sessions or presented in asked.known:
+def session_of(rules: Access, presented: bytes | None) -> bytes | None:
+    """The session named in accepted credentials, or None."""
+    if presented is None or not rules.sessions or presented in rules.known:
         return None
     return _without_session(presented)[1]
 
 
 class Admission(NamedTuple):
-    """How a client was let in: the proxy's own credentials, as far as it has some, and the session named with them."""
+    """The grounds on which a client was let in: the matching credentials of the proxy, if it has any, and the named
+    session."""
 
     credentials: bytes | None
     session: bytes | None
 
 
 class AccessGate:
-    """Lets clients in as one version of a proxy asks. Most come again: whom it let in it knows at once."""
+    """Checks clients against one version of a proxy's access rules, and remembers whom it let in: most clients come
+    again."""
 
-    __slots__ = ("_asked", "known")
+    __slots__ = ("_rules", "known")
 
-    def __init__(self, asked: Access) -> None:
-        """`known` is by source and what was presented."""
-        self._asked = asked
+    def __init__(self, rules: Access) -> None:
+        """`known` holds admissions by source and presented credentials."""
+        self._rules = rules
         self.known: dict[tuple[str, bytes | None], Admission] = {}
 
     def admission(self, source: str, presented: bytes | None) -> Admission | None:
-        """None: not from there or not with these credentials."""
+        """Let a client in, or return None if its source or its credentials are not allowed."""
         known = self.known.get((source, presented))
-        if known is not None or not allows(self._asked, source, presented):
+        if known is not None or not allows(self._rules, source, presented):
             return known
-        known = Admission(let_in_by(self._asked, presented), session_of(self._asked, presented))
+        known = Admission(remembered_credentials(self._rules, presented), session_of(self._rules, presented))
         if len(self.known) >= _REMEMBERED:
             self.known.clear()
         if presented is None or len(presented) <= _MEMORABLE:
@@ -134,9 +140,9 @@ class AccessGate:
         return known
 
 
-def allows(asked: Access, source: str, presented: bytes | None) -> bool:
-    """Whether a connection from there with these credentials satisfies what is asked."""
-    return allows_credentials(asked, presented) and allows_source(asked, source)
+def allows(rules: Access, source: str, presented: bytes | None) -> bool:
+    """Whether a connection from this source with these credentials satisfies the rules."""
+    return allows_credentials(rules, presented) and allows_source(rules, source)
 
 
 def _credentials(username: str | None, password: str | None) -> bytes | None:
@@ -145,7 +151,7 @@ def _credentials(username: str | None, password: str | None) -> bytes | None:
 
 
 def _without_session(presented: bytes) -> tuple[bytes, bytes | None]:
-    """`name-session-ID:password` without the session, and its ID."""
+    """Split `name-session-ID:password` into credentials without the session, and the session's ID."""
     form = _SESSION.fullmatch(presented)
     return (form[1] + form[3], form[2]) if form else (presented, None)
 
@@ -157,8 +163,8 @@ def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
 
 
 @lru_cache(maxsize=4096)
-def _located(source: str) -> tuple[int, int]:
-    """(IP version, address as a number); version 0 for what is no address."""
+def _as_number(source: str) -> tuple[int, int]:
+    """(IP version, address as a number); version 0 if this is not an address."""
     try:
         address = ip_address(source.partition("%")[0])
     except ValueError:

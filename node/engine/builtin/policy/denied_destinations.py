@@ -1,4 +1,4 @@
-"""Ports and hosts that the clients of one proxy may not reach, besides what is private to the node."""
+"""Ports and hosts that are closed to the clients of one proxy, in addition to addresses private to the node."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,13 +12,14 @@ from shared.destinations import PORTS, PortBounds, closed_ports, is_covered, spl
 from shared.special_addresses import IpNetwork, forms
 
 F = TypeVar("F")
-"""The family of an address."""
+"""An address family."""
 
 _REMEMBERED = 512
 
 
 class DeniedDestinations:
-    """Proxies that ask for the same share one of these: most ask for nothing."""
+    """The closed ports, names and networks of a proxy. Proxies with equal settings share an instance: most close
+    nothing."""
 
     __slots__ = ("_names", "_ports", "networks")
 
@@ -29,7 +30,8 @@ class DeniedDestinations:
         self.networks = networks
 
     def refusal(self, destination: Destination) -> ConnectFailure | None:
-        """Why this destination is closed, as far as its port and its name tell; None: its addresses are to be asked."""
+        """Why this destination is closed, judged by its port and its name; None if its addresses have to be checked
+        too."""
         host, port = destination
         if self._ports[port >> 3] >> (port & 7) & 1:
             return ConnectFailure.PORT
@@ -38,23 +40,23 @@ class DeniedDestinations:
         return None
 
     def open_of(self, addresses: Sequence[tuple[F, str]]) -> Sequence[tuple[F, str]] | ConnectFailure:
-        """Those of a destination's addresses that are not closed; why there are none."""
+        """The addresses of a destination that are open, or the reason why there are none."""
         if not self.networks or not addresses:
             return addresses
         return [each for each in addresses if not _is_inside(each[1], self.networks)] or ConnectFailure.CLOSED
 
     def closes(self, destination: Destination, peer: str | None) -> bool:
-        """Whether a connection to it, with this address at its other end, would be refused now."""
+        """Whether a connection to this destination, with this peer address, would be refused now."""
         if self.refusal(destination) is not None:
             return True
         return peer is not None and _is_inside(peer, self.networks)
 
 
 @lru_cache(_REMEMBERED)
-def denied_destinations(asked: DestinationsRecord, by_node: tuple[int | str, ...]) -> DeniedDestinations:
-    """What a record asks for on a node that denies these ports. Raises ValueError for what is no port."""
-    ports = closed_ports(asked.deny_ports, asked.allow_ports, by_node)
-    return DeniedDestinations(_table(ports), *split_hosts(asked.deny_hosts))
+def denied_destinations(record: DestinationsRecord, node_deny_ports: tuple[int | str, ...]) -> DeniedDestinations:
+    """Build the rules for a record on a node that closes `node_deny_ports`. Raises ValueError for an invalid port."""
+    ports = closed_ports(record.deny_ports, record.allow_ports, node_deny_ports)
+    return DeniedDestinations(_table(ports), *split_hosts(record.deny_hosts))
 
 
 @lru_cache(_REMEMBERED)

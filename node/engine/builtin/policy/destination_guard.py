@@ -1,4 +1,4 @@
-"""Which addresses a proxy may connect to: public ones, and the others that the node's setting opens."""
+"""Addresses to which proxies may connect: public ones, and those that a setting of the node opens."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
@@ -9,12 +9,13 @@ _REMEMBERED = 8192
 
 
 def networks(texts: Iterable[str]) -> tuple[IpNetwork, ...]:
-    """Raises ValueError for what is neither a network nor an address."""
+    """Parse networks and addresses. Raises ValueError for anything else."""
     return tuple(ip_network(text, strict=False) for text in texts)
 
 
 class DestinationGuard:
-    """`opened` wins over everything; `own` are the node's addresses and services, which are private to it."""
+    """Checks destination addresses. `opened` takes precedence over everything; `own` are the node's own addresses and
+    services, which are private to it."""
 
     __slots__ = ("_known", "_opened", "_own")
 
@@ -24,7 +25,8 @@ class DestinationGuard:
         self._known: dict[str, bool] = {}
 
     def permits(self, host: str) -> bool:
-        """Whether this literal address may be dialled; asked after every name is resolved, whatever the name said."""
+        """Whether clients may be connected to this literal address. Every address that a name resolves to is
+        checked."""
         known = self._known.get(host)
         if known is None:
             if len(self._known) >= _REMEMBERED:
@@ -40,8 +42,8 @@ class DestinationGuard:
         return all(self._is_open(form) for form in forms(address))
 
     def _is_open(self, form: IpAddress) -> bool:
-        return _inside(form, self._opened) or (kind_of(form) is None and not _inside(form, self._own))
+        return _is_inside(form, self._opened) or (kind_of(form) is None and not _is_inside(form, self._own))
 
 
-def _inside(address: IpAddress, places: Iterable[IpNetwork]) -> bool:
-    return any(address in place for place in places)
+def _is_inside(address: IpAddress, networks: Iterable[IpNetwork]) -> bool:
+    return any(address in network for network in networks)

@@ -1,6 +1,6 @@
-"""Slows down who tries logins: each failed one of a source makes the next failure's answer later.
+"""Slows down password guessing: after some failed logins of a source, answers to further failures are delayed.
 
-Only answers to wrong logins are late. A right login is served at once, whatever others behind the same address do.
+Only failures are delayed. A correct login is served at once, whatever other clients of the same address do.
 """
 
 from node.engine.builtin.policy.source_limits import group
@@ -9,18 +9,18 @@ FREE = 5
 """Failures of one source that are answered at once: people mistype, and programs keep an old password for a while."""
 LONGEST_S = 4.0
 FORGET_S = 120.0
-"""After the last failure nothing is known of the source any more."""
+"""Time after the last failure when a source is forgotten."""
 
 _FIRST_S = 0.25
 _MOST = 8192
-"""Sources that are known at once, of all proxies; beyond it the one whose last failure is longest ago is forgotten."""
+"""Sources remembered at once, over all proxies; beyond it the one that failed longest ago is forgotten."""
 
 SourceKey = tuple[int, str]
 """(proxy id, IPv4 address or IPv6 /64)"""
 
 
 class LoginDelays:
-    """Failures by proxy and source, those that failed last at the end."""
+    """Failures by proxy and source, the most recent last."""
 
     __slots__ = ("_known",)
 
@@ -31,7 +31,7 @@ class LoginDelays:
         return len(self._known)
 
     def delay(self, proxy_id: int, source: str, now: float) -> float:
-        """Count one more failure; seconds after which it is to be answered."""
+        """Count one more failure, and return the seconds to wait before it is answered."""
         key = proxy_id, group(source)
         count, last = self._known.pop(key, (0, now))
         count = count + 1 if now - last < FORGET_S else 1
@@ -41,7 +41,7 @@ class LoginDelays:
         return delay_of(count)
 
     def trim(self, now: float) -> None:
-        """Forget the sources whose last failure is long ago."""
+        """Forget the sources that have not failed for a while."""
         while self._known:
             key, (_, last) = next(iter(self._known.items()))
             if now - last < FORGET_S:
@@ -50,5 +50,5 @@ class LoginDelays:
 
 
 def delay_of(failures: int) -> float:
-    """Seconds before the answer to the last of so many failures."""
+    """Seconds to wait before answering the last of so many failures."""
     return min(_FIRST_S * 2 ** min(failures - FREE - 1, 16), LONGEST_S) if failures > FREE else 0.0

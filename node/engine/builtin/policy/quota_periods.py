@@ -1,4 +1,4 @@
-"""How much traffic a proxy has used ever, in this UTC day and in this UTC month."""
+"""Traffic of a proxy in total, in the current UTC day and in the current UTC month."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ _DAY_S = 86_400.0
 
 
 def day_start(now: float) -> float:
-    """Seconds since 1970."""
+    """The start of the UTC day, in seconds since 1970."""
     return now - now % _DAY_S
 
 
@@ -16,7 +16,7 @@ def month_start(now: float) -> float:
 
 
 def next_start(period: str, now: float) -> float | None:
-    """When the period after this one begins; None for `total`, which has no other."""
+    """The start of the next period; None for `total`, which has no next one."""
     if period == "day":
         return day_start(now) + _DAY_S
     if period == "month":
@@ -26,7 +26,8 @@ def next_start(period: str, now: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class QuotaUsage:
-    """Bytes, both directions together. Day and month are kept whatever the limit says, so that it may change.
+    """Bytes used, both directions together. Day and month are counted whatever the limit is, so that the limit may
+    change.
 
     `day` and `month` are the starts of the periods that `in_day` and `in_month` belong to.
     """
@@ -38,25 +39,25 @@ class QuotaUsage:
     in_month: int = 0
 
     def plus(self, count: int, now: float) -> "QuotaUsage":
-        """With so much more, used just now."""
-        day, in_day = _turned(self.day, self.in_day, day_start(now), now)
-        month, in_month = _turned(self.month, self.in_month, month_start(now), now)
+        """Add bytes used at `now`."""
+        day, in_day = _current(self.day, self.in_day, day_start(now), now)
+        month, in_month = _current(self.month, self.in_month, month_start(now), now)
         return QuotaUsage(self.total + count, day, in_day + count, month, in_month + count)
 
     def within(self, period: str, now: float) -> int:
-        """Bytes of the period that is running at this time."""
+        """Bytes used in the period that `now` falls into."""
         if period == "day":
-            return _turned(self.day, self.in_day, day_start(now), now)[1]
+            return _current(self.day, self.in_day, day_start(now), now)[1]
         if period == "month":
-            return _turned(self.month, self.in_month, month_start(now), now)[1]
+            return _current(self.month, self.in_month, month_start(now), now)[1]
         return self.total
 
 
-def _turned(start: float, count: int, begins: float, now: float) -> tuple[float, int]:
-    """The period and its count at this time: nothing in a period that has just begun.
+def _current(start: float, count: int, begins: float, now: float) -> tuple[float, int]:
+    """The period at `now` and its count: zero if the period has just begun.
 
-    A clock that is set back by up to a day stays in the period that had begun, so that nobody is given an allowance
-    twice by a clock that wavers at midnight. Farther back it was wrong before: a new period begins.
+    A clock that is set back by up to a day stays in the period that had begun, so that a clock that wavers at midnight
+    does not grant an allowance twice. If it is set back farther, it was wrong before: a new period begins.
     """
     if start == begins or 0 < start - now <= _DAY_S:
         return start, count

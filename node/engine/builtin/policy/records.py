@@ -1,4 +1,4 @@
-"""What a worker knows of a proxy; the form in which it crosses the control socket is plain JSON."""
+"""A proxy's settings as a worker sees them, and their plain JSON form on the control socket."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,7 +12,7 @@ PROTOCOLS: tuple[ProxyProtocol, ...] = ("http", "socks5", "mixed")
 FIELDS = frozenset(
     {"id", "version", "protocol", "port", "username", "password", "allow_ips", "exit", "limits", "also", "destinations"}
 )
-"""The fields of a ProxyRecord that a worker is told."""
+"""The fields of a ProxyRecord that are sent to a worker."""
 EXIT_FIELDS = frozenset({"mode", "address", "prefix", "key", "session_ttl_s", "generation"})
 ALSO_FIELDS = frozenset({"port", "username", "password"})
 DESTINATION_FIELDS = frozenset({"deny_ports", "allow_ports", "deny_hosts"})
@@ -21,7 +21,7 @@ LIMIT_FIELDS = frozenset({"connections", "bandwidth_bps", "traffic_bytes", "traf
 
 @dataclass(frozen=True, slots=True)
 class ExitRecord:
-    """Where connections leave this host; see shared.proxies.Exit."""
+    """The exit through which connections leave this host; see shared.proxies.Exit."""
 
     mode: str = "default"
     address: str | None = None
@@ -33,7 +33,7 @@ class ExitRecord:
 
 @dataclass(frozen=True, slots=True)
 class LimitsRecord:
-    """What the proxy may be used for at most; see shared.proxies.Limits. `expires_at` is in seconds since 1970."""
+    """The limits of a proxy; see shared.proxies.Limits. `expires_at` is in seconds since 1970."""
 
     connections: int | None = None
     bandwidth_bps: int | None = None
@@ -44,7 +44,7 @@ class LimitsRecord:
 
 @dataclass(frozen=True, slots=True)
 class DestinationsRecord:
-    """What is closed to the proxy's clients; see shared.proxies.Destinations."""
+    """Destinations closed to the proxy's clients; see shared.proxies.Destinations."""
 
     deny_ports: tuple[int | str, ...] = ()
     allow_ports: tuple[int | str, ...] = ()
@@ -53,7 +53,7 @@ class DestinationsRecord:
 
 @dataclass(frozen=True, slots=True)
 class PortRecord:
-    """A further port with further credentials; see shared.proxies.Also."""
+    """An additional port with credentials of its own; see shared.proxies.Also."""
 
     port: int
     username: str | None = None
@@ -76,7 +76,7 @@ class Record:
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """All that it listens on, its own first."""
+        """All ports that it listens on, its own first."""
         if not self.also:
             return (self.port,)
         return tuple(dict.fromkeys((self.port, *(each.port for each in self.also))))
@@ -85,36 +85,38 @@ class Record:
 _USUAL_EXIT, _UNLIMITED, _ANYWHERE = ExitRecord(), LimitsRecord(), DestinationsRecord()
 
 
-def read_record(told: Mapping[str, object]) -> Record:
-    """Raises ValueError, without the values, for what is no record. `also` and `destinations` are left out
-    where they are as usual, and by workers of an earlier age."""
-    if len(told) != len(FIELDS):
-        told = {"also": [], "destinations": {}, **told}
-    if told.keys() != FIELDS:
-        raise ValueError("a record has other fields")
-    exit_ = _exit(_members(told, "exit", EXIT_FIELDS)) if told["exit"] != {} else _USUAL_EXIT
-    also = _also(told["also"]) if told["also"] != [] else ()
+def read_record(fields: Mapping[str, object]) -> Record:
+    """Parse a record. Raises ValueError, without the values, if it is invalid.
+
+    `also` and `destinations` are left out where they have their defaults, and by workers of earlier releases.
+    """
+    if len(fields) != len(FIELDS):
+        fields = {"also": [], "destinations": {}, **fields}
+    if fields.keys() != FIELDS:
+        raise ValueError("a record has unexpected fields")
+    exit_ = _exit(_members(fields, "exit", EXIT_FIELDS)) if fields["exit"] != {} else _USUAL_EXIT
+    also = _also(fields["also"]) if fields["also"] != [] else ()
     return Record(
-        id=_number(told, "id"),
-        version=_number(told, "version"),
-        protocol=_protocol(told["protocol"]),
-        port=_number(told, "port"),
+        id=_number(fields, "id"),
+        version=_number(fields, "version"),
+        protocol=_protocol(fields["protocol"]),
+        port=_number(fields, "port"),
         access=access(
-            _text(told, "username"),
-            _text(told, "password"),
-            _texts(told, "allow_ips") if told["allow_ips"] != [] else (),
+            _text(fields, "username"),
+            _text(fields, "password"),
+            _texts(fields, "allow_ips") if fields["allow_ips"] != [] else (),
             sessions=exit_.mode == "ipv6_session",
             others=[(each.username, each.password) for each in also] if also else (),
         ),
         exit=exit_,
-        limits=_limits(_members(told, "limits", LIMIT_FIELDS)) if told["limits"] != {} else _UNLIMITED,
+        limits=_limits(_members(fields, "limits", LIMIT_FIELDS)) if fields["limits"] != {} else _UNLIMITED,
         also=also,
-        destinations=_destinations(told["destinations"]) if told["destinations"] != {} else _ANYWHERE,
+        destinations=_destinations(fields["destinations"]) if fields["destinations"] != {} else _ANYWHERE,
     )
 
 
-def tell_record(record: Record) -> dict[str, object]:
-    """What read_record makes this record of."""
+def fields_of(record: Record) -> dict[str, object]:
+    """Format a record, so that `read_record` can parse it."""
     username, colon, password = (record.access.credentials or b"").decode().partition(":")
     return {
         "id": record.id,
@@ -127,7 +129,7 @@ def tell_record(record: Record) -> dict[str, object]:
         "exit": asdict(record.exit) | {"key": record.exit.key.hex() if record.exit.key is not None else None},
         "limits": asdict(record.limits) | {"expires_at": _moment(record.limits.expires_at)},
         "also": [asdict(each) for each in record.also],
-        "destinations": {name: list(said) for name, said in asdict(record.destinations).items() if said},
+        "destinations": {name: list(values) for name, values in asdict(record.destinations).items() if values},
     }
 
 
@@ -135,16 +137,16 @@ def _moment(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds is not None else None
 
 
-def _also(told: object) -> tuple[PortRecord, ...]:
-    if not isinstance(told, list):
+def _also(fields: object) -> tuple[PortRecord, ...]:
+    if not isinstance(fields, list):
         raise ValueError("also is not a list")
-    found = [_members({"also": each}, "also", ALSO_FIELDS) for each in cast("list[object]", told)]
+    found = [_members({"also": each}, "also", ALSO_FIELDS) for each in cast("list[object]", fields)]
     return tuple(PortRecord(_number(each, "port"), _text(each, "username"), _text(each, "password")) for each in found)
 
 
-def _destinations(told: object) -> DestinationsRecord:
-    said = _members({"destinations": told}, "destinations", DESTINATION_FIELDS)
-    given = {name: value for name, value in said.items() if value is not None}
+def _destinations(fields: object) -> DestinationsRecord:
+    values = _members({"destinations": fields}, "destinations", DESTINATION_FIELDS)
+    given = {name: value for name, value in values.items() if value is not None}
     return DestinationsRecord(
         deny_ports=_ports(given, "deny_ports"),
         allow_ports=_ports(given, "allow_ports"),
@@ -152,71 +154,71 @@ def _destinations(told: object) -> DestinationsRecord:
     )
 
 
-def _ports(told: Mapping[str, object], name: str) -> tuple[int | str, ...]:
-    value = told.get(name, [])
+def _ports(fields: Mapping[str, object], name: str) -> tuple[int | str, ...]:
+    value = fields.get(name, [])
     if not isinstance(value, list) or not all(type(each) in (int, str) for each in cast("list[object]", value)):
         raise ValueError(f"{name} is not a list of ports")
     return tuple(cast("list[int | str]", value))
 
 
-def _exit(told: Mapping[str, object]) -> ExitRecord:
-    key = _text(told, "key")
+def _exit(fields: Mapping[str, object]) -> ExitRecord:
+    key = _text(fields, "key")
     return ExitRecord(
-        mode=_text(told, "mode") or "default",
-        address=_text(told, "address"),
-        prefix=_text(told, "prefix"),
+        mode=_text(fields, "mode") or "default",
+        address=_text(fields, "address"),
+        prefix=_text(fields, "prefix"),
         key=bytes.fromhex(key) if key is not None else None,
-        session_ttl_s=_some_number(told, "session_ttl_s"),
-        generation=_some_number(told, "generation", least=0) or 0,
+        session_ttl_s=_some_number(fields, "session_ttl_s"),
+        generation=_some_number(fields, "generation", least=0) or 0,
     )
 
 
-def _limits(told: Mapping[str, object]) -> LimitsRecord:
-    expires_at = _text(told, "expires_at")
+def _limits(fields: Mapping[str, object]) -> LimitsRecord:
+    expires_at = _text(fields, "expires_at")
     return LimitsRecord(
-        connections=_some_number(told, "connections"),
-        bandwidth_bps=_some_number(told, "bandwidth_bps"),
-        traffic_bytes=_some_number(told, "traffic_bytes"),
-        traffic_period=_text(told, "traffic_period") or "total",
+        connections=_some_number(fields, "connections"),
+        bandwidth_bps=_some_number(fields, "bandwidth_bps"),
+        traffic_bytes=_some_number(fields, "traffic_bytes"),
+        traffic_period=_text(fields, "traffic_period") or "total",
         expires_at=datetime.fromisoformat(expires_at).timestamp() if expires_at is not None else None,
     )
 
 
-def _members(told: Mapping[str, object], name: str, allowed: frozenset[str]) -> Mapping[str, object]:
-    """Members that are left out are None."""
-    value = told[name]
+def _members(fields: Mapping[str, object], name: str, allowed: frozenset[str]) -> Mapping[str, object]:
+    """The members of an object; those that are left out are None."""
+    value = fields[name]
     if not isinstance(value, dict) or not allowed.issuperset(cast("dict[object, object]", value)):
-        raise ValueError(f"{name} has other fields")
+        raise ValueError(f"{name} has unexpected fields")
     return {**dict.fromkeys(allowed), **cast("dict[str, object]", value)}
 
 
-def _some_number(told: Mapping[str, object], name: str, *, least: int = 1) -> int | None:
-    return None if told[name] is None else _number(told, name, least=least)
+def _some_number(fields: Mapping[str, object], name: str, *, least: int = 1) -> int | None:
+    return None if fields[name] is None else _number(fields, name, least=least)
 
 
 def _protocol(value: object) -> ProxyProtocol:
     for protocol in PROTOCOLS:
         if value == protocol:
             return protocol
-    raise ValueError("protocol is not known")
+    raise ValueError("unknown protocol")
 
 
-def _number(told: Mapping[str, object], name: str, *, least: int = 1) -> int:
-    value = told[name]
+def _number(fields: Mapping[str, object], name: str, *, least: int = 1) -> int:
+    value = fields[name]
     if type(value) is not int or value < least:
-        raise ValueError(f"{name} is not a number of {least} or more")
+        raise ValueError(f"{name} is not an integer of at least {least}")
     return value
 
 
-def _text(told: Mapping[str, object], name: str) -> str | None:
-    value = told[name]
+def _text(fields: Mapping[str, object], name: str) -> str | None:
+    value = fields[name]
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name} is not a text")
+        raise ValueError(f"{name} is not a string")
     return value
 
 
-def _texts(told: Mapping[str, object], name: str) -> list[str]:
-    value = told[name]
+def _texts(fields: Mapping[str, object], name: str) -> list[str]:
+    value = fields[name]
     if not isinstance(value, list) or not all(isinstance(each, str) for each in cast("list[object]", value)):
-        raise ValueError(f"{name} is not a list of texts")
+        raise ValueError(f"{name} is not a list of strings")
     return cast("list[str]", value)

@@ -1,11 +1,11 @@
-"""How many connections each client address has open at a worker, so that no one of them takes all descriptors."""
+"""Limits the connections of each client address at a worker, so that no single client takes all descriptors."""
 
 from functools import lru_cache
 from ipaddress import IPv6Address
 
 
 class SourceLimits:
-    """Counted over all proxies of the worker; at most `most` of each."""
+    """Counts connections per client address over all proxies of the worker."""
 
     __slots__ = ("_open", "most")
 
@@ -14,7 +14,7 @@ class SourceLimits:
         self._open: dict[str, int] = {}
 
     def enter(self, source: str) -> bool:
-        """Whether there was room for one more connection; it is counted then."""
+        """Count one more connection if there is room for it, and return whether there is."""
         key, open_ = group(source), self._open
         count = open_.get(key, 0)
         if count >= self.most:
@@ -23,12 +23,12 @@ class SourceLimits:
         return True
 
     def enter_anyway(self, source: str) -> None:
-        """One that was let in elsewhere."""
+        """Count a connection that another worker has let in."""
         key = group(source)
         self._open[key] = self._open.get(key, 0) + 1
 
     def open(self, source: str) -> int:
-        """Its connections."""
+        """The number of open connections of this source."""
         return self._open.get(group(source), 0)
 
     def leave(self, source: str) -> None:
@@ -42,7 +42,8 @@ class SourceLimits:
 
 @lru_cache(maxsize=4096)
 def group(source: str) -> str:
-    """An IPv4 address; of an IPv6 address the /64, for one customer has as many addresses in it as he likes."""
+    """The key under which a source is counted: an IPv4 address, or the /64 of an IPv6 address, because one customer can
+    use any address in it."""
     if ":" not in source:
         return source
     address = IPv6Address(source.partition("%")[0])

@@ -1,13 +1,13 @@
-"""A token bucket: how many bytes may move now, decided without I/O."""
+"""A token bucket: the number of bytes that may move now, decided without I/O."""
 
 DEPTH_S = 0.2
-"""How much of the rate may be saved up: 2 % of what moves in ten seconds, and room for a late turn."""
+"""Seconds of the rate that may be saved up: 2 % of what moves in ten seconds, and tolerance for a late wake-up."""
 LEAST = 1500
-"""Bytes that are worth a system call, and a datagram; slow buckets are at least as deep."""
+"""The fewest bytes that are worth a system call, and the size of a datagram. Slow buckets are at least as deep."""
 
 
 class TokenBucket:
-    """`rate` in bytes a second, times in seconds of any clock that does not go back. It may be overdrawn."""
+    """`rate` is in bytes a second, times are in seconds of a monotonic clock. The level may become negative."""
 
     __slots__ = ("_at", "level", "rate")
 
@@ -29,17 +29,17 @@ class TokenBucket:
         self.level -= count
 
     def retune(self, rate: float, now: float) -> None:
-        """Another rate from now on; what was saved up or overdrawn stays, as far as the new depth allows."""
+        """Change the rate. Savings and debts stay, as far as the new depth allows."""
         self.fill(now)
         self.rate = rate
         self.level = min(self.depth, self.level)
 
     def wait(self) -> float:
-        """Seconds until there is something worth giving."""
+        """Seconds until at least LEAST bytes may move."""
         return max(0.0, (LEAST - self.level) / self.rate)
 
 
 def shares(level: float, waiting: int) -> tuple[int, int]:
-    """(how many of those who wait are served now, bytes for each): as many as can get something worth giving."""
+    """(waiters to serve now, bytes for each): as many waiters as can get at least LEAST bytes each."""
     served = min(waiting, max(0, int(level)) // LEAST)
     return (served, int(level) // served) if served else (0, 0)

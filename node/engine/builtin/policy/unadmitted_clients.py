@@ -1,4 +1,4 @@
-"""The clients that have not been admitted yet, in the order in which they came, so that the oldest can be let go."""
+"""Clients that have not been admitted yet, in order of arrival, so that the oldest can be closed."""
 
 from typing import Generic, TypeVar
 
@@ -6,7 +6,7 @@ T = TypeVar("T")
 
 
 class UnadmittedClients(Generic[T]):
-    """At most `most` of a worker and `most_per_proxy` of one proxy; `owner` stands for the proxy."""
+    """Holds at most `most` clients of a worker and `most_per_proxy` of one proxy; `owner` stands for the proxy."""
 
     __slots__ = ("_all", "_by_owner", "most", "most_per_proxy")
 
@@ -20,7 +20,7 @@ class UnadmittedClients(Generic[T]):
         return len(self._all)
 
     def of(self, owner: object) -> int:
-        """The number of one proxy's."""
+        """The number of unadmitted clients of one proxy."""
         return len(self._by_owner.get(owner, ()))
 
     def enter(self, owner: object, client: T) -> None:
@@ -31,7 +31,7 @@ class UnadmittedClients(Generic[T]):
         queue[client] = None
 
     def leave(self, client: T) -> None:
-        """Nothing happens when it is not here."""
+        """Remove a client; does nothing if it is not here."""
         owner = self._all.pop(client, None)
         queue = self._by_owner.get(owner)
         if queue is not None:
@@ -40,10 +40,10 @@ class UnadmittedClients(Generic[T]):
                 del self._by_owner[owner]
 
     def surplus(self, owner: object) -> T | None:
-        """The client to let go after one of this owner's has come; None when there is room.
+        """The client to close after one of this owner's has arrived; None while there is room.
 
-        When the worker has too many, a proxy that holds more than its share gives up its own; only one that holds less
-        takes the place of the oldest of all.
+        When the worker has too many, a proxy that holds more than its share gives up its own oldest client; one that
+        holds less displaces the oldest of all.
         """
         queue = self._by_owner.get(owner)
         if queue is None:

@@ -20,7 +20,8 @@ _LOCK = struct.Struct("hhqqi")
 _ANSWER_S = 4.0
 
 ARGUMENTS = ("-I", "-S", "node.engine.builtin.worker.zygote")
-"""Of the command line of zygotes and workers; the path of `bare.py` stands before the last, the directory behind it."""
+"""Part of the command line of zygotes and workers: the path of `bootstrap.py` stands before the last argument, the
+directory after it."""
 
 
 def connect_worker(directory: Path, index: int, generation: int = 0) -> socket.socket | None:

@@ -1,4 +1,4 @@
-"""Where a client wants to go: the forms a destination takes in HTTP and SOCKS requests."""
+"""Destinations as clients name them in HTTP and SOCKS requests."""
 
 import re
 from typing import NamedTuple
@@ -27,13 +27,13 @@ class AbsoluteTarget(NamedTuple):
 
 
 def read_authority(target: bytes) -> Destination | None:
-    """The authority-form target of CONNECT (RFC 9112 §3.2.3), or None."""
+    """Parse the authority-form target of CONNECT (RFC 9112 §3.2.3), or return None."""
     form = _AUTHORITY.fullmatch(target)
     return _destination(form[1], form[2]) if form else None
 
 
 def read_absolute(target: bytes) -> AbsoluteTarget | None:
-    """None for anything but http://host[:port][/path][?query]; user information and fragments are refused."""
+    """Parse http://host[:port][/path][?query]. None for anything else; user information and fragments are refused."""
     form = _ABSOLUTE.fullmatch(target)
     if form is None:
         return None
@@ -42,7 +42,8 @@ def read_absolute(target: bytes) -> AbsoluteTarget | None:
 
 
 def read_host(name: bytes) -> str | None:
-    """What SOCKS calls a name: one, or a literal address, in brackets or not; None for anything else."""
+    """Parse the name in a SOCKS request: a host name, or a literal address with or without brackets. None if
+    invalid."""
     return _plain(name) if _NAME.fullmatch(name) else None
 
 
@@ -52,6 +53,6 @@ def _destination(host: bytes, port: bytes) -> Destination | None:
 
 
 def _plain(host: bytes) -> str:
-    """The dot behind a name says that it is whole; behind an IPv4 address it says nothing."""
+    """Normalize a host. The dot that ends a fully qualified name stays; behind an IPv4 address it means nothing."""
     text = host.decode("ascii").strip("[]").lower()
     return text[:-1] if text[-1:] == "." and text[0].isdigit() and not text.strip("0123456789.") else text

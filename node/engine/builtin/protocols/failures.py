@@ -1,4 +1,4 @@
-"""Why a destination was not reached, and how each proxy protocol says it."""
+"""Reasons why a destination was not reached, and how each proxy protocol reports them."""
 
 import errno
 from enum import Enum
@@ -42,5 +42,5 @@ _BY_ERRNO = {
 
 
 def failure_of(number: int | None) -> ConnectFailure:
-    """What an errno of socket() or connect() means for the client."""
+    """Map an errno of socket() or connect() to a failure."""
     return _BY_ERRNO.get(number or 0, ConnectFailure.HOST)

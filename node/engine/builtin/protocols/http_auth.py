@@ -4,7 +4,7 @@ import binascii
 
 
 def basic_credentials(value: bytes | None) -> bytes | None:
-    """`name:password` out of a Proxy-Authorization value (RFC 7617); None for any other scheme or bad base64."""
+    """Decode a Proxy-Authorization value to `name:password`; None for any other scheme or invalid base64."""
     if value is None:
         return None
     scheme, _, token = value.partition(b" ")

@@ -1,6 +1,6 @@
-"""Follows the framing of a message body while its bytes pass through, without keeping them.
+"""Finds the end of a message body while its bytes pass through, without storing them.
 
-Chunks are written in one way whatever way they come in, so that no two readers behind this proxy can differ.
+Chunks are rewritten in one canonical form, so that no two readers behind this proxy can disagree.
 """
 
 import re
@@ -17,18 +17,18 @@ _STRAY = re.compile(rb"\x00|\r(?!\n)|(?<!\r)\n")
 _NO_TRAILER = HOP_BY_HOP | FRAMING | {b"host"}
 
 MOST_CHUNKS = 128
-"""Chunks and lines that are followed at once one by one; runs of tiny chunks go faster."""
+"""Chunks and lines parsed one by one in a single call; runs of tiny chunks are matched as a whole."""
 
 
 def _tiny_chunk(size: int) -> bytes:
-    """A pattern for a chunk of so many bytes, without extensions."""
+    """A pattern that matches a chunk of this size without extensions."""
     digit = b"%x" % size
     either = digit if digit.isdigit() else b"[%b%b]" % (digit, digit.upper())
     return either + rb"\r\n[\x00-\xff]{%d}\r\n" % size
 
 
 _TINY_CHUNKS = re.compile(rb"(?:" + b"|".join(_tiny_chunk(size) for size in range(1, 16)) + rb")*+")
-"""A run of chunks of one to fifteen bytes: 25 ns a chunk, where one by one it is 600 or more."""
+"""A run of chunks of one to fifteen bytes: 25 ns a chunk, instead of 600 or more when they are parsed one by one."""
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
@@ -37,19 +37,21 @@ ENDLESS = 1 << 62
 
 
 def _run_end(data: bytes | bytearray, start: int, end: int) -> int:
-    """Where a run of tiny chunks ends that begins here; 0 when there is none."""
+    """The end of a run of tiny chunks that begins at `start`; 0 if there is none."""
     run = _TINY_CHUNKS.match(data, start, end)
     return run.end() if run is not None and run.end() > start else 0
 
 
 class MessageBody(Protocol):
-    """`feed` tells up to where the bytes of `data` from `start` to `end` belong to the body. `broken`: never after.
-    It stops early after a bounded number of chunks; a body that is not `done` is then fed the rest.
+    """Follows one message body.
 
-    `out` are the bytes to pass on in place of those just fed; None: those themselves. `rest` are the bytes that make
-    the body whole when its sender closes now; None: it is not.
+    `feed` returns the end of the bytes of `data[start:end]` that belong to the body; do not call it after `broken`. It
+    stops early after a bounded number of chunks: as long as the body is not `done`, feed it the rest.
 
-    The next `span` bytes are nothing but content, so they may go by unseen; `skip` then tells how many did.
+    Afterwards `out` holds the bytes to forward instead of those just fed, or None to forward them unchanged. `rest`
+    holds the bytes that complete the body if its sender closes now, or None if the body would be incomplete.
+
+    The next `span` bytes are content only, so they may be forwarded unread; `skip` records how many were.
     """
 
     @property
@@ -73,8 +75,8 @@ class MessageBody(Protocol):
 
 
 def body_of(framing: int, *, lenient: bool = False, bare: bool = False) -> MessageBody:
-    """A follower for a length in bytes or one of the kinds of framing; `lenient` for what origins answer, `bare` for
-    receivers that cannot read chunks."""
+    """Create a follower for a length in bytes or one of the other framings. `lenient` accepts more of what origins
+    send; `bare` removes the chunked coding for receivers that cannot read it."""
     if framing in (0, NO_BODY):
         return NOTHING
     if framing == CHUNKED:
@@ -110,11 +112,11 @@ class LengthBody:
 
 
 NOTHING = LengthBody(0)
-"""The body of a message that has none."""
+"""The body of a message without one."""
 
 
 class EndlessBody:
-    """A body that ends with its connection."""
+    """A body that ends when its connection is closed."""
 
     __slots__ = ("broken", "done", "span")
 
@@ -130,16 +132,16 @@ class EndlessBody:
         return end
 
     def skip(self, count: int) -> None:
-        """There is always more."""
+        """Does nothing: this body has no length."""
 
 
 class ChunkedBody:
-    """The chunked coding (RFC 9112 §7.1), strict: bare LF, control characters, sizes past 60 bits and trailer fields
-    that could change the message's meaning break it.
+    """The chunked coding (RFC 9112 §7.1), parsed strictly. Bare LF, control characters, sizes of more than 60 bits and
+    trailer fields that could change the meaning of the message make it `broken`.
 
-    Sizes go on without leading zeros, blanks and extensions, lines only when they are whole. `lenient`: blanks behind a
-    size are read over, trailer lines that may not go on are left out, and so may be the last empty line. `bare`: the
-    content alone goes on.
+    Sizes are forwarded without leading zeros, blanks and extensions, and lines only once they are complete. `lenient`:
+    blanks after a size are ignored, unsuitable trailer lines are left out, and the last empty line may be missing.
+    `bare`: only the content is forwarded.
     """
 
     __slots__ = ("_bare", "_lenient", "broken", "done", "left", "line", "out", "state", "trailer_lines", "trailers")
@@ -156,7 +158,7 @@ class ChunkedBody:
         self.trailers = 0
 
     def feed(self, data: bytes | bytearray, start: int, end: int) -> int:
-        """`kept` is where the bytes begin that go on as they are and are not in `pieces` yet."""
+        """See `MessageBody`. `kept` is the start of the unchanged bytes that are not in `pieces` yet."""
         pieces, kept, steps = list[bytes | bytearray](), start, 3 * MOST_CHUNKS
         while start < end and steps and not self.done and not self.broken:
             steps -= 1
@@ -195,7 +197,7 @@ class ChunkedBody:
         return start + taken
 
     def _collect(self, data: bytes | bytearray, start: int, end: int) -> tuple[int, bytes]:
-        """Where the line ends, which may come in pieces, and the line, empty until it is whole."""
+        """The end of the line, which may arrive in pieces, and the line, empty until it is complete."""
         stop = data.find(b"\n", start, end) + 1
         self.line += data[start : stop or end]
         if len(self.line) > _MAX_LINE or (self.state == _DATA_END and not b"\r\n".startswith(self.line)):
@@ -207,7 +209,7 @@ class ChunkedBody:
         return stop, line
 
     def _read(self, line: bytes) -> bytes:
-        """What is written in place of the line."""
+        """The bytes to forward instead of the line."""
         if self.state == _SIZE:
             written = self._read_size(line)
         elif self.state == _DATA_END:

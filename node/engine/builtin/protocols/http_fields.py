@@ -1,27 +1,27 @@
-"""What requests and responses have in common: sizes, kinds of framing and hop-by-hop fields (RFC 9110, RFC 9112)."""
+"""Definitions shared by requests and responses: sizes, framings and hop-by-hop fields (RFC 9110, RFC 9112)."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 MAX_HEAD = 65536
-"""Bytes of a request head; a longer one is refused (431)."""
+"""The longest request head, in bytes; a longer one is refused (431)."""
 
 MAX_RESPONSE_HEAD = 300 * 1024
-"""The same of a response head (502); curl accepts as many."""
+"""The longest response head, in bytes (502); curl accepts as many."""
 
 MAX_REQUEST_LINES, MAX_RESPONSE_LINES = 256, 2048
-"""Lines of a head, folded ones counted; more are refused (431, 502) before any of them is read. An origin's interim
-responses count towards the lines of its response."""
+"""The most lines in a head, including folded ones; more are refused (431, 502) before any is parsed. Interim responses
+count towards the lines of their final response."""
 MAX_MEMBERS = 100
-"""Commas in the fields that a proxy reads as lists."""
+"""The most commas in the fields that a proxy parses as lists."""
 
 
 MEMORABLE, REMEMBERED = 1024, 512
-"""Heads of so many bytes at most, and how many of them, are remembered with what they say."""
+"""The longest head that is cached with its parse result, in bytes, and the number of heads in each cache."""
 
 NO_BODY, CHUNKED, UNTIL_CLOSE = -1, -2, -3
-"""Kinds of framing beside a length in bytes, which is zero or more."""
+"""Framings other than a length in bytes, which is zero or more."""
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _LENGTH = re.compile(rb"[0-9]{1,64}")
@@ -46,13 +46,13 @@ HOP_BY_HOP = frozenset(
         b"proxy-authentication-info",
     }
 )
-"""Fields that end here: RFC 9110 §7.6.1, RFC 7540 §3.2.1 and, for the proxy's own, §11.7."""
+"""Fields that are not forwarded: RFC 9110 §7.6.1, RFC 7540 §3.2.1 and, for the proxy's own, RFC 9110 §11.7."""
 
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Refusal(NamedTuple):
-    """A message that goes no further: the status it is answered with and why."""
+    """A message that is not forwarded: the status that answers it, and why."""
 
     status: int
     reason: str
@@ -64,7 +64,8 @@ def tokens(values: Iterable[bytes]) -> frozenset[bytes]:
 
 
 def length_of(members: Iterable[bytes]) -> int | None:
-    """The one length in bytes that all members state, however spelled (RFC 9110 §8.6); None: there is not one."""
+    """The one length in bytes that all members state, however it is written (RFC 9110 §8.6); None if they disagree or
+    are invalid."""
     lengths: set[int] = set()
     for member in members:
         if not _LENGTH.fullmatch(member):
@@ -75,20 +76,22 @@ def length_of(members: Iterable[bytes]) -> int | None:
 
 
 def connection_based(authentication: bytes) -> bool:
-    """Whether a challenge or credentials name a scheme that logs in the connection, not the request (RFC 4559 §6)."""
+    """Whether a challenge or credentials name a scheme that authenticates the connection, not the request (RFC 4559
+    §6)."""
     return _CONNECTION_BASED.search(authentication) is not None
 
 
 def via_line(existing: Iterable[bytes], minor: int, name: bytes) -> bytes:
-    """The Via line with this proxy appended (RFC 9110 §7.6.3); `minor` is that of the version the message came in."""
+    """The Via line with this proxy appended (RFC 9110 §7.6.3); `minor` is the minor version in which the message was
+    received."""
     entries = [entry for entry in existing if entry]
     if name:
         entries.append(b"1.%d %b" % (minor, name))
     return b"Via: %b\r\n" % b", ".join(entries) if entries else b""
 
 
-def crowded(special: Mapping[bytes, list[bytes]]) -> bool:
-    """Whether the fields that a proxy reads hold more list members than it will look at."""
+def too_many_members(special: Mapping[bytes, list[bytes]]) -> bool:
+    """Whether the fields that a proxy parses have more list members than it accepts."""
     return sum(value.count(b",") for values in special.values() for value in values) > MAX_MEMBERS
 
 
@@ -98,7 +101,7 @@ def without(lines: list[FieldLine], named: frozenset[bytes]) -> list[FieldLine]:
 
 
 def framing_lines(body: int) -> bytes:
-    """The one field that states a body's framing, written by the proxy so that there is only one."""
+    """The field that states a body's framing. The proxy writes it anew, so that there is only one."""
     if body == CHUNKED:
         return b"Transfer-Encoding: chunked\r\n"
     return b"Content-Length: %d\r\n" % body if body >= 0 else b""

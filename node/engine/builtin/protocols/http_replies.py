@@ -1,4 +1,4 @@
-"""What the proxy itself says to an HTTP client."""
+"""The proxy's own responses to an HTTP client."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,19 +12,20 @@ ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _CHALLENGE = b'Proxy-Authenticate: Basic realm="proxy"\r\n'
 _ALLOWED = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE\r\n"
 _SECRET = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
-"""Fields that a TRACE does not send back (RFC 9110 §9.3.8)."""
+"""Fields left out of the response to TRACE (RFC 9110 §9.3.8)."""
 
 
 class HttpReply(NamedTuple):
-    """What a request gets from the proxy in place of an origin's response; `fields` are whole lines."""
+    """A response of the proxy instead of the origin's; `fields` are complete lines."""
 
     status: int
     fields: bytes
     content: bytes
 
 
-def own_answer(request: Request, head: bytes) -> HttpReply | None:
-    """The answer to OPTIONS or TRACE that may not be passed on (RFC 9110 §7.6.2); None for all other requests."""
+def own_reply(request: Request, head: bytes) -> HttpReply | None:
+    """The reply to OPTIONS or TRACE that must not be forwarded further (RFC 9110 §7.6.2); None for all other
+    requests."""
     if request.hops != 0:
         return None
     if request.method == b"TRACE":
@@ -33,38 +34,39 @@ def own_answer(request: Request, head: bytes) -> HttpReply | None:
 
 
 def _traced(head: bytes) -> bytes:
-    """The request as it came, without its secrets."""
+    """The request as received, without secrets."""
     lines = head.split(b"\r\n")
     return b"\r\n".join([line for line in lines if line.partition(b":")[0].lower() not in _SECRET])
 
 
-def refused(status: int, reason: str) -> HttpReply:
-    """An answer that says why."""
-    asked = _CHALLENGE if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else b""
-    return HttpReply(status, b"%bContent-Type: text/plain\r\n" % asked, f"{reason}\n".encode())
+def refusal_reply(status: int, reason: str) -> HttpReply:
+    """A reply that states the reason for a refusal."""
+    challenge = _CHALLENGE if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else b""
+    return HttpReply(status, b"%bContent-Type: text/plain\r\n" % challenge, f"{reason}\n".encode())
 
 
-def leaves_open(request: Request | None, early: bytes | bytearray) -> bool:
-    """Whether the connection can stay after an answer in place of the origin's: the next byte must be a request's."""
+def may_stay_open(request: Request | None, early: bytes | bytearray) -> bool:
+    """Whether the connection can be kept after a reply of the proxy: the next byte must begin another request."""
     if request is None or not request.keep_alive or request.has_body:
         return False
     return request.method != b"CONNECT" or not early
 
 
-def written(said: HttpReply, now: float, *, method: bytes = b"", keep_alive: bool = False) -> bytes:
-    """A whole response, dated; a HEAD request does not get its content. `now` is the wall clock."""
+def encode(reply: HttpReply, now: float, *, method: bytes = b"", keep_alive: bool = False) -> bytes:
+    """A complete response with its date; the content is left out for HEAD. `now` is the wall clock."""
     return b"HTTP/1.1 %d %b\r\nDate: %b\r\n%bContent-Length: %d\r\nConnection: %b\r\n\r\n%b" % (
-        said.status,
-        HTTPStatus(said.status).phrase.encode(),
+        reply.status,
+        HTTPStatus(reply.status).phrase.encode(),
         _date(int(now)),
-        said.fields,
-        len(said.content),
+        reply.fields,
+        len(reply.content),
         b"keep-alive" if keep_alive else b"close",
-        b"" if method == b"HEAD" else said.content,
+        b"" if method == b"HEAD" else reply.content,
     )
 
 
 @lru_cache(1)
 def _date(now: int) -> bytes:
-    """IMF-fixdate (RFC 9110 §5.6.7). A worker never leaves the C locale, whose names of days and months these are."""
+    """IMF-fixdate (RFC 9110 §5.6.7). Names of days and months are those of the C locale, which a worker never
+    leaves."""
     return datetime.fromtimestamp(now, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").encode()

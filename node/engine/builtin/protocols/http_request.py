@@ -1,6 +1,6 @@
-"""Reads the head of a request to a proxy and writes the one that goes on to the origin.
+"""Parses the head of a request to a proxy and writes the one for the origin.
 
-Strict on purpose: what two parsers could read in two ways is refused (RFC 9112 §11.2, request smuggling).
+Strict on purpose: anything that two parsers could read differently is refused (RFC 9112 §11.2, request smuggling).
 """
 
 import re
@@ -19,23 +19,23 @@ from node.engine.builtin.protocols.http_fields import (
     FieldLine,
     Refusal,
     connection_based,
-    crowded,
     framing_lines,
     length_of,
     tokens,
+    too_many_members,
     via_line,
     without,
 )
 
 _COUNTED = frozenset({b"OPTIONS", b"TRACE"})
-"""Methods with which Max-Forwards is counted down (RFC 9110 §7.6.2)."""
+"""Methods for which Max-Forwards is decremented (RFC 9110 §7.6.2)."""
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-"""Methods that may be sent again (RFC 9110 §9.2.2)."""
+"""Methods that may be retried (RFC 9110 §9.2.2)."""
 
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]++) HTTP/1\.([0-9])\r\n")
 _FIELD_LINES = re.compile(rb"(?:" + TOKEN + rb":[^\x00\r\n]*+\r\n)*+")
-"""Control characters may stand in values: a client returns them in a cookie as it got them."""
+"""Control characters are allowed in values: a client returns them in a cookie as it received them."""
 _BLANK_LINES = re.compile(rb"(?:\r\n)*+")
 _FIRST_BYTES = frozenset(b"!#$%&'*+-.^_`|~\r\n" + bytes(c for c in range(128) if chr(c).isalnum()))
 
@@ -45,15 +45,12 @@ _NONE: list[bytes] = []
 
 
 class Request(NamedTuple):
-    """A request head without its hop-by-hop fields. `minor` is the x of HTTP/1.x, at most 1.
-
-    `hops`: by how many more proxies OPTIONS or TRACE may be passed on. `logs_in`: it carries credentials that hold for
-    the connection to the origin.
-    """
+    """A request head without its hop-by-hop fields."""
 
     method: bytes
     target: bytes
     minor: int
+    """The x of HTTP/1.x, at most 1."""
     lines: list[FieldLine]
     authorization: bytes | None
     body: int
@@ -61,7 +58,9 @@ class Request(NamedTuple):
     upgrade: bytes | None
     via: list[bytes]
     hops: int | None
+    """The number of further proxies through which OPTIONS or TRACE may pass; None if it is not limited."""
     logs_in: bool
+    """Whether it carries credentials that authenticate the connection to the origin."""
 
     @property
     def has_body(self) -> bool:
@@ -69,17 +68,18 @@ class Request(NamedTuple):
 
     @property
     def repeatable(self) -> bool:
-        """Whether it may be sent a second time on a fresh connection without asking the client."""
+        """Whether it may be sent a second time on a new connection without asking the client."""
         return not self.has_body and self.method in IDEMPOTENT
 
 
 def could_be_http(first: int) -> bool:
-    """Whether a connection that begins with this byte may be HTTP/1."""
+    """Whether a connection whose first byte is this one may be HTTP/1."""
     return first in _FIRST_BYTES
 
 
 def head_size(data: bytes | bytearray, seen: int) -> int | Refusal:
-    """Bytes of the head at the beginning of `data`, 0 while it is not complete; the first `seen` were looked at."""
+    """The size of the head at the beginning of `data`, 0 while it is incomplete. The first `seen` bytes were searched
+    before."""
     end = data.find(b"\r\n\r\n", max(0, seen - 3)) + 4
     if end < 4:
         end = 0
@@ -91,8 +91,8 @@ def head_size(data: bytes | bytearray, seen: int) -> int | Refusal:
 
 
 def _is_stray(data: bytes | bytearray, start: int) -> bool:
-    """Whether there is a CR or LF alone, or NUL, from there on; counting is fifty times as fast as a pattern. A CR at
-    the end may yet be followed by its LF, and an LF at the start follows what was looked at before."""
+    """Whether there is a lone CR or LF, or NUL, after `start`; counting is fifty times as fast as a pattern. A CR at
+    the end may yet be followed by its LF, and an LF at the start belongs to a CR before it."""
     if start and data.startswith(b"\n", start):
         start += 1
     pairs = data.count(b"\r\n", start)
@@ -101,7 +101,7 @@ def _is_stray(data: bytes | bytearray, start: int) -> bool:
 
 
 def blank_size(data: bytes | bytearray) -> int:
-    """Bytes of the empty lines at the beginning, which are skipped before a request (RFC 9112 §2.2)."""
+    """The size of the empty lines before a request, which are skipped (RFC 9112 §2.2)."""
     if not data.startswith(b"\r\n"):
         return 0
     size = len(data) - len(data.lstrip(b"\r\n"))
@@ -112,7 +112,7 @@ def blank_size(data: bytes | bytearray) -> int:
 
 
 def read_request(head: bytes) -> Request | Refusal:
-    """`head` is complete, its blank line included. Lines and list members are counted before they are read."""
+    """Parse a complete head, including its blank line. Lines and list members are counted before they are parsed."""
     if head.count(b"\n") > MAX_REQUEST_LINES + 1:
         return Refusal(431, f"the request head has more than {MAX_REQUEST_LINES} lines")
     line = _REQUEST_LINE.match(head)
@@ -121,15 +121,15 @@ def read_request(head: bytes) -> Request | Refusal:
     if not _FIELD_LINES.fullmatch(head, line.end(), len(head) - 2):
         return Refusal(400, "a header field cannot be read")
     lines, special = _sorted(head[line.end() : -4])
-    if head.count(b",") > MAX_MEMBERS and crowded(special):
+    if head.count(b",") > MAX_MEMBERS and too_many_members(special):
         return Refusal(431, f"a header field has more than {MAX_MEMBERS} members")
     if len(special.get(b"host", _NONE)) > 1 or len(special.get(b"proxy-authorization", _NONE)) > 1:
-        return Refusal(400, "a header field is there twice")
+        return Refusal(400, "a header field that may appear once appears twice")
     return _request(line, lines, special)
 
 
 def _sorted(fields: bytes) -> tuple[list[FieldLine], dict[bytes, list[bytes]]]:
-    """The lines that go on, and the values of the fields that mean something to a proxy."""
+    """The lines to forward, and the values of the fields that concern a proxy."""
     lines: list[FieldLine] = []
     special: dict[bytes, list[bytes]] = {}
     for line in fields.split(b"\r\n") if fields else ():
@@ -143,7 +143,7 @@ def _sorted(fields: bytes) -> tuple[list[FieldLine], dict[bytes, list[bytes]]]:
 
 
 def _framing(special: dict[bytes, list[bytes]]) -> int | Refusal:
-    """RFC 9112 §6.3 as a server that closes the door on every ambiguity."""
+    """The body's framing (RFC 9112 §6.3); every ambiguity is refused."""
     coding, lengths = special.get(b"transfer-encoding"), special.get(b"content-length")
     if coding is not None:
         if lengths or len(coding) > 1 or coding[0].lower() != b"chunked":
@@ -161,7 +161,7 @@ def _request(line: re.Match[bytes], lines: list[FieldLine], special: dict[bytes,
     if isinstance(body, Refusal):
         return body
     named = tokens(special.get(b"connection", _NONE))
-    wishes = named | tokens(special.get(b"proxy-connection", _NONE))
+    options = named | tokens(special.get(b"proxy-connection", _NONE))
     lines, hops = (without(lines, named), None) if method not in _COUNTED else _without_hops(without(lines, named))
     return Request(
         method=method,
@@ -170,7 +170,7 @@ def _request(line: re.Match[bytes], lines: list[FieldLine], special: dict[bytes,
         lines=lines,
         authorization=special.get(b"proxy-authorization", [None])[0],
         body=body,
-        keep_alive=_stays(minor, body, wishes),
+        keep_alive=_stays(minor, body, options),
         upgrade=_upgrade(special.get(b"upgrade", _NONE)) if b"upgrade" in named and minor == 1 else None,
         via=special.get(b"via", _NONE),
         hops=hops,
@@ -178,22 +178,22 @@ def _request(line: re.Match[bytes], lines: list[FieldLine], special: dict[bytes,
     )
 
 
-def _stays(minor: int, body: int, wishes: frozenset[bytes]) -> bool:
-    """Whether the client's connection is kept; not behind chunks in HTTP/1.0 (RFC 9112 §6.1)."""
-    if b"close" in wishes:
+def _stays(minor: int, body: int, options: frozenset[bytes]) -> bool:
+    """Whether the client's connection is kept open; not after a chunked body in HTTP/1.0 (RFC 9112 §6.1)."""
+    if b"close" in options:
         return False
-    return minor == 1 or (b"keep-alive" in wishes and body != CHUNKED)
+    return minor == 1 or (b"keep-alive" in options and body != CHUNKED)
 
 
 def _upgrade(values: list[bytes]) -> bytes | None:
-    """The protocols to offer the origin. h2c is none of them: RFC 9113 §3.1 has given it up."""
+    """The protocols to offer the origin, without h2c, which RFC 9113 §3.1 has deprecated."""
     members = (part.strip(WHITESPACE) for value in values for part in value.split(b","))
     offered = [each for each in members if _PROTOCOL.fullmatch(each) and each.lower() != b"h2c"]
     return b", ".join(offered) or None
 
 
 def _without_hops(lines: list[FieldLine]) -> tuple[list[FieldLine], int | None]:
-    """The lines without Max-Forwards, and its number; a field that states none is left out, as squid does."""
+    """The lines without Max-Forwards, and its value. An invalid field is left out, as squid does."""
     stated = [line[13:-2].strip(WHITESPACE) for name, line in lines if name == b"max-forwards"]
     return [line for line in lines if line[0] != b"max-forwards"], length_of(stated)
 
@@ -201,8 +201,8 @@ def _without_hops(lines: list[FieldLine]) -> tuple[list[FieldLine], int | None]:
 def forwarded(request: Request, target: AbsoluteTarget, via: bytes = b"") -> bytes:
     """The head for the origin: origin-form, the target's own Host (RFC 9112 §3.2.2), one framing field.
 
-    An HTTP/1.0 client is spoken for in HTTP/1.0, as long as it sends no chunks: origins seldom answer that in chunks.
-    `via` is this proxy's name.
+    A request of an HTTP/1.0 client is forwarded as HTTP/1.0 unless its body is chunked, because origins seldom send
+    chunks in reply to that. `via` is this proxy's name.
     """
     return b"%b %b HTTP/1.%d\r\nHost: %b\r\n%b%b%b%b%b\r\n" % (
         request.method,

@@ -1,8 +1,8 @@
-"""Reads the head of an origin's response and writes the one for the client.
+"""Parses the head of an origin's response and writes the one for the client.
 
-Lenient in what is harmless, as old origins need it (docs of each rule below) and as squid, tinyproxy and Privoxy are:
-odd status lines, control characters in values, lines that are no field. The client gets a clean head. What could change
-where a response ends (NUL, a bare CR, anything doubtful about lengths and codings) is refused.
+Lenient where that is harmless, because old origins need it (see each rule below) and squid, tinyproxy and Privoxy do
+the same: unusual status lines, control characters in values, lines that are not fields. The client gets a clean head.
+Anything that could change where a response ends (NUL, a bare CR, doubtful lengths and codings) is refused.
 """
 
 import re
@@ -24,27 +24,28 @@ from node.engine.builtin.protocols.http_fields import (
     FieldLine,
     Refusal,
     connection_based,
-    crowded,
     length_of,
     tokens,
+    too_many_members,
     via_line,
     without,
 )
 
 _EMPTY_LINES = re.compile(rb"(?:\r?\n){0,32}+")
-"""Before the status line, as they come behind a body that was longer than its origin said."""
+"""Before the status line, as they follow a body that was longer than its origin stated."""
 _HEAD_END = re.compile(rb"\n\r?\n")
-"""Without the CR that may stand before it: a pattern that begins with a fixed byte is five times as fast."""
+"""Without the CR that may precede it: a pattern that begins with a fixed byte is five times as fast."""
 _FORBIDDEN = re.compile(rb"\x00|\r(?!\n)")
 _STATUS_LINE = re.compile(
     rb"(?:(?i:HTTP)(?:/([0-9]{1,3})(?:\.([0-9]{1,3}))?)?|ICY)[ \t]++([1-9][0-9]{2})(?![0-9])[ \t]*+(.*)", re.DOTALL
 )
-"""SHOUTcast servers say ICY. What is no HTTP/1.1 counts as HTTP/1.0, whose connection is used once."""
+"""SHOUTcast servers send ICY. Anything but HTTP/1.1 counts as HTTP/1.0, whose connections are used once."""
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _LINE_END = re.compile(rb"\r?\n")
 _FIELD = re.compile(rb"(" + TOKEN + rb")[ \t]*+:[ \t]*+(.*)", re.DOTALL)
 _ODD_FIELD = re.compile(rb"([!-9;-~\x80-\xff]++)[ \t]*+:[ \t]*+(.*)", re.DOTALL)
-"""A name with visible characters that no token has; such a field goes on, for all but the strictest clients read it."""
+"""A name with visible characters that a token must not have. Such a field is forwarded, for all but the strictest
+clients accept it."""
 _LIKE_FRAMING = re.compile(rb"(?i)content.{0,3}length|transfer.{0,3}encoding", re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -55,22 +56,22 @@ _UNREADABLE = Refusal(502, "the origin's response cannot be read")
 _OTHER_CODING = Refusal(502, "the origin's response is in a transfer coding that the client cannot read")
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 _SESSION_BASED = b"Proxy-Support: Session-Based-Authentication\r\n"
-"""Clients try NTLM through a proxy only when they see this (RFC 4559 §6)."""
+"""Clients try NTLM through a proxy only if they see this (RFC 4559 §6)."""
 
 
 class Response(NamedTuple):
-    """A response head of `size` bytes. `head` lacks only what the client's side decides: Connection, blank line.
-
-    `reusable`: the origin keeps its connection for another request. `challenges`: it asks for a login that holds for
-    its connection, so that the client's next request has to come by the same one.
-    """
+    """A response head. `head` is complete except for what the client's side decides: Connection and the blank line."""
 
     size: int
+    """Bytes of the head as received."""
     status: int
     head: bytes
     body: int
     reusable: bool
+    """Whether the origin keeps its connection for another request."""
     challenges: bool
+    """Whether it asks for a login that authenticates the connection, so that the client's next request must use the
+    same one."""
 
     @property
     def interim(self) -> bool:
@@ -78,12 +79,13 @@ class Response(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Whether it is the answer and nothing else."""
+        """Whether it is a final response."""
         return self.status >= 200
 
 
 def read_response(data: bytes | bytearray, seen: int, method: bytes, via: bytes = b"") -> Response | Refusal | None:
-    """None while the head is not complete; the first `seen` bytes were looked at before. `via` is this proxy's name."""
+    """Parse a response head; None while it is incomplete. The first `seen` bytes were searched before; `via` is this
+    proxy's name."""
     empty = _EMPTY_LINES.match(data)
     start = empty.end() if empty else 0
     end = _HEAD_END.search(data, max(start, seen - 3))
@@ -99,25 +101,26 @@ def read_response(data: bytes | bytearray, seen: int, method: bytes, via: bytes 
     fields = _sorted(rest)
     if status is None or fields is None or _FORBIDDEN.search(head):
         return _UNREADABLE
-    if head.count(b",") > MAX_MEMBERS and crowded(fields[1]):
+    if head.count(b",") > MAX_MEMBERS and too_many_members(fields[1]):
         return Refusal(502, f"a field of the origin's response has more than {MAX_MEMBERS} members")
     return _response(end.end(), status, method, *fields, via)
 
 
 def whole_response(data: bytes, method: bytes, via: bytes) -> Response | Refusal | None:
-    """The same for bytes that end with a blank line, which may be another one than the head's; remembered."""
-    return _remembered(data, method, via) if len(data) <= MEMORABLE else read_response(data, 0, method, via)
+    """As `read_response`, cached, for bytes that end with a blank line, which need not be the one that ends the
+    head."""
+    return _cached_response(data, method, via) if len(data) <= MEMORABLE else read_response(data, 0, method, via)
 
 
 @lru_cache(REMEMBERED)
-def _remembered(data: bytes, method: bytes, via: bytes) -> Response | Refusal | None:
+def _cached_response(data: bytes, method: bytes, via: bytes) -> Response | Refusal | None:
     return read_response(data, 0, method, via)
 
 
 def _sorted(text: bytes) -> tuple[list[FieldLine], dict[bytes, list[bytes]]] | None:
-    """The lines that go on, and the values of the fields that end here; None when a line is no field but like framing.
+    """The lines to forward, and the values of hop-by-hop fields; None if a line is not a field but resembles framing.
 
-    Lines that begin with blanks right behind the status line belong to no field and are left out (RFC 9112 §2.2).
+    Lines right after the status line that begin with blanks belong to no field and are left out (RFC 9112 §2.2).
     """
     lines: list[FieldLine] = []
     special: dict[bytes, list[bytes]] = {}
@@ -186,12 +189,12 @@ def _challenges(lines: list[FieldLine]) -> bool:
 
 
 def _is_clear(special: dict[bytes, list[bytes]]) -> bool:
-    """Whether the end of the body is stated in one way only."""
+    """Whether the end of the body is stated in only one way."""
     return b"transfer-encoding" not in special or b"content-length" not in special
 
 
 def _framing(status: int, method: bytes, special: dict[bytes, list[bytes]]) -> tuple[int, bytes] | Refusal:
-    """The body's framing (RFC 9112 §6.3) and the line that states it for the client."""
+    """The body's framing (RFC 9112 §6.3) and the line that states it to the client."""
     lengths = special.get(b"content-length")
     length = length_of(tokens(lengths)) if lengths else None
     codings = _codings(special.get(b"transfer-encoding", _NONE))
@@ -210,9 +213,9 @@ def _framing(status: int, method: bytes, special: dict[bytes, list[bytes]]) -> t
 
 
 def _codings(values: list[bytes]) -> list[bytes] | None:
-    """The transfer codings; None where they are not clear.
+    """The transfer codings; None if they are ambiguous.
 
-    `identity` was RFC 2616's word for none. Origins behind a gateway say `chunked` twice and mean it once.
+    RFC 2616 called the absence of a coding `identity`. Origins behind a gateway send `chunked` twice and mean it once.
     """
     if not values:
         return []

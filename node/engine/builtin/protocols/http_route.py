@@ -1,4 +1,4 @@
-"""Where a request goes, and with which head."""
+"""Finds a request's destination and writes the head to forward."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -6,24 +6,24 @@ from typing import NamedTuple
 from node.engine.builtin.protocols.destinations import Destination, read_absolute, read_authority
 from node.engine.builtin.protocols.http_auth import basic_credentials
 from node.engine.builtin.protocols.http_fields import MEMORABLE, NO_BODY, REMEMBERED, Refusal
-from node.engine.builtin.protocols.http_replies import HttpReply, own_answer
+from node.engine.builtin.protocols.http_replies import HttpReply, own_reply
 from node.engine.builtin.protocols.http_request import Request, forwarded, read_request
 
 
 class Route(NamedTuple):
-    """`head` is what the origin gets; nothing for a CONNECT."""
+    """Where a request goes. `head` is for the origin; empty for CONNECT."""
 
     destination: Destination
     head: bytes
 
 
 def route(request: Request, via: bytes = b"") -> Route | Refusal:
-    """CONNECT names host:port, everything else an http:// URL. `via` is the name of this proxy."""
+    """Read the target: host:port for CONNECT, an http:// URL for everything else. `via` is this proxy's name."""
     if request.method == b"CONNECT":
         return _tunnel_route(request)
     target = read_absolute(request.target)
     if target is None:
-        return Refusal(400, unusable(request.target))
+        return Refusal(400, why_unusable(request.target))
     return Route(target.destination, forwarded(request, target, via))
 
 
@@ -36,8 +36,9 @@ def _tunnel_route(request: Request) -> Route | Refusal:
     return Route(destination, b"")
 
 
-def unusable(target: bytes) -> str:
-    """Why an absolute-form target is refused and what to do about it; never repeats what may be a secret."""
+def why_unusable(target: bytes) -> str:
+    """Explain why an absolute-form target is refused and what to do about it, without repeating text that may be
+    secret."""
     scheme, absolute, rest = target.partition(b"://")
     if not absolute:
         return "the request target is not an absolute http:// URL, as proxies need it"
@@ -54,7 +55,7 @@ def unusable(target: bytes) -> str:
 
 
 class RoutedRequest(NamedTuple):
-    """All that a request head says; `credentials` as `access.allows` takes them. `alone`: no body follows."""
+    """The complete meaning of a request head. `credentials` are `name:password`; `alone`: no body follows."""
 
     request: Request
     route: Route | Refusal | HttpReply
@@ -64,28 +65,29 @@ class RoutedRequest(NamedTuple):
 
 
 def routed_request(head: bytes, via: bytes) -> RoutedRequest | Refusal:
-    """A head that was read before is not read again, for most clients repeat themselves: it is the same object."""
-    return _remembered(head, via) if len(head) <= MEMORABLE else _order(head, via)
+    """Parse a head, or return the cached result: most clients repeat themselves. The same head gives the same
+    object."""
+    return _cached_route(head, via) if len(head) <= MEMORABLE else _read_route(head, via)
 
 
-def _order(head: bytes, via: bytes) -> RoutedRequest | Refusal:
+def _read_route(head: bytes, via: bytes) -> RoutedRequest | Refusal:
     request = read_request(head)
     if isinstance(request, Refusal):
         return request
-    way = route(request, via)
-    if isinstance(way, Route):
-        way = own_answer(request, head) or way
+    answer = route(request, via)
+    if isinstance(answer, Route):
+        answer = own_reply(request, head) or answer
     return RoutedRequest(
-        request, way, request.repeatable, not request.has_body, basic_credentials(request.authorization)
+        request, answer, request.repeatable, not request.has_body, basic_credentials(request.authorization)
     )
 
 
-def routed_at_once(data: bytes, via: bytes) -> RoutedRequest | None:
-    """What is ordered by the head of a request without a body, if these bytes are just that; None for all else."""
+def whole_request(data: bytes, via: bytes) -> RoutedRequest | None:
+    """The request in `data` if `data` is exactly one head without a body; None otherwise."""
     if len(data) > MEMORABLE or data.find(b"\r\n\r\n") + 4 != len(data):
         return None
-    order = _remembered(data, via)
-    return order if isinstance(order, RoutedRequest) and order.alone else None
+    routed = _cached_route(data, via)
+    return routed if isinstance(routed, RoutedRequest) and routed.alone else None
 
 
-_remembered = lru_cache(REMEMBERED)(_order)
+_cached_route = lru_cache(REMEMBERED)(_read_route)

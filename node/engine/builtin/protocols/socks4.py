@@ -1,7 +1,7 @@
-"""SOCKS4 and its names, 4a, as bytes in, values out (Ying-Da Lee: SOCKS 4; SOCKS 4A).
+"""SOCKS4 and SOCKS4a (Ying-Da Lee: SOCKS 4; SOCKS 4A) as bytes in, values out.
 
-Neither knows passwords. The user id is what the protocol has to tell who somebody is, so it carries `name:password`
-where a proxy asks for that; a bare name is refused. Nobody's identd is asked.
+The protocol has no passwords. Its user id carries `name:password` where a proxy requires a login; a bare name is
+refused. identd is not used.
 """
 
 from ipaddress import IPv4Address
@@ -13,21 +13,21 @@ VERSION = 0x04
 GRANTED, REJECTED, OTHER_USER = 90, 91, 93
 
 _FORM = bytes((VERSION, 0x01))
-"""How a request for CONNECT begins."""
+"""The first bytes of a CONNECT request."""
 _HEAD = 8
 _USER_ID_MAX = 400
-"""Two credentials and a session's name fit (shared.proxies.CREDENTIAL_MAX)."""
+"""Enough for a name, a password and a session's name (shared.proxies.CREDENTIAL_MAX)."""
 _NAME_MAX = 255
 
 
 class SocksRefused(NamedTuple):
-    """What was sent cannot be done; it is answered with these bytes and the connection is closed."""
+    """An invalid request: `answer` is sent and the connection is closed."""
 
     answer: bytes
 
 
 class Socks4Request(NamedTuple):
-    """`size` bytes of a request to be connected; `user_id` is None when there is none."""
+    """A CONNECT request of `size` bytes; `user_id` is None when it is empty."""
 
     size: int
     destination: Destination
@@ -35,7 +35,7 @@ class Socks4Request(NamedTuple):
 
 
 def reply(code: int) -> bytes:
-    """Clients of CONNECT ignore the address and the port in it."""
+    """A reply. Clients ignore the address and the port in it."""
     return bytes((0, code, 0, 0, 0, 0, 0, 0))
 
 
@@ -44,7 +44,7 @@ _REFUSED = SocksRefused(reply(REJECTED))
 
 
 def read_request(data: bytes) -> Socks4Request | SocksRefused | None:
-    """None while more bytes are needed. BIND is refused."""
+    """Parse a request; None while it is incomplete. BIND is refused."""
     if not _FORM.startswith(data[:2]):
         return _REFUSED
     if len(data) < _HEAD:
@@ -62,7 +62,7 @@ def read_request(data: bytes) -> Socks4Request | SocksRefused | None:
 
 
 def _named(data: bytes, begin: int, port: int, user_id: bytes | None) -> Socks4Request | SocksRefused | None:
-    """The address 0.0.0.x says that a name follows (SOCKS 4A)."""
+    """Parse the name that follows an address 0.0.0.x (SOCKS 4A)."""
     end = _text_end(data, begin, _NAME_MAX)
     if end is None:
         return None
@@ -73,7 +73,7 @@ def _named(data: bytes, begin: int, port: int, user_id: bytes | None) -> Socks4R
 
 
 def _text_end(data: bytes, begin: int, most: int) -> int | None:
-    """Where the text's closing null is; None while it has not come, _TOO_LONG when it comes too late."""
+    """The position of the null that ends the text; None if it has not arrived, _TOO_LONG if the text is too long."""
     end = data.find(0, begin, begin + most + 1)
     if end >= 0:
         return end

@@ -1,4 +1,4 @@
-"""SOCKS5 as bytes in, values out: RFC 1928 and its user name and password method, RFC 1929."""
+"""SOCKS5 as bytes in, values out: RFC 1928, and its user name and password method, RFC 1929."""
 
 from functools import lru_cache
 from ipaddress import ip_address
@@ -15,7 +15,7 @@ COMMAND_NOT_SUPPORTED, ADDRESS_TYPE_NOT_SUPPORTED = 0x07, 0x08
 LOGIN_ACCEPTED, LOGIN_REFUSED = b"\x01\x00", b"\x01\x01"
 
 LONGEST_DATAGRAM_HEAD = 4 + 1 + 255 + 2
-LONGEST_ANSWER_HEAD = 4 + 16 + 2
+LONGEST_REPLY_HEAD = 4 + 16 + 2
 
 _LONGEST_GREETING = 2 + 255
 _LONGEST_LOGIN = 2 + 255 + 1 + 255
@@ -24,35 +24,35 @@ _CONNECT, _ASSOCIATE = 0x01, 0x03
 _NAME = 0x03
 _UNKNOWN = -1
 _REMEMBERED = 256
-"""Messages of each kind: most clients repeat themselves."""
+"""Cached messages of each kind: most clients repeat themselves."""
 _ADDRESS_ENDS = MappingProxyType({0x01: 8, 0x04: 20})
-"""Where an IPv4 and an IPv6 address end in a request."""
+"""The end of an IPv4 and of an IPv6 address in a request."""
 
 
 class Malformed(NamedTuple):
-    """What was sent is not SOCKS5; it is answered with these bytes and the connection is closed."""
+    """An invalid message: `answer` is sent and the connection is closed."""
 
     answer: bytes
 
 
 class Greeting(NamedTuple):
-    """`size` bytes of the client's offer of authentication methods."""
+    """The client's offer of authentication methods, `size` bytes long."""
 
     size: int
     methods: bytes
 
 
 class SocksLogin(NamedTuple):
-    """`size` bytes of a login; `credentials` is `name:password`."""
+    """A login of `size` bytes; `credentials` is `name:password`."""
 
     size: int
     credentials: bytes
 
 
 class SocksRequest(NamedTuple):
-    """`size` bytes of a request to be connected; of one to have datagrams relayed if `udp`.
+    """A request of `size` bytes: CONNECT, or UDP ASSOCIATE if `udp`.
 
-    Then the destination is where the client says it will send from, port 0 if it does not know.
+    For UDP ASSOCIATE the destination is the address from which the client will send, with port 0 if it does not know.
     """
 
     size: int
@@ -61,14 +61,14 @@ class SocksRequest(NamedTuple):
 
 
 class Datagram(NamedTuple):
-    """`size` bytes of a client's datagram are its head (RFC 1928 §7)."""
+    """A client's datagram, whose header takes `size` bytes (RFC 1928 §7)."""
 
     size: int
     destination: Destination
 
 
 def read_greeting(data: bytes) -> Greeting | Malformed | None:
-    """None while more bytes are needed."""
+    """Parse a greeting; None while it is incomplete."""
     return _greeting(data[:_LONGEST_GREETING])
 
 
@@ -82,9 +82,10 @@ def _greeting(data: bytes) -> Greeting | Malformed | None:
 
 
 def choose_method(methods: bytes, *, login_needed: bool, login_welcome: bool = False) -> int:
-    """Who needs no login may still send one: many clients offer nothing else once they are given a password.
+    """Choose an authentication method. A client may log in even where that is not required: many clients offer nothing
+    else once they are configured with a password.
 
-    One that is welcome is preferred to none: it may name a session.
+    Where a login is welcome it is preferred to none, because it may name a session.
     """
     if USER_PASSWORD in methods and (login_needed or login_welcome or NO_AUTHENTICATION not in methods):
         return USER_PASSWORD
@@ -92,7 +93,7 @@ def choose_method(methods: bytes, *, login_needed: bool, login_welcome: bool = F
 
 
 def read_login(data: bytes) -> SocksLogin | Malformed | None:
-    """None while more bytes are needed."""
+    """Parse a login; None while it is incomplete."""
     return _login(data[:_LONGEST_LOGIN])
 
 
@@ -110,7 +111,7 @@ def _login(data: bytes) -> SocksLogin | Malformed | None:
 
 
 def read_request(data: bytes) -> SocksRequest | Malformed | None:
-    """None while more bytes are needed. BIND is refused by the code for that."""
+    """Parse a request; None while it is incomplete. BIND is refused as an unsupported command."""
     return _request(data[:_LONGEST_REQUEST])
 
 
@@ -125,11 +126,12 @@ def _request(data: bytes) -> SocksRequest | Malformed | None:
     end = _address_end(data)
     if end == _UNKNOWN:
         return Malformed(reply(ADDRESS_TYPE_NOT_SUPPORTED))
-    return _wanted(data[: end + 2]) if end is not None and len(data) >= end + 2 else None
+    return _destination_request(data[: end + 2]) if end is not None and len(data) >= end + 2 else None
 
 
 def read_datagram(data: bytes) -> Datagram | None:
-    """None for what is to be dropped: no head, a fragment, or no place to send it to."""
+    """Parse a datagram's header. None if the datagram is to be dropped: no header, a fragment, or no valid
+    destination."""
     if len(data) < 5 or data[:3] != b"\0\0\0":
         return None
     end = _address_end(data)
@@ -139,17 +141,17 @@ def read_datagram(data: bytes) -> Datagram | None:
     return Datagram(end + 2, Destination(host, port)) if host is not None and port else None
 
 
-def answer_head(host: str, port: int) -> bytes:
-    """What stands before a datagram to the client; `host` is a literal address."""
-    return b"\0\0\0" + _place(host, port)
+def datagram_head(host: str, port: int) -> bytes:
+    """The header of a datagram to the client; `host` is a literal address."""
+    return b"\0\0\0" + _packed_address(host, port)
 
 
 def reply(code: int, host: str = "0.0.0.0", port: int = 0) -> bytes:
-    """The bound address and port, which clients of CONNECT have no use for."""
-    return bytes((VERSION, code, 0)) + _place(host, port)
+    """A reply with the bound address and port, which clients of CONNECT ignore."""
+    return bytes((VERSION, code, 0)) + _packed_address(host, port)
 
 
-def _wanted(request: bytes) -> SocksRequest | Malformed:
+def _destination_request(request: bytes) -> SocksRequest | Malformed:
     end = len(request) - 2
     host, port = _host(request, end), int.from_bytes(request[end:])
     if host is None:
@@ -159,7 +161,8 @@ def _wanted(request: bytes) -> SocksRequest | Malformed:
 
 
 def _address_end(data: bytes) -> int | None:
-    """Where the address behind four bytes ends; None while it cannot be told, _UNKNOWN for none of the three types."""
+    """The end of the address that follows the first four bytes; None if it is not known yet, _UNKNOWN for an unknown
+    type."""
     if data[3] != _NAME:
         return _ADDRESS_ENDS.get(data[3], _UNKNOWN)
     return 5 + data[4] if len(data) > 4 else None
@@ -169,10 +172,10 @@ def _host(data: bytes, end: int) -> str | None:
     if data[3] == _NAME:
         return read_host(data[5:end])
     packed = data[4:end]
-    # Ten times as fast as by way of ip_address, for every connection.
+    # Ten times as fast as ip_address, and done for every connection.
     return f"{packed[0]}.{packed[1]}.{packed[2]}.{packed[3]}" if len(packed) == 4 else str(ip_address(packed))
 
 
-def _place(host: str, port: int) -> bytes:
+def _packed_address(host: str, port: int) -> bytes:
     address = ip_address(host)
     return (b"\1" if address.version == 4 else b"\4") + address.packed + port.to_bytes(2)

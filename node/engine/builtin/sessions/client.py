@@ -7,16 +7,17 @@ from typing import Protocol
 from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.net.connection import UNWATCHED, Connection
 from node.engine.builtin.net.exits import ExitPolicy, Lease
-from node.engine.builtin.net.reactor import Reactor, Stage, TimedStage
+from node.engine.builtin.net.reactor import Reactor
+from node.engine.builtin.net.stage import Stage, TimedStage
 from node.engine.builtin.policy.access import AccessGate, allows_source
 from node.engine.builtin.policy.denied_destinations import DeniedDestinations
-from node.engine.builtin.policy.limits import Suspension, crowded
+from node.engine.builtin.policy.limits import Suspension, slot_refusal
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.protocols.destinations import Destination
 from node.engine.builtin.protocols.failures import ConnectFailure
 from node.engine.builtin.sessions.rate_limit import RateLimit
 
-Departure = tuple[ExitPolicy, bytes | None, DeniedDestinations]
+ConnectionKey = tuple[ExitPolicy, bytes | None, DeniedDestinations]
 
 _REFUSALS = MappingProxyType(
     {
@@ -26,19 +27,22 @@ _REFUSALS = MappingProxyType(
         ConnectFailure.EXHAUSTED: "resources",
     }
 )
-"""Words of usage for failures that are refusals of the proxy itself."""
+"""Reasons in usage counters, for failures that are refusals by the proxy itself."""
 
 
 class ClientProxy(Protocol):
-    """As much of its proxy as a client's connection works with; see `sessions.proxy.Service` for what each means."""
+    """The part of a proxy that its clients use; `sessions.proxy.Proxy` implements it and describes each member.
+
+    The protocol keeps this module independent of `proxy`, which imports it.
+    """
 
     account: Account
     associations: int
     exit: ExitPolicy
     gate: AccessGate
-    held: Suspension | None
-    leaving: "dict[Client, TimedStage]"
-    off_limits: DeniedDestinations
+    suspension: Suspension | None
+    half_closed: "dict[Client, TimedStage]"
+    denied: DeniedDestinations
     open: "dict[Client, None]"
     rate_limit: RateLimit | None
     received: int
@@ -49,33 +53,34 @@ class ClientProxy(Protocol):
 
     def begin(self, client: "Client") -> None: ...
 
-    def look(self, now: float) -> None: ...
+    def apply_limits(self, now: float) -> None: ...
 
-    def make_room(self) -> None: ...
+    def free_slots(self) -> None: ...
 
-    def let_go(self, client: "Client") -> None: ...
+    def close_unadmitted(self, client: "Client") -> None: ...
 
 
 class Client(Connection):
-    """`credentials` are those it was admitted with, without the `session` named in them; `stage` is what it does now.
+    """A client's connection, which is handled by one `stage` at a time.
 
-    `has_slot`: it is one of the connections that the proxy may have at once; nobody who may not use the proxy takes a
-    seat.
+    A client that is admitted may use the proxy. `credentials` are those it was admitted with, without the `session`
+    named in them. `has_slot`: it is one of the connections that the proxy may have at once; only admitted clients take
+    slots.
     """
 
-    __slots__ = ("admitted", "credentials", "has_slot", "lease", "service", "session", "source", "stage", "went_to")
+    __slots__ = ("admitted", "credentials", "destination", "has_slot", "lease", "proxy", "session", "source", "stage")
 
-    def __init__(self, reactor: Reactor, sock: Socket, service: ClientProxy, source: str) -> None:
-        # Not by way of Wire: each line that sees objects of one class only is twice as quick.
+    def __init__(self, reactor: Reactor, sock: Socket, proxy: ClientProxy, source: str) -> None:
+        # Not by super().__init__: a line that only ever sees objects of one class runs twice as fast.
         self.reactor = reactor
         self.sock = sock
         self.fd = sock.fileno()
         self.mask = UNWATCHED
         self.pending = b""
-        self.pipe = self.flow = None
+        self.pipe = self.detector = None
         self.bulk = 0
-        self.held = self.ended = self.shut = False
-        self.service = service
+        self.paused = self.ended = self.shut = False
+        self.proxy = proxy
         self.source = source
         self.credentials: bytes | None = None
         self.session: bytes | None = None
@@ -83,88 +88,89 @@ class Client(Connection):
         self.admitted = False
         self.has_slot = False
         self.stage: Stage | None = None
-        self.went_to: Destination | None = None
-        service.open[self] = None
-        reactor.unadmitted.enter(service, self)
+        self.destination: Destination | None = None
+        proxy.open[self] = None
+        reactor.unadmitted.enter(proxy, self)
 
     def enter(self, stage: Stage) -> None:
-        """From now on this stage has the connection."""
+        """Make this stage the current one."""
         self.stage = stage
         self.reactor.stages[self.fd] = stage
 
     def from_allowed_source(self) -> bool:
-        return allows_source(self.service.record.access, self.source)
+        return allows_source(self.proxy.record.access, self.source)
 
     def admit(self, presented: bytes | None) -> bool:
-        """Whether these credentials satisfy the proxy now; remembered, for the proxy may change."""
-        gate = self.service.gate
+        """Check credentials, and remember them, because the proxy may change. True if the client may use the proxy."""
+        gate = self.proxy.gate
         admission = gate.known.get((self.source, presented)) or gate.admission(self.source, presented)
         if admission is None:
             if self.admitted:
                 self.admitted = False
-                self.reactor.unadmitted.enter(self.service, self)
+                self.reactor.unadmitted.enter(self.proxy, self)
             self.credentials = self.session = None
-            self.service.account.refuse("login" if self.from_allowed_source() else "source")
+            self.proxy.account.refuse("login" if self.from_allowed_source() else "source")
             return False
         if not self.admitted:
-            self.let_in()
+            self.mark_admitted()
         self.credentials, self.session = admission
         return True
 
-    def let_in(self) -> None:
-        """It may use the proxy, and is none of those that may be let go for others."""
+    def mark_admitted(self) -> None:
+        """Mark the client as admitted, so that it is not evicted for others."""
         self.admitted = True
         self.reactor.unadmitted.leave(self)
 
     def evict(self) -> None:
-        """Close this connection, which has not been admitted, to make room for another one."""
-        self.service.let_go(self)
+        """Close this connection, which is not admitted, to make room for another one."""
+        self.proxy.close_unadmitted(self)
 
     def delay(self) -> float:
-        """Seconds after which a failed login is to be answered; counted."""
-        return self.reactor.login_delays.delay(self.service.record.id, self.source, self.reactor.now)
+        """Count a failed login, and return the seconds to wait before answering it."""
+        return self.reactor.login_delays.delay(self.proxy.record.id, self.source, self.reactor.now)
 
-    def missed(self, failure: ConnectFailure) -> None:
-        """The destination was not reached; counted where that is a refusal of this proxy."""
+    def note_failure(self, failure: ConnectFailure) -> None:
+        """Record that the destination was not reached; refusals by the proxy itself are counted."""
         word = _REFUSALS.get(failure)
         if word is not None:
-            self.service.account.refuse(word)
+            self.proxy.account.refuse(word)
         if failure is ConnectFailure.EXHAUSTED:
-            self.reactor.exhausted("dial.exhausted")
+            self.reactor.exhausted("connect.exhausted")
 
-    def hold(self) -> Suspension | None:
-        """Why this client, who may use the proxy, is refused all the same; counted. None: it has its seat."""
-        service = self.service
-        hold = service.held
-        if hold is None and not self.has_slot:
-            limits = service.record.limits
-            hold = crowded(limits, service.slots_taken) if limits.connections is not None else None
-            if hold is not None and service.leaving:
-                service.make_room()
-                hold = crowded(limits, service.slots_taken)
-            if hold is None:
+    def take_slot(self) -> Suspension | None:
+        """Take one of the proxy's slots. Returns the reason if the client is refused, which is counted; None if it has
+        a slot."""
+        proxy = self.proxy
+        refusal = proxy.suspension
+        if refusal is None and not self.has_slot:
+            limits = proxy.record.limits
+            refusal = slot_refusal(limits, proxy.slots_taken) if limits.connections is not None else None
+            if refusal is not None and proxy.half_closed:
+                proxy.free_slots()
+                refusal = slot_refusal(limits, proxy.slots_taken)
+            if refusal is None:
                 self.has_slot = True
-                service.slots_taken += 1
-        if hold is not None:
-            service.account.refuse(hold.word)
-        return hold
+                proxy.slots_taken += 1
+        if refusal is not None:
+            proxy.account.refuse(refusal.word)
+        return refusal
 
     def deliver(self) -> int:
-        """As `flush`, counted."""
+        """As `flush`, and count the bytes."""
         gone = self.flush()
-        self.service.sent += gone
+        self.proxy.sent += gone
         return gone
 
-    def leave(self, stage: TimedStage) -> None:
-        """The client has closed its side; its seat is for others until it has got something more."""
+    def mark_half_closed(self, stage: TimedStage) -> None:
+        """Record that the client has closed its side: its slot may be freed for others until it is sent more data."""
         if self.has_slot:
-            self.service.leaving[self] = stage
+            self.proxy.half_closed[self] = stage
 
     @property
-    def departure(self) -> Departure:
-        """What two requests must have in common to go through one connection."""
-        service = self.service
-        return service.exit, self.session, service.off_limits
+    def connection_key(self) -> ConnectionKey:
+        """The properties that two requests must share to use the same connection to an origin."""
+        proxy = self.proxy
+        return proxy.exit, self.session, proxy.denied
 
     def drop(self) -> None:
         fd = self.fd
@@ -172,18 +178,18 @@ class Client(Connection):
             return
         self.fd = -1
         if self.pipe is not None:
-            self.give_pipe()
-        service, reactor = self.service, self.reactor
+            self.release_pipe()
+        proxy, reactor = self.proxy, self.reactor
         reactor.stages.pop(fd, None)
         reactor.closing.append(self.sock)
-        service.open.pop(self, None)
+        proxy.open.pop(self, None)
         reactor.sources.leave(self.source)
         if not self.admitted:
             reactor.unadmitted.leave(self)
         if self.has_slot:
             self.has_slot = False
-            service.slots_taken -= 1
-            service.leaving.pop(self, None)
+            proxy.slots_taken -= 1
+            proxy.half_closed.pop(self, None)
         if self.lease is not None:
             self.lease.end(reactor.now)
             self.lease = None

@@ -1,7 +1,7 @@
 """One HTTP request and its response on their way between a client and an origin.
 
-Longer than others for a reason: both directions end, fail and wait for each other, and what a request goes through
-costs least in one object. What is to be decided stands in http_request, http_response and http_body.
+Longer than most modules for a reason: both directions end, fail and wait for each other, and it costs least to handle a
+request's path in one object. The decisions are made in http_request, http_response and http_body.
 """
 
 from socket import MSG_PEEK
@@ -9,7 +9,8 @@ from typing import Protocol
 
 from node.engine.builtin.net.connection import BULK, EDGE, ENDING, IN, LAST, OUT, UNUSUAL, Connection
 from node.engine.builtin.net.pipe_pool import PIPE
-from node.engine.builtin.net.reactor import BUFFER, Stage
+from node.engine.builtin.net.reactor import BUFFER
+from node.engine.builtin.net.stage import Stage
 from node.engine.builtin.protocols.destinations import Destination
 from node.engine.builtin.protocols.http_body import NOTHING, MessageBody, body_of
 from node.engine.builtin.protocols.http_fields import CHUNKED, MAX_RESPONSE_LINES, NO_BODY, UNTIL_CLOSE, Refusal
@@ -20,42 +21,67 @@ from node.engine.builtin.sessions.rate_limit import DOWN, UP
 
 
 class ClientSide(Stage, Protocol):
-    """The client's connection, as far as an exchange needs it; Conversation is the one there is."""
+    """The client's side of an exchange, which HttpSession implements.
+
+    The protocol keeps this module independent of `http_session`, which imports it.
+    """
 
     inbox: bytearray
 
-    def proceed(self) -> None: ...
-    def tunnel(self, origin: Connection, last: bytes) -> None: ...
-    def answered(self, exchange: "HttpExchange", *, reusable: bool, close: bool) -> None: ...
-    def deserted(self) -> None: ...
-    def at_rest(self, exchange: "HttpExchange") -> None: ...
-    def answer(self, status: int, reason: str, *, close: bool = False) -> None: ...
-    def leave_over(self) -> None: ...
-    def moved(self) -> None: ...
-    def send_again(self) -> None: ...
+    def proceed(self) -> None:
+        """Serve what can be served, then wait for more."""
+        ...
+
+    def tunnel(self, origin: Connection, last: bytes) -> None:
+        """Become a tunnel, because the protocol was switched; `last` is sent to the client first."""
+        ...
+
+    def finished(self, exchange: "HttpExchange", *, reusable: bool, close: bool) -> None:
+        """Go on after the response, for which more than usual had to be done."""
+        ...
+
+    def origin_closed(self) -> None:
+        """Forget the kept connection, because its origin closed it or sent something unrequested."""
+        ...
+
+    def completed(self, exchange: "HttpExchange") -> None:
+        """Go on after a response when nothing else is left to do."""
+        ...
+
+    def answer(self, status: int, reason: str, *, close: bool = False) -> None:
+        """Send a response of the proxy itself."""
+        ...
+
+    def defer(self) -> None:
+        """Continue with the inbox in the proxy's next turn."""
+        ...
+
+    def progressed(self) -> None:
+        """Note that data reached a client that has closed its side."""
+        ...
+
+    def retry(self) -> None:
+        """Send the same request on a new connection."""
+        ...
 
 
 _INTERIM_LINES = MAX_RESPONSE_LINES // 32
-"""The least that an interim response counts for: 32 of them are the most."""
+"""The fewest lines that an interim response counts as, so that there are 32 of them at most."""
 
 _NO_REQUEST = Request(b"", b"", 1, [], None, NO_BODY, True, None, [], None, False)
 
 
 class HttpExchange:
-    """A connection to an origin and the request that is on it; there may be another one after it.
+    """A connection to an origin and the request that it carries; another request may follow.
 
-    Both directions run at once: an origin may answer before it has the whole request. `deaf`: the origin takes no more
-    of the request; what it has answered is still passed on. Until the `upload` is done, the client's next bytes belong
-    to this request. `_unread` is what has come of a response's body and is left over for the turn of this proxy: tiny
-    chunks; `_lines` counts those of the response's heads. `pinned`: the client may have logged in this
-    connection to the origin, and not only a request.
+    Both directions run at once: an origin may answer before it has received the whole request. The client's next bytes
+    belong to this request until `upload` is done.
     """
 
     __slots__ = (
         "_busy",
         "_client",
         "_close",
-        "_deaf",
         "_download",
         "_inbox",
         "_lines",
@@ -64,54 +90,59 @@ class HttpExchange:
         "_reusable",
         "_reused",
         "_seen",
-        "_talk",
+        "_session",
         "_unread",
+        "_upload_dropped",
         "destination",
         "origin",
         "pinned",
         "upload",
     )
 
-    def __init__(self, talk: ClientSide, client: Client, origin: Connection, destination: Destination) -> None:
+    def __init__(self, session: ClientSide, client: Client, origin: Connection, destination: Destination) -> None:
         self.origin = origin
         self.destination = destination
-        self._talk = talk
+        self._session = session
         self._client = client
         self._request = _NO_REQUEST
         self.upload: MessageBody = NOTHING
         self._download: MessageBody | None = None
         self._inbox: bytearray | None = None
         self._unread: bytearray | None = None
+        """Received bytes of the response's body that are deferred: tiny chunks."""
         self._queued = False
         self._lines = 0
+        """Lines of the response's heads so far, interim ones included."""
         self._seen = 0
         self._busy = False
         self._reused = False
         self._reusable = False
         self._close = False
-        self._deaf = False
+        self._upload_dropped = False
+        """The origin accepts no more of the request; its response is still passed on."""
         self.pinned = False
-        origin.belong(self)
+        """The client may have authenticated this connection to the origin, not only one request."""
+        origin.hand_to(self)
         origin.reactor.fresh.append(origin)
 
     @property
     def owner(self) -> object:
-        return self._client.service
+        return self._client.proxy
 
     @property
-    def calm(self) -> bool:
-        """Whether nothing waits for the origin, and it is listened to."""
+    def is_quiet(self) -> bool:
+        """Whether no data is waiting for the origin and its events are watched."""
         origin = self.origin
         return origin.mask in (EDGE, IN) and not (origin.pending or origin.pipe)
 
     @property
-    def begun(self) -> bool:
-        """Whether the client has got some of the answer."""
+    def has_begun(self) -> bool:
+        """Whether the client has received part of the response."""
         return self._download is not None
 
     @property
-    def waits_unheard(self) -> bool:
-        """Whether a kept connection is open and nothing has come on it; asked of the kernel."""
+    def is_silent(self) -> bool:
+        """Whether the kept connection is open and nothing has been received on it; asked of the kernel."""
         try:
             self.origin.sock.recv(1, MSG_PEEK)
         except BlockingIOError:
@@ -121,7 +152,7 @@ class HttpExchange:
         return False
 
     def start(self, request: Request, head: bytes, *, reused: bool) -> None:
-        """The next request; its body, as far as it is there, is in the talk's inbox."""
+        """Send the next request. The part of its body that has arrived is in the session's inbox."""
         self._request = request
         if request.logs_in:
             self.pinned = True
@@ -129,73 +160,73 @@ class HttpExchange:
         self._reused = reused
         self._close = not request.keep_alive
         self._busy = True
-        self._client.held = self.origin.held = False
+        self._client.paused = self.origin.paused = False
         if self.upload.done:
-            self._pass_up(head)
+            self._send_up(head)
         else:
             self._start_upload(head)
 
     def _start_upload(self, head: bytes) -> None:
-        inbox = self._talk.inbox
+        inbox = self._session.inbox
         used = self.upload.feed(inbox, 0, len(inbox))
         if self.upload.broken:
             self._refuse_upload()
         elif not self.upload.done and self._client.ended and used == len(inbox):
-            self._talk.broken()
+            self._session.abort()
         else:
             body = inbox[:used] if self.upload.out is None else self.upload.out
-            self._pass_up(b"%b%b" % (head, body))
+            self._send_up(b"%b%b" % (head, body))
             del inbox[:used]
             if inbox and not self.upload.done:
-                self._talk.leave_over()
+                self._session.defer()
 
-    def take_kept(self) -> None:
-        """Go on with what the client has sent of the body and was left over."""
-        inbox, origin = self._talk.inbox, self.origin
+    def resume_upload(self) -> None:
+        """Continue with the part of the body that is in the inbox."""
+        inbox, origin = self._session.inbox, self.origin
         if origin.pending or origin.pipe:
             return
         used = self.upload.feed(inbox, 0, len(inbox))
         if self.upload.broken:
             self._refuse_upload()
         elif not self.upload.done and self._client.ended and used == len(inbox):
-            self._talk.broken()
+            self._session.abort()
         else:
-            self._pass_up(bytes(inbox[:used]) if self.upload.out is None else self.upload.out)
+            self._send_up(bytes(inbox[:used]) if self.upload.out is None else self.upload.out)
             del inbox[:used]
             if inbox and not self.upload.done:
-                self._talk.leave_over()
+                self._session.defer()
 
     def take(self) -> None:
-        """Takes what the client has sent of the body."""
+        """Read more of the body from the client."""
         client, origin, body = self._client, self.origin, self.upload
-        if self._talk.inbox:
-            self.take_kept()
+        if self._session.inbox:
+            self.resume_upload()
             return
         most = self._allowance(client, UP)
         if not most:
             return
-        if client.bulk and body.span >= BULK and not (self._deaf or origin.waiting) and origin.take_pipe():
+        if client.bulk and body.span >= BULK and not (self._upload_dropped or origin.waiting) and origin.take_pipe():
             count = client.fill(origin, min(most, body.span))
             body.skip(max(count, 0))
             self._flush()
         elif (count := client.receive(min(most, BUFFER))) > 0:
-            self._take(count)
+            self._forward_upload(count)
         if count == 0:
-            self._talk.broken()
+            self._session.abort()
 
     def resume(self) -> None:
-        """Reads on where the proxy's pace made it wait."""
-        self._client.held = self.origin.held = False
-        self._talk.proceed()
+        """Continue reading after the rate limit had stopped it."""
+        self._client.paused = self.origin.paused = False
+        self._session.proceed()
 
     def ready(self, fd: int, events: int) -> None:
         if not self._busy:
-            self._talk.deserted()
+            self._session.origin_closed()
             return
         client = self._client
-        begun = self._download or self._inbox or client.pending or client.pipe or client.service.rate_limit
-        if events & UNUSUAL == IN and not begun:
-            if self._hear_first(events):
+        has_begun = self._download or self._inbox or client.pending or client.pipe or client.proxy.rate_limit
+        if events & UNUSUAL == IN and not has_begun:
+            if self._read_first(events):
                 return
         else:
             if self.origin.mask == EDGE:
@@ -203,16 +234,17 @@ class HttpExchange:
             if events & OUT:
                 self._flush()
             if events & ~OUT and not (client.pending or client.pipe or self._unread):
-                self._hear()
-        self._talk.proceed()
+                self._read_origin()
+        self._session.proceed()
 
     def settle(self) -> None:
-        """A mask of nothing would still report hang-ups, so it is no watch at all."""
+        """Watch the origin for what can be done next. A mask of zero would still report hang-ups, so the watch is
+        removed instead."""
         client, origin = self._client, self.origin
-        mask = 0 if origin.held or client.pending or client.pipe or self._unread else IN
+        mask = 0 if origin.paused or client.pending or client.pipe or self._unread else IN
         if self._unread and not (self._queued or client.pending or client.pipe):
             self._queued = True
-            client.reactor.later(self, self._go_on)
+            client.reactor.defer(self, self._read_deferred)
         if origin.pending or origin.pipe:
             mask |= OUT
         if mask:
@@ -221,72 +253,72 @@ class HttpExchange:
         else:
             origin.unwatch()
 
-    def _go_on(self) -> None:
-        """With what is left over of the response."""
+    def _read_deferred(self) -> None:
+        """Continue with the deferred part of the response."""
         self._queued = False
         unread, client = self._unread, self._client
         if unread and self._busy and self.origin.fd >= 0 and not (client.pending or client.pipe):
             self._unread = None
             self._pass_body(unread, memoryview(unread), 0, len(unread))
-        self._talk.proceed()
+        self._session.proceed()
 
     def close(self) -> None:
-        self._talk.close()
+        self._session.close()
 
-    def broken(self) -> None:
-        self._talk.broken()
+    def abort(self) -> None:
+        self._session.abort()
 
-    def _allowance(self, wire: Connection, direction: int) -> int:
-        """Bytes that may be read now; at none the wire is left alone until there are more."""
-        rate_limit = self._client.service.rate_limit
+    def _allowance(self, connection: Connection, direction: int) -> int:
+        """Bytes that may be read now; at zero the connection is paused until there are more."""
+        rate_limit = self._client.proxy.rate_limit
         if rate_limit is None:
             return PIPE
         most = rate_limit.allowance(self, direction, PIPE)
-        wire.held = not most
+        connection.paused = not most
         return most
 
-    def _take(self, count: int) -> None:
+    def _forward_upload(self, count: int) -> None:
         reactor = self._client.reactor
         used = self.upload.feed(reactor.buffer, 0, count)
         if self.upload.broken:
             self._refuse_upload()
             return
-        self._pass_up(reactor.view[:used] if self.upload.out is None else self.upload.out)
+        self._send_up(reactor.view[:used] if self.upload.out is None else self.upload.out)
         if used < count:
-            self._talk.inbox += reactor.view[used:count]
+            self._session.inbox += reactor.view[used:count]
             if not self.upload.done:
-                self._talk.leave_over()
+                self._session.defer()
 
-    def _pass_up(self, data: bytes | memoryview) -> None:
-        service = self._client.service
+    def _send_up(self, data: bytes | memoryview) -> None:
+        proxy = self._client.proxy
         if not data:
             return
-        if self._deaf:
-            service.received += len(data)
+        if self._upload_dropped:
+            proxy.received += len(data)
             return
         try:
-            service.received += self.origin.send(data)
+            proxy.received += self.origin.send(data)
         except OSError:
-            self._deaf = True
+            self._upload_dropped = True
 
     def _flush(self) -> None:
         try:
-            self._client.service.received += self.origin.flush()
+            self._client.proxy.received += self.origin.flush()
         except OSError:
-            self._deaf = True
-            self.origin.forget()
+            self._upload_dropped = True
+            self.origin.discard_pending()
 
     def _refuse_upload(self) -> None:
         if self._download is not None:
-            self._talk.broken()
+            self._session.abort()
         else:
             self._fail(400, "the request body cannot be read")
 
     def _fail(self, status: int, reason: str) -> None:
         self.origin.reset()
-        self._talk.answer(status, reason, close=status == 400 or not self.upload.done)
+        self._session.answer(status, reason, close=status == 400 or not self.upload.done)
 
-    def _hear(self) -> None:
+    def _read_origin(self) -> None:
         client, origin, body = self._client, self.origin, self._download
         most = self._allowance(origin, DOWN)
         if not most:
@@ -296,38 +328,38 @@ class HttpExchange:
         try:
             count = origin.fill(client, min(most, span)) if spliced else origin.receive(min(most, BUFFER))
         except OSError:
-            self._lost(clean=False)
+            self._origin_lost(clean=False)
             return
         if count == 0:
-            self._lost(clean=True)
+            self._origin_lost(clean=True)
         elif count > 0 and spliced and body is not None:
             self._pass_through(body, count)
         elif count > 0:
             self._pass_down(count)
 
-    def _hear_first(self, events: int) -> bool:
-        """Mostly this is the whole response; True: and mostly that is all, and everything is at rest."""
+    def _read_first(self, events: int) -> bool:
+        """Read the first data of a response, mostly all of it. True if nothing else is left to do."""
         origin, request = self.origin, self._request
         try:
             data = origin.sock.recv(BUFFER)
         except BlockingIOError:
             return True
         except OSError:
-            self._lost(clean=False)
+            self._origin_lost(clean=False)
             return False
         end = data.find(b"\r\n\r\n") + 4
         via = self._client.reactor.via
         response = whole_response(data[:end], request.method, via) if end >= 4 and len(data) < BUFFER else None
         if isinstance(response, Response) and response.status >= 200 and response.body == len(data) - response.size:
-            self._answers(response)
+            self._begin_final(response)
             self._reusable = response.reusable and not events & ENDING
             flags = LAST if self._close and self.upload.done else 0
             self._to_client(b"%b%b\r\n%b" % (response.head, self._connection(), data[response.size :]), flags)
-            if self._rests():
+            if self._rest_if_done():
                 return True
             self._finish()
             return False
-        # There is more to come, or the end, which may not be told of once more.
+        # More data or the end follows, which may not be reported again.
         origin.watch(IN)
         if data:
             origin.bulk = int(len(data) >= BULK)
@@ -336,34 +368,35 @@ class HttpExchange:
             self._pass_down(len(data))
         else:
             origin.ended = True
-            self._lost(clean=True)
+            self._origin_lost(clean=True)
         return False
 
-    def _rests(self) -> bool:
-        """After a whole response: whether nothing is left to do, which is then done."""
-        client, talk = self._client, self._talk
+    def _rest_if_done(self) -> bool:
+        """After a complete response: finish the request if nothing else is left to do, and return whether that is
+        so."""
+        client, session = self._client, self._session
         if (
             self._close
             or not self._reusable
             or not self.upload.done
-            or self._deaf
-            or not self.calm
+            or self._upload_dropped
+            or not self.is_quiet
             or client.pending
             or client.ended
             or client.mask != IN
-            or talk.inbox
+            or session.inbox
         ):
             return False
         self._busy, self._request = False, _NO_REQUEST
-        talk.at_rest(self)
+        session.completed(self)
         return True
 
-    def _lost(self, *, clean: bool) -> None:
-        """The origin's connection is over."""
+    def _origin_lost(self, *, clean: bool) -> None:
+        """Handle the end of the origin's connection."""
         if self._download is not None:
             rest = self._download.rest if clean else None
             if rest is None:
-                self._talk.broken()
+                self._session.abort()
                 return
             if rest:
                 self._to_client(rest)
@@ -371,25 +404,26 @@ class HttpExchange:
             self._finish()
         elif self._reused and not self._inbox and self._request.repeatable:
             self.origin.drop()
-            self._talk.send_again()
+            self._session.retry()
         else:
-            self._fail(502, "the destination closed the connection without an answer")
+            self._fail(502, "the destination closed the connection without a response")
 
     def _pass_down(self, count: int) -> None:
         reactor, body = self._client.reactor, self._download
         if body is None:
-            self._begin_at_once(count)
+            self._begin(count)
             return
         self._pass_body(reactor.buffer, reactor.view, 0, count)
 
     def _pass_body(self, data: bytearray, view: memoryview, start: int, end: int, head: bytes = b"") -> None:
-        """Bytes of the response's body, behind its head if there is one; what takes too long is left over."""
+        """Forward bytes of the response's body, after its head if there is one. What would take too long is
+        deferred."""
         body = self._download
         if body is None:
             return
         used = body.feed(data, start, end)
         if body.broken:
-            self._break(begun=not head)
+            self._break(has_begun=not head)
             return
         content = view[start:used] if body.out is None else body.out
         if head:
@@ -402,10 +436,10 @@ class HttpExchange:
         elif used < end:
             self._unread = bytearray(view[used:end])
 
-    def _break(self, *, begun: bool) -> None:
-        """The chunks of the response cannot be read; the client is told as long as it has nothing of it."""
-        if begun:
-            self._talk.broken()
+    def _break(self, *, has_begun: bool) -> None:
+        """Give up a response with invalid chunks; the client gets an error if it has received nothing yet."""
+        if has_begun:
+            self._session.abort()
         else:
             self._download = None
             self._fail(502, "the chunks of the origin's response cannot be read")
@@ -414,18 +448,18 @@ class HttpExchange:
         body.skip(count)
         self._client.deliver()
         if self._client.ended:
-            self._talk.moved()
+            self._session.progressed()
         if body.done:
             self._finish()
 
     def _to_client(self, data: bytes | memoryview, flags: int = 0) -> None:
         client = self._client
-        client.service.sent += client.send(data, flags)
+        client.proxy.sent += client.send(data, flags)
         if client.ended:
-            self._talk.moved()
+            self._session.progressed()
 
-    def _begin_at_once(self, count: int) -> None:
-        """The beginning of a response is in the reactor's buffer; mostly its head is whole."""
+    def _begin(self, count: int) -> None:
+        """Handle the beginning of a response in the reactor's buffer; mostly its head is complete."""
         reactor = self._client.reactor
         end = 0 if self._inbox else reactor.buffer.find(b"\r\n\r\n", 0, count) + 4
         response = whole_response(bytes(reactor.view[:end]), self._request.method, reactor.via) if end >= 4 else None
@@ -437,7 +471,7 @@ class HttpExchange:
             self._read_heads(inbox)
 
     def _read_heads(self, inbox: bytearray) -> None:
-        """Any number of interim responses, then the final one."""
+        """Read any number of interim responses, then the final one."""
         while True:
             response = read_response(inbox, self._seen, self._request.method, self._client.reactor.via)
             self._seen = len(inbox)
@@ -447,7 +481,7 @@ class HttpExchange:
                 self._fail(*response)
                 return
             if not response.interim:
-                self._begin(response, inbox)
+                self._begin_final_head(response, inbox)
                 return
             self._lines += max(inbox.count(b"\n", 0, response.size), _INTERIM_LINES)
             if self._lines > MAX_RESPONSE_LINES:
@@ -458,7 +492,7 @@ class HttpExchange:
             del inbox[: response.size]
             self._seen = 0
 
-    def _begin(self, response: Response, inbox: bytearray) -> None:
+    def _begin_final_head(self, response: Response, inbox: bytearray) -> None:
         self._inbox, self._seen, self._lines = None, 0, 0
         if response.status == 101:
             self._switch(response, inbox[response.size :])
@@ -472,14 +506,15 @@ class HttpExchange:
             self._fail(*readable)
             return
         self._download = body_of(response.body, lenient=True, bare=old)
-        self._answers(response)
+        self._begin_final(response)
         self._close = self._close or response.body == UNTIL_CLOSE or (old and response.body == CHUNKED)
         self._reusable = response.reusable
         head = b"%b%b\r\n" % (readable.head, self._connection())
         self._pass_body(data, view, response.size, end, head)
 
-    def _answers(self, response: Response) -> None:
-        """The final answer begins: before it has the whole request, it is the last one on the client's connection."""
+    def _begin_final(self, response: Response) -> None:
+        """Begin the final response. If the request is not complete yet, it is the last one on the client's
+        connection."""
         self.pinned = self.pinned or response.challenges
         self._close = self._close or not self.upload.done
 
@@ -489,16 +524,16 @@ class HttpExchange:
         return b"" if self._request.minor else b"Connection: keep-alive\r\n"
 
     def _switch(self, response: Response, early: bytearray) -> None:
-        """101: the connection is something else from here on, if the client asked for that."""
+        """Switch protocols (101), if the client asked for that."""
         if self._request.upgrade is None or not self.upload.done:
-            self._fail(502, "the destination switched protocols unasked")
+            self._fail(502, "the destination switched protocols without a request")
             return
-        self._talk.tunnel(self.origin, b"%b\r\n%b" % (response.head, early))
+        self._session.tunnel(self.origin, b"%b\r\n%b" % (response.head, early))
 
     def _finish(self) -> None:
         self._busy, self._download, self._request = False, None, _NO_REQUEST
         origin, whole = self.origin, self.upload.done
-        reusable = self._reusable and whole and not (self._deaf or origin.pending or origin.pipe)
+        reusable = self._reusable and whole and not (self._upload_dropped or origin.pending or origin.pipe)
         if not reusable:
             origin.drop()
-        self._talk.answered(self, reusable=reusable, close=self._close or not whole)
+        self._session.finished(self, reusable=reusable, close=self._close or not whole)

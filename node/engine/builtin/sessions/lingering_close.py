@@ -1,4 +1,4 @@
-"""The end of a connection that was answered for the last time."""
+"""The end of a connection after its last response."""
 
 from socket import MSG_TRUNC
 
@@ -6,28 +6,28 @@ from node.engine.builtin.net.connection import GONE, IN, OUT
 from node.engine.builtin.net.reactor import BUFFER
 from node.engine.builtin.sessions.client import Client
 
-_MOST = 64 * 1024 * 1024
-"""Bytes that are thrown away for a client that goes on sending: what a link of 170 Mbit/s carries in the time."""
+_MAX_DISCARDED = 64 * 1024 * 1024
+"""Bytes discarded for a client that keeps sending: what a link of 170 Mbit/s carries in the time."""
 
 
 _LONGEST_S = 30.0
-"""For a client that may use the proxy and still sends the rest of its request, as nginx has it."""
+"""For an admitted client that still sends the rest of its request, as in nginx."""
 
 
 class LingeringClose:
-    """Sends what is left, half-closes, and reads on for a while: a close with unread bytes would be a reset, which
-    can take the answer away from the client (RFC 9112 §9.6)."""
+    """Sends the rest, half-closes, and discards input for a while. Closing with unread input would cause a reset, which
+    can destroy the response before the client reads it (RFC 9112 §9.6)."""
 
     __slots__ = ("_client", "_left", "_until")
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._left = _MOST
+        self._left = _MAX_DISCARDED
         self._until = client.reactor.now + _LONGEST_S
 
     @property
     def owner(self) -> object:
-        return self._client.service
+        return self._client.proxy
 
     def start(self, last: bytes) -> None:
         client = self._client
@@ -47,7 +47,7 @@ class LingeringClose:
         self._settle()
 
     def _throw_away(self) -> None:
-        """The kernel drops what it does not have to copy (tcp(7), MSG_TRUNC)."""
+        """Discard input inside the kernel, without copying it (tcp(7), MSG_TRUNC)."""
         client = self._client
         try:
             count = client.sock.recv_into(client.reactor.buffer, BUFFER, MSG_TRUNC)
@@ -68,7 +68,7 @@ class LingeringClose:
         self._client.reactor.lingering.discard(self)
         self._client.drop()
 
-    def broken(self) -> None:
+    def abort(self) -> None:
         self.close()
 
     def _settle(self) -> None:

@@ -1,4 +1,4 @@
-"""Tells the protocols of a mixed port apart."""
+"""Chooses the protocol of a connection to a mixed port by its first byte."""
 
 from node.engine.builtin.net.connection import IN
 from node.engine.builtin.net.reactor import BUFFER
@@ -8,16 +8,16 @@ from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.http_session import HttpSession
 from node.engine.builtin.sessions.socks_session import SocksSession
 
-_SPEAKERS = {
+_SESSIONS = {
     **{first: HttpSession for first in range(256) if could_be_http(first)},
     socks4.VERSION: SocksSession,
     socks5.VERSION: SocksSession,
 }
-"""Who goes on with a connection that begins with this byte."""
+"""The session for each possible first byte."""
 
 
 class ProtocolDetection:
-    """Waits for it, then hands over; what begins like none of them is closed."""
+    """Waits for the first byte, then starts the session. A connection that begins with any other byte is closed."""
 
     __slots__ = ("client",)
 
@@ -26,7 +26,7 @@ class ProtocolDetection:
 
     @property
     def owner(self) -> object:
-        return self.client.service
+        return self.client.proxy
 
     def start(self) -> None:
         client = self.client
@@ -53,16 +53,16 @@ class ProtocolDetection:
         self.client.reactor.handshakes.discard(self)
         self.client.drop()
 
-    def broken(self) -> None:
+    def abort(self) -> None:
         self.close()
 
 
 def _open(client: Client, data: bytes) -> None:
-    speaker = _SPEAKERS.get(data[0])
-    if speaker is None:
+    session = _SESSIONS.get(data[0])
+    if session is None:
         client.drop()
     else:
-        speaker(client).start(data)
+        session(client).start(data)
 
 
 def open_http(client: Client) -> None:
@@ -74,7 +74,7 @@ def open_socks5(client: Client) -> None:
 
 
 def open_mixed(client: Client) -> None:
-    """Mostly the first bytes are here already."""
+    """Detect the protocol; mostly the first bytes have already arrived."""
     try:
         data = client.sock.recv(BUFFER)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""A proxy as a worker runs it."""
+"""One proxy as a worker runs it."""
 
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
 from collections.abc import Callable
@@ -10,37 +10,30 @@ from node.engine.builtin.accounting.ledger_entry import LedgerEntry
 from node.engine.builtin.net.acceptors import Acceptors
 from node.engine.builtin.net.connection import Connection
 from node.engine.builtin.net.exits import exit_of
-from node.engine.builtin.net.reactor import Reactor, TimedStage
+from node.engine.builtin.net.reactor import Reactor
+from node.engine.builtin.net.stage import TimedStage
 from node.engine.builtin.policy.access import AccessGate, allows
 from node.engine.builtin.policy.denied_destinations import denied_destinations
-from node.engine.builtin.policy.limits import Suspension, next_turn, rest, suspension
+from node.engine.builtin.policy.limits import Suspension, next_change, quota_left, suspension
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.rate_limit import RateLimit
 
 
 class Proxy:
-    """One proxy: its record, its listeners and its open connections. Counts since it was put here.
-
-    `received` and `sent` are from the client's side, as far as the other side's kernel has taken the bytes.
-    `rate_limit` is there when bandwidth or traffic is limited, `stop_at` is what may have moved when the traffic is
-    used up. `held` is why everybody is refused for now, `turn` when that may change by itself; `slots_taken` counts the
-    connections out of those that the proxy may have. `leaving` are clients that have closed their side and got nothing
-    since, as those do that have gone, and what they are doing. `quiet_at`: nothing is open, and all is written that
-    there was when so many connections had been accepted.
-    """
+    """One proxy: its record, its listeners, its open connections, and its counters since it came to this worker."""
 
     __slots__ = (
         "accepted",
         "acceptors",
         "account",
         "associations",
+        "changes_at",
+        "denied",
         "exit",
         "first_stage",
         "gate",
-        "held",
-        "leaving",
-        "off_limits",
+        "half_closed",
         "open",
         "quiet_at",
         "rate_limit",
@@ -50,7 +43,7 @@ class Proxy:
         "sent",
         "slots_taken",
         "stop_at",
-        "turn",
+        "suspension",
     )
 
     def __init__(
@@ -60,24 +53,32 @@ class Proxy:
         self.record = record
         self.gate = AccessGate(record.access)
         self.exit = exit_of(record, reactor.exit_counter)
-        self.off_limits = denied_destinations(record.destinations, reactor.deny_ports)
+        self.denied = denied_destinations(record.destinations, reactor.deny_ports)
         self.first_stage = first_stage
-        self.acceptors = Acceptors(reactor, record.id, self, self.welcome)
-        # Most of many proxies have no client: an empty dict takes 150 bytes less than an empty set.
+        self.acceptors = Acceptors(reactor, record.id, self, self.accept)
+        # Most proxies have no client: an empty dict takes 150 bytes less than an empty set.
         self.open: dict[Client, None] = {}
-        self.leaving: dict[Client, TimedStage] = {}
+        self.half_closed: dict[Client, TimedStage] = {}
+        """Clients that have closed their side and received nothing since, as clients do that have gone."""
         self.rate_limit: RateLimit | None = None
+        """Present if bandwidth or traffic is limited."""
         self.account = account
-        self.held: Suspension | None = None
-        self.turn: float | None = None
+        self.suspension: Suspension | None = None
+        """Why all clients are refused at the moment."""
+        self.changes_at: float | None = None
+        """When `suspension` may change without any traffic."""
         self.stop_at: int | None = None
+        """The sum of `received` and `sent` at which the traffic is used up."""
         self.associations = 0
         self.quiet_at = 0
+        """The value of `accepted` when nothing was open and everything was in the ledger; -1 if that is not so."""
         self.accepted = self.slots_taken = 0
         self.received = self.sent = 0
+        """Bytes from and to clients, as far as the receiver's kernel has taken them."""
 
     def change(self, record: Record, first_stage: Callable[[Client], None]) -> None:
-        """Connections that satisfy the new record stay, the others are closed. Raises ValueError, nothing changed."""
+        """Apply a new record. Connections that satisfy it stay, the others are closed. Raises ValueError with nothing
+        changed."""
         if record.exit != self.record.exit:
             self.exit = exit_of(record, self.reactor.exit_counter, self.exit)
         off = denied_destinations(record.destinations, self.reactor.deny_ports)
@@ -87,56 +88,56 @@ class Proxy:
             for client in [each for each in self.open if each.admitted]:
                 if not allows(record.access, client.source, client.credentials):
                     self._close(client)
-        if off is not self.off_limits:
-            self.off_limits = off
+        if off is not self.denied:
+            self.denied = off
             for client in [each for each in self.open if self.closes(each, _origin_of(each))]:
                 self._close(client)
 
-    def renew_off_limits(self) -> None:
-        """The node denies other ports now: to new connections."""
-        self.off_limits = denied_destinations(self.record.destinations, self.reactor.deny_ports)
+    def update_denied(self) -> None:
+        """Apply changed ports of the node to new connections."""
+        self.denied = denied_destinations(self.record.destinations, self.reactor.deny_ports)
 
     def closes(self, client: Client, origin: Connection | None) -> bool:
-        """Whether the client, connected there, went to a destination that is closed to it now."""
-        return client.went_to is not None and self.off_limits.closes(client.went_to, _peer_of(origin))
+        """Whether the client's connection goes to a destination that is closed to it now."""
+        return client.destination is not None and self.denied.closes(client.destination, _peer_of(origin))
 
     @property
     def is_watched(self) -> bool:
-        """Whether a look has found something that another look may have to take back."""
-        return self.held is not None or self.stop_at is not None or self.turn is not None
+        """Whether limits were applied that may have to be lifted again."""
+        return self.suspension is not None or self.stop_at is not None or self.changes_at is not None
 
     def is_due(self, now: float) -> bool:
-        """Whether traffic moved or the time has come that a look may find something new."""
+        """Whether applying the limits may have a new result."""
         moved = self.account.unbooked(self.received + self.sent)
-        return moved > 0 or (self.turn is not None and now >= self.turn)
+        return moved > 0 or (self.changes_at is not None and now >= self.changes_at)
 
-    def look(self, now: float) -> None:
-        """Holds the proxy to its limits, or lets it go again; `now` is the wall clock."""
+    def apply_limits(self, now: float) -> None:
+        """Apply the limits: suspend the proxy or let it serve again. `now` is the wall clock."""
         limits = self.record.limits
         spent = self.account.book(self.received + self.sent, now)
-        left = rest(limits, spent, now)
+        left = quota_left(limits, spent, now)
         self.stop_at = self.received + self.sent + left if left is not None else None
-        self.turn = next_turn(limits, now)
-        before, self.held = self.held, suspension(limits, spent, now)
-        if self.held is not None and before is None:
+        self.changes_at = next_change(limits, now)
+        before, self.suspension = self.suspension, suspension(limits, spent, now)
+        if self.suspension is not None and before is None:
             for client in [each for each in self.open if each.admitted]:
                 self._close(client)
 
-    def make_room(self) -> None:
-        """End what clients have asked for that seem to have gone, for others need their seats."""
-        for stage in list(self.leaving.values()):
+    def free_slots(self) -> None:
+        """End the requests of clients that seem to have gone, because others need their slots."""
+        for stage in list(self.half_closed.values()):
             try:
                 stage.expire()
             except OSError:
-                stage.broken()
+                stage.abort()
 
     def add_spent(self, count: int, now: float) -> None:
-        """Traffic of this proxy that another process moved; counted there."""
+        """Add traffic of this proxy that another process has moved and counts."""
         self.account.add(count, now)
         self.quiet_at = -1
 
     def entry(self, now: float) -> LedgerEntry | None:
-        """For the ledger; None when nothing has changed."""
+        """The entry for the ledger; None if nothing has changed."""
         if not self.open and self.quiet_at == self.accepted:
             return None
         self.quiet_at = -1
@@ -146,22 +147,22 @@ class Proxy:
         return entry
 
     def begin(self, client: Client) -> None:
-        """Have the client's first byte detected, or its next request read."""
+        """Start the client's first stage."""
         self.first_stage(client)
 
-    def let_go(self, client: Client) -> None:
-        """Close a client that is not admitted, for another one has come."""
+    def close_unadmitted(self, client: Client) -> None:
+        """Close a client that is not admitted, because another one has arrived."""
         self.account.refuse("flood")
         self._close(client)
 
     def close(self) -> None:
-        """The listeners and every open connection."""
+        """Close the listeners and all open connections."""
         self.acceptors.close()
         for client in list(self.open):
             self._close(client)
 
-    def welcome(self, sock: Socket, source: str) -> None:
-        """Take a client that has come; it may have to go again at once."""
+    def accept(self, sock: Socket, source: str) -> None:
+        """Take a new client, which may be refused at once."""
         self.accepted += 1
         if not self.reactor.sources.enter(source):
             self.account.refuse("flood")
@@ -189,7 +190,7 @@ class Proxy:
 
 @runtime_checkable
 class Connected(Protocol):
-    """A stage that has a connection to a destination, at least at times."""
+    """A stage with a connection to a destination, at least at times."""
 
     @property
     def origin(self) -> Connection | None: ...
@@ -201,7 +202,7 @@ def _origin_of(client: Client) -> Connection | None:
 
 
 def _peer_of(origin: Connection | None) -> str | None:
-    """The address at the other end."""
+    """The peer's address."""
     if origin is None:
         return None
     try:

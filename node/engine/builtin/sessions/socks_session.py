@@ -1,4 +1,4 @@
-"""A SOCKS client, of version 4 or 5, from its first byte to its tunnel."""
+"""A SOCKS4 or SOCKS5 client from its first byte to its tunnel."""
 
 from asyncio import TimerHandle
 from collections.abc import Callable
@@ -25,26 +25,27 @@ _GRANTED = MappingProxyType(
 
 
 class SocksSession:
-    """`_step` reads the next message and tells whether there was one."""
+    """Reads the messages of a handshake one after the other. `_step` reads the next one and returns whether it was
+    complete."""
 
-    __slots__ = ("_client", "_credentials", "_delay", "_dial", "_inbox", "_record", "_step", "_version")
+    __slots__ = ("_client", "_connector", "_credentials", "_delay", "_inbox", "_record", "_step", "_version")
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._inbox = b""
         self._credentials: bytes | None = None
         self._record: Record | None = None
-        self._dial: Connector | None = None
+        self._connector: Connector | None = None
         self._delay: TimerHandle | None = None
-        self._step: Callable[[], bool] = self._begin
+        self._step: Callable[[], bool] = self._detect_version
         self._version = socks5.VERSION
 
     @property
     def owner(self) -> object:
-        return self._client.service
+        return self._client.proxy
 
     def start(self, data: bytes = b"") -> None:
-        """`data` was read before."""
+        """Begin with `data`, which was read before."""
         client = self._client
         client.enter(self)
         client.reactor.handshakes.add(self, client.reactor.now)
@@ -58,7 +59,7 @@ class SocksSession:
     def ready(self, fd: int, events: int) -> None:
         client = self._client
         if events == IN and not (client.pending or self._inbox):
-            self._hear()
+            self._read_message()
         elif events & GONE:
             self.close()
             return
@@ -69,24 +70,24 @@ class SocksSession:
         if self._inbox or client.pending or client.ended or client.mask != IN:
             self._settle()
 
-    def _hear(self) -> None:
-        """Mostly it is one whole message."""
+    def _read_message(self) -> None:
+        """Read new data, mostly one complete message."""
         try:
             self._inbox = data = self._client.sock.recv(BUFFER)
         except BlockingIOError:
             return
         if not data:
-            self._ended()
+            self._client_ended()
         elif self._step() and self._inbox:
             self._advance()
 
-    def reached(self, wire: Connection) -> None:
+    def connected(self, connection: Connection) -> None:
         early = self._inbox
-        self._leave()
-        Tunnel(self._client, wire).start(early=early, answer=_GRANTED[self._version])
+        self._release()
+        Tunnel(self._client, connection).start(early=early, answer=_GRANTED[self._version])
 
-    def unreached(self, failure: ConnectFailure) -> None:
-        self._client.missed(failure)
+    def connect_failed(self, failure: ConnectFailure) -> None:
+        self._client.note_failure(failure)
         old = self._version == socks4.VERSION
         self._end(socks4.reply(socks4.REJECTED) if old else socks5.reply(failure.reply))
 
@@ -94,24 +95,24 @@ class SocksSession:
         self.close()
 
     def close(self) -> None:
-        if self._dial is not None:
-            self._dial.close()
-        self._leave()
+        if self._connector is not None:
+            self._connector.close()
+        self._release()
         self._client.drop()
 
-    def broken(self) -> None:
+    def abort(self) -> None:
         self.close()
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         reactor = self._client.reactor
         reactor.handshakes.discard(self)
         if self._client.ended:
             reactor.abandoned.discard(self)
-        self._dial = None
+        self._connector = None
         if self._delay is not None:
             self._delay.cancel()
             self._delay = None
-        self._step = _nothing
+        self._step = _ignore
 
     def _read(self) -> None:
         client = self._client
@@ -123,16 +124,17 @@ class SocksSession:
             self._inbox = self._inbox + data if self._inbox else data
             self._advance()
             return
-        self._ended()
+        self._client_ended()
 
-    def _ended(self) -> None:
-        """Nobody has a use for a tunnel that nothing goes into; data that came before the end are passed on."""
+    def _client_ended(self) -> None:
+        """Handle the half-close of the client. A tunnel without data from the client is useless; data that arrived
+        before is forwarded."""
         client = self._client
         client.ended = True
-        if self._dial is None:
+        if self._connector is None:
             self.close()
         elif not self._inbox:
-            client.leave(self)
+            client.mark_half_closed(self)
             client.reactor.abandoned.add(self, client.reactor.now)
 
     def _advance(self) -> None:
@@ -145,28 +147,28 @@ class SocksSession:
             reading = not client.ended and len(self._inbox) < BUFFER
             client.watch((IN if reading else 0) | (OUT if client.pending else 0))
 
-    def _begin(self) -> bool:
+    def _detect_version(self) -> bool:
         self._version = self._inbox[0]
-        self._step = self._ask if self._version == socks4.VERSION else self._greet
+        self._step = self._read_socks4 if self._version == socks4.VERSION else self._read_greeting
         return True
 
-    def _ask(self) -> bool:
-        """The whole handshake of version 4."""
-        asked = socks4.read_request(self._inbox)
-        if asked is None:
+    def _read_socks4(self) -> bool:
+        """Read the request, which is the whole handshake of SOCKS4."""
+        request = socks4.read_request(self._inbox)
+        if request is None:
             return False
-        if isinstance(asked, socks4.SocksRefused):
-            return self._end(asked.answer)
-        if not self._client.admit(asked.user_id):
-            known_place = self._client.from_allowed_source()
-            refusal = socks4.reply(socks4.OTHER_USER if known_place else socks4.REJECTED)
-            return self._refuse_login(refusal) if asked.user_id and known_place else self._end(refusal)
-        if self._client.hold() is not None:
+        if isinstance(request, socks4.SocksRefused):
+            return self._end(request.answer)
+        if not self._client.admit(request.user_id):
+            from_allowed_source = self._client.from_allowed_source()
+            refusal = socks4.reply(socks4.OTHER_USER if from_allowed_source else socks4.REJECTED)
+            return self._refuse_login(refusal) if request.user_id and from_allowed_source else self._end(refusal)
+        if self._client.take_slot() is not None:
             return self._end(socks4.reply(socks4.REJECTED))
-        self._call(asked.size, asked.destination)
+        self._connect(request.size, request.destination)
         return False
 
-    def _greet(self) -> bool:
+    def _read_greeting(self) -> bool:
         greeting = socks5.read_greeting(self._inbox)
         if greeting is None:
             return False
@@ -174,21 +176,21 @@ class SocksSession:
             return self._end(greeting.answer)
         self._inbox = self._inbox[greeting.size :]
         if not self._client.from_allowed_source():
-            self._client.service.account.refuse("source")
+            self._client.proxy.account.refuse("source")
             return self._end(bytes((socks5.VERSION, socks5.NO_ACCEPTABLE)))
-        return self._agree(greeting.methods)
+        return self._choose_method(greeting.methods)
 
-    def _agree(self, methods: bytes) -> bool:
-        asked = self._client.service.record.access
-        method, choice = _choice(methods, asked.credentials is not None, asked.sessions)
+    def _choose_method(self, methods: bytes) -> bool:
+        request = self._client.proxy.record.access
+        method, choice = _choice(methods, request.credentials is not None, request.sessions)
         if method == socks5.NO_ACCEPTABLE:
-            self._client.service.account.refuse("login")
+            self._client.proxy.account.refuse("login")
             return self._end(choice)
         self._client.send(choice)
-        self._step = self._log_in if method == socks5.USER_PASSWORD else self._request
+        self._step = self._read_login if method == socks5.USER_PASSWORD else self._read_request
         return True
 
-    def _log_in(self) -> bool:
+    def _read_login(self) -> bool:
         login = socks5.read_login(self._inbox)
         if login is None:
             return False
@@ -197,52 +199,52 @@ class SocksSession:
         if not self._client.admit(login.credentials):
             return self._refuse_login(socks5.LOGIN_REFUSED)
         self._inbox = self._inbox[login.size :]
-        self._credentials, self._record = login.credentials, self._client.service.record
+        self._credentials, self._record = login.credentials, self._client.proxy.record
         self._client.send(socks5.LOGIN_ACCEPTED)
-        self._step = self._request
+        self._step = self._read_request
         return True
 
-    def _request(self) -> bool:
-        """The right to be here is looked at once more if the proxy has changed since the login."""
-        wanted = socks5.read_request(self._inbox)
-        if wanted is None:
+    def _read_request(self) -> bool:
+        """Read the request. Access is checked again if the proxy has changed since the login."""
+        request = socks5.read_request(self._inbox)
+        if request is None:
             return False
-        if isinstance(wanted, Malformed):
-            return self._end(wanted.answer)
-        if self._record is not self._client.service.record and not self._client.admit(self._credentials):
+        if isinstance(request, Malformed):
+            return self._end(request.answer)
+        if self._record is not self._client.proxy.record and not self._client.admit(self._credentials):
             return self._end(socks5.reply(socks5.NOT_ALLOWED))
-        if self._client.hold() is not None:
+        if self._client.take_slot() is not None:
             return self._end(socks5.reply(socks5.NOT_ALLOWED))
-        if wanted.udp:
-            return self._associate(wanted.destination)
-        self._call(wanted.size, wanted.destination)
+        if request.udp:
+            return self._associate(request.destination)
+        self._connect(request.size, request.destination)
         return False
 
     def _associate(self, announced: Destination) -> bool:
         association = associate(self._client, announced)
         if isinstance(association, ConnectFailure):
-            self.unreached(association)
+            self.connect_failed(association)
             return False
-        self._leave()
+        self._release()
         association.start()
         return False
 
-    def _call(self, size: int, destination: Destination) -> None:
-        """What stands behind the request is for the destination."""
+    def _connect(self, size: int, destination: Destination) -> None:
+        """Connect; bytes after the request are for the destination."""
         self._inbox = self._inbox[size:]
-        self._step = _nothing
+        self._step = _ignore
         client = self._client
         client.reactor.handshakes.discard(self)
-        self._dial = Connector(client, self, destination.port)
-        self._dial.start(destination)
+        self._connector = Connector(client, self, destination.port)
+        self._connector.start(destination)
 
     def _refuse_login(self, answer: bytes) -> bool:
-        """At once, unless the source has failed often."""
+        """Refuse a login, with a delay if the source has failed often."""
         client = self._client
         delay = client.delay()
         if not delay:
             return self._end(answer)
-        self._step = _nothing
+        self._step = _ignore
         self._delay = client.reactor.loop.call_later(delay, client.reactor.run, self, self._refuse_late, answer)
         return False
 
@@ -250,17 +252,17 @@ class SocksSession:
         self._end(answer)
 
     def _end(self, answer: bytes) -> bool:
-        self._leave()
+        self._release()
         LingeringClose(self._client).start(answer)
         return False
 
 
 @lru_cache(_REMEMBERED)
-def _choice(methods: bytes, needed: bool, welcome: bool) -> tuple[int, bytes]:
-    """The method, and how it is told."""
-    method = socks5.choose_method(methods, login_needed=needed, login_welcome=welcome)
+def _choice(methods: bytes, needed: bool, useful: bool) -> tuple[int, bytes]:
+    """The chosen method and the message that announces it."""
+    method = socks5.choose_method(methods, login_needed=needed, login_welcome=useful)
     return method, bytes((socks5.VERSION, method))
 
 
-def _nothing() -> bool:
+def _ignore() -> bool:
     return False

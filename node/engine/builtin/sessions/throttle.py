@@ -1,4 +1,4 @@
-"""Holds the relays of one proxy to its bandwidth and to the rest of its traffic."""
+"""Limits the relays of one proxy to its bandwidth and to its remaining traffic."""
 
 import asyncio
 import time
@@ -9,16 +9,17 @@ from node.engine.builtin.policy.token_bucket import TokenBucket, shares
 from node.engine.builtin.sessions.client import ClientProxy
 from node.engine.builtin.sessions.rate_limit import UP, Levels, Relay
 
-AT_ONCE = 32
-"""Relays that read on at once; thousands may have waited for the same moment."""
-TURN_S = 0.02
-"""Between two rounds of a direction in which somebody waits."""
+RESUMED_AT_ONCE = 32
+"""Relays resumed at once; thousands may have waited for the same moment."""
+ROUND_S = 0.02
+"""Time between two rounds of a direction in which relays wait."""
 
 
 class Lane:
-    """One direction. While nobody waits, whoever asks first gets what there is; else all take turns, in equal shares.
+    """One direction. While no relay waits, the first to ask gets what there is; otherwise all take turns, in equal
+    shares.
 
-    One timer, set only while somebody waits. What was granted but not taken goes back at the next turn.
+    One timer, set only while a relay waits. What was granted but not used returns to the bucket at the next round.
     """
 
     __slots__ = ("_credit", "_reactor", "_seen", "_timer", "_waiting", "bucket")
@@ -32,7 +33,7 @@ class Lane:
         self._timer: asyncio.TimerHandle | None = None
 
     def allowance(self, relay: Relay, wanted: int, moved: int) -> int:
-        """`moved` is all that has moved in this direction."""
+        """See RateLimit. `moved` is the total that has moved in this direction."""
         self._catch_up(moved)
         credit = self._credit.get(relay, 0)
         if not credit and not self._timer and not self.bucket.wait():
@@ -41,11 +42,11 @@ class Lane:
             self._credit[relay] = credit - min(credit, wanted)
         if not credit:
             self._waiting[relay] = None
-            self._wind()
+            self._start_timer()
         return min(credit, wanted)
 
     def left(self, moved: int) -> float:
-        """What is saved up or overdrawn."""
+        """Bytes saved up or overdrawn."""
         self._catch_up(moved)
         return self.bucket.level
 
@@ -54,10 +55,10 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._wind()
+            self._start_timer()
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Release all waiting relays."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -69,45 +70,45 @@ class Lane:
         self._seen = moved
         self.bucket.fill(monotonic())
 
-    def _wind(self) -> None:
+    def _start_timer(self) -> None:
         if self._timer is None and self._waiting:
-            self._timer = self._reactor.loop.call_later(max(TURN_S, self.bucket.wait()), self._turn)
+            self._timer = self._reactor.loop.call_later(max(ROUND_S, self.bucket.wait()), self._grant)
 
-    def _turn(self) -> None:
+    def _grant(self) -> None:
         self._timer = None
         self.bucket.fill(monotonic())
         served, share = shares(self.bucket.level, len(self._waiting))
-        turn = [relay for relay, _ in zip(self._waiting, range(served), strict=False)]
-        self._credit = dict.fromkeys(turn, share)
-        for relay in turn:
+        granted = [relay for relay, _ in zip(self._waiting, range(served), strict=False)]
+        self._credit = dict.fromkeys(granted, share)
+        for relay in granted:
             del self._waiting[relay]
-        self._timer = self._reactor.loop.call_later(max(TURN_S, self.bucket.wait()), self._turn) if turn else None
-        self._wind()
-        resume(self._reactor, turn)
+        self._timer = self._reactor.loop.call_later(max(ROUND_S, self.bucket.wait()), self._grant) if granted else None
+        self._start_timer()
+        resume(self._reactor, granted)
 
 
 class Throttle:
-    """A service's pace. Without a limit of bandwidth only the end of its traffic is watched."""
+    """The rate limit of a proxy. Without a bandwidth limit only the end of its traffic is watched."""
 
-    __slots__ = ("_lanes", "_reactor", "_service", "_stalled")
+    __slots__ = ("_lanes", "_proxy", "_reactor", "_stalled")
 
-    def __init__(self, reactor: Reactor, service: ClientProxy) -> None:
+    def __init__(self, reactor: Reactor, proxy: ClientProxy) -> None:
         self._reactor = reactor
-        self._service = service
+        self._proxy = proxy
         self._lanes: tuple[Lane, Lane] | None = None
         self._stalled: dict[Relay, None] = {}
 
     def allowance(self, relay: Relay, direction: int, wanted: int) -> int:
-        service = self._service
-        if service.stop_at is not None:
-            left = service.stop_at - service.received - service.sent
+        proxy = self._proxy
+        if proxy.stop_at is not None:
+            left = proxy.stop_at - proxy.received - proxy.sent
             if left <= 0:
                 self._stall(relay)
                 return 0
             wanted = min(wanted, left)
         if self._lanes is None:
             return wanted
-        moved = service.received if direction == UP else service.sent
+        moved = proxy.received if direction == UP else proxy.sent
         return self._lanes[direction].allowance(relay, wanted, moved)
 
     @property
@@ -115,41 +116,42 @@ class Throttle:
         if self._lanes is None:
             return None
         up, down = self._lanes
-        return up.left(self._service.received), down.left(self._service.sent)
+        return up.left(self._proxy.received), down.left(self._proxy.sent)
 
-    def go_on(self, levels: Levels) -> None:
+    def restore(self, levels: Levels) -> None:
         for lane, level in zip(self._lanes or (), levels, strict=False):
             lane.bucket.level = level
 
     def tune(self, bandwidth_bps: int | None) -> None:
-        """Bits a second in each direction; None: as much as goes."""
-        lanes, service = self._lanes, self._service
+        """See RateLimit."""
+        lanes, proxy = self._lanes, self._proxy
         if bandwidth_bps is None:
             self._lanes = None
             for lane in lanes or ():
                 lane.close()
         elif lanes is None:
             rate = bandwidth_bps / 8
-            self._lanes = Lane(self._reactor, rate, service.received), Lane(self._reactor, rate, service.sent)
+            self._lanes = Lane(self._reactor, rate, proxy.received), Lane(self._reactor, rate, proxy.sent)
         else:
             for lane in lanes:
                 lane.retune(bandwidth_bps / 8)
 
     def _stall(self, relay: Relay) -> None:
-        """The traffic is used up: not here, in the middle of a relay, but right after it is closed."""
+        """Suspend the proxy because its traffic is used up; not right here, in the middle of a relay, but soon
+        after."""
         if not self._stalled:
-            self._reactor.loop.call_soon(self._look)
+            self._reactor.loop.call_soon(self._enforce_quota)
         self._stalled[relay] = None
 
-    def _look(self) -> None:
+    def _enforce_quota(self) -> None:
         stalled, self._stalled = self._stalled, {}
-        self._service.look(time.time())
+        self._proxy.apply_limits(time.time())
         resume(self._reactor, list(stalled))
 
 
 def resume(reactor: Reactor, relays: list[Relay]) -> None:
-    """Let them read on, a bounded number at once: the data path has its turn in between."""
-    for relay in relays[:AT_ONCE]:
+    """Let relays continue, a bounded number at once, so that the data path runs in between."""
+    for relay in relays[:RESUMED_AT_ONCE]:
         reactor.run(relay, relay.resume)
-    if len(relays) > AT_ONCE:
-        reactor.loop.call_soon(resume, reactor, relays[AT_ONCE:])
+    if len(relays) > RESUMED_AT_ONCE:
+        reactor.loop.call_soon(resume, reactor, relays[RESUMED_AT_ONCE:])

@@ -20,12 +20,12 @@ _ADOPT_S = 10.0
 
 
 class Bookkeeping:
-    """`services` tells every proxy of the worker."""
+    """`proxies` tells every proxy of the worker."""
 
-    def __init__(self, reactor: Reactor, ledger: Ledger, services: Callable[[], Iterable[Proxy]]) -> None:
+    def __init__(self, reactor: Reactor, ledger: Ledger, proxies: Callable[[], Iterable[Proxy]]) -> None:
         self.ledger = ledger
         self._reactor = reactor
-        self._services = services
+        self._proxies = proxies
         self._limited: set[Proxy] = set()
         self._followed = False
         self._clock = time.time()
@@ -47,7 +47,7 @@ class Bookkeeping:
 
     def _recall(self) -> None:
         """What proxies without a quota had spent and could not be read when they came."""
-        unknown = [service.account for service in self._services() if not service.account.is_known]
+        unknown = [proxy.account for proxy in self._proxies() if not proxy.account.is_known]
         if not unknown:
             return
         try:
@@ -67,29 +67,29 @@ class Bookkeeping:
     def _forget_followed(self) -> None:
         self._followed = False
 
-    def watch(self, service: Proxy) -> None:
+    def watch(self, proxy: Proxy) -> None:
         """After its record came or changed."""
-        if service.record.limits.expires_at is None and service.record.limits.traffic_bytes is None:
-            self._limited.discard(service)
+        if proxy.record.limits.expires_at is None and proxy.record.limits.traffic_bytes is None:
+            self._limited.discard(proxy)
         else:
-            self._limited.add(service)
-        if service in self._limited or service.is_watched:
-            service.look(time.time())
-        self._pace(service)
+            self._limited.add(proxy)
+        if proxy in self._limited or proxy.is_watched:
+            proxy.apply_limits(time.time())
+        self._pace(proxy)
 
-    def _pace(self, service: Proxy) -> None:
-        limits, rate_limit = service.record.limits, service.rate_limit
+    def _pace(self, proxy: Proxy) -> None:
+        limits, rate_limit = proxy.record.limits, proxy.rate_limit
         if limits.bandwidth_bps is None and limits.traffic_bytes is None:
-            service.rate_limit = None
+            proxy.rate_limit = None
         elif rate_limit is None:
-            rate_limit = service.rate_limit = Throttle(self._reactor, service)
+            rate_limit = proxy.rate_limit = Throttle(self._reactor, proxy)
         if rate_limit is not None:
             rate_limit.tune(limits.bandwidth_bps)
 
-    def finish(self, services: Collection[Proxy]) -> None:
+    def finish(self, proxies: Collection[Proxy]) -> None:
         """They are gone from this worker: whoever takes the proxies next finds what they have spent."""
-        self._limited.difference_update(services)
-        self._write(services, over=True)
+        self._limited.difference_update(proxies)
+        self._write(proxies, over=True)
 
     def close(self) -> None:
         self._timer.cancel()
@@ -98,25 +98,25 @@ class Bookkeeping:
     def _tick(self) -> None:
         self._timer = self._reactor.loop.call_later(LOOK_S, self._tick)
         before, self._clock = self._clock, time.time()
-        for service in list(self._limited):
-            if service.is_due(self._clock) or self._clock < before:
-                service.look(self._clock)
+        for proxy in list(self._limited):
+            if proxy.is_due(self._clock) or self._clock < before:
+                proxy.apply_limits(self._clock)
         now = time.monotonic()
         if now >= self._write_at:
             self._write_at = now + WRITE_S
-            self._write(self._services(), over=False)
+            self._write(self._proxies(), over=False)
         if now >= self._adopt_at:
             self._adopt_at = now + _ADOPT_S
             self._recall()
             self.ledger.adopt()
         self._reactor.sweep()
 
-    def _write(self, services: Iterable[Proxy], *, over: bool) -> None:
+    def _write(self, proxies: Iterable[Proxy], *, over: bool) -> None:
         now = time.time()
-        entries = [(service, entry) for service in services if (entry := service.entry(now)) is not None]
+        entries = [(proxy, entry) for proxy in proxies if (entry := proxy.entry(now)) is not None]
         if entries and self.ledger.write((entry for _, entry in entries)):
-            for service, entry in entries:
-                service.account.written(entry)
+            for proxy, entry in entries:
+                proxy.account.written(entry)
         if over:
-            for service in services:
-                self.ledger.end(service.account.key)
+            for proxy in proxies:
+                self.ledger.end(proxy.account.key)

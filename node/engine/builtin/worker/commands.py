@@ -12,7 +12,7 @@ from node.engine.builtin.frames import PROTOCOL, Message
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.policy.descriptor_shares import descriptor_shares
 from node.engine.builtin.policy.destination_guard import networks
-from node.engine.builtin.policy.records import read_record, tell_record
+from node.engine.builtin.policy.records import fields_of, read_record
 from node.engine.builtin.worker.guard_updates import GuardUpdates
 from node.engine.builtin.worker.handover.state import Handover
 from node.engine.builtin.worker.proxies import Proxies
@@ -110,7 +110,7 @@ class Commands:
         }
 
     def _records(self, message: Message) -> object:
-        return [tell_record(record) for record in self._proxies.records(message["ids"])]
+        return [fields_of(record) for record in self._proxies.records(message["ids"])]
 
     def _stats(self, _: Message) -> object:
         return {"faults": self._reactor.faults, "proxies": self._proxies.counters()}
@@ -119,7 +119,7 @@ class Commands:
         self._sentry.open(networks(message.get("allow_destinations", [])))
         asked = {name: message.get(name) for name in _BOUNDS}
         self._proxies.deny_ports(tuple(message.get("deny_ports", DENY_PORTS)))
-        self._reactor.bound(descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
+        self._reactor.set_shares(descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
         self._reactor.half_closed.seconds = message.get("half_closed_s", HALF_CLOSED_S)
         self._reactor.via = message.get("via", VIA).encode()
         # An agent that has not heard of its broker yet leaves what the one before it knew.

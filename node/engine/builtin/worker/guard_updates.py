@@ -65,7 +65,7 @@ class GuardUpdates:
             self._renew()
 
     def _renew(self) -> None:
-        self._reactor.may_dial = DestinationGuard(
+        self._reactor.may_connect = DestinationGuard(
             self._opened, (*self._own, *self._protected, *self._reached_at)
         ).permits
 

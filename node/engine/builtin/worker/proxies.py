@@ -27,7 +27,7 @@ class Proxies:
     def __init__(self, reactor: Reactor, ledger: Ledger) -> None:
         self.left: list[Proxy] = []
         self._reactor = reactor
-        self._services: dict[int, Proxy] = {}
+        self._by_id: dict[int, Proxy] = {}
         self.bookkeeping = Bookkeeping(reactor, ledger, self._all)
 
     def put(self, record: Record, listeners: Sequence[Socket]) -> bool:
@@ -38,32 +38,32 @@ class Proxies:
         first_stage = FIRST_STAGES[record.protocol]
         for before in self._left(record.id) if self.left else ():
             before.change(record, first_stage)
-        service = self._services.get(record.id)
+        proxy = self._by_id.get(record.id)
         ports = [each.getsockname()[1] for each in listeners]
-        if not {*ports, *(service.acceptors.ports if service else ())}.issuperset(record.ports):
+        if not {*ports, *(proxy.acceptors.ports if proxy else ())}.issuperset(record.ports):
             return False
-        if service is None:
-            service = Proxy(self._reactor, record, first_stage, self.bookkeeping.account(record))
+        if proxy is None:
+            proxy = Proxy(self._reactor, record, first_stage, self.bookkeeping.account(record))
         else:
-            service.change(record, first_stage)
-            service.acceptors.keep(record.ports)
+            proxy.change(record, first_stage)
+            proxy.acceptors.keep(record.ports)
         for listener, port in zip(listeners, ports, strict=True):
-            service.acceptors.open(listener, port)
-        self._services[record.id] = service
-        self.bookkeeping.watch(service)
+            proxy.acceptors.open(listener, port)
+        self._by_id[record.id] = proxy
+        self.bookkeeping.watch(proxy)
         self._reactor.sweep()
         return True
 
     def deny_ports(self, ports: tuple[int | str, ...]) -> None:
         """What the node denies to the clients of all proxies that say nothing else. Raises ValueError."""
         self._reactor.deny_ports = canonical_ports(ports)
-        for service in self._all():
-            service.renew_off_limits()
+        for proxy in self._all():
+            proxy.update_denied()
 
     def remove(self, proxy_id: int) -> None:
         """Nothing happens when it is unknown."""
-        service = self._services.pop(proxy_id, None)
-        gone = [*self._left(proxy_id), *([service] if service is not None else [])]
+        proxy = self._by_id.pop(proxy_id, None)
+        gone = [*self._left(proxy_id), *([proxy] if proxy is not None else [])]
         self.left = [each for each in self.left if each.record.id != proxy_id]
         for each in gone:
             each.close()
@@ -72,30 +72,30 @@ class Proxies:
             self._reactor.sweep()
 
     def close(self) -> None:
-        for proxy_id in [*self._services, *(service.record.id for service in self.left)]:
+        for proxy_id in [*self._by_id, *(proxy.record.id for proxy in self.left)]:
             self.remove(proxy_id)
         self.bookkeeping.close()
 
     def conditions(self) -> list[tuple[int, str, str]]:
         """(id, word, reason) of the proxies that refuse everybody at this moment."""
-        held = [(service.record.id, service.held) for service in self._services.values() if service.held is not None]
+        held = [(proxy.record.id, proxy.suspension) for proxy in self._by_id.values() if proxy.suspension is not None]
         return [(id_, hold.word, hold.reason) for id_, hold in held]
 
     def some(self, most: int) -> list[Proxy]:
         """Some of those that nobody has taken over."""
-        return list(islice(self._services.values(), most))
+        return list(islice(self._by_id.values(), most))
 
-    def leave(self, services: Iterable[Proxy]) -> None:
+    def leave(self, proxies: Iterable[Proxy]) -> None:
         """Another process runs these now."""
-        for service in services:
-            del self._services[service.record.id]
-            self.left.append(service)
+        for proxy in proxies:
+            del self._by_id[proxy.record.id]
+            self.left.append(proxy)
 
     def has_clients(self) -> bool:
         """Whether there is a connection left to those that were taken over."""
-        ended = [service for service in self.left if not service.open]
+        ended = [proxy for proxy in self.left if not proxy.open]
         if ended:
-            self.left = [service for service in self.left if service.open]
+            self.left = [proxy for proxy in self.left if proxy.open]
             self.bookkeeping.finish(ended)
         return bool(self.left)
 
@@ -108,53 +108,53 @@ class Proxies:
         levels: Levels | None,
     ) -> None:
         """From the process that ran it before. Raises OSError, ValueError."""
-        if record.id in self._services:
+        if record.id in self._by_id:
             for listener in listeners:
                 listener.close()
             return
         first_stage = FIRST_STAGES[record.protocol]
-        service = Proxy(self._reactor, record, first_stage, Account(record.id, spent))
-        if isinstance(service.exit, SessionExit):
-            service.exit.adopt(sessions, self._reactor.now)
+        proxy = Proxy(self._reactor, record, first_stage, Account(record.id, spent))
+        if isinstance(proxy.exit, SessionExit):
+            proxy.exit.adopt(sessions, self._reactor.now)
         for listener in listeners:
-            service.acceptors.open(listener, listener.getsockname()[1])
-        self._services[record.id] = service
-        self.bookkeeping.watch(service)
-        if levels is not None and service.rate_limit is not None:
-            service.rate_limit.go_on(levels)
+            proxy.acceptors.open(listener, listener.getsockname()[1])
+        self._by_id[record.id] = proxy
+        self.bookkeeping.watch(proxy)
+        if levels is not None and proxy.rate_limit is not None:
+            proxy.rate_limit.restore(levels)
 
-    def service(self, proxy_id: int) -> Proxy | None:
-        return self._services.get(proxy_id)
+    def get(self, proxy_id: int) -> Proxy | None:
+        return self._by_id.get(proxy_id)
 
     def listening(self) -> list[tuple[int, int, list[int]]]:
         """(id, version, ports) of what takes connections at this moment."""
         return [
-            (service.record.id, service.record.version, ports)
-            for service in self._services.values()
-            if (ports := service.acceptors.ports)
+            (proxy.record.id, proxy.record.version, ports)
+            for proxy in self._by_id.values()
+            if (ports := proxy.acceptors.ports)
         ]
 
     def records(self, ids: Iterable[int]) -> list[Record]:
         """Of those that are here."""
-        return [service.record for id_ in ids if (service := self._services.get(id_)) is not None]
+        return [proxy.record for id_ in ids if (proxy := self._by_id.get(id_)) is not None]
 
     def counters(self) -> list[dict[str, Any]]:
         """Per proxy, since it came to this worker."""
         return [
             {
-                "id": service.record.id,
-                "open": len(service.open),
-                "accepted": service.accepted,
-                "refused": sum(service.account.refused.values()),
-                "paused": service.acceptors.paused,
-                "received_bytes": service.received,
-                "sent_bytes": service.sent,
+                "id": proxy.record.id,
+                "open": len(proxy.open),
+                "accepted": proxy.accepted,
+                "refused": sum(proxy.account.refused.values()),
+                "paused": proxy.acceptors.pauses,
+                "received_bytes": proxy.received,
+                "sent_bytes": proxy.sent,
             }
-            for service in self._services.values()
+            for proxy in self._by_id.values()
         ]
 
     def _all(self) -> list[Proxy]:
-        return [*self._services.values(), *self.left]
+        return [*self._by_id.values(), *self.left]
 
     def _left(self, proxy_id: int) -> list[Proxy]:
-        return [service for service in self.left if service.record.id == proxy_id]
+        return [proxy for proxy in self.left if proxy.record.id == proxy_id]

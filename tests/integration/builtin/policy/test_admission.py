@@ -32,7 +32,7 @@ def guess(number: int = 0) -> bytes:
 
 
 def bound(made: Yard, **asked: int) -> None:
-    made.reactor.bound(descriptor_shares(1024, asked))
+    made.reactor.set_shares(descriptor_shares(1024, asked))
 
 
 def failures(made: Yard, count: int, source: str = HERE) -> None:

@@ -7,7 +7,8 @@ from contextlib import suppress
 import pytest
 
 from node.engine.builtin.net import fair_queue, reactor
-from node.engine.builtin.net.reactor import EXPIRED, HANDSHAKE_S, SWEPT
+from node.engine.builtin.net.reactor import CLOSED_AT_ONCE, EXPIRED_AT_ONCE
+from node.engine.builtin.net.timeouts import HANDSHAKE_S
 from node.engine.builtin.protocols.http_body import MOST_CHUNKS
 from node.engine.builtin.sessions.http_session import REQUESTS
 from tests.clients.streams import HERE, LOGIN
@@ -151,26 +152,26 @@ async def test_a_batch_that_takes_long_is_left_over_for_turns(made: Yard, monkey
         client.send(NO_LOGIN)
     made.serve()
     assert not any(said(client) for client in clients)
-    assert len(made.reactor.turns.queues[service]) == len(clients)
+    assert len(made.reactor.fair_queue.queues[service]) == len(clients)
     made.serve(len(clients))
     assert all(said(client) for client in clients)
 
 
 async def test_thousands_of_time_outs_that_are_due_at_once_are_served_in_parts(made: Yard) -> None:
     service = made.service()
-    for _ in range(3 * EXPIRED):
+    for _ in range(3 * EXPIRED_AT_ONCE):
         made.client(service)
-    due = made.reactor.handshakes.expire(made.reactor.now + 2 * HANDSHAKE_S, EXPIRED)
+    due = made.reactor.handshakes.expire(made.reactor.now + 2 * HANDSHAKE_S, EXPIRED_AT_ONCE)
     assert due
-    assert len(service.open) == 2 * EXPIRED
+    assert len(service.open) == 2 * EXPIRED_AT_ONCE
 
 
 async def test_descriptors_are_closed_in_parts(made: Yard) -> None:
     service = made.service()
-    clients = [made.client(service) for _ in range(2 * SWEPT)]
+    clients = [made.client(service) for _ in range(2 * CLOSED_AT_ONCE)]
     for client in list(service.open):
         client.drop()
     made.serve()
-    assert sum(over(client) for client in clients) == SWEPT
+    assert sum(over(client) for client in clients) == CLOSED_AT_ONCE
     made.serve()
     assert all(over(client) for client in clients)

@@ -143,7 +143,7 @@ async def test_a_worker_out_of_descriptors_says_so_and_serves_on(tmp_path: Path)
             return any(each.refused.get("resources") for each in await engine.usage())
 
         await until(told)
-        assert "dial.exhausted" in (tmp_path / "worker-0.log").read_text()
+        assert "connect.exhausted" in (tmp_path / "worker-0.log").read_text()
         assert pid_of_worker(tmp_path) == pid
 
 

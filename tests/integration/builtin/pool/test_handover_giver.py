@@ -85,7 +85,7 @@ class HeldUp(Channel):
 async def running(tmp_path: Path, proxy: ProxyRecord) -> AsyncIterator[Proxies]:
     """In this process."""
     reactor = Reactor(asyncio.get_running_loop())
-    reactor.may_dial = bool
+    reactor.may_connect = bool
     proxies = Proxies(reactor, Ledger(tmp_path / "usage"))
     proxies.put(read_record({**record_fields(proxy), "allow_ips": []}), [open_listener(HERE, proxy.port)])
     try:

@@ -11,7 +11,7 @@ from node.engine.builtin.net import reactor
 from node.engine.builtin.net.connection import Connection
 from node.engine.builtin.net.loop import Loop
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.policy.bulk_detection import GATHERED
+from node.engine.builtin.policy.bulk_detection import BULK_BATCH
 from node.engine.builtin.worker.handover.connections import pack
 from tests.clients.streams import LIMIT_S
 from tests.clients.tunnels import DATA, Ends, closed, opened
@@ -36,8 +36,8 @@ def gathered(ends: Ends) -> Connection:
     ends.until(lambda: _arrived(ends, len(DATA)))
     for _ in range(100):
         ends.reactor.now += 0.001
-        origin.gather(GATHERED)
-    assert least(origin) == GATHERED
+        origin.detect_bulk(BULK_BATCH)
+    assert least(origin) == BULK_BATCH
     ends.got.clear()
     return origin
 
@@ -54,19 +54,19 @@ async def test_what_comes_before_a_pause_arrives_and_the_stream_is_gathered_no_m
     ends.until(lambda: _arrived(ends, 16))
     assert ends.got == b"and then silence"
     assert least(origin) == 1
-    assert not ends.reactor.gathering.entries
+    assert not ends.reactor.batching.entries
 
 
 async def test_a_stream_that_goes_on_is_taken_in_large_pieces(ends: Ends) -> None:
     origin = gathered(ends)
     ends.reactor.now += LIMIT_S  # a busy host must not make a pause of it
-    origin.gather(GATHERED)
+    origin.detect_bulk(BULK_BATCH)
     before = ends.service.sent
     ends.left = DATA
     ends.pour()
     while ends.service.sent == before:
         ends.reactor.serve(0)
-    assert ends.service.sent - before == GATHERED
+    assert ends.service.sent - before == BULK_BATCH
     ends.until(lambda: _arrived(ends, len(DATA)))
     assert ends.got == DATA
     ends.until(lambda: least(origin) == 1)
@@ -89,7 +89,7 @@ async def test_a_reset_of_a_gathered_stream_reaches_the_receiver(ends: Ends) -> 
     ends.reactor.serve(0)
     with pytest.raises(ConnectionResetError):
         ends.drink()
-    ends.until(lambda: not ends.reactor.gathering.entries)
+    ends.until(lambda: not ends.reactor.batching.entries)
 
 
 async def test_a_worker_that_takes_a_tunnel_over_is_told_of_every_byte(ends: Ends) -> None:
@@ -97,7 +97,7 @@ async def test_a_worker_that_takes_a_tunnel_over_is_told_of_every_byte(ends: End
     packed = pack(ends.tunnel.client)
     assert packed is not None
     assert least(origin) == 1
-    packed.go_on()
+    packed.resume()
     ends.far.send(b"still here")
     ends.until(lambda: _arrived(ends, 10))
     assert ends.got == b"still here"

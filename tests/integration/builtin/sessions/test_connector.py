@@ -13,7 +13,8 @@ from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.net.connection import Connection
 from node.engine.builtin.net.dns import resolver
 from node.engine.builtin.net.dns.resolver import Address
-from node.engine.builtin.net.reactor import ATTEMPT_S, Reactor
+from node.engine.builtin.net.reactor import Reactor
+from node.engine.builtin.net.timeouts import ATTEMPT_S
 from node.engine.builtin.policy.destination_guard import DestinationGuard, networks
 from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.builtin.policy.records import read_record
@@ -33,10 +34,10 @@ class Caller:
     def __init__(self) -> None:
         self.outcome: asyncio.Future[Connection | ConnectFailure] = asyncio.get_running_loop().create_future()
 
-    def reached(self, wire: Connection) -> None:
+    def connected(self, wire: Connection) -> None:
         self.outcome.set_result(wire)
 
-    def unreached(self, failure: ConnectFailure) -> None:
+    def connect_failed(self, failure: ConnectFailure) -> None:
         self.outcome.set_result(failure)
 
     @property
@@ -49,14 +50,14 @@ class Caller:
     def close(self) -> None:
         raise AssertionError
 
-    def broken(self) -> None:
+    def abort(self) -> None:
         raise AssertionError
 
 
 @pytest.fixture
 async def reactor() -> AsyncIterator[Reactor]:
     opened = Reactor(asyncio.get_running_loop())
-    opened.may_dial = DestinationGuard(networks(LOCAL)).permits
+    opened.may_connect = DestinationGuard(networks(LOCAL)).permits
     yield opened
     opened.close()
 
@@ -146,7 +147,7 @@ async def test_a_host_without_one_family_does_not_hide_what_became_of_the_other(
 
 
 async def test_a_name_without_addresses_and_one_with_private_ones_only_are_told_apart(reactor: Reactor) -> None:
-    reactor.may_dial = {"127.0.0.1": True}.get  # type: ignore[assignment]
+    reactor.may_connect = {"127.0.0.1": True}.get  # type: ignore[assignment]
     assert await dialled(reactor, 1) is ConnectFailure.NAME
     assert await dialled(reactor, 1, (V6, "::1"), (V4, "127.0.0.2")) is ConnectFailure.PRIVATE
     with listening("127.0.0.1") as port:
@@ -158,7 +159,7 @@ async def test_nothing_is_left_behind_when_the_caller_loses_interest(reactor: Re
         reactor.resolver.remember("name.test", ((V4, "127.0.0.2"), (V4, "127.0.0.3")))
         dial = Connector(client, Caller(), port)
         dial.start(Destination("name.test", port))
-        dial.hurry()
+        dial.try_next()
         assert len(reactor.stages) == 2
         dial.close()
         assert not reactor.stages

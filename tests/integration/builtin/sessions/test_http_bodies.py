@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from node.engine.builtin.engine import BuiltinEngine
-from node.engine.builtin.net.reactor import LINGER_S
+from node.engine.builtin.net.timeouts import LINGER_S
 from tests.clients.http_requests import OK, PASSED_ON, get
 from tests.clients.streams import dialled, head_of, record, said, serving, until
 

@@ -68,7 +68,7 @@ def test_the_first_pipes_are_large_and_all_together_are_what_an_unprivileged_use
     taken = list(iter(pipes.take, None))
     sizes = [fcntl(pipe.write, F_GETPIPE_SZ) for pipe in taken]
     for pipe in taken:
-        pipes.give(pipe)
+        pipes.put_back(pipe)
     pipes.close()
     assert sizes[0] == PIPE > sizes[-1] == 262144
     assert sum(sizes) < 64 * 2**20

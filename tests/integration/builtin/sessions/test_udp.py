@@ -196,8 +196,8 @@ async def test_associations_of_one_proxy_have_an_end(engine: BuiltinEngine, monk
     few = descriptor_shares(1024)
 
     class Full:
-        service = type("Service", (), {"associations": few.associations})
-        reactor = type("Reactor", (), {"bounds": few})
+        proxy = type("Proxy", (), {"associations": few.associations})
+        reactor = type("Reactor", (), {"shares": few})
 
     client: Client = Full()  # type: ignore[assignment]
     assert associate(client, Destination("0.0.0.0", 0)) is ConnectFailure.EXHAUSTED

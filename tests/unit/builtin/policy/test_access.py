@@ -12,7 +12,7 @@ from node.engine.builtin.policy.access import (
     allows,
     allows_credentials,
     allows_source,
-    let_in_by,
+    remembered_credentials,
     session_of,
 )
 from node.engine.builtin.protocols.http_auth import basic_credentials
@@ -161,7 +161,7 @@ def test_further_logins_are_as_good_and_taken_away_they_are_not() -> None:
 
 def test_what_let_somebody_in_is_remembered_without_the_session() -> None:
     both = access("alice", "wonder", (), sessions=True, others=[("bob", "builder")])
-    assert let_in_by(both, b"bob-session-7:builder") == b"bob:builder"
+    assert remembered_credentials(both, b"bob-session-7:builder") == b"bob:builder"
     assert session_of(both, b"bob-session-7:builder") == b"7"
 
 
@@ -187,5 +187,5 @@ def test_who_was_let_in_before_is_let_in_as_at_the_first_time(
     asked = access(name, name, sources, sessions=sessions, others=[("bob", "bob")])
     gate = AccessGate(asked)
     for source, presented in data.draw(st.lists(st.tuples(SOURCES, PRESENTED), max_size=20)):
-        told = let_in_by(asked, presented), session_of(asked, presented)
+        told = remembered_credentials(asked, presented), session_of(asked, presented)
         assert gate.admission(source, presented) == (told if allows(asked, source, presented) else None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.policy.limits import crowded, next_turn, rest, suspension
+from node.engine.builtin.policy.limits import next_change, quota_left, slot_refusal, suspension
 from node.engine.builtin.policy.quota_periods import QuotaUsage, next_start
 from node.engine.builtin.policy.records import LimitsRecord
 from node.engine.builtin.policy.token_bucket import LEAST, TokenBucket, shares
@@ -64,7 +64,7 @@ def test_a_clock_that_was_a_year_ahead_does_not_hold_a_proxy_for_a_year() -> Non
 def test_a_proxy_is_held_exactly_when_nothing_is_left(used: int, most: int, period: str, when: datetime) -> None:
     now = when.timestamp()
     limits, spent = LimitsRecord(traffic_bytes=most, traffic_period=period), QuotaUsage().plus(used, now)
-    assert rest(limits, spent, now) == max(0, most - used)
+    assert quota_left(limits, spent, now) == max(0, most - used)
     hold = suspension(limits, spent, now)
     assert (hold is not None) == (used >= most)
     assert hold is None or (hold.word, hold.status) == ("quota", 429)
@@ -73,7 +73,7 @@ def test_a_proxy_is_held_exactly_when_nothing_is_left(used: int, most: int, peri
 def test_a_proxy_expires_at_its_moment_and_a_clock_set_back_lets_it_serve_again() -> None:
     limits = LimitsRecord(expires_at=1767225600.0)
     assert suspension(limits, QuotaUsage(), 1767225599.9) is None
-    assert next_turn(limits, 1767225599.9) == 1767225600.0
+    assert next_change(limits, 1767225599.9) == 1767225600.0
     hold = suspension(limits, QuotaUsage(), 1767225600.0)
     assert hold is not None
     assert (hold.word, hold.reason) == ("expired", "this proxy expired at 2026-01-01T00:00:00Z")
@@ -87,9 +87,9 @@ def test_the_reason_says_when_it_serves_again() -> None:
 
 
 def test_connections_are_refused_from_the_limit_on() -> None:
-    assert crowded(LimitsRecord(), 10**6) is None
-    assert crowded(LimitsRecord(connections=2), 1) is None
-    assert crowded(LimitsRecord(connections=2), 2) is not None
+    assert slot_refusal(LimitsRecord(), 10**6) is None
+    assert slot_refusal(LimitsRecord(connections=2), 1) is None
+    assert slot_refusal(LimitsRecord(connections=2), 2) is not None
 
 
 @given(

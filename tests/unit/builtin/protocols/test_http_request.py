@@ -15,7 +15,7 @@ from node.engine.builtin.protocols.http_fields import (
     NO_BODY,
     Refusal,
 )
-from node.engine.builtin.protocols.http_replies import HttpReply, leaves_open, refused, written
+from node.engine.builtin.protocols.http_replies import HttpReply, encode, may_stay_open, refusal_reply
 from node.engine.builtin.protocols.http_request import Request, blank_size, could_be_http, head_size, read_request
 from node.engine.builtin.protocols.http_route import Route, RoutedRequest, route, routed_request
 
@@ -271,7 +271,7 @@ def test_the_last_proxy_sends_a_trace_back_without_its_secrets() -> None:
 def test_the_last_proxy_answers_options_with_what_it_allows() -> None:
     said = ordered(with_fields(b"Max-Forwards: 0", line=b"OPTIONS http://h/ HTTP/1.1")).route
     assert isinstance(said, HttpReply)
-    assert written(said, 0).startswith(b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nAllow: GET, ")
+    assert encode(said, 0).startswith(b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nAllow: GET, ")
 
 
 @pytest.mark.parametrize(
@@ -395,20 +395,22 @@ def test_what_begins_like_no_method_is_not_http() -> None:
 
 
 def test_the_proxys_own_answers_are_whole_responses() -> None:
-    assert written(refused(407, "why"), 1e9, keep_alive=True) == (
+    assert encode(refusal_reply(407, "why"), 1e9, keep_alive=True) == (
         b"HTTP/1.1 407 Proxy Authentication Required\r\nDate: Sun, 09 Sep 2001 01:46:40 GMT\r\n"
         b'Proxy-Authenticate: Basic realm="proxy"\r\n'
         b"Content-Type: text/plain\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nwhy\n"
     )
-    assert written(refused(502, "why"), 0, method=b"HEAD").endswith(b"Content-Length: 4\r\nConnection: close\r\n\r\n")
+    assert encode(refusal_reply(502, "why"), 0, method=b"HEAD").endswith(
+        b"Content-Length: 4\r\nConnection: close\r\n\r\n"
+    )
 
 
 def test_a_connection_stays_open_only_where_the_next_byte_is_a_requests() -> None:
     connect = read(with_fields(line=b"CONNECT h:1 HTTP/1.1"))
-    assert leaves_open(connect, b"")
-    assert not leaves_open(connect, b"\x16early")
-    assert not leaves_open(read(with_fields(b"Content-Length: 4")), b"")
-    assert not leaves_open(None, b"")
+    assert may_stay_open(connect, b"")
+    assert not may_stay_open(connect, b"\x16early")
+    assert not may_stay_open(read(with_fields(b"Content-Length: 4")), b"")
+    assert not may_stay_open(None, b"")
 
 
 def test_a_head_of_as_many_lines_as_are_allowed_is_read() -> None:
@@ -416,22 +418,22 @@ def test_a_head_of_as_many_lines_as_are_allowed_is_read() -> None:
 
 
 def test_a_head_of_too_many_lines_is_refused_before_any_is_read() -> None:
-    refused = read_request(with_fields(*[b"no field"] * MAX_REQUEST_LINES))
-    assert isinstance(refused, Refusal)
-    assert refused.status == 431
+    refusal_reply = read_request(with_fields(*[b"no field"] * MAX_REQUEST_LINES))
+    assert isinstance(refusal_reply, Refusal)
+    assert refusal_reply.status == 431
 
 
 @pytest.mark.parametrize("name", [b"Connection", b"Proxy-Connection", b"TE", b"Transfer-Encoding", b"Upgrade"])
 def test_a_list_of_too_many_members_is_refused(name: bytes) -> None:
     read(with_fields(b"X: " + b"a," * 2 * MAX_MEMBERS))
-    refused = read_request(with_fields(name + b": " + b"a," * (MAX_MEMBERS + 1)))
-    assert isinstance(refused, Refusal)
-    assert refused.status == 431
+    refusal_reply = read_request(with_fields(name + b": " + b"a," * (MAX_MEMBERS + 1)))
+    assert isinstance(refusal_reply, Refusal)
+    assert refusal_reply.status == 431
 
 
 def test_members_of_one_list_in_several_fields_are_counted_together() -> None:
-    refused = read_request(with_fields(*[b"Connection: a,b,c,d,e"] * MAX_MEMBERS))
-    assert isinstance(refused, Refusal)
+    refusal_reply = read_request(with_fields(*[b"Connection: a,b,c,d,e"] * MAX_MEMBERS))
+    assert isinstance(refusal_reply, Refusal)
 
 
 @given(st.text("\r\na\0", max_size=12), st.integers(0, 12))

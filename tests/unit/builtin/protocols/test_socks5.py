@@ -145,7 +145,7 @@ def test_no_datagram_is_an_exception_and_none_is_read_past_its_end(data: bytes) 
 
 
 def test_an_answer_says_where_it_comes_from() -> None:
-    assert socks5.answer_head("192.0.2.1", 53) == b"\0\0\0\1\xc0\0\2\1\0\x35"
-    assert socks5.answer_head("2001:db8::1", 53) == b"\0\0\0\4" + BY_IPV6[4:20] + b"\0\x35"
-    assert len(socks5.answer_head("2001:db8::1", 53)) == socks5.LONGEST_ANSWER_HEAD
+    assert socks5.datagram_head("192.0.2.1", 53) == b"\0\0\0\1\xc0\0\2\1\0\x35"
+    assert socks5.datagram_head("2001:db8::1", 53) == b"\0\0\0\4" + BY_IPV6[4:20] + b"\0\x35"
+    assert len(socks5.datagram_head("2001:db8::1", 53)) == socks5.LONGEST_REPLY_HEAD
     assert socks5.reply(0, "192.0.2.1", 53) == b"\5\0\0\1\xc0\0\2\1\0\x35"

@@ -123,9 +123,9 @@ def test_sessions_move_to_another_worker_with_their_addresses(sessions: SessionE
         ({"mode": "ipv6_random", "prefix": None}, "needs a prefix and a key"),
         ({"mode": "ipv6_session", "key": None}, "needs a prefix and a key"),
         ({"mode": "ipv6_random", "prefix": "2001:db8::/120"}, "length of 32 to 112"),
-        ({"mode": "ipv6_random", "prefix": "192.0.2.0/24"}, "^192.0.2.0/24 is no IPv6 network"),
+        ({"mode": "ipv6_random", "prefix": "192.0.2.0/24"}, "^192.0.2.0/24 is not an IPv6 network"),
         ({"mode": "address"}, "no address"),
-        ({"mode": "address", "address": "nowhere"}, "no IP address"),
+        ({"mode": "address", "address": "nowhere"}, "not an IP address"),
         ({"mode": "teleport"}, "no exit of mode teleport"),
     ],
 )

@@ -19,7 +19,7 @@ class Course:
 
     def run(self, most: int = 100) -> list[object]:
         while self.turns.queues and most:
-            self.turns.take()
+            self.turns.serve_next()
             most -= 1
         return self.served
 

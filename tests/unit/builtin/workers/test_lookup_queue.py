@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.builtin.net.dns.lookup_queue import MOST, SLOW_S, Asker, LookupQueue
+from node.engine.builtin.net.dns.lookup_queue import MAX_LOOKUPS, SLOW_S, LookupQueue, ProxyLookups
 
 DEAD_S, GOOD_S = 10.0, 0.02
 
@@ -16,45 +16,45 @@ class Play:
     """Proxies that ask for names; `began` tells when each name began, `now` is the time."""
 
     def __init__(self) -> None:
-        self.turns = LookupQueue()
+        self.queue = LookupQueue()
         self.now = 0.0
         self.began: dict[str, float] = {}
         self._held = 0
-        self._events: list[tuple[float, int, str, Asker, bool]] = []
+        self._events: list[tuple[float, int, str, ProxyLookups, bool]] = []
 
     def ask(self, proxy: int, host: str) -> bool:
-        asker = self.turns.asker(proxy)
-        if self.turns.may_begin(asker, self.now):
-            self._begin(asker, host)
+        lookups = self.queue.of(proxy)
+        if self.queue.may_begin(lookups, self.now):
+            self._begin(lookups, host)
             return True
-        return self.turns.queue(asker, host, self.now)
+        return self.queue.queue(lookups, host, self.now)
 
     def until(self, moment: float) -> None:
         while self._events and self._events[0][0] <= moment:
-            self.now, _, kind, asker, young = heappop(self._events)
+            self.now, _, kind, lookups, young = heappop(self._events)
             if kind == "slow":
-                self.turns.slow(asker, self.now)
+                self.queue.slow(lookups, self.now)
             else:
                 self._held -= 1
-                self.turns.end(asker, self.now, young=young, took_s=GOOD_S if young else DEAD_S)
+                self.queue.end(lookups, self.now, young=young, took_s=GOOD_S if young else DEAD_S)
             self._go_on()
         self.now = moment
 
-    def _begin(self, asker: Asker, host: str) -> None:
+    def _begin(self, lookups: ProxyLookups, host: str) -> None:
         self._held += 1
-        assert self._held <= MOST
-        self.turns.begin(asker)
+        assert self._held <= MAX_LOOKUPS
+        self.queue.begin(lookups)
         self.began[host] = self.now
         takes_s = DEAD_S if "dead" in host else GOOD_S
-        self._later(takes_s, "end", asker, young=takes_s < SLOW_S)
+        self._later(takes_s, "end", lookups, young=takes_s < SLOW_S)
         if takes_s >= SLOW_S:
-            self._later(SLOW_S, "slow", asker)
+            self._later(SLOW_S, "slow", lookups)
 
-    def _later(self, seconds: float, kind: str, asker: Asker, *, young: bool = False) -> None:
-        heappush(self._events, (self.now + seconds, len(self.began) * 2 + (kind == "end"), kind, asker, young))
+    def _later(self, seconds: float, kind: str, lookups: ProxyLookups, *, young: bool = False) -> None:
+        heappush(self._events, (self.now + seconds, len(self.began) * 2 + (kind == "end"), kind, lookups, young))
 
     def _go_on(self) -> None:
-        while (turn := self.turns.next(self.now)) is not None:
+        while (turn := self.queue.next(self.now)) is not None:
             self._begin(*turn)
 
     def attack(self, proxies: Iterable[int], names: int, tag: str = "") -> None:
@@ -122,9 +122,9 @@ def test_every_name_that_waits_begins_in_the_end(asked: list[tuple[int, int, boo
 
 
 def test_a_proxy_that_has_left_its_queue_is_forgotten() -> None:
-    turns = LookupQueue()
-    asker = turns.asker(1)
-    turns.queue(asker, "name", 0.0)
-    turns.leave(asker, "name", 0.0)
-    assert turns.next(0.0) is None
-    assert turns.asker(1) is not asker
+    queue = LookupQueue()
+    lookups = queue.of(1)
+    queue.queue(lookups, "name", 0.0)
+    queue.leave(lookups, "name", 0.0)
+    assert queue.next(0.0) is None
+    assert queue.of(1) is not lookups

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from node.engine.builtin import bootstrap
 from node.engine.builtin.frames import ControlError, FrameReader, frame
 from node.engine.builtin.net.timeouts import Timeouts
-from node.engine.builtin.policy.records import FIELDS, read_record, tell_record
+from node.engine.builtin.policy.records import FIELDS, fields_of, read_record
 from node.engine.builtin.pool.batches import record_fields
 from node.engine.builtin.protocols.failures import ConnectFailure, failure_of
 from shared.proxies import Exit, FurtherPort, Limits, ProxyRecord
@@ -59,7 +59,7 @@ def test_a_record_that_goes_from_worker_to_worker_stays_the_same(
         update={"username": None, "password": None, "allow_ips": (*sources, network), "limits": limits} | login | exit_
     )
     record = read_record(proxy.model_dump(mode="json", include=set(FIELDS)))
-    assert read_record(json.loads(json.dumps(tell_record(record)))) == record
+    assert read_record(json.loads(json.dumps(fields_of(record)))) == record
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_record_shows_no_password() -> None:
 def test_further_ports_and_logins_come_through_and_are_told_again() -> None:
     record = read_record(TOLD | {"also": [BOB]})
     assert (record.ports, record.access.known) == ((20001, 20002), (b"alice:wonder", b"bob:builder"))
-    assert read_record(json.loads(json.dumps(tell_record(record)))) == record
+    assert read_record(json.loads(json.dumps(fields_of(record)))) == record
 
 
 def test_a_worker_of_an_earlier_age_tells_records_that_can_be_read() -> None:

@@ -1,4 +1,4 @@
-"""Names to addresses: the system's resolver in threads, with a short memory in front of it."""
+"""Resolves names to addresses: the system's resolver in threads, behind a short-lived cache."""
 
 import asyncio
 import socket
@@ -9,78 +9,79 @@ from functools import lru_cache, partial
 from itertools import chain, count, zip_longest
 from time import monotonic
 
-from node.engine.builtin.net.dns.lookup_queue import SLOW_S, Asker, LookupQueue
+from node.engine.builtin.net.dns.lookup_queue import SLOW_S, LookupQueue, ProxyLookups
 from node.engine.builtin.net.dns.threads import Threads
 from node.engine.builtin.net.timeouts import PromptTimeouts
 
 Address = tuple[socket.AddressFamily, str]
 
 TTL_S = 30.0
-"""The longest an address is remembered: the system's resolver does not tell the record's own time to live."""
+"""The longest time for which an address is cached: the system's resolver does not return the record's time to live."""
 FAILED_TTL_S = 3.0
 SLOW_FAILED_TTL_S = 15.0
-"""For a name that could not be resolved and took its time: to ask for it again costs a thread for as long again."""
+"""For a name that took long and could not be resolved: asking again would occupy a thread for as long."""
 MOST_ADDRESSES = 16
-"""Of one name; more would not get their turn before a dial is given up."""
+"""Addresses kept of one name; there would be no time to try more before the connector gives up."""
 
 _REMEMBERED = 4096
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
 LookupCallback = Callable[[tuple[Address, ...]], None]
-"""Called with the addresses in the order of preference; none when the name cannot be resolved."""
+"""Called with the addresses in order of preference; with none if the name cannot be resolved."""
 
 
 @dataclass(eq=False, slots=True)
-class LookUp:
-    """A name that is asked for: in the queues of some proxies until it begins for one of them, its `holder`."""
+class Lookup:
+    """A name to look up: in the queues of some proxies until it is started for one of them, its `owner`."""
 
     host: str
     waiting: dict[int, LookupCallback] = field(default_factory=dict[int, LookupCallback])
-    queued: list[Asker] = field(default_factory=list[Asker])
-    holder: Asker | None = None
+    queued: list[ProxyLookups] = field(default_factory=list[ProxyLookups])
+    owner: ProxyLookups | None = None
     began: float = 0.0
     is_young: bool = True
 
 
 class Resolver:
-    """Connections that ask for the same name at once share one look-up. Which begins when is decided by Turns."""
+    """Resolves names; connections that ask for the same name at the same time share a look-up. LookupQueue decides
+    which look-up starts when."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._threads = Threads("resolver")
         self._known: dict[str, tuple[float, tuple[Address, ...]]] = {}
-        self._asked: dict[str, LookUp] = {}
-        self._turns = LookupQueue()
+        self._lookups: dict[str, Lookup] = {}
+        self._queue = LookupQueue()
         self._numbers = count()
-        self._young: PromptTimeouts[LookUp] = PromptTimeouts(SLOW_S, self._slow, loop)
+        self._young: PromptTimeouts[Lookup] = PromptTimeouts(SLOW_S, self._slow, loop)
 
     def known(self, host: str) -> tuple[Address, ...] | None:
-        """The addresses of a literal or of a name it remembers; None when it must be looked up."""
+        """The addresses of a literal or of a cached name; None if the name has to be looked up."""
         remembered = self._known.get(host)
         if remembered is not None and remembered[0] > monotonic():
             return remembered[1]
         return literal(host)
 
-    def look_up(self, host: str, then: LookupCallback, proxy_id: int) -> Callable[[], None] | None:
-        """Calls back in the event loop, unless what it returns is called before.
+    def look_up(self, host: str, callback: LookupCallback, proxy_id: int) -> Callable[[], None] | None:
+        """Look up a name and call back in the event loop. The returned function cancels the call.
 
-        None: it has called back, for the proxy waits for too many names.
+        None: the callback was called already, because too many names are waiting for this proxy.
         """
-        asked = self._asked.get(host)
-        if asked is None:
-            asked = self._asked[host] = LookUp(host)
+        lookup = self._lookups.get(host)
+        if lookup is None:
+            lookup = self._lookups[host] = Lookup(host)
         number = next(self._numbers)
-        asked.waiting[number] = then
-        if asked.holder is None and not self._waits(asked, self._turns.asker(proxy_id)):
-            del asked.waiting[number]
-            self._drop_unwanted(asked)
-            then(())
+        lookup.waiting[number] = callback
+        if lookup.owner is None and not self._begin_or_queue(lookup, self._queue.of(proxy_id)):
+            del lookup.waiting[number]
+            self._drop_unused(lookup)
+            callback(())
             return None
-        return partial(self._give_up, asked, number)
+        return partial(self._cancel, lookup, number)
 
     def remember(self, host: str, addresses: tuple[Address, ...], *, slow: bool = False) -> None:
-        """For a while; the name that was looked up longest ago is forgotten for it."""
+        """Cache addresses for a while; the oldest entry makes room."""
         self._known.pop(host, None)
         while len(self._known) >= _REMEMBERED:
             del self._known[next(iter(self._known))]
@@ -91,78 +92,77 @@ class Resolver:
         self._young.close()
         self._threads.close()
 
-    def _waits(self, asked: LookUp, asker: Asker) -> bool:
-        """Whether the look-up has begun or has its place in the proxy's queue."""
+    def _begin_or_queue(self, lookup: Lookup, lookups: ProxyLookups) -> bool:
+        """Start or queue the look-up; False if the proxy's queue is full."""
         now = monotonic()
-        if self._turns.may_begin(asker, now):
-            self._begin(asked, asker)
-        elif not self._turns.queue(asker, asked.host, now):
+        if self._queue.may_begin(lookups, now):
+            self._begin(lookup, lookups)
+        elif not self._queue.queue(lookups, lookup.host, now):
             return False
-        elif asker not in asked.queued:
-            asked.queued.append(asker)
+        elif lookups not in lookup.queued:
+            lookup.queued.append(lookups)
         return True
 
-    def _give_up(self, asked: LookUp, number: int) -> None:
-        """One that waited does not any more; a look-up that has begun goes on, for nobody can end it."""
-        asked.waiting.pop(number, None)
-        self._drop_unwanted(asked)
+    def _cancel(self, lookup: Lookup, number: int) -> None:
+        """Drop one callback. A look-up that has started goes on, because it cannot be cancelled."""
+        lookup.waiting.pop(number, None)
+        self._drop_unused(lookup)
 
-    def _drop_unwanted(self, asked: LookUp) -> None:
-        if asked.holder is None and not asked.waiting and self._asked.get(asked.host) is asked:
-            del self._asked[asked.host]
-            self._leave_queues(asked)
+    def _drop_unused(self, lookup: Lookup) -> None:
+        if lookup.owner is None and not lookup.waiting and self._lookups.get(lookup.host) is lookup:
+            del self._lookups[lookup.host]
+            self._leave_queues(lookup)
 
-    def _leave_queues(self, asked: LookUp) -> None:
-        for asker in asked.queued:
-            self._turns.leave(asker, asked.host, monotonic())
-        asked.queued.clear()
+    def _leave_queues(self, lookup: Lookup) -> None:
+        for lookups in lookup.queued:
+            self._queue.leave(lookups, lookup.host, monotonic())
+        lookup.queued.clear()
 
-    def _begin(self, asked: LookUp, asker: Asker) -> None:
-        self._leave_queues(asked)
-        asked.holder, asked.began = asker, monotonic()
-        self._turns.begin(asker)
-        self._young.add(asked, asked.began)
-        if not self._threads.give(partial(self._find, asked)):
-            self._loop.call_soon(self._found, asked, None)
+    def _begin(self, lookup: Lookup, lookups: ProxyLookups) -> None:
+        self._leave_queues(lookup)
+        lookup.owner, lookup.began = lookups, monotonic()
+        self._queue.begin(lookups)
+        self._young.add(lookup, lookup.began)
+        if not self._threads.run(partial(self._find, lookup)):
+            self._loop.call_soon(self._found, lookup, None)
 
-    def _go_on(self) -> None:
-        """Begins what may begin now."""
-        while (turn := self._turns.next(monotonic())) is not None:
-            asker, host = turn
-            self._begin(self._asked[host], asker)
+    def _begin_next(self) -> None:
+        """Start the look-ups that may start now."""
+        while (next_lookup := self._queue.next(monotonic())) is not None:
+            lookups, host = next_lookup
+            self._begin(self._lookups[host], lookups)
 
-    def _slow(self, asked: LookUp) -> None:
-        if asked.holder is not None:
-            asked.is_young = False
-            self._turns.slow(asked.holder, monotonic())
-            self._go_on()
+    def _slow(self, lookup: Lookup) -> None:
+        if lookup.owner is not None:
+            lookup.is_young = False
+            self._queue.slow(lookup.owner, monotonic())
+            self._begin_next()
 
-    def _find(self, asked: LookUp) -> None:
-        """Runs in a thread."""
-        addresses = _look_up(asked.host)
-        # The loop is closed when the worker ends: then nobody waits.
+    def _find(self, lookup: Lookup) -> None:
+        """Resolve the name, in a thread."""
+        addresses = _look_up(lookup.host)
+        # The loop is closed when the worker ends; nobody waits then.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._found, asked, addresses)
+            self._loop.call_soon_threadsafe(self._found, lookup, addresses)
 
-    def _found(self, asked: LookUp, addresses: tuple[Address, ...] | None) -> None:
-        """None: it could not be looked up, so nothing is known of the name."""
-        self._young.discard(asked)
-        del self._asked[asked.host]
-        if asked.holder is not None:
+    def _found(self, lookup: Lookup, addresses: tuple[Address, ...] | None) -> None:
+        """Handle the result; None if the look-up could not run, so that nothing is known about the name."""
+        self._young.discard(lookup)
+        del self._lookups[lookup.host]
+        if lookup.owner is not None:
             now = monotonic()
-            self._turns.end(asked.holder, now, young=asked.is_young, took_s=now - asked.began)
+            self._queue.end(lookup.owner, now, young=lookup.is_young, took_s=now - lookup.began)
         if addresses is not None:
-            self.remember(asked.host, addresses, slow=not asked.is_young)
-        self._go_on()
-        # One that is called may give up its other waits.
-        for then in list(asked.waiting.values()):
-            then(addresses or ())
+            self.remember(lookup.host, addresses, slow=not lookup.is_young)
+        self._begin_next()
+        # A callback may cancel others.
+        for callback in list(lookup.waiting.values()):
+            callback(addresses or ())
 
 
 @lru_cache(_REMEMBERED)
 def literal(host: str) -> tuple[Address, ...] | None:
-    """The one address that a literal names, in its canonical spelling; None for a name. An IPv4-mapped IPv6 address
-    is the IPv4 one."""
+    """The address of a literal in canonical form; None for a name. An IPv4-mapped IPv6 address becomes the IPv4 one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         packed = socket.inet_pton(family, host)
@@ -174,16 +174,16 @@ def literal(host: str) -> tuple[Address, ...] | None:
 
 
 def interleaved(addresses: Iterable[Address]) -> tuple[Address, ...]:
-    """The families by turns, beginning with the first one's, each in its own order (RFC 8305 §4)."""
+    """Alternate between the families, beginning with that of the first address, each in its own order (RFC 8305 §4)."""
     families: dict[socket.AddressFamily, list[Address]] = {}
     for address in dict.fromkeys(addresses):
         families.setdefault(address[0], []).append(address)
-    turns = chain.from_iterable(zip_longest(*families.values()))
-    return tuple(address for address in turns if address is not None)[:MOST_ADDRESSES]
+    mixed = chain.from_iterable(zip_longest(*families.values()))
+    return tuple(address for address in mixed if address is not None)[:MOST_ADDRESSES]
 
 
 def _look_up(host: str) -> tuple[Address, ...]:
-    """As bytes, so that no IDNA codec stands in the way; a client sends names in their ASCII form."""
+    """Resolve a name, passed as bytes so that no IDNA codec is applied; clients send names in their ASCII form."""
     try:
         found = socket.getaddrinfo(host.encode("ascii"), None, type=socket.SOCK_STREAM)
     except (OSError, ValueError):

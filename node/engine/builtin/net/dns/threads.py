@@ -1,4 +1,4 @@
-"""Threads for calls that block for as long as they like."""
+"""Threads for calls that may block for a long time."""
 
 import threading
 from collections.abc import Callable
@@ -8,9 +8,9 @@ _IDLE_S = 30.0
 
 
 class Threads:
-    """As many as there are calls at once, which the owner bounds; one that has nothing to do for a while ends.
+    """Starts as many threads as there are calls at once, which the owner limits; an idle thread ends after a while.
 
-    They end with the process (daemons): a call that hangs keeps nobody from leaving.
+    They are daemon threads: a call that hangs does not keep the process alive.
     """
 
     def __init__(self, name: str) -> None:
@@ -18,8 +18,8 @@ class Threads:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._idle = threading.Semaphore(0)
 
-    def give(self, call: Callable[[], None]) -> bool:
-        """False: the host has no room for another thread, and nothing is called."""
+    def run(self, call: Callable[[], None]) -> bool:
+        """Run a call; False if the host allows no further thread, and nothing is called."""
         if not self._idle.acquire(blocking=False):
             try:
                 threading.Thread(target=self._work, args=(call,), name=self._name, daemon=True).start()
@@ -30,7 +30,7 @@ class Threads:
         return True
 
     def close(self) -> None:
-        """Those that are idle end now, the others after their call."""
+        """End idle threads now, the others after their call."""
         self._calls.put(None)
 
     def _work(self, call: Callable[[], None] | None) -> None:
@@ -47,7 +47,7 @@ class Threads:
             except Empty:
                 if self._idle.acquire(blocking=False):
                     return None
-                # Somebody counts on this thread: the call is on its way.
+                # A call has been assigned to this thread and is about to arrive.
                 continue
             if call is None:
                 self._calls.put(None)

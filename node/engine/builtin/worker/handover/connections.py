@@ -23,22 +23,22 @@ PackedState = dict[str, Any]
 class PackedConnection:
     """The stage of a connection that is on its way: nothing reads or writes it here meanwhile."""
 
-    __slots__ = ("_wires", "client", "fds", "stage", "state")
+    __slots__ = ("_connections", "client", "fds", "stage", "state")
 
     def __init__(self, client: Client, stage: Tunnel | HttpSession | ProtocolDetection, inbox: bytes = b"") -> None:
         self.client = client
         self.stage = stage
         self.fds: list[int] = []
-        self._wires = (client, stage.origin) if isinstance(stage, Tunnel) else (client,)
+        self._connections = (client, stage.origin) if isinstance(stage, Tunnel) else (client,)
         self.state: PackedState = {
-            "proxy": client.service.record.id,
+            "proxy": client.proxy.record.id,
             "source": client.source,
             "admitted": client.admitted,
             "seated": client.has_slot,
             "leased": client.lease is not None,
             "credentials": _text(client.credentials),
             "session": _text(client.session),
-            "went_to": client.went_to,
+            "went_to": client.destination,
             "client": _pack(client, self.fds),
             "origin": _pack(stage.origin, self.fds) if isinstance(stage, Tunnel) else None,
             "inbox": _text(inbox) if isinstance(stage, HttpSession) else None,
@@ -47,18 +47,18 @@ class PackedConnection:
 
     @property
     def owner(self) -> object:
-        return self.client.service
+        return self.client.proxy
 
     def ready(self, fd: int, events: int) -> None:
         """Nothing is watched."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """It stays here after all, unless it was closed meanwhile."""
         client, stage = self.client, self.stage
         if client.stage is not self:
             return
-        for wire in self._wires:
-            wire.sock = Reclaimed(client.reactor.epoll, wire.sock)
+        for connection in self._connections:
+            connection.sock = Reclaimed(client.reactor.epoll, connection.sock)
         client.stage = stage
         match stage:
             case Tunnel():
@@ -70,12 +70,12 @@ class PackedConnection:
 
     def close(self) -> None:
         """Here alone: whoever has the same descriptors goes on undisturbed."""
-        for wire in self._wires:
-            close_copy(wire.sock)
+        for connection in self._connections:
+            close_copy(connection.sock)
         self.client.stage = self.stage
         self.stage.close()
 
-    def broken(self) -> None:
+    def abort(self) -> None:
         self.close()
 
 
@@ -85,29 +85,29 @@ def pack(client: Client) -> PackedConnection | None:
     match stage:
         case Tunnel() | ProtocolDetection():
             return PackedConnection(client, stage)
-        case HttpSession() if (inbox := stage.between_requests()) is not None:
+        case HttpSession() if (inbox := stage.pending_input()) is not None:
             return PackedConnection(client, stage, inbox)
         case _:
             return None
 
 
-def unpack(service: Proxy, state: Mapping[str, Any], fds: list[int]) -> None:
+def unpack(proxy: Proxy, state: Mapping[str, Any], fds: list[int]) -> None:
     """The connection goes on in this process, unless the proxy does not allow it any more, or it has ended meanwhile.
 
     Raises OSError.
     """
     left = iter(fds)
-    client = _client(service, state, left)
+    client = _client(proxy, state, left)
     origin = None
     if state["origin"] is not None:
-        origin = Connection(service.reactor, _socket(state["origin"], left))
+        origin = Connection(proxy.reactor, _open_socket(state["origin"], left))
         _restore(origin, state["origin"], left)
-    allowed = service.held is None and allows(service.record.access, client.source, client.credentials)
-    if client.admitted and (not allowed or service.closes(client, origin)):
+    allowed = proxy.suspension is None and allows(proxy.record.access, client.source, client.credentials)
+    if client.admitted and (not allowed or proxy.closes(client, origin)):
         _end(client, origin)
         return
     try:
-        _go_on(client, origin, _bytes(state["inbox"]))
+        _start(client, origin, _bytes(state["inbox"]))
     except OSError:
         _end(client, origin)
     except Exception:
@@ -115,69 +115,69 @@ def unpack(service: Proxy, state: Mapping[str, Any], fds: list[int]) -> None:
         raise
 
 
-def _client(service: Proxy, state: Mapping[str, Any], fds: Iterator[int]) -> Client:
-    service.reactor.sources.enter_anyway(state["source"])
-    client = Client(service.reactor, _socket(state["client"], fds), service, state["source"])
+def _client(proxy: Proxy, state: Mapping[str, Any], fds: Iterator[int]) -> Client:
+    proxy.reactor.sources.enter_anyway(state["source"])
+    client = Client(proxy.reactor, _open_socket(state["client"], fds), proxy, state["source"])
     if state["admitted"]:
-        client.let_in()
+        client.mark_admitted()
     client.credentials = _bytes(state["credentials"])
     client.session = _bytes(state["session"])
-    client.went_to = Destination(*went_to) if (went_to := state.get("went_to")) else None
+    client.destination = Destination(*went_to) if (went_to := state.get("went_to")) else None
     client.has_slot = state["seated"]
-    service.slots_taken += client.has_slot
+    proxy.slots_taken += client.has_slot
     if state["leased"]:
-        service.exit.address(client, service.reactor.now)
+        proxy.exit.address(client, proxy.reactor.now)
     _restore(client, state["client"], fds)
     return client
 
 
-def _go_on(client: Client, origin: Connection | None, inbox: bytes | None) -> None:
+def _start(client: Client, origin: Connection | None, inbox: bytes | None) -> None:
     if origin is not None:
         Tunnel(client, origin).start()
     elif inbox is not None:
-        HttpSession(client).go_on(inbox)
+        HttpSession(client).restore(inbox)
     else:
-        client.service.begin(client)
+        client.proxy.begin(client)
 
 
 def _end(client: Client, origin: Connection | None) -> None:
     if client.stage is not None:
-        client.stage.broken()
+        client.stage.abort()
     client.drop()
     if origin is not None:
         origin.drop()
 
 
-def _pack(wire: Connection, fds: list[int]) -> PackedState:
-    wire.unwatch()
-    wire.reactor.turns.forget(wire.fd)
-    wire.scatter()
-    fds.append(wire.fd)
-    if wire.pipe is not None:
-        fds += (wire.pipe.read, wire.pipe.write)
+def _pack(connection: Connection, fds: list[int]) -> PackedState:
+    connection.unwatch()
+    connection.reactor.fair_queue.forget(connection.fd)
+    connection.stop_batching()
+    fds.append(connection.fd)
+    if connection.pipe is not None:
+        fds += (connection.pipe.read, connection.pipe.write)
     return {
-        "family": int(wire.sock.family),
-        "pipe": wire.pipe.held if wire.pipe is not None else None,
-        "pending": base64.b64encode(wire.pending).decode(),
-        "bulk": bool(wire.bulk),
-        "ended": wire.ended,
-        "shut": wire.shut,
+        "family": int(connection.sock.family),
+        "pipe": connection.pipe.buffered if connection.pipe is not None else None,
+        "pending": base64.b64encode(connection.pending).decode(),
+        "bulk": bool(connection.bulk),
+        "ended": connection.ended,
+        "shut": connection.shut,
     }
 
 
-def _socket(state: PackedState, fds: Iterator[int]) -> socket.socket:
+def _open_socket(state: PackedState, fds: Iterator[int]) -> socket.socket:
     sock = socket.socket(state["family"], socket.SOCK_STREAM, 0, fileno=next(fds))
     sock.setblocking(False)
     return sock
 
 
-def _restore(wire: Connection, state: PackedState, fds: Iterator[int]) -> None:
+def _restore(connection: Connection, state: PackedState, fds: Iterator[int]) -> None:
     if state["pipe"] is not None:
-        wire.pipe = Pipe(next(fds), next(fds))
-        wire.pipe.held = state["pipe"]
-        wire.reactor.pipes.adopt(wire.pipe)
-    wire.pending = base64.b64decode(state["pending"])
-    wire.bulk, wire.ended, wire.shut = int(state["bulk"]), state["ended"], state["shut"]
+        connection.pipe = Pipe(next(fds), next(fds))
+        connection.pipe.buffered = state["pipe"]
+        connection.reactor.pipes.adopt(connection.pipe)
+    connection.pending = base64.b64decode(state["pending"])
+    connection.bulk, connection.ended, connection.shut = int(state["bulk"]), state["ended"], state["shut"]
 
 
 def _text(data: bytes | None) -> str | None:

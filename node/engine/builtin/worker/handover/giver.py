@@ -18,7 +18,7 @@ from typing import Any
 from node.engine.builtin import log
 from node.engine.builtin.frames import MOST_FDS, MOST_PORTS, ControlError, Message, batches
 from node.engine.builtin.net.exits import SessionExit
-from node.engine.builtin.policy.records import tell_record
+from node.engine.builtin.policy.records import fields_of
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.worker.handover.channel import Channel, ClosedError
@@ -39,36 +39,36 @@ FAILED = (ClosedError, ControlError, TimeoutError)
 class Bundle:
     """Some proxies and some connections, on hold until it is known whose they are."""
 
-    def __init__(self, services: list[Proxy], clients: Iterable[Client]) -> None:
+    def __init__(self, proxies: list[Proxy], clients: Iterable[Client]) -> None:
         self.since = monotonic()
-        self.services = services
-        self.parcels: list[PackedConnection] = []
-        for service in services:
-            service.acceptors.hold()
+        self.proxies = proxies
+        self.packed: list[PackedConnection] = []
+        for proxy in proxies:
+            proxy.acceptors.pause()
         for client in clients:
-            if len(self.parcels) < _CONNECTIONS and (packed := pack(client)) is not None:
-                self.parcels.append(packed)
+            if len(self.packed) < _CONNECTIONS and (connection := pack(client)) is not None:
+                self.packed.append(connection)
 
     async def send(self, channel: Channel) -> None:
         """Raises ClosedError."""
-        for services in batches(self.services, MOST_FDS // MOST_PORTS):
-            fds = [listener.fileno() for service in services for listener in service.acceptors.listeners]
-            await channel.send("proxies", proxies=[_told(service) for service in services], fds=fds)
-        for parcels in batches(self.parcels, _PER_FRAME):
-            told = [{**each.state, "count": len(each.fds)} for each in parcels]
-            await channel.send("connections", connections=told, fds=[fd for each in parcels for fd in each.fds])
+        for batch in batches(self.proxies, MOST_FDS // MOST_PORTS):
+            fds = [listener.fileno() for proxy in batch for listener in proxy.acceptors.listeners]
+            await channel.send("proxies", proxies=[_record_state(proxy) for proxy in batch], fds=fds)
+        for batch in batches(self.packed, _PER_FRAME):
+            states = [{**each.state, "count": len(each.fds)} for each in batch]
+            await channel.send("connections", connections=states, fds=[fd for each in batch for fd in each.fds])
         await channel.send("end", since=self.since)
 
-    def go_on(self) -> None:
-        for service in self.services:
-            service.acceptors.go_on()
-        for each in self.parcels:
-            each.client.reactor.run(each, each.go_on)
+    def resume(self) -> None:
+        for proxy in self.proxies:
+            proxy.acceptors.resume()
+        for each in self.packed:
+            each.client.reactor.run(each, each.resume)
 
-    def let_go(self) -> None:
-        for service in self.services:
-            service.acceptors.let_go()
-        for each in self.parcels:
+    def release(self) -> None:
+        for proxy in self.proxies:
+            proxy.acceptors.release()
+        for each in self.packed:
             each.client.reactor.run(each, each.close)
 
 
@@ -78,8 +78,8 @@ async def give(proxies: Proxies, channel: Channel) -> bool:
         async with asyncio.timeout(STEP_S):
             await channel.send("hello", format=FORMAT)
             await expect(channel, "welcome")
-        while services := proxies.some(_PROXIES):
-            await _deliver(proxies, channel, Bundle(services, _clients(services)))
+        while batch := proxies.some(_PROXIES):
+            await _deliver(proxies, channel, Bundle(batch, _clients(batch)))
         await move(proxies, channel)
         await channel.send("left")
     except FAILED as error:
@@ -97,7 +97,7 @@ async def move(proxies: Proxies, channel: Channel) -> None:
     """Every connection that can be moved now."""
     while True:
         bundle = Bundle([], _clients(proxies.left))
-        if not bundle.parcels:
+        if not bundle.packed:
             return
         await _deliver(proxies, channel, bundle)
 
@@ -108,25 +108,25 @@ async def _deliver(proxies: Proxies, channel: Channel, bundle: Bundle) -> None:
             await bundle.send(channel)
             await expect(channel, "taken")
     except BaseException:
-        bundle.go_on()
+        bundle.resume()
         raise
-    bundle.let_go()
-    proxies.leave(bundle.services)
+    bundle.release()
+    proxies.leave(bundle.proxies)
     await channel.send("yours")
 
 
-def _told(service: Proxy) -> dict[str, Any]:
+def _record_state(proxy: Proxy) -> dict[str, Any]:
     return {
-        "record": tell_record(service.record),
-        "listens": len(service.acceptors.listeners),
-        "spent": asdict(service.account.book(service.received + service.sent, time())),
-        "levels": service.rate_limit.levels if service.rate_limit is not None else None,
-        "sessions": service.exit.sessions() if isinstance(service.exit, SessionExit) else [],
+        "record": fields_of(proxy.record),
+        "listens": len(proxy.acceptors.listeners),
+        "spent": asdict(proxy.account.book(proxy.received + proxy.sent, time())),
+        "levels": proxy.rate_limit.levels if proxy.rate_limit is not None else None,
+        "sessions": proxy.exit.sessions() if isinstance(proxy.exit, SessionExit) else [],
     }
 
 
-def _clients(services: Iterable[Proxy]) -> list[Client]:
-    return [client for service in services for client in service.open]
+def _clients(proxies: Iterable[Proxy]) -> list[Client]:
+    return [client for proxy in proxies for client in proxy.open]
 
 
 async def expect(channel: Channel, op: str) -> Message:

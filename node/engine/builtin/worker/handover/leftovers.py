@@ -21,7 +21,7 @@ class Leftovers:
     def __init__(self, proxies: Proxies) -> None:
         self._proxies = proxies
         self._until = monotonic() + REMAIN_S
-        self._told = {service: _moved(service) for service in proxies.left}
+        self._reported = {proxy: _moved(proxy) for proxy in proxies.left}
 
     async def last(self, channel: Channel | None) -> None:
         """Until there is none left. Without the other worker it is just that."""
@@ -30,7 +30,7 @@ class Leftovers:
             while channel is not None and self._is_needed():
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, most)
-                await self._tell(channel)
+                await self._report(channel)
                 await move(self._proxies, channel)
         except FAILED as error:
             log.fault("handover.alone", error)
@@ -45,17 +45,17 @@ class Leftovers:
     def _is_needed(self) -> bool:
         return self._proxies.has_clients() and monotonic() < self._until
 
-    async def _tell(self, channel: Channel) -> None:
+    async def _report(self, channel: Channel) -> None:
         """The other worker answers whose quota is spent, or who is not there any more."""
-        moved = {service: _moved(service) for service in self._proxies.left}
-        used = [(service.record.id, count - self._told.get(service, 0)) for service, count in moved.items()]
+        moved = {proxy: _moved(proxy) for proxy in self._proxies.left}
+        used = [(proxy.record.id, count - self._reported.get(proxy, 0)) for proxy, count in moved.items()]
         async with asyncio.timeout(STEP_S):
             await channel.send("used", proxies=used)
-            held = (await expect(channel, "held"))["proxies"]
-        self._told = moved
-        for id_ in held:
+            refused = (await expect(channel, "held"))["proxies"]
+        self._reported = moved
+        for id_ in refused:
             self._proxies.remove(id_)
 
 
-def _moved(service: Proxy) -> int:
-    return service.received + service.sent
+def _moved(proxy: Proxy) -> int:
+    return proxy.received + proxy.sent

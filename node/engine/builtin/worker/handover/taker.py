@@ -120,11 +120,11 @@ class Taker:
         """Counts what the other worker has moved meanwhile; tells which proxies serve nobody any more."""
         now, held = time(), list[int]()
         for id_, count in used:
-            service = self._mine.service(id_)
-            if service is not None and count:
-                service.add_spent(count, now)
-                service.look(now)
-            if service is None or service.held is not None:
+            proxy = self._mine.get(id_)
+            if proxy is not None and count:
+                proxy.add_spent(count, now)
+                proxy.apply_limits(now)
+            if proxy is None or proxy.suspension is not None:
                 held.append(id_)
         return held
 
@@ -171,12 +171,12 @@ class Taker:
 
     def _take_connection(self, state: dict[str, Any], fds: list[int]) -> None:
         """Of a proxy that was removed meanwhile it is closed."""
-        service = self._mine.service(state["proxy"])
-        if service is None:
+        proxy = self._mine.get(state["proxy"])
+        if proxy is None:
             _close_all(fds)
             return
         try:
-            unpack(service, state, fds)
+            unpack(proxy, state, fds)
             self._connections += 1
         except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
             log.fault("handover.connection_lost", error)
