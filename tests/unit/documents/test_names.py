@@ -14,7 +14,7 @@ from shared.logs import LogLevel
 from tests.documents.markdown import DOCUMENTS, ROOT, code_spans, text_of
 
 SETTING = re.compile(r"(?<![\w{$/.-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w-])")
-READ_BY = ("master/settings.py", "node/settings.py", "dev", "compose.yaml", "tests/services/__init__.py")
+READ_BY = ("master/settings.py", "node/settings.py", "dev", "compose.yaml", "tests/services/*.py")
 FILE = re.compile(r"(?:master|node|shared|tests|docker|docs)/[\w./-]*[\w-]|(?:pyproject\.toml|compose\.yaml|dev)")
 PROBLEM = re.compile(r"/problems/[a-z-]+")
 
@@ -26,7 +26,7 @@ def rows(document: str) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_setting_that_a_document_names_is_read_by_a_program(document: str) -> None:
-    read = "".join((ROOT / path).read_text() for path in READ_BY)
+    read = "".join(path.read_text() for pattern in READ_BY for path in ROOT.glob(pattern))
     assert {name for name in SETTING.findall(text_of(document)) if not re.search(rf"\b{name}\b", read)} == set()
 
 
