@@ -9,12 +9,13 @@ from master import errors
 from master.domain.events.schemas import TYPES
 from master.settings import OPTIONAL, REQUIRED
 from node.__main__ import COMMANDS
+from node.enrolment.server import invitation
 from node.settings import VARIABLES
 from shared.logs import LogLevel
-from tests.documents.markdown import DOCUMENTS, ROOT, code_spans, text_of
+from tests.documents.markdown import DOCUMENTS, ROOT, blocks, code_spans, text_of
 
 SETTING = re.compile(r"(?<![\w{$/.-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w-])")
-READ_BY = ("master/settings.py", "node/settings.py", "dev", "compose.yaml", "tests/services/__init__.py")
+READ_BY = ("master/settings.py", "node/settings.py", "dev", "compose.yaml", "tests/services/*.py")
 FILE = re.compile(r"(?:master|node|shared|tests|docker|docs)/[\w./-]*[\w-]|(?:pyproject\.toml|compose\.yaml|dev)")
 PROBLEM = re.compile(r"/problems/[a-z-]+")
 
@@ -26,7 +27,7 @@ def rows(document: str) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_setting_that_a_document_names_is_read_by_a_program(document: str) -> None:
-    read = "".join((ROOT / path).read_text() for path in READ_BY)
+    read = "".join(path.read_text() for pattern in READ_BY for path in ROOT.glob(pattern))
     assert {name for name in SETTING.findall(text_of(document)) if not re.search(rf"\b{name}\b", read)} == set()
 
 
@@ -75,3 +76,9 @@ def test_every_command_of_dev_that_a_document_names_is_one(document: str) -> Non
 def test_the_row_of_the_log_level_lists_all_of_them(document: str) -> None:
     row = next(line for line in rows(document).splitlines() if line.startswith("| LOG_LEVEL |"))
     assert tuple(re.findall(r"`(\w+)`", row)) == get_args(LogLevel)
+
+
+@pytest.mark.parametrize("document", ["docs/nodes.md", "docs/ru/nodes.md"])
+def test_a_waiting_node_prints_what_the_nodes_page_shows(document: str) -> None:
+    [shown] = [block for block in blocks(document, "text") if "waiting to be enrolled" in block]
+    assert shown.strip() in invitation({"ip": "203.0.113.7", "challenge": shown.split()[-1]})
