@@ -42,25 +42,12 @@ class Session:
         publisher = Publisher(NodeId(config.node_id), config.cluster, copy)
         usage_reports = UsageReports(engines.by_name.values())
         progress = Progress(copy.wanted)
-        reports = NodeReports(
-            copy,
-            reconciler,
-            usage_reports,
-            publisher,
-            progress,
-            store,
-            version=program_version(),
-            engines=engines.versions,
-        )
+        parts = (copy, reconciler, usage_reports, publisher, progress, store)
+        reports = NodeReports(*parts, version=program_version(), engines=engines.versions)
         self._copy, self._readdressed = copy, asyncio.Event()
+        on_address = self._readdressed.set
         self.agent = Agent(
-            copy,
-            store,
-            reconciler,
-            publisher=publisher,
-            reports=reports,
-            progress=progress,
-            on_address=self._readdressed.set,
+            copy, store, reconciler, publisher=publisher, reports=reports, progress=progress, on_address=on_address
         )
         publisher.bus = self._bus = Bus(
             config.amqp_url,

@@ -37,7 +37,7 @@ def whois(settings: Settings, text: str) -> list[Trace]:
     try:
         address = ip_address(text)
     except ValueError as error:
-        raise NodeError(f"{text} is not an IP address") from error
+        raise NodeError(f"{text!r} is not an IP address") from error
     engine = settings.builtin_dir
     copy = inspect_copy(settings.copy_file, live=is_running(settings))
     try:

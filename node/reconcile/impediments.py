@@ -118,7 +118,7 @@ class Impediments:
         for each in sorted(failed.keys() - before.keys()):
             log.warning("exit.failed", exit=each.source, engine=each.engine, reason=failed[each].text)
         for each in sorted((before.keys() & set(required)) - failed.keys()):
-            log.info("exit.works", exit=each.source, engine=each.engine)
+            log.info("exit.recovered", exit=each.source, engine=each.engine)
         rest = {each: problem for each, problem in before.items() if each not in required}
         self._failed = rest | {each: before.get(each, problem) for each, problem in failed.items()}
 

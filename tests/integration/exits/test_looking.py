@@ -32,4 +32,4 @@ async def test_whois_names_the_proxy_of_a_connection_by_its_address_alone(
     )
     output, _ = await process.communicate()
     (tmp_path / "builtin").rename(tmp_path / "engine")
-    assert (process.returncode, b"of id 41 " in output, PREFIX.encode() in output) == (0, True, True)
+    assert (process.returncode, b"with id 41 " in output, PREFIX.encode() in output) == (0, True, True)

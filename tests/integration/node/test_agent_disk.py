@@ -97,7 +97,7 @@ def test_proxies_run_although_nothing_can_be_written_and_changes_are_taken_when_
             agent.start()
             eventually(lambda: accepts(port) and agent.logs("proxy.started"), agent)
             told = agent.order("doctor")
-            assert "no change can be kept" in told or "cannot be written" in told
+            assert "no change can be stored" in told or "cannot be written" in told
             agent.kill()
             assert accepts(port)
             agent.start()
