@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 from node.engine.interface import EngineError
-from node.engine.three_proxy.destinations import MAPPED, OPEN, DenyRules, inside, off_limits
+from node.engine.three_proxy.destinations import MAPPED, OPEN, DenyRules, denied_targets, inside
 from shared.engine_limits import unsupported_of
 from shared.proxies import Exit, Limits, ProxyRecord
 
@@ -113,7 +113,7 @@ def access(proxy: ProxyRecord, guard: DenyRules, deny_ports: Sequence[int | str]
         yield from (f"users {quoted(f'{name}:CL:{password}')}" for name, password in logins(proxy))
         user = quoted(",".join(name for name, _ in logins(proxy)))
     clients = [f"{user} {source}" for source in sources(proxy.allow_ips, mapped=mapped)]
-    yield from (f"deny * * {place}" for place in off_limits(proxy.destinations, deny_ports))
+    yield from (f"deny * * {place}" for place in denied_targets(proxy.destinations, deny_ports))
     for allowed, network in guard.rules():
         yield from (f"allow {client} {network} * {OFFERED}" for client in clients if allowed)
         if not allowed:
@@ -141,12 +141,12 @@ def service(proxy: ProxyRecord, listen: str) -> str:
     """-a tells the origin nothing of the client; -u2 makes SOCKS ask for a password."""
     asked = " -u2" if proxy.username is not None else ""
     return (
-        f"{SERVICES[proxy.protocol]} {way_out(proxy.exit)} -a{asked}"
+        f"{SERVICES[proxy.protocol]} {exit_options(proxy.exit)} -a{asked}"
         f" -ocTCP_NODELAY,SO_KEEPALIVE -osTCP_NODELAY,SO_KEEPALIVE -i{listen} -p{proxy.port}"
     )
 
 
-def way_out(exit_: Exit) -> str:
+def exit_options(exit_: Exit) -> str:
     """IPv4 destinations are preferred, IPv6 ones reached too; out of one address only those of its family."""
     address = exit_address(exit_)
     return "-46" if address is None else f"-{address.version} -e{address}"

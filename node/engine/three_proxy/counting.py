@@ -38,7 +38,7 @@ class Counts(BaseModel):
         return not (self.received_bytes or self.sent_bytes or self.connections or self.refused)
 
 
-def counted(before: Counts, block: bytes) -> Counts:
+def add_block(before: Counts, block: bytes) -> Counts:
     """With the block's whole lines, which follow `offset`; an unfinished last one is left for the next time."""
     whole = block.rfind(b"\n") + 1
     sent = received = connections = 0

@@ -24,7 +24,7 @@ TEREDO = IPv6Network("2001::/32")
 
 Rule = tuple[bool, str]
 """Whether clients are allowed there, and the network."""
-Some = TypeVar("Some", IPv4Network, IPv6Network)
+Network = TypeVar("Network", IPv4Network, IPv6Network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,9 @@ def _by_version(texts: Iterable[str]) -> tuple[list[IPv4Network], list[IPv6Netwo
     ]
 
 
-def _rules(closed: list[Some], public: Iterable[Some], spelt: Callable[[bool, Some], Iterable[str]]) -> Iterator[Rule]:
+def _rules(
+    closed: list[Network], public: Iterable[Network], spelt: Callable[[bool, Network], Iterable[str]]
+) -> Iterator[Rule]:
     """What is closed as a whole first, so that no public network opens a part of it."""
     holes = [hole for hole in public if any(hole.subnet_of(network) for network in closed)]
     wide = [network for network in closed if any(hole.subnet_of(network) for hole in holes)]
@@ -90,7 +92,7 @@ def _rules(closed: list[Some], public: Iterable[Some], spelt: Callable[[bool, So
         yield from ((allowed, text) for network in networks for text in spelt(allowed, network))
 
 
-def off_limits(asked: Destinations, by_node: Sequence[int | str]) -> Iterator[str]:
+def denied_targets(asked: Destinations, by_node: Sequence[int | str]) -> Iterator[str]:
     """The targets and ports that a record closes to its clients on a node that denies these ports.
 
     3proxy compares names as they were asked for, in any case, and takes none of these for an address.

@@ -16,9 +16,18 @@ from node.engine.three_proxy.binary import find_binary, refuse_uncounted, versio
 from node.engine.three_proxy.configuration import configuration, exit_address, logins
 from node.engine.three_proxy.destinations import guard
 from node.engine.three_proxy.ledger import LogLedger
-from node.engine.three_proxy.listening import holds, listener, refuse_foreign, refuse_unusable
-from node.engine.three_proxy.process import Process, boot, hold, is_meant, is_stray, numbers, spawn, started
-from node.engine.three_proxy.readiness import accepting
+from node.engine.three_proxy.listening import has_listener, listener, refuse_foreign, refuse_unusable
+from node.engine.three_proxy.process import (
+    Process,
+    all_pids,
+    boot_id,
+    is_same_process,
+    is_stray,
+    open_pidfd,
+    spawn,
+    start_time,
+)
+from node.engine.three_proxy.readiness import until_accepting
 from node.engine.three_proxy.state import ProcessState, StateFolder, remove, write_private
 from shared.destinations import DENY_PORTS
 from shared.proxies import ProxyId, ProxyRecord, Version
@@ -35,7 +44,7 @@ class Served:
 
     @property
     def accepts(self) -> bool:
-        return holds(self.state.pid, self.state.listener_fd, self.state.listener)
+        return has_listener(self.state.pid, self.state.listener_fd, self.state.listener)
 
 
 class ThreeProxyEngine:
@@ -109,7 +118,7 @@ class ThreeProxyEngine:
             if not (before and accepts and before.state.port == proxy.port):
                 refuse_unusable(self._listen, proxy.port)
             await self._refuse_unheld(proxy, before)
-            with told_as_engine_error():
+            with as_engine_error():
                 self._served[id_] = await self._launch(proxy, text)
             if before:
                 await self._end(before)
@@ -152,15 +161,15 @@ class ThreeProxyEngine:
         if address and not (before and before.state.exit_address == str(address)):
             refuse_foreign(address)
         if proxy.limits.connections is not None:
-            with told_as_engine_error():
+            with as_engine_error():
                 refuse_uncounted(await version(self._binary))
 
     def _adopt(self) -> None:
         """Takes over what runs. A process is the one written down only if boot, number, start time and file agree."""
-        this_boot = boot()
+        this_boot = boot_id()
         for state in self._folder.states():
-            meant = partial(is_meant, state.started, self._folder.configuration(state.stem))
-            pidfd = hold(state.pid, meant) if state.boot == this_boot else None
+            meant = partial(is_same_process, state.started, self._folder.configuration(state.stem))
+            pidfd = open_pidfd(state.pid, meant) if state.boot == this_boot else None
             if pidfd is not None:
                 process = self._watched(state.id, state.stem, state.pid, pidfd)
                 self._served[state.id] = Served(state, process)
@@ -168,8 +177,8 @@ class ThreeProxyEngine:
     async def _end_strays(self) -> None:
         """Ends what an agent that was killed had begun and not written down, and what it had replaced."""
         kept = {served.state.pid for served in self._served.values()}
-        for pid in set(numbers()) - kept:
-            pidfd = hold(pid, partial(is_stray, self._folder.path))
+        for pid in set(all_pids()) - kept:
+            pidfd = open_pidfd(pid, partial(is_stray, self._folder.path))
             if pidfd is not None:
                 process = Process(pid, pidfd, self._processes.discard)
                 self._processes.add(process)
@@ -188,7 +197,7 @@ class ThreeProxyEngine:
             write_private(cfg, text)
             pid, pidfd = spawn(self._binary, cfg, log)
             process = self._watched(id_, stem, pid, pidfd)
-            await accepting(process, log, port=proxy.port, passwords=[password for _, password in logins(proxy)])
+            await until_accepting(process, log, port=proxy.port, passwords=[password for _, password in logins(proxy)])
             state = state_of(proxy, stem, text, pid)
             self._folder.remember(state)
         except BaseException:
@@ -220,7 +229,7 @@ class ThreeProxyEngine:
         if served.state.version == version:
             return
         state = served.state.model_copy(update={"version": version})
-        with told_as_engine_error():
+        with as_engine_error():
             self._folder.remember(state)
         self._served[state.id] = Served(state, served.process)
 
@@ -240,9 +249,9 @@ def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> ProcessState
         port=proxy.port,
         digest=digest(text),
         stem=stem,
-        boot=boot(),
+        boot=boot_id(),
         pid=pid,
-        started=started(pid),
+        started=start_time(pid),
         listener_fd=descriptor,
         listener=name,
         exit_address=str(exit_address(proxy.exit) or ""),
@@ -254,7 +263,7 @@ def digest(text: str) -> str:
 
 
 @contextmanager
-def told_as_engine_error() -> Generator[None, None, None]:
+def as_engine_error() -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from node.engine.interface import Counters
-from node.engine.three_proxy.counting import Counts, counted
+from node.engine.three_proxy.counting import Counts, add_block
 from node.engine.three_proxy.state import StateFolder, identity, write_whole
 
 BLOCK_BYTES = 64 * 1024
@@ -18,7 +18,7 @@ BLOCK_BYTES = 64 * 1024
 EMPTIED_AT_BYTES = 1024 * 1024
 """A log of this length is emptied once it is counted."""
 
-KEPT = 4_096
+MAX_FINISHED = 4_096
 """Finished processes whose counts nobody has taken; beyond it the oldest are forgotten."""
 
 
@@ -64,7 +64,7 @@ class LogLedger:
                 with suppress(OSError):  # a full disk or file table: the log stays for the next time
                     await self._count(stem, self._ended)
                     self._finish(stem)
-            for stem in list(self._finished)[:-KEPT]:
+            for stem in list(self._finished)[:-MAX_FINISHED]:
                 self._forget(stem)
 
     async def usage(self) -> list[Counters]:
@@ -93,7 +93,7 @@ class LogLedger:
             block = block_of(log, among[stem].offset)
             if b"\n" not in block:
                 break
-            among[stem] = counted(among[stem], block)
+            among[stem] = add_block(among[stem], block)
             await asyncio.sleep(0)
         else:
             return
@@ -105,7 +105,7 @@ class LogLedger:
         that reach past the log's end, or less is counted: never more."""
         log = self._folder.log(stem)
         self._keep(stem, among[stem])
-        last = counted(among[stem], block_of(log, among[stem].offset))
+        last = add_block(among[stem], block_of(log, among[stem].offset))
         os.truncate(log, 0)
         among[stem] = last.model_copy(update={"offset": 0})
         self._keep(stem, among[stem])

@@ -81,7 +81,7 @@ def listening_names(port: int) -> Iterator[str]:
                     yield f"socket:[{row[9]}]"
 
 
-def holds(pid: int, descriptor: int, name: str) -> bool:
+def has_listener(pid: int, descriptor: int, name: str) -> bool:
     """Whether the process still has that very socket; a dead one has none, and a 3proxy that was paused or whose reload
     failed has closed it while it lives on. Inodes of sockets are not used twice, so a reused number is no danger."""
     try:

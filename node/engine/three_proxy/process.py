@@ -112,17 +112,17 @@ def confine(pid: int) -> None:
         resource.prlimit(pid, limit, (value, value))
 
 
-def boot() -> str:
+def boot_id() -> str:
     """This boot of the host: start times of processes count from it."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def started(pid: int) -> int:
+def start_time(pid: int) -> int:
     """When the process started, in clock ticks since the boot (field 22 of proc_pid_stat(5)). Raises OSError."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
-def hold(pid: int, is_it: Callable[[int], bool]) -> int | None:
+def open_pidfd(pid: int, is_it: Callable[[int], bool]) -> int | None:
     """A pidfd of the process, if it is the one meant: asked while the pidfd pins it, so the answer stays true."""
     try:
         pidfd = os.pidfd_open(pid)
@@ -140,9 +140,9 @@ def arguments(pid: int) -> list[bytes]:
     return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
 
 
-def is_meant(start: int, configuration: Path, pid: int) -> bool:
+def is_same_process(start: int, configuration: Path, pid: int) -> bool:
     """Whether the number still is the process that started then with that file. Raises OSError."""
-    return started(pid) == start and os.fsencode(configuration) in arguments(pid)
+    return start_time(pid) == start and os.fsencode(configuration) in arguments(pid)
 
 
 def configuration_of(pid: int) -> Path | None:
@@ -159,6 +159,6 @@ def is_stray(folder: Path, pid: int) -> bool:
     return file is not None and file.parent == folder
 
 
-def numbers() -> list[int]:
+def all_pids() -> list[int]:
     """Every process that can be seen."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]

@@ -13,11 +13,11 @@ NO_MIXED = "3proxy before 0.9.5 cannot take HTTP and SOCKS on one port: use the 
 
 READY_WITHIN_S = 3.0
 
-LOOK_EVERY_S = 0.002
+POLL_S = 0.002
 """3proxy accepts about 6 ms after its start."""
 
 
-async def accepting(process: Process, log: Path, *, port: int, passwords: Sequence[str]) -> None:
+async def until_accepting(process: Process, log: Path, *, port: int, passwords: Sequence[str]) -> None:
     """Returns when it accepts. Raises EngineError when it will not: its exit code tells nothing (always 0), and on a
     port that is taken it lives on and tries again for ever."""
     try:
@@ -25,7 +25,7 @@ async def accepting(process: Process, log: Path, *, port: int, passwords: Sequen
             while (outcome := outcome_of(lines_of(log))) == "none":
                 if process.exited:
                     break
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(POLL_S)
     except TimeoutError:
         outcome = "none"
     if outcome != "ready":
