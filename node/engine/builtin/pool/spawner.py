@@ -48,7 +48,7 @@ class Spawner:
             _log.error("zygote.start_failed", reason=str(error))
 
     async def renew(self) -> None:
-        """Start a new zygote, with the code on disk. Raises OSError; the old zygote is then gone and workers keep their
+        """Start a new zygote with the code on disk. Raises OSError; workers are then still forked with the earlier
         code."""
         async with self._lock:
             before, self._zygote = self._zygote, await _start_zygote(self._directory)
