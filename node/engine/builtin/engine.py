@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
-from node.engine.builtin.frames import MOST_FDS, WorkerName
+from node.engine.builtin.frames import MAX_FDS, WorkerName
 from node.engine.builtin.pool.batches import record_fields
 from node.engine.builtin.pool.context import PoolContext, RecordFields, WorkerGoneError, close_all, ports_of
 from node.engine.builtin.pool.counters import CounterReader
@@ -37,7 +37,7 @@ class BuiltinEngine:
     replaces those that run other code. A worker that dies is started again with the proxies that it ran.
     """
 
-    at_once = 2 * MOST_FDS
+    at_once = 2 * MAX_FDS
     """While one batch of records is applied, the next is prepared."""
 
     def __init__(
@@ -248,5 +248,5 @@ async def _halt(directory: Path, name: WorkerName) -> None:
     pid = worker_pid(directory, *name)
     if pid is not None:
         await end_process(pid, patience=_HALT_S)
-    with suppress(OSError):  # on a read-only file system the socket stays, and nobody answers there
+    with suppress(OSError):  # on a read-only file system the socket stays, but no process listens on it
         (directory / name.socket).unlink(missing_ok=True)

@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar, cast
 
 MAX_FRAME = 64 * 1024 * 1024
-MOST_FDS = 253
+MAX_FDS = 253
 """The most descriptors in one message (SCM_MAX_FD, unix(7))."""
-MOST_PORTS = 2
+MAX_PORTS = 2
 """The most ports of one proxy."""
 PROTOCOL = 3
 """The version of the protocol, reported by `list` to an agent that finds a worker of another release."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from node.engine.builtin.frames import MOST_FDS, MOST_PORTS
+from node.engine.builtin.frames import MAX_FDS, MAX_PORTS
 from node.engine.interface import EngineError
 from shared.proxies import Destinations, Exit, Limits, ProxyRecord
 
@@ -84,7 +84,7 @@ class _Batch:
     def add(self, entry: BatchEntry) -> int:
         """Add an entry, and return its position."""
         self._entries.append(entry)
-        self.closed = len(self._entries) == MOST_FDS // MOST_PORTS
+        self.closed = len(self._entries) == MAX_FDS // MAX_PORTS
         return len(self._entries) - 1
 
     async def run(self, put: Put) -> None:

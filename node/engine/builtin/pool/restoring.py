@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from node.engine.builtin.frames import MOST_FDS, MOST_PORTS, batches
+from node.engine.builtin.frames import MAX_FDS, MAX_PORTS, batches
 from node.engine.builtin.pool.batches import BatchEntry
 from node.engine.builtin.pool.context import Listeners, RecordFields, close_all, ports_of
 from node.engine.interface import EngineError
@@ -48,7 +48,7 @@ async def restore(worker: RestorableWorker, open_listener: Callable[[int], Socke
                 failed.append(error)
 
     missing = [id_ for id_ in worker.records if id_ not in worker.ports]
-    await for_each(batches(missing, MOST_FDS // MOST_PORTS), some, at_once=_AT_ONCE)
+    await for_each(batches(missing, MAX_FDS // MAX_PORTS), some, at_once=_AT_ONCE)
     if failed:
         raise failed[0]
 
@@ -56,7 +56,7 @@ async def restore(worker: RestorableWorker, open_listener: Callable[[int], Socke
 async def fetch_records(worker: RestorableWorker) -> None:
     """Fetch the records of a worker that was found running, so that they can be restored. Raises EngineError."""
     unknown = [id_ for id_, ports in worker.ports.items() if ports and id_ not in worker.records]
-    for ids in batches(unknown, MOST_FDS):
+    for ids in batches(unknown, MAX_FDS):
         for fields in await worker.call("records", ids=ids):
             if worker.ports.get(fields["id"]):
                 worker.records.setdefault(fields["id"], fields)

@@ -6,7 +6,7 @@ import socket
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
 
 from node.engine.builtin import log
-from node.engine.builtin.frames import MOST_FDS, ControlError, FrameReader, Message, frame, peer
+from node.engine.builtin.frames import MAX_FDS, ControlError, FrameReader, Message, frame, peer
 from node.engine.builtin.worker.commands import Commands
 
 _READ = 262144
@@ -76,7 +76,7 @@ class ControlConnection:
 
     def _read(self) -> None:
         try:
-            data, fds, _, _ = socket.recv_fds(self._connection, _READ, MOST_FDS)
+            data, fds, _, _ = socket.recv_fds(self._connection, _READ, MAX_FDS)
             self._sockets += [Socket(fileno=fd) for fd in fds]
             messages = self._frames.feed(data)
         except BlockingIOError:

@@ -70,7 +70,7 @@ async def test_code_that_does_not_start_relieves_nobody_and_dead_workers_still_c
 ) -> None:
     await engine.start(record())
     before = worker(directory)
-    monkeypatch.setattr("node.engine.builtin.pool.spawner._BARE", Path("/nowhere"))
+    monkeypatch.setattr("node.engine.builtin.pool.spawner._BOOTSTRAP", Path("/nowhere"))
     with pytest.raises(EngineError, match="does not start"):
         await engine.upgrade()
     assert worker(directory) == before
@@ -95,7 +95,7 @@ async def test_the_zygote_ends_with_its_engine_and_the_worker_lives_on(directory
 
 async def test_the_zygote_ends_with_an_agent_that_was_killed(directory: Path) -> None:
     program = (
-        "import asyncio, pathlib, sys; from node.engine.builtin import BuiltinEngine\n"
+        "import asyncio, pathlib, sys; from node.engine.builtin.engine import BuiltinEngine\n"
         "async def main():\n"
         "    async with BuiltinEngine(pathlib.Path(sys.argv[1]), workers=1): await asyncio.sleep(60)\n"
         "asyncio.run(main())"

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from node.engine.builtin.frames import MOST_FDS, ControlError, FrameReader, Message, frame
+from node.engine.builtin.frames import MAX_FDS, ControlError, FrameReader, Message, frame
 
 _READ = 262144
 
@@ -45,7 +45,7 @@ class Channel:
         """Receive a message and its descriptors, which then belong to the caller. Raises ClosedError, ControlError."""
         while not self._messages:
             try:
-                data, fds, _, _ = socket.recv_fds(self._connection, _READ, MOST_FDS)
+                data, fds, _, _ = socket.recv_fds(self._connection, _READ, MAX_FDS)
             except BlockingIOError:
                 await self._ready(self._loop.add_reader, self._loop.remove_reader)
                 continue

@@ -18,7 +18,7 @@ from time import monotonic, time
 from typing import Any
 
 from node.engine.builtin import log
-from node.engine.builtin.frames import MOST_FDS, MOST_PORTS, ControlError, Message, batches
+from node.engine.builtin.frames import MAX_FDS, MAX_PORTS, ControlError, Message, batches
 from node.engine.builtin.net.exits import SessionExit
 from node.engine.builtin.policy.records import fields_of
 from node.engine.builtin.sessions.client import Client
@@ -53,7 +53,7 @@ class Bundle:
 
     async def send(self, channel: Channel) -> None:
         """Raises ClosedError."""
-        for batch in batches(self.proxies, MOST_FDS // MOST_PORTS):
+        for batch in batches(self.proxies, MAX_FDS // MAX_PORTS):
             fds = [listener.fileno() for proxy in batch for listener in proxy.acceptors.listeners]
             await channel.send("proxies", proxies=[_record_state(proxy) for proxy in batch], fds=fds)
         for batch in batches(self.packed, _PER_FRAME):
