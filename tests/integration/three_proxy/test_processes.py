@@ -35,7 +35,7 @@ async def test_the_proxies_of_a_killed_agent_serve_on_and_are_adopted(directory:
     proxy = record(1, protocol="http")
     program = (
         "import asyncio, sys\nfrom pathlib import Path\n"
-        "from node.engine.three_proxy import ThreeProxyEngine\nfrom shared.proxies import ProxyRecord\n"
+        "from node.engine.three_proxy.engine import ThreeProxyEngine\nfrom shared.proxies import ProxyRecord\n"
         "async def main():\n"
         "    async with ThreeProxyEngine(Path(sys.argv[1]), binary=Path(sys.argv[2]), listen='127.0.0.1') as engine:\n"
         "        await engine.start(ProxyRecord.model_validate_json(sys.stdin.readline()))\n"
@@ -45,7 +45,7 @@ async def test_the_proxies_of_a_killed_agent_serve_on_and_are_adopted(directory:
     )
     pipe = asyncio.subprocess.PIPE
     agent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, directory, binary, stdin=pipe, stdout=pipe, cwd=Path(__file__).parents[2]
+        sys.executable, "-c", program, directory, binary, stdin=pipe, stdout=pipe, cwd=Path(__file__).parents[3]
     )
     assert agent.stdin is not None
     assert agent.stdout is not None
