@@ -11,7 +11,7 @@ from node.engine.builtin.engine import BuiltinEngine
 from node.engine.builtin.pool.processes import end_process
 from node.engine.builtin.pool.processes import is_ours as is_builtin
 from node.engine.three_proxy.engine import ThreeProxyEngine
-from node.engine.three_proxy.process import arguments, configuration_of, hold, is_stray, numbers
+from node.engine.three_proxy.process import arguments, configuration_of, open_pidfd, all_pids, is_stray
 from node.engine.three_proxy.state import STEM
 from node.errors import NodeError
 from node.settings import Settings
@@ -60,17 +60,17 @@ async def stop_proxies(settings: Settings) -> Ended:
 
 def builtin_pids(directory: Path) -> list[int]:
     """Find the workers and zygotes that were started for that directory, whether it still exists or not."""
-    return [pid for pid in numbers() if _is(partial(is_builtin, directory), pid)]
+    return [pid for pid in all_pids() if _is(partial(is_builtin, directory), pid)]
 
 
 def three_proxy_pids(directory: Path) -> list[int]:
     """Find the 3proxy processes that were started with a configuration of that directory."""
-    return [pid for pid in numbers() if _is(partial(is_stray, directory), pid)]
+    return [pid for pid in all_pids() if _is(partial(is_stray, directory), pid)]
 
 
 def other_directories(data_dir: Path) -> tuple[Path, ...]:
     """Find other data directories whose proxies run for this user."""
-    folders = {folder for pid in numbers() if (folder := _folder_of(pid)) is not None}
+    folders = {folder for pid in all_pids() if (folder := _folder_of(pid)) is not None}
     return tuple(sorted({folder.parent for folder in folders} - {data_dir}))
 
 
@@ -94,7 +94,7 @@ def _is(matches: partial[bool], pid: int) -> bool:
             return False
     except OSError:
         return False
-    pidfd = hold(pid, matches)
+    pidfd = open_pidfd(pid, matches)
     if pidfd is None:
         return False
     os.close(pidfd)

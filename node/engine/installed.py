@@ -39,7 +39,8 @@ class Engines:
     three_proxy: ThreeProxyEngine | None = None
 
     async def reached_at(self, ip: str) -> None:
-        """Keep proxies from this address of the node, which its master knows; empty: it has not said so yet."""
+        """Keep proxies from connecting to this address of the node, which the master has reported; empty until it
+        has."""
         addresses = [ip] if ip else []
         if self.three_proxy is not None:
             self.three_proxy.reached_at(addresses)
@@ -48,7 +49,7 @@ class Engines:
 
 @asynccontextmanager
 async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGenerator[Engines]:
-    """Open what this host has; whatever runs already is found again."""
+    """Open the engines that this host has; proxies that are already running are found again."""
     async with AsyncExitStack() as stack:
         builtin = BuiltinEngine(
             settings.builtin_dir,
@@ -66,7 +67,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
         try:
             engines: dict[str, HaltingEngine] = {"builtin": await stack.enter_async_context(builtin)}
         except OSError as error:
-            raise NodeError(f"{settings.builtin_dir} cannot be made: {error.strerror}") from error
+            raise NodeError(f"{settings.builtin_dir} cannot be created: {error.strerror}") from error
         versions = {"builtin": program_version()}
         three_proxy = None
         if settings.three_proxy is not None:
@@ -85,7 +86,7 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
 
 
 def private_networks() -> list[str]:
-    """What the built-in engine closes, as it is now."""
+    """The networks that the built-in engine closes, as of now."""
     closed = set(CLOSED)
     try:
         closed |= own_networks()

@@ -1,4 +1,4 @@
-"""Which code this is, so that an agent sees that a worker runs other code than it would start now."""
+"""Identifies the code of a worker, so that an agent notices a worker that runs other code than it would start now."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ _OF_SHARED = ("destinations.py", "engine_defaults.py", "permutation.py", "specia
 
 
 def build_id() -> str:
-    """Return the same digits for the same source files of this package and of what it imports. Raises OSError."""
+    """A digest of the source files of this package and of those that it imports. Raises OSError."""
     digest = hashlib.sha256()
     for path in [*sorted(_HERE.rglob("*.py")), *(_SHARED / name for name in _OF_SHARED)]:
         digest.update(b"%b\0%b\0" % (path.name.encode(), path.read_bytes()))

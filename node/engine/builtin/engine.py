@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
-from node.engine.builtin.frames import MOST_FDS, WorkerName
+from node.engine.builtin.frames import MAX_FDS, WorkerName
 from node.engine.builtin.pool.batches import record_fields
 from node.engine.builtin.pool.context import PoolContext, RecordFields, WorkerGoneError, close_all, ports_of
 from node.engine.builtin.pool.counters import CounterReader
@@ -31,21 +31,14 @@ _HALT_S = 2.0
 
 
 class BuiltinEngine:
-    """Steers the workers of one directory, each proxy in exactly one of them.
+    """Runs proxies in the workers of one directory, each proxy in exactly one of them.
 
-    Leaving the context leaves the workers running; opened again on the same directory the engine finds them, and has
-    those that run other code relieved. A worker that dies is started again with what it ran. `listen` is a literal
-    address, None is every address of the host. `allow_destinations` are networks that proxies may connect to though
-    they are private to the node (see guard.py), `deny_ports` are closed to clients of proxies that do not allow them by
-    name. `connections_per_source` is what one client address may have open at a
-    worker, `unadmitted_connections` how many of a worker's may not have logged in; None is a share of the descriptors
-    that the worker may have (see bounds.py). With the last of `failed_logins` a connection is closed. A client that has
-    closed its side is closed when nothing has come for it for `half_closed_s`. `via` is the name of the proxies in Via
-    fields, empty for none. `on_change` is called when something may run that did not before, or the other way round.
+    Leaving the context leaves the workers running. An engine opened again on the same directory finds them, and
+    replaces those that run other code. A worker that dies is started again with the proxies that it ran.
     """
 
-    at_once = 2 * MOST_FDS
-    """As one order is obeyed the next is got ready."""
+    at_once = 2 * MAX_FDS
+    """While one batch of records is applied, the next is prepared."""
 
     def __init__(
         self,
@@ -62,6 +55,18 @@ class BuiltinEngine:
         via: str = VIA,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        """Configure the engine; nothing is started yet.
+
+        `listen` is a literal address, None for all addresses of the host. Proxies may connect to the networks of
+        `allow_destinations` although they are private to the node (see policy/destination_guard.py); `deny_ports` are
+        closed to clients of proxies that do not allow them explicitly.
+
+        `connections_per_source` limits the connections of one client address at a worker, `unadmitted_connections`
+        those of a worker whose clients have not logged in; None derives them from the worker's file descriptors (see
+        policy/descriptor_shares.py). A connection is closed with the last of `failed_logins`. A client that has closed
+        its side is closed after `half_closed_s` without data for it. `via` is the name of the proxies in Via fields,
+        empty for none. `on_change` is called when a proxy may have started or stopped running.
+        """
         self._directory = directory = home_of(directory)
         self._listen = listen
         self._configuration: dict[str, object] = {
@@ -73,27 +78,27 @@ class BuiltinEngine:
             "half_closed_s": half_closed_s,
             "via": via,
         }
-        self._forks = Spawner(directory)
-        place = PoolContext(
+        self._spawner = Spawner(directory)
+        context = PoolContext(
             directory,
-            self._forks,
-            opened=lambda port: open_listener(listen, port),
+            self._spawner,
+            open_listener=lambda port: open_listener(listen, port),
             changed=on_change,
             configuration=self._configuration,
         )
-        self._crew = WorkerPool(place, workers or os.cpu_count() or 1)
-        self._census = RunningProxies(self._crew)
-        self._tally = CounterReader(self._crew)
+        self._pool = WorkerPool(context, workers or os.cpu_count() or 1)
+        self._running = RunningProxies(self._pool)
+        self._counters = CounterReader(self._pool)
         self._group = asyncio.TaskGroup()
-        self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._proxy_locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._group.__aenter__()
         try:
-            await self._crew.assemble(self._group)
+            await self._pool.open(self._group)
         except BaseException as error:
-            # Nobody leaves a context that was not entered: its tasks and its zygote would stay.
+            # A context that was not entered is not left either: its tasks and its zygote would stay.
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
         return self
@@ -101,133 +106,136 @@ class BuiltinEngine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """An error of the caller's own goes on as it is, not wrapped into a group."""
-        self._crew.disband()
+        """Close the engine; an error of the caller is passed on as it is, not wrapped in a group."""
+        self._pool.close()
         try:
             if kind is asyncio.CancelledError:
                 await self._group.__aexit__(kind, error, trace)
             else:
                 await self._group.__aexit__(None, None, None)
         finally:
-            await self._forks.close()
+            await self._spawner.close()
 
     async def running(self) -> Mapping[ProxyId, Version]:
-        """What accepts connections at this moment. A worker that does not answer serves nobody, so its are left out."""
-        async with self._crew.passage:
-            return await self._census.running()
+        """The proxies that accept connections at this moment, without those of workers that do not answer."""
+        async with self._pool.lock:
+            return await self._running.running()
 
     async def start(self, proxy: ProxyRecord) -> None:
         """Raises EngineError."""
-        async with self._turn(proxy.id), self._crew.passage:
-            worker = await self._home(proxy.id)
+        async with self._proxy_lock(proxy.id), self._pool.lock:
+            worker = await self._worker_for(proxy.id)
             before = worker.ports.setdefault(proxy.id, ())
-            told = record_fields(proxy)
+            fields = record_fields(proxy)
             try:
-                await self._put(worker, told, before)
+                await self._put(worker, fields, before)
             except BaseException:
                 if not before:
                     worker.ports.pop(proxy.id, None)
                 raise
-            worker.ports[proxy.id] = ports_of(told)
-            worker.records[proxy.id] = told
+            worker.ports[proxy.id] = ports_of(fields)
+            worker.records[proxy.id] = fields
             for other in self._leaving():
                 with suppress(WorkerGoneError):
-                    await other.put(told)
+                    await other.put(fields)
 
     async def stop(self, proxy_id: ProxyId) -> None:
-        """Raises EngineError when its worker does not answer."""
-        async with self._turn(proxy_id), self._crew.passage:
-            for worker in [each for each in self._crew.workers if each.has(proxy_id)] + self._leaving():
+        """See Engine. Raises EngineError if the proxy's worker does not answer."""
+        async with self._proxy_lock(proxy_id), self._pool.lock:
+            for worker in [each for each in self._pool.workers if each.has(proxy_id)] + self._leaving():
                 await drop(worker, proxy_id)
 
     async def upgrade(self) -> list[Moved]:
-        """All proxies and connections to new processes, with the code as it is on disk now, and nothing is lost.
+        """Move all proxies and connections to new processes that run the code on disk; nothing is lost.
 
-        Raises EngineError for the first worker that fails; it and those after it run on.
+        Raises EngineError for the first worker that fails; it and those after it continue.
         """
-        return await self._crew.upgrade()
+        return await self._pool.upgrade()
 
     async def stats(self) -> Mapping[ProxyId, Mapping[str, int]]:
-        """Counters by proxy since it came to its worker: open, accepted, refused, received_bytes, sent_bytes."""
-        async with self._crew.passage:
-            return await self._tally.stats()
+        """Counters of each proxy since it came to its worker: open, accepted, refused, received_bytes, sent_bytes."""
+        async with self._pool.lock:
+            return await self._counters.stats()
 
     async def protect(self, addresses: Sequence[str]) -> None:
-        """Destinations that are private to this node although their addresses do not show it."""
+        """Set destinations that are private to this node although their addresses do not show it."""
         await self._configure(protect_destinations=list(addresses))
 
     async def reached_at(self, addresses: Sequence[str]) -> None:
-        """The node's own addresses that its host does not have: those of a router that translates in front of it."""
+        """Set the node's own addresses that its host does not have: those of a router that translates in front of
+        it."""
         await self._configure(node_addresses=list(addresses))
 
     async def _configure(self, **settings: object) -> None:
         self._configuration.update(settings)
         async with asyncio.TaskGroup() as tasks:
-            for worker in self._crew.workers:
+            for worker in self._pool.workers:
                 tasks.create_task(worker.configure())
 
     async def conditions(self) -> Mapping[ProxyId, Condition]:
-        """The proxies that their limits hold back. A worker that does not answer serves nobody, so its are left out."""
-        async with self._crew.passage:
-            return await self._tally.conditions()
+        """The proxies that their limits suspend, without those of workers that do not answer."""
+        async with self._pool.lock:
+            return await self._counters.conditions()
 
     async def usage(self) -> Sequence[Counters]:
-        """See node.engine.Counting."""
-        return await self._tally.usage()
+        """See node.engine.interface.Counting."""
+        return await self._counters.usage()
 
     async def taken(self, counters: Sequence[Counters]) -> None:
-        """See node.engine.Counting."""
-        await self._tally.taken(counters)
+        """See node.engine.interface.Counting."""
+        await self._counters.taken(counters)
 
     async def halt(self) -> None:
-        """Ends every worker of the directory, this engine's or not; what they ran is closed. No context is needed."""
-        await self._crew.disbanded()
+        """End all workers of the directory, including those of other engines; what they ran is closed. Works without a
+        context."""
+        await self._pool.wait_closed()
         async with asyncio.TaskGroup() as tasks:
             for name in worker_names(self._directory):
-                tasks.create_task(_halted(self._directory, name))
+                tasks.create_task(_halt(self._directory, name))
 
-    def _turn(self, proxy_id: int) -> asyncio.Lock:
-        """One order at a time for each proxy."""
-        return self._turns.setdefault(proxy_id, asyncio.Lock())
+    def _proxy_lock(self, proxy_id: int) -> asyncio.Lock:
+        """The lock that serializes changes of one proxy."""
+        return self._proxy_locks.setdefault(proxy_id, asyncio.Lock())
 
     def _leaving(self) -> list[WorkerHandle]:
-        """Those that end with their last connection; whose it is they do not tell."""
-        return [worker for worker in self._crew.workers if worker.state == "leaving"]
+        """Workers that end with their last connection; they do not report which proxies those belong to."""
+        return [worker for worker in self._pool.workers if worker.state == "leaving"]
 
-    async def _home(self, proxy_id: int) -> WorkerHandle:
-        """Where the proxy is, or the least loaded worker. Raises EngineError."""
-        for worker in self._crew.workers:
+    async def _worker_for(self, proxy_id: int) -> WorkerHandle:
+        """The worker that runs the proxy, or the least loaded one. Raises EngineError."""
+        for worker in self._pool.workers:
             if worker.has(proxy_id):
-                await worker.up()
+                await worker.until_settled()
                 return worker
-        permanent = [worker for worker in self._crew.workers if worker.permanent]
+        permanent = [worker for worker in self._pool.workers if worker.permanent]
         if not permanent:
             raise EngineError("the built-in engine is not open")
         worker = min(permanent, key=lambda each: (not each.alive, each.stuck, len(each.ports), each.index))
-        await worker.up()
+        await worker.until_settled()
         return worker
 
-    async def _put(self, worker: WorkerHandle, told: RecordFields, before: tuple[int, ...]) -> None:
-        """New listeners are open before old ones close; at ports that stay the worker keeps its own."""
-        new = [port for port in ports_of(told) if port not in before]
-        if (worker.stuck or not new) and await worker.put(told):
+    async def _put(self, worker: WorkerHandle, fields: RecordFields, before: tuple[int, ...]) -> None:
+        """Apply a record. New listeners are opened before old ones are closed; at unchanged ports the worker keeps its
+        own."""
+        new = [port for port in ports_of(fields) if port not in before]
+        if (worker.stuck or not new) and await worker.put(fields):
             return
         opened: list[Socket] = []
         try:
-            for port in new or ports_of(told):
-                opened.append(self._opened(port))
-            if not await worker.put(told, opened):
-                worker.ports.pop(told["id"], None)
+            for port in new or ports_of(fields):
+                opened.append(self._open_port(port))
+            if not await worker.put(fields, opened):
+                worker.ports.pop(fields["id"], None)
                 raise EngineError(f"{worker} of the built-in engine does not listen where it did")
         finally:
             close_all(opened)
 
-    def _opened(self, port: int) -> Socket:
-        """Raises EngineError; names the proxy that has the port where it is one of these."""
+    def _open_port(self, port: int) -> Socket:
+        """Open a listener. Raises EngineError, which names the proxy that uses the port if it is one of these."""
         try:
             return open_listener(self._listen, port)
         except EngineError as error:
-            for worker in self._crew.workers:
+            for worker in self._pool.workers:
                 for id_, taken in worker.ports.items():
                     if port in taken:
                         raise EngineError(f"port {port} is taken by proxy {id_}") from error
@@ -236,9 +244,9 @@ class BuiltinEngine:
             raise
 
 
-async def _halted(directory: Path, name: WorkerName) -> None:
+async def _halt(directory: Path, name: WorkerName) -> None:
     pid = worker_pid(directory, *name)
     if pid is not None:
         await end_process(pid, patience=_HALT_S)
-    with suppress(OSError):  # on a read-only file system it stays, and nobody answers there
+    with suppress(OSError):  # on a read-only file system the socket stays, but no process listens on it
         (directory / name.socket).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The frames that an agent and its workers exchange: four bytes of length, big-endian, then JSON in UTF-8.
+"""The format of messages between an agent and its workers: four bytes of length, big-endian, then JSON in UTF-8.
 
-A request is `{"id": n, "op": ...}`; its answer carries the same id and either `result` or `error`. Descriptors travel
-beside the first bytes of their frame (SCM_RIGHTS), which then says how many they are: `"fds": n`.
+A request is `{"id": n, "op": ...}`; its answer has the same id and either `result` or `error`. File descriptors travel
+with the first bytes of their frame (SCM_RIGHTS), which then states their number: `"fds": n`.
 """
 
 import json
@@ -12,12 +12,12 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar, cast
 
 MAX_FRAME = 64 * 1024 * 1024
-MOST_FDS = 253
-"""In one message (SCM_MAX_FD, unix(7))."""
-MOST_PORTS = 2
-"""Of one proxy."""
+MAX_FDS = 253
+"""The most descriptors in one message (SCM_MAX_FD, unix(7))."""
+MAX_PORTS = 2
+"""The most ports of one proxy."""
 PROTOCOL = 3
-"""Told by `list`, for an agent that finds a worker of another age."""
+"""The version of the protocol, reported by `list` to an agent that finds a worker of another release."""
 
 _LENGTH = struct.Struct("!I")
 _CREDENTIALS = struct.Struct("3i")
@@ -27,16 +27,17 @@ T = TypeVar("T")
 
 
 class ControlError(Exception):
-    """What came over the control socket is no frame."""
+    """Data on the control socket is not a valid frame."""
 
 
 def frame(message: Message) -> bytes:
+    """Encode a message."""
     body = json.dumps(message, separators=(",", ":")).encode()
     return _LENGTH.pack(len(body)) + body
 
 
 class FrameReader:
-    """Puts frames together out of what a stream socket delivers."""
+    """Assembles frames from the data of a stream socket."""
 
     __slots__ = ("_data",)
 
@@ -44,7 +45,7 @@ class FrameReader:
         self._data = bytearray()
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that are complete now, in order. Raises ControlError."""
+        """Add received data, and return the messages that are complete now, in order. Raises ControlError."""
         self._data += data
         messages: list[Message] = []
         while len(self._data) >= _LENGTH.size:
@@ -70,41 +71,42 @@ def _message(body: bytes) -> Message:
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:
-    """(pid, uid) of the process at the other end of a Unix socket, as the kernel knows them (unix(7))."""
+    """(pid, uid) of the process at the other end of a Unix socket, as reported by the kernel (unix(7))."""
     packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(packed)
     return pid, uid
 
 
 class WorkerName(NamedTuple):
-    """Which worker, and which process of it: a handover starts its next generation beside the one before."""
+    """Identifies a worker and its process: a handover starts the next generation beside the previous one."""
 
     number: int
     generation: int = 0
 
     @property
     def stem(self) -> str:
-        """What its files are called."""
+        """The base name of its files."""
         return f"worker-{self.number}.{self.generation}" if self.generation else f"worker-{self.number}"
 
     @property
     def socket(self) -> str:
-        """Its control socket inside the engine's directory."""
+        """The name of its control socket in the engine's directory."""
         return f"{self.stem}.sock"
 
     @property
     def lock(self) -> str:
-        """Held locked by the process as long as it lives, so that there are never two of one name."""
+        """The name of its lock file, locked by the process as long as it lives, so that no two processes have the same
+        name."""
         return f"{self.stem}.lock"
 
     @property
     def log(self) -> str:
-        """One for all generations."""
+        """The name of its log, which all generations share."""
         return f"worker-{self.number}.log"
 
 
 def worker_name(stem: str) -> WorkerName | None:
-    """The name whose files are called so."""
+    """Parse the base name of a worker's files; None for other files."""
     kind, _, number = stem.partition("-")
     first, _, generation = number.partition(".")
     if kind != "worker" or not first.isdecimal() or not (generation or "0").isdecimal():
@@ -113,7 +115,7 @@ def worker_name(stem: str) -> WorkerName | None:
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """In their order, none empty."""
+    """Split items into batches, in order, none of them empty."""
     left = iter(items)
     while batch := list(islice(left, size)):
         yield batch

@@ -1,4 +1,4 @@
-"""Finds the 3proxy of this host."""
+"""Finds the 3proxy program of this host."""
 
 import asyncio
 import os
@@ -15,9 +15,9 @@ ANSWER_WITHIN_S = 3.0
 
 
 def find_binary(setting: Path | None) -> Path | None:
-    """The program that the setting names, or else the one on PATH; None when it cannot be run.
+    """The program named by the setting, or else the one on PATH; None if it cannot be executed.
 
-    A setting that leads nowhere is not replaced by another program.
+    A setting that names no executable is not replaced by another program.
     """
     if setting is None:
         found = shutil.which("3proxy")
@@ -26,9 +26,9 @@ def find_binary(setting: Path | None) -> Path | None:
 
 
 async def version(binary: Path) -> str:
-    """Such as "1.0.0"; "unknown" when the program does not tell. Raises OSError when it cannot be run.
+    """The version, such as "1.0.0", or "unknown". Raises OSError if the program cannot be executed.
 
-    3proxy has no option for it: two arguments are one too many and make it print its usage, the version included.
+    3proxy has no option for it. Two arguments are one too many, so it prints its usage, which includes the version.
     """
     process = await asyncio.create_subprocess_exec(
         binary,
@@ -52,7 +52,9 @@ async def version(binary: Path) -> str:
 
 
 def refuse_uncounted(release: str) -> None:
-    """Raises EngineError for a 3proxy that miscounts connections: in 0.9.5 a refused one, before that one without a
-    login, is taken off the number of those that are open, and the next gets in."""
+    """Raise EngineError for a 3proxy that miscounts connections: in 0.9.5, a refused one, or one without a login before
+    it, is subtracted from the open ones, and the next one is let in."""
     if release.startswith("0."):
-        raise EngineError(f"3proxy {release} cannot hold a limit of connections: use the builtin engine, or 3proxy 1.0")
+        raise EngineError(
+            f"3proxy {release} cannot enforce a limit of connections: use the builtin engine, or 3proxy 1.0"
+        )

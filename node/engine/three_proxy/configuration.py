@@ -1,41 +1,42 @@
-"""What 3proxy is told about one proxy: pure text, after 3proxy.cfg(5)."""
+"""Writes the 3proxy configuration of one proxy, as pure text, following 3proxy.cfg(5)."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 from node.engine.interface import EngineError
-from node.engine.three_proxy.destinations import MAPPED, OPEN, DenyRules, inside, off_limits
+from node.engine.three_proxy.destinations import MAPPED, OPEN, DenyRules, denied_targets, inside
 from shared.engine_limits import unsupported_of
 from shared.proxies import Exit, Limits, ProxyRecord
 
 SERVICES = {"http": "proxy", "socks5": "socks", "mixed": "auto"}
-"""`auto` is known since 0.9.5; an older 3proxy refuses the whole file and says so."""
+"""`auto` exists since 0.9.5; an older 3proxy rejects the whole file and says so."""
 
 MAX_CONNECTIONS = 20_000
-"""Past `maxconn` (500 by default, 100 before 1.0) a client hangs without an answer: the limit of open files is to bind
-first."""
+"""Beyond `maxconn` (500 by default, 100 before 1.0) a client hangs without an answer; the limit of open files should
+apply first."""
 
 STACK_BYTES = 256 * 1024
-"""Added to the 48-64 KiB of a client's thread: the system resolver's plug-ins (NSS) need more than that. Pages are
-taken only when touched."""
+"""Added to the 48-64 KiB of a client's thread, because plug-ins of the system resolver (NSS) need more. Pages are
+allocated only when used."""
 
 TIMEOUTS_S = (10, 30, 30, 60, 180, 86_400, 15, 60, 15, 5)
-"""In the manual's order. Longer than the defaults: a handshake's byte may take 10 s (1), its first 30 (5), and an idle
-tunnel lives for a day (half an hour). The eleventh, LINGER, is unknown before 1.0 and keeps its default."""
+"""In the manual's order. Longer than the defaults: a handshake's byte may take 10 s (1), its first 30 s (5), and an
+idle tunnel lives for a day (half an hour). The eleventh, LINGER, does not exist before 1.0 and keeps its default."""
 
 LOG_FORMAT = "L=%E %I %O %1-1T"
-"""A result code, bytes towards the client and towards the origin, and the event's first word: what follows it in a
-client's line is the URL that it asked for."""
+"""A result code, bytes to the client and to the origin, and the first word of the event: in a client's line the
+requested URL follows it."""
 
 LOG_EVERY_BYTES = 256 * 1024
-"""A connection that moved so much in one direction is logged while it goes on: all that a killed process forgets."""
+"""A connection that moves this much in one direction is logged before it ends: the most that a killed process
+forgets."""
 
 RATE_STEPS = 64 * 8 * 1_000_000
 
 READY = "Accepting"
 
 OFFERED = "HTTP,HTTPS,CONNECT"
-"""Neither BIND, nor UDP, nor FTP."""
+"""The allowed commands: neither BIND, nor UDP, nor FTP."""
 
 
 def configuration(
@@ -46,10 +47,9 @@ def configuration(
     guard: DenyRules = OPEN,
     deny_ports: Sequence[int | str] = (),
 ) -> str:
-    """The whole file. Users and rules stand before the service line, which takes a snapshot of them.
+    """The complete file. Users and rules precede the service line, which uses those that it finds.
 
-    Raises EngineError for a proxy that would serve
-    everybody or that asks for what 3proxy cannot do.
+    Raises EngineError for a proxy that would serve everybody, or that needs features that 3proxy does not have.
     """
     refuse_open(proxy)
     for reason in unsupported_of("3proxy", proxy):
@@ -81,29 +81,30 @@ def directives(
     yield service(proxy, listen)
 
 
-def limits(asked: Limits) -> Iterator[str]:
-    """For all clients together.
+def limits(values: Limits) -> Iterator[str]:
+    """Limits for all clients together.
 
-    With a period of 0 s `connlim` limits those that are served at once; unlike `maxconn` it tells a client so, and
-    counts none that did not get in. Bandwidth is held on the average: a connection moves up to 64 KiB before it waits.
+    With a period of 0 s, `connlim` limits concurrent connections; unlike `maxconn`, it notifies the client, and does
+    not count those that it refuses. Bandwidth is held on average: a connection moves up to 64 KiB before it waits.
     """
-    if asked.connections is not None:
-        yield f"connlim {asked.connections} 0 *"
-    if asked.bandwidth_bps is not None:
-        rate = exact_rate(asked.bandwidth_bps)
+    if values.connections is not None:
+        yield f"connlim {values.connections} 0 *"
+    if values.bandwidth_bps is not None:
+        rate = exact_rate(values.bandwidth_bps)
         yield f"bandlimin {rate} *"
         yield f"bandlimout {rate} *"
 
 
 def exact_rate(bandwidth_bps: int) -> int:
-    """The nearest rate at which 64 bytes take whole microseconds, to which 3proxy rounds down without asking."""
+    """The nearest rate at which 64 bytes take whole microseconds, to which 3proxy rounds down silently."""
     return RATE_STEPS // round(RATE_STEPS / bandwidth_bps)
 
 
 def access(proxy: ProxyRecord, guard: DenyRules, deny_ports: Sequence[int | str], *, mapped: bool) -> Iterator[str]:
-    """Who gets in, and where to. One network a line, for a line holds no more than 64 KiB.
+    """Access rules. One network a line, because a line holds no more than 64 KiB.
 
-    Whom no rule names is refused, with another result code than by a rule: it tells sources from destinations.
+    A client that no rule matches is refused with another result code than one that a rule denies; this distinguishes
+    refused sources from refused destinations.
     """
     user = "*"
     if proxy.username is None:
@@ -113,7 +114,7 @@ def access(proxy: ProxyRecord, guard: DenyRules, deny_ports: Sequence[int | str]
         yield from (f"users {quoted(f'{name}:CL:{password}')}" for name, password in logins(proxy))
         user = quoted(",".join(name for name, _ in logins(proxy)))
     clients = [f"{user} {source}" for source in sources(proxy.allow_ips, mapped=mapped)]
-    yield from (f"deny * * {place}" for place in off_limits(proxy.destinations, deny_ports))
+    yield from (f"deny * * {place}" for place in denied_targets(proxy.destinations, deny_ports))
     for allowed, network in guard.rules():
         yield from (f"allow {client} {network} * {OFFERED}" for client in clients if allowed)
         if not allowed:
@@ -122,13 +123,14 @@ def access(proxy: ProxyRecord, guard: DenyRules, deny_ports: Sequence[int | str]
 
 
 def logins(proxy: ProxyRecord) -> list[tuple[str, str]]:
-    """(user name, password), whichever are the proxy's own: that these change places changes nothing."""
+    """(user name, password) of all logins, sorted, so that exchanging the proxy's own with a further one changes
+    nothing."""
     both = ((each.username, each.password) for each in (proxy, *proxy.also))
     return sorted({(name, password) for name, password in both if name is not None and password is not None})
 
 
 def sources(networks: Sequence[str], *, mapped: bool) -> Iterator[str]:
-    """The networks as 3proxy matches them: on an IPv6 socket an IPv4 client has an IPv4-mapped address (RFC 4291)."""
+    """The networks as 3proxy matches them: on an IPv6 socket, an IPv4 client has an IPv4-mapped address (RFC 4291)."""
     if not networks:
         yield "*"
     for network in map(ip_network, networks):
@@ -138,22 +140,22 @@ def sources(networks: Sequence[str], *, mapped: bool) -> Iterator[str]:
 
 
 def service(proxy: ProxyRecord, listen: str) -> str:
-    """-a tells the origin nothing of the client; -u2 makes SOCKS ask for a password."""
-    asked = " -u2" if proxy.username is not None else ""
+    """The service line. -a hides the client from the origin; -u2 makes SOCKS require a password."""
+    login = " -u2" if proxy.username is not None else ""
     return (
-        f"{SERVICES[proxy.protocol]} {way_out(proxy.exit)} -a{asked}"
+        f"{SERVICES[proxy.protocol]} {exit_options(proxy.exit)} -a{login}"
         f" -ocTCP_NODELAY,SO_KEEPALIVE -osTCP_NODELAY,SO_KEEPALIVE -i{listen} -p{proxy.port}"
     )
 
 
-def way_out(exit_: Exit) -> str:
-    """IPv4 destinations are preferred, IPv6 ones reached too; out of one address only those of its family."""
+def exit_options(exit_: Exit) -> str:
+    """Prefer IPv4 destinations and reach IPv6 ones too; from a given address, only those of its family."""
     address = exit_address(exit_)
     return "-46" if address is None else f"-{address.version} -e{address}"
 
 
 def exit_address(exit_: Exit) -> IPv4Address | IPv6Address | None:
-    """None for whatever address the host chooses. Raises EngineError when it is no address."""
+    """The exit address; None if the host chooses. Raises EngineError if it is not an address."""
     if exit_.mode != "address":
         return None
     try:
@@ -166,5 +168,6 @@ def exit_address(exit_: Exit) -> IPv4Address | IPv6Address | None:
 
 
 def quoted(text: str) -> str:
-    """One argument, `$` (an included file) taken literally. Quotation marks are doubled, as the manual demands."""
+    """Quote an argument, in which `$` (an included file) is taken literally. Quotation marks are doubled, as the manual
+    requires."""
     return '"' + text.replace('"', '""') + '"'

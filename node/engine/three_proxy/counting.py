@@ -1,4 +1,4 @@
-"""What 3proxy's log tells of traffic: pure sums over its lines."""
+"""Adds up usage from lines of 3proxy's log, without I/O."""
 
 import re
 from collections.abc import Mapping
@@ -8,21 +8,22 @@ from pydantic import BaseModel, ConfigDict
 from node.engine.three_proxy.configuration import READY
 
 LINE = re.compile(rb"=(\d{5}) (\d+) (\d+) (.*)")
-"""`LOG_FORMAT`. The mark in front keeps a line that a full file cut short from being read as one with the next."""
+"""A line in `LOG_FORMAT`. The initial mark keeps a line that a full file cut short from being joined with the next
+one."""
 
 REFUSALS = {1: "destination", 3: "source", **dict.fromkeys(range(4, 9), "login"), 10: "limit"}
-"""By result code: 1 a rule that denies, 3 no rule that allows, 4-8 the login, 10 a limit. All others are of connections
-that were served, though their destination may not have answered."""
+"""By result code: 1 for a rule that denies, 3 if no rule allows, 4-8 for the login, 10 for a limit. All others belong
+to connections that were served, even if their destination did not answer."""
 
 SERVICE_WORDS = {READY.encode(), b"Failed", b"failed", b"Memory"}
-"""How 3proxy begins what it says of itself; or with a name and a colon."""
+"""The first words of 3proxy's own messages; others begin with a name and a colon."""
 
 
 class Counts(BaseModel):
-    """What one process moved, as far as `offset` of its log.
+    """The usage of one process, up to `offset` of its log.
 
-    `received_bytes` came from clients, `sent_bytes` went to them. `connections` counts a client's requests one by one
-    where it sends several over one HTTP connection, for 3proxy logs each.
+    `received_bytes` came from clients, `sent_bytes` went to them. `connections` counts every request of an HTTP
+    connection, because 3proxy logs each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,8 +39,9 @@ class Counts(BaseModel):
         return not (self.received_bytes or self.sent_bytes or self.connections or self.refused)
 
 
-def counted(before: Counts, block: bytes) -> Counts:
-    """With the block's whole lines, which follow `offset`; an unfinished last one is left for the next time."""
+def add_block(before: Counts, block: bytes) -> Counts:
+    """Add the complete lines of the block, which starts at `offset`; an incomplete last line is left for the next
+    call."""
     whole = block.rfind(b"\n") + 1
     sent = received = connections = 0
     refused = dict(before.refused)
@@ -60,5 +62,5 @@ def counted(before: Counts, block: bytes) -> Counts:
 
 
 def ends_a_connection(word: bytes) -> bool:
-    """A connection that goes on (`logdump`) has no word."""
+    """Whether the line is the last one of a connection; lines about open connections (`logdump`) have no word."""
     return word not in SERVICE_WORDS and not word.endswith(b":") and word != b""

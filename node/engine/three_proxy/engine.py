@@ -1,4 +1,4 @@
-"""The engine that runs proxies by 3proxy, one process a proxy."""
+"""The engine that runs proxies with 3proxy, one process for each proxy."""
 
 import asyncio
 import hashlib
@@ -16,9 +16,18 @@ from node.engine.three_proxy.binary import find_binary, refuse_uncounted, versio
 from node.engine.three_proxy.configuration import configuration, exit_address, logins
 from node.engine.three_proxy.destinations import guard
 from node.engine.three_proxy.ledger import LogLedger
-from node.engine.three_proxy.listening import holds, listener, refuse_foreign, refuse_unusable
-from node.engine.three_proxy.process import Process, boot, hold, is_meant, is_stray, numbers, spawn, started
-from node.engine.three_proxy.readiness import accepting
+from node.engine.three_proxy.listening import has_listener, listener, refuse_foreign, refuse_unusable
+from node.engine.three_proxy.process import (
+    Process,
+    all_pids,
+    boot_id,
+    is_same_process,
+    is_stray,
+    open_pidfd,
+    spawn,
+    start_time,
+)
+from node.engine.three_proxy.readiness import until_accepting
 from node.engine.three_proxy.state import ProcessState, StateFolder, remove, write_private
 from shared.destinations import DENY_PORTS
 from shared.proxies import ProxyId, ProxyRecord, Version
@@ -28,22 +37,22 @@ __all__ = ["ThreeProxyEngine", "find_binary", "version"]
 
 @dataclass(frozen=True)
 class Served:
-    """A proxy and the process behind it."""
+    """A proxy and its process."""
 
     state: ProcessState
     process: Process
 
     @property
     def accepts(self) -> bool:
-        return holds(self.state.pid, self.state.listener_fd, self.state.listener)
+        return has_listener(self.state.pid, self.state.listener_fd, self.state.listener)
 
 
 class ThreeProxyEngine:
-    """Leaving the context leaves the proxies running; one engine at a time may have a directory.
+    """Runs 3proxy processes. Leaving the context leaves them running; only one engine at a time may use a directory.
 
-    `listen` None is every address, IPv6 and IPv4. `nservers` are asked for names in place of the system's resolver: a
-    statically linked 3proxy has none, and needs them. No client reaches the networks of `closed`, but for those of
-    `allow_destinations`. `on_change` is called in the loop when a process ended unasked.
+    `listen` is an address, None for all, IPv6 and IPv4. `nservers` resolve names instead of the system's resolver: a
+    statically linked 3proxy has none, and needs them. Clients cannot reach the networks of `closed`, except for those
+    of `allow_destinations`. `on_change` is called in the event loop when a process has ended unexpectedly.
     """
 
     at_once = 16
@@ -74,7 +83,7 @@ class ThreeProxyEngine:
         self._locks: WeakValueDictionary[ProxyId, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
-        with suppress(OSError):  # a full disk: each start tries again, and tells why it fails
+        with suppress(OSError):  # a full disk: each start tries again, and reports why it fails
             self._folder.make()
         self._adopt()
         await self._end_strays()
@@ -94,13 +103,13 @@ class ThreeProxyEngine:
         return {id_: served.state.version for id_, served in self._served.items() if served.accepts}
 
     async def start(self, proxy: ProxyRecord) -> None:
-        """As `Engine.start`. A record that changes nothing for 3proxy keeps the process; any other replaces it, which
-        closes this proxy's connections. On the same port both listen for a moment (SO_REUSEPORT)."""
+        """See Engine. A record that changes nothing for 3proxy keeps the process; any other replaces it, which closes
+        the proxy's connections. On the same port both listen for a moment (SO_REUSEPORT)."""
         text = configuration(
             proxy, listen=self._listen, nservers=self._nservers, guard=self._guard, deny_ports=self._deny_ports
         )
         id_ = ProxyId(proxy.id)
-        async with self._alone(id_):
+        async with self._lock(id_):
             before = self._served.get(id_)
             accepts = before is not None and before.accepts
             if before and accepts and before.state.digest == digest(text):
@@ -108,68 +117,69 @@ class ThreeProxyEngine:
                 return
             if not (before and accepts and before.state.port == proxy.port):
                 refuse_unusable(self._listen, proxy.port)
-            await self._refuse_unheld(proxy, before)
-            with told_as_engine_error():
+            await self._refuse_unsupported(proxy, before)
+            with as_engine_error():
                 self._served[id_] = await self._launch(proxy, text)
             if before:
                 await self._end(before)
 
     async def stop(self, proxy_id: ProxyId) -> None:
-        async with self._alone(proxy_id):
+        async with self._lock(proxy_id):
             if served := self._served.get(proxy_id):
                 await self._end(served)
 
     def reached_at(self, addresses: Sequence[str]) -> None:
-        """The node's own addresses that its host does not have; for proxies that are started from now on."""
+        """Set the node's own addresses that its host does not have; applies to proxies that are started later."""
         self._guard = guard([*self._closed, *addresses], self._opened)
 
     async def usage(self) -> Sequence[Counters]:
-        """As `Counting.usage`; an epoch is a process's life. Raises OSError."""
+        """See Counting; an epoch is the life of a process. Raises OSError."""
         return await self._ledger.usage()
 
     async def taken(self, counters: Sequence[Counters]) -> None:
         self._ledger.taken(counters)
 
     async def halt(self) -> None:
-        """Ends every process of this engine."""
+        """End all processes of this engine."""
         async with asyncio.TaskGroup() as tasks:
             for id_ in list(self._served):
                 tasks.create_task(self.stop(id_))
 
     @asynccontextmanager
-    async def _alone(self, id_: ProxyId) -> AsyncGenerator[None, None]:
-        """One change at a time to one proxy; others are not held up."""
+    async def _lock(self, id_: ProxyId) -> AsyncGenerator[None, None]:
+        """Serialize changes of one proxy."""
         lock = self._locks.setdefault(id_, asyncio.Lock())
         async with lock:
             yield
 
-    async def _refuse_unheld(self, proxy: ProxyRecord, before: Served | None) -> None:
-        """Raises EngineError for what only this host's 3proxy cannot do.
+    async def _refuse_unsupported(self, proxy: ProxyRecord, before: Served | None) -> None:
+        """Raise EngineError for what the 3proxy of this host cannot do.
 
-        An exit address that was lost while the proxy ran holds no other change of the proxy up.
+        An exit address that was lost while the proxy ran does not prevent other changes of the proxy.
         """
         address = exit_address(proxy.exit)
         if address and not (before and before.state.exit_address == str(address)):
             refuse_foreign(address)
         if proxy.limits.connections is not None:
-            with told_as_engine_error():
+            with as_engine_error():
                 refuse_uncounted(await version(self._binary))
 
     def _adopt(self) -> None:
-        """Takes over what runs. A process is the one written down only if boot, number, start time and file agree."""
-        this_boot = boot()
+        """Take over running processes. A process is recognized only if boot, pid, start time and file agree with the
+        state on disk."""
+        this_boot = boot_id()
         for state in self._folder.states():
-            meant = partial(is_meant, state.started, self._folder.configuration(state.stem))
-            pidfd = hold(state.pid, meant) if state.boot == this_boot else None
+            is_same = partial(is_same_process, state.started, self._folder.configuration(state.stem))
+            pidfd = open_pidfd(state.pid, is_same) if state.boot == this_boot else None
             if pidfd is not None:
                 process = self._watched(state.id, state.stem, state.pid, pidfd)
                 self._served[state.id] = Served(state, process)
 
     async def _end_strays(self) -> None:
-        """Ends what an agent that was killed had begun and not written down, and what it had replaced."""
+        """End processes that a killed agent had started and not recorded, and those that it had replaced."""
         kept = {served.state.pid for served in self._served.values()}
-        for pid in set(numbers()) - kept:
-            pidfd = hold(pid, partial(is_stray, self._folder.path))
+        for pid in set(all_pids()) - kept:
+            pidfd = open_pidfd(pid, partial(is_stray, self._folder.path))
             if pidfd is not None:
                 process = Process(pid, pidfd, self._processes.discard)
                 self._processes.add(process)
@@ -177,7 +187,7 @@ class ThreeProxyEngine:
                 await process.gone()
 
     async def _launch(self, proxy: ProxyRecord, text: str) -> Served:
-        """A process that accepts connections and is written down; none at all if it fails. Raises EngineError,
+        """Start a process that accepts connections, and record it; nothing is left if that fails. Raises EngineError,
         OSError, LookupError."""
         id_ = ProxyId(proxy.id)
         stem = self._folder.new_stem(id_)
@@ -188,7 +198,7 @@ class ThreeProxyEngine:
             write_private(cfg, text)
             pid, pidfd = spawn(self._binary, cfg, log)
             process = self._watched(id_, stem, pid, pidfd)
-            await accepting(process, log, port=proxy.port, passwords=[password for _, password in logins(proxy)])
+            await until_accepting(process, log, port=proxy.port, passwords=[password for _, password in logins(proxy)])
             state = state_of(proxy, stem, text, pid)
             self._folder.remember(state)
         except BaseException:
@@ -220,7 +230,7 @@ class ThreeProxyEngine:
         if served.state.version == version:
             return
         state = served.state.model_copy(update={"version": version})
-        with told_as_engine_error():
+        with as_engine_error():
             self._folder.remember(state)
         self._served[state.id] = Served(state, served.process)
 
@@ -232,7 +242,7 @@ class ThreeProxyEngine:
 
 
 def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> ProcessState:
-    """What is to be written down of a process that accepts connections. Raises OSError, LookupError."""
+    """The state to record of a process that accepts connections. Raises OSError, LookupError."""
     descriptor, name = listener(pid, proxy.port)
     return ProcessState(
         id=ProxyId(proxy.id),
@@ -240,9 +250,9 @@ def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> ProcessState
         port=proxy.port,
         digest=digest(text),
         stem=stem,
-        boot=boot(),
+        boot=boot_id(),
         pid=pid,
-        started=started(pid),
+        started=start_time(pid),
         listener_fd=descriptor,
         listener=name,
         exit_address=str(exit_address(proxy.exit) or ""),
@@ -254,10 +264,10 @@ def digest(text: str) -> str:
 
 
 @contextmanager
-def told_as_engine_error() -> Generator[None, None, None]:
+def as_engine_error() -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
         raise EngineError(f"3proxy cannot be run: {error.strerror} ({error.filename})") from error
     except LookupError as error:
-        raise EngineError("3proxy ended as soon as it had started") from error
+        raise EngineError("3proxy ended right after its start") from error

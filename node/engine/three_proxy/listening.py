@@ -1,4 +1,4 @@
-"""Ports: whether one can be taken, and whether a process still holds its listener."""
+"""Checks of ports: whether one is free, and whether a process still has its listener."""
 
 import errno
 import os
@@ -13,10 +13,10 @@ TCP_LISTEN = "0A"
 
 
 def refuse_unusable(listen: str, port: int) -> None:
-    """Raises EngineError with the reason why nobody could listen there now.
+    """Raise EngineError with the reason, if no program can listen on the port now.
 
-    Without SO_REUSEPORT, so that a listener which shares its port is seen too; 3proxy itself would share it silently,
-    or retry for ever.
+    SO_REUSEPORT is not set, so that a listener that shares its port is detected too; 3proxy would share it silently, or
+    retry for ever.
     """
     family = socket.AF_INET6 if ":" in listen else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -29,16 +29,16 @@ def refuse_unusable(listen: str, port: int) -> None:
 
 
 def refuse_foreign(address: IPv4Address | IPv6Address) -> None:
-    """Raises EngineError when no connection could leave from there: 3proxy would start and fail every client."""
+    """Raise EngineError if connections cannot leave from this address: 3proxy would start and fail every client."""
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         try:
             probe.bind((str(address), 0))
         except OSError as error:
-            told = (
+            problem = (
                 "is not an address of this host" if error.errno == errno.EADDRNOTAVAIL else f"cannot be used: {error}"
             )
-            raise EngineError(f"the exit {address} {told}") from error
+            raise EngineError(f"the exit {address} {problem}") from error
 
 
 def refusal(code: int | None, listen: str, port: int) -> str:
@@ -56,7 +56,7 @@ def refusal(code: int | None, listen: str, port: int) -> str:
 def listener(pid: int, port: int) -> tuple[int, str]:
     """The descriptor and the name (`socket:[inode]`) of the process's listening socket.
 
-    Several processes may share the port for a moment. Raises OSError when its files cannot be seen, LookupError when it
+    Several processes may share the port for a moment. Raises OSError if its files are not accessible, LookupError if it
     has no such socket.
     """
     names = set(listening_names(port))
@@ -69,7 +69,7 @@ def listener(pid: int, port: int) -> tuple[int, str]:
 
 
 def listening_names(port: int) -> Iterator[str]:
-    """Every socket that listens on the port, from /proc/net/tcp: listeners come first there, so that a host with many
+    """All sockets that listen on the port, from /proc/net/tcp: listeners come first there, so a long table of
     connections is not read to the end."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(FileNotFoundError), open(table) as rows:  # no IPv6 here
@@ -81,9 +81,9 @@ def listening_names(port: int) -> Iterator[str]:
                     yield f"socket:[{row[9]}]"
 
 
-def holds(pid: int, descriptor: int, name: str) -> bool:
-    """Whether the process still has that very socket; a dead one has none, and a 3proxy that was paused or whose reload
-    failed has closed it while it lives on. Inodes of sockets are not used twice, so a reused number is no danger."""
+def has_listener(pid: int, descriptor: int, name: str) -> bool:
+    """Whether the process still has that socket. A dead process has none; a 3proxy that was paused, or whose reload
+    failed, has closed it and lives on. Inodes of sockets are not reused, so a reused descriptor number is no danger."""
     try:
         return os.readlink(f"/proc/{pid}/fd/{descriptor}") == name
     except OSError:

@@ -1,4 +1,4 @@
-"""One 3proxy process: started apart from the agent, held by a pidfd, ended at once."""
+"""One 3proxy process: independent of the agent, identified by a pidfd, ended at once."""
 
 import asyncio
 import os
@@ -12,22 +12,23 @@ from typing import Self
 from node.engine.interface import EngineError
 
 NAME = "3proxy"
-"""argv[0], by which strays of a directory are told from other programs that were given the same file."""
+"""argv[0], which distinguishes stray processes of a directory from other programs that were started with the same
+file."""
 
 LOG_BYTES = 4 * 1024 * 1024
-"""About 150,000 connections that end while nobody reads."""
+"""The log of about 150,000 connections that end while no agent reads it."""
 
 GONE_WITHIN_S = 3.0
 
 
 class Process:
-    """Held by a pidfd: whatever becomes of the number, a signal reaches this process or none.
+    """A process identified by a pidfd: even if its pid is reused, a signal reaches this process or none.
 
-    Ended by SIGKILL only. SIGTERM takes 3-5 s, in which connections live on, SIGCONT pauses and SIGHUP kills.
+    It is ended by SIGKILL only. After SIGTERM connections live on for 3-5 s, SIGCONT pauses it and SIGHUP kills it.
     """
 
     def __init__(self, pid: int, pidfd: int, on_exit: Callable[[Self], None]) -> None:
-        """Takes ownership of the pidfd. `on_exit` is called in the loop, once."""
+        """Takes ownership of the pidfd. `on_exit` is called once, in the event loop."""
         self.pid = pid
         self.ended = False
         self._pidfd = pidfd
@@ -37,7 +38,7 @@ class Process:
         self._loop.add_reader(pidfd, self._exited)
 
     def end(self) -> None:
-        """Closes its listener and its connections without waiting."""
+        """Close its listener and its connections without waiting."""
         if self.ended or self._gone.is_set():
             return
         self.ended = True
@@ -45,15 +46,15 @@ class Process:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def gone(self) -> None:
-        """Raises EngineError when the kernel does not let go of it."""
+        """Wait for the end of the process. Raises EngineError if it takes too long."""
         try:
             async with asyncio.timeout(GONE_WITHIN_S):
                 await self._gone.wait()
         except TimeoutError:
-            raise EngineError(f"3proxy process {self.pid} was killed and does not end") from None
+            raise EngineError(f"3proxy process {self.pid} was killed but has not ended") from None
 
     def release(self) -> None:
-        """Lets it run on, unwatched."""
+        """Stop watching the process, which runs on."""
         if self._pidfd >= 0:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
@@ -72,11 +73,12 @@ class Process:
 
 
 def spawn(binary: Path, configuration: Path, log: Path) -> tuple[int, int]:
-    """Pid and pidfd of a process in a session of its own, in the foreground, without the agent's environment.
+    """Start a process in a session of its own, in the foreground, without the agent's environment. Returns its pid and
+    pidfd.
 
-    Its output goes to a file: a pipe would end or block it when the agent that reads is gone. The file is bounded by
-    RLIMIT_FSIZE, and SIGXFSZ stays ignored as Python has it, so a write past the limit just fails.
-    posix_spawn, because asyncio's and subprocess's processes are meant to end with their parent. Raises OSError.
+    Its output goes to a file: a pipe would end or block it when the agent that reads it is gone. RLIMIT_FSIZE bounds
+    the file; SIGXFSZ stays ignored, as in Python, so a write past the limit just fails. posix_spawn is used because
+    processes of asyncio and subprocess are meant to end with their parent. Raises OSError.
     """
     output = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     files = [
@@ -95,35 +97,36 @@ def spawn(binary: Path, configuration: Path, log: Path) -> tuple[int, int]:
         with suppress(ProcessLookupError):
             confine(pid)
     except OSError:
-        os.kill(pid, signal.SIGKILL)  # a child not waited for yet: the number is still its own
+        os.kill(pid, signal.SIGKILL)  # a child that was not waited for: the pid is still its own
         os.waitpid(pid, 0)
         raise
     return pid, pidfd
 
 
 def confine(pid: int) -> None:
-    """As many files as the host allows, a bounded log, and no core file with passwords in it."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Allow as many files as the host does, bound the log, and forbid core files, which could contain passwords."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for limit, value in (
-        (resource.RLIMIT_NOFILE, most),
+        (resource.RLIMIT_NOFILE, hard),
         (resource.RLIMIT_FSIZE, LOG_BYTES),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.prlimit(pid, limit, (value, value))
 
 
-def boot() -> str:
-    """This boot of the host: start times of processes count from it."""
+def boot_id() -> str:
+    """The id of this boot of the host: start times of processes are relative to it."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def started(pid: int) -> int:
-    """When the process started, in clock ticks since the boot (field 22 of proc_pid_stat(5)). Raises OSError."""
+def start_time(pid: int) -> int:
+    """The start time of the process, in clock ticks since the boot (field 22 of proc_pid_stat(5)). Raises OSError."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
-def hold(pid: int, is_it: Callable[[int], bool]) -> int | None:
-    """A pidfd of the process, if it is the one meant: asked while the pidfd pins it, so the answer stays true."""
+def open_pidfd(pid: int, is_it: Callable[[int], bool]) -> int | None:
+    """A pidfd of the process if `is_it` accepts it. The check runs while the pidfd pins the process, so the result
+    stays true."""
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:
@@ -140,13 +143,13 @@ def arguments(pid: int) -> list[bytes]:
     return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
 
 
-def is_meant(start: int, configuration: Path, pid: int) -> bool:
-    """Whether the number still is the process that started then with that file. Raises OSError."""
-    return started(pid) == start and os.fsencode(configuration) in arguments(pid)
+def is_same_process(start: int, configuration: Path, pid: int) -> bool:
+    """Whether the pid still belongs to the process that was started then with that file. Raises OSError."""
+    return start_time(pid) == start and os.fsencode(configuration) in arguments(pid)
 
 
 def configuration_of(pid: int) -> Path | None:
-    """The file with which `spawn` started this 3proxy; None for any other program, also one that reads such a file.
+    """The file with which `spawn` started this 3proxy; None for any other program, even one that reads such a file.
     Raises OSError."""
     argv = arguments(pid)
     ours = len(argv) == 2 and argv[0] == NAME.encode() and os.getsid(pid) == pid
@@ -159,6 +162,6 @@ def is_stray(folder: Path, pid: int) -> bool:
     return file is not None and file.parent == folder
 
 
-def numbers() -> list[int]:
-    """Every process that can be seen."""
+def all_pids() -> list[int]:
+    """The pids of all visible processes."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]

@@ -1,4 +1,4 @@
-"""Tells from 3proxy's log whether it accepts connections, and if not, why."""
+"""Reads from 3proxy's log whether it accepts connections and, if not, why."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ NO_MIXED = "3proxy before 0.9.5 cannot take HTTP and SOCKS on one port: use the 
 
 READY_WITHIN_S = 3.0
 
-LOOK_EVERY_S = 0.002
+POLL_S = 0.002
 """3proxy accepts about 6 ms after its start."""
 
 
-async def accepting(process: Process, log: Path, *, port: int, passwords: Sequence[str]) -> None:
-    """Returns when it accepts. Raises EngineError when it will not: its exit code tells nothing (always 0), and on a
-    port that is taken it lives on and tries again for ever."""
+async def until_accepting(process: Process, log: Path, *, port: int, passwords: Sequence[str]) -> None:
+    """Wait until it accepts connections. Raises EngineError if it will not: its exit code does not show it (always 0),
+    and on a port in use it keeps retrying."""
     try:
         async with asyncio.timeout(READY_WITHIN_S):
             while (outcome := outcome_of(lines_of(log))) == "none":
                 if process.exited:
                     break
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(POLL_S)
     except TimeoutError:
         outcome = "none"
     if outcome != "ready":
@@ -37,7 +37,7 @@ def lines_of(log: Path) -> list[str]:
 
 
 def outcome_of(lines: Sequence[str]) -> Literal["none", "ready", "failed"]:
-    """By the word that ends a line of `LOG_FORMAT`: "=00000 0 0 Accepting", "=00000 0 0 bind():"."""
+    """Judge by the last word of a line of `LOG_FORMAT`: "=00000 0 0 Accepting", "=00000 0 0 bind():"."""
     words = {line.split(" ")[-1] for line in lines if line.startswith("=")}
     if READY in words:
         return "ready"
@@ -45,12 +45,12 @@ def outcome_of(lines: Sequence[str]) -> Literal["none", "ready", "failed"]:
 
 
 def reason(lines: Sequence[str], passwords: Sequence[str]) -> str:
-    """The last line that is not a warning; nothing of it when it holds a password."""
-    told = [line for line in lines if line and "Warning:" not in line]
-    if not told:
-        return "it says nothing"
-    if any(password in told[-1] for password in passwords):
-        return "its message is withheld, for the password is in it"
-    if told[-1].startswith("Unknown command: 'auto'"):
+    """The last line that is not a warning, withheld if it contains a password."""
+    messages = [line for line in lines if line and "Warning:" not in line]
+    if not messages:
+        return "its log is empty"
+    if any(password in messages[-1] for password in passwords):
+        return "its message is withheld because it contains the password"
+    if messages[-1].startswith("Unknown command: 'auto'"):
         return NO_MIXED
-    return f"{told[-1].split(' ')[-1].rstrip(':')} failed" if told[-1].startswith("=") else told[-1]
+    return f"{messages[-1].split(' ')[-1].rstrip(':')} failed" if messages[-1].startswith("=") else messages[-1]

@@ -1,4 +1,4 @@
-"""What the engine remembers of a running proxy across restarts of the agent: one small file each."""
+"""The state of running processes on disk, which the engine reads after a restart of the agent: one small file each."""
 
 import os
 import re
@@ -19,10 +19,10 @@ STEM = re.compile(r"\d+-\d+")
 
 
 class ProcessState(BaseModel):
-    """A process that accepts connections. `stem` names its files; `digest` is of its configuration.
-    `exit_address` is empty where the host chooses.
+    """A process that accepts connections. `stem` is the base name of its files, `digest` identifies its configuration,
+    `exit_address` is empty if the host chooses.
 
-    A pid alone proves nothing: it is the process meant only if the boot and the start time agree too.
+    A pid alone proves nothing: the process is the recorded one only if the boot and the start time agree too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +41,7 @@ class ProcessState(BaseModel):
 
 
 class StateFolder:
-    """The engine's directory. Everything in it is private: configurations hold passwords."""
+    """The engine's directory. Everything in it is private, because configurations contain passwords."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -62,12 +62,12 @@ class StateFolder:
         return self.path / f"{proxy_id}.json"
 
     def states(self) -> Iterator[ProcessState]:
-        """What is written down and readable."""
+        """The states that are readable."""
         for path in self.path.glob("*.json"):
             try:
                 yield ProcessState.model_validate_json(path.read_bytes())
             except ValidationError:
-                continue  # written by another release or damaged: its process is found as a stray
+                continue  # written by another release, or damaged: its process is treated as a stray
 
     def remember(self, state: ProcessState) -> None:
         write_whole(self.state(state.id), state.model_dump_json())
@@ -76,15 +76,16 @@ class StateFolder:
         remove(self.state(proxy_id))
 
     def discard(self, stem: str) -> None:
-        """The configuration. The log is the ledger's, which has yet to count it."""
+        """Remove the configuration. The log belongs to the ledger, which has yet to count it."""
         remove(self.configuration(stem))
 
     def counted_stems(self) -> set[str]:
-        """Processes, running or not, whose counts are here: in a log or written down."""
+        """The stems of all processes, running or not, with a log or counts on disk."""
         return {path.stem for end in ("*.log", "*.counts") for path in self.path.glob(end) if STEM.fullmatch(path.stem)}
 
     def keep_only(self, kept: dict[ProxyId, str]) -> None:
-        """Removes what was left behind by a crash; `kept` are the stems by id. Counts and logs to be counted stay."""
+        """Remove files left behind by a crash; `kept` are the stems by id. Counts, and logs that are to be counted,
+        stay."""
         names = {f"{id_}.json" for id_ in kept} | {f"{stem}.cfg" for stem in kept.values()}
         names |= {path.name for stem in self.counted_stems() for path in (self.log(stem), self.counts(stem))}
         for path in self.path.glob("*"):
@@ -92,8 +93,8 @@ class StateFolder:
                 remove(path)
 
     def new_stem(self, proxy_id: ProxyId) -> str:
-        """The id and the time in microseconds, also with a clock that was set back: a successor never writes over what
-        its predecessor was started with, nor counts on under its name."""
+        """A new stem from the id and the time in microseconds, unique even if the clock was set back: a successor
+        neither overwrites its predecessor's files nor continues its counts."""
         epoch = time.time_ns() // 1000
         while any(path(f"{proxy_id}-{epoch}").exists() for path in (self.configuration, self.log, self.counts)):
             epoch += 1
@@ -107,7 +108,7 @@ def identity(stem: str) -> tuple[ProxyId, int]:
 
 
 def remove(path: Path) -> None:
-    """On a disk that refuses the file stays, and is found again at the next start: it proves nothing."""
+    """Remove a file. If the disk refuses, the file stays and is found at the next start, where it does no harm."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -115,14 +116,15 @@ def remove(path: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Whole or not at all. Not flushed to the disk: after a power cut the boot is another anyway. Raises OSError."""
+    """Write a file completely or not at all. It is not synced: after a power failure the boot differs anyway. Raises
+    OSError."""
     aside = path.with_name(f"{path.name}.new")
     write_private(aside, text)
     aside.replace(path)
 
 
 def write_private(path: Path, text: str) -> None:
-    """A fresh file of mode 0600 from its first moment. Raises OSError, also on a full disk."""
+    """Write a new file that has mode 0600 from the beginning. Raises OSError, also if the disk is full."""
     path.unlink(missing_ok=True)
     with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)

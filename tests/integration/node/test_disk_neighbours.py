@@ -51,7 +51,7 @@ def test_what_was_spent_before_is_added_when_it_is_known_and_nothing_is_written_
     account = Account(7, None)
     assert account.entry(100, 0, 1, 0.0) is None
     account.book(100, 0.0)
-    account.recall(QuotaUsage(total=500), 0.0)
+    account.add_earlier(QuotaUsage(total=500), 0.0)
     entry = account.entry(100, 50, 1, 0.0)
     assert entry is not None
     assert entry.spent.total == 650

@@ -14,7 +14,7 @@ import pytest
 from node.commands.stop import builtin_pids, three_proxy_pids
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.builtin.pool.processes import worker_names, worker_pid
-from node.engine.builtin.pool.spawner import _born
+from node.engine.builtin.pool.spawner import _start_zygote
 from node.engine.three_proxy.engine import ThreeProxyEngine
 from tests.clients.streams import HERE, LOCAL, free_port, record, until
 from tests.engines.three_proxy_binaries import binaries
@@ -122,7 +122,7 @@ async def test_stop_ends_no_program_that_only_looks_like_a_proxy(data: Path) -> 
 
 async def test_stop_ends_a_zygote_that_was_left_behind(data: Path) -> None:
     (data / "builtin").mkdir(parents=True)
-    zygote = await _born(data / "builtin")
+    zygote = await _start_zygote(data / "builtin")
     assert "ended 1 process of the built-in engine" in await asyncio.to_thread(command, data, "stop")
     await gone(zygote.pid)
     await zygote.end()

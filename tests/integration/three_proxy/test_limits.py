@@ -65,7 +65,7 @@ async def test_a_3proxy_that_miscounts_connections_refuses_to_limit_them(directo
     if not await is_old(binary):
         pytest.skip("since 1.0 3proxy counts them")
     async with opened(directory, binary) as engine:
-        with pytest.raises(EngineError, match=r"3proxy 0\.9.* cannot hold a limit of connections: use the builtin"):
+        with pytest.raises(EngineError, match=r"3proxy 0\.9.* cannot enforce a limit of connections: use the builtin"):
             await engine.start(record(1, protocol="http", limits={"connections": 2}))
         assert await engine.running() == {}
 

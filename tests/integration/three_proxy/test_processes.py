@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from node.engine.three_proxy.engine import ThreeProxyEngine
-from node.engine.three_proxy.listening import holds, listener
+from node.engine.three_proxy.listening import has_listener, listener
 from tests.clients.plain import ALICE, LIMIT_S, PAGE, accepts, fetch, tunnel
 from tests.clients.streams import HERE, until
 from tests.engines.records import free_port, record
@@ -45,7 +45,7 @@ async def test_the_proxies_of_a_killed_agent_serve_on_and_are_adopted(directory:
     )
     pipe = asyncio.subprocess.PIPE
     agent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, directory, binary, stdin=pipe, stdout=pipe, cwd=Path(__file__).parents[2]
+        sys.executable, "-c", program, directory, binary, stdin=pipe, stdout=pipe, cwd=Path(__file__).parents[3]
     )
     assert agent.stdin is not None
     assert agent.stdout is not None
@@ -116,9 +116,9 @@ async def test_another_program_with_a_file_of_the_engine_is_left_alone(
 def test_a_descriptor_that_was_used_again_is_not_the_listener() -> None:
     with socket.create_server((HERE, free_port())) as first, socket.create_server((HERE, free_port())) as second:
         descriptor, name = listener(os.getpid(), first.getsockname()[1])
-        assert holds(os.getpid(), descriptor, name)
+        assert has_listener(os.getpid(), descriptor, name)
         os.dup2(second.fileno(), descriptor)
-        assert not holds(os.getpid(), descriptor, name)
+        assert not has_listener(os.getpid(), descriptor, name)
 
 
 async def test_files_that_a_crash_left_behind_are_removed(directory: Path, binary: Path) -> None:

@@ -15,7 +15,7 @@ from tests.engines.three_proxy import opened, script, vanished
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("exit 0", "it says nothing"),
+        ("exit 0", "its log is empty"),
         ("echo 'Command: allow failed with code 1, line 8'", "allow failed"),
         ("echo wonder-1", "withheld"),
     ],

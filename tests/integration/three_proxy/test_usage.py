@@ -162,7 +162,7 @@ async def test_an_emptied_log_is_counted_on(
 async def test_what_nobody_takes_is_kept_within_bounds(
     directory: Path, binary: Path, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "KEPT", 2)
+    monkeypatch.setattr(ledger, "MAX_FINISHED", 2)
     async with opened(directory, binary) as engine:
         for id_ in range(1, 5):
             await engine.start(proxy := record(id_, protocol="http"))

@@ -199,7 +199,7 @@ def test_the_log_tells_whether_it_accepts(lines: list[str], outcome: str) -> Non
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ([], "it says nothing"),
+        ([], "its log is empty"),
         (["=00000 0 0 bind():"], "bind() failed"),
         (["Unknown command: 'auto' line 12"], NO_MIXED),
         (["Unknown command: 'x' line 2", "[line 3] Warning: low", ""], "Unknown command: 'x' line 2"),

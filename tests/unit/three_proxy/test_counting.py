@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.engine.three_proxy.counting import Counts, counted
+from node.engine.three_proxy.counting import Counts, add_block
 
 LOG = (
     b"[line 3] Warning: current open file ulimits are too low\n"
@@ -22,7 +22,7 @@ LOG = (
 
 
 def test_lines_are_summed_up_by_what_they_tell() -> None:
-    assert counted(Counts(), LOG) == Counts(
+    assert add_block(Counts(), LOG) == Counts(
         offset=len(LOG),
         sent_bytes=262450,
         received_bytes=16,
@@ -35,17 +35,17 @@ def test_lines_are_summed_up_by_what_they_tell() -> None:
 def test_a_log_read_in_any_pieces_comes_to_the_same(cuts: list[int]) -> None:
     counts = Counts()
     for end in [*sorted(cuts), len(LOG)]:
-        counts = counted(counts, LOG[counts.offset : end])
-    assert counts == counted(Counts(), LOG)
+        counts = add_block(counts, LOG[counts.offset : end])
+    assert counts == add_block(Counts(), LOG)
 
 
 @given(st.integers(0, 20), st.integers(0, 20))
 def test_a_line_cut_short_by_a_full_file_adds_nothing_that_was_not_moved(first: int, second: int) -> None:
     line = b"=00000 123 45 CONNECT\n"
-    counts = counted(Counts(), line[:first] + line[:second] + line)
+    counts = add_block(Counts(), line[:first] + line[:second] + line)
     assert (counts.sent_bytes, counts.received_bytes, counts.connections) in {(0, 0, 0), (123, 45, 0), (123, 45, 1)}
 
 
 @given(st.binary())
 def test_any_bytes_are_read_without_an_error(block: bytes) -> None:
-    assert counted(Counts(), block).offset <= len(block)
+    assert add_block(Counts(), block).offset <= len(block)

@@ -1,4 +1,4 @@
-"""What one proxy has used since it came to this worker, and what it had spent before."""
+"""The usage of one proxy since it came to this worker, and its total before."""
 
 import time
 
@@ -7,9 +7,9 @@ from node.engine.builtin.policy.quota_periods import QuotaUsage
 
 
 class Account:
-    """One life of a proxy's counters. `refused` says how often by reason; `spent` is as of the last `book`.
+    """One life of a proxy's counters. `spent` is its traffic of all lives, as of the last `book`.
 
-    `is_known` False: what was spent before is not known yet, and `spent` is of this life alone.
+    If `is_known` is False, earlier traffic could not be read yet, and `spent` is that of this life only.
     """
 
     __slots__ = ("_booked", "_written", "epoch", "id", "is_known", "refused", "spent")
@@ -32,27 +32,30 @@ class Account:
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def book(self, moved: int, now: float) -> QuotaUsage:
-        """`moved` is all that this life has moved, both directions together; `now` the wall clock."""
+        """Add new traffic to `spent`. `moved` is the total of this life, both directions together; `now` is the wall
+        clock."""
         if moved != self._booked:
             self.spent = self.spent.plus(moved - self._booked, now)
             self._booked = moved
         return self.spent
 
     def unbooked(self, moved: int) -> int:
-        """Bytes that moved since they were booked last."""
+        """Bytes moved since the last `book`."""
         return moved - self._booked
 
     def add(self, count: int, now: float) -> None:
-        """Traffic of this proxy that another process moved: it is spent here, and counted there."""
+        """Add traffic of this proxy that another process moved: it counts against the quota here, and as usage
+        there."""
         self.spent = self.spent.plus(count, now)
 
-    def recall(self, before: QuotaUsage, now: float) -> None:
-        """What was spent before this life is known now."""
+    def add_earlier(self, before: QuotaUsage, now: float) -> None:
+        """Add the traffic of earlier lives, which is known now."""
         self.spent = before.plus(self.spent.total, now)
         self.is_known = True
 
     def entry(self, received: int, sent: int, connections: int, now: float) -> LedgerEntry | None:
-        """None when nothing has changed since the last one was `written`, or what would be written is not known."""
+        """The entry for the ledger; None if nothing has changed since the last one that was written, or while `spent`
+        is unknown."""
         if not self.is_known:
             return None
         moved = received + sent
@@ -61,7 +64,7 @@ class Account:
             return None
         return LedgerEntry(self.id, self.epoch, received, sent, connections, dict(self.refused), self.book(moved, now))
 
-    def written(self, entry: LedgerEntry) -> None:
-        """It is on disk."""
+    def mark_written(self, entry: LedgerEntry) -> None:
+        """Record that the entry is on disk."""
         refused = sum(entry.refused.values())
         self._written = entry.received_bytes, entry.sent_bytes, entry.connections, refused, entry.spent.total

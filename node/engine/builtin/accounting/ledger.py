@@ -1,9 +1,9 @@
-"""What proxies have used, on disk: written by each worker for its own proxies, read by every other one.
+"""The usage of proxies on disk, written by each worker for its own proxies and read by all others.
 
-A proxy may come to another worker, or to a new process of the same, so each process has a file of its own in one
-directory, and whoever takes a proxy looks for its newest line in all of them. Lines hold absolute figures: read twice
-they count once. The file of a process that ended is taken over by another: copied first, then removed, so that at
-every moment each line is in some file.
+A proxy may move to another worker or to a new process, so each process has a file of its own in one directory, and a
+worker that takes over a proxy looks for its newest line in all files. Lines hold absolute figures: a line that is read
+twice counts once. The file of a process that ended is adopted by another: copied first, then removed, so that each line
+is in some file at every moment.
 """
 
 import os
@@ -20,24 +20,24 @@ from node.engine.builtin.policy.quota_periods import QuotaUsage
 
 FOLDER = "usage"
 ANSWER_MAX = 1000
-"""Entries told at once."""
+"""The most lines returned at once."""
 FINISHED_MAX = 20_000
-"""Lives that have ended and that nobody has taken; the oldest are forgotten first."""
+"""Ended lives that are kept until somebody acknowledges them; beyond it the oldest are forgotten."""
 _ABSENT_MAX = 50_000
-"""Proxies that are not here and whose spent traffic is remembered, should they come back."""
+"""Absent proxies whose traffic is remembered, in case they come back."""
 _COMPACT_FROM = 4 << 20
 _NOTHING = QuotaUsage()
 
 
 class Ledger:
-    """`open` are the keys that are still counted under; all else that is told has ended."""
+    """The ledger of one worker. `_open` holds the keys of lives that still count; all others have ended."""
 
     def __init__(self, folder: Path) -> None:
-        """The folder and the file are made with the first line."""
+        """The folder and the file are created with the first line."""
         self._path = folder / f"{os.getpid()}-{time.time_ns()}{SUFFIX}"
         self._own: LedgerFile | None = None
-        self._places = LedgerIndex(folder)
-        self._told: dict[LedgerKey, tuple[int, bytes]] = {}
+        self._index = LedgerIndex(folder)
+        self._reported: dict[LedgerKey, tuple[int, bytes]] = {}
         self._open: set[LedgerKey] = set()
         self._sequence = 0
         self._compact_at = _COMPACT_FROM
@@ -47,83 +47,85 @@ class Ledger:
         self.adopt()
 
     def write(self, entries: Iterable[LedgerEntry]) -> bool:
-        """Whether they are written; they are safe from a loss of power a moment later."""
+        """Write entries; False if that failed. They survive a loss of power a moment later."""
         lines = {entry.key: line(entry) for entry in entries}
         if not self._append(list(lines.values())):
             return False
         for key, text in lines.items():
-            self._tell(key, text)
+            self._report(key, text)
         self._open.update(lines)
-        self._make_safe()
+        self._sync_later()
         return True
 
     def end(self, key: LedgerKey) -> None:
-        """Nothing more is written of this life."""
+        """Record that a life has ended."""
         self._open.discard(key)
 
-    def follow(self) -> None:
-        """Reads what others have written meanwhile. Raises OSError."""
-        self._places.follow()
+    def refresh(self) -> None:
+        """Read what other workers have written since. Raises OSError."""
+        self._index.refresh()
 
     def spent(self, proxy_id: int) -> QuotaUsage:
-        """What was written last for this proxy, by whomever, as of the last `follow`. Raises OSError."""
-        texts = self._places.newest(proxy_id)
+        """The traffic last written for this proxy by any worker, as of the last `refresh`. Raises OSError."""
+        texts = self._index.newest(proxy_id)
         if not texts:
             return _NOTHING
         entries = [entry for text in texts if isinstance(entry := read_line(text), LedgerEntry)]
         return max((entry.spent for entry in entries), key=lambda spent: spent.total, default=_NOTHING)
 
-    def told(self, since: int) -> tuple[int, list[bytes]]:
-        """Lines written after that number, the oldest first, not all at once; and the number to ask with next."""
+    def lines_since(self, since: int) -> tuple[int, list[bytes]]:
+        """Lines written after the number `since`, the oldest first, up to ANSWER_MAX; and the number to continue
+        with."""
         found: list[tuple[int, bytes]] = []
-        for number, text in reversed(self._told.values()):
+        for number, text in reversed(self._reported.values()):
             if number <= since:
                 break
             found.append((number, text))
         found = found[-ANSWER_MAX:]
         return (found[0][0] if found else since), [text for _, text in reversed(found)]
 
-    def take(self, key: LedgerKey, figures: tuple[int, int, int]) -> bool:
-        """Whether this life has ended with these figures (received, sent, connections); it is not told again."""
-        told = self._told.get(key)
-        entry = read_line(told[1]) if told is not None else None
+    def acknowledge(self, key: LedgerKey, figures: tuple[int, int, int]) -> bool:
+        """Acknowledge a life that has ended with these figures (received, sent, connections), so that it is not
+        reported again. False if it has not."""
+        reported = self._reported.get(key)
+        entry = read_line(reported[1]) if reported is not None else None
         if not isinstance(entry, LedgerEntry) or key in self._open:
             return False
         if (entry.received_bytes, entry.sent_bytes, entry.connections) != figures:
             return False
         if not self._append([taken_line(key)]):
             return False
-        del self._told[key]
+        del self._reported[key]
         return True
 
     def adopt(self) -> None:
-        """Takes over what processes that ended have left."""
-        for path in self._others():
+        """Take over the files of processes that have ended."""
+        for path in self._other_files():
             try:
                 self._adopt(path)
             except OSError as error:
                 log.write("ledger.not_adopted", errno=error.errno)
 
     def close(self) -> None:
-        """What is written stays; another process takes it over."""
+        """Close the file; another process adopts it."""
         self._threads.shutdown(wait=True)
-        self._places.close()
+        self._index.close()
         if self._own is not None:
             os.fdatasync(self._own.fd)
             self._own.close()
             self._own = None
 
-    def _tell(self, key: LedgerKey, text: bytes) -> None:
+    def _report(self, key: LedgerKey, text: bytes) -> None:
         self._sequence += 1
-        self._told.pop(key, None)
-        self._told[key] = self._sequence, text
-        if len(self._told) - len(self._open) > FINISHED_MAX:
+        self._reported.pop(key, None)
+        self._reported[key] = self._sequence, text
+        if len(self._reported) - len(self._open) > FINISHED_MAX:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        ended = [key for key in self._told if key not in self._open]
+        ended = [key for key in self._reported if key not in self._open]
         for key in ended[: len(ended) // 10]:
-            del self._told[key]
+            del self._reported[key]
 
     def _append(self, lines: list[bytes]) -> bool:
         try:
@@ -132,45 +134,46 @@ class Ledger:
                 self._own = LedgerFile.create(self._path, [])
             self._own.append(lines)
         except OSError as error:
-            self._journal_once(error)
+            self._log_once(error)
             return False
         self._failing = False
-        if self._own.size > self._compact_at and self._is_quiet():
+        if self._own.size > self._compact_at and self._is_synced():
             self._compact(self._own)
         return True
 
-    def _make_safe(self) -> None:
-        """In a thread: a disk may take its time."""
-        if self._own is not None and self._is_quiet():
+    def _sync_later(self) -> None:
+        """Write to disk in a thread, because a disk may be slow."""
+        if self._own is not None and self._is_synced():
             self._sync = self._threads.submit(os.fdatasync, self._own.fd)
 
-    def _is_quiet(self) -> bool:
-        """Whether no thread is at the file."""
+    def _is_synced(self) -> bool:
+        """Whether no thread is writing the file to disk."""
         if self._sync is not None and self._sync.done():
             error = self._sync.exception()
             if isinstance(error, OSError):
-                self._journal_once(error)
+                self._log_once(error)
             self._sync = None
         return self._sync is None
 
-    def _journal_once(self, error: OSError) -> None:
+    def _log_once(self, error: OSError) -> None:
         if not self._failing:
             log.write("ledger.write_failed", errno=error.errno)
         self._failing = True
 
     def _compact(self, before: LedgerFile) -> None:
-        """One line for each proxy, and each life that is still told, into a new file of the same name."""
+        """Write the lines that are still needed to a new file of the same name: one for each proxy, and each reported
+        life."""
         try:
-            self._own = LedgerFile.create(self._path, self._needed(before))
+            self._own = LedgerFile.create(self._path, self._compacted(before))
         except OSError as error:
-            self._journal_once(error)
+            self._log_once(error)
             self._compact_at = before.size * 2
             return
         before.close()
         self._compact_at = max(_COMPACT_FROM, self._own.size * 4)
 
-    def _needed(self, file: LedgerFile) -> list[bytes]:
-        """A proxy's newest line is behind its others. Raises OSError."""
+    def _compacted(self, file: LedgerFile) -> list[bytes]:
+        """The lines that are still needed, a proxy's newest line after its others. Raises OSError."""
         newest: dict[int, tuple[LedgerKey, bytes]] = {}
         for _, text in file.lines(0):
             key = key_of(text)
@@ -181,14 +184,14 @@ class Ledger:
         for id_ in absent[:-_ABSENT_MAX]:
             del newest[id_]
         kept = {key for key, _ in newest.values()}
-        taken = [taken_line(key) for key in kept if key not in self._told]
+        taken = [taken_line(key) for key in kept if key not in self._reported]
         return [
-            *(text for key, (_, text) in self._told.items() if key not in kept),
+            *(text for key, (_, text) in self._reported.items() if key not in kept),
             *(text for _, text in newest.values()),
             *taken,
         ]
 
-    def _others(self) -> list[Path]:
+    def _other_files(self) -> list[Path]:
         return [path for path in sorted(self._path.parent.glob(f"*{SUFFIX}")) if path != self._path]
 
     def _adopt(self, path: Path) -> None:
@@ -203,7 +206,7 @@ class Ledger:
             orphan.close()
 
     def _copy(self, orphan: LedgerFile) -> bool:
-        """Whether all that it says is safe here. A line of a proxy that this process runs is followed by its own."""
+        """Copy an orphaned file. A proxy that runs here keeps its newest line last. True if everything is on disk."""
         latest: dict[int, bytes] = {}
         lives: dict[LedgerKey, bytes] = {}
         for _, text in orphan.lines(0):
@@ -216,13 +219,13 @@ class Ledger:
                 case key:
                     lives.pop(key, None)
         last = set(latest.values())
-        untold = [text for text in lives.values() if text not in last]
-        ours = [self._told[key][1] for key in self._open if key[0] in latest]
-        if not self._append([*untold, *latest.values(), *ours]):
+        older = [text for text in lives.values() if text not in last]
+        ours = [self._reported[key][1] for key in self._open if key[0] in latest]
+        if not self._append([*older, *latest.values(), *ours]):
             return False
         if self._own is not None:
             os.fdatasync(self._own.fd)
         for key, text in lives.items():
-            if key not in self._told:
-                self._tell(key, text)
+            if key not in self._reported:
+                self._report(key, text)
         return True

@@ -1,4 +1,4 @@
-"""One line of the ledger: what was counted for a proxy in one life, and what it has spent since it was first seen."""
+"""The lines of the ledger: the counters of a proxy in one life, and its total traffic."""
 
 import json
 import re
@@ -16,6 +16,8 @@ LedgerKey = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
+    """The counters of one life. `spent` is the traffic of all lives of the proxy."""
+
     id: int
     epoch: int
     received_bytes: int
@@ -30,8 +32,8 @@ class LedgerEntry:
 
 
 def line(entry: LedgerEntry) -> bytes:
-    """JSON without a line break; begins with the key, see `key_of`."""
-    told = {
+    """Encode an entry as JSON without a line break, beginning with its key; see `key_of`."""
+    fields = {
         "id": entry.id,
         "epoch": entry.epoch,
         "received_bytes": entry.received_bytes,
@@ -40,29 +42,29 @@ def line(entry: LedgerEntry) -> bytes:
         "refused": dict(entry.refused),
         "spent": astuple(entry.spent),
     }
-    return json.dumps(told, separators=(",", ":")).encode()
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def taken_line(key: LedgerKey) -> bytes:
-    """Says that a finished life is safe elsewhere."""
+    """The line that marks a finished life as acknowledged."""
     return b'{"taken":[%d,%d]}' % key
 
 
 def read_line(data: bytes) -> LedgerEntry | LedgerKey | None:
-    """None for what is no whole line: the last one may be torn, and a disk may lose what was not yet safe."""
+    """Parse a line; None if it is incomplete: the last one may be torn, and a disk may lose what was not synced."""
     try:
-        told = cast("dict[str, Any]", json.loads(data))
-        if "taken" in told:
-            id_, epoch = told["taken"]
+        fields = cast("dict[str, Any]", json.loads(data))
+        if "taken" in fields:
+            id_, epoch = fields["taken"]
             return int(id_), int(epoch)
-        total, day, in_day, month, in_month = told["spent"]
+        total, day, in_day, month, in_month = fields["spent"]
         return LedgerEntry(
-            id=int(told["id"]),
-            epoch=int(told["epoch"]),
-            received_bytes=int(told["received_bytes"]),
-            sent_bytes=int(told["sent_bytes"]),
-            connections=int(told["connections"]),
-            refused={str(reason): int(count) for reason, count in told["refused"].items()},
+            id=int(fields["id"]),
+            epoch=int(fields["epoch"]),
+            received_bytes=int(fields["received_bytes"]),
+            sent_bytes=int(fields["sent_bytes"]),
+            connections=int(fields["connections"]),
+            refused={str(reason): int(count) for reason, count in fields["refused"].items()},
             spent=QuotaUsage(int(total), float(day), int(in_day), float(month), int(in_month)),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -70,6 +72,6 @@ def read_line(data: bytes) -> LedgerEntry | LedgerKey | None:
 
 
 def key_of(data: bytes) -> LedgerKey | None:
-    """An entry's key without reading the rest of its line; None for other lines."""
+    """The key of an entry, without parsing the rest of its line; None for other lines."""
     form = _BEGINNING.match(data) if data.endswith(b"}") else None
     return (int(form[1]), int(form[2])) if form else None

@@ -1,4 +1,4 @@
-"""One file of the ledger: lines appended by the one process that holds it locked, read by all."""
+"""One file of the ledger: appended to by the process that holds its lock, read by all."""
 
 import fcntl
 import os
@@ -13,10 +13,10 @@ _LINE_MAX = 4096
 
 
 class LedgerFile:
-    """Locked by flock(2), which goes with the process however it ends; a file that nobody holds is an orphan.
+    """Locked by flock(2), which ends with the process however it ends; a file that is not locked is an orphan.
 
-    `fd` stays open, so what is read belongs together even when the file is replaced meanwhile. `size` is how far it was
-    written, or read, by this process.
+    `fd` stays open, so reads are consistent even if the file is replaced meanwhile. `size` is the position up to which
+    this process has written or read.
     """
 
     __slots__ = ("_torn", "fd", "path", "size")
@@ -29,7 +29,7 @@ class LedgerFile:
 
     @classmethod
     def create(cls, path: Path, lines: list[bytes]) -> "LedgerFile":
-        """Appears at once, whole and locked, in place of what had that name. Raises OSError."""
+        """Create the file complete and locked, in place of an earlier one of that name. Raises OSError."""
         new = path.with_suffix(_NEW)
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -48,14 +48,14 @@ class LedgerFile:
 
     @classmethod
     def open(cls, path: Path) -> "LedgerFile | None":
-        """None when it is gone. Raises OSError."""
+        """Open for reading; None if it does not exist. Raises OSError."""
         try:
             return cls(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError:
             return None
 
     def append(self, lines: list[bytes]) -> None:
-        """All of them, or an OSError: what was written in part is skipped by readers, for a line is whole or none."""
+        """Append all lines, or raise OSError. A line that was written in part is skipped by readers."""
         if not lines:
             return
         data = (b"\n" if self._torn else b"") + b"\n".join(lines) + b"\n"
@@ -66,7 +66,7 @@ class LedgerFile:
         self.size = os.fstat(self.fd).st_size
 
     def lines(self, start: int) -> list[tuple[int, bytes]]:
-        """Whole lines behind this position, each with its own."""
+        """Complete lines after this position, each with its own position."""
         parts: list[bytes] = []
         at = start
         while data := os.pread(self.fd, _READ, at):
@@ -83,14 +83,14 @@ class LedgerFile:
         return os.pread(self.fd, _LINE_MAX, position).partition(b"\n")[0]
 
     def take_over(self) -> bool:
-        """Whether nobody held it and it is still the file of its name; held from now on."""
+        """Lock the file; False if another process holds it, or if it was replaced."""
         with suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return self.is_current()
         return False
 
     def is_current(self) -> bool:
-        """Whether the name still leads to this file. Raises FileNotFoundError."""
+        """Whether the name still refers to this file. Raises FileNotFoundError."""
         there, here = os.stat(self.path), os.fstat(self.fd)
         return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 

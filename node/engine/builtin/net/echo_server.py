@@ -11,7 +11,7 @@ ECHO_HOST = "check.maybe-proxy.internal"
 """The name under which every proxy reaches it, on any port; see shared.echo."""
 
 _ANSWER_S = 5.0
-_MOST_HEAD = 8192
+_MAX_HEAD = 8192
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
 _LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
@@ -30,7 +30,7 @@ class Echo:
 
     async def open(self) -> None:
         for listener in self._listeners:
-            self._servers.append(await asyncio.start_server(_answer, sock=listener, limit=_MOST_HEAD))
+            self._servers.append(await asyncio.start_server(_answer, sock=listener, limit=_MAX_HEAD))
 
     def close(self) -> None:
         for server in self._servers:

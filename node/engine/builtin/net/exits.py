@@ -13,7 +13,7 @@ from shared.permutation import Permutation
 
 SESSION_TTL_S = 600
 """How long a session keeps its address after its last connection, if the record does not say."""
-MOST_SESSIONS = 16_384
+MAX_SESSIONS = 16_384
 """Sessions of one proxy at once; beyond it, the one that ended longest ago loses its address early."""
 
 _IP_BIND_ADDRESS_NO_PORT, _IPV6_FREEBIND = 24, 78
@@ -145,7 +145,7 @@ class SessionExit(RandomExit):
         lease = self._leases.get(session)
         if lease is not None:
             return lease
-        if len(self._leases) >= MOST_SESSIONS and not self._forget_oldest():
+        if len(self._leases) >= MAX_SESSIONS and not self._forget_oldest():
             return ConnectFailure.EXHAUSTED
         address = self.draw()
         if isinstance(address, ConnectFailure):

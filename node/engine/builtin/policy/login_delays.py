@@ -12,7 +12,7 @@ FORGET_S = 120.0
 """Time after the last failure when a source is forgotten."""
 
 _FIRST_S = 0.25
-_MOST = 8192
+_MAX_SOURCES = 8192
 """Sources remembered at once, over all proxies; beyond it the one that failed longest ago is forgotten."""
 
 SourceKey = tuple[int, str]
@@ -36,7 +36,7 @@ class LoginDelays:
         count, last = self._known.pop(key, (0, now))
         count = count + 1 if now - last < FORGET_S else 1
         self._known[key] = count, now
-        if len(self._known) > _MOST:
+        if len(self._known) > _MAX_SOURCES:
             del self._known[next(iter(self._known))]
         return delay_of(count)
 

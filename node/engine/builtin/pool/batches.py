@@ -1,4 +1,4 @@
-"""Orders to put proxies that come at about the same time, gathered into one."""
+"""Collects records that are put at about the same time into one command."""
 
 import asyncio
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from node.engine.builtin.frames import MOST_FDS, MOST_PORTS
+from node.engine.builtin.frames import MAX_FDS, MAX_PORTS
 from node.engine.interface import EngineError
 from shared.proxies import Destinations, Exit, Limits, ProxyRecord
 
@@ -16,8 +16,9 @@ _USUAL_EXIT, _UNLIMITED, _ANYWHERE = Exit(), Limits(), Destinations()
 
 
 def record_fields(proxy: ProxyRecord) -> dict[str, Any]:
-    """What `read_record` reads. What is as usual of `exit`, `limits` and `destinations` is left out: there are many."""
-    told: dict[str, Any] = {
+    """The fields of a record, for `policy.records.read_record`. `exit`, `limits` and `destinations` leave out defaults,
+    because there are many records."""
+    fields: dict[str, Any] = {
         "id": proxy.id,
         "version": proxy.version,
         "protocol": proxy.protocol,
@@ -25,52 +26,53 @@ def record_fields(proxy: ProxyRecord) -> dict[str, Any]:
         "username": proxy.username,
         "password": proxy.password,
         "allow_ips": proxy.allow_ips,
-        "exit": _unlike(_USUAL_EXIT, proxy.exit),
-        "limits": _unlike(_UNLIMITED, proxy.limits),
+        "exit": _unusual(_USUAL_EXIT, proxy.exit),
+        "limits": _unusual(_UNLIMITED, proxy.limits),
         "also": [each.model_dump() for each in proxy.also],
     }
-    destinations = _unlike(_ANYWHERE, proxy.destinations)
-    return {**told, "destinations": destinations} if destinations else told
+    destinations = _unusual(_ANYWHERE, proxy.destinations)
+    return {**fields, "destinations": destinations} if destinations else fields
 
 
-def _unlike(usual: BaseModel, given: BaseModel) -> dict[str, Any]:
-    """Comparing members costs a tenth of comparing models."""
+def _unusual(usual: BaseModel, given: BaseModel) -> dict[str, Any]:
+    """The fields that differ from the defaults. Comparing members takes a tenth of the time of comparing models."""
     return {} if given.__dict__ == usual.__dict__ else given.model_dump(mode="json", exclude_defaults=True)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchEntry:
-    """A record as a worker is told it, and the listeners that it takes, if it takes some."""
+    """The fields of a record, and the listeners that are sent with it, if any."""
 
-    told: Mapping[str, Any] = field(repr=False)
+    fields: Mapping[str, Any] = field(repr=False)
     listeners: Sequence[Socket] = ()
 
 
 Put = Callable[[Sequence[BatchEntry]], Awaitable[Sequence[bool | str]]]
-"""For each whether it runs now, False: it takes listeners, a text: why not. Raises EngineError."""
+"""For each entry True if it runs now, False if it needs listeners, or the reason why it does not run. Raises
+EngineError."""
 
 
 class Batches:
-    """Puts what comes in the same turn of the event loop by one order."""
+    """Puts all entries of one iteration of the event loop by one command."""
 
     def __init__(self, put: Put) -> None:
         self._put = put
         self._open: _Batch | None = None
 
     async def put(self, entry: BatchEntry) -> bool | str:
-        """The answer for this one. Raises EngineError."""
+        """Put an entry, and return its answer. Raises EngineError."""
         batch, first = self._open, False
         if batch is None or batch.closed:
             batch, first = _Batch(), True
             self._open = batch
-        place = batch.add(entry)
+        index = batch.add(entry)
         if first:
             await batch.run(self._put)
-        return await batch.answer(place)
+        return await batch.answer(index)
 
 
 class _Batch:
-    """Whoever made it runs it; all who added to it wait for their answers."""
+    """The task that created a batch runs it; all tasks that added an entry wait for their answers."""
 
     def __init__(self) -> None:
         self._entries: list[BatchEntry] = []
@@ -80,14 +82,14 @@ class _Batch:
         self.closed = False
 
     def add(self, entry: BatchEntry) -> int:
-        """Its place."""
+        """Add an entry, and return its position."""
         self._entries.append(entry)
-        self.closed = len(self._entries) == MOST_FDS // MOST_PORTS
+        self.closed = len(self._entries) == MAX_FDS // MAX_PORTS
         return len(self._entries) - 1
 
     async def run(self, put: Put) -> None:
-        """Once those of this turn of the event loop have been added. Who waits is told of an EngineError as well."""
-        self._error = EngineError("the order was given up")
+        """Put the entries after this iteration of the event loop. Waiting tasks get an EngineError as well."""
+        self._error = EngineError("the command was cancelled")
         try:
             await asyncio.sleep(0)
             self.closed = True
@@ -99,10 +101,10 @@ class _Batch:
             self.closed = True
             self._done.set()
 
-    async def answer(self, place: int) -> bool | str:
+    async def answer(self, index: int) -> bool | str:
         """Raises EngineError."""
         if not self._done.is_set():
             await self._done.wait()
         if self._error is not None:
             raise self._error
-        return self._answers[place]
+        return self._answers[index]

@@ -1,4 +1,4 @@
-"""What the workers of one directory have in common, and what all that steers them call things."""
+"""Definitions shared by the agent's side of the workers of one directory."""
 
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
 from collections.abc import Callable, Mapping, Sequence
@@ -10,34 +10,34 @@ from node.engine.builtin.pool.spawner import Spawner
 from node.engine.interface import EngineError
 
 RecordFields = Mapping[str, Any]
-"""A record as it crosses the control socket."""
+"""The fields of a record, as sent to a worker."""
 
 Listeners = Sequence[Socket]
 
 
 class WorkerGoneError(EngineError):
-    """There is no such process, so nothing runs in it."""
+    """The worker process does not exist, so no proxy runs in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolContext:
-    """Where workers live.
-
-    `opened` opens a listener at a port, or raises EngineError. `changed` is called when a worker is back, will not come
-    back, or answers again after it did not. `configuration` is told to whatever process is found or started.
-    """
+    """The environment of the workers of one directory."""
 
     directory: Path
+    """Where the workers have their locks, sockets and logs."""
     spawner: Spawner
-    opened: Callable[[int], Socket]
+    open_listener: Callable[[int], Socket]
+    """Opens a listener at a port, or raises EngineError."""
     changed: Callable[[], None]
+    """Called when a worker is back, is given up, or answers again."""
     configuration: Mapping[str, Any]
+    """Sent to every process that is found or started."""
 
 
-def ports_of(told: RecordFields) -> tuple[int, ...]:
-    """All that it listens on, its own first."""
-    also = told.get("also")
-    return tuple(dict.fromkeys((told["port"], *(each["port"] for each in also)))) if also else (told["port"],)
+def ports_of(fields: RecordFields) -> tuple[int, ...]:
+    """All ports of a record, its own first."""
+    also = fields.get("also")
+    return tuple(dict.fromkeys((fields["port"], *(each["port"] for each in also)))) if also else (fields["port"],)
 
 
 def close_all(listeners: Listeners) -> None:

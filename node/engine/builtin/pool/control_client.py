@@ -1,4 +1,4 @@
-"""An agent's connection to one worker: orders out, answers in, any number on their way at once."""
+"""An agent's connection to a worker: commands out, answers in, any number in progress at once."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ _READ = 262144
 
 
 class LostError(Exception):
-    """The worker's end of the connection is gone."""
+    """The worker has closed the connection."""
 
 
 class UnansweredError(Exception):
@@ -21,13 +21,13 @@ class UnansweredError(Exception):
 
 
 class RefusedError(Exception):
-    """The worker said why not."""
+    """The worker answered with an error, which is the text."""
 
 
 class ControlClient:
-    """Needs no task of its own: it lives in the event loop's callbacks.
+    """Needs no task of its own: it runs in callbacks of the event loop.
 
-    `heard` is called whenever an answer came, `lost` once, when the connection is gone.
+    `heard` is called whenever an answer has arrived, `lost` once, when the connection is closed by the worker.
     """
 
     def __init__(self, connection: socket.socket, *, heard: Callable[[], None], lost: Callable[[], None]) -> None:
@@ -45,10 +45,10 @@ class ControlClient:
         self._loop.add_reader(connection.fileno(), self._read)
 
     async def call(self, op: str, *, fds: Sequence[int] = (), timeout: float, **fields: Any) -> Any:
-        """The answer's result. Raises LostError, UnansweredError, RefusedError.
+        """Send a command, and return the result. Raises LostError, UnansweredError, RefusedError.
 
-        Orders are obeyed one after the other, so time counts from the answer to an order before this one: a worker that
-        answers is at work.
+        Commands are executed one after the other, so the time-out restarts with each answer to an earlier command: a
+        worker that answers is at work.
         """
         if self._connection.fileno() < 0:
             raise LostError
@@ -66,7 +66,8 @@ class ControlClient:
         return answer.get("result")
 
     async def _answer(self, number: int, answered: asyncio.Future[Message], timeout: float) -> Message:
-        """Raises LostError, UnansweredError. An answer that is here is not late, however late this looks."""
+        """Wait for an answer; one that has arrived is not late, however busy this process was. Raises LostError,
+        UnansweredError."""
         left, since = timeout, self._loop.time()
         while left > 0:
             done, _ = await asyncio.wait([answered], timeout=left)
@@ -77,7 +78,7 @@ class ControlClient:
         raise UnansweredError
 
     def close(self) -> None:
-        """Whoever still waits gets a LostError."""
+        """Close the connection; calls in progress raise LostError."""
         fd = self._connection.fileno()
         if fd < 0:
             return
@@ -92,9 +93,10 @@ class ControlClient:
                 answered.set_exception(LostError())
 
     def _send(self, message: Message, fds: Sequence[int]) -> None:
-        """Descriptors are copied, for the caller may have closed its own before the worker takes them.
+        """Send or queue a message. Descriptors are duplicated, because the caller may close its own before the worker
+        takes them.
 
-        Raises RefusedError when this process may not have so many.
+        Raises RefusedError if this process has no descriptors left.
         """
         self._outbox.append((memoryview(frame(message)), _copies(fds)))
         if len(self._outbox) == 1:
@@ -143,7 +145,7 @@ class ControlClient:
 
 
 def _copies(fds: Sequence[int]) -> list[int]:
-    """All of them or none. Raises RefusedError."""
+    """Duplicate all descriptors or none. Raises RefusedError."""
     copies: list[int] = []
     try:
         for fd in fds:

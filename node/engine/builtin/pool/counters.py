@@ -1,4 +1,4 @@
-"""What the workers of an engine tell of the use of their proxies."""
+"""Collects usage counters and conditions from the workers."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -13,11 +13,11 @@ from shared.proxies import ProxyId
 
 
 class CounterReader:
-    """Workers that do not answer are left out."""
+    """Reads the counters of all workers; those that do not answer are left out."""
 
     def __init__(self, worker_pool: WorkerPool) -> None:
-        self._crew = worker_pool
-        self._counted: dict[WorkerHandle, WorkerCounters] = {}
+        self._pool = worker_pool
+        self._readers: dict[WorkerHandle, WorkerCounters] = {}
 
     async def stats(self) -> Mapping[ProxyId, Mapping[str, int]]:
         """See BuiltinEngine."""
@@ -28,7 +28,7 @@ class CounterReader:
         }
 
     async def conditions(self) -> Mapping[ProxyId, Condition]:
-        """See node.engine.Limiting."""
+        """See node.engine.interface.Limiting."""
         return {
             ProxyId(id_): Condition("expired" if word == "expired" else "limited", reason)
             for answer in await self._answers("conditions")
@@ -36,23 +36,23 @@ class CounterReader:
         }
 
     async def usage(self) -> Sequence[Counters]:
-        """See node.engine.Counting."""
-        self._counted = {worker: self._counted.get(worker) or WorkerCounters(worker) for worker in self._crew.workers}
+        """See node.engine.interface.Counting."""
+        self._readers = {worker: self._readers.get(worker) or WorkerCounters(worker) for worker in self._pool.workers}
         async with asyncio.TaskGroup() as tasks:
-            answers = [tasks.create_task(counted.read()) for counted in self._counted.values()]
+            answers = [tasks.create_task(reader.read()) for reader in self._readers.values()]
         return highest([counters for answer in answers for counters in answer.result()])
 
     async def taken(self, counters: Sequence[Counters]) -> None:
-        """See node.engine.Counting."""
-        for counted in list(self._counted.values()):
-            # A worker that does not answer tells them again.
+        """See node.engine.interface.Counting."""
+        for reader in list(self._readers.values()):
+            # A worker that does not answer reports them again.
             with suppress(EngineError):
-                await counted.taken(counters)
+                await reader.taken(counters)
 
     async def _answers(self, op: str) -> list[Any]:
         async with asyncio.TaskGroup() as tasks:
-            answers = [tasks.create_task(_answer(worker, op)) for worker in self._crew.workers]
-        return [told for answer in answers if (told := answer.result()) is not None]
+            answers = [tasks.create_task(_answer(worker, op)) for worker in self._pool.workers]
+        return [result for answer in answers if (result := answer.result()) is not None]
 
 
 async def _answer(worker: WorkerHandle, op: str) -> Any:
@@ -66,7 +66,8 @@ _AT_ONCE = 1000
 
 
 class WorkerCounters:
-    """Asks only for what was written since it asked last, for as long as the process is the same."""
+    """The counters of one worker. Only lines written since the last request are requested, as long as the process is
+    the same."""
 
     def __init__(self, worker: WorkerHandle) -> None:
         self._worker = worker
@@ -75,7 +76,8 @@ class WorkerCounters:
         self._known: dict[LedgerKey, Counters] = {}
 
     async def read(self) -> Collection[Counters]:
-        """Nothing while the worker does not answer: it may have been lost, and then another tells of its lives."""
+        """All counters; none while the worker does not answer: it may have died, and then another worker reports its
+        lives."""
         if self._pid != self._worker.pid:
             self._pid, self._since, self._known = self._worker.pid, 0, {}
         try:
@@ -106,7 +108,7 @@ class WorkerCounters:
 
 
 def highest(counters: Collection[Counters]) -> list[Counters]:
-    """One for each life: two workers may tell of the same one, while one takes over what another has left."""
+    """One entry for each life: two workers may report the same one, while one of them adopts another's file."""
     found: dict[LedgerKey, Counters] = {}
     for each in counters:
         key = each.id, each.epoch

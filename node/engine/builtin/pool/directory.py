@@ -1,7 +1,7 @@
-"""Where the workers of an engine have their locks, sockets and logs.
+"""The directory in which the workers of an engine have their locks, sockets and logs.
 
-In the engine's directory, or, on a read-only file system, in a directory of this user in memory, from which links lead
-to what workers keep in the engine's directory.
+It is the engine's directory or, if that is on a read-only file system, a directory of this user in memory, with links
+to the files that workers keep in the engine's directory.
 """
 
 import hashlib
@@ -14,19 +14,19 @@ from node.engine.builtin.accounting.ledger import FOLDER
 from node.engine.builtin.net.exit_counter import BLOCKS_FILE, KEYS_FILE
 from node.engine.builtin.pool.processes import worker_names
 
-IN_MEMORY = (Path("/run"), Path("/dev/shm"), Path("/tmp"))  # noqa: S108 (a stand-in belongs to this user or is not used)
-KEPT = (FOLDER, BLOCKS_FILE, KEYS_FILE)
+IN_MEMORY = (Path("/run"), Path("/dev/shm"), Path("/tmp"))  # noqa: S108 (a stand-in that does not belong to this user is not used)
+SHARED_NAMES = (FOLDER, BLOCKS_FILE, KEYS_FILE)
 
 
-def home_of(directory: Path, places: Sequence[Path] = IN_MEMORY) -> Path:
-    """Where the workers of this engine live now; where none does, where they can. Raises OSError."""
-    stand_ins = [place / name_of(directory) for place in places]
+def home_of(directory: Path, parents: Sequence[Path] = IN_MEMORY) -> Path:
+    """Where the workers of this engine run now, or, if none runs, where they can. Raises OSError."""
+    stand_ins = [parent / name_of(directory) for parent in parents]
     for home in (directory, *filter(is_own, stand_ins)):
         if worker_names(home):
             return home
     if not is_read_only(directory):
         return directory
-    return next((stand_in for stand_in in stand_ins if is_made(stand_in, directory)), directory)
+    return next((stand_in for stand_in in stand_ins if make_stand_in(stand_in, directory)), directory)
 
 
 def name_of(directory: Path) -> str:
@@ -34,17 +34,17 @@ def name_of(directory: Path) -> str:
 
 
 def is_read_only(directory: Path) -> bool:
-    """Whether the file system is, whoever may write there otherwise; not for a directory that is still to be made."""
+    """Whether the file system is read-only; False for a directory that does not exist yet."""
     return directory.is_dir() and bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
 
 
-def is_made(stand_in: Path, directory: Path) -> bool:
-    """Whether it is there now, with its links."""
+def make_stand_in(stand_in: Path, directory: Path) -> bool:
+    """Create the directory in memory with its links; False if that failed."""
     try:
         stand_in.mkdir(mode=0o700, exist_ok=True)
         if not is_own(stand_in):
             return False
-        for name in KEPT:
+        for name in SHARED_NAMES:
             if (directory / name).exists() and not (stand_in / name).is_symlink():
                 (stand_in / name).symlink_to(directory / name)
     except OSError:
@@ -53,7 +53,7 @@ def is_made(stand_in: Path, directory: Path) -> bool:
 
 
 def is_own(stand_in: Path) -> bool:
-    """Whether nobody but this user can have put something there."""
+    """Whether only this user can have written to the directory."""
     try:
         found = stand_in.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Opens the sockets on which proxies listen, and says in plain words why one cannot be opened."""
+"""Opens the sockets on which proxies listen, and explains why one cannot be opened."""
 
 import errno
 import os
@@ -28,10 +28,10 @@ _REASONS: Mapping[int, str] = MappingProxyType(
 
 
 def open_listener(address: str | None, port: int) -> Socket:
-    """A listening socket; without an address on every one, IPv4 and IPv6. Raises EngineError.
+    """Open a listening socket; without an address on all addresses, IPv4 and IPv6. Raises EngineError.
 
-    SO_REUSEADDR but not SO_REUSEPORT: a port that is taken must not be shared in silence. Accepted sockets inherit
-    TCP_NODELAY and the keep-alive, which saves calls per connection: a client that vanished is found out in the end.
+    SO_REUSEADDR but not SO_REUSEPORT: a port in use must not be shared silently. Accepted sockets inherit TCP_NODELAY
+    and keep-alive, which saves calls for each connection; keep-alive detects clients that vanished.
     """
     if address is not None:
         return _listening(address, port)

@@ -1,4 +1,4 @@
-"""The workers of one directory: finds and starts them, and has old ones relieved by new ones."""
+"""The workers of one directory: finds and starts them, and replaces old ones with new ones."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,71 +10,75 @@ from node.engine.builtin.build_id import build_id
 from node.engine.builtin.frames import WorkerName
 from node.engine.builtin.pool.context import PoolContext, RecordFields
 from node.engine.builtin.pool.processes import end_process, worker_names
-from node.engine.builtin.pool.restoring import recall
+from node.engine.builtin.pool.restoring import fetch_records
 from node.engine.builtin.pool.rw_lock import ReadersWriterLock
 from node.engine.builtin.pool.upgrade import Moved, attach, hand_over
 from node.engine.builtin.pool.worker_handle import WorkerHandle
 from node.engine.interface import EngineError
 
-_LOOK_S = 0.05
+_POLL_S = 0.05
 _END_S = 1.0
-_GIVING_S = 60.0
-"""For a handover that an agent before has begun."""
+_HANDOVER_S = 60.0
+"""Time for a handover that an earlier agent has begun."""
 
 _log = structlog.get_logger(__name__)
 
 
 class WorkerPool:
-    """`workers` are those that live or shall live; of each number one is permanent, older ones are on their way out."""
+    """`workers` are all that run or are being started. For each number one of them is permanent; older ones end with
+    their last connection.
 
-    def __init__(self, place: PoolContext, count: int) -> None:
+    `lock` keeps commands and handovers apart.
+    """
+
+    def __init__(self, context: PoolContext, count: int) -> None:
         self.workers: list[WorkerHandle] = []
-        self.passage = ReadersWriterLock()
-        self._place = place
+        self.lock = ReadersWriterLock()
+        self._context = context
         self._count = count
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._upgrading = asyncio.Lock()
 
-    async def assemble(self, group: asyncio.TaskGroup) -> None:
-        """Of every number that there shall be or still is, the newest generation goes on."""
+    async def open(self, group: asyncio.TaskGroup) -> None:
+        """Find and start workers. For each number that is wanted or still runs, the newest generation is kept."""
         self._group = group
-        self._run(group.create_task(self._place.spawner.prepare()))
-        living = worker_names(self._place.directory)
+        self._run(group.create_task(self._context.spawner.prepare()))
+        living = worker_names(self._context.directory)
         newest = {name.number: name for name in [*map(WorkerName, range(self._count)), *living]}
         for name in sorted({*newest.values(), *living}):
             permanent = name.number < self._count and name == newest[name.number]
             self._add(name, start=permanent).permanent = permanent
         for worker in list(self.workers):
             await worker.settled.wait()
-        self._run(group.create_task(self._tidy_up()))
+        self._run(group.create_task(self._clean_up()))
 
-    def disband(self) -> None:
-        """The processes live on."""
+    def close(self) -> None:
+        """Stop watching; the processes keep running."""
         for task in self._tasks:
             task.cancel()
 
-    async def disbanded(self) -> None:
-        self.disband()
+    async def wait_closed(self) -> None:
+        self.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def upgrade(self) -> list[Moved]:
-        """Everything to new processes, with the code as it is on disk now.
+        """See BuiltinEngine.
 
-        Raises EngineError for the first that fails; it and those after it run on.
+        Raises EngineError for the first worker that fails; it and those after it continue.
         """
         async with self._upgrading:
             try:
-                await self._place.spawner.renew()
+                await self._context.spawner.renew()
             except OSError as error:
                 raise EngineError(f"the code on disk does not start: {error}") from error
-            return [await self._relieve(worker) for worker in list(self.workers) if worker.permanent]
+            return [await self._replace(worker) for worker in list(self.workers) if worker.permanent]
 
     def _add(self, name: WorkerName, *, start: bool) -> WorkerHandle:
         if self._group is None:
             raise EngineError("the built-in engine is not open")
-        worker = WorkerHandle(self._place, name)
+        worker = WorkerHandle(self._context, name)
         self.workers.append(worker)
         self._run(self._group.create_task(self._keep(worker, start=start)))
         return worker
@@ -84,15 +88,15 @@ class WorkerPool:
         task.add_done_callback(self._tasks.discard)
 
     async def _keep(self, worker: WorkerHandle, *, start: bool) -> None:
-        """One that is not permanent is forgotten when it has ended."""
+        """Keep a worker running; one that is not permanent is removed when it has ended."""
         try:
             await worker.keep(start=start)
         finally:
             worker.settled.set()
         self.workers.remove(worker)
 
-    async def _tidy_up(self) -> None:
-        """Ends what an agent before left half done, and brings workers to the code of today."""
+    async def _clean_up(self) -> None:
+        """Complete what an earlier agent left unfinished, and replace workers that run other code."""
         async with self._upgrading:
             try:
                 build = await asyncio.to_thread(build_id)
@@ -104,58 +108,60 @@ class WorkerPool:
                     for before in [each for each in self.workers if each.index == worker.index and each is not worker]:
                         await self._merge(before, worker)
                     if worker.alive and worker.build != build:
-                        await self._relieve(worker)
+                        await self._replace(worker)
                 except EngineError as error:
                     _log.error("worker.upgrade_failed", worker=worker.index, reason=str(error))
 
     async def _merge(self, before: WorkerHandle, worker: WorkerHandle) -> None:
-        """An older generation that still runs proxies gives them to the newer one. Raises EngineError."""
+        """Have an older generation that still runs proxies give them to the newer one. Raises EngineError."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_GIVING_S):
+            async with asyncio.timeout(_HANDOVER_S):
                 while before.alive and before.state == "giving":
-                    await asyncio.sleep(_LOOK_S)
-                    await before.learn()
-        await worker.learn()
-        await recall(worker)
+                    await asyncio.sleep(_POLL_S)
+                    await before.refresh()
+        await worker.refresh()
+        await fetch_records(worker)
         if before.alive and worker.alive and before.state == "serving":
             await self._hand_over(before, worker)
 
-    async def _relieve(self, old: WorkerHandle) -> Moved:
-        """A new process takes over. Raises EngineError."""
+    async def _replace(self, old: WorkerHandle) -> Moved:
+        """Replace a worker with a new process. Raises EngineError."""
         new = self._add(WorkerName(old.index, old.name.generation + 1), start=True)
-        await new.up()
+        await new.until_settled()
         if not new.alive or new.stuck:
-            await self._dismiss(new)
-            raise EngineError(f"the new process of worker {old.index} does not start; its log tells why")
+            await self._end_worker(new)
+            raise EngineError(f"the new process of worker {old.index} does not start; see its log")
         return await self._hand_over(old, new)
 
     async def _hand_over(self, old: WorkerHandle, new: WorkerHandle) -> Moved:
-        """Whatever comes of it, one worker of that number is kept afterwards, and none that does nothing.
+        """Run a handover. Whatever the outcome, one worker of that number is kept, and none that runs nothing.
 
         Raises EngineError.
         """
-        async with self.passage.handover():
+        async with self.lock.handover():
             records = old.records | new.records
             try:
-                await old.up()
+                await old.until_settled()
                 moved = await hand_over(old, new)
             except EngineError:
-                await self._man(old, new, records)
+                await self._ensure_permanent(old, new, records)
                 raise
-            await self._man(old, new, records)
+            await self._ensure_permanent(old, new, records)
         for worker in [each for each in self.workers if each.index == old.index and each not in (old, new)]:
             if worker.alive and not worker.stuck and worker.state == "leaving":
                 await attach(worker, new)
         return moved
 
-    async def _dismiss(self, worker: WorkerHandle) -> None:
-        """One that has nothing."""
+    async def _end_worker(self, worker: WorkerHandle) -> None:
+        """End a worker that runs nothing."""
         if worker.alive:
             await end_process(worker.pid, patience=_END_S)
 
-    async def _man(self, old: WorkerHandle, new: WorkerHandle, records: Mapping[int, RecordFields]) -> None:
+    async def _ensure_permanent(
+        self, old: WorkerHandle, new: WorkerHandle, records: Mapping[int, RecordFields]
+    ) -> None:
         if not new.permanent and not new.ports and not new.stuck:
-            await self._dismiss(new)
+            await self._end_worker(new)
         if not any(worker.permanent for worker in (old, new) if worker in self.workers):
             another = self._add(WorkerName(old.index, new.name.generation + 1), start=True)
             another.permanent, another.records = True, dict(records)

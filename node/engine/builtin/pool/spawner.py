@@ -1,4 +1,4 @@
-"""Has workers forked off a zygote, a process that is kept at hand for that."""
+"""Has workers forked from a zygote, a process that is kept ready for that."""
 
 import asyncio
 import json
@@ -15,63 +15,65 @@ from node.engine.builtin.frames import WorkerName
 from node.engine.builtin.pool.processes import ARGUMENTS, connect_worker, end_process, ended
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS")
-"""All that workers get to see of the agent's environment, which may hold secrets."""
+"""The variables that workers inherit of the agent's environment, which may contain secrets."""
 
-_BARE = Path(__file__).parents[1] / "bootstrap.py"
+_BOOTSTRAP = Path(__file__).parents[1] / "bootstrap.py"
 _LOG = "zygote.log"
 _LOG_MAX = 1024 * 1024
 START_S = 10.0
 _ANSWER_S = 2.0
 _END_S = 1.0
-_LOOK_S = 0.001
-_LONGEST = 64
+_POLL_S = 0.001
+_ANSWER_MAX = 64
 
 _log = structlog.get_logger(__name__)
 
 
 class Spawner:
-    """One zygote at a time, with the code that was on disk when it was started; another one where that has died."""
+    """Keeps one zygote at a time, with the code that was on disk when it was started, and replaces one that has
+    died."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._zygote: _Zygote | None = None
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def prepare(self) -> None:
-        """So that the first worker that dies need not wait."""
+        """Start a zygote, so that the first worker that dies is replaced without a wait."""
         try:
-            async with self._turn:
+            async with self._lock:
                 if self._zygote is None:
-                    self._zygote = await _born(self._directory)
+                    self._zygote = await _start_zygote(self._directory)
         except OSError as error:
             _log.error("zygote.start_failed", reason=str(error))
 
     async def renew(self) -> None:
-        """From now on workers have the code as it is on disk now. Raises OSError; then they have what they had."""
-        async with self._turn:
-            before, self._zygote = self._zygote, await _born(self._directory)
+        """Start a new zygote with the code on disk. Raises OSError; workers are then still forked with the earlier
+        code."""
+        async with self._lock:
+            before, self._zygote = self._zygote, await _start_zygote(self._directory)
             if before is not None:
                 await before.end()
 
     async def start(self, name: WorkerName) -> int:
-        """The pid of a new worker, in a session of its own so that nothing that ends the agent ends it.
+        """Fork a worker and return its pid. Its session is its own, so that nothing that ends the agent ends it.
 
         Raises OSError.
         """
-        _turn_over(self._directory / name.log)
-        async with self._turn:
+        _rotate_log(self._directory / name.log)
+        async with self._lock:
             if self._zygote is not None:
                 try:
                     return await self._fork(self._zygote, name)
                 except OSError as error:
                     _log.warning("zygote.replaced", reason=str(error))
-            self._zygote = await _born(self._directory)
+            self._zygote = await _start_zygote(self._directory)
             return await self._fork(self._zygote, name)
 
-    async def reach(self, name: WorkerName, *, start: bool) -> tuple[socket.socket, bool]:
-        """A connection to this worker, and whether it had to be started. Raises OSError, TimeoutError.
+    async def connect(self, name: WorkerName, *, start: bool) -> tuple[socket.socket, bool]:
+        """Connect to this worker, and return whether it had to be started. Raises OSError, TimeoutError.
 
-        A process that was started and never connected is ended: nothing may know of it before it has its lock.
+        A process that was started but never reached is ended, because others can only find it once it has its lock.
         """
         pid = 0
         try:
@@ -83,21 +85,22 @@ class Spawner:
                         pid = await self.start(name)
                     elif ended(pid):
                         pid = 0
-                        raise OSError("it ended at once; its log tells why")
-                    await asyncio.sleep(_LOOK_S)
+                        raise OSError("it ended at once; see its log")
+                    await asyncio.sleep(_POLL_S)
         except BaseException:
             if pid:
-                await end_process(pid, patience=_LOOK_S)
+                await end_process(pid, patience=_POLL_S)
             raise
         return connection, pid > 0
 
     async def close(self) -> None:
-        """The workers live on."""
-        async with self._turn:
+        """End the zygote; workers keep running."""
+        async with self._lock:
             await self._end()
 
     async def _fork(self, zygote: "_Zygote", name: WorkerName) -> int:
-        """One whose answer was not waited for is ended: it would be taken for that of the next. Raises OSError."""
+        """Fork a worker. If the answer is not awaited, the zygote is ended, or the next call would read it. Raises
+        OSError."""
         try:
             return await zygote.fork(name)
         except BaseException:
@@ -111,7 +114,7 @@ class Spawner:
 
 
 class _Zygote:
-    """The agent's end."""
+    """The agent's connection to a zygote."""
 
     def __init__(self, pid: int, connection: socket.socket) -> None:
         self.pid = pid
@@ -123,23 +126,23 @@ class _Zygote:
         await self._answer(START_S)
 
     async def fork(self, name: WorkerName) -> int:
-        """The new worker's pid. Raises OSError; then this one is of no use any more."""
+        """Fork a worker and return its pid. Raises OSError; this zygote cannot be used afterwards."""
         self._connection.send(json.dumps(name).encode())
         try:
             pid = int(await self._answer(_ANSWER_S))
         except asyncio.CancelledError:
-            await self._take_back()
+            await self._end_late_worker()
             raise
         if pid < 0:
             raise OSError(-pid, os.strerror(-pid))
         return pid
 
-    async def _take_back(self) -> None:
-        """End the worker that is being forked for somebody who has stopped waiting."""
+    async def _end_late_worker(self) -> None:
+        """End a worker that is being forked for a caller that has stopped waiting."""
         with suppress(OSError):
             pid = int(await self._answer(_END_S))
             if pid > 0:
-                await end_process(pid, patience=_LOOK_S)
+                await end_process(pid, patience=_POLL_S)
 
     async def end(self) -> None:
         self._connection.close()
@@ -148,21 +151,21 @@ class _Zygote:
     async def _answer(self, seconds: float) -> bytes:
         try:
             async with asyncio.timeout(seconds):
-                answer = await asyncio.get_running_loop().sock_recv(self._connection, _LONGEST)
+                answer = await asyncio.get_running_loop().sock_recv(self._connection, _ANSWER_MAX)
         except TimeoutError as error:
-            raise OSError("the process that workers are forked off does not answer") from error
+            raise OSError("the process that forks workers does not answer") from error
         if not answer:
-            raise OSError(f"the process that workers are forked off ended; {_LOG} tells why")
+            raise OSError(f"the process that forks workers has ended; see {_LOG}")
         return answer
 
 
-async def _born(directory: Path) -> _Zygote:
-    """Once it can be forked. Raises OSError."""
-    _turn_over(directory / _LOG)
+async def _start_zygote(directory: Path) -> _Zygote:
+    """Start a zygote, and wait until it is ready. Raises OSError."""
+    _rotate_log(directory / _LOG)
     mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
         try:
-            zygote = _Zygote(_spawned(directory, its), mine)
+            zygote = _Zygote(_spawn(directory, its), mine)
         except OSError:
             mine.close()
             raise
@@ -174,13 +177,13 @@ async def _born(directory: Path) -> _Zygote:
     return zygote
 
 
-def _spawned(directory: Path, connection: socket.socket) -> int:
-    """Its pid; the connection is its standard input. Raises OSError."""
+def _spawn(directory: Path, connection: socket.socket) -> int:
+    """Spawn the process with the connection as its standard input, and return its pid. Raises OSError."""
     isolated, without_site, module = ARGUMENTS
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, isolated, without_site, str(_BARE), module, str(directory)],
+        [sys.executable, isolated, without_site, str(_BOOTSTRAP), module, str(directory)],
         {name: os.environ[name] for name in _INHERITED if name in os.environ},
         file_actions=[
             (os.POSIX_SPAWN_DUP2, connection.fileno(), 0),
@@ -193,7 +196,7 @@ def _spawned(directory: Path, connection: socket.socket) -> int:
     )
 
 
-def _turn_over(log: Path) -> None:
-    """Begins a new one where it has grown too long; one is kept beside it."""
+def _rotate_log(log: Path) -> None:
+    """Start a new log if it has grown too long; the previous one is kept."""
     if log.exists() and log.stat().st_size > _LOG_MAX:
         log.replace(log.with_suffix(".log.old"))

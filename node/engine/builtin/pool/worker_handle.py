@@ -1,4 +1,4 @@
-"""One worker as the agent sees it: found or started, connected, watched, and what it runs."""
+"""One worker as the agent sees it: found or started, connected, watched, and the proxies that it runs."""
 
 import asyncio
 import time
@@ -13,32 +13,28 @@ from node.engine.builtin.pool.batches import BatchEntry, Batches
 from node.engine.builtin.pool.context import Listeners, PoolContext, RecordFields, WorkerGoneError
 from node.engine.builtin.pool.control_client import ControlClient, LostError, RefusedError, UnansweredError
 from node.engine.builtin.pool.processes import reap
-from node.engine.builtin.pool.restoring import recall, restore
+from node.engine.builtin.pool.restoring import fetch_records, restore
 from node.engine.builtin.pool.spawner import START_S
 from node.engine.interface import EngineError
 
 CALL_S = 4.0
-_BURY_S = 1.0
+_REAP_S = 1.0
 _STEADY_S = 10.0
 _PAUSES_S = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0)
-"""Before a worker that keeps dying is started again; from the beginning once one has lived for a while."""
-_TRUSTED = 2
-"""Deaths in a row after which what it ran is not put back at once: some of it may be what kills it."""
+"""Pauses before a worker that keeps dying is restarted; they begin again once it has lived for a while."""
+_MAX_DEATHS = 2
+"""Deaths in a row after which its proxies are not put back: one of them may cause them."""
 
 _log = structlog.get_logger(__name__)
 
 
 class WorkerHandle:
-    """`ports` is what it listens on, by proxy; () for one that is on its way there. `records` is what it was
-    given and shall run again when it has died.
-
-    One that is not `permanent` is not started again: it was left by an engine with more workers, or another process
-    takes over.
-    """
+    """Controls one worker. A worker that is not `permanent` is not restarted: it belongs to an engine with more
+    workers, or another process takes over."""
 
     def __init__(
         self,
-        place: PoolContext,
+        context: PoolContext,
         name: WorkerName,
     ) -> None:
         self.name = name
@@ -47,14 +43,18 @@ class WorkerHandle:
         self.build = ""
         self.state = ""
         self.ports: dict[int, tuple[int, ...]] = {}
+        """The open ports of each proxy; () while a proxy is being put."""
         self.records: dict[int, RecordFields] = {}
+        """The records to put back if the worker dies."""
         self.settled = asyncio.Event()
+        """Set while the worker is connected and its proxies are put back, or after its start has failed."""
         self.stuck = False
-        self._place = place
-        self._link: ControlClient | None = None
+        """A command was not answered in time, and nothing has been answered since."""
+        self._context = context
+        self._client: ControlClient | None = None
         self._ended = asyncio.Event()
         self._woken = asyncio.Event()
-        self._batches = Batches(self.put_together)
+        self._batches = Batches(self.put_batch)
 
     @property
     def index(self) -> int:
@@ -65,33 +65,34 @@ class WorkerHandle:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be given orders, as far as is known."""
-        return self._link is not None and self.settled.is_set() and not self._ended.is_set()
+        """Whether it can receive commands, as far as is known."""
+        return self._client is not None and self.settled.is_set() and not self._ended.is_set()
 
     def has(self, proxy_id: int) -> bool:
-        """Whether it runs this proxy or will again."""
+        """Whether it runs this proxy, or will run it again."""
         return proxy_id in self.ports or proxy_id in self.records
 
     async def keep(self, *, start: bool = True) -> None:
-        """Sees to it that the worker runs, for as long as it is not cancelled; the worker itself lives on then."""
+        """Keep the worker running until cancelled; the process then runs on."""
         attempt = 0
         try:
             while True:
                 began = time.monotonic()
                 await self._run(start=start)
                 if not self.permanent:
-                    self._give_up()
+                    self._forget_records()
                     return
                 attempt = 0 if time.monotonic() - began > _STEADY_S else min(attempt + 1, len(_PAUSES_S) - 1)
-                if attempt > _TRUSTED:
-                    self._give_up()
+                if attempt > _MAX_DEATHS:
+                    self._forget_records()
                 await asyncio.sleep(_PAUSES_S[attempt])
                 start = True
         finally:
             self._disconnect()
 
-    async def up(self) -> None:
-        """One that has just died is on its way back, and has its ports in hand meanwhile. Raises EngineError."""
+    async def until_settled(self) -> None:
+        """Wait until the worker is ready; one that has just died is being restarted, and has its ports open soon.
+        Raises EngineError."""
         try:
             async with asyncio.timeout(START_S):
                 await self.settled.wait()
@@ -99,14 +100,15 @@ class WorkerHandle:
             raise EngineError(f"{self} of the built-in engine does not start") from error
 
     async def call(self, op: str, *, fds: Sequence[int] = (), timeout: float = CALL_S, **fields: Any) -> Any:
-        """Raises EngineError, which names the worker; at once while an earlier order is still unanswered."""
-        link = self._link
-        if link is None:
+        """Send a command. Raises EngineError, which names the worker; at once while an earlier command is
+        unanswered."""
+        client = self._client
+        if client is None:
             raise WorkerGoneError(f"worker {self.index} of the built-in engine is not running")
         if self.stuck:
             raise EngineError(f"{self} of the built-in engine does not answer")
         try:
-            return await link.call(op, fds=fds, timeout=timeout, **fields)
+            return await client.call(op, fds=fds, timeout=timeout, **fields)
         except UnansweredError as error:
             self.stuck = True
             _log.warning("worker.stuck", worker=self.index, pid=self.pid)
@@ -116,66 +118,66 @@ class WorkerHandle:
         except RefusedError as error:
             raise EngineError(f"{self} of the built-in engine: {error}") from error
 
-    async def put(self, told: RecordFields, listeners: Listeners = ()) -> bool:
-        """Whether it runs this record now; False: it takes other listeners. Raises EngineError.
+    async def put(self, fields: RecordFields, listeners: Listeners = ()) -> bool:
+        """Put a record; False if it needs other listeners. Raises EngineError.
 
-        Those that come at about the same time go in one order.
+        Records that are put at about the same time go in one command.
         """
-        answer = await self._batches.put(BatchEntry(told, listeners))
+        answer = await self._batches.put(BatchEntry(fields, listeners))
         if isinstance(answer, str):
             raise EngineError(f"{self} of the built-in engine: {answer}")
         return answer
 
-    async def learn(self) -> None:
-        """What it runs; what is on its way there meanwhile stays noted."""
+    async def refresh(self) -> None:
+        """Read which proxies it runs; those that are being put meanwhile stay noted."""
         noted = {id_ for id_, ports in self.ports.items() if ports}
         try:
-            told = await self.call("list")
+            answer = await self.call("list")
         except WorkerGoneError:
             return
         except EngineError as error:
             _log.warning("worker.silent", worker=self.index, pid=self.pid, reason=str(error))
             return
-        if told["protocol"] != PROTOCOL:
-            _log.warning("worker.of_another_age", worker=self.index, pid=self.pid, protocol=told["protocol"])
-        self.build, self.state = told.get("build", ""), told.get("state", "")
-        listening = {id_: tuple(ports) for id_, _, ports in told["proxies"]}
+        if answer["protocol"] != PROTOCOL:
+            _log.warning("worker.protocol_differs", worker=self.index, pid=self.pid, protocol=answer["protocol"])
+        self.build, self.state = answer.get("build", ""), answer.get("state", "")
+        listening = {id_: tuple(ports) for id_, _, ports in answer["proxies"]}
         self.ports |= listening
         for id_ in noted - listening.keys():
             self.ports.pop(id_, None)
 
     async def restore(self) -> None:
-        """Puts back what it should run and does not. Raises EngineError."""
-        await restore(self, self._place.opened)
+        """Put back the proxies of `records` that it does not run. Raises EngineError."""
+        await restore(self, self._context.open_listener)
 
-    async def put_together(self, entries: Sequence[BatchEntry]) -> list[bool | str]:
-        """For each what `Put` tells. Raises EngineError."""
+    async def put_batch(self, entries: Sequence[BatchEntry]) -> list[bool | str]:
+        """See `batches.Put`. Raises EngineError."""
         if not entries:
             return []
         fds = [listener.fileno() for entry in entries for listener in entry.listeners]
-        proxies = [{"record": entry.told, "listens": len(entry.listeners)} for entry in entries]
+        proxies = [{"record": entry.fields, "listens": len(entry.listeners)} for entry in entries]
         return await self.call("put", proxies=proxies, fds=fds)
 
     async def _run(self, *, start: bool) -> None:
-        """From finding or starting it to its end."""
+        """Run one life of the worker, from finding or starting it to its end."""
         try:
             await self._connect(start=start)
         except (OSError, TimeoutError) as error:
             _log.error("worker.start_failed", worker=self.index, reason=str(error) or "it took too long")
-            self._give_up()
+            self._forget_records()
             self.settled.set()
-            self._place.changed()
+            self._context.changed()
             return
-        await self._greet()
+        await self._synchronize()
         with suppress(EngineError):
             await self.restore()
         self.settled.set()
-        self._place.changed()
+        self._context.changed()
         with suppress(EngineError):
-            await recall(self)
+            await fetch_records(self)
         await self._watch()
         self._disconnect()
-        await reap(self.pid, patience=_BURY_S)
+        await reap(self.pid, patience=_REAP_S)
         if self.state == "leaving":
             _log.info("worker.ended", worker=self.index, pid=self.pid)
         else:
@@ -183,38 +185,38 @@ class WorkerHandle:
 
     async def _connect(self, *, start: bool) -> None:
         """Raises OSError, TimeoutError."""
-        connection, started = await self._place.spawner.reach(self.name, start=start)
+        connection, started = await self._context.spawner.connect(self.name, start=start)
         self._ended.clear()
         self.stuck = False
-        self._link = ControlClient(connection, heard=self._heard, lost=self._lost)
-        self.pid = self._link.pid
+        self._client = ControlClient(connection, heard=self._heard, lost=self._lost)
+        self.pid = self._client.pid
         _log.info("worker.started" if started else "worker.adopted", worker=self.index, pid=self.pid)
 
-    async def _greet(self) -> None:
-        """Both orders are on their way at once."""
+    async def _synchronize(self) -> None:
+        """Configure the worker and read its state, at the same time."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.configure())
-            tasks.create_task(self.learn())
+            tasks.create_task(self.refresh())
 
     async def configure(self) -> None:
-        """Tells it its configuration as it is now; a process that is not there yet is told when it is."""
+        """Send the current configuration; a process that is still starting gets it then."""
         try:
-            await self.call("configure", **self._place.configuration)
+            await self.call("configure", **self._context.configuration)
         except EngineError as error:
             _log.warning("worker.not_configured", worker=self.index, pid=self.pid, reason=str(error))
 
     async def _watch(self) -> None:
-        """Until it has died; learns anew what it runs when it answers after it did not."""
+        """Wait until it has died; synchronize when it answers again after being stuck."""
         while not self._ended.is_set():
             await self._woken.wait()
             self._woken.clear()
             if not self._ended.is_set():
-                await self._greet()
+                await self._synchronize()
                 await self._leave_if_idle()
-                self._place.changed()
+                self._context.changed()
 
     async def _leave_if_idle(self) -> None:
-        """One that shall not be kept and has nothing to do ends."""
+        """End a worker that is neither kept nor has anything to do."""
         if not (self.permanent or self.stuck or self.ports) and self.state == "serving":
             with suppress(EngineError):
                 await self.call("halt")
@@ -229,15 +231,15 @@ class WorkerHandle:
         self._ended.set()
         self._woken.set()
 
-    def _give_up(self) -> None:
-        """What it ran may be started elsewhere."""
+    def _forget_records(self) -> None:
+        """Give its proxies up, so that they can be started elsewhere."""
         if self.records:
             self.records = {}
-            self._place.changed()
+            self._context.changed()
 
     def _disconnect(self) -> None:
         self.ports = {}
         self.settled.clear()
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        if self._client is not None:
+            self._client.close()
+            self._client = None

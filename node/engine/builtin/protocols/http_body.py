@@ -16,7 +16,7 @@ _TRAILER_LINE = re.compile(rb"(" + TOKEN + rb"):[^\x00-\x08\x0a-\x1f\x7f]*+\r\n"
 _STRAY = re.compile(rb"\x00|\r(?!\n)|(?<!\r)\n")
 _NO_TRAILER = HOP_BY_HOP | FRAMING | {b"host"}
 
-MOST_CHUNKS = 128
+MAX_CHUNKS = 128
 """Chunks and lines parsed one by one in a single call; runs of tiny chunks are matched as a whole."""
 
 
@@ -159,7 +159,7 @@ class ChunkedBody:
 
     def feed(self, data: bytes | bytearray, start: int, end: int) -> int:
         """See `MessageBody`. `kept` is the start of the unchanged bytes that are not in `pieces` yet."""
-        pieces, kept, steps = list[bytes | bytearray](), start, 3 * MOST_CHUNKS
+        pieces, kept, steps = list[bytes | bytearray](), start, 3 * MAX_CHUNKS
         while start < end and steps and not self.done and not self.broken:
             steps -= 1
             if self.state == _DATA:

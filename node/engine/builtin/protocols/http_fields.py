@@ -101,7 +101,7 @@ def without(lines: list[FieldLine], named: frozenset[bytes]) -> list[FieldLine]:
 
 
 def framing_lines(body: int) -> bytes:
-    """The field that states a body's framing. The proxy writes it anew, so that there is only one."""
+    """The field that states a body's framing. The proxy writes it itself, so that there is only one."""
     if body == CHUNKED:
         return b"Transfer-Encoding: chunked\r\n"
     return b"Content-Length: %d\r\n" % body if body >= 0 else b""

@@ -17,7 +17,7 @@ from node.engine.builtin.protocols.failures import ConnectFailure, failure_of
 from node.engine.builtin.sessions.client import Client
 
 _NON_BLOCKING = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-_MOST_ADDRESSES = 32
+_MAX_ADDRESSES = 32
 """Addresses tried of one name, so that a name with thousands of them costs no more than others."""
 _NO_ROUTE = frozenset({ConnectFailure.NAME, ConnectFailure.NETWORK, ConnectFailure.HOST})
 
@@ -175,7 +175,7 @@ class Connector:
         exit_ = proxy.exit
         found = addresses if self._may_connect is _anywhere else proxy.denied.open_of(addresses)
         if not isinstance(found, ConnectFailure):
-            found = reachable(found[:_MOST_ADDRESSES], exit_.family, self._may_connect)
+            found = reachable(found[:_MAX_ADDRESSES], exit_.family, self._may_connect)
         if not isinstance(found, list):
             self._fail(found)
             return

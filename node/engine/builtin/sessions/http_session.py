@@ -185,7 +185,6 @@ class HttpSession:
         if self._delay is not None:
             return
         self._paused = False
-        """Nothing is read or served until the proxy's turn to continue, or until a failed login may be answered."""
         if self._client.stage is self:
             if self._exchange is not None and not self._exchange.upload.done:
                 self._exchange.resume_upload()

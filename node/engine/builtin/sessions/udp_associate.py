@@ -18,9 +18,9 @@ from node.engine.builtin.sessions.rate_limit import DOWN, UP
 
 _BATCH = 16
 """Datagrams read in one event; the next event reads more."""
-_MOST_PEERS = 1024
+_MAX_PEERS = 1024
 """Destinations whose answers are relayed; beyond it, the one that was written to longest ago is forgotten."""
-_MOST_WAITING = 16
+_MAX_WAITING = 16
 """Datagrams of one association that wait for a name; more are dropped."""
 _DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _ROOM = socks5.LONGEST_REPLY_HEAD
@@ -156,7 +156,7 @@ class UdpAssociation:
         known = reactor.resolver.known(host)
         if known is not None:
             self._forward(known, port, payload)
-        elif len(self._lookups) < _MOST_WAITING:
+        elif len(self._lookups) < _MAX_WAITING:
             self._look_up(host, port, bytes(payload))
 
     def _is_client(self, sender: Sender) -> bool:
@@ -206,7 +206,7 @@ class UdpAssociation:
             return False
         self._peers.pop(address, None)
         self._peers[address] = None
-        if len(self._peers) > _MOST_PEERS:
+        if len(self._peers) > _MAX_PEERS:
             del self._peers[next(iter(self._peers))]
         return True
 

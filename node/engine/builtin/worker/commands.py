@@ -1,4 +1,4 @@
-"""What an agent may ask of a worker."""
+"""The commands that an agent may send to a worker."""
 
 import os
 import resource
@@ -21,11 +21,12 @@ from shared.engine_defaults import HALF_CLOSED_S, VIA
 
 CommandResult = Callable[[Message], None]
 
-_BOUNDS = ("connections_per_source", "unadmitted_connections", "failed_logins")
+_SHARE_SETTINGS = ("connections_per_source", "unadmitted_connections", "failed_logins")
 
 
 class Commands:
-    """Each is answered in its turn, `take` when all is here."""
+    """Executes commands. Each is answered at once, except `take`, which is answered when everything has been taken
+    over."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class Commands:
         self._reactor = reactor
         self._proxies = proxies
         self._ledger = proxies.bookkeeping.ledger
-        self._sentry = guard_updates
+        self._guard_updates = guard_updates
         self._handover = handover
         self._halt = halt
         self._by_name: Mapping[str, Callable[[Message], object]] = {
@@ -50,22 +51,22 @@ class Commands:
             "conditions": self._conditions,
             "usage": self._usage,
             "taken": self._taken,
-            "halt": self._end,
+            "halt": self._halt_soon,
         }
 
-    def obey(self, message: Message, sockets: Sequence[Socket], answer: CommandResult) -> None:
-        """Never raises: an order that cannot be followed is answered with an error of a few words."""
+    def run(self, message: Message, sockets: Sequence[Socket], answer: CommandResult) -> None:
+        """Execute a command. Never raises: a command that fails is answered with a short error."""
         try:
-            self._obey(message, sockets, answer)
+            self._dispatch(message, sockets, answer)
         except ValueError as error:
             answer({"error": str(error)})
         except OSError as error:
             answer({"error": os.strerror(error.errno or 0)})
-        except Exception as error:  # noqa: BLE001 (a fault in one order must not end every proxy of this worker)
+        except Exception as error:  # noqa: BLE001 (a fault in one command must not end every proxy of this worker)
             log.fault("control.fault", error)
             answer({"error": f"a fault in the worker ({type(error).__name__})"})
 
-    def _obey(self, message: Message, sockets: Sequence[Socket], answer: CommandResult) -> None:
+    def _dispatch(self, message: Message, sockets: Sequence[Socket], answer: CommandResult) -> None:
         match message.get("op"), *sockets:
             case "put", *listeners:
                 answer({"result": self._put(message["proxies"], listeners)})
@@ -78,18 +79,18 @@ class Commands:
                 answer({"result": self._by_name[name](message)})
             case _:
                 _close(sockets)
-                raise ValueError("the order is not known")
+                raise ValueError("unknown command")
 
-    def _put(self, told: list[dict[str, Any]], listeners: Sequence[Socket]) -> list[bool | str]:
+    def _put(self, entries: list[dict[str, Any]], listeners: Sequence[Socket]) -> list[bool | str]:
         """For each whether it runs now, False: it takes other listeners, or why not."""
         left = iter(listeners)
-        return [self._put_one(each.get("record"), list(islice(left, each.get("listens", 0)))) for each in told]
+        return [self._put_one(each.get("record"), list(islice(left, each.get("listens", 0)))) for each in entries]
 
-    def _put_one(self, told: object, listeners: Sequence[Socket]) -> bool | str:
+    def _put_one(self, fields: object, listeners: Sequence[Socket]) -> bool | str:
         try:
-            if not isinstance(told, dict):
+            if not isinstance(fields, dict):
                 raise ValueError("there is no record")
-            done = self._proxies.put(read_record(cast("dict[str, object]", told)), listeners)
+            done = self._proxies.put(read_record(cast("dict[str, object]", fields)), listeners)
         except (ValueError, OSError) as error:
             _close(listeners)
             return str(error) if isinstance(error, ValueError) else os.strerror(error.errno or 0)
@@ -116,35 +117,36 @@ class Commands:
         return {"faults": self._reactor.faults, "proxies": self._proxies.counters()}
 
     def _configure(self, message: Message) -> object:
-        self._sentry.open(networks(message.get("allow_destinations", [])))
-        asked = {name: message.get(name) for name in _BOUNDS}
+        self._guard_updates.open(networks(message.get("allow_destinations", [])))
+        overrides = {name: message.get(name) for name in _SHARE_SETTINGS}
         self._proxies.deny_ports(tuple(message.get("deny_ports", DENY_PORTS)))
-        self._reactor.set_shares(descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0], asked))
+        self._reactor.set_shares(descriptor_shares(resource.getrlimit(resource.RLIMIT_NOFILE)[0], overrides))
         self._reactor.half_closed.seconds = message.get("half_closed_s", HALF_CLOSED_S)
         self._reactor.via = message.get("via", VIA).encode()
-        # An agent that has not heard of its broker yet leaves what the one before it knew.
+        # An agent that does not know its broker's addresses yet leaves those that the previous agent knew.
         if "protect_destinations" in message:
-            self._sentry.protect(networks(message["protect_destinations"]))
+            self._guard_updates.protect(networks(message["protect_destinations"]))
         if "node_addresses" in message:
-            self._sentry.reached_at(networks(message["node_addresses"]))
+            self._guard_updates.reached_at(networks(message["node_addresses"]))
         return None
 
     def _conditions(self, _: Message) -> object:
         return self._proxies.conditions()
 
     def _usage(self, message: Message) -> object:
-        reached, lines = self._ledger.told(message["since"])
+        reached, lines = self._ledger.lines_since(message["since"])
         return {"since": reached, "lines": [line.decode() for line in lines]}
 
     def _taken(self, message: Message) -> object:
-        """Those that are not told again; each life is [proxy, epoch, received, sent, connections]."""
+        """Acknowledge lives, each [proxy, epoch, received, sent, connections]; returns those that are not reported
+        again."""
         return [
             [proxy, epoch]
             for proxy, epoch, received, sent, connections in message["lives"]
-            if self._ledger.take((proxy, epoch), (received, sent, connections))
+            if self._ledger.acknowledge((proxy, epoch), (received, sent, connections))
         ]
 
-    def _end(self, _: Message) -> object:
+    def _halt_soon(self, _: Message) -> object:
         self._reactor.loop.call_soon(self._halt)
         return None
 

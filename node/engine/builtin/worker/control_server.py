@@ -1,4 +1,4 @@
-"""A worker's side of the control socket."""
+"""The worker's side of the control socket."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import socket
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
 
 from node.engine.builtin import log
-from node.engine.builtin.frames import MOST_FDS, ControlError, FrameReader, Message, frame, peer
+from node.engine.builtin.frames import MAX_FDS, ControlError, FrameReader, Message, frame, peer
 from node.engine.builtin.worker.commands import Commands
 
 _READ = 262144
@@ -14,26 +14,26 @@ _BACKLOG = 16
 
 
 class ControlServer:
-    """Takes orders from every process of the same user that connects; answers them in their order."""
+    """Accepts connections from processes of the same user, and executes the commands of each in order."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, commands: Commands, listener: socket.socket) -> None:
         self.loop = loop
         self.commands = commands
         self._listener = listener
-        self._visitors: set[ControlConnection] = set()
+        self._connections: set[ControlConnection] = set()
         listener.setblocking(False)
         listener.listen(_BACKLOG)
         loop.add_reader(listener.fileno(), self._accept)
 
     def close(self) -> None:
-        """Orders that come from now on go unanswered: a refusal would be taken for something else."""
+        """Stop serving. Later commands go unanswered, because an error could be misunderstood."""
         self.loop.remove_reader(self._listener.fileno())
         self._listener.close()
-        for control_connection in list(self._visitors):
+        for control_connection in list(self._connections):
             control_connection.close()
 
-    def left(self, control_connection: "ControlConnection") -> None:
-        self._visitors.discard(control_connection)
+    def forget(self, control_connection: "ControlConnection") -> None:
+        self._connections.discard(control_connection)
 
     def _accept(self) -> None:
         try:
@@ -44,20 +44,20 @@ class ControlServer:
             return
         _, uid = peer(connection)
         if uid != os.geteuid():
-            log.write("control.stranger_refused", uid=uid)
+            log.write("control.foreign_user_refused", uid=uid)
             connection.close()
             return
-        self._visitors.add(ControlConnection(self, connection))
+        self._connections.add(ControlConnection(self, connection))
 
 
 class ControlConnection:
-    """One connection of an agent."""
+    """A connection from an agent."""
 
     def __init__(self, control_server: ControlServer, connection: socket.socket) -> None:
         connection.setblocking(False)
-        self._desk = control_server
+        self._server = control_server
         self._loop = control_server.loop
-        self._orders = control_server.commands
+        self._commands = control_server.commands
         self._connection = connection
         self._frames = FrameReader()
         self._sockets: list[Socket] = []
@@ -65,7 +65,7 @@ class ControlConnection:
         self._loop.add_reader(connection.fileno(), self._read)
 
     def close(self) -> None:
-        self._desk.left(self)
+        self._server.forget(self)
         fd = self._connection.fileno()
         if fd >= 0:
             self._loop.remove_reader(fd)
@@ -76,7 +76,7 @@ class ControlConnection:
 
     def _read(self) -> None:
         try:
-            data, fds, _, _ = socket.recv_fds(self._connection, _READ, MOST_FDS)
+            data, fds, _, _ = socket.recv_fds(self._connection, _READ, MAX_FDS)
             self._sockets += [Socket(fileno=fd) for fd in fds]
             messages = self._frames.feed(data)
         except BlockingIOError:
@@ -86,17 +86,17 @@ class ControlConnection:
             self.close()
             return
         for message in messages:
-            self._obey(message)
+            self._run(message)
         if not data:
             self.close()
 
-    def _obey(self, message: Message) -> None:
+    def _run(self, message: Message) -> None:
         count, number = message.get("fds", 0), message.get("id")
         sockets, self._sockets = self._sockets[:count], self._sockets[count:]
-        self._orders.obey(message, sockets, lambda answer: self._send({"id": number, **answer}))
+        self._commands.run(message, sockets, lambda answer: self._send({"id": number, **answer}))
 
     def _send(self, answer: Message) -> None:
-        """To an agent that is gone, nothing."""
+        """Send an answer; does nothing if the agent is gone."""
         if self._connection.fileno() < 0:
             return
         if not self._outbox:

@@ -1,4 +1,4 @@
-"""Keeps the reactor's guard in step with the node's setting and with the addresses that the host has."""
+"""Keeps the destination guard up to date with the node's settings and the host's addresses."""
 
 import socket
 from contextlib import suppress
@@ -9,14 +9,15 @@ from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.policy.destination_guard import DestinationGuard
 from shared.special_addresses import IpNetwork
 
-_LOOK_S = 60.0
-"""Between two looks at the routes that come without a notice, such as a whole prefix made local."""
+_REFRESH_S = 60.0
+"""Time between two reads of the local routes: some changes cause no notice, such as a whole prefix that is made
+local."""
 _QUIET_S = 0.1
-"""After a notice: addresses come and go in bursts."""
+"""Time to wait after a notice: addresses are added and removed in bursts."""
 
 
 class GuardUpdates:
-    """Without knowledge of the host's addresses (the kernel does not tell) everything else of the guard holds."""
+    """Builds the reactor's guard. If the kernel does not report the host's addresses, all other rules still apply."""
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
@@ -24,25 +25,25 @@ class GuardUpdates:
         self._protected: tuple[IpNetwork, ...] = ()
         self._reached_at: tuple[IpNetwork, ...] = ()
         self._own: frozenset[IpNetwork] = frozenset()
-        self._silent = False
+        self._is_unknown = False
         self._notice = self._open_notice()
-        self._timer = reactor.loop.call_soon(self._look)
-        self._look()
+        self._timer = reactor.loop.call_soon(self._refresh)
+        self._refresh()
 
     def open(self, opened: tuple[IpNetwork, ...]) -> None:
-        """Destinations that are allowed though they are private to the node; new connections only."""
+        """Set networks that are open although they are private to the node; affects new connections only."""
         self._opened = opened
-        self._renew()
+        self._apply()
 
     def protect(self, protected: tuple[IpNetwork, ...]) -> None:
-        """Destinations that are private to the node wherever they are."""
+        """Set destinations that are private to the node, whatever their addresses are."""
         self._protected = protected
-        self._renew()
+        self._apply()
 
     def reached_at(self, addresses: tuple[IpNetwork, ...]) -> None:
-        """Addresses of the node that the host does not have."""
+        """Set addresses of the node that the host does not have."""
         self._reached_at = addresses
-        self._renew()
+        self._apply()
 
     def close(self) -> None:
         self._timer.cancel()
@@ -50,40 +51,40 @@ class GuardUpdates:
             self._reactor.loop.remove_reader(self._notice.fileno())
             self._notice.close()
 
-    def _look(self) -> None:
-        self._later(_LOOK_S)
+    def _refresh(self) -> None:
+        self._schedule(_REFRESH_S)
         try:
             own = own_networks()
         except (OSError, ValueError) as error:
-            if not self._silent:
+            if not self._is_unknown:
                 log.write("guard.own_addresses_unknown", error=type(error).__name__)
-            self._silent = True
+            self._is_unknown = True
             return
-        self._silent = False
+        self._is_unknown = False
         if own != self._own:
             self._own = own
-            self._renew()
+            self._apply()
 
-    def _renew(self) -> None:
+    def _apply(self) -> None:
         self._reactor.may_connect = DestinationGuard(
             self._opened, (*self._own, *self._protected, *self._reached_at)
         ).permits
 
-    def _later(self, seconds: float) -> None:
+    def _schedule(self, seconds: float) -> None:
         self._timer.cancel()
-        self._timer = self._reactor.loop.call_later(seconds, self._look)
+        self._timer = self._reactor.loop.call_later(seconds, self._refresh)
 
     def _open_notice(self) -> socket.socket | None:
         try:
             notice = open_notice()
         except OSError as error:
-            log.write("guard.no_notice_of_addresses", errno=error.errno)
+            log.write("guard.address_notices_unavailable", errno=error.errno)
             return None
         self._reactor.loop.add_reader(notice.fileno(), self._noticed, notice)
         return notice
 
     def _noticed(self, notice: socket.socket) -> None:
-        # What it says does not matter, nor that some of it was lost (ENOBUFS): the table is read anew.
+        # The content does not matter, nor do losses (ENOBUFS), because the whole table is read again.
         with suppress(OSError):
             notice.recv(65536)
-        self._later(_QUIET_S)
+        self._schedule(_QUIET_S)

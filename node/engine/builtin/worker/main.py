@@ -1,6 +1,6 @@
-"""A worker of the built-in engine: a process of its own that runs proxies and outlives the agent that started it.
+"""The main program of a worker, a process that runs proxies and outlives the agent that started it.
 
-It is forked off a zygote; the standard library is all it imports.
+It is forked from a zygote and imports only the standard library.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from node.engine.builtin.worker.handover.state import Handover
 from node.engine.builtin.worker.proxies import Proxies
 
 _COLLECT_AFTER = 50_000
-"""Allocations between two garbage collections: connections are freed by their reference counts."""
+"""Allocations between two garbage collections: connections are freed by reference counting."""
 
 
 def run(name: WorkerName, build: str) -> NoReturn:
-    """In the working directory, with the code of this build."""
+    """Run a worker in the working directory; `build` identifies its code."""
     lock = os.open(name.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,12 +44,12 @@ def run(name: WorkerName, build: str) -> NoReturn:
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(serve(name, build))
-    # A look-up that hangs in a resolver thread must not keep the process alive.
+    # A hanging look-up in a resolver thread must not keep the process alive.
     os._exit(0)
 
 
 async def serve(name: WorkerName, build: str) -> None:
-    """Until SIGTERM or an order to halt."""
+    """Serve until SIGTERM or a `halt` command."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -77,7 +77,7 @@ async def serve(name: WorkerName, build: str) -> None:
 
 
 def _control_socket(name: WorkerName) -> socket.socket:
-    """By its name in the working directory: a path of a socket may have 107 bytes (unix(7))."""
+    """Bind by the name in the working directory: a path of a socket may have 107 bytes (unix(7))."""
     Path(name.socket).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(name.socket)

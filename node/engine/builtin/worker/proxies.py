@@ -1,4 +1,4 @@
-"""The proxies that one worker runs."""
+"""The proxies of one worker."""
 
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
 from collections.abc import Iterable, Sequence
@@ -19,24 +19,24 @@ from shared.destinations import canonical_ports
 
 
 class Proxies:
-    """Put and remove cost the same however many there are.
+    """All proxies of a worker. `put` and `remove` take the same time however many there are.
 
-    `left`: those that another process has taken over, each with the connections that could not be moved.
+    `handed_over` are those that another process has taken over, each with the connections that could not be moved.
     """
 
     def __init__(self, reactor: Reactor, ledger: Ledger) -> None:
-        self.left: list[Proxy] = []
+        self.handed_over: list[Proxy] = []
         self._reactor = reactor
         self._by_id: dict[int, Proxy] = {}
         self.bookkeeping = Bookkeeping(reactor, ledger, self._all)
 
     def put(self, record: Record, listeners: Sequence[Socket]) -> bool:
-        """Runs the record in place of the version before; False: it takes other listeners. Raises OSError, ValueError.
+        """Run a record in place of its previous version. False if it needs other listeners. Raises OSError, ValueError.
 
-        What is at ports that the record does not have is closed.
+        Listeners at ports that are not in the record are closed.
         """
         first_stage = FIRST_STAGES[record.protocol]
-        for before in self._left(record.id) if self.left else ():
+        for before in self._handed_over(record.id) if self.handed_over else ():
             before.change(record, first_stage)
         proxy = self._by_id.get(record.id)
         ports = [each.getsockname()[1] for each in listeners]
@@ -50,21 +50,21 @@ class Proxies:
         for listener, port in zip(listeners, ports, strict=True):
             proxy.acceptors.open(listener, port)
         self._by_id[record.id] = proxy
-        self.bookkeeping.watch(proxy)
+        self.bookkeeping.update(proxy)
         self._reactor.sweep()
         return True
 
     def deny_ports(self, ports: tuple[int | str, ...]) -> None:
-        """What the node denies to the clients of all proxies that say nothing else. Raises ValueError."""
+        """Set the ports that are closed unless a proxy allows them. Raises ValueError."""
         self._reactor.deny_ports = canonical_ports(ports)
         for proxy in self._all():
             proxy.update_denied()
 
     def remove(self, proxy_id: int) -> None:
-        """Nothing happens when it is unknown."""
+        """Close a proxy; does nothing if it is unknown."""
         proxy = self._by_id.pop(proxy_id, None)
-        gone = [*self._left(proxy_id), *([proxy] if proxy is not None else [])]
-        self.left = [each for each in self.left if each.record.id != proxy_id]
+        gone = [*self._handed_over(proxy_id), *([proxy] if proxy is not None else [])]
+        self.handed_over = [each for each in self.handed_over if each.record.id != proxy_id]
         for each in gone:
             each.close()
         if gone:
@@ -72,32 +72,34 @@ class Proxies:
             self._reactor.sweep()
 
     def close(self) -> None:
-        for proxy_id in [*self._by_id, *(proxy.record.id for proxy in self.left)]:
+        for proxy_id in [*self._by_id, *(proxy.record.id for proxy in self.handed_over)]:
             self.remove(proxy_id)
         self.bookkeeping.close()
 
     def conditions(self) -> list[tuple[int, str, str]]:
-        """(id, word, reason) of the proxies that refuse everybody at this moment."""
-        held = [(proxy.record.id, proxy.suspension) for proxy in self._by_id.values() if proxy.suspension is not None]
-        return [(id_, hold.word, hold.reason) for id_, hold in held]
+        """(id, word, reason) of the suspended proxies."""
+        suspended = [
+            (proxy.record.id, proxy.suspension) for proxy in self._by_id.values() if proxy.suspension is not None
+        ]
+        return [(id_, suspension.word, suspension.reason) for id_, suspension in suspended]
 
-    def some(self, most: int) -> list[Proxy]:
-        """Some of those that nobody has taken over."""
+    def batch(self, most: int) -> list[Proxy]:
+        """Up to `most` proxies that are not handed over yet."""
         return list(islice(self._by_id.values(), most))
 
-    def leave(self, proxies: Iterable[Proxy]) -> None:
-        """Another process runs these now."""
+    def hand_over(self, proxies: Iterable[Proxy]) -> None:
+        """Record that another process runs these proxies now."""
         for proxy in proxies:
             del self._by_id[proxy.record.id]
-            self.left.append(proxy)
+            self.handed_over.append(proxy)
 
     def has_clients(self) -> bool:
-        """Whether there is a connection left to those that were taken over."""
-        ended = [proxy for proxy in self.left if not proxy.open]
+        """Whether any connection of a handed-over proxy remains; forget the proxies without one."""
+        ended = [proxy for proxy in self.handed_over if not proxy.open]
         if ended:
-            self.left = [proxy for proxy in self.left if proxy.open]
+            self.handed_over = [proxy for proxy in self.handed_over if proxy.open]
             self.bookkeeping.finish(ended)
-        return bool(self.left)
+        return bool(self.handed_over)
 
     def inherit(
         self,
@@ -107,7 +109,7 @@ class Proxies:
         sessions: list[tuple[str, str]],
         levels: Levels | None,
     ) -> None:
-        """From the process that ran it before. Raises OSError, ValueError."""
+        """Run a proxy that another process handed over. Raises OSError, ValueError."""
         if record.id in self._by_id:
             for listener in listeners:
                 listener.close()
@@ -119,7 +121,7 @@ class Proxies:
         for listener in listeners:
             proxy.acceptors.open(listener, listener.getsockname()[1])
         self._by_id[record.id] = proxy
-        self.bookkeeping.watch(proxy)
+        self.bookkeeping.update(proxy)
         if levels is not None and proxy.rate_limit is not None:
             proxy.rate_limit.restore(levels)
 
@@ -127,7 +129,7 @@ class Proxies:
         return self._by_id.get(proxy_id)
 
     def listening(self) -> list[tuple[int, int, list[int]]]:
-        """(id, version, ports) of what takes connections at this moment."""
+        """(id, version, ports) of the proxies that accept connections at this moment."""
         return [
             (proxy.record.id, proxy.record.version, ports)
             for proxy in self._by_id.values()
@@ -135,11 +137,11 @@ class Proxies:
         ]
 
     def records(self, ids: Iterable[int]) -> list[Record]:
-        """Of those that are here."""
+        """The records of those proxies that are here."""
         return [proxy.record for id_ in ids if (proxy := self._by_id.get(id_)) is not None]
 
     def counters(self) -> list[dict[str, Any]]:
-        """Per proxy, since it came to this worker."""
+        """Counters of each proxy since it came to this worker."""
         return [
             {
                 "id": proxy.record.id,
@@ -154,7 +156,7 @@ class Proxies:
         ]
 
     def _all(self) -> list[Proxy]:
-        return [*self._by_id.values(), *self.left]
+        return [*self._by_id.values(), *self.handed_over]
 
-    def _left(self, proxy_id: int) -> list[Proxy]:
-        return [proxy for proxy in self.left if proxy.record.id == proxy_id]
+    def _handed_over(self, proxy_id: int) -> list[Proxy]:
+        return [proxy for proxy in self.handed_over if proxy.record.id == proxy_id]

@@ -1,8 +1,8 @@
-"""A process with all of a worker's code loaded, which forks off a worker in milliseconds when the agent asks for one.
+"""A process with all of a worker's code loaded, which forks a worker within milliseconds on request.
 
-A start of Python takes a hundred. Run as `python -m node.engine.builtin.worker.zygote DIRECTORY`, standard input a
-socket to the agent that keeps messages apart. It has one thread, as fork(2) demands, and ends with its agent; workers
-do not.
+Starting Python takes a hundred. Run as `python -m node.engine.builtin.worker.zygote DIRECTORY`, with a SOCK_SEQPACKET
+socket to the agent as standard input. It has a single thread, as fork(2) requires, and ends with its agent; workers do
+not.
 """
 
 import gc
@@ -19,17 +19,17 @@ from node.engine.builtin.frames import WorkerName
 from node.engine.builtin.worker.main import run
 
 READY = b"ready"
-_LONGEST = 256
+_MESSAGE_MAX = 256
 _NAME_MAX = 15
-"""Of a process, as ps(1) and top(1) show it (proc(5))."""
+"""The longest name of a process, as ps(1) and top(1) show it (proc(5))."""
 
 
 def main() -> None:
     os.umask(0o077)
     os.chdir(sys.argv[1])
-    # What the agent's caller left open is not for processes that outlive both.
+    # Files that the agent's caller left open are not for processes that outlive both.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    # Nobody waits for the workers here, so the kernel buries them.
+    # The zygote does not wait for workers, so the kernel reaps them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     build = build_id()
     gc.collect()
@@ -40,32 +40,32 @@ def main() -> None:
 
 
 def _fork_until_alone(agent: socket.socket) -> WorkerName | None:
-    """In each worker its name; None in the zygote, when the agent is gone."""
+    """Fork workers on request. Returns the worker's name in each of them; None in the zygote once the agent is gone."""
     try:
         agent.send(READY)
-        while asked := agent.recv(_LONGEST):
-            name = WorkerName(*json.loads(asked))
-            pid = _forked()
+        while request := agent.recv(_MESSAGE_MAX):
+            name = WorkerName(*json.loads(request))
+            pid = _fork()
             if pid == 0:
                 agent.detach()
-                _part(name)
+                _detach(name)
                 return name
             agent.send(b"%d" % pid)
     except ConnectionError:
-        log.write("zygote.left_alone")
+        log.write("zygote.orphaned")
     return None
 
 
-def _forked() -> int:
-    """0 in the child; in the parent its pid, or a negative errno where there is none."""
+def _fork() -> int:
+    """Fork. Returns 0 in the child, the child's pid in the parent, or a negative errno."""
     try:
         return os.fork()
     except OSError as error:
         return -(error.errno or 1)
 
 
-def _part(name: WorkerName) -> None:
-    """Gives up what a worker does not share with the zygote: session, standard streams, signals and name."""
+def _detach(name: WorkerName) -> None:
+    """Leave what a worker does not share with the zygote: session, standard streams, signals and name."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for fd, path, flags in ((0, os.devnull, os.O_RDONLY), (1, name.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)):

@@ -9,7 +9,7 @@ import pytest
 from node.engine.builtin.net import fair_queue, reactor
 from node.engine.builtin.net.reactor import CLOSED_AT_ONCE, EXPIRED_AT_ONCE
 from node.engine.builtin.net.timeouts import HANDSHAKE_S
-from node.engine.builtin.protocols.http_body import MOST_CHUNKS
+from node.engine.builtin.protocols.http_body import MAX_CHUNKS
 from node.engine.builtin.sessions.http_session import REQUESTS
 from tests.clients.streams import HERE, LOGIN
 from tests.engines.reactor_yard import Yard, over, said, yard
@@ -103,7 +103,7 @@ async def test_empty_lines_before_a_request_cost_one_step_however_many_they_are(
 
 
 async def test_a_request_in_tiny_chunks_goes_on_in_bounded_parts_and_arrives_whole(made: Yard, one_piece: None) -> None:
-    body = (b"10\r\n" + bytes(16) + b"\r\n") * 5 * MOST_CHUNKS + b"0\r\n\r\n"
+    body = (b"10\r\n" + bytes(16) + b"\r\n") * 5 * MAX_CHUNKS + b"0\r\n\r\n"
     with listening() as listener:
         head = f"POST http://{HERE}:{listener.getsockname()[1]}/ HTTP/1.1\r\n{LOGIN}\r\n"
         client = made.client(made.service(), head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + body)
@@ -118,7 +118,7 @@ async def test_a_request_in_tiny_chunks_goes_on_in_bounded_parts_and_arrives_who
 async def test_a_response_in_tiny_chunks_goes_on_in_bounded_parts_and_arrives_whole(
     made: Yard, one_piece: None
 ) -> None:
-    body = (b"10\r\n" + bytes(16) + b"\r\n") * 5 * MOST_CHUNKS + b"0\r\n\r\n"
+    body = (b"10\r\n" + bytes(16) + b"\r\n") * 5 * MAX_CHUNKS + b"0\r\n\r\n"
     with listening() as listener:
         request = f"GET http://{HERE}:{listener.getsockname()[1]}/ HTTP/1.1\r\n{LOGIN}\r\n\r\n".encode()
         client = made.client(made.service(), request)

@@ -111,7 +111,7 @@ async def test_whoever_connects_is_served_while_the_process_before_is_held_up(
 ) -> None:
     """What has moved ends in the new process, and whoever comes next gets the numbers of its descriptors."""
     async with serving(echo) as port, running(tmp_path, proxy := record()) as proxies:
-        with closing(HeldUp(joined(directory, "take", giver=os.getpid()), "yours")) as channel:
+        with closing(HeldUp(joined(directory, "take", giver=os.getpid()), "committed")) as channel:
             async with asyncio.TaskGroup() as tasks:
                 async with AsyncExitStack() as stack:
                     moved = [await stack.enter_async_context(tunnel(proxy, port)) for _ in range(4)]
@@ -144,7 +144,7 @@ async def test_connections_of_a_proxy_that_expires_amid_a_handover_are_closed(
 
 async def have_begun(proxies: Proxies, count: int) -> bool:
     """Whether so many clients have come, and what they say first is read."""
-    clients = [client for service in proxies.some(1) for client in service.open]
+    clients = [client for service in proxies.batch(1) for client in service.open]
     return len(clients) == count and {type(client.stage) for client in clients} == {
         ProtocolDetection,
         HttpSession,
@@ -183,7 +183,7 @@ async def test_a_client_between_two_requests_has_as_much_time_in_the_new_process
     async with serving(page) as port, running(tmp_path, proxy := record()) as proxies, dialled(proxy.port) as streams:
         streams[1].write(f"GET http://{HERE}:{port}/ HTTP/1.1\r\nHost: h\r\n{LOGIN}\r\n\r\n".encode())
         await head_of(streams[0])
-        (service,) = proxies.some(1)
+        (service,) = proxies.batch(1)
         packed = pack(*service.open)
         assert packed is not None
         unpack(service, packed.state, [os.dup(fd) for fd in packed.fds])
@@ -196,7 +196,7 @@ async def used(remaining: Leftovers) -> Message:
     mine, its = map(Channel, socket.socketpair())
     with closing(mine), closing(its):
         async with asyncio.TaskGroup() as tasks:
-            rest = tasks.create_task(remaining.last(its))
+            rest = tasks.create_task(remaining.run(its))
             message, _ = await mine.receive()
             rest.cancel()
     return message
@@ -204,9 +204,9 @@ async def used(remaining: Leftovers) -> Message:
 
 async def test_what_was_moved_is_told_until_it_has_been_heard(tmp_path: Path) -> None:
     async with running(tmp_path, proxy := record()) as proxies, dialled(proxy.port):
-        (service,) = proxies.some(1)
+        (service,) = proxies.batch(1)
         await until(lambda: has_come(service))
-        proxies.leave([service])
+        proxies.hand_over([service])
         remaining = Leftovers(proxies)
         service.received += 5
         assert (await used(remaining))["proxies"] == [[1, 5]]

@@ -70,7 +70,7 @@ async def test_code_that_does_not_start_relieves_nobody_and_dead_workers_still_c
 ) -> None:
     await engine.start(record())
     before = worker(directory)
-    monkeypatch.setattr("node.engine.builtin.pool.spawner._BARE", Path("/nowhere"))
+    monkeypatch.setattr("node.engine.builtin.pool.spawner._BOOTSTRAP", Path("/nowhere"))
     with pytest.raises(EngineError, match="does not start"):
         await engine.upgrade()
     assert worker(directory) == before

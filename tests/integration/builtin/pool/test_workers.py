@@ -187,7 +187,7 @@ async def test_proxies_are_spread_over_the_workers(directory: Path) -> None:
             for id_ in range(1, 41):
                 tasks.create_task(engine.start(record(id_, port=30000 + id_)))
         assert len(await engine.running()) == 40
-        assert [len(worker.ports) for worker in engine._crew.workers] == [20, 20]
+        assert [len(worker.ports) for worker in engine._pool.workers] == [20, 20]
 
 
 async def test_no_secret_is_in_a_log_or_a_command_line(engine: BuiltinEngine, directory: Path) -> None:

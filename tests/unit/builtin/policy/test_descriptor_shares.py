@@ -102,7 +102,7 @@ def test_failures_are_forgotten_after_a_while() -> None:
 
 
 def test_no_more_sources_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_delays, "_MOST", 3)
+    monkeypatch.setattr(login_delays, "_MAX_SOURCES", 3)
     guesses = LoginDelays()
     for number in range(10):
         guesses.delay(1, f"203.0.113.{number}", 0.0)

@@ -88,7 +88,7 @@ def test_a_connection_that_changes_its_session_lets_go_of_the_one_before(session
 def test_a_full_table_forgets_who_ended_first_and_never_who_is_there(
     sessions: SessionExit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exits, "MOST_SESSIONS", 2)
+    monkeypatch.setattr(exits, "MAX_SESSIONS", 2)
     staying, ended = Guest(b"staying"), Guest(b"ended")
     first, gone = sessions.address(staying, 0), sessions.address(ended, 0)
     assert ended.lease is not None

@@ -51,12 +51,12 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
 
 
 def spent_in(ledger: Ledger, proxy_id: int) -> QuotaUsage:
-    ledger.follow()
+    ledger.refresh()
     return ledger.spent(proxy_id)
 
 
 def told(ledger: Ledger) -> list[LedgerEntry]:
-    return [found for text in ledger.told(0)[1] if isinstance(found := read_line(text), LedgerEntry)]
+    return [found for text in ledger.lines_since(0)[1] if isinstance(found := read_line(text), LedgerEntry)]
 
 
 @given(ENTRIES)
@@ -115,18 +115,18 @@ def test_the_file_of_a_worker_that_lives_is_left_alone(opened: Opened) -> None:
 def test_only_news_is_told(opened: Opened) -> None:
     ledger = opened()
     ledger.write([entry(7, 1, 100), entry(8, 1, 5)])
-    since, lines = ledger.told(0)
+    since, lines = ledger.lines_since(0)
     assert len(lines) == 2
-    assert ledger.told(since) == (since, [])
+    assert ledger.lines_since(since) == (since, [])
     ledger.write([entry(8, 1, 6)])
-    assert ledger.told(since)[1] == [line(entry(8, 1, 6))]
+    assert ledger.lines_since(since)[1] == [line(entry(8, 1, 6))]
 
 
 def test_many_entries_are_told_in_parts(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "ANSWER_MAX", 3)
     ledger, found, since = opened(), list[bytes](), 0
     ledger.write([entry(id_, 1, id_) for id_ in range(1, 9)])
-    while (part := ledger.told(since))[1]:
+    while (part := ledger.lines_since(since))[1]:
         since = part[0]
         found += part[1]
     assert found == [line(entry(id_, 1, id_)) for id_ in range(1, 9)]
@@ -135,10 +135,10 @@ def test_many_entries_are_told_in_parts(opened: Opened, monkeypatch: pytest.Monk
 def test_a_life_is_told_until_it_has_ended_and_is_taken_with_its_last_figures(opened: Opened) -> None:
     ledger = opened()
     ledger.write([entry(7, 1, 100)])
-    assert not ledger.take((7, 1), (100, 0, 1))
+    assert not ledger.acknowledge((7, 1), (100, 0, 1))
     ledger.end((7, 1))
-    assert not ledger.take((7, 1), (99, 0, 1))
-    assert ledger.take((7, 1), (100, 0, 1))
+    assert not ledger.acknowledge((7, 1), (99, 0, 1))
+    assert ledger.acknowledge((7, 1), (100, 0, 1))
     assert told(ledger) == []
     ledger.close()
     after = opened()
@@ -154,7 +154,7 @@ def test_a_file_that_grew_is_written_anew_with_all_that_matters(
     ledger.write([entry(1, 1, 10), entry(2, 1, 20)])
     for key in ((1, 1), (2, 1)):
         ledger.end(key)
-    assert ledger.take((1, 1), (10, 0, 1))
+    assert ledger.acknowledge((1, 1), (10, 0, 1))
     sizes: list[int] = []
     while sizes == sorted(sizes):
         ledger.write([entry(3, 1, len(sizes))])
@@ -240,6 +240,6 @@ def test_nothing_is_written_of_an_account_that_nobody_used() -> None:
     account.refuse("login")
     entry = account.entry(0, 0, 0, NOW)
     assert entry is not None
-    account.written(entry)
+    account.mark_written(entry)
     assert account.entry(0, 0, 0, NOW) is None
     assert account.entry(1, 0, 0, NOW) is not None

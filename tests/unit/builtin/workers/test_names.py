@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from node.engine.builtin.net.dns import lookup_queue
 from node.engine.builtin.net.dns import resolver as resolving
 from node.engine.builtin.net.dns import threads as idling
-from node.engine.builtin.net.dns.resolver import MOST_ADDRESSES, Address, Resolver, interleaved, literal
+from node.engine.builtin.net.dns.resolver import MAX_ADDRESSES, Address, Resolver, interleaved, literal
 from node.engine.builtin.net.timeouts import PromptTimeouts
 
 LIMIT_S = 10.0
@@ -42,7 +42,7 @@ def test_every_address_is_tried_once_and_each_family_in_its_own_order(found: lis
 
 
 def test_a_name_has_no_more_addresses_than_can_be_tried() -> None:
-    assert len(interleaved([(V4, str(number)) for number in range(1000)])) == MOST_ADDRESSES
+    assert len(interleaved([(V4, str(number)) for number in range(1000)])) == MAX_ADDRESSES
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ async def test_whoever_gives_up_leaves_its_place_to_the_next(resolver: Resolver,
 async def test_names_beyond_those_that_may_wait_fail_at_once(
     resolver: Resolver, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookup_queue, "_MOST_QUEUED", 2)
+    monkeypatch.setattr(lookup_queue, "_MAX_QUEUED", 2)
     answers: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
     for number in range(8):
         resolver.look_up(f"dead-{number}", lambda found: None, 1)

@@ -23,10 +23,10 @@ _ASSUMED_S = 2.0
 """Assumed cost of a slow look-up until it ends."""
 _EXPENSIVE_S = 1.0
 """A proxy that has cost this much is served after the others."""
-_MOST_QUEUED = 256
+_MAX_QUEUED = 256
 """Queued names of one proxy; further ones fail at once."""
-_MOST_QUEUED_IN_ALL = 16_384
-_MOST_IDLE = 1024
+_MAX_QUEUED_IN_ALL = 16_384
+_MAX_IDLE = 1024
 
 
 @dataclass(eq=False, slots=True)
@@ -105,7 +105,7 @@ class LookupQueue:
         """Queue a name; False if the queue is full."""
         if host in lookups.queue:
             return True
-        if len(lookups.queue) >= _MOST_QUEUED or (lookups.queue and self._waiting >= _MOST_QUEUED_IN_ALL):
+        if len(lookups.queue) >= _MAX_QUEUED or (lookups.queue and self._waiting >= _MAX_QUEUED_IN_ALL):
             return False
         lookups.queue[host] = None
         self._queued[lookups] = None
@@ -159,7 +159,7 @@ class LookupQueue:
         """Forget a proxy without look-ups, unless it has recent costs to be remembered."""
         if _is_idle(lookups, now):
             self._by_proxy.pop(lookups.id, None)
-        elif len(self._by_proxy) > _MOST_IDLE + len(self._queued) + self._running:
+        elif len(self._by_proxy) > _MAX_IDLE + len(self._queued) + self._running:
             self._by_proxy = {each.id: each for each in self._by_proxy.values() if not _is_idle(each, now)}
 
 

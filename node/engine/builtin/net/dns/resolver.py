@@ -20,7 +20,7 @@ TTL_S = 30.0
 FAILED_TTL_S = 3.0
 SLOW_FAILED_TTL_S = 15.0
 """For a name that took long and could not be resolved: asking again would occupy a thread for as long."""
-MOST_ADDRESSES = 16
+MAX_ADDRESSES = 16
 """Addresses kept of one name; there would be no time to try more before the connector gives up."""
 
 _REMEMBERED = 4096
@@ -179,7 +179,7 @@ def interleaved(addresses: Iterable[Address]) -> tuple[Address, ...]:
     for address in dict.fromkeys(addresses):
         families.setdefault(address[0], []).append(address)
     mixed = chain.from_iterable(zip_longest(*families.values()))
-    return tuple(address for address in mixed if address is not None)[:MOST_ADDRESSES]
+    return tuple(address for address in mixed if address is not None)[:MAX_ADDRESSES]
 
 
 def _look_up(host: str) -> tuple[Address, ...]:

@@ -1,4 +1,4 @@
-"""A worker's connection to the worker that takes over from it, or from which it takes over."""
+"""The connection between two workers during a handover."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from node.engine.builtin.frames import MOST_FDS, ControlError, FrameReader, Message, frame
+from node.engine.builtin.frames import MAX_FDS, ControlError, FrameReader, Message, frame
 
 _READ = 262144
 
@@ -18,7 +18,7 @@ class ClosedError(Exception):
 
 
 class Channel:
-    """Frames with at most 253 descriptors each; for one coroutine at a time."""
+    """Sends and receives frames with at most 253 descriptors each; for one coroutine at a time."""
 
     def __init__(self, connection: Socket) -> None:
         self._connection = socket.socket(fileno=connection.detach())
@@ -42,10 +42,10 @@ class Channel:
             data, fds = data[sent:], ()
 
     async def receive(self) -> tuple[Message, list[int]]:
-        """A message and its descriptors, which are the caller's from then on. Raises ClosedError, ControlError."""
+        """Receive a message and its descriptors, which then belong to the caller. Raises ClosedError, ControlError."""
         while not self._messages:
             try:
-                data, fds, _, _ = socket.recv_fds(self._connection, _READ, MOST_FDS)
+                data, fds, _, _ = socket.recv_fds(self._connection, _READ, MAX_FDS)
             except BlockingIOError:
                 await self._ready(self._loop.add_reader, self._loop.remove_reader)
                 continue
@@ -61,7 +61,7 @@ class Channel:
         return message, [self._fds.popleft() for _ in range(message.get("fds", 0))]
 
     def close(self) -> None:
-        """What came and was not asked for is closed too."""
+        """Close the channel and all descriptors that were received but not fetched."""
         self._connection.close()
         while self._fds:
             os.close(self._fds.popleft())

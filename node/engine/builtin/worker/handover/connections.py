@@ -1,4 +1,4 @@
-"""What of a connection crosses over to another process, and how it goes on there or, after all, here."""
+"""Packs the state of a connection for another process, and continues it there or, if that fails, here."""
 
 import base64
 import socket
@@ -17,11 +17,11 @@ from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.sessions.tunnel import Tunnel
 
 PackedState = dict[str, Any]
-"""Plain JSON; the descriptors go beside it, in the order in which they are added here."""
+"""Plain JSON; the descriptors are sent with it, in the order in which they are added here."""
 
 
 class PackedConnection:
-    """The stage of a connection that is on its way: nothing reads or writes it here meanwhile."""
+    """The stage of a connection that is being moved: nothing reads or writes it here meanwhile."""
 
     __slots__ = ("_connections", "client", "fds", "stage", "state")
 
@@ -34,11 +34,11 @@ class PackedConnection:
             "proxy": client.proxy.record.id,
             "source": client.source,
             "admitted": client.admitted,
-            "seated": client.has_slot,
-            "leased": client.lease is not None,
+            "has_slot": client.has_slot,
+            "has_lease": client.lease is not None,
             "credentials": _text(client.credentials),
             "session": _text(client.session),
-            "went_to": client.destination,
+            "destination": client.destination,
             "client": _pack(client, self.fds),
             "origin": _pack(stage.origin, self.fds) if isinstance(stage, Tunnel) else None,
             "inbox": _text(inbox) if isinstance(stage, HttpSession) else None,
@@ -50,10 +50,10 @@ class PackedConnection:
         return self.client.proxy
 
     def ready(self, fd: int, events: int) -> None:
-        """Nothing is watched."""
+        """Does nothing: no events are watched."""
 
     def resume(self) -> None:
-        """It stays here after all, unless it was closed meanwhile."""
+        """Continue here after all, unless the connection was closed meanwhile."""
         client, stage = self.client, self.stage
         if client.stage is not self:
             return
@@ -69,7 +69,7 @@ class PackedConnection:
                 client.watch(IN)
 
     def close(self) -> None:
-        """Here alone: whoever has the same descriptors goes on undisturbed."""
+        """Close this process's copy only; the process that has the same descriptors continues undisturbed."""
         for connection in self._connections:
             close_copy(connection.sock)
         self.client.stage = self.stage
@@ -80,7 +80,7 @@ class PackedConnection:
 
 
 def pack(client: Client) -> PackedConnection | None:
-    """The connection packed; None when it cannot be moved as long as it does what it does now."""
+    """Pack a connection; None if it cannot be moved in its current state."""
     stage = client.stage
     match stage:
         case Tunnel() | ProtocolDetection():
@@ -92,7 +92,7 @@ def pack(client: Client) -> PackedConnection | None:
 
 
 def unpack(proxy: Proxy, state: Mapping[str, Any], fds: list[int]) -> None:
-    """The connection goes on in this process, unless the proxy does not allow it any more, or it has ended meanwhile.
+    """Continue a connection in this process, unless the proxy no longer allows it or it has ended meanwhile.
 
     Raises OSError.
     """
@@ -122,10 +122,10 @@ def _client(proxy: Proxy, state: Mapping[str, Any], fds: Iterator[int]) -> Clien
         client.mark_admitted()
     client.credentials = _bytes(state["credentials"])
     client.session = _bytes(state["session"])
-    client.destination = Destination(*went_to) if (went_to := state.get("went_to")) else None
-    client.has_slot = state["seated"]
+    client.destination = Destination(*destination) if (destination := state.get("destination")) else None
+    client.has_slot = state["has_slot"]
     proxy.slots_taken += client.has_slot
-    if state["leased"]:
+    if state["has_lease"]:
         proxy.exit.address(client, proxy.reactor.now)
     _restore(client, state["client"], fds)
     return client
@@ -181,7 +181,7 @@ def _restore(connection: Connection, state: PackedState, fds: Iterator[int]) -> 
 
 
 def _text(data: bytes | None) -> str | None:
-    """Any bytes as JSON can carry them."""
+    """Encode arbitrary bytes for JSON."""
     return data.decode("latin-1") if data is not None else None
 
 

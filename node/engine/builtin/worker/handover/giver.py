@@ -1,11 +1,13 @@
-"""The old worker's part of a handover: gives away what it runs, bundle by bundle, and ends what cannot be moved.
+"""The old worker's part of a handover: it gives away its proxies and connections in bundles.
 
-A bundle is put on hold, sent, acknowledged with `taken`, closed here, and belongs to the other worker with `yours`;
-only then does that one touch it. So whoever dies when, at most what it held is lost: before `taken` a dead taker costs
-nothing, for the giver goes on with the bundle, and a dead giver's bundle is inherited.
+A bundle is paused, sent, acknowledged with `taken`, closed here, and released to the other worker with `committed`;
+only then does that one use it. Whichever process dies, at most a bundle in transit is lost: a taker that dies before
+`taken` costs nothing, because the giver resumes the bundle, and the bundle of a giver that dies after `taken` is
+inherited.
 
-It is closed here first, for what one process closes while another has it open is not closed: the taker's epoll would
-still tell of it, under a number that the taker's next connection has by then (epoll(7)).
+The giver closes first, because a socket that is closed in one process while another has it open is not really closed:
+the taker's epoll would still report its events, under a number that the taker's next connection may have by then
+(epoll(7)).
 """
 
 import asyncio
@@ -16,7 +18,7 @@ from time import monotonic, time
 from typing import Any
 
 from node.engine.builtin import log
-from node.engine.builtin.frames import MOST_FDS, MOST_PORTS, ControlError, Message, batches
+from node.engine.builtin.frames import MAX_FDS, MAX_PORTS, ControlError, Message, batches
 from node.engine.builtin.net.exits import SessionExit
 from node.engine.builtin.policy.records import fields_of
 from node.engine.builtin.sessions.client import Client
@@ -25,19 +27,19 @@ from node.engine.builtin.worker.handover.channel import Channel, ClosedError
 from node.engine.builtin.worker.handover.connections import PackedConnection, pack
 from node.engine.builtin.worker.proxies import Proxies
 
-FORMAT = 1
-"""Of what is said on the channel; a taker of another age refuses it, and nothing happens."""
+FORMAT = 2
+"""The version of the messages on the channel. A taker that does not know it refuses, and nothing happens."""
 STEP_S = 2.0
-"""For the other worker to take one bundle: its connections wait meanwhile."""
+"""Time for the other worker to take one bundle, whose connections wait meanwhile."""
 _PROXIES = 50
 _CONNECTIONS = 100
 _PER_FRAME = 40
-"""Connections: at most six descriptors each, and two buffers of 64 KiB."""
+"""Connections per frame: at most six descriptors each, and two buffers of 64 KiB."""
 FAILED = (ClosedError, ControlError, TimeoutError)
 
 
 class Bundle:
-    """Some proxies and some connections, on hold until it is known whose they are."""
+    """Some proxies and connections, paused until it is decided which worker continues them."""
 
     def __init__(self, proxies: list[Proxy], clients: Iterable[Client]) -> None:
         self.since = monotonic()
@@ -51,7 +53,7 @@ class Bundle:
 
     async def send(self, channel: Channel) -> None:
         """Raises ClosedError."""
-        for batch in batches(self.proxies, MOST_FDS // MOST_PORTS):
+        for batch in batches(self.proxies, MAX_FDS // MAX_PORTS):
             fds = [listener.fileno() for proxy in batch for listener in proxy.acceptors.listeners]
             await channel.send("proxies", proxies=[_record_state(proxy) for proxy in batch], fds=fds)
         for batch in batches(self.packed, _PER_FRAME):
@@ -60,12 +62,14 @@ class Bundle:
         await channel.send("end", since=self.since)
 
     def resume(self) -> None:
+        """Continue the bundle here."""
         for proxy in self.proxies:
             proxy.acceptors.resume()
         for each in self.packed:
             each.client.reactor.run(each, each.resume)
 
     def release(self) -> None:
+        """Close the bundle here, because the other worker has it."""
         for proxy in self.proxies:
             proxy.acceptors.release()
         for each in self.packed:
@@ -73,30 +77,31 @@ class Bundle:
 
 
 async def give(proxies: Proxies, channel: Channel) -> bool:
-    """Whether all that can be moved now has another owner; otherwise what it did not take goes on here."""
+    """Give everything that can be moved now. False if the other worker did not take all of it; the rest continues
+    here."""
     try:
         async with asyncio.timeout(STEP_S):
             await channel.send("hello", format=FORMAT)
             await expect(channel, "welcome")
-        while batch := proxies.some(_PROXIES):
+        while batch := proxies.batch(_PROXIES):
             await _deliver(proxies, channel, Bundle(batch, _clients(batch)))
-        await move(proxies, channel)
+        await move_connections(proxies, channel)
         await channel.send("left")
     except FAILED as error:
         log.fault("handover.failed", error)
         with suppress(*FAILED):
             async with asyncio.timeout(STEP_S):
                 await channel.send("abort")
-        # What nobody took goes on; of what somebody took, this worker forgets what has ended.
+        # What was not taken continues; connections of handed-over proxies that have ended are forgotten.
         proxies.has_clients()
         return False
     return True
 
 
-async def move(proxies: Proxies, channel: Channel) -> None:
-    """Every connection that can be moved now."""
+async def move_connections(proxies: Proxies, channel: Channel) -> None:
+    """Move the connections of handed-over proxies that can be moved now."""
     while True:
-        bundle = Bundle([], _clients(proxies.left))
+        bundle = Bundle([], _clients(proxies.handed_over))
         if not bundle.packed:
             return
         await _deliver(proxies, channel, bundle)
@@ -111,8 +116,8 @@ async def _deliver(proxies: Proxies, channel: Channel, bundle: Bundle) -> None:
         bundle.resume()
         raise
     bundle.release()
-    proxies.leave(bundle.proxies)
-    await channel.send("yours")
+    proxies.hand_over(bundle.proxies)
+    await channel.send("committed")
 
 
 def _record_state(proxy: Proxy) -> dict[str, Any]:
@@ -130,8 +135,8 @@ def _clients(proxies: Iterable[Proxy]) -> list[Client]:
 
 
 async def expect(channel: Channel, op: str) -> Message:
-    """Raises ClosedError, ControlError."""
+    """Receive a message and check that it is `op`. Raises ClosedError, ControlError."""
     message, _ = await channel.receive()
     if message.get("op") != op:
-        raise ControlError(f"the other worker said {message.get('op')}")
+        raise ControlError(f"the other worker answered {message.get('op')}")
     return message

@@ -1,4 +1,4 @@
-"""A worker's handovers: it gives everything to another one, or takes everything from another one."""
+"""The handovers of a worker, in which it gives everything to another one or takes everything from another one."""
 
 import asyncio
 import os
@@ -17,11 +17,11 @@ from node.engine.builtin.worker.proxies import Proxies
 
 
 class Handover:
-    """`state`: while it is `giving` another worker takes over what runs here; then it is `leaving`, and ends with the
-    last connection that could not be moved. `build` is the code that this worker runs.
+    """While a worker is `giving`, another one takes over; then it is `leaving`, and ends with the last connection that
+    could not be moved. `build` identifies the code that it runs.
 
-    One that gives takes nothing more: what workers before it still have stays with them, until they are brought
-    together with its successor.
+    A worker that gives takes nothing more: leftovers of earlier workers stay with those until they are connected to its
+    successor.
     """
 
     def __init__(
@@ -34,36 +34,36 @@ class Handover:
         self._group = tasks
         self._halt = halt
         self._tasks: set[asyncio.Task[None]] = set()
-        self._giving: asyncio.Task[None] | None = None
-        self._takings: dict[asyncio.Task[None], Taker] = {}
-        self._remaining: Leftovers | None = None
+        self._giver: asyncio.Task[None] | None = None
+        self._takers: dict[asyncio.Task[None], Taker] = {}
+        self._leftovers: Leftovers | None = None
 
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
 
     def give(self, connection: Socket) -> None:
-        """Everything to the worker at the other end; what is left here when it is leaving. Raises ValueError."""
+        """Give everything to the worker at the other end; in state `leaving`, the leftovers. Raises ValueError."""
         if self.state == "giving":
             connection.close()
             raise ValueError("this worker is giving already")
-        before = self._giving
+        before = self._giver
         if before is not None:
             before.cancel()
         if self.state == "serving":
             self.state = "giving"
-        self._giving = self._run(self._give(Channel(connection), before))
+        self._giver = self._run(self._give(Channel(connection), before))
 
-    def take(self, connection: Socket, giver: int, answer: Callable[[Message], None]) -> None:
-        """Everything that the worker at the other end, whose pid is `giver`, gives; answered when it is here."""
+    def take(self, connection: Socket, giver_pid: int, answer: Callable[[Message], None]) -> None:
+        """Take everything that the worker at the other end, process `giver_pid`, gives; answered when it is here."""
         try:
-            handle = os.pidfd_open(giver)
+            handle = os.pidfd_open(giver_pid)
         except ProcessLookupError:
             handle = None
-        taking = Taker(self._reactor, self._proxies, Channel(connection), handle)
-        task = self._run(self._take(taking, answer))
-        self._takings[task] = taking
-        task.add_done_callback(self._takings.pop)
+        taker = Taker(self._reactor, self._proxies, Channel(connection), handle)
+        task = self._run(self._take(taker, answer))
+        self._takers[task] = taker
+        task.add_done_callback(self._takers.pop)
 
     def _run(self, handover: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._group.create_task(handover)
@@ -75,13 +75,13 @@ class Handover:
         try:
             if before is not None:
                 await asyncio.wait([before])
-            await self._take_no_more()
+            await self._stop_taking()
             given = await give(self._proxies, channel)
             if given:
                 self.state = "leaving"
             if self.state == "leaving":
-                self._remaining = self._remaining or Leftovers(self._proxies)
-                await self._remaining.last(channel if given else None)
+                self._leftovers = self._leftovers or Leftovers(self._proxies)
+                await self._leftovers.run(channel if given else None)
                 self._halt()
         except Exception as error:  # noqa: BLE001 (a fault in a handover must not end what still runs here)
             log.fault("handover.fault", error)
@@ -90,24 +90,24 @@ class Handover:
             if self.state == "giving":
                 self.state = "serving"
 
-    async def _take_no_more(self) -> None:
-        """Raises TimeoutError when a worker before this one has stopped amid a bundle."""
+    async def _stop_taking(self) -> None:
+        """Stop taking. Raises TimeoutError if an earlier worker has stopped within a bundle."""
         async with asyncio.timeout(STEP_S):
-            for task, taking in list(self._takings.items()):
-                await taking.between_bundles()
+            for task, taker in list(self._takers.items()):
+                await taker.until_no_bundle()
                 task.cancel()
                 await asyncio.wait([task])
 
-    async def _take(self, taking: Taker, answer: Callable[[Message], None]) -> None:
+    async def _take(self, taker: Taker, answer: Callable[[Message], None]) -> None:
         try:
-            told = await taking.until_left()
-            log.write("handover.taken", **told)
-            answer({"result": told})
-            await taking.rest()
+            summary = await taker.take_all()
+            log.write("handover.taken", **summary)
+            answer({"result": summary})
+            await taker.take_rest()
         except HandoverError as error:
             answer({"error": str(error)})
         except Exception as error:  # noqa: BLE001 (a fault in a handover must not end what already runs here)
             log.fault("handover.fault", error)
             answer({"error": f"a fault in the worker ({type(error).__name__})"})
         finally:
-            taking.close()
+            taker.close()

@@ -1,4 +1,4 @@
-"""The new worker's part of a handover; see `giving`."""
+"""The new worker's part of a handover; see `giver`."""
 
 import asyncio
 import os
@@ -21,53 +21,55 @@ from node.engine.builtin.worker.handover.giver import FORMAT
 from node.engine.builtin.worker.proxies import Proxies
 
 _DEATH_S = 1.0
-"""Between the end of a dying process's sockets and its own."""
+"""The time between a dying process's sockets being closed and its end."""
 _STEP_S = 4.0
-"""For the other worker to go on."""
+"""Time for the other worker to send its next message."""
 
 
 class HandoverError(Exception):
-    """The rest stayed where it was, or was lost with a giver that died. Says why, in a few words."""
+    """The handover failed: the rest stayed with the giver, or was lost with a giver that died. The text is the
+    reason."""
 
 
 class Taker:
-    """One handover; the longest pause is that of a connection, from its being put on hold to its going on here."""
+    """Takes over from one giver. The longest pause is that of a connection between being paused there and continuing
+    here."""
 
     def __init__(self, reactor: Reactor, proxies: Proxies, channel: Channel, giver: int | None) -> None:
-        """`giver` is a pidfd of the other worker, closed at the end; None when it is dead already."""
-        self._proxies = self._connections = 0
+        """`giver` is a pidfd of the other worker, which is closed at the end; None if that worker is already dead."""
+        self._proxy_count = self._connection_count = 0
         self._longest_pause_s = 0.0
         self._reactor = reactor
-        self._mine = proxies
+        self._proxies = proxies
         self._channel = channel
         self._giver = giver
         self._parts: list[tuple[Message, list[int]]] = []
-        self._between = asyncio.Event()
-        self._between.set()
+        self._no_bundle = asyncio.Event()
+        self._no_bundle.set()
 
     @property
-    def _complete(self) -> bool:
-        """Whether there is a whole bundle of which only the other worker, or its death, can tell whose it is."""
-        return not self._between.is_set()
+    def _has_bundle(self) -> bool:
+        """Whether a complete bundle waits for the other worker's `committed`, or its death."""
+        return not self._no_bundle.is_set()
 
-    async def until_left(self) -> dict[str, Any]:
-        """What is here when all that could be moved at once is here. Raises HandoverError."""
-        await self._follow("left")
+    async def take_all(self) -> dict[str, Any]:
+        """Take all that can be moved at once, and return a summary. Raises HandoverError."""
+        await self._receive_until("left")
         return {
-            "proxies": self._proxies,
-            "connections": self._connections,
+            "proxies": self._proxy_count,
+            "connections": self._connection_count,
             "longest_pause_s": round(self._longest_pause_s, 4),
         }
 
-    async def rest(self) -> None:
-        """What can be moved later, until the other worker has ended."""
+    async def take_rest(self) -> None:
+        """Take what can be moved later, until the other worker has ended."""
         with suppress(HandoverError):
-            await self._follow("")
+            await self._receive_until("")
 
-    async def between_bundles(self) -> None:
-        """Waits until no bundle may be this worker's already; what is not complete stays with the other one."""
-        while self._complete:
-            await self._between.wait()
+    async def until_no_bundle(self) -> None:
+        """Wait until no bundle may belong to this worker already; an incomplete one stays with the other worker."""
+        while self._has_bundle:
+            await self._no_bundle.wait()
 
     def close(self) -> None:
         self._discard()
@@ -76,65 +78,65 @@ class Taker:
             os.close(self._giver)
             self._giver = None
 
-    async def _follow(self, last: str) -> None:
+    async def _receive_until(self, last: str) -> None:
         try:
             while True:
-                # A complete bundle may be this worker's already.
-                async with asyncio.timeout(_STEP_S if last and not self._complete else None):
+                # A complete bundle may belong to this worker already, so the wait for it has no limit.
+                async with asyncio.timeout(_STEP_S if last and not self._has_bundle else None):
                     message, fds = await self._channel.receive()
                 if message["op"] == last:
                     return
-                await self._hear(message, fds)
+                await self._handle(message, fds)
         except ClosedError as error:
-            if self._complete and await self._giver_dies():
+            if self._has_bundle and await self._giver_dies():
                 self._accept()
             raise HandoverError("the other worker is gone") from error
         except TimeoutError as error:
-            raise HandoverError("the other worker does not go on") from error
+            raise HandoverError("the other worker does not continue") from error
         except (ControlError, KeyError, ValueError) as error:
             log.fault("handover.unreadable", error)
-            raise HandoverError("what the other worker says cannot be read") from error
+            raise HandoverError("the other worker's message is unreadable") from error
         finally:
             self._discard()
 
-    async def _hear(self, message: Message, fds: list[int]) -> None:
+    async def _handle(self, message: Message, fds: list[int]) -> None:
         match message:
             case {"op": "hello", "format": format_} if format_ == FORMAT:
-                await self._answer("welcome")
+                await self._reply("welcome")
             case {"op": "proxies" | "connections"}:
                 self._parts.append((message, fds))
             case {"op": "end"}:
                 self._parts.append((message, fds))
-                self._between.clear()
-                await self._answer("taken")
-            case {"op": "yours"} if self._complete:
+                self._no_bundle.clear()
+                await self._reply("taken")
+            case {"op": "committed"} if self._has_bundle:
                 self._accept()
             case {"op": "used"}:
-                await self._answer("held", proxies=self._spend(message["proxies"]))
+                await self._reply("suspended", proxies=self._add_spent(message["proxies"]))
             case {"op": "abort"}:
-                raise HandoverError("the other worker broke it off")
+                raise HandoverError("the other worker aborted the handover")
             case _:
-                raise ControlError("the other worker speaks another language")
+                raise ControlError("the other worker uses another protocol")
 
-    def _spend(self, used: list[list[int]]) -> list[int]:
-        """Counts what the other worker has moved meanwhile; tells which proxies serve nobody any more."""
-        now, held = time(), list[int]()
+    def _add_spent(self, used: list[list[int]]) -> list[int]:
+        """Add traffic that the other worker has moved; returns the proxies that are suspended or unknown."""
+        now, suspended = time(), list[int]()
         for id_, count in used:
-            proxy = self._mine.get(id_)
+            proxy = self._proxies.get(id_)
             if proxy is not None and count:
                 proxy.add_spent(count, now)
                 proxy.apply_limits(now)
             if proxy is None or proxy.suspension is not None:
-                held.append(id_)
-        return held
+                suspended.append(id_)
+        return suspended
 
-    async def _answer(self, op: str, **fields: Any) -> None:
-        """When nobody hears it, that shows at the next receive, behind what was said before."""
+    async def _reply(self, op: str, **fields: Any) -> None:
+        """Answer; a closed channel is detected by the next receive, after the messages that were sent before."""
         with suppress(ClosedError):
             await self._channel.send(op, **fields)
 
     async def _giver_dies(self) -> bool:
-        """Whether it is dead: one that lives has only closed its socket and keeps what it had."""
+        """Whether the giver dies. A giver that lives has only closed its socket, and keeps its bundle."""
         deadline = monotonic() + _DEATH_S
         while self._giver is not None and not select.select([self._giver], (), (), 0)[0]:
             if monotonic() > deadline:
@@ -143,76 +145,76 @@ class Taker:
         return True
 
     def _accept(self) -> None:
-        """All parts of the bundle go on here."""
+        """Continue all parts of the bundle here."""
         parts, self._parts = self._parts, []
-        self._between.set()
+        self._no_bundle.set()
         for message, fds in parts:
             left = iter(fds)
-            for told in message.get("proxies", ()):
-                self._take_proxy(told, left)
+            for fields in message.get("proxies", ()):
+                self._take_proxy(fields, left)
             for state in message.get("connections", ()):
                 self._take_connection(state, [next(left) for _ in range(state["count"])])
         self._reactor.sweep()
         self._longest_pause_s = max(self._longest_pause_s, monotonic() - parts[-1][0]["since"])
 
-    def _take_proxy(self, told: dict[str, Any], fds: Iterator[int]) -> None:
-        """One that cannot be taken is missed by the agent, which starts it anew."""
-        listeners = [Socket(fileno=next(fds)) for _ in range(told["listens"])]
+    def _take_proxy(self, fields: dict[str, Any], fds: Iterator[int]) -> None:
+        """Take a proxy. The agent notices one that fails, and starts it again."""
+        listeners = [Socket(fileno=next(fds)) for _ in range(fields["listens"])]
         try:
             if listeners:
-                record, spent = read_record(told["record"]), QuotaUsage(**told["spent"])
-                sessions, levels = read_sessions(told["sessions"]), read_levels(told.get("levels"))
-                self._mine.inherit(record, listeners, spent, sessions, levels)
-                self._proxies += 1
+                record, spent = read_record(fields["record"]), QuotaUsage(**fields["spent"])
+                sessions, levels = read_sessions(fields["sessions"]), read_levels(fields.get("levels"))
+                self._proxies.inherit(record, listeners, spent, sessions, levels)
+                self._proxy_count += 1
         except (OSError, ValueError) as error:
             log.fault("handover.proxy_lost", error)
             for listener in listeners:
                 listener.close()
 
     def _take_connection(self, state: dict[str, Any], fds: list[int]) -> None:
-        """Of a proxy that was removed meanwhile it is closed."""
-        proxy = self._mine.get(state["proxy"])
+        """Take a connection, or close it if its proxy was removed meanwhile."""
+        proxy = self._proxies.get(state["proxy"])
         if proxy is None:
             _close_all(fds)
             return
         try:
             unpack(proxy, state, fds)
-            self._connections += 1
+            self._connection_count += 1
         except Exception as error:  # noqa: BLE001 (a fault in one connection ends that connection only)
             log.fault("handover.connection_lost", error)
 
     def _discard(self) -> None:
-        """What is not this worker's is closed, which disturbs nobody who has it too."""
+        """Close descriptors that do not belong to this worker; the other worker's copies are not affected."""
         parts, self._parts = self._parts, []
-        self._between.set()
+        self._no_bundle.set()
         for _, fds in parts:
             _close_all(fds)
 
 
-def read_sessions(told: object) -> list[tuple[str, str]]:
-    """Pairs (session, address), which JSON carries as lists. Raises ValueError for anything else."""
-    if not isinstance(told, list):
-        raise ValueError("sessions are no list")
-    return [_pair(each) for each in cast("list[object]", told)]
+def read_sessions(data: object) -> list[tuple[str, str]]:
+    """Parse (session, address) pairs, which are lists in JSON. Raises ValueError."""
+    if not isinstance(data, list):
+        raise ValueError("sessions are not a list")
+    return [_pair(each) for each in cast("list[object]", data)]
 
 
-def _pair(told: object) -> tuple[str, str]:
-    match told:
+def _pair(data: object) -> tuple[str, str]:
+    match data:
         case [str(session), str(address)]:
             return session, address
         case _:
-            raise ValueError("sessions are no pairs of texts")
+            raise ValueError("sessions are not pairs of strings")
 
 
-def read_levels(told: object) -> Levels | None:
-    """A level in each direction, None where no bandwidth is limited. Raises ValueError for anything else."""
-    match told:
+def read_levels(data: object) -> Levels | None:
+    """Parse the level of each direction; None if no bandwidth is limited. Raises ValueError."""
+    match data:
         case None:
             return None
         case [int() | float() as up, int() | float() as down]:
             return float(up), float(down)
         case _:
-            raise ValueError("levels are no two numbers")
+            raise ValueError("levels are not two numbers")
 
 
 def _close_all(fds: list[int]) -> None:
