@@ -33,8 +33,8 @@ WHERE id = :node_id;
 SELECT
     n.revision,
     n.ip,
-    COALESCE((SELECT array_agg(w.id ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS ids,
-    COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS versions,
+    COALESCE((SELECT array_agg(w.id ORDER BY w.id) FROM desired_proxies w WHERE w.node_id = n.id), '{}') AS ids,
+    COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM desired_proxies w WHERE w.node_id = n.id), '{}') AS versions,
     COALESCE(
         (
             SELECT array_agg(ARRAY[r.revision, r.count] ORDER BY r.revision)
@@ -71,7 +71,7 @@ WHERE n.id = :node_id AND EXISTS (
 SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine,
     w.exit, w.limits, w.destinations, w.also
 FROM nodes n
-LEFT JOIN wanted w ON w.node_id = n.id AND w.id = ANY (:ids::bigint[])
+LEFT JOIN desired_proxies w ON w.node_id = n.id AND w.id = ANY (:ids::bigint[])
 WHERE n.id = :node_id
 ORDER BY w.id;
 
@@ -86,7 +86,7 @@ SELECT
     COALESCE(sum(('x' || left(md5(w.id || ':' || w.version), 16))::bit(64)::bigint), 0)::numeric AS digest,
     COALESCE(sum(w.content), 0)::numeric AS content
 FROM nodes n
-LEFT JOIN wanted w ON w.node_id = n.id
+LEFT JOIN desired_proxies w ON w.node_id = n.id
 WHERE n.id = :node_id AND EXISTS (
     SELECT FROM pg_trigger
     WHERE tgrelid = 'proxies'::regclass AND tgname = 'proxies_after_update' AND tgenabled <> 'D'
@@ -163,7 +163,7 @@ ON CONFLICT (node_id, port) DO UPDATE SET until = EXCLUDED.until;
 -- Proxies whose port is taken by a stranger, that never ran and may have any port.
 -- name: select_movable
 SELECT p.id FROM proxies p
-WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_asked AND NOT p.ever_ran
+WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_requested AND NOT p.ever_ran
     AND NOT EXISTS (SELECT FROM endpoints e WHERE e.proxy_id = p.id)
 ORDER BY p.id FOR UPDATE;
 

@@ -20,7 +20,7 @@ SELECT 1;
 SELECT id, at, type, node_id, proxy_id, stack_id, location_id, details
 FROM events
 WHERE id > :after::bigint
-  AND is_type(type, :types::text[])
+  AND type_matches(type, :types::text[])
   AND (:node_id::bigint IS NULL OR node_id = :node_id)
   AND (:proxy_id::bigint IS NULL OR proxy_id = :proxy_id)
   AND (:stack_id::bigint IS NULL OR stack_id = :stack_id)

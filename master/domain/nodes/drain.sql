@@ -6,7 +6,7 @@ WITH again AS (
 INSERT INTO drains AS d (node_id, node_ids, overlap_s, leaving)
 VALUES (:node_id, :node_ids::bigint[], :overlap_s, :leaving)
 ON CONFLICT (node_id) DO UPDATE
-SET node_ids = EXCLUDED.node_ids, overlap_s = EXCLUDED.overlap_s, leaving = EXCLUDED.leaving, look_at = '-infinity';
+SET node_ids = EXCLUDED.node_ids, overlap_s = EXCLUDED.overlap_s, leaving = EXCLUDED.leaving, next_check_at = '-infinity';
 
 -- name: stop
 -- What has begun goes on.
@@ -18,10 +18,10 @@ DELETE FROM drains WHERE node_id = :node_id;
 -- Whoever claims a drain looks after it; a master that dies is followed a moment later.
 -- name: claim
 WITH due AS (
-    SELECT node_id FROM drains WHERE look_at <= clock_timestamp() ORDER BY look_at, node_id LIMIT :most
+    SELECT node_id FROM drains WHERE next_check_at <= clock_timestamp() ORDER BY next_check_at, node_id LIMIT :most
     FOR UPDATE SKIP LOCKED
 )
-UPDATE drains d SET look_at = clock_timestamp() + :quiet::interval FROM due WHERE d.node_id = due.node_id
+UPDATE drains d SET next_check_at = clock_timestamp() + :quiet::interval FROM due WHERE d.node_id = due.node_id
 RETURNING d.node_id;
 
 -- `is_settled`: nothing runs there any more, as far as can be known.
@@ -50,7 +50,7 @@ UPDATE drains SET emptied_at = CASE WHEN :is_empty::boolean THEN now() END WHERE
 SELECT
     p.id, p.node_id, p.engine, p.exit,
     p.enabled AND s.online AND p.state NOT IN ('stopped', 'failed', 'expired') AS serves
-FROM shown_proxies p
+FROM proxy_resources p
 JOIN node_status s ON s.node_id = p.node_id
 WHERE p.node_id = ANY (:node_ids::bigint[])
   AND NOT EXISTS (SELECT FROM rotations r WHERE r.proxy_id = p.id AND r.state NOT IN ('done', 'failed'))
@@ -112,7 +112,7 @@ WITH free AS (
     SELECT o.id, r.port FROM others o JOIN rest r USING (place)
 )
 UPDATE proxies p
-SET node_id = :node_id, port = placed.port, port_asked = p.port_asked AND p.port = placed.port, ever_ran = false
+SET node_id = :node_id, port = placed.port, port_requested = p.port_requested AND p.port = placed.port, ever_ran = false
 FROM movers m
 JOIN placed USING (id)
 WHERE p.id = m.id
@@ -124,12 +124,12 @@ WITH known AS (
     SELECT proxy_id, reason FROM drain_failures WHERE node_id = :node_id
 ), stored AS (
     INSERT INTO drain_failures AS f (proxy_id, node_id, reason, next_at)
-    SELECT r.proxy_id, :node_id, r.reason, try_again(1, 60)
+    SELECT r.proxy_id, :node_id, r.reason, retry_at(1, 60)
     FROM jsonb_to_recordset(:rows::jsonb) AS r (proxy_id bigint, reason text)
     JOIN proxies p ON p.id = r.proxy_id AND p.node_id = :node_id
     ORDER BY r.proxy_id
     ON CONFLICT (proxy_id) DO UPDATE
-    SET reason = EXCLUDED.reason, tries = f.tries + 1, next_at = try_again(f.tries + 1, 60)
+    SET reason = EXCLUDED.reason, tries = f.tries + 1, next_at = retry_at(f.tries + 1, 60)
     RETURNING f.proxy_id, f.reason, f.tries
 )
 SELECT s.proxy_id, s.reason, s.tries

@@ -4,8 +4,8 @@ SELECT
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
     held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving,
     (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble
-FROM shown_nodes
-LEFT JOIN told_moves ON node_id = id
+FROM node_resources
+LEFT JOIN drain_progress ON node_id = id
 WHERE id = :id;
 
 -- name: select_page
@@ -14,8 +14,8 @@ SELECT
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
     held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving,
     (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble
-FROM shown_nodes
-LEFT JOIN told_moves ON node_id = id
+FROM node_resources
+LEFT JOIN drain_progress ON node_id = id
 WHERE id > :after::bigint
   AND (:location_id::bigint IS NULL OR location_id = :location_id)
   AND (:state::text IS NULL OR state = :state)

@@ -35,7 +35,7 @@ async def create(session: Session, body: NewProxy, *, allow_past: bool = False) 
     node_id = await choose(session, body, settings["exit"])
     port = await take_port(session, node_id, body.port)
     query, rotation = body.port is not None, settings.pop("rotation")
-    id_ = await session.value("proxies.insert", **settings, node_id=node_id, port=port, port_asked=query)
+    id_ = await session.value("proxies.insert", **settings, node_id=node_id, port=port, port_requested=query)
     if rotation:
         await session.execute("rotation.schedule", rows=[{"id": id_, "rotation": rotation}])
     details = {"port": port, "protocol": body.protocol, "version": 1}

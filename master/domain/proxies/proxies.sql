@@ -59,11 +59,11 @@ LIMIT 1;
 
 -- name: insert
 INSERT INTO proxies (
-    name, node_id, port, port_asked, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    name, node_id, port, port_requested, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     destinations
 )
 VALUES (
-    :name, :node_id, :port, :port_asked, :protocol, :username, :password, :allow_ips::text[], :engine, :enabled,
+    :name, :node_id, :port, :port_requested, :protocol, :username, :password, :allow_ips::text[], :engine, :enabled,
     :labels::jsonb, :exit::jsonb, :limits::jsonb, :destinations::jsonb
 )
 RETURNING id;
@@ -73,8 +73,8 @@ SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
-FROM shown_proxies
-LEFT JOIN told_schedules ON proxy_id = id
+FROM proxy_resources
+LEFT JOIN schedule_resources ON proxy_id = id
 WHERE id = :id;
 
 -- name: select_page
@@ -83,8 +83,8 @@ SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
-FROM shown_proxies
-LEFT JOIN told_schedules ON proxy_id = id
+FROM proxy_resources
+LEFT JOIN schedule_resources ON proxy_id = id
 WHERE id > :after::bigint
   AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
   AND (:location_id::bigint IS NULL OR location_id = :location_id)
@@ -104,7 +104,7 @@ LIMIT :limit::bigint;
 -- name: update
 -- Each row takes all of its new settings; the triggers raise versions and revisions of what really differs.
 UPDATE proxies p
-SET name = r.name, port = r.port, port_asked = p.port_asked OR p.port <> r.port, protocol = r.protocol,
+SET name = r.name, port = r.port, port_requested = p.port_requested OR p.port <> r.port, protocol = r.protocol,
     username = r.username, password = r.password, allow_ips = r.allow_ips, engine = r.engine, enabled = r.enabled,
     labels = r.labels, exit = r.exit, limits = r.limits, destinations = r.destinations
 FROM jsonb_to_recordset(:rows::jsonb) AS r (
@@ -119,7 +119,7 @@ DELETE FROM proxies WHERE id = ANY (:ids::bigint[]);
 
 -- name: all_settled
 -- Whether every one of these, that is still there, has a state that its node has confirmed.
-SELECT NOT EXISTS (SELECT FROM shown_proxies WHERE id = ANY (:ids::bigint[]) AND state IN ('pending', 'unknown'));
+SELECT NOT EXISTS (SELECT FROM proxy_resources WHERE id = ANY (:ids::bigint[]) AND state IN ('pending', 'unknown'));
 
 -- Each of these gets one of the lowest free ports, as far as there are some; the node and its ip are locked.
 -- name: move_ports

@@ -85,7 +85,7 @@ SELECT EXISTS (SELECT FROM taken_ports WHERE node_id = :node_id AND port = :port
 -- The next endpoint is the proxy's own.
 UPDATE proxies p
 SET node_id = e.node_id, port = e.port, username = e.username, password = e.password, exit = e.exit,
-    port_asked = p.port_asked AND p.port = e.port
+    port_requested = p.port_requested AND p.port = e.port
 FROM endpoints e
 WHERE p.id = :proxy_id AND e.proxy_id = p.id AND e.rotation_id = :rotation_id AND e.role = 'next'
 RETURNING p.id;

@@ -8,7 +8,7 @@ SELECT
     s.id, s.name, s.count, s.spread, s.proxy, s.labels, s.version, s.created_at, s.updated_at,
     (
         SELECT COALESCE(jsonb_object_agg(of.state, of.count), '{}')
-        FROM (SELECT state, count(*) AS count FROM shown_proxies WHERE stack_id = s.id GROUP BY state) AS of
+        FROM (SELECT state, count(*) AS count FROM proxy_resources WHERE stack_id = s.id GROUP BY state) AS of
     ) AS states
 FROM stacks s
 WHERE s.id > :after::bigint
@@ -42,8 +42,8 @@ SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
     version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
-FROM shown_proxies
-LEFT JOIN told_schedules ON proxy_id = id
+FROM proxy_resources
+LEFT JOIN schedule_resources ON proxy_id = id
 WHERE stack_id = :id
 ORDER BY id;
 

@@ -12,7 +12,7 @@ WITH told AS (
         GREATEST(t.received_bytes - COALESCE(c.received_bytes, 0), 0) AS received_bytes,
         GREATEST(t.sent_bytes - COALESCE(c.sent_bytes, 0), 0) AS sent_bytes,
         GREATEST(t.connections - COALESCE(c.connections, 0), 0) AS connections,
-        CASE WHEN t.refused = COALESCE(c.refused, '{}') THEN '{}' ELSE reasons_grown(t.refused, COALESCE(c.refused, '{}')) END
+        CASE WHEN t.refused = COALESCE(c.refused, '{}') THEN '{}' ELSE reasons_growth(t.refused, COALESCE(c.refused, '{}')) END
             AS refused
     FROM told t
     LEFT JOIN usage_counters c ON c.proxy_id = t.id AND c.epoch = t.epoch
@@ -35,10 +35,10 @@ WITH told AS (
     INSERT INTO usage_counters AS c (proxy_id, epoch, node_id, received_bytes, sent_bytes, connections, refused)
     SELECT id, epoch, :node_id, received_bytes, sent_bytes, connections, refused FROM news
     ON CONFLICT (proxy_id, epoch) DO UPDATE
-    SET received_bytes = plus(c.received_bytes, EXCLUDED.received_bytes),
-        sent_bytes = plus(c.sent_bytes, EXCLUDED.sent_bytes),
-        connections = plus(c.connections, EXCLUDED.connections),
-        refused = reasons_plus(c.refused, EXCLUDED.refused)
+    SET received_bytes = saturating_add(c.received_bytes, EXCLUDED.received_bytes),
+        sent_bytes = saturating_add(c.sent_bytes, EXCLUDED.sent_bytes),
+        connections = saturating_add(c.connections, EXCLUDED.connections),
+        refused = reasons_add(c.refused, EXCLUDED.refused)
 )
 INSERT INTO usage_hours AS h (
     proxy_id, node_id, hour, location_id, stack_id, received_bytes, sent_bytes, connections, refused
@@ -54,10 +54,10 @@ SELECT
 FROM news
 GROUP BY id
 ON CONFLICT (proxy_id, node_id, hour) DO UPDATE
-SET received_bytes = plus(h.received_bytes, EXCLUDED.received_bytes),
-    sent_bytes = plus(h.sent_bytes, EXCLUDED.sent_bytes),
-    connections = plus(h.connections, EXCLUDED.connections),
-    refused = reasons_plus(h.refused, EXCLUDED.refused);
+SET received_bytes = saturating_add(h.received_bytes, EXCLUDED.received_bytes),
+    sent_bytes = saturating_add(h.sent_bytes, EXCLUDED.sent_bytes),
+    connections = saturating_add(h.connections, EXCLUDED.connections),
+    refused = reasons_add(h.refused, EXCLUDED.refused);
 
 -- The sums below are planned for what is asked: one plan for all of them would read everything for each page.
 -- name: plan_anew
@@ -134,10 +134,10 @@ SELECT
 FROM gone
 GROUP BY proxy_id, node_id, day
 ON CONFLICT (proxy_id, node_id, hour) DO UPDATE
-SET received_bytes = plus(d.received_bytes, EXCLUDED.received_bytes),
-    sent_bytes = plus(d.sent_bytes, EXCLUDED.sent_bytes),
-    connections = plus(d.connections, EXCLUDED.connections),
-    refused = reasons_plus(d.refused, EXCLUDED.refused);
+SET received_bytes = saturating_add(d.received_bytes, EXCLUDED.received_bytes),
+    sent_bytes = saturating_add(d.sent_bytes, EXCLUDED.sent_bytes),
+    connections = saturating_add(d.connections, EXCLUDED.connections),
+    refused = reasons_add(d.refused, EXCLUDED.refused);
 
 -- Counters of proxies that left so long ago that no new ones of theirs are taken. Their names stay with their usage.
 -- name: forget_counters

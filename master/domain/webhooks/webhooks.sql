@@ -12,7 +12,7 @@ SELECT
     w.next_at, w.last_error, w.last_delivered_at, w.created_at, w.updated_at,
     (
         SELECT count(*)
-        FROM (SELECT FROM events e WHERE e.id > w.position AND is_wanted_by(e, w) LIMIT :most_lag::bigint) AS behind
+        FROM (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w) LIMIT :most_lag::bigint) AS behind
     ) AS lag
 FROM webhooks w
 WHERE w.id > :after::bigint AND (:id::bigint IS NULL OR w.id = :id)
@@ -45,7 +45,7 @@ SELECT EXISTS (SELECT FROM webhooks WHERE enabled);
 WITH due AS (
     SELECT w.id FROM webhooks w
     WHERE w.enabled AND w.next_at <= now() AND w.claimed_until < now()
-      AND EXISTS (SELECT FROM events e WHERE e.id > w.position AND is_wanted_by(e, w))
+      AND EXISTS (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w))
     ORDER BY w.next_at
     LIMIT :most::bigint
     FOR UPDATE OF w SKIP LOCKED
@@ -78,4 +78,4 @@ UPDATE webhooks SET claim = NULL, claimed_until = '-infinity' WHERE id = :id AND
 UPDATE webhooks w SET position = l.last
 FROM (SELECT max(id) AS last FROM events) AS l
 WHERE w.enabled AND w.claimed_until < now() AND w.position < l.last
-  AND NOT EXISTS (SELECT FROM events e WHERE e.id > w.position AND is_wanted_by(e, w));
+  AND NOT EXISTS (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w));
