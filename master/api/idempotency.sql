@@ -1,5 +1,5 @@
--- name: lock
 -- The second of two with one key waits here for the first to end.
+-- name: lock
 SELECT pg_advisory_xact_lock(hashtext('maybe.idempotency'), hashtext(:key::text));
 
 -- name: select_one

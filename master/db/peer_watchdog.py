@@ -31,7 +31,7 @@ class PeerWatchdog:
         await asyncio.sleep(LOOK_EVERY_S)
         async with self._aside.session() as session:
             frozen = await session.rows(
-                "peer_watchdog.end_transactions_of_the_frozen", mine=self._database.name, silent_s=self._silent_s
+                "peer_watchdog.end_frozen", mine=self._database.name, silent_s=self._silent_s
             )
         for peer in frozen:
             log.warning("master.stands_still", **peer)

@@ -1,7 +1,7 @@
 -- A backend that waits for its client in the middle of a transaction shows that the client, a whole program, stands
 -- still: "active" too when it has a statement and waits for its parameters. Only then the program's other transactions
 -- go as well: those that wait for a lock would get it in their turn, and keep it.
--- name: end_transactions_of_the_frozen
+-- name: end_frozen
 WITH theirs AS (
     SELECT pid, application_name, wait_event, state_change
     FROM pg_stat_activity

@@ -57,5 +57,5 @@ class Logins:
 
     async def _wanted(self) -> dict[NodeId, str]:
         async with self._database.session() as session:
-            rows = await session.rows("sync.all_logins")
+            rows = await session.rows("sync.select_logins")
         return {NodeId(row["id"]): row["broker_password_hash"] for row in rows}

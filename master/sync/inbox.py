@@ -96,7 +96,7 @@ class Inbox:
     async def _answer(self, node_id: NodeId, ids: tuple[int, ...], round_: str | None) -> None:
         """Send the records that are this node's; when some are not, its list is not ours: a check-sync follows."""
         async with self._database.session() as session:
-            rows = await session.rows("sync.wanted_records", node_id=node_id, ids=list(ids))
+            rows = await session.rows("sync.desired_records", node_id=node_id, ids=list(ids))
         if not rows:
             return
         records = [record_of(row) for row in rows if row["id"] is not None]

@@ -79,7 +79,7 @@ class Outbox:
         """
         async with self._in_flight:
             async with self._database.session() as session:
-                row = await session.row("sync.wanted_list", node_id=node_id, most=CONFIRMS, most_requests=REQUESTS)
+                row = await session.row("sync.desired_list", node_id=node_id, most=CONFIRMS, most_requests=REQUESTS)
             if row is None or not (again or self._is_news(node_id, row["revision"])):
                 return
             await self._publish(node_id, row, confirm=AGREED if confirm else row["removed"])
@@ -118,7 +118,7 @@ class Outbox:
         """Its queue is gone: make it again; the list goes out when the claim has passed."""
         try:
             async with self._database.session() as session:
-                hash_ = await session.value("sync.login", node_id=node_id)
+                hash_ = await session.value("nodes.select_login", node_id=node_id)
             if hash_ is not None:
                 await self._broker.ensure_node(node_id, hash_)
                 log.warning("broker.node_queue_made_anew", node_id=node_id)

@@ -71,7 +71,7 @@ class Reports:
     async def lose_silent(self) -> None:
         """Call nodes offline that have missed three reports; each loss is found by one master. Raises DatabaseError."""
         async with self._database.transaction() as session:
-            rows = await session.rows("sync.lose_silent", after=timedelta(seconds=OFFLINE_AFTER_S))
+            rows = await session.rows("sync.mark_offline", after=timedelta(seconds=OFFLINE_AFTER_S))
             lost = [
                 NewEvent(
                     type="node.offline", node_id=row["node_id"], details={"last_report": row["reported_at"].isoformat()}
@@ -98,7 +98,7 @@ class Reports:
             known = self._wanted.get(node_id)
             if known is not None and known.revision == revision:
                 return known
-            row = await session.row("sync.wanted_digest", node_id=node_id)
+            row = await session.row("sync.desired_digest", node_id=node_id)
         if row is None:
             return None
         wanted = report_rules.WantedState(
@@ -128,7 +128,7 @@ class Reports:
         self, session: Session, node_id: NodeId, report: Report, answer: report_rules.ReportDecision
     ) -> None:
         """Lock order: the node (kept, not held up), its status, its proxies, the log."""
-        node = await session.row("sync.keep_node", node_id=node_id)
+        node = await session.row("sync.lock_node_key", node_id=node_id)
         before = await session.row("sync.lock_status", node_id=node_id)
         passed = await usage.take(session, node_id, report.usage) if node is not None and before is not None else []
         if before is not None and report.session == before["retired_session"] > 0:
@@ -180,7 +180,7 @@ class Reports:
         failed = {failure.id: failure for failure in report.failed}
         ids = list(failed)
         mended = await session.rows(
-            "sync.drop_mended_failures", node_id=node_id, first=report.failed_from, last=report.failed_to, ids=ids
+            "sync.delete_failures", node_id=node_id, first=report.failed_from, last=report.failed_to, ids=ids
         )
         news = await session.rows(
             "sync.store_failures",

@@ -29,7 +29,7 @@ WHERE id = :node_id;
 -- Revision, list and what was removed on purpose since the node's last word, in one statement: one snapshot. With it go
 -- the requests that made the list news, as far as the log tells. Nothing while a restore is under way: it creates
 -- triggers last, and until then the nodes may be here without their proxies.
--- name: wanted_list
+-- name: desired_list
 SELECT
     n.revision,
     n.ip,
@@ -67,7 +67,7 @@ WHERE n.id = :node_id AND EXISTS (
     WHERE tgrelid = 'proxies'::regclass AND tgname = 'proxies_after_update' AND tgenabled <> 'D'
 );
 
--- name: wanted_records
+-- name: desired_records
 SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine,
     w.exit, w.limits, w.destinations, w.also
 FROM nodes n
@@ -80,7 +80,7 @@ SELECT revision FROM nodes WHERE id = :node_id;
 
 -- The same figures as shared.proxies.digest and content_digest; their sums are taken modulo 2^64 by the reader. Nothing
 -- while a restore is under way, as in wanted_list.
--- name: wanted_digest
+-- name: desired_digest
 SELECT
     n.revision,
     COALESCE(sum(('x' || left(md5(w.id || ':' || w.version), 16))::bit(64)::bigint), 0)::numeric AS digest,
@@ -93,7 +93,7 @@ WHERE n.id = :node_id AND EXISTS (
 )
 GROUP BY n.revision;
 
--- name: keep_node
+-- name: lock_node_key
 SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 
 -- A report that is older than the last one stored changes nothing; the row as it was before tells what changed.
@@ -126,7 +126,7 @@ UPDATE nodes SET revision = GREATEST(revision, :revision) WHERE id = :node_id;
 UPDATE proxies SET version = GREATEST(version, :above) + 1
 WHERE node_id = :node_id OR id IN (SELECT proxy_id FROM endpoints WHERE node_id = :node_id);
 
--- name: drop_mended_failures
+-- name: delete_failures
 DELETE FROM proxy_failures f
 WHERE f.node_id = :node_id AND f.proxy_id BETWEEN :first AND :last AND f.proxy_id <> ALL (:ids::bigint[])
 RETURNING f.proxy_id, f.kind;
@@ -170,7 +170,7 @@ ORDER BY p.id FOR UPDATE;
 -- name: notify_reported
 SELECT pg_notify('maybe_reported', :node_id::text);
 
--- name: lose_silent
+-- name: mark_offline
 UPDATE node_status SET online = false
 WHERE online AND reported_at < now() - :after::interval
 RETURNING node_id, reported_at;
@@ -182,11 +182,8 @@ DELETE FROM removals WHERE at < now() - interval '30 days';
 DELETE FROM taken_ports WHERE until < now();
 
 -- Nodes that are shut out have no login.
--- name: all_logins
+-- name: select_logins
 SELECT id, broker_password_hash FROM nodes WHERE shut_out_until < now();
-
--- name: login
-SELECT broker_password_hash FROM nodes WHERE id = :node_id AND shut_out_until < now();
 
 -- name: shut_out
 UPDATE nodes SET shut_out_until = now() + :seconds::interval

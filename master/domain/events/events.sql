@@ -13,9 +13,6 @@ FROM jsonb_to_recordset(:rows::jsonb) AS r (
     type text, node_id bigint, proxy_id bigint, stack_id bigint, location_id bigint, details jsonb
 );
 
--- name: ping
-SELECT 1;
-
 -- name: select_page
 SELECT id, at, type, node_id, proxy_id, stack_id, location_id, details
 FROM events

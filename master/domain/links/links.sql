@@ -25,8 +25,8 @@ WHERE secret_hash = :secret_hash
   AND (used_at IS NULL OR used_at <= now() - make_interval(secs => min_interval_s))
 RETURNING kind, filter, rotate, format, template;
 
--- name: wait_s
 -- Seconds until a link that was used too recently may be used again.
+-- name: wait_s
 SELECT GREATEST(1, ceil(extract(epoch FROM used_at - now()) + min_interval_s))::integer
 FROM links
 WHERE secret_hash = :secret_hash AND (expires_at IS NULL OR expires_at > now());

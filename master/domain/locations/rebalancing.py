@@ -18,7 +18,7 @@ async def rebalance(session: Session, location_id: int, body: RebalanceRequest, 
     if not dry_run:
         await lock_placement(session)
     where = {"location_id": location_id, "node_ids": None}
-    links = await session.rows("drain.select_places", **where)
+    links = await session.rows("drain.select_targets", **where)
     movers = await movers_of(session, [row["id"] for row in links])
     places = [place for place in await places_of(session, movers, where) if place.candidate.state == "active"]
     there = {place.candidate.id for place in places}
@@ -44,7 +44,7 @@ async def carry_out(session: Session, location_id: int, moves: Sequence[Move], o
     if not moves:
         return {}
     ids = sorted({id_ for move in moves for id_ in (move.from_node_id, move.to_node_id)})
-    await session.rows("nodes.lock", ids=ids)
+    await session.rows("placement.lock_nodes", ids=ids)
     moved, _ = await put(session, {move.proxy_id: move.to_node_id for move in moves if not move.serves})
     rows = [{"proxy_id": move.proxy_id, "node_id": move.to_node_id} for move in moves if move.serves]
     query = await session.rows("drain.insert_rotations", rows=rows, overlap_s=overlap_s, drained_node_id=None)

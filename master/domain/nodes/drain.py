@@ -74,7 +74,7 @@ async def leave(session: Session, id_: int, overlap_s: int) -> Node | None:
     await lock_placement(session)
     row = nodes.known(id_, await session.row("nodes.select_one", id=id_))
     drain = await drain_of(session, row, None, overlap_s, leaving=True)
-    touching = await session.rows("drain.select_touching", node_id=id_)
+    touching = await session.rows("drain.select_rotations", node_id=id_)
     [there] = await session.rows("drain.select_nodes", ids=[id_])
     count = there["proxy_count"]
     if count and drain.location_id is None and drain.node_ids is None:
@@ -126,7 +126,7 @@ async def begin(session: Session, drain: Drain) -> list[NewEvent]:
 
 async def concerned(session: Session, drain: Drain) -> list[int]:
     """The node and those that its proxies may go to, as long as placement is locked."""
-    places = await session.rows("drain.select_places", **drain.where)
+    places = await session.rows("drain.select_targets", **drain.where)
     return sorted({drain.node_id, *(place["id"] for place in places)})
 
 
@@ -152,12 +152,12 @@ async def evacuate(session: Session, drain: Drain) -> None:
 
 async def release(session: Session, drain: Drain) -> None:
     """Lock all that is concerned, and end every rotation from the node or to it."""
-    touching = await session.rows("drain.select_touching", node_id=drain.node_id)
+    touching = await session.rows("drain.select_rotations", node_id=drain.node_id)
     ends = {id_ for row in touching for id_ in (row["node_id"], row["endpoint_node_id"]) if id_ is not None}
     ids = sorted({*await concerned(session, drain), *ends})
     for row in await session.rows("drain.lock_nodes", ids=ids):
-        await session.execute("nodes.lock_ip", ip=row["ip"])
-    for row in await session.rows("drain.select_touching", node_id=drain.node_id):
+        await session.execute("placement.lock_ip", ip=row["ip"])
+    for row in await session.rows("drain.select_rotations", node_id=drain.node_id):
         if row["state"] == "overlap":
             await rotation_steps.end(session, row["id"])
         else:

@@ -1,5 +1,5 @@
--- name: begin
 -- A node begins to give its proxies away, or goes on to do so otherwise; what had to wait is tried at once.
+-- name: begin
 WITH again AS (
     UPDATE drain_failures SET next_at = now() WHERE node_id = :node_id
 )
@@ -8,8 +8,8 @@ VALUES (:node_id, :node_ids::bigint[], :overlap_s, :leaving)
 ON CONFLICT (node_id) DO UPDATE
 SET node_ids = EXCLUDED.node_ids, overlap_s = EXCLUDED.overlap_s, leaving = EXCLUDED.leaving, next_check_at = '-infinity';
 
--- name: stop
 -- What has begun goes on.
+-- name: stop
 WITH waiting AS (
     DELETE FROM rotations WHERE drained_node_id = :node_id AND state = 'waiting'
 )
@@ -45,8 +45,8 @@ SELECT node_id FROM drains WHERE node_id = :node_id FOR UPDATE;
 -- name: set_emptied
 UPDATE drains SET emptied_at = CASE WHEN :is_empty::boolean THEN now() END WHERE node_id = :node_id;
 
--- name: select_movers
 -- Proxies of these nodes that are in no rotation and did not fail to leave just now. `serves`: somebody may be using it.
+-- name: select_movable
 SELECT
     p.id, p.node_id, p.engine, p.exit,
     p.enabled AND s.online AND p.state NOT IN ('stopped', 'failed', 'expired') AS serves
@@ -62,7 +62,7 @@ ORDER BY p.id;
 
 -- Nodes of a location or with these ids, and how many proxies are on their way to each; the `waiting` ones have no port
 -- there as yet and are not counted by select_candidates.
--- name: select_places
+-- name: select_targets
 SELECT n.id, n.ip, s.online, waiting.count AS waiting, waiting.count + nexts.count AS starting
 FROM nodes n
 JOIN node_status s ON s.node_id = n.id
@@ -90,9 +90,9 @@ ORDER BY r.proxy_id
 ON CONFLICT (proxy_id) WHERE state NOT IN ('done', 'failed') DO NOTHING
 RETURNING id, proxy_id;
 
--- name: place_anew
 -- These proxies come to this node at once, each with the port that it has where that is free there, else with one of
 -- the lowest that are. All nodes concerned are locked, and this one's ip.
+-- name: relocate
 WITH free AS (
     SELECT port FROM free_ports(:node_id)
 ), movers AS (
@@ -118,8 +118,8 @@ JOIN placed USING (id)
 WHERE p.id = m.id
 RETURNING p.id, m.node_id AS from_node_id, p.node_id, m.port AS before, p.port, p.version, p.enabled;
 
--- name: store_failures
 -- Proxies for which there was no place; those for which there is news of why.
+-- name: store_failures
 WITH known AS (
     SELECT proxy_id, reason FROM drain_failures WHERE node_id = :node_id
 ), stored AS (
@@ -137,8 +137,8 @@ FROM stored s
 WHERE NOT EXISTS (SELECT FROM known k WHERE k.proxy_id = s.proxy_id AND k.reason = s.reason)
 ORDER BY s.proxy_id;
 
--- name: select_touching
 -- Rotations under way from a node or to it, and the nodes that they concern.
+-- name: select_rotations
 SELECT r.id, r.state, p.node_id, e.node_id AS endpoint_node_id
 FROM rotations r
 JOIN proxies p ON p.id = r.proxy_id

@@ -26,7 +26,7 @@ async def place(session: Session, node_id: int) -> None:
     if row is None:
         return
     drain = drain_in(row)
-    await session.rows("nodes.lock", ids=await concerned(session, drain))
+    await session.rows("placement.lock_nodes", ids=await concerned(session, drain))
     if await session.row("drain.lock_drain", node_id=node_id) is not None:
         await record_events(session, await place_unused(session, drain))
 

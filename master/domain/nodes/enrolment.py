@@ -73,7 +73,7 @@ class Enrolment:
         password = secrets.token_urlsafe(32)
         node_id, node_name, created = await self._record(query, facts, hash_, password_hash(password))
         async with self._database.session() as session:
-            stored = await session.value("sync.login", node_id=node_id)
+            stored = await session.value("nodes.select_login", node_id=node_id)
         await self._broker.ensure_node(node_id, stored)
         await self._handshakes.configure(where, handshake, node_id, node_name, password)
         log.info("node.enrolled", node_id=node_id, name=node_name)
@@ -93,12 +93,12 @@ class Enrolment:
 
     async def _known(self, hash_: str) -> Row | None:
         async with self._database.session() as session:
-            return await session.row("enrolment.by_challenge", challenge_hash=hash_)
+            return await session.row("enrolment.select_by_challenge", challenge_hash=hash_)
 
     async def _check_wishes(self, query: EnrolmentRequest) -> None:
         """Refuse what cannot be before the node is called; the schema has the last word later."""
         async with self._database.session() as session:
-            row = await session.row("enrolment.check_wishes", location_id=query.location_id, name=query.name)
+            row = await session.row("enrolment.check_request", location_id=query.location_id, name=query.name)
         if row is None or (query.location_id is not None and not row["location_exists"]):
             raise no_location(query)
         if row["name_node_id"] is not None:
@@ -112,7 +112,7 @@ class Enrolment:
             try:
                 async with self._database.transaction() as session:
                     row = await session.row(
-                        "enrolment.record",
+                        "enrolment.upsert",
                         name=query.name or random_name(attempt),
                         ip=query.ip,
                         location_id=query.location_id,

@@ -20,18 +20,18 @@ Refusals = dict[ProxyId, tuple[Obstacle, ...]]
 
 async def movers_of(session: Session, node_ids: Sequence[int]) -> list[Mover]:
     """The proxies of these nodes that may be moved now, by id."""
-    return [Mover(**row) for row in await session.rows("drain.select_movers", node_ids=node_ids)]
+    return [Mover(**row) for row in await session.rows("drain.select_movable", node_ids=node_ids)]
 
 
 async def places_of(
     session: Session, movers: Sequence[Mover], where: Mapping[str, Any], *, starting: int = ANY
 ) -> list[RebalanceNode]:
     """The nodes that are there, with what is on its way to them; each may be starting so many at once."""
-    links = {row["id"]: row for row in await session.rows("drain.select_places", **where)}
+    links = {row["id"]: row for row in await session.rows("drain.select_targets", **where)}
     engines: defaultdict[int, set[str]] = defaultdict(set)
     found: dict[int, Candidate] = {}
     for engine in sorted({mover.engine for mover in movers}):
-        for row in await session.rows("proxies.select_candidates", **where, engine=engine, port=None):
+        for row in await session.rows("placement.select_candidates", **where, engine=engine, port=None):
             if row["id"] in links:
                 found[row["id"]] = expected(Candidate(**row), links[row["id"]])
                 engines[row["id"]] |= {engine} if row["has_engine"] else set()
@@ -61,8 +61,8 @@ async def put(session: Session, placed: Mapping[ProxyId, NodeId]) -> tuple[list[
         by_node[node_id].append(proxy_id)
     moved: list[Row] = []
     for node_id, ids in sorted(by_node.items()):
-        await session.execute("nodes.lock_ip", ip=there[node_id]["ip"])
-        moved += await session.rows("drain.place_anew", node_id=node_id, ids=ids)
+        await session.execute("placement.lock_ip", ip=there[node_id]["ip"])
+        moved += await session.rows("drain.relocate", node_id=node_id, ids=ids)
     await tell_guard(session, moved)
     left = placed.keys() - {row["id"] for row in moved}
     refused: Refusals = {id_: (Obstacle(node_id=placed[id_], reason=NO_PORT),) for id_ in sorted(left)}

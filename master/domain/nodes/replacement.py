@@ -73,7 +73,7 @@ class Replacement:
     async def _give_back(self, node_id: NodeId) -> None:
         """The old box goes on."""
         async with self._database.session() as session:
-            hash_ = await session.value("sync.login", node_id=node_id)
+            hash_ = await session.value("nodes.select_login", node_id=node_id)
         try:
             if hash_ is not None:
                 await self._broker.ensure_node(node_id, hash_)
@@ -83,7 +83,7 @@ class Replacement:
 
 async def standing(session: Session, node_id: NodeId, hash_: str) -> Row:
     """The node as it is. Raises NotFound, ChallengeUsed."""
-    row = nodes.known(node_id, await session.row("replacement.standing", id=node_id, challenge_hash=hash_))
+    row = nodes.known(node_id, await session.row("replacement.select_node", id=node_id, challenge_hash=hash_))
     if row["challenged_id"] not in (None, node_id):
         other = row["challenged_id"]
         raise ChallengeUsed(f"this challenge has been used: its box is node {other}", {"node_id": other})
@@ -105,8 +105,8 @@ async def check(session: Session, row: Row, ip: str, facts: NodeFacts) -> None:
 async def take_over(session: Session, node_id: NodeId, ip: str, facts: NodeFacts, hash_: str, login_hash: str) -> None:
     """The node is the new box. Raises as `standing` and `check`."""
     await lock_placement(session)
-    nodes.known(node_id, await session.row("nodes.lock_wholly", id=node_id))
-    await session.execute("nodes.lock_ip", ip=ip)
+    nodes.known(node_id, await session.row("nodes.lock_for_update", id=node_id))
+    await session.execute("placement.lock_ip", ip=ip)
     before = await standing(session, node_id, hash_)
     await check(session, before, ip, facts)
     await session.execute(
@@ -118,7 +118,7 @@ async def take_over(session: Session, node_id: NodeId, ip: str, facts: NodeFacts
         broker_password_hash=login_hash,
     )
     await session.execute("replacement.renew_exits", id=node_id)
-    for what in ("replacement.forget_status", "replacement.forget_failures", "replacement.forget_taken_ports"):
+    for what in ("replacement.reset_status", "replacement.delete_failures", "replacement.delete_taken_ports"):
         await session.execute(what, id=node_id)
     if before["challenge_hash"] != hash_:
         details = {"ip": ip, "before": before["ip"], "host": plain(facts.host)}

@@ -41,7 +41,7 @@ async def change(session: Session, id_: int, body: NodePatch) -> Node:
     """Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken."""
     given = body.given()
     await proxies.lock_placement(session)
-    row = known(id_, await session.row("nodes.lock_wholly", id=id_))
+    row = known(id_, await session.row("nodes.lock_for_update", id=id_))
     before = settings(row)
     after = merged(before, given)
     if after == before:
@@ -51,7 +51,7 @@ async def change(session: Session, id_: int, body: NodePatch) -> Node:
         await check_exits(session, row, after["exits"])
     await session.execute("nodes.update", id=id_, **columns(after))
     if after["state"] == "disabled" != before["state"]:
-        await removal.record_removals(session, {id_: await session.value("nodes.count_wanted", id=id_)})
+        await removal.record_removals(session, {id_: await session.value("nodes.count_enabled", id=id_)})
     await record_events(session, happenings(id_, before, after))
     return await get(session, id_)
 
@@ -82,7 +82,7 @@ async def check(session: Session, id_: int, before: Mapping[str, Any], after: Ma
     if after["limits"]["ports"] != before["limits"]["ports"]:
         await check_range(session, id_, after["limits"]["ports"])
     if after["ip"] != before["ip"]:
-        await session.execute("nodes.lock_ip", ip=after["ip"])
+        await session.execute("placement.lock_ip", ip=after["ip"])
         shared = await session.row("nodes.select_shared_ports", id=id_, ip=after["ip"])
         if shared is not None:
             raise port_taken(shared["port"], shared["by_proxy"], shared["node_id"])
@@ -90,7 +90,7 @@ async def check(session: Session, id_: int, before: Mapping[str, Any], after: Ma
 
 async def check_location(session: Session, location_id: int) -> None:
     """Raises Invalid when there is no such location; it stays until the transaction's end."""
-    if not await session.rows("nodes.select_known_locations", ids=[location_id]):
+    if not await session.rows("placement.select_locations", ids=[location_id]):
         raise pointed(f"there is no location {location_id}", "/location_id")
 
 
@@ -127,7 +127,7 @@ def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) ->
 async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     """Raises NotFound; StillUsed when it has proxies that shall not go with it."""
     await proxies.lock_placement(session)
-    row = known(id_, await session.row("nodes.lock_wholly", id=id_))
+    row = known(id_, await session.row("nodes.lock_for_update", id=id_))
     there = await proxies.matching(session, ProxyFilter(node_id=id_))
     if there and not with_proxies:
         raise StillUsed(f"{len(there)} proxies are on node {id_}", {"count": len(there), "node_id": id_})

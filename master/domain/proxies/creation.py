@@ -37,7 +37,7 @@ async def create(session: Session, body: NewProxy, *, allow_past: bool = False) 
     query, rotation = body.port is not None, settings.pop("rotation")
     id_ = await session.value("proxies.insert", **settings, node_id=node_id, port=port, port_requested=query)
     if rotation:
-        await session.execute("rotation.schedule", rows=[{"id": id_, "rotation": rotation}])
+        await session.execute("proxies.set_schedules", rows=[{"id": id_, "rotation": rotation}])
     details = {"port": port, "protocol": body.protocol, "version": 1}
     await record_events(session, [NewEvent(type="proxy.created", proxy_id=id_, node_id=node_id, details=details)])
     return await get(session, id_)
@@ -47,7 +47,7 @@ async def check_named(session: Session, body: NewProxy) -> None:
     """Raises Invalid when neither a location nor a node is named, or one that is not there."""
     if body.location_id is None and body.node_ids is None:
         raise pointed("say where: location_id, node_ids or both", "/location_id", "/node_ids")
-    if body.location_id is not None and not await session.rows("nodes.select_known_locations", ids=[body.location_id]):
+    if body.location_id is not None and not await session.rows("placement.select_locations", ids=[body.location_id]):
         raise pointed(f"there is no location {body.location_id}", "/location_id")
     if body.node_ids is not None:
         await check_nodes(session, body.node_ids)
@@ -55,7 +55,7 @@ async def check_named(session: Session, body: NewProxy) -> None:
 
 async def check_nodes(session: Session, ids: Sequence[int]) -> None:
     """Raises Invalid when one is not there."""
-    known = {row["id"] for row in await session.rows("nodes.select_known", ids=list(ids))}
+    known = {row["id"] for row in await session.rows("placement.select_nodes", ids=list(ids))}
     if missing := [index for index, id_ in enumerate(ids) if id_ not in known]:
         names = ", ".join(str(ids[index]) for index in missing[:10])
         raise pointed(f"there is no node {names}", *(f"/node_ids/{index}" for index in missing))
@@ -64,7 +64,7 @@ async def check_nodes(session: Session, ids: Sequence[int]) -> None:
 async def choose(session: Session, body: NewProxy, exit_: Mapping[str, Any]) -> NodeId:
     """The node, as placement decides it. Raises InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange."""
     rows = await session.rows(
-        "proxies.select_candidates",
+        "placement.select_candidates",
         location_id=body.location_id,
         node_ids=body.node_ids,
         engine=body.engine,
@@ -78,12 +78,12 @@ async def choose(session: Session, body: NewProxy, exit_: Mapping[str, Any]) -> 
 
 async def take_port(session: Session, node_id: NodeId, query: int | None) -> int:
     """Lock the requested port, or the lowest free one. Raises PortTaken, PortOutsideRange, InsufficientCapacity."""
-    [node] = await session.rows("nodes.lock", ids=[node_id])
+    [node] = await session.rows("placement.lock_nodes", ids=[node_id])
     if query is not None:
         await check_port(session, node, query)
         return query
-    await session.execute("nodes.lock_ip", ip=node["ip"])
-    port = await session.value("proxies.lowest_free_port", node_id=node_id)
+    await session.execute("placement.lock_ip", ip=node["ip"])
+    port = await session.value("placement.lowest_free_port", node_id=node_id)
     if port is None:
         raise no_place((Obstacle(node_id=node_id, reason="no port is free"),))
     return port

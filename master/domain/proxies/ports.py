@@ -12,8 +12,8 @@ async def check_port(session: Session, node: Row, port: int) -> None:
     """Raises PortOutsideRange or PortTaken; locks the ip of the node, whose row is locked already."""
     if not node["port_from"] <= port <= node["port_to"]:
         raise port_outside(port, node["id"], f"{node['port_from']}-{node['port_to']}")
-    await session.execute("nodes.lock_ip", ip=node["ip"])
-    holder = await session.row("proxies.port_holder", node_id=node["id"], port=port)
+    await session.execute("placement.lock_ip", ip=node["ip"])
+    holder = await session.row("placement.port_holder", node_id=node["id"], port=port)
     if holder is not None:
         raise port_taken(port, holder["id"], holder["node_id"])
 
@@ -23,7 +23,7 @@ async def move_ports(session: Session, node_id: NodeId, ids: Sequence[int]) -> l
     if not ids:
         return []
     node = await session.row("nodes.select_one", id=node_id)
-    await session.execute("nodes.lock_ip", ip=node["ip"] if node else "")
+    await session.execute("placement.lock_ip", ip=node["ip"] if node else "")
     rows = await session.rows("proxies.move_ports", node_id=node_id, ids=list(ids))
     return [
         NewEvent(

@@ -29,7 +29,7 @@ async def record_removals(session: Session, counts: Mapping[int, int]) -> None:
     """Tell the wipe guard how many go from each node on purpose; the nodes' revisions are raised already."""
     real = {node_id: count for node_id, count in counts.items() if count}
     if real:
-        await session.execute("nodes.insert_removals", ids=list(real), counts=list(real.values()))
+        await session.execute("proxies.insert_removals", ids=list(real), counts=list(real.values()))
 
 
 def deleted(row: Row) -> NewEvent:

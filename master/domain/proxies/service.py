@@ -52,7 +52,7 @@ async def matching(
 
 async def lock_placement(session: Session) -> None:
     """Whoever chooses a node, or changes what nodes take on, does this first, before a row is locked."""
-    await session.execute("proxies.lock_placement")
+    await session.execute("placement.lock")
 
 
 async def change(
@@ -113,8 +113,8 @@ async def locked(session: Session, id_: int) -> tuple[Row, Row]:
     A rotation may take it to another node while the lock is waited for.
     """
     while True:
-        ids = [row["node_id"] for row in await session.rows("nodes.select_of_proxies", proxy_ids=[id_])]
-        nodes = {node["id"]: node for node in await session.rows("nodes.lock", ids=ids)}
+        ids = [row["node_id"] for row in await session.rows("placement.select_nodes_of_proxies", proxy_ids=[id_])]
+        nodes = {node["id"]: node for node in await session.rows("placement.lock_nodes", ids=ids)}
         row = known(id_, await session.row("proxies.select_one", id=id_))
         if row["node_id"] in nodes:
             return nodes[row["node_id"]], row
@@ -128,8 +128,8 @@ async def lock_fleet(session: Session, fleet: FleetFilter) -> tuple[list[Row], l
             {"errors": [{"parameter": "all", "detail": "must be true when there is no filter"}]},
         )
     proxy_ids = [row["id"] for row in await matching(session, fleet)]
-    ids = [row["node_id"] for row in await session.rows("nodes.select_of_proxies", proxy_ids=proxy_ids)]
-    nodes = await session.rows("nodes.lock", ids=ids)
+    ids = [row["node_id"] for row in await session.rows("placement.select_nodes_of_proxies", proxy_ids=proxy_ids)]
+    nodes = await session.rows("placement.lock_nodes", ids=ids)
     rows = await matching(session, fleet, node_ids=ids)
     if len(rows) != fleet.expect:
         detail = f"the filter matches {len(rows)} proxies, not {fleet.expect}: nothing was done"
@@ -145,7 +145,7 @@ async def write(session: Session, wanted: Sequence[ProxyChange]) -> WriteOutcome
     await check_rotating(session, real)
     rows = [{"id": one.row["id"], **one.after} for one in real]
     if any("rotation" in one.changed for one in real):
-        await session.execute("rotation.schedule", rows=rows)
+        await session.execute("proxies.set_schedules", rows=rows)
     versions = {row["id"]: row["version"] for row in await session.rows("proxies.update", rows=rows)}
     await record_removals(session, Counter(one.row["node_id"] for one in real if one.takes_away))
     revisions = await revisions_of(session, {one.row["node_id"] for one in real})
@@ -156,7 +156,7 @@ async def write(session: Session, wanted: Sequence[ProxyChange]) -> WriteOutcome
 async def check_rotating(session: Session, wanted: Sequence[ProxyChange]) -> None:
     """Raises RotationUnderWay for a change of what a rotation is about to put in place."""
     ids = [one.row["id"] for one in wanted if ROTATED.intersection(one.changed)]
-    rotating = await session.row("rotation.select_next", proxy_ids=ids) if ids else None
+    rotating = await session.row("proxies.select_next_endpoints", proxy_ids=ids) if ids else None
     if rotating is not None:
         raise rotation_under_way(rotating["proxy_id"], rotating["rotation_id"])
 

@@ -10,7 +10,7 @@ from master.domain.events.log import NewEvent
 async def scaled_down(session: Session, rows: Sequence[Row]) -> list[NewEvent]:
     """Each stack of these proxies, which are gone already, wants so many fewer: to be recorded."""
     went = Counter(row["stack_id"] for row in rows if row["stack_id"] is not None)
-    stacks = await session.rows("stacks.select_counts", ids=sorted(went)) if went else []
+    stacks = await session.rows("proxies.select_stacks", ids=sorted(went)) if went else []
     return [scaled(stack, stack["count"] + went[stack["id"]], stack["count"]) for stack in stacks]
 
 

@@ -34,13 +34,13 @@ async def port_of(session: Session, row: Row, node: Row) -> int:
 
     Raises InsufficientCapacity.
     """
-    await session.execute("nodes.lock_ip", ip=node["ip"])
+    await session.execute("placement.lock_ip", ip=node["ip"])
     if "port" not in row["what"]:
         if node["id"] == row["node_id"]:
             return row["port"]
         if await has_free(session, node, row["port"]):
             return row["port"]
-    port = await session.value("proxies.lowest_free_port", node_id=node["id"])
+    port = await session.value("placement.lowest_free_port", node_id=node["id"])
     if port is None:
         raise no_place((Obstacle(node_id=node["id"], reason="no port is free"),))
     return port
@@ -51,8 +51,8 @@ async def has_free(session: Session, node: Row, port: int) -> bool:
     if not node["port_from"] <= port <= node["port_to"]:
         return False
     where = {"node_id": node["id"], "port": port}
-    is_held = await session.row("proxies.port_holder", **where) is not None
-    return not is_held and not await session.value("rotation.has_stranger", **where)
+    is_held = await session.row("placement.port_holder", **where) is not None
+    return not is_held and not await session.value("rotation.is_port_taken", **where)
 
 
 async def choose(session: Session, row: Row) -> int:
@@ -62,7 +62,7 @@ async def choose(session: Session, row: Row) -> int:
         raise pointed(f"node {row['node_id']} has no location: say node_ids", "/node_ids")
     location_id = row["location_id"] if row["node_ids"] is None else None
     rows = await session.rows(
-        "proxies.select_candidates",
+        "placement.select_candidates",
         location_id=location_id,
         node_ids=row["node_ids"],
         engine=row["engine"],

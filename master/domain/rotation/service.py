@@ -41,7 +41,7 @@ async def rotate_fleet(session: Session, fleet: FleetFilter, body: RotateRequest
 
 async def rotate_stack(session: Session, stack_id: int, body: RotateRequest) -> list[int]:
     """Begin to rotate all proxies of a stack; the rotations' ids. Raises Invalid, NotRotatable."""
-    rows = await session.rows("stacks.select_proxies", id=stack_id)
+    rows = await session.rows("proxies.select_of_stack", id=stack_id)
     return await ask(session, rows, body) if rows else []
 
 

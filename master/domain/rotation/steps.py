@@ -30,7 +30,7 @@ class LockedRotation:
 
 async def begin(session: Session, id_: int) -> None:
     """Draw the new endpoint and have its node run it. Raises Invalid, NotRotatable, InsufficientCapacity."""
-    row = await session.row("rotation.select_standing", id=id_)
+    row = await session.row("rotation.select_context", id=id_)
     if row is None or row["state"] != "waiting":
         return
     target = await choose(session, row) if "node" in row["what"] else row["node_id"]
@@ -57,10 +57,10 @@ async def succeed(session: Session, id_: int) -> None:
         return
     row = standing.row
     proxy_id, is_over = row["proxy_id"], True
-    if await session.value("rotation.become_own", proxy_id=proxy_id, rotation_id=id_) is not None:
+    if await session.value("rotation.adopt_endpoint", proxy_id=proxy_id, rotation_id=id_) is not None:
         before = {name: row[name] for name in ("node_id", "port", "username", "password")}
         exit_ = row["exit"] if row["exit_before"] is None else row["exit_before"]
-        await session.execute("rotation.become_former", proxy_id=proxy_id, rotation_id=id_, **before, exit=exit_)
+        await session.execute("rotation.keep_former_endpoint", proxy_id=proxy_id, rotation_id=id_, **before, exit=exit_)
         is_over = row["overlap_s"] == 0
         if is_over:
             await session.execute("rotation.delete_endpoint", proxy_id=proxy_id, rotation_id=id_)
@@ -82,7 +82,7 @@ async def fail(session: Session, id_: int, reason: str) -> None:
         await record_events(session, [event("proxy.rotation_failed", standing.row, {"reason": reason})])
         return
     rotation = await session.row("rotation.lock", id=id_)
-    if rotation is not None and await session.row("rotation.select_standing", id=id_) is None:
+    if rotation is not None and await session.row("rotation.select_context", id=id_) is None:
         state = "done" if rotation["state"] == "overlap" else "failed"
         await session.execute("rotation.end", id=id_, state=state, reason=reason if state == "failed" else None)
 
@@ -121,12 +121,12 @@ async def locked(
 
     None: somebody else was quicker, or the proxy is gone.
     """
-    while (row := await session.row("rotation.select_standing", id=id_)) is not None:
-        there = await session.rows("nodes.select_of_proxies", proxy_ids=[row["proxy_id"]])
+    while (row := await session.row("rotation.select_context", id=id_)) is not None:
+        there = await session.rows("placement.select_nodes_of_proxies", proxy_ids=[row["proxy_id"]])
         ids = {int(each["node_id"]) for each in there} | ({target} if target is not None else set[int]())
-        nodes = {node["id"]: node for node in await session.rows("nodes.lock", ids=sorted(ids))}
+        nodes = {node["id"]: node for node in await session.rows("placement.lock_nodes", ids=sorted(ids))}
         await session.execute("rotation.lock", id=id_)
-        row = await session.row("rotation.select_standing", id=id_)
+        row = await session.row("rotation.select_context", id=id_)
         if row is None or row["state"] not in states:
             return None
         if {row["node_id"], row["endpoint_node_id"]} - {None} <= nodes.keys():

@@ -78,7 +78,7 @@ async def make(
     )
     if rotation:
         rows = [{"id": row["id"], "rotation": rotation} for row in made]
-        await session.execute("rotation.schedule", rows=rows)
+        await session.execute("proxies.set_schedules", rows=rows)
     return made
 
 

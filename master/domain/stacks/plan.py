@@ -52,7 +52,7 @@ async def plan_first(session: Session, goal: DesiredStack) -> Plan:
     """Of a stack that is not there yet. Raises InsufficientCapacity."""
     wanted = NewProxies(count=goal.count or 0, template=goal.proxy, spread=goal.spread)
     comes = await choose(session, None, wanted)
-    nodes = await session.rows("nodes.lock", ids=sorted(set(comes)))
+    nodes = await session.rows("placement.lock_nodes", ids=sorted(set(comes)))
     return Plan(goes=(), stays=(), comes=comes, nodes=nodes)
 
 
@@ -68,8 +68,8 @@ async def plan(session: Session, id_: int, goal: DesiredStack) -> Plan:
         wanted = NewProxies(count=count, template=goal.proxy, spread=goal.spread, leaving=leaving)
         comes = await choose(session, id_, wanted)
         there = {row["node_id"] for row in await session.rows("stacks.select_nodes", id=id_)}
-        nodes = await session.rows("nodes.lock", ids=sorted(there.union(comes)))
-        rows = await session.rows("stacks.select_proxies", id=id_)
+        nodes = await session.rows("placement.lock_nodes", ids=sorted(there.union(comes)))
+        rows = await session.rows("proxies.select_of_stack", id=id_)
         if [(row["id"], row["node_id"]) for row in rows] == [(row["id"], row["node_id"]) for row in members]:
             return Plan(
                 goes=[row for row in rows if row["id"] in goes],

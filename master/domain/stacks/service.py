@@ -131,10 +131,10 @@ async def check_places(session: Session, template: Template, before: Template) -
     if not any(name in template for name in PLACES):
         raise pointed("say where: location_id, location_ids or node_ids", "/location_ids", "/node_ids")
     if (ids := template.get("location_ids")) != before.get("location_ids") and ids:
-        found = await session.rows("nodes.select_known_locations", ids=ids)
+        found = await session.rows("placement.select_locations", ids=ids)
         check_known("location_ids", ids, found)
     if (ids := template.get("node_ids")) != before.get("node_ids") and ids:
-        found = await session.rows("nodes.select_known", ids=ids)
+        found = await session.rows("placement.select_nodes", ids=ids)
         check_known("node_ids", ids, found)
 
 

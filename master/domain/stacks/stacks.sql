@@ -24,9 +24,6 @@ SELECT id, name, count, spread, proxy, labels, version FROM stacks WHERE id = :i
 -- name: select_named
 SELECT id, name, count, spread, proxy, labels, version FROM stacks WHERE name = :name;
 
--- name: select_counts
-SELECT id, name, count FROM stacks WHERE id = ANY (:ids::bigint[]) ORDER BY id;
-
 -- name: update
 UPDATE stacks
 SET name = :name, spread = :spread, proxy = :proxy::jsonb, labels = :labels::jsonb, version = version + 1,
@@ -35,17 +32,6 @@ WHERE id = :id;
 
 -- name: delete
 DELETE FROM stacks WHERE id = :id;
-
--- Its proxies, with all that proxies.select_one has of one.
--- name: select_proxies
-SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
-    version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
-FROM proxy_resources
-LEFT JOIN schedule_resources ON proxy_id = id
-WHERE stack_id = :id
-ORDER BY id;
 
 -- name: select_members
 SELECT id, node_id FROM proxies WHERE stack_id = :id ORDER BY id;

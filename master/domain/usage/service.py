@@ -50,7 +50,7 @@ def highest(told: Iterable[UsageCounters]) -> list[UsageCounters]:
 
 async def page(session: Session, query: UsageList) -> list[ShownUsage]:
     """Sums by what is asked for, oldest and lowest ids first; in a transaction."""
-    await session.execute("usage.plan_anew")
+    await session.execute("usage.use_custom_plans")
     after_s, after_stack, after_proxy, after_node = query.after
     rows = await session.rows(
         "usage.select_page",

@@ -60,7 +60,7 @@ SET received_bytes = saturating_add(h.received_bytes, EXCLUDED.received_bytes),
     refused = reasons_add(h.refused, EXCLUDED.refused);
 
 -- The sums below are planned for what is asked: one plan for all of them would read everything for each page.
--- name: plan_anew
+-- name: use_custom_plans
 SET LOCAL plan_cache_mode = force_custom_plan;
 
 -- One row a group, by (began_s, stack_id, proxy_id, node_id), each 0 where it is not grouped by. What the cursor says is

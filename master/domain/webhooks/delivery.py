@@ -109,14 +109,14 @@ class DeliveryRunner:
 
     async def _pass_over(self) -> None:
         async with self._database.session() as session:
-            await session.execute("webhooks.pass_over")
+            await session.execute("webhooks.skip_unmatched")
 
     async def _claim(self) -> list[Row]:
         most = IN_FLIGHT - self._in_flight
         if most <= 0:
             return []
         async with self._database.session() as session:
-            self._are_any = await session.value("webhooks.are_any")
+            self._are_any = await session.value("webhooks.any_enabled")
             return await session.rows("webhooks.claim", most=most, lease=LEASE) if self._are_any else []
 
     async def _deliver(self, hook: Row) -> None:
@@ -145,11 +145,11 @@ class DeliveryRunner:
         own = {"id": hook["id"], "claim": hook["claim"]}
         async with self._database.session() as session:
             if delivery.ok:
-                return bool(await session.rows("webhooks.delivered", **own, position=event_id, lease=LEASE))
+                return bool(await session.rows("webhooks.mark_delivered", **own, position=event_id, lease=LEASE))
             log.warning("webhook.delivery_failed", webhook_id=hook["id"], event_id=event_id, reason=delivery.reason)
             wait = timedelta(seconds=wait_s(failures, random.random()))  # noqa: S311 (jitter)
             is_enabled = delivery.status != GONE
-            await session.execute("webhooks.failed", **own, reason=delivery.reason, wait=wait, enabled=is_enabled)
+            await session.execute("webhooks.mark_failed", **own, reason=delivery.reason, wait=wait, enabled=is_enabled)
         return False
 
     async def _send(self, hook: Row, message_id: str, body: bytes) -> Delivery:

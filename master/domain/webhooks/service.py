@@ -50,7 +50,7 @@ async def remove(session: Session, id_: int) -> None:
 
 async def target_of(session: Session, id_: int) -> Row:
     """Its address and secret. Raises NotFound."""
-    return known(id_, await session.row("webhooks.target", id=id_))
+    return known(id_, await session.row("webhooks.select_target", id=id_))
 
 
 def check_target(url: str, *, allow_private: bool) -> None:

@@ -34,10 +34,10 @@ WHERE id = :id;
 -- name: delete
 DELETE FROM webhooks WHERE id = :id;
 
--- name: target
+-- name: select_target
 SELECT id, url, secret FROM webhooks WHERE id = :id;
 
--- name: are_any
+-- name: any_enabled
 SELECT EXISTS (SELECT FROM webhooks WHERE enabled);
 
 -- Those that have something to be told. A master that dies is followed when its claim is over.
@@ -57,14 +57,14 @@ RETURNING
     w.id, w.url, w.secret, w.types, w.node_id, w.proxy_id, w.stack_id, w.location_id, w.position, w.failures, w.claim;
 
 -- Nothing when the claim is no more.
--- name: delivered
+-- name: mark_delivered
 UPDATE webhooks
 SET position = :position, failures = 0, last_error = NULL, last_delivered_at = now(),
     claimed_until = clock_timestamp() + :lease::interval
 WHERE id = :id AND claim = :claim
 RETURNING id;
 
--- name: failed
+-- name: mark_failed
 UPDATE webhooks
 SET failures = failures + 1, last_error = :reason, next_at = now() + :wait::interval, enabled = :enabled, claim = NULL,
     claimed_until = '-infinity'
@@ -74,7 +74,7 @@ WHERE id = :id AND claim = :claim;
 UPDATE webhooks SET claim = NULL, claimed_until = '-infinity' WHERE id = :id AND claim = :claim;
 
 -- What nobody wants to be told of need not be looked at again.
--- name: pass_over
+-- name: skip_unmatched
 UPDATE webhooks w SET position = l.last
 FROM (SELECT max(id) AS last FROM events) AS l
 WHERE w.enabled AND w.claimed_until < now() AND w.position < l.last

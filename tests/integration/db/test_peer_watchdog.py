@@ -41,7 +41,7 @@ async def hold(frozen: Database, prepared: str) -> None:
     """As a process that is stopped right after its statement, or while that waits; or on the way to the next one."""
     with suppress(DatabaseAway):
         async with frozen.transaction() as session:
-            await session.execute("proxies.lock_placement")
+            await session.execute("placement.lock")
             if prepared:
                 await session._connection.prepare(prepared)
             await asyncio.Event().wait()
@@ -60,14 +60,14 @@ async def test_all_transactions_of_a_frozen_master_end_at_once_and_nobody_who_wa
         holding = [group.create_task(hold(frozen, prepared)) for _ in range(HELD)]
         await until(all_wait)
         async with asyncio.timeout(6), living.transaction() as session:
-            await session.execute("proxies.lock_placement")
+            await session.execute("placement.lock")
         for task in holding:
             task.cancel()
 
 
 async def test_a_master_that_is_slow_but_speaks_keeps_its_transaction(frozen: Database, living: Database):
     async with frozen.transaction() as session:
-        await session.execute("proxies.lock_placement")
+        await session.execute("placement.lock")
         for _ in range(15):
             await asyncio.sleep(0.1)
-            await session.execute("proxies.lock_placement")
+            await session.execute("placement.lock")

@@ -46,7 +46,7 @@ async def enrol(enrolment: Enrolment, port: int, challenge: str) -> tuple[NodeId
 
 async def count_nodes(rows: Database) -> int:
     async with rows.session() as session:
-        return len(await session.rows("sync.all_logins"))
+        return len(await session.rows("sync.select_logins"))
 
 
 async def test_a_node_with_the_right_challenge_gets_a_login_that_works(enrolment: Enrolment, node: WaitingNode):

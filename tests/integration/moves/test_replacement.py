@@ -150,7 +150,7 @@ async def test_masters_mend_what_one_has_left_that_died_in_between(
         with pytest.raises(Died):
             await replace(enrolment, node)
     async with rows.session() as session:
-        logins = {NodeId(row["id"]): row["broker_password_hash"] for row in await session.rows("sync.all_logins")}
+        logins = {NodeId(row["id"]): row["broker_password_hash"] for row in await session.rows("sync.select_logins")}
     assert await broker.mend_logins(logins) == [1]
     assert [await logs_in(old), await logs_in(node)] == [ends_after == "take_login", ends_after == "take_over"]
     await replace(enrolment, node)
@@ -161,7 +161,7 @@ async def test_a_login_with_another_password_than_the_database_knows_is_made_ane
     rows: Database, enrolment: Enrolment, old: WaitingNode, broker: Broker
 ):
     async with rows.session() as session:
-        hash_ = await session.value("sync.login", node_id=1)
+        hash_ = await session.value("nodes.select_login", node_id=1)
     await broker.ensure_node(NodeId(1), "AAAAAAAA")
     assert not await logs_in(old)
     assert await broker.mend_logins({NodeId(1): hash_}) == [1]
