@@ -5,6 +5,7 @@ import secrets
 from typing import Any
 
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.links.schemas import Link, LinkCreated, LinkList, NewLink
 from master.domain.proxies.schemas import ProxyFilter
@@ -46,12 +47,12 @@ async def page(session: Session, query: LinkList) -> list[Link]:
 
 async def get(session: Session, id_: int) -> Link:
     """Raises NotFound."""
-    return Link.model_validate(require_exists(id_, await session.row("links.select_page", id=id_, after=0, limit=1)))
+    return Link.model_validate(existing(await session.row("links.select_page", id=id_, after=0, limit=1), "link", id_))
 
 
 async def remove(session: Session, id_: int) -> None:
     """At once. Raises NotFound."""
-    row = require_exists(id_, await session.row("links.delete", id=id_))
+    row = existing(await session.row("links.delete", id=id_), "link", id_)
     details = {"link_id": id_, "kind": row["kind"]}
     await record_events(session, [NewEvent(type="link.deleted", details=details)])
 
@@ -65,10 +66,3 @@ async def use(session: Session, secret: str) -> Row:
     if wait_s is None:
         raise NotFound("there is no such link")
     raise TooSoon("the link was used too recently", {"retry_after_s": wait_s})
-
-
-def require_exists(id_: int, row: Row | None) -> Row:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no link {id_}", {"link_id": id_})
-    return row

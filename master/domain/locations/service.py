@@ -1,9 +1,7 @@
 """Locations: the places where nodes stand."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from master.db.database import Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.locations.schemas import (
     Location,
@@ -13,14 +11,14 @@ from master.domain.locations.schemas import (
     NewLocation,
     location_from_row,
 )
-from master.errors import NotFound, StillUsed
+from master.errors import StillUsed
 from master.schemas.base import filter_parameters
 from master.schemas.merge_patch import differing, merged
 
 
 async def get(session: Session, id_: int) -> Location:
     """Raises NotFound."""
-    return location_from_row(known(id_, await session.row("locations.select_one", id=id_)))
+    return location_from_row(existing(await session.row("locations.select_one", id=id_), "location", id_))
 
 
 async def page(session: Session, query: LocationList) -> list[Location]:
@@ -41,12 +39,12 @@ async def create(session: Session, body: NewLocation) -> Location:
 
 async def change(session: Session, id_: int, body: LocationPatch) -> Location:
     """Raises NotFound; the transaction's end raises NameTaken."""
-    now = location_from_row(known(id_, await session.row("locations.lock", id=id_)))
+    now = location_from_row(existing(await session.row("locations.lock", id=id_), "location", id_))
     before = now.model_dump(include={"name", "country", "labels"})
     after = merged(before, body.given())
     if after == before:
         return now
-    row = known(id_, await session.row("locations.update", id=id_, **after))
+    row = existing(await session.row("locations.update", id=id_, **after), "location", id_)
     details = {"changed": differing(before, after)}
     await record_events(session, [NewEvent(type="location.updated", location_id=id_, details=details)])
     return location_from_row(row)
@@ -54,16 +52,9 @@ async def change(session: Session, id_: int, body: LocationPatch) -> Location:
 
 async def remove(session: Session, id_: int) -> None:
     """Raises NotFound, StillUsed."""
-    now = location_from_row(known(id_, await session.row("locations.lock", id=id_)))
+    now = location_from_row(existing(await session.row("locations.lock", id=id_), "location", id_))
     count = await session.value("locations.count_nodes", id=id_)
     if count:
         raise StillUsed(f"{count} nodes stand at the location {now.name}", {"count": count})
     await session.execute("locations.delete", id=id_)
     await record_events(session, [NewEvent(type="location.deleted", location_id=id_, details={"name": now.name})])
-
-
-def known(id_: int, row: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no location {id_}", {"location_id": id_})
-    return row

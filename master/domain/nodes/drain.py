@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
 from master.domain.nodes.relocation import movers_of, places_of, put
@@ -49,7 +50,7 @@ async def change_node(session: Session, id_: int, body: NodePatch) -> Node:
     if is_moved is None:
         return await nodes.change(session, id_, body)
     await lock_placement(session)
-    row = nodes.known(id_, await session.row("nodes.select_one", id=id_))
+    row = existing(await session.row("nodes.select_one", id=id_), "node", id_)
     news: list[NewEvent] = []
     if is_moved:
         if (body.state or row["state"]) != "draining":
@@ -72,7 +73,7 @@ async def leave(session: Session, id_: int, overlap_s: int) -> Node | None:
     InsufficientCapacity.
     """
     await lock_placement(session)
-    row = nodes.known(id_, await session.row("nodes.select_one", id=id_))
+    row = existing(await session.row("nodes.select_one", id=id_), "node", id_)
     drain = await drain_of(session, row, None, overlap_s, leaving=True)
     touching = await session.rows("drain.select_rotations", node_id=id_)
     [there] = await session.rows("drain.select_nodes", ids=[id_])

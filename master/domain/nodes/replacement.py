@@ -20,6 +20,7 @@ import structlog
 from master.broker import Broker, password_hash
 from master.db.constraints import writing
 from master.db.database import Database, Row, Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
 from master.domain.nodes.enrolment_client import EnrolmentClient, begun, columns, plain
@@ -83,7 +84,7 @@ class Replacement:
 
 async def standing(session: Session, node_id: NodeId, hash_: str) -> Row:
     """The node as it is. Raises NotFound, ChallengeUsed."""
-    row = nodes.known(node_id, await session.row("replacement.select_node", id=node_id, challenge_hash=hash_))
+    row = existing(await session.row("replacement.select_node", id=node_id, challenge_hash=hash_), "node", node_id)
     if row["challenged_id"] not in (None, node_id):
         other = row["challenged_id"]
         raise ChallengeUsed(f"this challenge has been used: its box is node {other}", {"node_id": other})
@@ -105,7 +106,7 @@ async def check(session: Session, row: Row, ip: str, facts: NodeFacts) -> None:
 async def take_over(session: Session, node_id: NodeId, ip: str, facts: NodeFacts, hash_: str, login_hash: str) -> None:
     """The node is the new box. Raises as `standing` and `check`."""
     await lock_placement(session)
-    nodes.known(node_id, await session.row("nodes.lock_for_update", id=node_id))
+    existing(await session.row("nodes.lock_for_update", id=node_id), "node", node_id)
     await session.execute("placement.lock_ip", ip=ip)
     before = await standing(session, node_id, hash_)
     await check(session, before, ip, facts)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
 from master.domain.nodes.schemas import Node, NodeFilter, NodeList, NodePatch, node_from_row
@@ -11,7 +12,7 @@ from master.domain.proxies import removal
 from master.domain.proxies import service as proxies
 from master.domain.proxies.schemas import ProxyFilter
 from master.domain.proxies.stack_counts import scaled_down
-from master.errors import ExitsUsed, NotFound, PortsExcluded, StillUsed, pointed, port_taken
+from master.errors import ExitsUsed, PortsExcluded, StillUsed, pointed, port_taken
 from master.placement.exits import lacking
 from master.schemas.base import filter_parameters
 from master.schemas.fields import port_bounds
@@ -26,7 +27,7 @@ STATE_EVENTS: Mapping[str, EventType] = {
 
 async def get(session: Session, id_: int) -> Node:
     """Raises NotFound."""
-    return node_from_row(known(id_, await session.row("nodes.select_one", id=id_)))
+    return node_from_row(existing(await session.row("nodes.select_one", id=id_), "node", id_))
 
 
 async def page(session: Session, query: NodeList) -> list[Node]:
@@ -41,7 +42,7 @@ async def change(session: Session, id_: int, body: NodePatch) -> Node:
     """Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken."""
     given = body.given()
     await proxies.lock_placement(session)
-    row = known(id_, await session.row("nodes.lock_for_update", id=id_))
+    row = existing(await session.row("nodes.lock_for_update", id=id_), "node", id_)
     before = settings(row)
     after = merged(before, given)
     if after == before:
@@ -127,7 +128,7 @@ def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) ->
 async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     """Raises NotFound; StillUsed when it has proxies that shall not go with it."""
     await proxies.lock_placement(session)
-    row = known(id_, await session.row("nodes.lock_for_update", id=id_))
+    row = existing(await session.row("nodes.lock_for_update", id=id_), "node", id_)
     there = await proxies.matching(session, ProxyFilter(node_id=id_))
     if there and not with_proxies:
         raise StillUsed(f"{len(there)} proxies are on node {id_}", {"count": len(there), "node_id": id_})
@@ -136,10 +137,3 @@ async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     removed = NewEvent(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
     gone = [removal.deleted(proxy) for proxy in there]
     await record_events(session, [*gone, *await scaled_down(session, there), removed])
-
-
-def known(id_: int, row: Row | None) -> Row:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no node {id_}", {"node_id": id_})
-    return row

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from master.api.outcomes import WriteOutcome, revisions_of
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.events.log import record_events
 from master.domain.proxies.changes import ProxyChange, check_engines, check_exits, check_version, settings, updated
 from master.domain.proxies.expiry import check_ends
@@ -21,7 +22,7 @@ from master.domain.proxies.schemas import (
     proxy_from_row,
 )
 from master.domain.proxies.settings import amended
-from master.errors import CountDiffers, Invalid, NotFound, rotation_under_way
+from master.errors import CountDiffers, Invalid, rotation_under_way
 from master.schemas.base import filter_parameters
 
 ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
@@ -29,7 +30,7 @@ ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
 
 async def get(session: Session, id_: int) -> Proxy:
     """Raises NotFound."""
-    return proxy_from_row(known(id_, await session.row("proxies.select_one", id=id_)))
+    return proxy_from_row(existing(await session.row("proxies.select_one", id=id_), "proxy", id_))
 
 
 async def page(session: Session, query: ProxyList) -> list[Proxy]:
@@ -115,7 +116,7 @@ async def locked(session: Session, id_: int) -> tuple[Row, Row]:
     while True:
         ids = [row["node_id"] for row in await session.rows("placement.select_nodes_of_proxies", proxy_ids=[id_])]
         nodes = {node["id"]: node for node in await session.rows("placement.lock_nodes", ids=ids)}
-        row = known(id_, await session.row("proxies.select_one", id=id_))
+        row = existing(await session.row("proxies.select_one", id=id_), "proxy", id_)
         if row["node_id"] in nodes:
             return nodes[row["node_id"]], row
 
@@ -159,10 +160,3 @@ async def check_rotating(session: Session, wanted: Sequence[ProxyChange]) -> Non
     rotating = await session.row("proxies.select_next_endpoints", proxy_ids=ids) if ids else None
     if rotating is not None:
         raise rotation_under_way(rotating["proxy_id"], rotating["rotation_id"])
-
-
-def known(id_: int, row: Row | None) -> Row:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no proxy {id_}", {"proxy_id": id_})
-    return row

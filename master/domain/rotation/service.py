@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.proxies.creation import check_nodes
 from master.domain.proxies.rotatable import why_not_rotatable
 from master.domain.proxies.schemas import FleetFilter
-from master.domain.proxies.service import known, lock_fleet, lock_placement
+from master.domain.proxies.service import lock_fleet, lock_placement
 from master.domain.rotation.schemas import RotateRequest, Rotation, rotation_from_row
 from master.domain.rotation.steps import begin
-from master.errors import NotFound, not_rotatable, pointed
+from master.errors import not_rotatable, pointed
 
 
 async def get(session: Session, id_: int) -> Rotation:
     """Raises NotFound."""
-    row = await session.row("rotation.select_one", id=id_)
-    if row is None:
-        raise NotFound(f"there is no rotation {id_}", {"rotation_id": id_})
-    return rotation_from_row(row)
+    return rotation_from_row(existing(await session.row("rotation.select_one", id=id_), "rotation", id_))
 
 
 async def rotate(session: Session, proxy_id: int, body: RotateRequest) -> Rotation:
@@ -25,7 +23,7 @@ async def rotate(session: Session, proxy_id: int, body: RotateRequest) -> Rotati
 
     Raises NotFound, Invalid, NotRotatable, InsufficientCapacity; the transaction's end raises RotationUnderWay.
     """
-    row = known(proxy_id, await session.row("proxies.select_one", id=proxy_id))
+    row = existing(await session.row("proxies.select_one", id=proxy_id), "proxy", proxy_id)
     if "node" in body.what:
         await lock_placement(session)
     [id_] = await ask(session, [row], body)

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
-from master.domain.proxies.service import known
 from master.domain.rotation.endpoints import choose, exit_after, insert_endpoint
 from master.domain.rotation.schemas import RotationState
 
@@ -68,7 +68,7 @@ async def succeed(session: Session, id_: int) -> None:
         await session.execute("rotation.end", id=id_, state="done", reason=None)
     else:
         await session.execute("rotation.overlap", id=id_)
-    now = known(proxy_id, await session.row("proxies.select_one", id=proxy_id))
+    now = existing(await session.row("proxies.select_one", id=proxy_id), "proxy", proxy_id)
     details = {"port": now["port"], "version": now["version"], "from_node_id": row["node_id"]}
     await record_events(session, [event("proxy.rotated", {**row, "node_id": now["node_id"]}, details)])
 

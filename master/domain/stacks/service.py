@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from master.api.outcomes import WriteOutcome, revisions_of
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.proxies import removal
 from master.domain.proxies.expiry import NO_END, check_ends
@@ -28,7 +29,7 @@ async def get(session: Session, key: StackKey) -> Stack:
     """Raises NotFound."""
     id_ = key if isinstance(key, int) else (await select(session, key))["id"]
     rows = await session.rows("stacks.select_page", id=id_, name=None, labels=[], after=0, limit=1)
-    return stack(known(rows[0] if rows else None, key))
+    return stack(existing(rows[0] if rows else None, "stack", id_))
 
 
 async def page(session: Session, query: StackList) -> list[Stack]:
@@ -184,8 +185,11 @@ async def ended(session: Session, touched: set[NodeId], events: Sequence[NewEven
 async def select(session: Session, key: StackKey) -> Row:
     """Raises NotFound."""
     if isinstance(key, int):
-        return known(await session.row("stacks.select_one", id=key), key)
-    return known(await session.row("stacks.select_named", name=key), key)
+        return existing(await session.row("stacks.select_one", id=key), "stack", key)
+    row = await session.row("stacks.select_named", name=key)
+    if row is None:
+        raise NotFound("there is no stack of this name", {"name": key})
+    return row
 
 
 def check_version(row: Row, versions: frozenset[int] | None) -> None:
@@ -195,11 +199,3 @@ def check_version(row: Row, versions: frozenset[int] | None) -> None:
     if row["version"] is None:
         raise PreconditionFailed("there is no such stack yet, so it is at no version")
     raise PreconditionFailed(f"the stack is at version {row['version']}", {"version": row["version"]})
-
-
-def known(row: Row | None, key: StackKey) -> Row:
-    """The row, or NotFound."""
-    if row is None:
-        detail = f"there is no stack {key}" if isinstance(key, int) else "there is no stack of this name"
-        raise NotFound(detail, {"stack_id": key} if isinstance(key, int) else {"name": key})
-    return row

@@ -3,17 +3,18 @@
 from typing import Any
 
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.webhooks.callback_urls import private_literal
 from master.domain.webhooks.schemas import MOST_LAG, NewWebhook, Webhook, WebhookCreated, WebhookList, WebhookPatch
 from master.domain.webhooks.signing import new_secret, shown
-from master.errors import NotFound, pointed
+from master.errors import pointed
 from master.schemas.fields import ID_BY_NAME
 
 
 async def get(session: Session, id_: int) -> Webhook:
     """Raises NotFound."""
     rows = await session.rows("webhooks.select_page", id=id_, after=0, limit=1, most_lag=MOST_LAG)
-    return shown(known(id_, rows[0] if rows else None))
+    return shown(existing(rows[0] if rows else None, "webhook", id_))
 
 
 async def page(session: Session, query: WebhookList) -> list[Webhook]:
@@ -34,7 +35,7 @@ async def create(session: Session, body: NewWebhook, *, allow_private: bool) -> 
 async def change(session: Session, id_: int, body: WebhookPatch, *, allow_private: bool) -> Webhook:
     """Raises NotFound, Invalid."""
     given = body.given()
-    now = known(id_, await session.row("webhooks.lock", id=id_))
+    now = existing(await session.row("webhooks.lock", id=id_), "webhook", id_)
     if "url" in given:
         check_target(given["url"], allow_private=allow_private)
     settings: dict[str, Any] = {**now, **given}
@@ -44,23 +45,15 @@ async def change(session: Session, id_: int, body: WebhookPatch, *, allow_privat
 
 async def remove(session: Session, id_: int) -> None:
     """Raises NotFound."""
-    if not await session.execute("webhooks.delete", id=id_):
-        known(id_, None)
+    existing(await session.row("webhooks.delete", id=id_), "webhook", id_)
 
 
 async def target_of(session: Session, id_: int) -> Row:
     """Its address and secret. Raises NotFound."""
-    return known(id_, await session.row("webhooks.select_target", id=id_))
+    return existing(await session.row("webhooks.select_target", id=id_), "webhook", id_)
 
 
 def check_target(url: str, *, allow_private: bool) -> None:
     """Raises Invalid. A name is looked up when it is called."""
     if not allow_private and private_literal(url):
         raise pointed("is private, and WEBHOOK_ALLOW_PRIVATE is not set", "/url")
-
-
-def known(id_: int, row: Row | None) -> Row:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no webhook {id_}", {"webhook_id": id_})
-    return row

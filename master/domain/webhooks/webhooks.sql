@@ -32,7 +32,7 @@ SET url = :url, types = :types::text[], node_id = :node_id, proxy_id = :proxy_id
 WHERE id = :id;
 
 -- name: delete
-DELETE FROM webhooks WHERE id = :id;
+DELETE FROM webhooks WHERE id = :id RETURNING id;
 
 -- name: select_target
 SELECT id, url, secret FROM webhooks WHERE id = :id;

@@ -1,0 +1,11 @@
+"""Rows that a request names by id."""
+
+from master.db.database import Row
+from master.errors import NotFound
+
+
+def existing(row: Row | None, noun: str, id_: int) -> Row:
+    """Return the row. Raises NotFound, whose member `<noun>_id` is the id."""
+    if row is None:
+        raise NotFound(f"there is no {noun} {id_}", {f"{noun}_id": id_})
+    return row
