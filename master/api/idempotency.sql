@@ -1,4 +1,4 @@
--- The second of two with one key waits here for the first to end.
+-- A second request with the same key waits here for the first to end.
 -- name: lock
 SELECT pg_advisory_xact_lock(hashtext('maybe.idempotency'), hashtext(:key::text));
 

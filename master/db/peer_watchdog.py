@@ -1,11 +1,11 @@
 """Ends the transactions of other masters that stand still, so that their locks hold nobody up.
 
-PostgreSQL's own time-outs cannot do this, as tests/integration/db/test_peer_watchdog.py shows. A process that is stopped
-between a statement and its parameters leaves its session "active": neither idle_in_transaction_session_timeout nor
-statement_timeout ends a session that waits for its client, and the kernel of a frozen process still acknowledges
+PostgreSQL's own time-outs cannot do this, as tests/integration/db/test_peer_watchdog.py shows. A process that is
+stopped between a statement and its parameters leaves its session "active" and waiting for the client, which neither
+idle_in_transaction_session_timeout nor statement_timeout ends; and the kernel of a frozen process still acknowledges
 packets, so tcp_user_timeout does not apply. Where idle_in_transaction_session_timeout does apply, it ends one
-transaction at a time: the frozen master's next transaction gets the lock and keeps it as long. transaction_timeout
-(PostgreSQL 17) and lock_timeout would also end slow transactions of masters that are well.
+transaction at a time: the next transaction of the frozen master gets the lock and keeps it as long. transaction_timeout
+(PostgreSQL 17) and lock_timeout would also end slow transactions of masters that work.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
--- Whoever claims a node tells it; a master that dies meanwhile is followed after five seconds. `sending_until` also
--- keeps two lists of one node apart, so that a burst of changes melts.
+-- The master that claims a node sends its list; if it dies, another one takes over after five seconds. `sending_until`
+-- also keeps two lists of one node apart, so that a burst of changes is sent as one list.
 -- name: claim_unsent
 WITH due AS (
     SELECT id FROM nodes
@@ -16,7 +16,7 @@ WITH due AS (
 UPDATE nodes SET sweep_at = now() + interval '10 minutes' * (0.8 + 0.4 * random()) FROM due WHERE nodes.id = due.id
 RETURNING nodes.id;
 
--- `sent_at` is when the oldest list was sent of those that the node has not confirmed.
+-- `sent_at` is the time of the oldest list that the node has not confirmed.
 -- name: mark_sent
 UPDATE nodes
 SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet::interval,
@@ -26,9 +26,9 @@ SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_ti
     END
 WHERE id = :node_id;
 
--- Revision, list and what was removed on purpose since the node's last word, in one statement: one snapshot. With it go
--- the requests that made the list news, as far as the log tells. Nothing while a restore is under way: it creates
--- triggers last, and until then the nodes may be here without their proxies.
+-- Revision, list and removals since the node's last report in one statement, and so in one snapshot. With it go the ids
+-- of the requests that changed the list, as far as the log has them. No row while a restore is under way: it creates
+-- triggers last, and until then nodes may exist without their proxies.
 -- name: desired_list
 SELECT
     n.revision,
@@ -78,8 +78,8 @@ ORDER BY w.id;
 -- name: revision
 SELECT revision FROM nodes WHERE id = :node_id;
 
--- The same figures as shared.proxies.digest and content_digest; their sums are taken modulo 2^64 by the reader. Nothing
--- while a restore is under way, as in wanted_list.
+-- The same figures as shared.proxies.digest and content_digest; the reader takes the sums modulo 2^64. No row while a
+-- restore is under way, as in desired_list.
 -- name: desired_digest
 SELECT
     n.revision,
@@ -93,10 +93,11 @@ WHERE n.id = :node_id AND EXISTS (
 )
 GROUP BY n.revision;
 
+-- Keep the node from being deleted, without waiting for a change of it.
 -- name: lock_node_key
 SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 
--- A report that is older than the last one stored changes nothing; the row as it was before tells what changed.
+-- A report older than the last one stored changes nothing. Comparing with this row shows what changed.
 -- name: lock_status
 SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number, retired_session, trouble
 FROM node_status
@@ -160,7 +161,7 @@ LEFT JOIN endpoints e ON e.proxy_id = r.id AND e.node_id = :node_id AND e.role =
 WHERE COALESCE(e.port, p.port) IS NOT NULL
 ON CONFLICT (node_id, port) DO UPDATE SET until = EXCLUDED.until;
 
--- Proxies whose port is taken by a stranger, that never ran and may have any port.
+-- Proxies whose port another program has, and that never ran and may have any port.
 -- name: select_movable
 SELECT p.id FROM proxies p
 WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_requested AND NOT p.ever_ran

@@ -1,4 +1,4 @@
-"""Locations: the places where nodes stand."""
+"""Read, create, change and remove locations."""
 
 from master.db.database import Session
 from master.db.rows import existing
@@ -17,12 +17,12 @@ from master.schemas.merge_patch import differing, merged
 
 
 async def get(session: Session, id_: int) -> Location:
-    """Raises NotFound."""
+    """Return one location. Raises NotFound."""
     return location_from_row(existing(await session.row("locations.select_one", id=id_), "location", id_))
 
 
 async def page(session: Session, query: LocationList) -> list[Location]:
-    """Those that match, by id."""
+    """Return a page of the locations that match, by id."""
     rows = await session.rows(
         "locations.select_page", **filter_parameters(query, LocationFilter), after=query.after, limit=query.limit
     )
@@ -30,7 +30,7 @@ async def page(session: Session, query: LocationList) -> list[Location]:
 
 
 async def create(session: Session, body: NewLocation) -> Location:
-    """The transaction's end raises NameTaken."""
+    """Create a location. The transaction's end raises NameTaken."""
     row = await session.row("locations.insert", **body.model_dump())
     made = location_from_row(row or {})
     await record_events(session, [NewEvent(type="location.created", location_id=made.id, details={"name": made.name})])
@@ -38,7 +38,7 @@ async def create(session: Session, body: NewLocation) -> Location:
 
 
 async def change(session: Session, id_: int, body: LocationPatch) -> Location:
-    """Raises NotFound; the transaction's end raises NameTaken."""
+    """Change a location. Raises NotFound; the transaction's end raises NameTaken."""
     now = location_from_row(existing(await session.row("locations.lock", id=id_), "location", id_))
     before = now.model_dump(include={"name", "country", "labels"})
     after = merged(before, body.given())
@@ -51,7 +51,7 @@ async def change(session: Session, id_: int, body: LocationPatch) -> Location:
 
 
 async def remove(session: Session, id_: int) -> None:
-    """Raises NotFound, StillUsed."""
+    """Remove a location without nodes. Raises NotFound, StillUsed."""
     now = location_from_row(existing(await session.row("locations.lock", id=id_), "location", id_))
     count = await session.value("locations.count_nodes", id=id_)
     if count:

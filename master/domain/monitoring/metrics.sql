@@ -4,7 +4,7 @@ SELECT state, count(*) AS count FROM proxy_resources GROUP BY state;
 -- name: nodes
 SELECT state, link, count(*) AS count FROM node_resources GROUP BY state, link;
 
--- How far nodes are behind what is wanted of them.
+-- How far nodes are behind the desired state.
 -- name: lag
 SELECT
     COALESCE(max(lag), 0)::bigint AS most, COALESCE(sum(lag), 0)::bigint AS sum,

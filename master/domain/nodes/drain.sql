@@ -1,4 +1,4 @@
--- A node begins to give its proxies away, or goes on to do so otherwise; what had to wait is tried at once.
+-- Start a drain or change its settings. Moves that had to wait are tried at once.
 -- name: begin
 WITH again AS (
     UPDATE drain_failures SET next_at = now() WHERE node_id = :node_id
@@ -8,14 +8,14 @@ VALUES (:node_id, :node_ids::bigint[], :overlap_s, :leaving)
 ON CONFLICT (node_id) DO UPDATE
 SET node_ids = EXCLUDED.node_ids, overlap_s = EXCLUDED.overlap_s, leaving = EXCLUDED.leaving, next_check_at = '-infinity';
 
--- What has begun goes on.
+-- Moves that have begun go on.
 -- name: stop
 WITH waiting AS (
     DELETE FROM rotations WHERE drained_node_id = :node_id AND state = 'waiting'
 )
 DELETE FROM drains WHERE node_id = :node_id;
 
--- Whoever claims a drain looks after it; a master that dies is followed a moment later.
+-- The master that claims a drain works on it; if it dies, another one takes over a moment later.
 -- name: claim
 WITH due AS (
     SELECT node_id FROM drains WHERE next_check_at <= clock_timestamp() ORDER BY next_check_at, node_id LIMIT :most
@@ -24,7 +24,7 @@ WITH due AS (
 UPDATE drains d SET next_check_at = clock_timestamp() + :quiet::interval FROM due WHERE d.node_id = due.node_id
 RETURNING d.node_id;
 
--- `is_settled`: nothing runs there any more, as far as can be known.
+-- `is_settled`: nothing runs on the node any more, as far as is known.
 -- name: select_drain
 SELECT
     d.node_id, d.node_ids, d.overlap_s, d.leaving, d.emptied_at, n.location_id, s.online,
@@ -45,7 +45,8 @@ SELECT node_id FROM drains WHERE node_id = :node_id FOR UPDATE;
 -- name: set_emptied
 UPDATE drains SET emptied_at = CASE WHEN :is_empty::boolean THEN now() END WHERE node_id = :node_id;
 
--- Proxies of these nodes that are in no rotation and did not fail to leave just now. `serves`: somebody may be using it.
+-- Proxies of these nodes that are in no rotation and whose last attempt to move is over. `serves`: clients may be using
+-- it.
 -- name: select_movable
 SELECT
     p.id, p.node_id, p.engine, p.exit,
@@ -60,8 +61,8 @@ WHERE p.node_id = ANY (:node_ids::bigint[])
   )
 ORDER BY p.id;
 
--- Nodes of a location or with these ids, and how many proxies are on their way to each; the `waiting` ones have no port
--- there as yet and are not counted by select_candidates.
+-- Nodes of a location or with these ids, and how many proxies are on their way to each. Those `waiting` have no port
+-- there yet, so select_candidates does not count them.
 -- name: select_targets
 SELECT n.id, n.ip, s.online, waiting.count AS waiting, waiting.count + nexts.count AS starting
 FROM nodes n
@@ -75,7 +76,7 @@ CROSS JOIN LATERAL (
 WHERE (:location_id::bigint IS NULL OR n.location_id = :location_id)
   AND (:node_ids::bigint[] IS NULL OR n.id = ANY (:node_ids));
 
--- Before one of these is changed or removed and its proxies are placed anew on others.
+-- Taken before a node is changed or removed and its proxies move to others.
 -- name: lock_nodes
 SELECT id, ip FROM nodes WHERE id = ANY (:ids::bigint[]) ORDER BY id FOR UPDATE;
 
@@ -90,8 +91,8 @@ ORDER BY r.proxy_id
 ON CONFLICT (proxy_id) WHERE state NOT IN ('done', 'failed') DO NOTHING
 RETURNING id, proxy_id;
 
--- These proxies come to this node at once, each with the port that it has where that is free there, else with one of
--- the lowest that are. All nodes concerned are locked, and this one's ip.
+-- Move these proxies to this node at once. Each keeps its port if that is free there; the others get the lowest free
+-- ports. All affected nodes are locked, and this node's ip.
 -- name: relocate
 WITH free AS (
     SELECT port FROM free_ports(:node_id)
@@ -118,7 +119,7 @@ JOIN placed USING (id)
 WHERE p.id = m.id
 RETURNING p.id, m.node_id AS from_node_id, p.node_id, m.port AS before, p.port, p.version, p.enabled;
 
--- Proxies for which there was no place; those for which there is news of why.
+-- Store why proxies could not move. Returns those with a new reason.
 -- name: store_failures
 WITH known AS (
     SELECT proxy_id, reason FROM drain_failures WHERE node_id = :node_id
@@ -137,7 +138,7 @@ FROM stored s
 WHERE NOT EXISTS (SELECT FROM known k WHERE k.proxy_id = s.proxy_id AND k.reason = s.reason)
 ORDER BY s.proxy_id;
 
--- Rotations under way from a node or to it, and the nodes that they concern.
+-- Open rotations from a node or to it, and the nodes that they affect.
 -- name: select_rotations
 SELECT r.id, r.state, p.node_id, e.node_id AS endpoint_node_id
 FROM rotations r

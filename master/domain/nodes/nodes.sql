@@ -26,7 +26,7 @@ WHERE id > :after::bigint
 ORDER BY id
 LIMIT :limit::bigint;
 
--- Before a deletion or another name, which reports must not come between.
+-- Taken before a node is deleted or renamed: no report may come between.
 -- name: lock_for_update
 SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, addresses, exit_addresses,
     ipv6_prefixes
@@ -41,14 +41,14 @@ SET name = :name, ip = :ip, location_id = :location_id, labels = :labels::jsonb,
     ipv6_prefixes = :ipv6_prefixes::text[], updated_at = now()
 WHERE id = :id;
 
--- Exits other than the default that proxies of this node ask for, each once, with how many ask.
+-- Exits other than the default that proxies of this node use, each once, with the number of proxies.
 -- name: select_exits
 SELECT exit, count(*) AS count FROM proxies WHERE node_id = :id AND exit <> '{}' GROUP BY exit ORDER BY min(id);
 
 -- name: count_proxies_outside
 SELECT count(*) FROM proxies WHERE node_id = :id AND port NOT BETWEEN :port_from AND :port_to;
 
--- Ports of this node's proxies that another node uses on that ip already.
+-- Ports of this node's proxies that another node already uses on that ip.
 -- name: select_shared_ports
 SELECT mine.port, theirs.proxy_id AS by_proxy, theirs.node_id
 FROM used_ports mine

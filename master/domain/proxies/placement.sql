@@ -1,4 +1,5 @@
--- Held before any row by whoever chooses a node or changes what one takes on: of two choices the second sees the first.
+-- Taken before any row by a transaction that chooses a node or changes what one can take, so that a second choice sees
+-- the first.
 -- name: lock
 SELECT pg_advisory_xact_lock(hashtext('maybe.placement'));
 
@@ -11,25 +12,27 @@ WHERE id = ANY (:ids::bigint[])
 ORDER BY id
 FOR NO KEY UPDATE;
 
--- Held after the node's row by whoever gives one of its ports away: (ip, port) stays unique over nodes that share an ip.
+-- Taken after the node's row before one of its ports is given away: (ip, port) stays unique over nodes that share an
+-- ip.
 -- name: lock_ip
 SELECT pg_advisory_xact_lock(hashtext('maybe.ip'), hashtext(:ip::text));
 
--- Nodes on which these proxies are or, for as long as they are rotated, also are.
+-- Nodes that have these proxies or, during a rotation, their second endpoints.
 -- name: select_nodes_of_proxies
 SELECT node_id FROM proxies WHERE id = ANY (:proxy_ids::bigint[])
 UNION
 SELECT node_id FROM endpoints WHERE proxy_id = ANY (:proxy_ids)
 ORDER BY node_id;
 
+-- Locations that exist, kept until the transaction ends.
 -- name: select_locations
 SELECT id FROM locations WHERE id = ANY (:ids::bigint[]) FOR KEY SHARE;
 
 -- name: select_nodes
 SELECT id FROM nodes WHERE id = ANY (:ids::bigint[]);
 
--- `used` counts the ports of the range that this ip has no more: at most so many while that leaves room, exactly when
--- it may not; `holder` is the proxy that has the asked port there.
+-- `used` counts the ports of the range that are not free on the ip: an upper bound while that leaves room, exact
+-- otherwise. `holder` is the proxy that has the requested port there.
 -- name: select_candidates
 WITH candidates AS (
     SELECT id, ip, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to,

@@ -1,11 +1,11 @@
--- Told to the wipe guard: so many went on purpose at the node's present revision.
+-- Record for the wipe guard how many proxies were removed on purpose at the node's present revision.
 -- name: insert_removals
 INSERT INTO removals (node_id, revision, count)
 SELECT n.id, n.revision, gone.count
 FROM unnest(:ids::bigint[], :counts::bigint[]) AS gone (id, count)
 JOIN nodes n ON n.id = gone.id;
 
--- The database's, by which proxies end.
+-- Proxies expire by the database's clock.
 -- name: clock
 SELECT clock_timestamp();
 
@@ -29,7 +29,7 @@ FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
 WHERE id = :id;
 
--- Those that match, in order; without a limit all of them.
+-- Proxies that match, by id; all of them without a limit.
 -- name: select_page
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
@@ -53,7 +53,7 @@ WHERE id > :after::bigint
 ORDER BY id
 LIMIT :limit::bigint;
 
--- Each row takes all of its new settings; the triggers raise versions and revisions of what really differs.
+-- Write all settings of each row. The triggers raise versions and revisions where something differs.
 -- name: update
 UPDATE proxies p
 SET name = r.name, port = r.port, port_requested = p.port_requested OR p.port <> r.port, protocol = r.protocol,
@@ -69,11 +69,11 @@ RETURNING p.id, p.version;
 -- name: delete
 DELETE FROM proxies WHERE id = ANY (:ids::bigint[]);
 
--- Whether every one of these, that is still there, has a state that its node has confirmed.
+-- Whether each of these proxies that still exists has a state that its node has confirmed.
 -- name: all_settled
 SELECT NOT EXISTS (SELECT FROM proxy_resources WHERE id = ANY (:ids::bigint[]) AND state IN ('pending', 'unknown'));
 
--- Each of these gets one of the lowest free ports, as far as there are some; the node and its ip are locked.
+-- Give each of these proxies one of the lowest free ports, as far as there are some. The node and its ip are locked.
 -- name: move_ports
 WITH free AS (
     SELECT port, row_number() OVER (ORDER BY port) AS place
@@ -92,7 +92,7 @@ JOIN free USING (place)
 WHERE p.id = movers.id
 RETURNING p.id, movers.port AS before, p.port, p.version;
 
--- Each of these gets, keeps or loses its schedule; turns are counted anew for one that differs.
+-- Set, keep or delete the schedule of each proxy. A schedule that differs starts again.
 -- name: set_schedules
 WITH wished AS (
     SELECT r.id, r.rotation FROM jsonb_to_recordset(:rows::jsonb) AS r (id bigint, rotation jsonb)
@@ -113,14 +113,14 @@ SET every_s = EXCLUDED.every_s, jitter_s = EXCLUDED.jitter_s, what = EXCLUDED.wh
 WHERE (s.every_s, s.jitter_s, s.what, s.overlap_s)
     IS DISTINCT FROM (EXCLUDED.every_s, EXCLUDED.jitter_s, EXCLUDED.what, EXCLUDED.overlap_s);
 
--- Those of these proxies whose next endpoint is not yet theirs.
+-- Proxies whose new endpoint has not replaced the old one yet.
 -- name: select_next_endpoints
 SELECT proxy_id, rotation_id FROM endpoints WHERE proxy_id = ANY (:proxy_ids::bigint[]) AND role = 'next';
 
 -- name: select_stacks
 SELECT id, name, count FROM stacks WHERE id = ANY (:ids::bigint[]) ORDER BY id;
 
--- Its proxies, with all that proxies.select_one has of one.
+-- The proxies of a stack, with the columns of select_one.
 -- name: select_of_stack
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,

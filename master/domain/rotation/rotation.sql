@@ -1,4 +1,4 @@
--- One for each; the index lets a proxy have one at a time.
+-- One rotation for each proxy. A unique index allows a proxy one open rotation at a time.
 -- name: insert
 INSERT INTO rotations (proxy_id, what, overlap_s, node_ids, scheduled)
 SELECT id, :what::text[], :overlap_s, :node_ids::bigint[], false FROM unnest(:proxy_ids::bigint[]) AS r (id)
@@ -12,8 +12,8 @@ FROM rotations WHERE id = :id;
 -- name: has_begun
 SELECT state NOT IN ('waiting', 'starting') FROM rotations WHERE id = :id;
 
--- Turns of schedules, each taken by one master: the next turn is set in the same statement. A proxy that does not run
--- lets its turn pass; one whose rotation is under way has it already.
+-- Start rotations of schedules that are due, each by one master, since the same statement sets the next time. A proxy
+-- that does not run skips its rotation, and so does one with an open rotation.
 -- name: claim_due
 WITH due AS (
     SELECT proxy_id FROM schedules WHERE next_at <= now() ORDER BY next_at LIMIT :most FOR UPDATE SKIP LOCKED
@@ -30,7 +30,7 @@ JOIN nodes n ON n.id = p.node_id AND n.state <> 'disabled'
 ON CONFLICT (proxy_id) WHERE state NOT IN ('done', 'failed') DO NOTHING
 RETURNING id;
 
--- Whoever claims a step does it; a master that dies meanwhile is followed when the claim has passed.
+-- The master that claims a step does it; if it dies, another one takes over when the claim has expired.
 -- name: claim_steps
 WITH due AS (
     SELECT r.id FROM rotations r
@@ -43,7 +43,7 @@ FROM due JOIN rotation_steps s ON s.id = due.id
 WHERE r.id = due.id
 RETURNING r.id, r.proxy_id, r.what, s.step, s.reason;
 
--- What a step stands on; nothing is locked yet.
+-- Everything that a step depends on, read without a lock.
 -- name: select_context
 SELECT
     r.id, r.proxy_id, r.state, r.what, r.overlap_s, r.node_ids, r.scheduled,
@@ -58,7 +58,7 @@ WHERE r.id = :id;
 -- name: lock
 SELECT id, state FROM rotations WHERE id = :id FOR UPDATE;
 
--- Where the proxy will serve when this rotation succeeds, with its login: the endpoint, or the proxy as it is.
+-- Where the proxy will serve if this rotation succeeds, with its login: the new endpoint, or the proxy as it is.
 -- name: select_endpoint
 SELECT
     n.ip AS host, COALESCE(e.port, p.port) AS port, p.protocol, p.engine, p.allow_ips,
@@ -77,11 +77,11 @@ VALUES (:proxy_id, :rotation_id, :node_id, :port, :username, :password, :exit::j
 -- name: set_exit
 UPDATE proxies SET exit = :exit::jsonb WHERE id = :proxy_id;
 
--- Whether this port of the node is somebody else's, or has just been given up.
+-- Whether another program has this port of the node, or it was given up a moment ago.
 -- name: is_port_taken
 SELECT EXISTS (SELECT FROM taken_ports WHERE node_id = :node_id AND port = :port AND until > now());
 
--- The next endpoint is the proxy's own.
+-- The new endpoint becomes the proxy's own.
 -- name: adopt_endpoint
 UPDATE proxies p
 SET node_id = e.node_id, port = e.port, username = e.username, password = e.password, exit = e.exit,
@@ -90,7 +90,7 @@ FROM endpoints e
 WHERE p.id = :proxy_id AND e.proxy_id = p.id AND e.rotation_id = :rotation_id AND e.role = 'next'
 RETURNING p.id;
 
--- What was the proxy's own drains.
+-- The former endpoint keeps serving for the overlap.
 -- name: keep_former_endpoint
 UPDATE endpoints
 SET role = 'former', node_id = :node_id, port = :port, username = :username, password = :password, exit = :exit::jsonb,
@@ -116,7 +116,7 @@ SET state = 'overlap', until = now() + make_interval(secs => overlap_s), exit_be
     claimed_until = '-infinity', updated_at = now()
 WHERE id = :id;
 
--- A turn that came while this one was under way has been had.
+-- A scheduled rotation that came due meanwhile counts as done.
 -- name: end
 WITH ended AS (
     UPDATE rotations
@@ -128,7 +128,7 @@ WITH ended AS (
 UPDATE schedules s SET next_at = now() + make_interval(secs => s.every_s + random() * s.jitter_s)
 FROM ended WHERE s.proxy_id = ended.proxy_id AND ended.scheduled AND s.next_at <= now();
 
--- What a node says of endpoints that are all it has of their proxies.
+-- Failures that a node reports for new endpoints that are all it has of their proxies.
 -- name: store_failures
 UPDATE endpoints e SET failure = r.reason
 FROM unnest(:ids::bigint[], :reasons::text[], :kinds::text[]) AS r (id, reason, kind)

@@ -2,7 +2,7 @@
 INSERT INTO stacks (name, spread, proxy, labels) VALUES (:name, :spread, :proxy::jsonb, :labels::jsonb)
 RETURNING id;
 
--- Each with how many of its proxies are in which state.
+-- Each stack with the number of its proxies in each state.
 -- name: select_page
 SELECT
     s.id, s.name, s.count, s.spread, s.proxy, s.labels, s.version, s.created_at, s.updated_at,
@@ -36,14 +36,14 @@ DELETE FROM stacks WHERE id = :id;
 -- name: select_members
 SELECT id, node_id FROM proxies WHERE stack_id = :id ORDER BY id;
 
--- Nodes on which a stack's proxies are or, for as long as they are rotated, also are.
+-- Nodes that have proxies of a stack or, during a rotation, their second endpoints.
 -- name: select_nodes
 SELECT node_id FROM proxies WHERE stack_id = :id
 UNION
 SELECT e.node_id FROM proxies p JOIN endpoints e ON e.proxy_id = p.id WHERE p.stack_id = :id;
 
--- Those that are being rotated to a node count there. `used` counts the ports of the range that its ip has no more: at
--- most so many while that leaves room for all that are wanted, exactly when it may not.
+-- Proxies on their way to a node count there. `used` counts the ports of the range that are not free on the ip: an
+-- upper bound while that leaves room for all new proxies, exact otherwise.
 -- name: select_candidates
 WITH candidates AS (
     SELECT id, ip, location_id, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to,
@@ -60,7 +60,7 @@ SELECT
     c.id, c.ip, c.location_id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, c.proxy_count AS count,
     c.local_addresses, c.ipv6_prefixes, COALESCE(own.count, 0) AS own,
     strangers.used + CASE
-        WHEN held.most + strangers.used + :wanted::bigint <= c.port_to - c.port_from + 1 THEN held.most
+        WHEN held.most + strangers.used + :new_count::bigint <= c.port_to - c.port_from + 1 THEN held.most
         ELSE (
             SELECT count(*) FROM nodes s JOIN used_ports u ON u.node_id = s.id
             WHERE s.ip = c.ip AND u.port BETWEEN c.port_from AND c.port_to
@@ -81,7 +81,7 @@ CROSS JOIN LATERAL (
 ) AS strangers
 ORDER BY c.id;
 
--- Held after the nodes' rows by whoever gives ports of several away; in one order, whoever else does so.
+-- Taken after the nodes' rows before ports of several nodes are given away, in one order.
 -- name: lock_ips
 SELECT pg_advisory_xact_lock(hashtext('maybe.ip'), key)
 FROM (SELECT DISTINCT hashtext(ip) AS key FROM unnest(:ips::text[]) AS ip ORDER BY key) AS keys;
@@ -89,7 +89,7 @@ FROM (SELECT DISTINCT hashtext(ip) AS key FROM unnest(:ips::text[]) AS ip ORDER 
 -- name: lowest_free_ports
 SELECT node_id, port FROM lowest_free_ports(:node_ids::bigint[], :counts::integer[]) ORDER BY node_id, port;
 
--- In the order given, so that those which were placed last are the newest.
+-- In the given order, so that proxies placed last get the highest ids.
 -- name: insert_proxies
 INSERT INTO proxies (
     stack_id, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,

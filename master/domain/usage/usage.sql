@@ -1,5 +1,5 @@
--- Told counters of this node that are higher than what is known of the same life raise it, and add the difference to
--- this hour. A node tells only of proxies that are or were its own. Its status is locked: reports of one node take turns.
+-- Raise the stored counters to the reported ones of the same life, and add the difference to this hour. A node reports
+-- only proxies that are or were its own. Its status is locked, so that reports of one node take turns.
 -- name: store
 WITH told AS (
     SELECT r.id, r.epoch, r.received_bytes, r.sent_bytes, r.connections, r.refused
@@ -59,12 +59,12 @@ SET received_bytes = saturating_add(h.received_bytes, EXCLUDED.received_bytes),
     connections = saturating_add(h.connections, EXCLUDED.connections),
     refused = reasons_add(h.refused, EXCLUDED.refused);
 
--- The sums below are planned for what is asked: one plan for all of them would read everything for each page.
+-- Plan the sums below for their parameters: a plan for all parameters would read the whole table for each page.
 -- name: use_custom_plans
 SET LOCAL plan_cache_mode = force_custom_plan;
 
--- One row a group, by (began_s, stack_id, proxy_id, node_id), each 0 where it is not grouped by. What the cursor says is
--- said twice, so that an index may begin there.
+-- One row for each group, by (began_s, stack_id, proxy_id, node_id), each 0 where it is not grouped by. The cursor
+-- appears in both WHERE clauses, so that an index can start there.
 -- name: select_page
 WITH periods AS (
     SELECT
@@ -111,7 +111,7 @@ SELECT
 FROM sums s
 ORDER BY s.began_s, s.stack_group, s.proxy_group, s.node_group;
 
--- Hours that are long past become part of their day; of two masters each takes others.
+-- Hours long past become part of their day. Two masters fold different hours.
 -- name: fold
 WITH past AS (
     SELECT proxy_id, node_id, hour FROM usage_hours
@@ -139,14 +139,14 @@ SET received_bytes = saturating_add(d.received_bytes, EXCLUDED.received_bytes),
     connections = saturating_add(d.connections, EXCLUDED.connections),
     refused = reasons_add(d.refused, EXCLUDED.refused);
 
--- Counters of proxies that left so long ago that no new ones of theirs are taken. Their names stay with their usage.
+-- Counters of proxies that left so long ago that new ones are ignored. Their names stay with their usage.
 -- name: forget_counters
 DELETE FROM usage_counters c
 USING former_proxies f
 WHERE f.proxy_id = c.proxy_id AND f.node_id = c.node_id AND f.left_at < now() - :kept::interval
     AND NOT EXISTS (SELECT FROM proxies p WHERE p.id = c.proxy_id AND p.node_id = c.node_id);
 
--- Shares of traffic limits that these proxies have passed in the present period: each is answered once.
+-- Shares of traffic limits that these proxies have passed in the present period, each returned once.
 -- name: pass_thresholds
 WITH used AS (
     SELECT

@@ -23,7 +23,7 @@ LIMIT :limit::bigint;
 SELECT id, url, types, node_id, proxy_id, stack_id, location_id, enabled, position AS after
 FROM webhooks WHERE id = :id FOR UPDATE;
 
--- Whoever delivers has lost his claim by this.
+-- The master that delivers loses its claim.
 -- name: update
 UPDATE webhooks
 SET url = :url, types = :types::text[], node_id = :node_id, proxy_id = :proxy_id, stack_id = :stack_id,
@@ -40,7 +40,7 @@ SELECT id, url, secret FROM webhooks WHERE id = :id;
 -- name: any_enabled
 SELECT EXISTS (SELECT FROM webhooks WHERE enabled);
 
--- Those that have something to be told. A master that dies is followed when its claim is over.
+-- Webhooks with events to deliver. If a master dies, another one takes over when the claim has expired.
 -- name: claim
 WITH due AS (
     SELECT w.id FROM webhooks w
@@ -56,7 +56,7 @@ WHERE w.id = due.id
 RETURNING
     w.id, w.url, w.secret, w.types, w.node_id, w.proxy_id, w.stack_id, w.location_id, w.position, w.failures, w.claim;
 
--- Nothing when the claim is no more.
+-- Returns no row when the claim is lost.
 -- name: mark_delivered
 UPDATE webhooks
 SET position = :position, failures = 0, last_error = NULL, last_delivered_at = now(),
@@ -73,7 +73,7 @@ WHERE id = :id AND claim = :claim;
 -- name: release
 UPDATE webhooks SET claim = NULL, claimed_until = '-infinity' WHERE id = :id AND claim = :claim;
 
--- What nobody wants to be told of need not be looked at again.
+-- Events that no filter matches need not be read again.
 -- name: skip_unmatched
 UPDATE webhooks w SET position = l.last
 FROM (SELECT max(id) AS last FROM events) AS l

@@ -168,7 +168,7 @@ async def unmet(enrolment: Enrolment, port: int) -> str:
         await enrol(enrolment, port, new_challenge())
     assert str(caught.value) == f"no waiting node answers at {HOST}:{port}; the reason is in the master's log"
     assert caught.value.members == {"ip": HOST, "port": port}
-    return next(entry["reason"] for entry in logs if entry["event"] == "node.not_met")
+    return next(entry["reason"] for entry in logs if entry["event"] == "node.not_reached")
 
 
 async def test_only_a_node_that_has_proven_its_challenge_is_called_slow(
