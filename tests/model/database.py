@@ -85,7 +85,7 @@ class Master:
 
     def take(self, report: Report, seen: State, held: Rows) -> ReportDecision:
         """Answer a report by what a reader saw; `held` is what the node really had when it sent it."""
-        answer = self.rules.answer(report, wanted(seen.revision, seen.rows))
+        answer = self.rules.decide(report, wanted(seen.revision, seen.rows))
         if answer.raise_to is not None or answer.renew:
             if answer.raise_to is None or self.state.revision < answer.raise_to:
                 self.commit(self.state.lifted(answer.raise_to or 0, answer.above))

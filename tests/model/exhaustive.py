@@ -189,7 +189,7 @@ class Search:
 
     def answer(self, side: int, now: int) -> tuple[int, int | None, bool]:
         copy, state = self.sides[side].copy, self.states[now]
-        answer = self.rules.answer(
+        answer = self.rules.decide(
             report(copy, {}, done=0 if copy.missing() else copy.rev), wanted(state.revision, state.rows)
         )
         if answer.raise_to is not None or answer.renew:

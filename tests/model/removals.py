@@ -77,33 +77,33 @@ LOCAL_COPY = [
     ("the last good record is kept", "hold", "before.good if before is not None else None", "None"),
     ("when a record was read is kept", "hold", "rec_rev=rev", "rec_rev=0"),
 ]
-ROUNDS = [
-    ("seen beyond the revision heals", "answer", "if report.seen > wanted.revision:", "if False:"),
-    ("the revision is raised above what was seen", "answer", "report.seen + 1", "report.seen"),
+REPORT_RULES = [
+    ("seen beyond the revision heals", "decide", "if report.seen > desired.revision:", "if False:"),
+    ("the revision is raised above what was seen", "decide", "report.seen + 1", "report.seen"),
     (
         "versions are raised above what was seen",
-        "answer",
+        "decide",
         "raise_to=report.seen + 1, above=above",
         "raise_to=report.seen + 1, above=0",
     ),
-    ("renewed versions are above what was seen", "answer", "renew=True, above=above", "renew=True, above=0"),
-    ("another rev calls for a list", "answer", "report.rev == wanted.revision and report.digest", "report.digest"),
+    ("renewed versions are above what was seen", "decide", "renew=True, above=above", "renew=True, above=0"),
+    ("another rev calls for a list", "decide", "report.rev == desired.revision and report.digest", "report.digest"),
     (
         "another digest calls for a list",
-        "answer",
-        "report.rev == wanted.revision and report.digest == wanted.digest",
-        "report.rev == wanted.revision",
+        "decide",
+        "report.rev == desired.revision and report.digest == desired.digest",
+        "report.rev == desired.revision",
     ),
-    ("other contents heal", "answer", "report.content != wanted.content", "False"),
-    ("a misled node is told", "answer", "not same_list or misled or", "not same_list or"),
-    ("missing records mislead", "answer", "report.missing > 0 or ", ""),
-    ("a held list misleads", "answer", "report.missing > 0 or report.held is not None", "report.missing > 0"),
-    ("a connected node is told", "answer", " or report.connected", ""),
-    ("what is not done is not confirmed", "answer", "min(report.done, report.rev)", "report.rev"),
-    ("what is not listed is not confirmed", "answer", "min(report.done, report.rev)", "report.done"),
-    ("a held list confirms nothing", "answer", "follows_another or report.held is not None", "follows_another"),
-    ("another list of this revision confirms nothing", "answer", "follows_another or report.held", "report.held"),
-    ("a misled node confirms nothing", "answer", "same_list == misled", "not same_list and not misled"),
+    ("other contents heal", "decide", "report.content != desired.content", "False"),
+    ("a misled node is told", "decide", "not same_list or misled or", "not same_list or"),
+    ("missing records mislead", "decide", "report.missing > 0 or ", ""),
+    ("a held list misleads", "decide", "report.missing > 0 or report.held is not None", "report.missing > 0"),
+    ("a connected node is told", "decide", " or report.connected", ""),
+    ("what is not done is not confirmed", "decide", "min(report.done, report.rev)", "report.rev"),
+    ("what is not listed is not confirmed", "decide", "min(report.done, report.rev)", "report.done"),
+    ("a held list confirms nothing", "decide", "follows_another or report.held is not None", "follows_another"),
+    ("another list of this revision confirms nothing", "decide", "follows_another or report.held", "report.held"),
+    ("a misled node confirms nothing", "decide", "same_list == misled", "not same_list and not misled"),
 ]
 ASSEMBLY = [
     ("parts act only when all are there", "assemble", "if len(got) == header.parts:", "if True:"),
@@ -139,7 +139,7 @@ INBOX = [
     ("a sender uses its own key", "sender", " or message.key != report_key(node_id, message.type)", ""),
     ("a sender is of this cluster", "sender", "header.cluster != cluster", "False"),
 ]
-TABLE = {local_copy: LOCAL_COPY, report_rules: ROUNDS, assembly: ASSEMBLY, reconcile: RECONCILE, inbox: INBOX}
+TABLE = {local_copy: LOCAL_COPY, report_rules: REPORT_RULES, assembly: ASSEMBLY, reconcile: RECONCILE, inbox: INBOX}
 MUTANTS = [
     Mutant(name, module, function, rule, without)
     for module, rows in TABLE.items()

@@ -36,7 +36,7 @@ class Rules:
     on_list: Callable = local_copy.on_list
     on_records: Callable = local_copy.on_records
     assemble: Callable = assembly.assemble
-    answer: Callable = report_rules.decide
+    decide: Callable = report_rules.decide
     plan: Callable = reconcile.plan
     adopted: Callable = reconcile.adopted
     sender: Callable = inbox.sender
