@@ -69,7 +69,7 @@ class Outbox:
         if not self._is_up():
             return
         async with self._database.session() as session:
-            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_sweep", most=BATCH)]
+            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_sweep", max_rows=BATCH)]
         await self._send_all(due)
 
     async def check(self, node_id: NodeId, *, confirm: bool = False, again: bool = True) -> None:
@@ -79,7 +79,7 @@ class Outbox:
         """
         async with self._in_flight:
             async with self._database.session() as session:
-                row = await session.row("sync.desired_list", node_id=node_id, most=CONFIRMS, most_requests=REQUESTS)
+                row = await session.row("sync.desired_list", node_id=node_id, max_rows=CONFIRMS, max_requests=REQUESTS)
             if row is None or not (again or self._is_new(node_id, row["revision"])):
                 return
             await self._publish(node_id, row, confirm=AGREED if confirm else row["removed"])
@@ -97,7 +97,7 @@ class Outbox:
 
     async def _send_due(self) -> int:
         async with self._database.session() as session:
-            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_unsent", most=BATCH)]
+            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_unsent", max_rows=BATCH)]
         await self._send_all(due)
         return len(due)
 

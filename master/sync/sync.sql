@@ -4,14 +4,14 @@
 WITH due AS (
     SELECT id FROM nodes
     WHERE revision > sent_revision AND sending_until < clock_timestamp()
-    ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+    ORDER BY id LIMIT :max_rows FOR UPDATE SKIP LOCKED
 )
 UPDATE nodes SET sending_until = clock_timestamp() + interval '5 seconds' FROM due WHERE nodes.id = due.id
 RETURNING nodes.id;
 
 -- name: claim_sweep
 WITH due AS (
-    SELECT id FROM nodes WHERE sweep_at <= now() ORDER BY sweep_at LIMIT :most FOR UPDATE SKIP LOCKED
+    SELECT id FROM nodes WHERE sweep_at <= now() ORDER BY sweep_at LIMIT :max_rows FOR UPDATE SKIP LOCKED
 )
 UPDATE nodes SET sweep_at = now() + interval '10 minutes' * (0.8 + 0.4 * random()) FROM due WHERE nodes.id = due.id
 RETURNING nodes.id;
@@ -41,7 +41,7 @@ SELECT
             FROM (
                 SELECT revision, sum(count)::bigint AS count FROM removals
                 WHERE node_id = n.id AND revision > s.rev
-                GROUP BY revision ORDER BY revision DESC LIMIT :most
+                GROUP BY revision ORDER BY revision DESC LIMIT :max_rows
             ) AS r
         ), '{}'
     ) AS removed,
@@ -56,7 +56,7 @@ SELECT
                     ORDER BY id DESC LIMIT 20
                 ) AS latest
                 WHERE request_id IS NOT NULL AND at > now() - interval '1 minute'
-                GROUP BY request_id ORDER BY 1 DESC LIMIT :most_requests
+                GROUP BY request_id ORDER BY 1 DESC LIMIT :max_requests
             ) AS e
         ), '{}'
     ) AS requests

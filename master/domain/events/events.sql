@@ -43,7 +43,7 @@ FROM event_log l;
 WITH claimed AS (
     SELECT only_one FROM event_log FOR UPDATE SKIP LOCKED
 ), first AS (
-    SELECT id, at FROM events WHERE EXISTS (SELECT FROM claimed) ORDER BY id LIMIT :most::bigint
+    SELECT id, at FROM events WHERE EXISTS (SELECT FROM claimed) ORDER BY id LIMIT :max_rows::bigint
 ), gone AS (
     DELETE FROM events e USING first f
     WHERE e.id = f.id AND f.at < now() - :kept::interval

@@ -72,5 +72,5 @@ def loss(after: int, bounds_: Row) -> Loss | None:
 
 async def forget(session: Session, kept: timedelta) -> None:
     """Delete events older than `kept`, in batches."""
-    while await session.execute("events.forget", kept=kept, most=FORGET_BATCH):
+    while await session.execute("events.forget", kept=kept, max_rows=FORGET_BATCH):
         pass

@@ -87,7 +87,7 @@ class EventStream:
 
     async def run(self) -> None:
         """Follow the log while there are readers, until cancelled."""
-        await keep_on(self._turn, "feed")
+        await keep_on(self._turn, "event stream")
 
     async def _turn(self) -> None:
         if time.monotonic() - self._read_at > IDLE_S:

@@ -45,7 +45,7 @@ ORDER BY d.place, h.id;
 DELETE FROM endpoint_history
 WHERE id = ANY (ARRAY(
     SELECT id FROM endpoint_history WHERE until < now() - :kept::interval
-    ORDER BY until LIMIT :most::bigint
+    ORDER BY until LIMIT :max_rows::bigint
     FOR UPDATE SKIP LOCKED
 ));
 

@@ -64,6 +64,6 @@ def holders(rows: Iterable[Row]) -> list[Holder]:
 
 async def forget(session: Session, kept: timedelta) -> None:
     """Delete periods that ended longer ago, in batches, and keys that no remaining period needs."""
-    while await session.execute("lookup.forget", kept=kept, most=FORGET_BATCH):
+    while await session.execute("lookup.forget", kept=kept, max_rows=FORGET_BATCH):
         pass
     await session.execute("lookup.forget_keys")

@@ -32,7 +32,7 @@ class Fleet:
             proxies = await session.rows("metrics.proxies")
             nodes = await session.rows("metrics.nodes")
             lag = await session.row("metrics.lag") or {}
-            hooks = await session.rows("metrics.webhooks", most_lag=MOST_LAG)
+            hooks = await session.rows("metrics.webhooks", max_lag=MOST_LAG)
             last = (await log.bounds(session))["last"]
         counts = {(row["state"],): row["count"] for row in proxies}
         links = {(row["state"], row["link"]): row["count"] for row in nodes}
@@ -41,7 +41,7 @@ class Fleet:
             (
                 by("maybe_proxies", "Proxies by state.", ("state",), counts),
                 by("maybe_nodes", "Nodes by state and link.", ("state", "link"), links),
-                gauge("maybe_sync_lag_max", "Revisions that the node furthest behind has to confirm.", lag["most"]),
+                gauge("maybe_sync_lag_max", "Revisions that the node furthest behind has to confirm.", lag["max"]),
                 gauge("maybe_sync_lag", "Revisions that nodes have to confirm.", lag["sum"]),
                 gauge("maybe_sync_lagging_nodes", "Nodes that have something to confirm.", lag["nodes"]),
                 gauge("maybe_held_lists", "Nodes that hold a list until it is confirmed.", lag["held"]),

@@ -7,7 +7,7 @@ SELECT state, link, count(*) AS count FROM node_resources GROUP BY state, link;
 -- How far nodes are behind the desired state.
 -- name: lag
 SELECT
-    COALESCE(max(lag), 0)::bigint AS most, COALESCE(sum(lag), 0)::bigint AS sum,
+    COALESCE(max(lag), 0)::bigint AS max, COALESCE(sum(lag), 0)::bigint AS sum,
     count(*) FILTER (WHERE lag > 0) AS nodes, count(*) FILTER (WHERE held_rev IS NOT NULL) AS held
 FROM (SELECT GREATEST(revision - confirmed_rev, 0) AS lag, held_rev FROM node_resources) AS lags;
 
@@ -18,6 +18,6 @@ SELECT
 FROM webhooks w
 CROSS JOIN LATERAL (
     SELECT count(*) AS lag
-    FROM (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w) LIMIT :most_lag::bigint) AS behind
+    FROM (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w) LIMIT :max_lag::bigint) AS behind
 ) AS b
 GROUP BY 1;

@@ -47,7 +47,7 @@ async def change_node(session: Session, id_: int, body: NodePatch) -> Node:
     """Change a node as nodes.change does, and start or stop a move of its proxies. Raises Invalid, too."""
     is_moved = body.move if "move" in body.model_fields_set else None
     if not is_moved and body.model_fields_set & {"overlap_s", "node_ids"}:
-        raise invalid_at("overlap_s and node_ids are for a move", "/move")
+        raise invalid_at("overlap_s and node_ids need move to be true", "/move")
     if is_moved is None:
         return await nodes.change(session, id_, body)
     await lock_placement(session)
@@ -55,10 +55,10 @@ async def change_node(session: Session, id_: int, body: NodePatch) -> Node:
     news: list[NewEvent] = []
     if is_moved:
         if (body.state or row["state"]) != "draining":
-            raise invalid_at("only a draining node moves its proxies: say state draining", "/move")
+            raise invalid_at("only a draining node moves its proxies: set state to draining", "/move")
         drain = await requested_drain(session, row, body.node_ids, body.overlap_s)
         if drain.location_id is None and drain.node_ids is None:
-            raise invalid_at(f"node {id_} has no location: say node_ids", "/node_ids")
+            raise invalid_at(f"node {id_} has no location: give node_ids", "/node_ids")
         news = await begin(session, drain)
     await nodes.change(session, id_, body)
     if not is_moved and await session.execute("drain.stop", node_id=id_):
@@ -184,5 +184,5 @@ def not_evacuated(placed: Iterable[NodeId], refused: Mapping[ProxyId, Sequence[O
     reasons = {one.node_id: one.reason for obstacles in refused.values() for one in obstacles}
     shares = [NodeCapacity(node_id=id_, possible=taken[id_], reason=reason) for id_, reason in reasons.items()]
     count = taken.total() + len(refused)
-    detail = f"{len(refused)} of {count} proxies fit on no other node: nothing was done"
+    detail = f"{len(refused)} of {count} proxies fit on no other node, so nothing was moved"
     return insufficient_capacity(detail, wanted=count, possible=taken.total(), by_node=shares)

@@ -18,7 +18,7 @@ DELETE FROM drains WHERE node_id = :node_id;
 -- The master that claims a drain works on it; if it dies, another one takes over a moment later.
 -- name: claim
 WITH due AS (
-    SELECT node_id FROM drains WHERE next_check_at <= clock_timestamp() ORDER BY next_check_at, node_id LIMIT :most
+    SELECT node_id FROM drains WHERE next_check_at <= clock_timestamp() ORDER BY next_check_at, node_id LIMIT :max_rows
     FOR UPDATE SKIP LOCKED
 )
 UPDATE drains d SET next_check_at = clock_timestamp() + :quiet::interval FROM due WHERE d.node_id = due.node_id
@@ -101,16 +101,16 @@ WITH free AS (
 ), kept AS (
     SELECT DISTINCT ON (m.port) m.id, m.port FROM movers m JOIN free USING (port) ORDER BY m.port, m.id
 ), others AS (
-    SELECT m.id, row_number() OVER (ORDER BY m.id) AS place
+    SELECT m.id, row_number() OVER (ORDER BY m.id) AS rank
     FROM movers m WHERE NOT EXISTS (SELECT FROM kept k WHERE k.id = m.id)
 ), rest AS (
-    SELECT f.port, row_number() OVER (ORDER BY f.port) AS place
+    SELECT f.port, row_number() OVER (ORDER BY f.port) AS rank
     FROM free f WHERE NOT EXISTS (SELECT FROM kept k WHERE k.port = f.port)
     ORDER BY f.port LIMIT cardinality(:ids)
 ), placed AS (
     SELECT id, port FROM kept
     UNION ALL
-    SELECT o.id, r.port FROM others o JOIN rest r USING (place)
+    SELECT o.id, r.port FROM others o JOIN rest r USING (rank)
 )
 UPDATE proxies p
 SET node_id = :node_id, port = placed.port, port_requested = p.port_requested AND p.port = placed.port, ever_ran = false

@@ -29,13 +29,15 @@ MAX_DRAINS = 50
 class DrainRunner:
     """Take steps of drains until cancelled. The rotations that it starts are carried on by the rotation runner."""
 
-    def __init__(self, database: Database, waiter: Notifications, forget: Callable[[NodeId], Awaitable[None]]) -> None:
+    def __init__(
+        self, database: Database, notifications: Notifications, forget: Callable[[NodeId], Awaitable[None]]
+    ) -> None:
         """`forget` deletes the broker login of a removed node. It raises BrokerAway."""
-        self._database, self._waiter, self._forget = database, waiter, forget
+        self._database, self._notifications, self._forget = database, notifications, forget
 
     async def run(self) -> None:
         """Run until cancelled."""
-        with self._waiter.reports() as heard:
+        with self._notifications.reports() as heard:
             await keep_on(partial(self._turn, heard), "drains")
 
     async def _turn(self, heard: asyncio.Event) -> None:
@@ -50,7 +52,7 @@ class DrainRunner:
         Raises DatabaseError.
         """
         async with self._database.session() as session:
-            claimed = await session.rows("drain.claim", most=MAX_DRAINS, quiet=CLAIM)
+            claimed = await session.rows("drain.claim", max_rows=MAX_DRAINS, quiet=CLAIM)
         for row in claimed:
             try:
                 await self._carry_on(NodeId(row["node_id"]))

@@ -27,29 +27,29 @@ async def target_nodes(
     session: Session, movers: Sequence[MovableProxy], where: Mapping[str, Any], *, starting: int = ANY
 ) -> list[RebalanceNode]:
     """Return the nodes that proxies can move to, with arrivals counted; each may start `starting` proxies at once."""
-    links = {row["id"]: row for row in await session.rows("drain.select_targets", **where)}
+    targets = {row["id"]: row for row in await session.rows("drain.select_targets", **where)}
     engines: defaultdict[int, set[str]] = defaultdict(set)
     found: dict[int, Candidate] = {}
     for engine in sorted({mover.engine for mover in movers}):
         for row in await session.rows("placement.select_candidates", **where, engine=engine, port=None):
-            if row["id"] in links:
-                found[row["id"]] = with_arrivals(Candidate(**row), links[row["id"]])
+            if row["id"] in targets:
+                found[row["id"]] = with_arrivals(Candidate(**row), targets[row["id"]])
                 engines[row["id"]] |= {engine} if row["has_engine"] else set()
     return [
         RebalanceNode(
             candidate=candidate,
-            ip=links[id_]["ip"],
+            ip=targets[id_]["ip"],
             engines=frozenset(engines[id_]),
-            free=starting - links[id_]["starting"],
+            free=starting - targets[id_]["starting"],
         )
         for id_, candidate in found.items()
     ]
 
 
-def with_arrivals(candidate: Candidate, link: Row) -> Candidate:
+def with_arrivals(candidate: Candidate, target: Row) -> Candidate:
     """Return the candidate with the proxies on their way to it. An offline node can start nothing."""
-    state = "offline" if candidate.state == "active" and not link["online"] else candidate.state
-    count, used = candidate.count + link["waiting"], candidate.used + link["waiting"]
+    state = "offline" if candidate.state == "active" and not target["online"] else candidate.state
+    count, used = candidate.count + target["waiting"], candidate.used + target["waiting"]
     return replace(candidate, state=state, count=count, used=used)
 
 

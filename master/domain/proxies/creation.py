@@ -47,7 +47,7 @@ async def create(session: Session, body: NewProxy, *, allow_past: bool = False) 
 async def check_placement(session: Session, body: NewProxy) -> None:
     """Check that the body names a location or nodes, and that they exist. Raises Invalid."""
     if body.location_id is None and body.node_ids is None:
-        raise invalid_at("say where: location_id, node_ids or both", "/location_id", "/node_ids")
+        raise invalid_at("give location_id, node_ids or both", "/location_id", "/node_ids")
     if body.location_id is not None and not await session.rows("placement.select_locations", ids=[body.location_id]):
         raise invalid_at(f"there is no location {body.location_id}", "/location_id")
     if body.node_ids is not None:

@@ -46,8 +46,8 @@ WITH candidates AS (
 SELECT
     c.id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, c.proxy_count AS count,
     c.local_addresses, c.ipv6_prefixes,
-    strangers.used + CASE
-        WHEN held.most + strangers.used <= c.port_to - c.port_from THEN held.most
+    foreign_ports.used + CASE
+        WHEN on_ip.proxies + foreign_ports.used <= c.port_to - c.port_from THEN on_ip.proxies
         ELSE (
             SELECT count(*) FROM nodes s JOIN used_ports u ON u.node_id = s.id
             WHERE s.ip = c.ip AND u.port BETWEEN c.port_from AND c.port_to
@@ -55,14 +55,14 @@ SELECT
     END AS used,
     holder.id AS holder, holder.node_id AS holder_node
 FROM candidates c
-CROSS JOIN LATERAL (SELECT sum(s.proxy_count) AS most FROM nodes s WHERE s.ip = c.ip) AS held
+CROSS JOIN LATERAL (SELECT sum(s.proxy_count) AS proxies FROM nodes s WHERE s.ip = c.ip) AS on_ip
 CROSS JOIN LATERAL (
     SELECT count(*) AS used FROM taken_ports t
     WHERE t.node_id = c.id AND t.until > now() AND t.port BETWEEN c.port_from AND c.port_to
       AND NOT EXISTS (
           SELECT FROM nodes s JOIN used_ports u ON u.node_id = s.id WHERE s.ip = c.ip AND u.port = t.port
       )
-) AS strangers
+) AS foreign_ports
 LEFT JOIN LATERAL (
     SELECT u.proxy_id AS id, u.node_id
     FROM nodes s JOIN used_ports u ON u.node_id = s.id AND u.port = :port::integer

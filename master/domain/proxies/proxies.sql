@@ -76,37 +76,37 @@ SELECT NOT EXISTS (SELECT FROM proxy_resources WHERE id = ANY (:ids::bigint[]) A
 -- Give each of these proxies one of the lowest free ports, as far as there are some. The node and its ip are locked.
 -- name: move_ports
 WITH free AS (
-    SELECT port, row_number() OVER (ORDER BY port) AS place
+    SELECT port, row_number() OVER (ORDER BY port) AS rank
     FROM free_ports(:node_id)
     ORDER BY port
     LIMIT cardinality(:ids::bigint[])
 ), movers AS (
-    SELECT p.id, p.port, row_number() OVER (ORDER BY p.id) AS place
+    SELECT p.id, p.port, row_number() OVER (ORDER BY p.id) AS rank
     FROM proxies p
     WHERE p.id = ANY (:ids) AND p.node_id = :node_id
 )
 UPDATE proxies p
 SET port = free.port
 FROM movers
-JOIN free USING (place)
+JOIN free USING (rank)
 WHERE p.id = movers.id
 RETURNING p.id, movers.port AS before, p.port, p.version;
 
 -- Set, keep or delete the schedule of each proxy. A schedule that differs starts again.
 -- name: set_schedules
-WITH wished AS (
+WITH requested AS (
     SELECT r.id, r.rotation FROM jsonb_to_recordset(:rows::jsonb) AS r (id bigint, rotation jsonb)
 ), gone AS (
-    DELETE FROM schedules s USING wished w WHERE s.proxy_id = w.id AND w.rotation = '{}'
+    DELETE FROM schedules s USING requested q WHERE s.proxy_id = q.id AND q.rotation = '{}'
 )
 INSERT INTO schedules AS s (proxy_id, every_s, jitter_s, what, overlap_s, next_at)
 SELECT
-    w.id, r.every_s, COALESCE(r.jitter_s, 0), r.what,
+    q.id, r.every_s, COALESCE(r.jitter_s, 0), r.what,
     COALESCE(r.overlap_s, LEAST(60, r.every_s / 2)),
     now() + make_interval(secs => r.every_s + random() * COALESCE(r.jitter_s, 0))
-FROM wished w
-CROSS JOIN LATERAL jsonb_to_record(w.rotation) AS r (every_s integer, jitter_s integer, what text[], overlap_s integer)
-WHERE w.rotation <> '{}'
+FROM requested q
+CROSS JOIN LATERAL jsonb_to_record(q.rotation) AS r (every_s integer, jitter_s integer, what text[], overlap_s integer)
+WHERE q.rotation <> '{}'
 ON CONFLICT (proxy_id) DO UPDATE
 SET every_s = EXCLUDED.every_s, jitter_s = EXCLUDED.jitter_s, what = EXCLUDED.what, overlap_s = EXCLUDED.overlap_s,
     next_at = EXCLUDED.next_at

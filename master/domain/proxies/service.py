@@ -132,7 +132,7 @@ async def lock_fleet(session: Session, fleet: FleetFilter) -> tuple[list[Row], l
     """Lock the nodes of all proxies that match; return nodes and matching proxies. Raises CountDiffers, Invalid."""
     if is_unfiltered(fleet) and not fleet.all:
         raise Invalid(
-            "without a filter this means every proxy: say all=true",
+            "without a filter this affects every proxy: add all=true",
             {"errors": [{"parameter": "all", "detail": "must be true when there is no filter"}]},
         )
     proxy_ids = [row["id"] for row in await matching(session, fleet)]
@@ -140,7 +140,7 @@ async def lock_fleet(session: Session, fleet: FleetFilter) -> tuple[list[Row], l
     nodes = await session.rows("placement.lock_nodes", ids=ids)
     rows = await matching(session, fleet, node_ids=ids)
     if len(rows) != fleet.expect:
-        detail = f"the filter matches {len(rows)} proxies, not {fleet.expect}: nothing was done"
+        detail = f"the filter matches {len(rows)} proxies, not {fleet.expect}, so nothing was changed"
         raise CountDiffers(detail, {"expected": fleet.expect, "matched": len(rows)})
     return nodes, rows
 

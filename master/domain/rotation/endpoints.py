@@ -59,7 +59,7 @@ async def choose_target(session: Session, row: Row) -> int:
     """Choose another node: a named one, or one of the same location. Raises Invalid, InsufficientCapacity."""
     await lock_placement(session)
     if row["location_id"] is None and row["node_ids"] is None:
-        raise invalid_at(f"node {row['node_id']} has no location: say node_ids", "/node_ids")
+        raise invalid_at(f"node {row['node_id']} has no location: give node_ids", "/node_ids")
     location_id = row["location_id"] if row["node_ids"] is None else None
     rows = await session.rows(
         "placement.select_candidates",

@@ -16,7 +16,7 @@ SELECT state NOT IN ('waiting', 'starting') FROM rotations WHERE id = :id;
 -- that does not run skips its rotation, and so does one with an open rotation.
 -- name: claim_due
 WITH due AS (
-    SELECT proxy_id FROM schedules WHERE next_at <= now() ORDER BY next_at LIMIT :most FOR UPDATE SKIP LOCKED
+    SELECT proxy_id FROM schedules WHERE next_at <= now() ORDER BY next_at LIMIT :max_rows FOR UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE schedules s SET next_at = now() + make_interval(secs => s.every_s + random() * s.jitter_s)
     FROM due WHERE s.proxy_id = due.proxy_id
@@ -36,7 +36,7 @@ WITH due AS (
     SELECT r.id FROM rotations r
     WHERE r.state NOT IN ('done', 'failed') AND r.claimed_until < clock_timestamp()
       AND EXISTS (SELECT FROM rotation_steps s WHERE s.id = r.id AND s.step IS NOT NULL)
-    ORDER BY r.id LIMIT :most FOR UPDATE SKIP LOCKED
+    ORDER BY r.id LIMIT :max_rows FOR UPDATE SKIP LOCKED
 )
 UPDATE rotations r SET claimed_until = clock_timestamp() + :claim::interval
 FROM due JOIN rotation_steps s ON s.id = due.id

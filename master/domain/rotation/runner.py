@@ -34,9 +34,9 @@ RotationStep = Callable[[Session], Awaitable[None]]
 class RotationRunner:
     """Take up to MAX_STEPS steps at a time, so that a slow probe delays no other rotation."""
 
-    def __init__(self, database: Database, waiter: Notifications, check_target: str | None) -> None:
+    def __init__(self, database: Database, notifications: Notifications, check_target: str | None) -> None:
         """`check_target` is the URL that probes request; by default the echo service of each proxy's own node."""
-        self._database, self._waiter, self._url = database, waiter, check_target
+        self._database, self._notifications, self._url = database, notifications, check_target
         self._target: ProbeTarget = target_of(check_target)
         self._busy = 0
         self._choosing_node = asyncio.Lock()
@@ -44,7 +44,7 @@ class RotationRunner:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        with self._waiter.reports() as heard:
+        with self._notifications.reports() as heard:
             async with asyncio.TaskGroup() as group:
                 await keep_on(partial(self._turn, group, heard), "rotations")
 
@@ -57,9 +57,9 @@ class RotationRunner:
     async def _take(self, group: asyncio.TaskGroup, done: asyncio.Event) -> None:
         """Start as many steps as may run now. Raises DatabaseError."""
         async with self._database.session() as session:
-            await session.execute("rotation.claim_due", most=MAX_SCHEDULED)
+            await session.execute("rotation.claim_due", max_rows=MAX_SCHEDULED)
             free = MAX_STEPS - self._busy
-            steps = await session.rows("rotation.claim_steps", most=free, claim=CLAIM) if free else []
+            steps = await session.rows("rotation.claim_steps", max_rows=free, claim=CLAIM) if free else []
         for step in steps:
             self._busy += 1
             group.create_task(self._run_step(step, done))

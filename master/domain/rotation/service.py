@@ -47,7 +47,7 @@ async def request_rotations(session: Session, rows: Sequence[Row], body: RotateR
     """Request a rotation of each proxy; return the ids. Raises Invalid, NotRotatable."""
     if body.node_ids is not None:
         if "node" not in body.what:
-            raise invalid_at("node_ids are for a rotation of the node", "/node_ids")
+            raise invalid_at("node_ids need the part node in what", "/node_ids")
         await check_nodes(session, body.node_ids)
     reasons = {row["id"]: reason for row in rows if (reason := obstacle_of(row, body))}
     if reasons:

@@ -130,7 +130,7 @@ async def desired_stack(
 async def check_placement(session: Session, template: Template, before: Template) -> None:
     """Check that a template names locations or nodes, and that new ones exist. Raises Invalid."""
     if not any(name in template for name in PLACEMENT):
-        raise invalid_at("say where: location_id, location_ids or node_ids", "/location_ids", "/node_ids")
+        raise invalid_at("give location_id, location_ids or node_ids", "/location_ids", "/node_ids")
     if (ids := template.get("location_ids")) != before.get("location_ids") and ids:
         found = await session.rows("placement.select_locations", ids=ids)
         check_found("location_ids", ids, found)

@@ -59,8 +59,8 @@ WITH candidates AS (
 SELECT
     c.id, c.ip, c.location_id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, c.proxy_count AS count,
     c.local_addresses, c.ipv6_prefixes, COALESCE(own.count, 0) AS own,
-    strangers.used + CASE
-        WHEN held.most + strangers.used + :new_count::bigint <= c.port_to - c.port_from + 1 THEN held.most
+    foreign_ports.used + CASE
+        WHEN on_ip.proxies + foreign_ports.used + :new_count::bigint <= c.port_to - c.port_from + 1 THEN on_ip.proxies
         ELSE (
             SELECT count(*) FROM nodes s JOIN used_ports u ON u.node_id = s.id
             WHERE s.ip = c.ip AND u.port BETWEEN c.port_from AND c.port_to
@@ -70,15 +70,15 @@ FROM candidates c
 LEFT JOIN own ON own.node_id = c.id
 CROSS JOIN LATERAL (
     SELECT (SELECT sum(s.proxy_count) FROM nodes s WHERE s.ip = c.ip)
-        + (SELECT count(*) FROM nodes s JOIN endpoints e ON e.node_id = s.id WHERE s.ip = c.ip) AS most
-) AS held
+        + (SELECT count(*) FROM nodes s JOIN endpoints e ON e.node_id = s.id WHERE s.ip = c.ip) AS proxies
+) AS on_ip
 CROSS JOIN LATERAL (
     SELECT count(*) AS used FROM taken_ports t
     WHERE t.node_id = c.id AND t.until > now() AND t.port BETWEEN c.port_from AND c.port_to
       AND NOT EXISTS (
           SELECT FROM nodes s JOIN used_ports u ON u.node_id = s.id WHERE s.ip = c.ip AND u.port = t.port
       )
-) AS strangers
+) AS foreign_ports
 ORDER BY c.id;
 
 -- Taken after the nodes' rows before ports of several nodes are given away, in one order.

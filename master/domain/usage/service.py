@@ -24,7 +24,7 @@ async def store_counters(session: Session, node_id: NodeId, counters: Iterable[U
     rows = [usage.model_dump() for usage in highest(counters)]
     if not rows:
         return []
-    grew = await session.execute("usage.store", node_id=node_id, rows=rows, kept=HOURS_KEPT, most_epochs=MAX_EPOCHS)
+    grew = await session.execute("usage.store", node_id=node_id, rows=rows, kept=HOURS_KEPT, max_epochs=MAX_EPOCHS)
     if not grew:
         return []
     ids = sorted({row["id"] for row in rows})
@@ -89,7 +89,7 @@ def sum_from_row(row: Row, query: UsageList) -> UsageSum:
 
 async def forget(session: Session) -> None:
     """Fold old hours into days, and delete counters that no node reports any more."""
-    while await session.execute("usage.fold", kept=HOURS_KEPT, most=FOLD_BATCH):
+    while await session.execute("usage.fold", kept=HOURS_KEPT, max_rows=FOLD_BATCH):
         pass
     await session.execute("usage.forget_counters", kept=HOURS_KEPT)
     await session.execute("usage.forget_thresholds")

@@ -1,7 +1,7 @@
 -- Raise the stored counters to the reported ones of the same life, and add the difference to this hour. A node reports
 -- only proxies that are or were its own. Its status is locked, so that reports of one node take turns.
 -- name: store
-WITH told AS (
+WITH reported AS (
     SELECT r.id, r.epoch, r.received_bytes, r.sent_bytes, r.connections, r.refused
     FROM jsonb_to_recordset(:rows::jsonb) AS r (
         id bigint, epoch bigint, received_bytes bigint, sent_bytes bigint, connections bigint, refused jsonb
@@ -14,7 +14,7 @@ WITH told AS (
         GREATEST(t.connections - COALESCE(c.connections, 0), 0) AS connections,
         CASE WHEN t.refused = COALESCE(c.refused, '{}') THEN '{}' ELSE reasons_growth(t.refused, COALESCE(c.refused, '{}')) END
             AS refused
-    FROM told t
+    FROM reported t
     LEFT JOIN usage_counters c ON c.proxy_id = t.id AND c.epoch = t.epoch
     WHERE CASE
         WHEN c.proxy_id IS NOT NULL THEN c.node_id = :node_id
@@ -25,7 +25,7 @@ WITH told AS (
                 SELECT FROM former_proxies f
                 WHERE f.proxy_id = t.id AND f.node_id = :node_id AND f.left_at >= now() - :kept::interval
             )
-        ) AND (SELECT count(*) FROM usage_counters o WHERE o.proxy_id = t.id) < :most_epochs::bigint
+        ) AND (SELECT count(*) FROM usage_counters o WHERE o.proxy_id = t.id) < :max_epochs::bigint
     END
 ), news AS (
     SELECT id, epoch, received_bytes, sent_bytes, connections, refused
@@ -116,7 +116,7 @@ ORDER BY s.began_s, s.stack_group, s.proxy_group, s.node_group;
 WITH past AS (
     SELECT proxy_id, node_id, hour FROM usage_hours
     WHERE hour < date_trunc('day', now() - :kept::interval, 'UTC') AND extract(hour FROM hour AT TIME ZONE 'UTC') <> 0
-    LIMIT :most::bigint
+    LIMIT :max_rows::bigint
     FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM usage_hours h USING past

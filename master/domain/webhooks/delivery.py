@@ -112,12 +112,12 @@ class DeliveryRunner:
             await session.execute("webhooks.skip_unmatched")
 
     async def _claim(self) -> list[Row]:
-        most = MAX_IN_FLIGHT - self._in_flight
-        if most <= 0:
+        free = MAX_IN_FLIGHT - self._in_flight
+        if free <= 0:
             return []
         async with self._database.session() as session:
             self._any_enabled = await session.value("webhooks.any_enabled")
-            return await session.rows("webhooks.claim", most=most, lease=LEASE) if self._any_enabled else []
+            return await session.rows("webhooks.claim", max_rows=free, lease=LEASE) if self._any_enabled else []
 
     async def _deliver(self, hook: Row) -> None:
         """Deliver all due events, one after the other, until one fails or the claim is lost."""

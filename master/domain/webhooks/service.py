@@ -13,13 +13,13 @@ from master.schemas.fields import ID_BY_NAME
 
 async def get(session: Session, id_: int) -> Webhook:
     """Return one webhook. Raises NotFound."""
-    rows = await session.rows("webhooks.select_page", id=id_, after=0, limit=1, most_lag=MOST_LAG)
+    rows = await session.rows("webhooks.select_page", id=id_, after=0, limit=1, max_lag=MOST_LAG)
     return webhook_from_row(existing(rows[0] if rows else None, "webhook", id_))
 
 
 async def page(session: Session, query: WebhookList) -> list[Webhook]:
     """Return a page of webhooks, by id."""
-    rows = await session.rows("webhooks.select_page", id=None, after=query.after, limit=query.limit, most_lag=MOST_LAG)
+    rows = await session.rows("webhooks.select_page", id=None, after=query.after, limit=query.limit, max_lag=MOST_LAG)
     return [webhook_from_row(row) for row in rows]
 
 

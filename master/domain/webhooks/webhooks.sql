@@ -12,7 +12,7 @@ SELECT
     w.next_at, w.last_error, w.last_delivered_at, w.created_at, w.updated_at,
     (
         SELECT count(*)
-        FROM (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w) LIMIT :most_lag::bigint) AS behind
+        FROM (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w) LIMIT :max_lag::bigint) AS behind
     ) AS lag
 FROM webhooks w
 WHERE w.id > :after::bigint AND (:id::bigint IS NULL OR w.id = :id)
@@ -47,7 +47,7 @@ WITH due AS (
     WHERE w.enabled AND w.next_at <= now() AND w.claimed_until < now()
       AND EXISTS (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w))
     ORDER BY w.next_at
-    LIMIT :most::bigint
+    LIMIT :max_rows::bigint
     FOR UPDATE OF w SKIP LOCKED
 )
 UPDATE webhooks w SET claim = gen_random_uuid(), claimed_until = clock_timestamp() + :lease::interval
