@@ -466,12 +466,12 @@ def not_rotatable(reasons: Mapping[int, str]) -> NotRotatable:
 
 
 def insufficient_capacity(
-    detail: str, *, wanted: int, possible: int, by_node: Iterable[NodeCapacity]
+    detail: str, *, requested: int, possible: int, by_node: Iterable[NodeCapacity]
 ) -> InsufficientCapacity:
     """Return the conflict, with how many proxies fit and the capacity of each node."""
     shares = [asdict(share) for share in sorted(by_node, key=lambda one: one.node_id)]
     detail = detail if shares else "there is no node to choose from"
-    return InsufficientCapacity(detail, {"wanted": wanted, "possible": possible, "by_node": shares})
+    return InsufficientCapacity(detail, {"wanted": requested, "possible": possible, "by_node": shares})
 
 
 def engine_missing(engine: str, node_ids: Iterable[int]) -> EngineMissing:

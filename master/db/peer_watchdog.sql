@@ -1,5 +1,5 @@
--- A backend that waits for its client in the middle of a transaction shows that the client process stands still, even in
--- the state "active" (between a statement and its parameters). Then all transactions of that process end: those that
+-- A backend that waits for its client in the middle of a transaction shows that the client process stands still, even
+-- in the state "active" (between a statement and its parameters). Then all transactions of that process end: those that
 -- wait for a lock would get it in their turn, and keep it.
 -- name: end_frozen
 WITH peers AS (

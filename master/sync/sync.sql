@@ -34,7 +34,8 @@ SELECT
     n.revision,
     n.ip,
     COALESCE((SELECT array_agg(w.id ORDER BY w.id) FROM desired_proxies w WHERE w.node_id = n.id), '{}') AS ids,
-    COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM desired_proxies w WHERE w.node_id = n.id), '{}') AS versions,
+    COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM desired_proxies w WHERE w.node_id = n.id), '{}')
+        AS versions,
     COALESCE(
         (
             SELECT array_agg(ARRAY[r.revision, r.count] ORDER BY r.revision)
@@ -138,7 +139,8 @@ SELECT p.id, p.node_id, r.version, r.reason, r.kind
 FROM unnest(:ids::bigint[], :versions::bigint[], :reasons::text[], :kinds::text[]) AS r (id, version, reason, kind)
 JOIN proxies p ON p.id = r.id AND p.node_id = :node_id
 ON CONFLICT (proxy_id) DO UPDATE
-SET node_id = EXCLUDED.node_id, version = EXCLUDED.version, reason = EXCLUDED.reason, kind = EXCLUDED.kind, since = now()
+SET node_id = EXCLUDED.node_id, version = EXCLUDED.version, reason = EXCLUDED.reason, kind = EXCLUDED.kind,
+    since = now()
 WHERE (f.node_id, f.version, f.reason, f.kind)
     IS DISTINCT FROM (EXCLUDED.node_id, EXCLUDED.version, EXCLUDED.reason, EXCLUDED.kind)
 RETURNING f.proxy_id, f.version, f.reason, f.kind;

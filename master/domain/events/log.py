@@ -63,11 +63,11 @@ async def bounds(session: Session) -> Row:
     return await session.row("events.ends") or {"forgotten": 0, "last": 0}
 
 
-def loss(after: int, bounds_: Row) -> Loss | None:
+def loss_after(id_: int, bounds_: Row) -> Loss | None:
     """Return why events after this id are lost: they were deleted, or the database was rolled back before it."""
-    if 0 < after < bounds_["forgotten"]:
+    if 0 < id_ < bounds_["forgotten"]:
         return "forgotten"
-    return "ahead" if after > bounds_["last"] else None
+    return "ahead" if id_ > bounds_["last"] else None
 
 
 async def forget(session: Session, kept: timedelta) -> None:

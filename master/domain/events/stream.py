@@ -170,7 +170,7 @@ class EventStream:
             ends = await events.bounds(session)
         if after is None:
             return StreamBatch((), ends["last"])
-        match events.loss(after, ends):
+        match events.loss_after(after, ends):
             case "forgotten":
                 return StreamBatch((), ends["forgotten"], "forgotten")
             case "ahead":

@@ -4,7 +4,9 @@ SELECT clock_timestamp();
 
 -- name: insert
 INSERT INTO links (kind, secret_hash, filter, rotate, format, template, min_interval_s, expires_at)
-VALUES (:kind, :secret_hash, :filter::jsonb, :rotate::jsonb, :format, :template, :min_interval_s, :expires_at::timestamptz)
+VALUES (
+    :kind, :secret_hash, :filter::jsonb, :rotate::jsonb, :format, :template, :min_interval_s, :expires_at::timestamptz
+)
 RETURNING id, kind, filter, rotate, format, template, min_interval_s, expires_at, used_at, created_at;
 
 -- name: select_page

@@ -32,11 +32,11 @@ async def create(session: Session, body: NewLink, base_url: str) -> LinkCreated:
         raise invalid_at("expires_at is in the past", "/expires_at")
     secret = secrets.token_urlsafe(SECRET_BYTES)
     settings = {**body.model_dump(exclude={"filter": True, "rotate": {"nodes"}}), "filter": stored_filter(body.filter)}
-    made = dict(await session.row("links.insert", **settings, secret_hash=secret_hash(secret)) or {})
-    details = {"link_id": made["id"], "kind": body.kind}
+    created = dict(await session.row("links.insert", **settings, secret_hash=secret_hash(secret)) or {})
+    details = {"link_id": created["id"], "kind": body.kind}
     await record_events(session, [NewEvent(type="link.created", details=details)])
     path = f"/l/{secret}"
-    return LinkCreated(**made, path=path, url=base_url.rstrip("/") + path)
+    return LinkCreated(**created, path=path, url=base_url.rstrip("/") + path)
 
 
 async def page(session: Session, query: LinkList) -> list[Link]:

@@ -32,9 +32,9 @@ async def page(session: Session, query: LocationList) -> list[Location]:
 async def create(session: Session, body: NewLocation) -> Location:
     """Create a location. The transaction's end raises NameTaken."""
     row = await session.row("locations.insert", **body.model_dump())
-    made = location_from_row(row or {})
-    await record_events(session, [NewEvent(type="location.created", location_id=made.id, details={"name": made.name})])
-    return made
+    created = location_from_row(row or {})
+    await record_events(session, [NewEvent(type="location.created", location_id=created.id, details={"name": created.name})])
+    return created
 
 
 async def change(session: Session, id_: int, body: LocationPatch) -> Location:

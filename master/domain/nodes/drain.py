@@ -76,8 +76,8 @@ async def leave(session: Session, id_: int, overlap_s: int) -> Node | None:
     row = existing(await session.row("nodes.select_one", id=id_), "node", id_)
     drain = await requested_drain(session, row, None, overlap_s, leaving=True)
     rotations = await session.rows("drain.select_rotations", node_id=id_)
-    [there] = await session.rows("drain.select_nodes", ids=[id_])
-    count = there["proxy_count"]
+    [node] = await session.rows("drain.select_nodes", ids=[id_])
+    count = node["proxy_count"]
     if count and drain.location_id is None and drain.node_ids is None:
         detail = f"node {id_} has no location: have it move to named nodes first (PATCH, node_ids)"
         raise Invalid(detail, {"errors": [{"parameter": "proxies", "detail": detail}]})
@@ -185,4 +185,4 @@ def not_evacuated(placed: Iterable[NodeId], refused: Mapping[ProxyId, Sequence[O
     shares = [NodeCapacity(node_id=id_, possible=taken[id_], reason=reason) for id_, reason in reasons.items()]
     count = taken.total() + len(refused)
     detail = f"{len(refused)} of {count} proxies fit on no other node, so nothing was moved"
-    return insufficient_capacity(detail, wanted=count, possible=taken.total(), by_node=shares)
+    return insufficient_capacity(detail, requested=count, possible=taken.total(), by_node=shares)

@@ -6,7 +6,8 @@ WITH again AS (
 INSERT INTO drains AS d (node_id, node_ids, overlap_s, leaving)
 VALUES (:node_id, :node_ids::bigint[], :overlap_s, :leaving)
 ON CONFLICT (node_id) DO UPDATE
-SET node_ids = EXCLUDED.node_ids, overlap_s = EXCLUDED.overlap_s, leaving = EXCLUDED.leaving, next_check_at = '-infinity';
+SET node_ids = EXCLUDED.node_ids, overlap_s = EXCLUDED.overlap_s, leaving = EXCLUDED.leaving,
+    next_check_at = '-infinity';
 
 -- Moves that have begun go on.
 -- name: stop

@@ -134,11 +134,11 @@ async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     """Remove a node and, if requested, its proxies. Raises NotFound, and StillUsed when it has proxies."""
     await proxies.lock_placement(session)
     row = existing(await session.row("nodes.lock_for_update", id=id_), "node", id_)
-    there = await proxies.matching(session, ProxyFilter(node_id=id_))
-    if there and not with_proxies:
-        raise StillUsed(f"{len(there)} proxies are on node {id_}", {"count": len(there), "node_id": id_})
-    await session.execute("proxies.delete", ids=[proxy["id"] for proxy in there])
+    on_node = await proxies.matching(session, ProxyFilter(node_id=id_))
+    if on_node and not with_proxies:
+        raise StillUsed(f"{len(on_node)} proxies are on node {id_}", {"count": len(on_node), "node_id": id_})
+    await session.execute("proxies.delete", ids=[proxy["id"] for proxy in on_node])
     await session.execute("nodes.delete", id=id_)
-    removed = NewEvent(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
-    deleted = [removal.deleted_event(proxy) for proxy in there]
-    await record_events(session, [*deleted, *await scaled_down_events(session, there), removed])
+    removed = NewEvent(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(on_node)})
+    deleted = [removal.deleted_event(proxy) for proxy in on_node]
+    await record_events(session, [*deleted, *await scaled_down_events(session, on_node), removed])

@@ -105,4 +105,4 @@ def refusal_of(obstacles: Sequence[Obstacle], rows: Sequence[Row], body: NewProx
 def no_capacity(obstacles: Sequence[Obstacle]) -> InsufficientCapacity:
     """Return the conflict for one proxy that no candidate can take."""
     shares = [NodeCapacity(node_id=one.node_id, possible=0, reason=one.reason) for one in obstacles]
-    return insufficient_capacity("no node can take the proxy", wanted=1, possible=0, by_node=shares)
+    return insufficient_capacity("no node can take the proxy", requested=1, possible=0, by_node=shares)

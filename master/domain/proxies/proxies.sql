@@ -22,8 +22,8 @@ RETURNING id;
 
 -- name: select_one
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
-    version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
@@ -32,8 +32,8 @@ WHERE id = :id;
 -- Proxies that match, by id; all of them without a limit.
 -- name: select_page
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
-    version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
@@ -123,8 +123,8 @@ SELECT id, name, count FROM stacks WHERE id = ANY (:ids::bigint[]) ORDER BY id;
 -- The proxies of a stack, with the columns of select_one.
 -- name: select_of_stack
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
-    version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id

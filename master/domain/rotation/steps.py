@@ -122,8 +122,8 @@ async def locked(
     Return None when another master was quicker or the proxy was removed.
     """
     while (row := await session.row("rotation.select_context", id=id_)) is not None:
-        there = await session.rows("placement.select_nodes_of_proxies", proxy_ids=[row["proxy_id"]])
-        ids = {int(each["node_id"]) for each in there} | ({target} if target is not None else set[int]())
+        present = await session.rows("placement.select_nodes_of_proxies", proxy_ids=[row["proxy_id"]])
+        ids = {int(each["node_id"]) for each in present} | ({target} if target is not None else set[int]())
         nodes = {node["id"]: node for node in await session.rows("placement.lock_nodes", ids=sorted(ids))}
         await session.execute("rotation.lock", id=id_)
         row = await session.row("rotation.select_context", id=id_)

@@ -107,7 +107,7 @@ def port_shortage(counts: Mapping[NodeId, int], free: Mapping[NodeId, Sequence[i
 def not_all_fit(requested: int, shortage: Shortage) -> InsufficientCapacity:
     """Return the conflict when not all proxies fit, so that none is created."""
     detail = f"only {shortage.possible} of {requested} proxies fit"
-    return insufficient_capacity(detail, wanted=requested, possible=shortage.possible, by_node=shortage.by_node)
+    return insufficient_capacity(detail, requested=requested, possible=shortage.possible, by_node=shortage.by_node)
 
 
 def created_event(stack_id: int, row: Row, template: Template) -> NewEvent:

@@ -64,8 +64,8 @@ async def plan(session: Session, id_: int, desired: DesiredStack) -> Plan:
         leaving = [row for row in members if row["id"] in to_delete]
         new = NewProxies(count=count, template=desired.proxy, spread=desired.spread, leaving=leaving)
         chosen = await choose_nodes(session, id_, new)
-        there = {row["node_id"] for row in await session.rows("stacks.select_nodes", id=id_)}
-        nodes = await session.rows("placement.lock_nodes", ids=sorted(there.union(chosen)))
+        present = {row["node_id"] for row in await session.rows("stacks.select_nodes", id=id_)}
+        nodes = await session.rows("placement.lock_nodes", ids=sorted(present.union(chosen)))
         rows = await session.rows("proxies.select_of_stack", id=id_)
         if [(row["id"], row["node_id"]) for row in rows] == [(row["id"], row["node_id"]) for row in members]:
             return Plan(

@@ -12,8 +12,10 @@ WITH reported AS (
         GREATEST(t.received_bytes - COALESCE(c.received_bytes, 0), 0) AS received_bytes,
         GREATEST(t.sent_bytes - COALESCE(c.sent_bytes, 0), 0) AS sent_bytes,
         GREATEST(t.connections - COALESCE(c.connections, 0), 0) AS connections,
-        CASE WHEN t.refused = COALESCE(c.refused, '{}') THEN '{}' ELSE reasons_growth(t.refused, COALESCE(c.refused, '{}')) END
-            AS refused
+        CASE
+            WHEN t.refused = COALESCE(c.refused, '{}') THEN '{}'
+            ELSE reasons_growth(t.refused, COALESCE(c.refused, '{}'))
+        END AS refused
     FROM reported t
     LEFT JOIN usage_counters c ON c.proxy_id = t.id AND c.epoch = t.epoch
     WHERE CASE

@@ -78,7 +78,7 @@ class DeliveryRunner:
         if self._any_enabled:
             self._news.set()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Deliver soon, since a webhook was created or changed."""
         self._any_enabled = True
         self._news.set()

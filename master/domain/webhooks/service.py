@@ -28,8 +28,8 @@ async def create(session: Session, body: NewWebhook, *, allow_private: bool) -> 
     check_target(body.url, allow_private=allow_private)
     secret = new_secret()
     id_ = await session.value("webhooks.insert", **body.model_dump(exclude={*ID_BY_NAME}), secret=secret)
-    made = await get(session, id_)
-    return WebhookCreated(**made.model_dump(), secret=secret)
+    created = await get(session, id_)
+    return WebhookCreated(**created.model_dump(), secret=secret)
 
 
 async def change(session: Session, id_: int, body: WebhookPatch, *, allow_private: bool) -> Webhook:
