@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 
 from master.db.database import Database, Row, Session
+from master.db.rows import storable
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
 from master.domain.proxies.ports import move_ports
@@ -129,11 +130,9 @@ class Reports:
         """Store the report. Lock order: the node (against deletion only), its status, its proxies, the log."""
         node = await session.row("sync.lock_node_key", node_id=node_id)
         before = await session.row("sync.lock_status", node_id=node_id)
-        passed = (
-            await usage.store_counters(session, node_id, report.usage)
-            if node is not None and before is not None
-            else []
-        )
+        passed: list[NewEvent] = []
+        if node is not None and before is not None:
+            passed = await usage.store_counters(session, node_id, report.usage)
         if before is not None and report.session == before["retired_session"] > 0:
             log.info("report.of_replaced_host", node_id=node_id)
             await record_events(session, passed)
@@ -182,6 +181,8 @@ class Reports:
             return []
         failed = {failure.id: failure for failure in report.failed}
         ids = list(failed)
+        reasons = [storable(failure.reason) for failure in failed.values()]
+        kinds = [failure.kind for failure in failed.values()]
         recovered = await session.rows(
             "sync.delete_failures", node_id=node_id, first=report.failed_from, last=report.failed_to, ids=ids
         )
@@ -190,18 +191,11 @@ class Reports:
             node_id=node_id,
             ids=ids,
             versions=[failure.version for failure in failed.values()],
-            reasons=[failure.reason.replace("\x00", "") for failure in failed.values()],
-            kinds=[failure.kind for failure in failed.values()],
+            reasons=reasons,
+            kinds=kinds,
         )
-        endpoints = [(failure.id, failure.reason.replace("\x00", ""), failure.kind) for failure in failed.values()]
-        if endpoints:
-            await session.execute(
-                "rotation.store_failures",
-                node_id=node_id,
-                ids=[id_ for id_, _, _ in endpoints],
-                reasons=[reason for _, reason, _ in endpoints],
-                kinds=[kind for _, _, kind in endpoints],
-            )
+        if ids:
+            await session.execute("rotation.store_failures", node_id=node_id, ids=ids, reasons=reasons, kinds=kinds)
         return [*(recovered_event(node_id, row) for row in recovered), *(stopped_event(node_id, row) for row in news)]
 
     async def _avoid_ports(self, node_id: NodeId, taken: list[int]) -> None:
@@ -241,7 +235,7 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
         "held_rev": held.rev if held else None,
         "held_stops": held.stops if held else None,
         "held_of": held.of if held else None,
-        "trouble": report.trouble.replace("\x00", ""),
+        "trouble": storable(report.trouble),
         **{name: getattr(report, name) for name in STORED_MEMBERS},
     }
 
@@ -254,9 +248,7 @@ def status_events(node_id: NodeId, report: Report, before: Row) -> list[NewEvent
     if report.held is not None and report.held.rev != before["held_rev"]:
         news.append(NewEvent(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
     if report.trouble and not before["trouble"]:
-        news.append(
-            NewEvent(type="node.troubled", node_id=node_id, details={"reason": report.trouble.replace("\x00", "")})
-        )
+        news.append(NewEvent(type="node.troubled", node_id=node_id, details={"reason": storable(report.trouble)}))
     if before["trouble"] and not report.trouble:
         news.append(NewEvent(type="node.recovered", node_id=node_id, details={"was": before["trouble"]}))
     if report.foreign is not None:

@@ -33,7 +33,9 @@ async def create(session: Session, body: NewLocation) -> Location:
     """Create a location. The transaction's end raises NameTaken."""
     row = await session.row("locations.insert", **body.model_dump())
     created = location_from_row(row or {})
-    await record_events(session, [NewEvent(type="location.created", location_id=created.id, details={"name": created.name})])
+    await record_events(
+        session, [NewEvent(type="location.created", location_id=created.id, details={"name": created.name})]
+    )
     return created
 
 

@@ -11,6 +11,7 @@ import httpx
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from master.db.rows import storable
 from master.domain.proxies.urls import bracketed
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.schemas.addresses import node_ip
@@ -62,11 +63,6 @@ def fact_columns(facts: NodeFacts) -> dict[str, Any]:
         "engines": {storable(name): storable(version) for name, version in facts.engines.items()},
         "agent": storable(facts.agent),
     }
-
-
-def storable(text: str) -> str:
-    """Remove NUL, the one character that PostgreSQL cannot store."""
-    return text.replace("\x00", "")
 
 
 def invalid_member(pointer: str, detail: str) -> Invalid:

@@ -20,10 +20,10 @@ import structlog
 from master.broker import Broker, password_hash
 from master.db.constraints import writing
 from master.db.database import Database, Row, Session
-from master.db.rows import existing
+from master.db.rows import existing, storable
 from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
-from master.domain.nodes.enrolment_client import EnrolmentClient, begin_handshake, fact_columns, storable
+from master.domain.nodes.enrolment_client import EnrolmentClient, begin_handshake, fact_columns
 from master.domain.proxies.service import lock_placement
 from master.errors import BrokerAway, ChallengeUsed, RequestRefused, engine_missing, port_taken
 from shared.enrolment.bodies import NodeFacts

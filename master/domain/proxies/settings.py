@@ -58,7 +58,7 @@ def with_password(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["username"] is None and settings["password"] is not None:
         raise invalid_at("a password needs a user name", "/password")
     if settings["username"] is None and not settings["allow_ips"]:
-        raise invalid_at("a proxy without a user name needs allow_ips: none is open to everybody", "/allow_ips")
+        raise invalid_at("a proxy without a user name needs allow_ips: no proxy may be open to everybody", "/allow_ips")
     if settings["username"] is not None and settings["password"] is None:
         return {**settings, "password": random_text(PASSWORD_LETTERS)}
     return settings
@@ -106,7 +106,7 @@ def check_schedule(settings: Mapping[str, Any]) -> None:
         rotation["what"], engine=settings["engine"], username=settings["username"], exit_=settings["exit"]
     )
     if reason is not None:
-        raise invalid_at(f"the proxy cannot be rotated so: {reason}", "/rotation/what")
+        raise invalid_at(f"the proxy cannot be rotated by this schedule: {reason}", "/rotation/what")
 
 
 def normalized_exit(exit_: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
