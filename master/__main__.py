@@ -1,4 +1,4 @@
-"""`maybe-master`: the controlling program."""
+"""The command line of the master: `maybe-master [run|doctor]`."""
 
 import argparse
 import asyncio
@@ -24,13 +24,13 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Exit codes: 0 stopped by a signal, 2 bad configuration; of the doctor 0 no problem, 1 otherwise."""
+    """Run the command. Exits with 0 after a signal, 2 for bad configuration; the doctor with 0 or, on problems, 1."""
     arguments = parser().parse_args()
     if arguments.command == "doctor":
         configure("error")
         sys.exit(print_findings(asyncio.run(findings(os.environ)), to_program=arguments.json))
-    if lacking := missing(os.environ):
-        print(f"maybe-master: not set: {', '.join(lacking)} (see maybe-master --help)", file=sys.stderr)
+    if unset := missing(os.environ):
+        print(f"maybe-master: not set: {', '.join(unset)} (see maybe-master --help)", file=sys.stderr)
         sys.exit(2)
     try:
         settings = read_settings(os.environ)
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the commands."""
+    """Build the parser of the command line."""
     text = "commands:\n" + "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
     made = argparse.ArgumentParser(
         epilog=text,

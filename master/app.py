@@ -1,4 +1,4 @@
-"""The composition root: puts the master together and runs it as one group of tasks."""
+"""The composition root: builds the master and runs it as one group of tasks."""
 
 import asyncio
 import socket
@@ -45,13 +45,13 @@ from shared.tasks import insist, run_until
 log = structlog.get_logger()
 
 LANES = 8
-"""Messages of one node are handled one after the other, those of different nodes side by side."""
+"""Messages of one node are handled in order, messages of different nodes side by side."""
 HANDLE_S = 90.0
-"""For one message: above the sum of the limits on a connection, a command and a publish, which are told by name."""
+"""For one message: above the sum of the limits on a connection, a command and a publish."""
 
 
 def api_socket(settings: Settings) -> socket.socket:
-    """The API's socket. Raises BadConfiguration when the port cannot be had."""
+    """Open the API's socket. Raises BadConfiguration when the port is not available."""
     try:
         return bound_socket(settings.api_host, settings.api_port)
     except OSError as error:
@@ -60,15 +60,15 @@ def api_socket(settings: Settings) -> socket.socket:
 
 
 async def prepared_database(settings: Settings) -> str:
-    """Wait for PostgreSQL, bring the schema up to date and answer the cluster's id.
+    """Wait for PostgreSQL, bring the schema up to date and return the cluster's id.
 
-    Raises BadConfiguration, and DatabaseError after minutes of it: a restore may be under way.
+    Raises BadConfiguration, and DatabaseError when it lasts for minutes, since a restore may be under way.
     """
     return await insist(partial(prepare, settings.database), loop="start", endurance=endurance())
 
 
 async def prepare(database: Mapping[str, Any]) -> str:
-    """Bring the schema up to date; the cluster's id. Raises DatabaseError, BadConfiguration."""
+    """Bring the schema up to date and return the cluster's id. Raises DatabaseError, BadConfiguration."""
     async with translated():
         try:
             connection = await asyncpg.connect(**database, timeout=CONNECT_TIMEOUT_S)
@@ -90,9 +90,9 @@ class Master:
     """A running master."""
 
     def __init__(self, settings: Settings, cluster: str, listener: socket.socket) -> None:
-        """The database is up to date; the broker may be away."""
+        """Build all parts. The database is up to date; the broker may be away."""
         self._listener = listener
-        self._database, self._aside = Database(settings.database), Database(settings.database, size=1)
+        self._database, self._reserve = Database(settings.database), Database(settings.database, size=1)
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
         self._logins = Logins(self._database, self._broker)
         self._settings = settings
@@ -106,14 +106,16 @@ class Master:
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._meters = Meters()
         self._reports = Reports(self._database, self._outbox)
-        self._watch = Housekeeping(self._database, self._reports, settings.events_keep_days, settings.history_keep_days)
-        self._feed = EventStream(self._database)
+        self._housekeeping = Housekeeping(
+            self._database, self._reports, settings.events_keep_days, settings.history_keep_days
+        )
+        self._stream = EventStream(self._database)
         self._deliveries = DeliveryRunner(self._database, allow_private=settings.webhook_allow_private)
-        self._waiter = Notifications(self._database, self._outbox.wake, self._happened)
-        self._floods = RateLimits(self._database, self._broker)
-        self._rotations = RotationRunner(self._database, self._waiter, settings.check_target)
-        self._peers = PeerWatchdog(self._database, self._aside)
-        self._drains = DrainRunner(self._database, self._waiter, self._enrolment.remove)
+        self._notifications = Notifications(self._database, self._outbox.wake, self._happened)
+        self._rate_limits = RateLimits(self._database, self._broker)
+        self._rotations = RotationRunner(self._database, self._notifications, settings.check_target)
+        self._watchdog = PeerWatchdog(self._database, self._reserve)
+        self._drains = DrainRunner(self._database, self._notifications, self._enrolment.remove)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
             settings.amqp_url,
@@ -139,13 +141,19 @@ class Master:
         """Serve until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                own = (self._floods.run, self._watch.run, self._keep_logins, self._rotations.run, self._drains.run)
+                own = (
+                    self._rate_limits.run,
+                    self._housekeeping.run,
+                    self._keep_logins,
+                    self._rotations.run,
+                    self._drains.run,
+                )
                 for program in (
                     self._bus.run,
-                    self._waiter.run,
-                    self._feed.run,
+                    self._notifications.run,
+                    self._stream.run,
                     self._deliveries.run,
-                    self._peers.run,
+                    self._watchdog.run,
                     self._outbox.run,
                     self._outbox.sweep,
                     *own,
@@ -154,7 +162,7 @@ class Master:
                 await self._serve()
         finally:
             await self._database.close()
-            await self._aside.close()
+            await self._reserve.close()
             await self._broker.close()
             await self._enrolment.close()
             await self._deliveries.close()
@@ -164,9 +172,9 @@ class Master:
             Wiring(
                 database=self._database,
                 enroller=self._enrolment,
-                waiter=self._waiter,
+                waiter=self._notifications,
                 syncer=self._outbox,
-                feed=self._feed,
+                feed=self._stream,
                 deliveries=self._deliveries,
                 meters=self._meters,
                 fleet=Fleet(self._database),
@@ -196,7 +204,7 @@ class Master:
                 await asyncio.shield(serving)
             except asyncio.CancelledError:
                 server.should_exit = True
-                self._feed.close()
+                self._stream.close()
                 await serving
                 raise
 
@@ -204,13 +212,13 @@ class Master:
         await self._logins.keep(lambda: self._bus.state == "up")
 
     def _admit(self, message: Incoming) -> bool:
-        is_admitted = self._floods.admit(message)
+        is_admitted = self._rate_limits.admit(message)
         if not is_admitted:
             self._meters.messages["any", "dropped"] += 1
         return is_admitted
 
     def _happened(self) -> None:
-        self._feed.wake()
+        self._stream.wake()
         self._deliveries.wake()
 
     async def _came_up(self) -> None:
@@ -218,13 +226,13 @@ class Master:
 
 
 def lane_of(message: Incoming) -> int:
-    """By the node's number in the routing key "node-<id>.<type>"."""
+    """Return the lane of a message: the node's number in the routing key "node-<id>.<type>"."""
     digits = message.key.partition(".")[0].removeprefix("node-")
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else 0
 
 
 async def run_master(settings: Settings, stop: asyncio.Event) -> None:
-    """Run until `stop`. Raises BadConfiguration, by itself or in a group."""
+    """Run until `stop`. Raises BadConfiguration, alone or in a group."""
     with api_socket(settings) as listener:
 
         async def program() -> None:

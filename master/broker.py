@@ -1,7 +1,7 @@
-"""RabbitMQ's management API: exchanges, queues, and one login a node with exactly its permissions.
+"""RabbitMQ's management API: exchanges, queues, and one login for each node with exactly its permissions.
 
-Everything is made by importing definitions, which changes nothing that is there already and makes what is not: one
-call at each connect rebuilds a wiped broker out of PostgreSQL (RabbitMQ docs, "Definition Export and Import").
+Everything is created by importing definitions, which creates what is missing and changes nothing else: one call at each
+connect rebuilds a wiped broker from PostgreSQL (RabbitMQ docs, "Definition Export and Import").
 """
 
 import asyncio
@@ -30,14 +30,14 @@ HASHING = "rabbit_password_hashing_sha256"
 NODE_QUEUE_ARGUMENTS = {"x-message-ttl": 60_000, "x-max-length": 64, "x-overflow": "drop-head"}
 MASTER_QUEUE_ARGUMENTS = {"x-message-ttl": 120_000, "x-max-length": 100_000, "x-overflow": "drop-head"}
 DEAD_QUEUE_ARGUMENTS = {"x-max-length": 1_000, "x-overflow": "drop-head"}
-CUT_AFTER_S = (0.0, 0.1, 0.4)
-"""One after the other, when a login has been deleted: the broker ends its connections by itself, but lists a new one as
-its user's only some milliseconds after it was accepted."""
-CUT_TRIES = 10
+CLOSE_AFTER_S = (0.0, 0.1, 0.4)
+"""Pauses before each attempt to close connections of a deleted login: the broker closes them itself, but assigns a new
+connection to its user only some milliseconds after accepting it."""
+CLOSE_TRIES = 10
 
 
 def password_hash(password: str) -> str:
-    """As RabbitMQ keeps it: a salt of four bytes and SHA-256 over salt and password (RabbitMQ docs, "Passwords")."""
+    """Hash a password like RabbitMQ: a salt of four bytes and SHA-256 over both (RabbitMQ docs, "Passwords")."""
     salt = secrets.token_bytes(4)
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
@@ -46,7 +46,7 @@ class Broker:
     """The management API of one broker, as an administrator."""
 
     def __init__(self, management_url: str, amqp_url: SecretStr, queue_type: QueueType = "classic") -> None:
-        """The management API takes the same login as the bus. A queue that is there already keeps its type."""
+        """The management API takes the login of the bus. A queue that exists keeps its type."""
         self._queue_type = queue_type
         self._vhost = vhost(amqp_url.get_secret_value())
         self._master = login(amqp_url)[0]
@@ -55,58 +55,58 @@ class Broker:
         )
 
     async def ensure_all(self, nodes: Mapping[NodeId, str]) -> None:
-        """Make everything that the bus needs, and take the logins of nodes that are no more. Raises BrokerAway.
+        """Create everything that the bus needs, and delete the logins of removed nodes. Raises BrokerAway.
 
         `nodes` maps each node to the hash of its password.
         """
         await self._import(self.definitions(nodes, everything=True))
-        there = await self._call("GET", f"/api/vhosts/{self._quoted}/permissions")
-        for user in [permission["user"] for permission in there]:
+        permissions = await self._call("GET", f"/api/vhosts/{self._quoted}/permissions")
+        for user in [permission["user"] for permission in permissions]:
             match = re.fullmatch(r"node-(\d+)", user)
             if match and NodeId(int(match[1])) not in nodes:
                 await self.remove_node(NodeId(int(match[1])))
 
     async def ensure_node(self, node_id: NodeId, hash_: str) -> None:
-        """Make one node's login, queue and binding. Raises BrokerAway."""
+        """Create one node's login, queue and binding. Raises BrokerAway."""
         await self._import(self.definitions({node_id: hash_}, everything=False))
 
-    async def mend_logins(self, nodes: Mapping[NodeId, str]) -> list[NodeId]:
-        """Make those anew that somebody has taken away or given another password; answers whose they were.
+    async def repair_logins(self, nodes: Mapping[NodeId, str]) -> list[NodeId]:
+        """Restore logins that were deleted or got another password; return the nodes.
 
-        Whoever has come in by another password is cut off. Raises BrokerAway.
+        Connections made with another password are closed. Raises BrokerAway.
         """
-        there = await self._call("GET", f"/api/vhosts/{self._quoted}/permissions")
-        users = {permission["user"] for permission in there}
+        permissions = await self._call("GET", f"/api/vhosts/{self._quoted}/permissions")
+        users = {permission["user"] for permission in permissions}
         hashes = {user["name"]: user["password_hash"] for user in await self._call("GET", "/api/users")}
-        gone = {node_id: hash_ for node_id, hash_ in nodes.items() if node_login(node_id) not in users}
+        missing = {node_id: hash_ for node_id, hash_ in nodes.items() if node_login(node_id) not in users}
         other = {id_: hash_ for id_, hash_ in nodes.items() if hashes.get(node_login(id_), hash_) != hash_}
         for node_id in other:
-            await self.take_login(node_id)
-        wrong = {**gone, **other}
+            await self.delete_login(node_id)
+        wrong = {**missing, **other}
         if wrong:
             await self._import(self.definitions(wrong, everything=False))
         return sorted(wrong)
 
     async def remove_node(self, node_id: NodeId) -> None:
-        """Take its login, which cuts its connections at once, and its queue. Raises BrokerAway."""
-        await self.take_login(node_id)
+        """Delete the node's login, which closes its connections at once, and its queue. Raises BrokerAway."""
+        await self.delete_login(node_id)
         await self._call("DELETE", f"/api/queues/{self._quoted}/{node_queue(node_id)}")
         log.info("broker.node_removed", node_id=node_id)
 
-    async def take_login(self, node_id: NodeId) -> None:
-        """Take its login, which cuts its connections at once; its queue stays. Raises BrokerAway."""
+    async def delete_login(self, node_id: NodeId) -> None:
+        """Delete the node's login, which closes its connections at once. Its queue stays. Raises BrokerAway."""
         await self._call("DELETE", f"/api/users/{node_login(node_id)}")
-        for pause in CUT_AFTER_S:
+        for pause in CLOSE_AFTER_S:
             await asyncio.sleep(pause)
-            await self._cut(node_login(node_id))
+            await self._close_connections(node_login(node_id))
 
     async def shut_out(self, node_id: NodeId) -> None:
-        """As take_login, for what it has done. Raises BrokerAway."""
-        await self.take_login(node_id)
+        """Delete the login of a node that floods the master. Raises BrokerAway."""
+        await self.delete_login(node_id)
         log.warning("broker.node_shut_out", node_id=node_id)
 
     async def close(self) -> None:
-        """End its connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     @property
@@ -114,7 +114,7 @@ class Broker:
         return quote(self._vhost, safe="")
 
     def definitions(self, nodes: Mapping[NodeId, str], *, everything: bool) -> dict[str, Any]:
-        """What to import for these nodes; with `everything` also what they share."""
+        """Return the definitions of these nodes; with `everything` also what they share."""
         queues = [self._queue(node_queue(node_id), NODE_QUEUE_ARGUMENTS) for node_id in nodes]
         bindings = [self._binding(NODE_EXCHANGE, node_queue(node_id), str(node_id)) for node_id in nodes]
         if everything:
@@ -166,13 +166,13 @@ class Broker:
     async def _import(self, definitions: Mapping[str, Any]) -> None:
         await self._call("POST", "/api/definitions", json=definitions)
 
-    async def _cut(self, user: str) -> None:
-        """End its connections. Of one that comes to its end at this very moment RabbitMQ makes an error, and stops."""
+    async def _close_connections(self, user: str) -> None:
+        """Close the user's connections. RabbitMQ fails when one of them ends at this moment; then this tries again."""
         answer = await self._ask("DELETE", path := f"/api/connections/username/{user}")
-        for _ in range(CUT_TRIES):
+        for _ in range(CLOSE_TRIES):
             if answer.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
                 break
-            await asyncio.sleep(CUT_AFTER_S[1])
+            await asyncio.sleep(CLOSE_AFTER_S[1])
             answer = await self._ask("DELETE", path)
         read(answer)
 
@@ -187,7 +187,7 @@ class Broker:
 
 
 def read(answer: httpx.Response) -> Any:
-    """What it says; what was to be deleted may be gone already. Raises BrokerAway."""
+    """Return the answer's JSON. A deletion of something that is already gone succeeds. Raises BrokerAway."""
     if answer.status_code == HTTPStatus.NOT_FOUND and answer.request.method == "DELETE":
         return None
     if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):

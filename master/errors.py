@@ -1,16 +1,18 @@
-"""What can go wrong in the master, for its user.
+"""The errors of the master, for its users.
 
 MasterError
 ├── BadConfiguration         a setting is missing or unreadable; the program ends with exit code 2
-├── DatabaseError            PostgreSQL did not do what it was asked
+├── DatabaseError            PostgreSQL did not execute a statement
 │   ├── DatabaseAway         it does not answer now (Reported)
-│   ├── DatabaseFailed       it answers with an error that no code foresees, such as a missing table (Reported)
-│   ├── RowConflict          a constraint of the schema; services answer it with one of the following
-│   └── RowReferenced        a row that is pointed at cannot go, or one that is pointed at is not there
-└── Reported                 the API answers it with a problem document; each has its own type, title and status
+│   ├── DatabaseFailed       it answers with an unforeseen error, such as a missing table (Reported)
+│   ├── RowConflict          a row violates a constraint; services translate it into a RequestRefused
+│   └── RowReferenced        a row is still referenced, or references a missing one; translated, too
+└── Reported                 the API answers with a problem document; each class has its type, title and status
     ├── BrokerAway           RabbitMQ's management API does not answer now
-    └── Refused              the request cannot be done as asked; each may have members for programs
-        (see below, master.errors and master.api.problems)
+    └── RequestRefused       the request cannot be carried out; a class may have further members for programs
+
+The module is long because it is the complete list of the API's problem types (master.api.problems). The functions at
+its end build the errors that several packages raise.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +23,7 @@ from shared.proxies import NodeId, ProxyId
 
 
 class MasterError(Exception):
-    """The root of this program's errors."""
+    """The root of the master's errors."""
 
 
 @dataclass
@@ -36,15 +38,15 @@ class BadConfiguration(MasterError):
 
 
 class NoMembers(TypedDict):
-    """Nothing beside the members of every problem document."""
+    """No members besides those of every problem document."""
 
 
 class Reported(MasterError):
     """An error that the API reports as a problem document (RFC 9457).
 
-    `type`, `title` and `status` are the same for every error of a class, and no two classes share a type: programs tell
-    errors apart by it. The first line of the class's docstring describes it in the OpenAPI document, where `Members`
-    gives the types of its further members.
+    `type`, `title` and `status` are the same for every error of a class. No two classes share a type, so programs can
+    distinguish errors by it. The first line of the class's docstring describes it in the OpenAPI document, where
+    `Members` gives the types of its further members.
     """
 
     Members: ClassVar[type[Any]] = NoMembers
@@ -55,7 +57,7 @@ class Reported(MasterError):
 
 @dataclass
 class DatabaseError(MasterError):
-    """PostgreSQL did not do what it was asked. The reason holds no data of rows."""
+    """PostgreSQL did not execute a statement. The reason holds no data of rows."""
 
     reason: str
 
@@ -64,7 +66,7 @@ class DatabaseError(MasterError):
 
 
 class DatabaseAway(DatabaseError, Reported):
-    """The database does not answer now; nothing is known to be changed."""
+    """The database does not answer now. Nothing is known to be changed."""
 
     type = "/problems/database-away"
     title = "Database away"
@@ -73,9 +75,9 @@ class DatabaseAway(DatabaseError, Reported):
 
 @dataclass
 class DatabaseFailed(DatabaseError, Reported):
-    """The database answers with an error that no code foresees; nothing is known to be changed.
+    """The database answers with an unforeseen error. Nothing is known to be changed.
 
-    `sqlstate`: see Appendix A of PostgreSQL's manual.
+    `sqlstate` is a code of Appendix A of PostgreSQL's manual.
     """
 
     type = "/problems/database-failed"
@@ -86,20 +88,20 @@ class DatabaseFailed(DatabaseError, Reported):
 
     @property
     def is_of_data(self) -> bool:
-        """Whether the statement's own values are wrong (classes 21 to 23), which no waiting mends."""
+        """Whether the statement's own values are wrong (classes 21 to 23), so that a retry cannot help."""
         return self.sqlstate[:2] in ("21", "22", "23")
 
 
 @dataclass
 class RowConflict(DatabaseError):
-    """A row breaks this constraint."""
+    """A row violates this constraint."""
 
     constraint: str
 
 
 @dataclass
 class RowReferenced(DatabaseError):
-    """A row is still pointed at, or points at none, by this constraint."""
+    """A row is still referenced, or references a missing row, by this constraint."""
 
     constraint: str
 
@@ -120,7 +122,7 @@ class BrokerAway(Reported, ConnectionError):
 
 @dataclass
 class RequestRefused(Reported):
-    """A request that cannot be done; `members` go into the problem document beside `detail`."""
+    """A request that cannot be carried out; `members` are added to the problem document."""
 
     detail: str
     members: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -131,7 +133,7 @@ class RequestRefused(Reported):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ErrorPlace:
-    """What is wrong, and where: a JSON pointer into the body (RFC 6901), a parameter or a header."""
+    """A fault and its place: a JSON pointer into the body (RFC 6901), a parameter or a header."""
 
     detail: str
     pointer: str = field(default_factory=str)
@@ -140,14 +142,14 @@ class ErrorPlace:
 
 
 class InvalidMembers(TypedDict, total=False):
-    """Each wrong place; `proxy_id` names the proxy of a stack or a fleet that cannot be changed so."""
+    """All faults. `proxy_id` names the proxy of a stack or a fleet that cannot have the new settings."""
 
     errors: list[ErrorPlace]
     proxy_id: int
 
 
 class WaitingNode(TypedDict):
-    """Where the master called the node."""
+    """The address at which the master called the node."""
 
     ip: str
     port: int
@@ -155,7 +157,7 @@ class WaitingNode(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LackingExit:
-    """What a node lacks for an exit, and what it has."""
+    """Why a node cannot provide an exit, and the addresses and prefixes that it has."""
 
     node_id: int
     reason: str
@@ -165,14 +167,14 @@ class LackingExit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnrotatableProxy:
-    """A proxy, and what it lacks."""
+    """A proxy, and why it cannot be rotated."""
 
     proxy_id: int
     reason: str
 
 
 class BadRequest(RequestRefused):
-    """The request breaks a rule of HTTP or of JSON, whatever it asks for."""
+    """The request violates a rule of HTTP or JSON."""
 
     type = "/problems/bad-request"
     title = "Bad request"
@@ -180,7 +182,7 @@ class BadRequest(RequestRefused):
 
 
 class ForeignOrigin(RequestRefused):
-    """A web page of another origin asks for more than to look."""
+    """A web page of another origin may read only."""
 
     type = "/problems/foreign-origin"
     title = "Foreign origin"
@@ -196,7 +198,7 @@ class NotJson(RequestRefused):
 
 
 class UnknownHost(RequestRefused):
-    """The Host of the request is not a name of the API; `setting` names the setting to add it to."""
+    """The Host of the request is not a name of the API; `setting` is the setting of the master to add it to."""
 
     type = "/problems/unknown-host"
     title = "Unknown host"
@@ -207,7 +209,7 @@ class UnknownHost(RequestRefused):
 
 
 class NotFound(RequestRefused):
-    """Nothing has this id, name or path."""
+    """No resource has this id, name or path."""
 
     type = "/problems/not-found"
     title = "Not found"
@@ -215,7 +217,7 @@ class NotFound(RequestRefused):
 
 
 class Invalid(RequestRefused):
-    """The request is well-formed but says something impossible; `errors` says where and why."""
+    """The request is well-formed, but its content is invalid; `errors` lists each fault and its place."""
 
     type = "/problems/invalid"
     title = "Invalid request"
@@ -224,7 +226,7 @@ class Invalid(RequestRefused):
 
 
 class Conflict(RequestRefused):
-    """The request collides with another one that was just carried out; look again, then repeat it."""
+    """The request conflicts with another one that was just carried out. Read the resource again, then repeat it."""
 
     type = "/problems/conflict"
     title = "Conflict"
@@ -232,7 +234,7 @@ class Conflict(RequestRefused):
 
 
 class PreconditionFailed(RequestRefused):
-    """The version in If-Match is not the present one."""
+    """The version in If-Match is not the present version of the resource."""
 
     type = "/problems/version-differs"
     title = "Version is not the present one"
@@ -243,7 +245,7 @@ class PreconditionFailed(RequestRefused):
 
 
 class TooSoon(RequestRefused):
-    """The least interval between two uses is not over; Retry-After and `retry_after_s` give the seconds left."""
+    """The minimum interval between two uses has not passed; Retry-After and `retry_after_s` give the seconds left."""
 
     type = "/problems/too-soon"
     title = "Too soon"
@@ -254,7 +256,7 @@ class TooSoon(RequestRefused):
 
 
 class NodeRefused(RequestRefused):
-    """The node refuses the challenge: it shows another one."""
+    """The waiting node shows another challenge and refuses this one."""
 
     type = "/problems/node-refused"
     title = "Node refused the challenge"
@@ -281,7 +283,7 @@ class NodeTooSlow(RequestRefused):
 
 
 class NameTaken(Conflict):
-    """Another location, node, proxy or stack has this name; `by_node` is the node that has it, where that is known."""
+    """Another location, node, proxy or stack has this name; `by_node` is the node with it, where that is known."""
 
     type = "/problems/name-taken"
     title = "Name taken"
@@ -291,7 +293,7 @@ class NameTaken(Conflict):
 
 
 class ChallengeUsed(Conflict):
-    """The challenge was used before for another node, which `node_id` names where it is known."""
+    """The challenge was used for another node; `node_id` is that node, where it is known."""
 
     type = "/problems/challenge-used"
     title = "Challenge used"
@@ -348,7 +350,7 @@ class EngineMissing(Conflict):
 
 
 class ExitMissing(Conflict):
-    """Connections cannot leave the nodes by this exit; `nodes` says what each lacks and what it has."""
+    """The nodes cannot provide this exit; `nodes` lists what each of them lacks and has."""
 
     type = "/problems/exit-missing"
     title = "Exit missing"
@@ -358,7 +360,7 @@ class ExitMissing(Conflict):
 
 
 class ExitsUsed(Conflict):
-    """Proxies of the node leave by an address or a prefix that would go; `count` is their number."""
+    """Proxies of the node use an exit address or a prefix that would be removed; `count` is their number."""
 
     type = "/problems/exits-used"
     title = "Exits are in use"
@@ -370,7 +372,7 @@ class ExitsUsed(Conflict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeCapacity:
-    """How many a node could take, and why no more."""
+    """How many proxies a node can take, and why no more."""
 
     node_id: NodeId
     possible: int
@@ -378,10 +380,10 @@ class NodeCapacity:
 
 
 class InsufficientCapacity(Conflict):
-    """The nodes cannot take all of the proxies, so none was placed.
+    """The nodes cannot take all of the proxies, so none was created or moved.
 
-    `wanted` is their number, `possible` how many fit, and `by_node` says of each candidate how many it can take and why
-    no more. It is empty when there is no candidate.
+    `wanted` is the number of proxies, `possible` how many fit, and `by_node` lists how many each candidate can take
+    and why no more. It is empty when there is no candidate.
     """
 
     type = "/problems/insufficient-capacity"
@@ -394,7 +396,7 @@ class InsufficientCapacity(Conflict):
 
 
 class StillUsed(Conflict):
-    """The resource cannot go while others stand on it; `count` is their number."""
+    """The resource cannot be removed while others use it; `count` is their number."""
 
     type = "/problems/still-used"
     title = "Still used"
@@ -405,7 +407,7 @@ class StillUsed(Conflict):
 
 
 class CountDiffers(Conflict):
-    """The filter matches more or fewer proxies than expected; nothing was done."""
+    """The filter matches more or fewer proxies than expected, so nothing was changed."""
 
     type = "/problems/count-differs"
     title = "Unexpected count"
@@ -416,7 +418,7 @@ class CountDiffers(Conflict):
 
 
 class RotationUnderWay(Conflict):
-    """A rotation of the proxy is under way, and a proxy has one at a time; `rotation_id` names it where it is known."""
+    """A rotation of the proxy is under way, and a proxy has one at a time; `rotation_id` is its id, where known."""
 
     type = "/problems/rotation-under-way"
     title = "Rotation under way"
@@ -427,7 +429,7 @@ class RotationUnderWay(Conflict):
 
 
 class NotRotatable(Conflict):
-    """A proxy has nothing of the asked kind to rotate; `proxies` says what each lacks."""
+    """A proxy cannot be rotated as requested; `proxies` lists the reason of each."""
 
     type = "/problems/not-rotatable"
     title = "Not rotatable"
@@ -436,13 +438,13 @@ class NotRotatable(Conflict):
         proxies: list[UnrotatableProxy]
 
 
-def pointed(detail: str, *pointers: str) -> Invalid:
-    """A refusal of what stands at these JSON pointers of the body."""
+def invalid_at(detail: str, *pointers: str) -> Invalid:
+    """Return the refusal of the members at these JSON pointers of the body."""
     return Invalid(detail, {"errors": [{"pointer": pointer, "detail": detail} for pointer in pointers]})
 
 
 def port_taken(port: int, by_proxy: ProxyId, node_id: NodeId) -> PortTaken:
-    """Names who has the port."""
+    """Return the conflict with the proxy that has the port."""
     return PortTaken(
         f"port {port} is taken by proxy {by_proxy} on node {node_id}",
         {"by_proxy": by_proxy, "node_id": node_id, "port": port},
@@ -450,37 +452,37 @@ def port_taken(port: int, by_proxy: ProxyId, node_id: NodeId) -> PortTaken:
 
 
 def rotation_under_way(proxy_id: ProxyId, rotation_id: int) -> RotationUnderWay:
-    """Names it."""
+    """Return the conflict with an open rotation."""
     detail = f"proxy {proxy_id} is being rotated"
     return RotationUnderWay(detail, {"proxy_id": proxy_id, "rotation_id": rotation_id})
 
 
-def not_rotatable(hindrances: Mapping[int, str]) -> NotRotatable:
-    """Names the proxies and what each lacks."""
-    proxies = [{"proxy_id": id_, "reason": reason} for id_, reason in hindrances.items()]
+def not_rotatable(reasons: Mapping[int, str]) -> NotRotatable:
+    """Return the conflict for these proxies, each with its reason."""
+    proxies = [{"proxy_id": id_, "reason": reason} for id_, reason in reasons.items()]
     first = proxies[0]
     which = f"proxy {first['proxy_id']}: {first['reason']}" if len(proxies) == 1 else f"{len(proxies)} proxies"
     return NotRotatable(f"this cannot be rotated: {which}", {"proxies": proxies})
 
 
 def insufficient_capacity(
-    detail: str, *, wanted: int, possible: int, by_node: Iterable[NodeCapacity]
+    detail: str, *, requested: int, possible: int, by_node: Iterable[NodeCapacity]
 ) -> InsufficientCapacity:
-    """Say how many of the proxies fit, and of each node how many it can take and why no more."""
+    """Return the conflict, with how many proxies fit and the capacity of each node."""
     shares = [asdict(share) for share in sorted(by_node, key=lambda one: one.node_id)]
-    detail = detail if shares else "no node is there that was asked for"
-    return InsufficientCapacity(detail, {"wanted": wanted, "possible": possible, "by_node": shares})
+    detail = detail if shares else "there is no node to choose from"
+    return InsufficientCapacity(detail, {"wanted": requested, "possible": possible, "by_node": shares})
 
 
 def engine_missing(engine: str, node_ids: Iterable[int]) -> EngineMissing:
-    """Names the nodes that lack it."""
+    """Return the conflict for the nodes without this engine."""
     ids = sorted(node_ids)
     which = f"node {ids[0]} has" if len(ids) == 1 else f"{len(ids)} nodes have"
     return EngineMissing(f"{which} no engine {engine}", {"node_ids": ids, "engine": engine})
 
 
-def exit_missing(lacks: Sequence[tuple[Mapping[str, Any], str]]) -> ExitMissing:
-    """Names the nodes, given as their rows, what each lacks and what it has."""
+def exit_missing(reasons: Sequence[tuple[Mapping[str, Any], str]]) -> ExitMissing:
+    """Return the conflict for these nodes, given as rows, each with its reason."""
     nodes = [
         {
             "node_id": node["id"],
@@ -488,7 +490,7 @@ def exit_missing(lacks: Sequence[tuple[Mapping[str, Any], str]]) -> ExitMissing:
             "addresses": node["local_addresses"],
             "ipv6_prefixes": node["ipv6_prefixes"],
         }
-        for node, reason in lacks
+        for node, reason in reasons
     ]
     which = f"node {nodes[0]['node_id']}: {nodes[0]['reason']}" if len(nodes) == 1 else f"{len(nodes)} nodes lack it"
-    return ExitMissing(f"connections cannot leave so: {which}", {"nodes": nodes})
+    return ExitMissing(f"connections cannot use this exit: {which}", {"nodes": nodes})

@@ -1,4 +1,4 @@
-"""Whether the API, which has no authorisation, listens where anybody on the internet may reach it."""
+"""Find out whether the API, which has no authorisation, can be reached from the internet."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ ADVICE = "the API has no authorisation: set API_HOST to a private address or 127
 
 
 def exposed(api_host: str, own: Iterable[str]) -> list[str]:
-    """The public addresses at which the API answers, given where it listens and all addresses of this host. Pure."""
+    """Return the public addresses at which the API answers, from its address and all addresses of this host. Pure."""
     listening = ip_address(api_host)
     if not listening.is_unspecified:
         return [api_host] if is_public(api_host) else []
@@ -23,14 +23,14 @@ def exposed(api_host: str, own: Iterable[str]) -> list[str]:
 
 
 def exposure_finding(api_host: str, own: Iterable[str]) -> Finding:
-    """What the doctor tells of it."""
+    """Return the finding of the doctor."""
     if public := exposed(api_host, own):
         return warning("API_HOST", f"the API can be reached at the public address {some(public)}", ADVICE)
     return ok("API_HOST", f"{api_host}: the API answers at no public address of this host")
 
 
 def own_addresses() -> list[str]:
-    """All addresses of this host, as Linux tells them (proc(5)); none elsewhere."""
+    """Return all addresses of this host from Linux's proc(5); none on other systems."""
     found: list[str] = []
     if IPV4_ROUTES.exists():
         found += LOCAL.findall(IPV4_ROUTES.read_text())

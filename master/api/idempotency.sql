@@ -1,5 +1,5 @@
+-- A second request with the same key waits here for the first to end.
 -- name: lock
--- The second of two with one key waits here for the first to end.
 SELECT pg_advisory_xact_lock(hashtext('maybe.idempotency'), hashtext(:key::text));
 
 -- name: select_one

@@ -7,7 +7,7 @@ SELECT id, name FROM nodes WHERE name = ANY(:names::text[]);
 -- name: stack
 SELECT id, name FROM stacks WHERE name = ANY(:names::text[]);
 
--- Names to choose the nearest from, for whoever mistyped one.
+-- Names that are compared with a mistyped one.
 -- name: locations
 SELECT name FROM locations ORDER BY id LIMIT :most::bigint;
 

@@ -18,5 +18,5 @@ class WriteOutcome:
 
 async def revisions_of(session: Session, node_ids: set[NodeId]) -> dict[NodeId, int]:
     """The present revision of each."""
-    rows = await session.rows("nodes.select_revisions", ids=sorted(node_ids))
+    rows = await session.rows("outcomes.select_revisions", ids=sorted(node_ids))
     return {row["id"]: row["revision"] for row in rows}

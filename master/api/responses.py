@@ -28,7 +28,7 @@ async def once(
 
     What is only tried out neither uses a key nor is answered from memory.
     """
-    query = None if wiring.database.is_rehearsal else query
+    query = None if wiring.database.is_dry_run else query
     async with writing(wiring.database) as session:
         if query is not None and (kept := await recall(session, query)) is not None:
             return kept, True

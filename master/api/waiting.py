@@ -91,7 +91,7 @@ async def wait_for_nodes(request: ApiRequest, wiring: Wiring, outcome: WriteOutc
     if wait_s is None:
         return True, {}
     ids, revisions = list(outcome.revisions), list(outcome.revisions.values())
-    done = await confirmed(wiring, wait_s, "nodes.all_confirmed", ids=ids, revisions=revisions)
+    done = await confirmed(wiring, wait_s, "waiting.all_confirmed", ids=ids, revisions=revisions)
     return done, preference_applied(wait_s)
 
 

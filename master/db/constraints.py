@@ -1,4 +1,4 @@
-"""Violated constraints of the schema, as errors of the API."""
+"""Turn violated constraints of the schema into errors of the API."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,12 +14,12 @@ from master.errors import (
     RowConflict,
     RowReferenced,
     StillUsed,
-    pointed,
+    invalid_at,
 )
 
 
 def refusal(constraint: str) -> RequestRefused | None:  # noqa: PLR0911 (one for each constraint)
-    """What a constraint of the schema says to the user; None when only a bug can break it."""
+    """Return the error of the API for a violated constraint, or None when only a bug can violate it."""
     match constraint:
         case "locations_name_key" | "nodes_name_key" | "proxies_name_key" | "stacks_name_key":
             return NameTaken(f"another one of the {constraint.partition('_')[0]} has this name")
@@ -30,23 +30,23 @@ def refusal(constraint: str) -> RequestRefused | None:  # noqa: PLR0911 (one for
         case "endpoints_node_id_fkey":
             return StillUsed("a proxy is being rotated away from the node or to it")
         case "proxies_not_open":
-            return pointed("a proxy without a user name needs allow_ips", "/allow_ips")
+            return invalid_at("a proxy without a user name needs allow_ips", "/allow_ips")
         case "nodes_challenge_hash_key":
-            return ChallengeUsed("this challenge is just being used for another node")
+            return ChallengeUsed("another node is being enrolled with this challenge")
         case "nodes_location_id_fkey":
-            return Conflict("the location has just gone, or a node has just come to it")
+            return Conflict("the location was just removed, or a node was just added to it")
         case _:
             return None
 
 
 @asynccontextmanager
 async def writing(database: Database) -> AsyncGenerator[Session]:
-    """A transaction whose broken constraints are refusals. Raises Refused, DatabaseError."""
+    """Open a transaction whose violated constraints are refusals. Raises RequestRefused, DatabaseError."""
     try:
         async with database.transaction() as session:
             yield session
     except (RowConflict, RowReferenced) as error:
-        known = refusal(error.constraint)
-        if known is None:
+        refused = refusal(error.constraint)
+        if refused is None:
             raise
-        raise known from error
+        raise refused from error

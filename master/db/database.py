@@ -1,4 +1,4 @@
-"""The only door to PostgreSQL: a pool, named queries out of the .sql files beside this one, and errors of our own."""
+"""A pool of connections that runs named statements, and translates the driver's errors."""
 
 import json
 import secrets
@@ -14,12 +14,12 @@ from master.errors import DatabaseAway, DatabaseError, DatabaseFailed, RowConfli
 CONNECT_TIMEOUT_S = 5
 CLOSE_TIMEOUT_S = 2
 ACQUIRE_TIMEOUT_S = 20
-"""For one of the pool's connections: a busy database is not one that is away."""
+"""For one of the pool's connections. It is long, since a busy database is not away."""
 COMMAND_TIMEOUT_S = 30
 IDLE_IN_TRANSACTION = "10s"
-"""Then PostgreSQL ends a transaction that says nothing: the locks of a frozen master must not hold the others up.
+"""After this time PostgreSQL ends an idle transaction, so that the locks of a frozen master do not block the others.
 
-A master that runs notices it sooner (master.db.peer_watchdog).
+Another running master ends it sooner (master.db.peer_watchdog).
 """
 
 Row = Mapping[str, Any]
@@ -38,40 +38,39 @@ AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InternalClientError,
 )
-"""What asyncpg raises when the server is away, going away, starting, full, read-only (a standby after a failover), has
-trouble with its own disk, or took back a transaction (a deadlock).
+"""Errors of asyncpg when the server is away, stopping, starting, full, read-only (a standby after a failover), has a
+disk error, or rolled a transaction back (a deadlock).
 
-A connection that is lost in the middle of a codec's introspection or of a rollback comes as InternalClientError.
+A connection lost during a codec's introspection or a rollback raises InternalClientError.
 """
-TOLD_CLASSES = ("28", "3D", "3F", "42", "57", "XX")
+READABLE_CLASSES = ("28", "3D", "3F", "42", "57", "XX")
 """Error classes whose messages name users, databases and identifiers, never data of rows."""
 
 
 class Session:
-    """One connection, in a transaction or not; parameters are given by name."""
+    """One connection, with or without a transaction. Parameters are given by name."""
 
     def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]") -> None:
-        """Borrow the connection."""
         self._connection = connection
 
     async def rows(self, name: str, /, **parameters: object) -> list[Row]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         query = statements()[name]
         return [dict(row) for row in await self._connection.fetch(query.sql, *ordered(query, parameters))]
 
     async def row(self, name: str, /, **parameters: object) -> Row | None:
-        """The first row of a query, or None."""
+        """Return the first row of a query, or None."""
         query = statements()[name]
         row = await self._connection.fetchrow(query.sql, *ordered(query, parameters))
         return dict(row) if row is not None else None
 
     async def value(self, name: str, /, **parameters: object) -> Any:
-        """The first column of the first row, or None."""
+        """Return the first column of the first row, or None."""
         query = statements()[name]
         return await self._connection.fetchval(query.sql, *ordered(query, parameters))
 
     async def execute(self, name: str, /, **parameters: object) -> int:
-        """Run a statement; answers how many rows it touched."""
+        """Run a statement; return how many rows it touched."""
         query = statements()[name]
         status = await self._connection.execute(query.sql, *ordered(query, parameters))
         return int(status.rsplit(" ", 1)[-1]) if status[-1].isdigit() else 0
@@ -79,7 +78,7 @@ class Session:
 
 @asynccontextmanager
 async def translated() -> AsyncGenerator[None]:
-    """Turn the driver's errors into ours, once. A value that the driver cannot encode is a bug and stays ValueError."""
+    """Translate the driver's errors. A value that the driver cannot encode is a bug and stays a ValueError."""
     try:
         yield
     except (asyncpg.PostgresError, *AWAY) as error:
@@ -89,7 +88,7 @@ async def translated() -> AsyncGenerator[None]:
 
 
 def translation(error: Exception) -> DatabaseError:
-    """Our error for one of the driver's."""
+    """Return our error for one of the driver's."""
     constraint = getattr(error, "constraint_name", None) or ""
     match error:
         case asyncpg.UniqueViolationError() | asyncpg.CheckViolationError():
@@ -98,37 +97,37 @@ def translation(error: Exception) -> DatabaseError:
             return RowReferenced(reason=f"a reference breaks {constraint}", constraint=constraint)
         case asyncpg.PostgresError() if not isinstance(error, AWAY):
             state = error.sqlstate or ""
-            text = f": {error.args[0]}" if error.args and state[:2] in TOLD_CLASSES else ""
+            text = f": {error.args[0]}" if error.args and state[:2] in READABLE_CLASSES else ""
             return DatabaseFailed(reason=f"{type(error).__name__} ({state}){text}", sqlstate=state)
         case _:
             return DatabaseAway(reason=type(error).__name__)
 
 
 class Database:
-    """A pool of connections. It need not be reachable to be made: each use raises DatabaseAway while it is not."""
+    """A pool of connections. It opens at the first use; each use raises DatabaseAway while the server is away."""
 
     def __init__(self, connect: Mapping[str, Any], *, size: int = 10) -> None:
-        """`connect`: asyncpg's host, port, user, password, database."""
+        """`connect` holds asyncpg's host, port, user, password and database."""
         self._connect, self._size = dict(connect), size
         self.name = f"maybe-master {secrets.token_hex(4)}"
-        """Of all its connections, in pg_stat_activity."""
+        """The application_name of all connections in pg_stat_activity."""
         self._pool: asyncpg.Pool[Any] | None = None
 
     @property
     def pool(self) -> tuple[int, int, int]:
-        """(open, idle, most) connections."""
+        """The numbers of open, idle and allowed connections."""
         if self._pool is None:
             return 0, 0, self._size
         return self._pool.get_size(), self._pool.get_idle_size(), self._size
 
     @property
-    def is_rehearsal(self) -> bool:
-        """Whether nothing that is written stays."""
+    def is_dry_run(self) -> bool:
+        """Whether all transactions are rolled back."""
         return False
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        """A connection without a transaction: each statement is its own. Raises DatabaseError."""
+        """Borrow a connection without a transaction. Raises DatabaseError."""
         async with translated():
             pool = await self._opened()
             async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
@@ -136,7 +135,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:
-        """One read-committed transaction, rolled back by an exception.
+        """Open a read-committed transaction, which an exception rolls back.
 
         Raises DatabaseError.
         """
@@ -148,7 +147,7 @@ class Database:
     async def listener(
         self, channels: tuple[str, ...], heard: Callable[[str, str], None], lost: Callable[[], None]
     ) -> Callable[[], Awaitable[None]]:
-        """A connection of its own that calls `heard(channel, payload)`, and `lost` when it ends; answers its closing.
+        """Open a connection that calls `heard(channel, payload)`, and `lost` when it ends; return its close function.
 
         Raises DatabaseError.
         """
@@ -173,7 +172,7 @@ class Database:
         return close
 
     async def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
@@ -199,12 +198,12 @@ class Database:
 
 
 async def _prepare_connection(connection: "asyncpg.Connection[Any]") -> None:
-    """jsonb travels as Python values."""
+    """Convert jsonb from and to Python values."""
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
 
 
 async def _leave_as_it_is(_: "asyncpg.Connection[Any]") -> None:
-    """No query of ours changes a session; asyncpg's own reset is one more round trip after each use.
+    """Skip asyncpg's reset, one more round trip after each use: no statement of ours changes a session.
 
-    What a transaction left open is rolled back before this all the same.
+    asyncpg still rolls back an open transaction before this.
     """

@@ -1,4 +1,4 @@
-"""A database in which nothing stays: what is written is looked at and taken back."""
+"""A database for dry runs: every transaction is rolled back."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -9,36 +9,36 @@ from master.db.database import Database, Row, Session
 
 @dataclass
 class DryRunDone(Exception):
-    """A transaction came to its good end, and was taken back; the events are those that it would have recorded."""
+    """A transaction succeeded and was rolled back. `events` are the events that it would have recorded."""
 
     events: Sequence[Row] = field(repr=False)
 
 
 class DryRunDatabase(Database):
-    """Do what the real write does, under its locks and no others, and end each transaction with Rehearsed.
+    """Do what the real write does, under the same locks, and end each transaction with DryRunDone.
 
-    Ids that the transaction drew are not given back: sequences have gaps after any rollback.
+    Ids that a transaction drew stay used: sequences have gaps after any rollback.
     """
 
     def __init__(self, database: Database) -> None:
-        """Over the connections of this one."""
+        """Use the connections of this database."""
         super().__init__({})
         self._database = database
 
     @property
-    def is_rehearsal(self) -> bool:
-        """Nothing stays."""
+    def is_dry_run(self) -> bool:
+        """Whether all transactions are rolled back."""
         return True
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        """As it is; for reading."""
+        """Borrow a connection for reading."""
         async with self._database.session() as session:
             yield session
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:
-        """Raises Rehearsed at its end; otherwise as a real one."""
+        """Open a transaction that raises DryRunDone at its end."""
         async with self._database.transaction() as session:
             since = await session.value("dry_run.last_event_id")
             yield session

@@ -1,4 +1,4 @@
-"""One connection that only looks: the server itself refuses any change by it."""
+"""One read-only connection for the doctor: the server itself refuses any change."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -9,27 +9,31 @@ import asyncpg
 from master.db.database import AWAY, Session, translation
 from master.errors import BadConfiguration, DatabaseAway
 
-OPEN_S = 5.0
-QUERY_S = 5.0
-LOOKING = {"default_transaction_read_only": "on", "application_name": "maybe-master doctor"}
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 5.0
+SESSION_SETTINGS = {"default_transaction_read_only": "on", "application_name": "maybe-master doctor"}
 
 
 @asynccontextmanager
-async def looking(connect: Mapping[str, Any]) -> AsyncGenerator[Session]:
-    """`connect`: asyncpg's host, port, user, password, database.
+async def read_only_session(connect: Mapping[str, Any]) -> AsyncGenerator[Session]:
+    """Open a connection; `connect` holds asyncpg's host, port, user, password and database.
 
     Raises DatabaseError, and BadConfiguration when the server is there but refuses the login or has no such database.
     """
     try:
         connection = await asyncpg.connect(
-            **connect, timeout=OPEN_S, command_timeout=QUERY_S, server_settings=LOOKING, statement_cache_size=0
+            **connect,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=COMMAND_TIMEOUT_S,
+            server_settings=SESSION_SETTINGS,
+            statement_cache_size=0,
         )
     except (asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError) as error:
         raise BadConfiguration("DATABASE_NAME", str(error)) from error
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         raise BadConfiguration("DATABASE_USERNAME or DATABASE_PASSWORD", str(error)) from error
     except TimeoutError as error:
-        raise DatabaseAway(f"no answer within {OPEN_S:g} s") from error
+        raise DatabaseAway(f"no answer within {CONNECT_TIMEOUT_S:g} s") from error
     except AWAY as error:
         raise DatabaseAway(str(error) or type(error).__name__) from error
     try:
@@ -37,7 +41,7 @@ async def looking(connect: Mapping[str, Any]) -> AsyncGenerator[Session]:
     except asyncpg.InsufficientPrivilegeError as error:
         raise BadConfiguration("DATABASE_USERNAME (its rights in this database)", str(error)) from error
     except AWAY as error:
-        raise DatabaseAway(f"{type(error).__name__} while it was asked") from error
+        raise DatabaseAway(f"{type(error).__name__} during a query") from error
     except asyncpg.PostgresError as error:
         raise translation(error) from error
     finally:

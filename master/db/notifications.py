@@ -1,4 +1,4 @@
-"""Hears what PostgreSQL tells of changes and reports, and lets requests wait for them."""
+"""Listen to PostgreSQL's notifications of changes and reports, and let requests wait for them."""
 
 import asyncio
 import time
@@ -14,19 +14,19 @@ POLL_S = 1.0
 
 
 class Notifications:
-    """One LISTEN connection for this master, however many wait. What it misses while cut, polling finds."""
+    """One LISTEN connection of this master for all waiting requests. Polling finds what it misses while it is cut."""
 
     def __init__(self, database: Database, changed: Callable[[], None], happened: Callable[[], None]) -> None:
-        """`changed` is called when some node's revision grew, `happened` when the log did."""
+        """`changed` is called when a node's revision grew, `happened` when the event log did."""
         self._database, self._changed, self._happened = database, changed, happened
         self._waiting: set[asyncio.Event] = set()
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        await keep_on(self._listen, "listening")
+        await keep_on(self._listen, "notifications")
 
     async def _listen(self) -> None:
-        """Until the connection is lost."""
+        """Listen until the connection is lost."""
         lost = asyncio.Event()
         close = await self._database.listener((CHANGED, REPORTED, HAPPENED), self._heard, lost.set)
         try:
@@ -38,7 +38,7 @@ class Notifications:
             await close()
 
     async def until(self, check: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
-        """Whether `check` became true in time; asked again after each report and at least every second."""
+        """Return whether `check` became true in time. It is called after each report, and at least every second."""
         limit = time.monotonic() + timeout_s
         with self.reports() as woken:
             while not await check():
@@ -51,7 +51,7 @@ class Notifications:
 
     @contextmanager
     def reports(self) -> Generator[asyncio.Event]:
-        """An event that is set whenever a node has reported something new."""
+        """Yield an event that is set whenever a node has reported something new."""
         heard = asyncio.Event()
         self._waiting.add(heard)
         try:

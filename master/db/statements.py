@@ -1,4 +1,4 @@
-"""Named SQL statements, read from the .sql files beside the modules that use them."""
+"""Named SQL statements from the .sql files beside the modules that use them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ class Statement:
 
 @cache
 def statements() -> Mapping[str, Statement]:
-    """Every named query of all packages, as file.name: `-- name: select_page` in proxies.sql is "proxies.select_page".
+    """Return the statements of all packages as file.name: `-- name: delete` in proxies.sql is "proxies.delete".
 
     Raises ValueError when two packages define the same name.
     """
@@ -34,7 +34,7 @@ def statements() -> Mapping[str, Statement]:
 
 
 def sql_files(folder: Traversable) -> Iterator[Traversable]:
-    """The .sql files in this folder and below, but for the migrations, which are not named statements."""
+    """Find the .sql files in this folder and below, except migrations, which have no named statements."""
     for entry in folder.iterdir():
         if entry.is_dir() and entry.name != "migrations":
             yield from sql_files(entry)
@@ -43,7 +43,7 @@ def sql_files(folder: Traversable) -> Iterator[Traversable]:
 
 
 def numbered(name: str, text: str) -> Statement:
-    """The query with numbers for its :parameters (a cast's double colon is none)."""
+    """Replace the :parameters of a query by numbers. The double colon of a cast is no parameter."""
     parameters: list[str] = []
 
     def number(match: re.Match[str]) -> str:
@@ -56,7 +56,7 @@ def numbered(name: str, text: str) -> Statement:
 
 
 def ordered(query: Statement, parameters: Mapping[str, object]) -> list[object]:
-    """The values in the order of their numbers. A missing or an unknown one is a bug: TypeError."""
+    """Return the values in the order of their numbers. Raises TypeError for a missing or unknown one."""
     if set(parameters) != set(query.parameters):
         raise TypeError(f"{query.name} takes {sorted(query.parameters)}, not {sorted(parameters)}")
     return [parameters[name] for name in query.parameters]

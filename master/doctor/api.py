@@ -1,4 +1,4 @@
-"""Who answers at the API's port, and whether it could be had."""
+"""Find out who answers at the API's port, or whether the port is free."""
 
 import errno
 import socket
@@ -11,7 +11,7 @@ ANSWER_S = 3.0
 
 
 async def api_state(host: str, port: int) -> tuple[ApiState, str]:
-    """Whether a master answers there, and how its broker is; else whether the port can be had."""
+    """Return whether a master answers there and its broker's state; else whether the port is free."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     url = f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
     try:
@@ -28,7 +28,7 @@ async def api_state(host: str, port: int) -> tuple[ApiState, str]:
 
 
 def free_port(host: str, port: int) -> tuple[ApiState, str]:
-    """Bind it for a moment, without listening."""
+    """Try the port by binding it for a moment, without listening."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

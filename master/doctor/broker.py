@@ -1,4 +1,4 @@
-"""What the master's broker looks like, and what to do about it."""
+"""Findings about the broker: its version, login, permissions, alarms, connections and queues. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -10,47 +10,47 @@ from shared.doctor.findings import Finding, ok, problem, warning
 from shared.messages.routes import DEAD_QUEUE, MASTER_QUEUE
 
 OLDEST = (3, 10)
-CONNECTIONS_A_NODE = 2
+CONNECTIONS_PER_NODE = 2
 BACKLOG = 1_000
 EVERYTHING = (".*", ".*", ".*")
 
 
 def version_finding(version: str) -> Finding:
-    """Of "3.10.8" or "4.1.0-beta.1"."""
+    """Judge a version such as "3.10.8" or "4.1.0-beta.1"."""
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
         return problem("RabbitMQ version", f"{version} is too old", "upgrade it to 3.10 or newer")
     return ok("RabbitMQ version", version)
 
 
 def login_finding(login: LoginResult, place: str) -> Finding:
-    """How the broker took the login of AMQP_URL at `place`, host:port."""
+    """Judge the broker's answer to the login of AMQP_URL; `place` is host:port."""
     match login.state:
         case "accepted":
             return ok("RabbitMQ", f"the login is accepted at {place}, heartbeat {HEARTBEAT_S} s")
         case "away":
-            advice = "is it up, is AMQP_URL right, does a firewall stand between"
+            advice = "check that it runs, that AMQP_URL is right, and that no firewall is in between"
             return problem("RabbitMQ", f"{place} cannot be used: {login.reason}", advice)
         case "login refused":
-            advice = "mend user name and password in AMQP_URL; guest may come from the broker's own host only"
+            advice = "correct user name and password in AMQP_URL; guest may log in from the broker's own host only"
             return problem("RabbitMQ", f"{place} refuses the login: {login.reason}", advice)
         case "vhost refused":
-            advice = "make the virtual host (rabbitmqctl add_vhost) and give the user permissions in it"
+            advice = "create the virtual host (rabbitmqctl add_vhost) and give the user permissions in it"
             return problem("RabbitMQ", f"{place} refuses the virtual host: {login.reason}", advice)
 
 
 def tags_finding(user: str, tags: tuple[str, ...]) -> Finding:
-    """The master makes logins, which only an administrator may."""
+    """Judge the user's tags: the master creates logins, which only an administrator may."""
     if "administrator" in tags:
         return ok("management API", f"answers; {user!r} is an administrator")
     return problem(
         "management API",
-        f"{user!r} is no administrator (tags: {', '.join(tags) or 'none'}), so the master cannot make nodes' logins",
+        f"{user!r} is no administrator (tags: {', '.join(tags) or 'none'}), so the master cannot create nodes' logins",
         f"rabbitmqctl set_user_tags {user} administrator",
     )
 
 
 def permissions_finding(user: str, vhost: str, own: tuple[str, ...] | None) -> Finding:
-    """`own`: (configure, write, read), None for none at all."""
+    """Judge the user's own permissions (configure, write, read); None means none at all."""
     if own == EVERYTHING:
         return ok("vhost permissions", f"{user!r} may do everything in {vhost!r}")
     advice = f'rabbitmqctl set_permissions -p "{vhost}" {user} ".*" ".*" ".*"'
@@ -62,24 +62,28 @@ def permissions_finding(user: str, vhost: str, own: tuple[str, ...] | None) -> F
 
 
 def server_findings(server: Mapping[str, Any], nodes: int) -> list[Finding]:
-    """Of one member of the broker's cluster: alarms, partitions, room for connections."""
+    """Judge one member of the broker's cluster: alarms, partitions, room for connections."""
     if not server.get("running", True):
-        return [problem("broker", f"its member {server['name']} does not run", "start it, or forget_cluster_node")]
+        return [
+            problem(
+                "broker", f"its member {server['name']} does not run", "start it, or remove it by forget_cluster_node"
+            )
+        ]
     found = [*alarm_findings(server), capacity_finding(server, nodes)]
     if server.get("partitions"):
         text = f"{server['name']} is cut off from other members of its cluster"
-        found.append(problem("broker", text, "mend the network, then restart the members that lost"))
+        found.append(problem("broker", text, "repair the network, then restart the members of the smaller part"))
     return found
 
 
 def alarm_findings(server: Mapping[str, Any]) -> list[Finding]:
-    """Under an alarm nobody can publish: no change reaches a node, no report the master."""
+    """Judge the alarms. During one nobody can publish: no change reaches a node, and no report the master."""
     found: list[Finding] = []
     if server.get("mem_alarm"):
         text = (
             f"memory alarm: {megabytes(server, 'mem_used')} of {megabytes(server, 'mem_limit')} used; publishing stops"
         )
-        advice = "see which queue is long, give the host more memory, or raise vm_memory_high_watermark"
+        advice = "find the long queue, give the host more memory, or raise vm_memory_high_watermark"
         found.append(problem("broker memory", text, advice))
     else:
         found.append(ok("broker memory", f"{megabytes(server, 'mem_used')} of {megabytes(server, 'mem_limit')} used"))
@@ -95,34 +99,36 @@ def alarm_findings(server: Mapping[str, Any]) -> list[Finding]:
 
 
 def is_short(free: object, limit: object) -> bool:
-    """Less than twice what the alarm needs; False when the broker does not tell."""
+    """Return whether less than twice the alarm's limit is free; False when the broker does not report it."""
     return isinstance(free, int) and isinstance(limit, int) and free < 2 * limit
 
 
 def megabytes(server: Mapping[str, Any], member: str) -> str:
-    """For a person; "unknown" when the broker does not tell."""
+    """Format an amount; "unknown" when the broker does not report it."""
     amount = server.get(member)
     return f"{amount / 1e6:,.0f} MB" if isinstance(amount, int | float) else "unknown"
 
 
 def capacity_finding(server: Mapping[str, Any], nodes: int) -> Finding:
-    """Two connections a node and a master, against the limit on open files."""
+    """Compare the needed connections, two for each node and master, with the limit on open files."""
     limit = connection_limit(server)
     if limit is None:
-        return ok("broker connections", "the broker does not tell its limit on open files")
-    needed = CONNECTIONS_A_NODE * (nodes + 2)
+        return ok("broker connections", "the broker does not report its limit on open files")
+    needed = CONNECTIONS_PER_NODE * (nodes + 2)
     text = f"room for about {limit} (open files: {server.get('fd_total')}), {nodes} nodes and masters need {needed}"
     advice = "raise its limit on open files: LimitNOFILE=65536 in its systemd unit, --ulimit nofile in Docker"
     if needed > limit:
-        return problem("broker connections", f"{text}: the next one hangs", advice)
+        return problem("broker connections", f"{text}: the next connection hangs", advice)
     if needed > 0.7 * limit:
         return warning("broker connections", text, advice)
     return ok("broker connections", text)
 
 
 def connection_limit(server: Mapping[str, Any]) -> int | None:
-    """The broker's own figure, or what it makes of its open files: (files - 100) * 0.9 (RabbitMQ's file_handle_cache);
-    with 1,024 files it stopped at 832 connections."""
+    """Return the broker's own figure, or derive it from open files: (files - 100) * 0.9 (RabbitMQ's file_handle_cache).
+
+    A broker with 1,024 files stopped at 832 connections.
+    """
     sockets, files = server.get("sockets_total"), server.get("fd_total")
     if isinstance(sockets, int) and sockets > 0:
         return sockets
@@ -130,12 +136,12 @@ def connection_limit(server: Mapping[str, Any]) -> int | None:
 
 
 def queue_findings(messages: Mapping[str, int], consumers: Mapping[str, int], *, nodes: int) -> list[Finding]:
-    """Of the queues that masters share."""
+    """Judge the queues that masters share."""
     return [*dead_findings(messages.get(DEAD_QUEUE)), *inbox_findings(messages, consumers, nodes)]
 
 
 def dead_findings(dead: int | None) -> list[Finding]:
-    """Unreadable messages are parked there, each with its reason."""
+    """Judge the queue where unreadable messages are parked, each with its reason."""
     if not dead:
         return [] if dead is None else [ok(DEAD_QUEUE, "empty: every message could be read")]
     text = f"holds {dead} messages that could not be read"
@@ -144,13 +150,13 @@ def dead_findings(dead: int | None) -> list[Finding]:
 
 
 def inbox_findings(messages: Mapping[str, int], consumers: Mapping[str, int], nodes: int) -> list[Finding]:
-    """Whether masters listen, and keep up."""
+    """Judge whether masters consume the queue fast enough."""
     waiting, masters = messages.get(MASTER_QUEUE), consumers.get(MASTER_QUEUE, 0)
     if waiting is None:
         return []
     if not masters and nodes:
         return [warning(MASTER_QUEUE, f"no master is connected; {waiting} messages wait", "start a master")]
     if waiting > BACKLOG:
-        advice = "is the database slow, or does a master hang: its log; more masters share the work"
+        advice = "check whether the database is slow or a master hangs (its log); more masters share the work"
         return [warning(MASTER_QUEUE, f"{waiting} messages wait for {masters} masters", advice)]
     return [ok(MASTER_QUEUE, f"{masters} masters connected, {waiting} messages wait")]

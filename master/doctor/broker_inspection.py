@@ -1,4 +1,4 @@
-"""Looks at the broker through RabbitMQ's management API, reading only."""
+"""Read the broker's state through RabbitMQ's management API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ LISTS = {
 
 @dataclass
 class NotInspected(Exception):
-    """`kind`: nobody answers, the login is refused there, or it is not RabbitMQ that answers."""
+    """The state could not be read. `kind`: nobody answers, the login is refused, or another program answers."""
 
     kind: Literal["away", "refused", "strange"]
     reason: str
@@ -33,9 +33,9 @@ class NotInspected(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccessToBroker:
-    """What the broker lets this login see; of one that is no administrator's only the tags.
+    """The login's access to the broker. Without the tag of an administrator only the tags are known.
 
-    `servers` are the members of its cluster as the API tells them.
+    `servers` are the members of the broker's cluster as the API reports them.
     """
 
     version: str
@@ -47,7 +47,7 @@ class AccessToBroker:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """Of the virtual host. `own` are the master's permissions (configure, write, read), None without any."""
+    """The contents of the virtual host. `own` are the master's permissions (configure, write, read) or None."""
 
     topology: Topology = field(repr=False)
     own: tuple[str, ...] | None
@@ -56,7 +56,7 @@ class Contents:
 
 
 class Inspection:
-    """One visit with the login of AMQP_URL."""
+    """A series of requests with the login of AMQP_URL."""
 
     def __init__(self, management_url: str, amqp_url: SecretStr) -> None:
         self._user = login(amqp_url)[0]
@@ -66,14 +66,14 @@ class Inspection:
         )
 
     async def close(self) -> None:
-        """End its connections."""
+        """Close the connections."""
         await self._http.aclose()
 
-    async def door(self) -> AccessToBroker:
-        """Raises NotInspected."""
+    async def access(self) -> AccessToBroker:
+        """Return the access of the login. Raises NotInspected."""
         try:
-            told = (await self._get("whoami"))["tags"]
-            tags = tuple(told.split(",") if isinstance(told, str) else told)
+            value = (await self._get("whoami"))["tags"]
+            tags = tuple(value.split(",") if isinstance(value, str) else value)
             if "administrator" not in tags:
                 return AccessToBroker(version="", user=self._user, tags=tags, servers=(), vhost=self._vhost)
             version = (await self._get("overview"))["rabbitmq_version"]
@@ -83,15 +83,15 @@ class Inspection:
         return AccessToBroker(version=version, user=self._user, tags=tags, servers=servers, vhost=self._vhost)
 
     async def contents(self) -> Contents | None:
-        """None when there is no such virtual host. Raises NotInspected."""
-        place = quote(self._vhost, safe="")
-        if await self._get(f"vhosts/{place}") is None:
+        """Return the contents, or None when there is no such virtual host. Raises NotInspected."""
+        quoted_vhost = quote(self._vhost, safe="")
+        if await self._get(f"vhosts/{quoted_vhost}") is None:
             return None
-        parts = {name: await self._list(path.format(vhost=place)) for name, path in LISTS.items()}
-        there = topology(parts)
+        parts = {name: await self._list(path.format(vhost=quoted_vhost)) for name, path in LISTS.items()}
+        actual = topology(parts)
         return Contents(
-            topology=there,
-            own=there.permissions.get(self._user),
+            topology=actual,
+            own=actual.permissions.get(self._user),
             messages={queue["name"]: queue.get("messages", 0) for queue in parts["queues"]},
             consumers={queue["name"]: queue.get("consumers", 0) for queue in parts["queues"]},
         )
@@ -100,7 +100,7 @@ class Inspection:
         return await self._get(path) or []
 
     async def _get(self, path: str) -> Any:
-        """The answer's JSON, None for what is not there."""
+        """Return the answer's JSON, or None for 404."""
         try:
             answer = await self._http.get(path)
             if answer.status_code == 404:

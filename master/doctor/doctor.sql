@@ -16,7 +16,8 @@ SELECT version, sha256 FROM migrations ORDER BY version;
 -- name: nodes
 SELECT
     s.id, s.name, s.ip, s.link, s.count, s.failed, s.held_rev, s.held_stops, s.held_of,
-    EXTRACT(epoch FROM clock_timestamp() - COALESCE(s.reported_at, s.created_at))::float8 AS silent_s, n.broker_password_hash
-FROM shown_nodes s
+    EXTRACT(epoch FROM clock_timestamp() - COALESCE(s.reported_at, s.created_at))::float8 AS silent_s,
+    n.broker_password_hash
+FROM node_resources s
 JOIN nodes n ON n.id = s.id
 ORDER BY s.id;

@@ -1,4 +1,4 @@
-"""`maybe-master doctor`: looks at settings, PostgreSQL, RabbitMQ, nodes and the API's port, and changes nothing."""
+"""The examination of settings, PostgreSQL, RabbitMQ, nodes and the API's port, which changes nothing."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from master.broker import Broker
 from master.db.database import Row, Session
-from master.db.inspection import looking
+from master.db.inspection import read_only_session
 from master.db.migrations import steps
 from master.doctor.api import api_state
 from master.doctor.broker import (
@@ -42,29 +42,29 @@ STAND_INS = {
     "AMQP_URL": "amqp://localhost/",
     "RABBITMQ_MANAGEMENT_URL": "http://localhost/",
 }
-"""Put in place of what is missing, so that the other variables are read too; nothing is looked for there."""
+"""Values in place of missing variables, so that the other variables are read, too. They are not examined."""
 
 
 async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Everything there is to tell about a master with this environment."""
+    """Return all findings about a master with this environment."""
     settings, errors = readable_settings(env)
     bad = {error.variable for error in errors}
-    visit = MasterExamination(settings, amqp="AMQP_URL" not in bad)
+    examination = MasterExamination(settings, amqp="AMQP_URL" not in bad)
     first: dict[str, Check] = {}
     if not any(variable.startswith("DATABASE_") for variable in bad):
-        first["PostgreSQL"] = visit.look_at_database
+        first["PostgreSQL"] = examination.examine_database
     if "AMQP_URL" not in bad:
-        first["RabbitMQ"] = visit.look_at_bus
+        first["RabbitMQ"] = examination.examine_bus
         if "RABBITMQ_MANAGEMENT_URL" not in bad:
-            first["management API"] = visit.look_at_broker
+            first["management API"] = examination.examine_broker
     if not bad & {"API_HOST", "API_PORT"}:
-        first["API"] = visit.look_at_api
+        first["API"] = examination.examine_api
     found = await examine(first)
-    return [*setting_findings(errors, env), *found, *await examine({"nodes": visit.compare})]
+    return [*setting_findings(errors, env), *found, *await examine({"nodes": examination.compare})]
 
 
 def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfiguration]]:
-    """The settings with stand-ins for what cannot be read, and what cannot."""
+    """Return the settings with stand-ins for unreadable variables, and the errors of those."""
     patched, errors = dict(env), list[BadConfiguration]()
     while True:
         try:
@@ -75,8 +75,8 @@ def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfigu
 
 
 def setting_findings(errors: Sequence[BadConfiguration], env: Mapping[str, str]) -> list[Finding]:
-    """One for each variable that cannot be read."""
-    advice = "set it as README.md has it, then look again: what depends on it was left out"
+    """Return a finding for each variable that cannot be read."""
+    advice = "set it as described in README.md, then run the doctor again: checks that depend on it were skipped"
     return [problem("settings", f"{error}{likely_meant(error.variable, env)}", advice) for error in errors] or [
         ok("settings", "readable")
     ]
@@ -84,7 +84,7 @@ def setting_findings(errors: Sequence[BadConfiguration], env: Mapping[str, str])
 
 @dataclass
 class MasterExamination:
-    """What was found out so far; later looks compare it. None: could not be found out."""
+    """The state that was read so far, which later checks compare. None is unknown."""
 
     settings: Settings
     amqp: bool
@@ -93,22 +93,24 @@ class MasterExamination:
     contents: Contents | None = None
     master_here: bool = False
 
-    async def look_at_database(self) -> list[Finding]:
-        """Of PostgreSQL and its clock; remembers the nodes."""
+    async def examine_database(self) -> list[Finding]:
+        """Examine PostgreSQL and its clock, and remember the nodes."""
         place = f"{self.settings.database['host']}:{self.settings.database['port']}"
         try:
-            async with looking(self.settings.database) as session:
+            async with read_only_session(self.settings.database) as session:
                 return [ok("PostgreSQL", f"reachable at {place}"), *await self._database(session)]
         except BadConfiguration as error:
-            return [problem("PostgreSQL", f"{place} answers, but: {error.reason}", f"mend {error.variable}")]
+            return [problem("PostgreSQL", f"{place} answers, but: {error.reason}", f"correct {error.variable}")]
         except DatabaseError as error:
-            advice = "is it up, are DATABASE_HOST and DATABASE_PORT right, does a firewall stand between"
+            advice = (
+                "check that it runs, that DATABASE_HOST and DATABASE_PORT are right, and that no firewall is in between"
+            )
             return [problem("PostgreSQL", f"{place} cannot be used: {error.reason}", advice)]
 
     async def _database(self, session: Session) -> list[Finding]:
         began = time.time()
-        theirs = await session.value("doctor.clock")
-        ahead = theirs.timestamp() - (began + time.time()) / 2
+        clock = await session.value("doctor.clock")
+        ahead = clock.timestamp() - (began + time.time()) / 2
         server = await session.row("doctor.server") or {}
         history = await session.rows("doctor.history") if server["has_history"] else None
         applied = {row["version"]: row["sha256"] for row in history} if history is not None else None
@@ -118,13 +120,13 @@ class MasterExamination:
             self.nodes = [node_seen(row) for row in await session.rows("doctor.nodes")]
         return [*database_findings(server), schema, clock_finding(ahead)]
 
-    async def look_at_bus(self) -> list[Finding]:
-        """Whether the login of AMQP_URL is accepted."""
+    async def examine_bus(self) -> list[Finding]:
+        """Examine the login of AMQP_URL."""
         login = await try_login(self.settings.amqp_url, queue=MASTER_QUEUE)
-        return [login_finding(login, place_of(self.settings.amqp_url.get_secret_value(), 5672))]
+        return [login_finding(login, host_and_port(self.settings.amqp_url.get_secret_value(), 5672))]
 
-    async def look_at_broker(self) -> list[Finding]:
-        """By the management API; remembers what the virtual host holds."""
+    async def examine_broker(self) -> list[Finding]:
+        """Examine the broker by its management API, and remember the contents of the virtual host."""
         inspection = Inspection(self.settings.management_url, self.settings.amqp_url)
         try:
             return await self._broker(inspection)
@@ -134,27 +136,27 @@ class MasterExamination:
             await inspection.close()
 
     async def _broker(self, inspection: Inspection) -> list[Finding]:
-        door = await inspection.door()
-        self.servers = door.servers
-        found = [tags_finding(door.user, door.tags)]
+        access = await inspection.access()
+        self.servers = access.servers
+        found = [tags_finding(access.user, access.tags)]
         if found[0].level != "ok":
             return found
-        found.append(version_finding(door.version))
+        found.append(version_finding(access.version))
         self.contents = await inspection.contents()
         if self.contents is None:
-            advice = f'rabbitmqctl add_vhost "{door.vhost}", and give {door.user!r} every permission in it'
-            return [*found, problem("vhost", f"there is no {door.vhost!r} on this broker", advice)]
-        return [*found, permissions_finding(door.user, door.vhost, self.contents.own)]
+            advice = f'rabbitmqctl add_vhost "{access.vhost}", and give {access.user!r} every permission in it'
+            return [*found, problem("vhost", f"there is no {access.vhost!r} on this broker", advice)]
+        return [*found, permissions_finding(access.user, access.vhost, self.contents.own)]
 
-    async def look_at_api(self) -> list[Finding]:
-        """Whether a master answers at this port, or could."""
+    async def examine_api(self) -> list[Finding]:
+        """Examine the API's port: a master answers, or it is free, or another program has it."""
         host, port = self.settings.api_host, self.settings.api_port
         state, reason = await api_state(host, port)
         self.master_here = state == "master"
         return [api_finding(state, f"{host}:{port}", reason), exposure_finding(host, own_addresses())]
 
     async def compare(self) -> list[Finding]:
-        """What the database and the broker say about each other and the nodes."""
+        """Compare the database with the broker, and examine the nodes."""
         nodes, contents = self.nodes or [], self.contents
         logins = list(contents.topology.permissions) if contents else []
         count = max(len(nodes), sum(name.startswith("node-") for name in logins))
@@ -162,18 +164,18 @@ class MasterExamination:
         if contents is not None:
             found += queue_findings(contents.messages, contents.consumers, nodes=count)
         if contents is not None and self.nodes is not None:
-            found += topology_findings(await self._wanted(nodes), contents.topology)
+            found += topology_findings(await self._desired(nodes), contents.topology)
         if self.nodes is not None:
             found += self._nodes(nodes, contents.consumers if contents else {})
         return [*found, address_finding(self.settings.node_amqp_url, nodes)] if self.amqp else found
 
     def _nodes(self, nodes: Sequence[NodeSeen], consumers: Mapping[str, int]) -> list[Finding]:
         connected = {node.id: consumers.get(node_queue(NodeId(node.id)), 0) for node in nodes}
-        somewhere = self.master_here or consumers.get(MASTER_QUEUE, 0) > 0
-        return node_findings(nodes, connected, master_runs=somewhere)
+        master_runs = self.master_here or consumers.get(MASTER_QUEUE, 0) > 0
+        return node_findings(nodes, connected, master_runs=master_runs)
 
-    async def _wanted(self, nodes: Sequence[NodeSeen]) -> Topology:
-        """What a master would make for these nodes."""
+    async def _desired(self, nodes: Sequence[NodeSeen]) -> Topology:
+        """Return the topology that a master would create for these nodes."""
         broker = Broker(self.settings.management_url, self.settings.amqp_url)
         try:
             hashes = {NodeId(node.id): node.password_hash for node in nodes}
@@ -183,7 +185,7 @@ class MasterExamination:
 
 
 def node_seen(row: Row) -> NodeSeen:
-    """A row of doctor.nodes."""
+    """Build a node from a row of doctor.nodes."""
     return NodeSeen(
         id=row["id"],
         name=row["name"],
@@ -197,17 +199,17 @@ def node_seen(row: Row) -> NodeSeen:
     )
 
 
-def place_of(address: str, port: int) -> str:
-    """host:port of an address, without its login."""
+def host_and_port(address: str, port: int) -> str:
+    """Return host:port of an address, without its login."""
     parts = urlsplit(address)
     return f"{parts.hostname}:{parts.port or port}"
 
 
 def not_inspected(error: NotInspected, management_url: str) -> Finding:
-    """Why the management API told nothing."""
+    """Return the finding when the management API could not be read."""
     advice = {
-        "away": "is it up with rabbitmq_management enabled (rabbitmq-plugins enable rabbitmq_management), "
-        "is RABBITMQ_MANAGEMENT_URL right",
+        "away": "check that it runs with rabbitmq_management enabled (rabbitmq-plugins enable rabbitmq_management), "
+        "and that RABBITMQ_MANAGEMENT_URL is right",
         "refused": "it takes the login of AMQP_URL, which must be an administrator's: rabbitmqctl set_user_tags",
         "strange": "RABBITMQ_MANAGEMENT_URL must lead to the management API, usually at port 15672",
     }

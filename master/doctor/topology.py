@@ -1,4 +1,4 @@
-"""What should be on the broker, what is there, and what the difference means."""
+"""Findings about the broker's topology: the desired exchanges, queues and logins against the actual ones. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from shared.doctor.findings import Finding, ok, problem, some, warning
 
 Parts = Mapping[str, Sequence[Mapping[str, Any]]]
 
-REMADE = "start (or restart) a master: it makes all of it anew whenever it connects"
+RESTORE = "start (or restart) a master: it restores all of it whenever it connects"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Topology:
-    """By name; `logins` maps to the hash of the password, permissions to their patterns."""
+    """Exchanges, queues, bindings and logins by name; `logins` maps to password hashes, permissions to patterns."""
 
     exchanges: Mapping[str, str]
     queues: Mapping[str, Mapping[str, Any]]
@@ -24,7 +24,7 @@ class Topology:
 
 
 def topology(parts: Parts) -> Topology:
-    """Out of definitions to import, or out of lists as the management API gives them: their members are the same."""
+    """Build a topology from definitions to import, or from lists of the management API, which have the same members."""
     return Topology(
         exchanges={each["name"]: each["type"] for each in parts["exchanges"]},
         queues={each["name"]: each["arguments"] for each in parts["queues"]},
@@ -37,52 +37,56 @@ def topology(parts: Parts) -> Topology:
     )
 
 
-def topology_findings(wanted: Topology, there: Topology) -> list[Finding]:
-    """Of exchanges, queues, bindings and the nodes' logins; one when all is well or nothing has been made yet."""
-    if not wanted.logins and not any(name in there.exchanges for name in wanted.exchanges):
-        text = "nothing has been made on the broker yet"
-        return [warning("broker topology", text, "start a master: it makes all of it when it connects")]
-    found = [*missing_things(wanted, there), *login_findings(wanted, there), *permission_findings(wanted, there)]
-    shape = f"{len(wanted.exchanges)} exchanges, {len(wanted.queues)} queues, {len(wanted.logins)} nodes' logins"
+def topology_findings(desired: Topology, actual: Topology) -> list[Finding]:
+    """Compare exchanges, queues, bindings and the nodes' logins. One finding if all is well or nothing exists yet."""
+    if not desired.logins and not any(name in actual.exchanges for name in desired.exchanges):
+        text = "nothing has been created on the broker yet"
+        return [warning("broker topology", text, "start a master: it creates everything when it connects")]
+    found = [
+        *missing_findings(desired, actual),
+        *login_findings(desired, actual),
+        *permission_findings(desired, actual),
+    ]
+    shape = f"{len(desired.exchanges)} exchanges, {len(desired.queues)} queues, {len(desired.logins)} nodes' logins"
     return found or [ok("broker topology", f"{shape} are there with the right permissions")]
 
 
-def missing_things(wanted: Topology, there: Topology) -> list[Finding]:
-    """Exchanges and queues that are not there or of another kind, and bindings."""
-    exchanges = [name for name, kind in wanted.exchanges.items() if there.exchanges.get(name) != kind]
-    queues = [name for name in wanted.queues if name not in there.queues]
-    bindings = [f"{source} to {queue}" for source, queue, _ in sorted(wanted.bindings - there.bindings)]
+def missing_findings(desired: Topology, actual: Topology) -> list[Finding]:
+    """Find missing or different exchanges, queues and bindings."""
+    exchanges = [name for name, kind in desired.exchanges.items() if actual.exchanges.get(name) != kind]
+    queues = [name for name in desired.queues if name not in actual.queues]
+    bindings = [f"{source} to {queue}" for source, queue, _ in sorted(desired.bindings - actual.bindings)]
     found = [
-        problem(f"broker {what}", f"missing or of another kind: {some(names)}", REMADE)
+        problem(f"broker {what}", f"missing or of another kind: {some(names)}", RESTORE)
         for what, names in (("exchanges", exchanges), ("queues", queues), ("bindings", bindings))
         if names
     ]
-    other = [name for name, arguments in wanted.queues.items() if differs(arguments, there.queues.get(name))]
+    other = [name for name, arguments in desired.queues.items() if differs(arguments, actual.queues.get(name))]
     if other:
-        advice = f"delete them in the management UI (nothing in them is precious), then {REMADE}"
-        found.append(warning("broker queues", f"other arguments than this program's: {some(other)}", advice))
+        advice = f"delete them in the management UI (their messages can be lost without harm), then {RESTORE}"
+        found.append(warning("broker queues", f"arguments differ from this program's: {some(other)}", advice))
     return found
 
 
-def differs(wanted: Mapping[str, Any], there: Mapping[str, Any] | None) -> bool:
-    """Whether a queue lacks an argument. Its type is the operator's to choose."""
-    if there is None:
+def differs(desired: Mapping[str, Any], actual: Mapping[str, Any] | None) -> bool:
+    """Return whether a queue lacks an argument. Its type is the operator's choice."""
+    if actual is None:
         return False
-    return any(there.get(name) != value for name, value in wanted.items() if name != "x-queue-type")
+    return any(actual.get(name) != value for name, value in desired.items() if name != "x-queue-type")
 
 
-def login_findings(wanted: Topology, there: Topology) -> list[Finding]:
-    """Nodes whose login is missing or has another password, and logins of nodes that are no more."""
+def login_findings(desired: Topology, actual: Topology) -> list[Finding]:
+    """Find nodes whose login is missing or has another password, and logins of removed nodes."""
     found: list[Finding] = []
-    missing = [name for name in wanted.logins if name not in there.logins]
+    missing = [name for name in desired.logins if name not in actual.logins]
     if missing:
-        found.append(problem("broker logins", f"missing: {some(missing)}; these nodes are refused", REMADE))
-    other = [name for name, hash_ in wanted.logins.items() if there.logins.get(name, hash_) != hash_]
+        found.append(problem("broker logins", f"missing: {some(missing)}; these nodes are refused", RESTORE))
+    other = [name for name, hash_ in desired.logins.items() if actual.logins.get(name, hash_) != hash_]
     if other:
-        text = f"another password than the database knows: {some(other)}"
-        advice = f"{REMADE}; if such a node is refused then, enrol it again (`maybe-node forget` on it, POST /nodes)"
+        text = f"the password differs from the database: {some(other)}"
+        advice = f"{RESTORE}; if such a node is refused then, enrol it again (`maybe-node forget` on it, POST /nodes)"
         found.append(problem("broker logins", text, advice))
-    strays = [name for name in there.permissions if name.startswith("node-") and name not in wanted.logins]
+    strays = [name for name in actual.permissions if name.startswith("node-") and name not in desired.logins]
     if strays:
         text = f"of nodes that the database does not know: {some(strays)}"
         advice = "a master removes them when it connects; if two clusters share this broker, give each its own"
@@ -90,18 +94,18 @@ def login_findings(wanted: Topology, there: Topology) -> list[Finding]:
     return found
 
 
-def permission_findings(wanted: Topology, there: Topology) -> list[Finding]:
-    """Nodes that may do less or more than they should."""
+def permission_findings(desired: Topology, actual: Topology) -> list[Finding]:
+    """Find nodes with fewer or more permissions than they should have."""
     wrong = [
         name
-        for name, patterns in wanted.permissions.items()
-        if name in there.logins
+        for name, patterns in desired.permissions.items()
+        if name in actual.logins
         and (
-            there.permissions.get(name) != patterns
-            or there.topic_permissions.get(name) != wanted.topic_permissions[name]
+            actual.permissions.get(name) != patterns
+            or actual.topic_permissions.get(name) != desired.topic_permissions[name]
         )
     ]
     if not wrong:
         return []
-    text = f"not as they should be: {some(wrong)}; these nodes can do too little or too much"
-    return [problem("broker permissions", text, REMADE)]
+    text = f"these differ from the desired ones: {some(wrong)}; such nodes can do too little or too much"
+    return [problem("broker permissions", text, RESTORE)]

@@ -1,19 +1,19 @@
-"""Chooses the node of a new proxy, or explains why there is none. Pure."""
+"""The choice of a node for one proxy, or one obstacle for each node. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from master.placement.exits import lacking
+from master.placement.exits import exit_obstacle
 from shared.proxies import NodeId, ProxyId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A node that may take the proxy.
+    """A node that may get the proxy.
 
-    `used` counts the ports of its range that are no longer free on its ip; `holder` is the proxy that has the asked
-    port on its ip, on `holder_node`.
+    `used` counts the ports of its range that are not free on its ip. `holder` is the proxy that has the requested port
+    on this ip, and `holder_node` its node.
     """
 
     id: NodeId
@@ -32,7 +32,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demand:
-    """What the proxy needs of its node; without a port any will do."""
+    """What the proxy needs from its node. Without a port, any free port will do."""
 
     engine: str
     port: int | None = None
@@ -41,7 +41,7 @@ class Demand:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Obstacle:
-    """Why a node cannot take the proxy; `port` and `exit` mark the reasons that only an asked port or exit gives."""
+    """Why a node cannot take the proxy. `port` and `exit` mark reasons that a request for a port or an exit causes."""
 
     node_id: NodeId
     reason: str
@@ -49,39 +49,39 @@ class Obstacle:
     exit: bool = False
 
 
-def place(candidates: Sequence[Candidate], demand: Demand) -> NodeId | tuple[Obstacle, ...]:
-    """The least loaded node that can take it, the lowest id among equals; or one obstacle a candidate, by id."""
+def choose_node(candidates: Sequence[Candidate], demand: Demand) -> NodeId | tuple[Obstacle, ...]:
+    """Return the least loaded node that can take the proxy (the lowest id among equals), or all obstacles by id."""
     judged = [(candidate, obstacle(candidate, demand)) for candidate in sorted(candidates, key=lambda one: one.id)]
-    able = [candidate for candidate, hindrance in judged if hindrance is None]
+    able = [candidate for candidate, found in judged if found is None]
     if able:
         return min(able, key=lambda candidate: (candidate.count, candidate.id)).id
-    return tuple(hindrance for _, hindrance in judged if hindrance is not None)
+    return tuple(found for _, found in judged if found is not None)
 
 
 def obstacle(candidate: Candidate, demand: Demand) -> Obstacle | None:
-    """What keeps this node from taking it."""
+    """Return why the node cannot take the proxy, or None."""
     if candidate.state != "active":
         return Obstacle(node_id=candidate.id, reason=f"it is {candidate.state}")
     if not candidate.has_engine:
         return Obstacle(node_id=candidate.id, reason=f"it has no engine {demand.engine}")
-    if lack := lacking(demand.exit, candidate.local_addresses, candidate.ipv6_prefixes):
-        return Obstacle(node_id=candidate.id, reason=lack, exit=True)
+    if reason := exit_obstacle(demand.exit, candidate.local_addresses, candidate.ipv6_prefixes):
+        return Obstacle(node_id=candidate.id, reason=reason, exit=True)
     if candidate.count >= candidate.max_proxies:
         return Obstacle(
             node_id=candidate.id, reason=f"it is full: {candidate.count} of {candidate.max_proxies} proxies"
         )
-    return no_port(candidate) if demand.port is None else port_obstacle(candidate, demand.port)
+    return no_free_port(candidate) if demand.port is None else port_obstacle(candidate, demand.port)
 
 
-def no_port(candidate: Candidate) -> Obstacle | None:
-    """All ports of the range are used."""
+def no_free_port(candidate: Candidate) -> Obstacle | None:
+    """Return an obstacle when all ports of the range are used."""
     if candidate.used <= candidate.port_to - candidate.port_from:
         return None
     return Obstacle(node_id=candidate.id, reason=f"no port of {candidate.port_from}-{candidate.port_to} is free")
 
 
 def port_obstacle(candidate: Candidate, port: int) -> Obstacle | None:
-    """The asked port is outside the range, or taken."""
+    """Return an obstacle when the requested port is outside the range or taken."""
     if not candidate.port_from <= port <= candidate.port_to:
         reason = f"port {port} is outside its range {candidate.port_from}-{candidate.port_to}"
         return Obstacle(node_id=candidate.id, reason=reason, port="outside")

@@ -1,4 +1,4 @@
-"""Whether a node can let a proxy's connections leave as asked. Pure."""
+"""Whether a node can provide an exit. Pure."""
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Network
@@ -7,8 +7,8 @@ from typing import Any
 RANDOM_MODES = ("ipv6_random", "ipv6_session")
 
 
-def lacking(exit_: Mapping[str, Any], addresses: Sequence[str], prefixes: Sequence[str]) -> str | None:
-    """What a node with these addresses and IPv6 prefixes lacks for that exit, as a reason for a person."""
+def exit_obstacle(exit_: Mapping[str, Any], addresses: Sequence[str], prefixes: Sequence[str]) -> str | None:
+    """Return why a node with these addresses and IPv6 prefixes cannot provide the exit, or None if it can."""
     mode = exit_.get("mode", "default")
     if mode == "address" and exit_["address"] not in addresses:
         return f"it has no address {exit_['address']}, only {', '.join(addresses) or 'unknown ones'}"
@@ -20,5 +20,5 @@ def lacking(exit_: Mapping[str, Any], addresses: Sequence[str], prefixes: Sequen
 
 
 def is_within(prefix: str, others: Sequence[str]) -> bool:
-    """Whether one of the others holds all of it."""
+    """Return whether one of the other prefixes contains the whole prefix."""
     return any(IPv6Network(prefix).subnet_of(IPv6Network(other)) for other in others)

@@ -1,4 +1,4 @@
-"""Keeps the broker's logins of nodes as the database has them."""
+"""Keep the broker's logins of nodes equal to the database."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,48 +14,47 @@ from shared.proxies import NodeId
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 20.0
+CHECK_EVERY_S = 20.0
 
 
 class Logins:
-    """Of all nodes."""
+    """The logins of all nodes at the broker."""
 
     def __init__(self, database: Database, broker: Broker) -> None:
-        """The database says which there shall be."""
         self._database, self._broker = database, broker
 
     async def prepare_broker(self) -> None:
-        """Make exchanges, queues and logins out of the database. Its errors count as "not connected"."""
+        """Create exchanges, queues and logins from the database. Its errors count as "not connected"."""
         try:
-            logins = await self._wanted()
+            logins = await self._desired()
         except DatabaseError as error:
             raise ConnectionError(f"the logins cannot be read: {error.reason}") from error
         await self._broker.ensure_all(logins)
 
     async def keep(self, is_up: Callable[[], bool]) -> None:
-        """Make logins anew that somebody deleted at the broker: such a node would be refused for ever."""
+        """Restore logins that were deleted or changed at the broker, until cancelled, so that no node stays refused."""
 
-        async def look() -> None:
-            await asyncio.sleep(LOOK_EVERY_S)
+        async def check() -> None:
+            await asyncio.sleep(CHECK_EVERY_S)
             if is_up():
-                await self._mend()
+                await self._repair()
 
-        await keep_on(look, "logins")
+        await keep_on(check, "logins")
 
-    async def _mend(self) -> None:
-        made = await self._broker.mend_logins(await self._wanted())
-        if not made:
+    async def _repair(self) -> None:
+        restored = await self._broker.repair_logins(await self._desired())
+        if not restored:
             return
-        left = await self._wanted()  # a node that was removed meanwhile must not keep what was just made
-        for node_id in made:
+        left = await self._desired()  # a node that was removed meanwhile must not keep its new login
+        for node_id in restored:
             if node_id not in left:
                 await self._broker.remove_node(node_id)
-        news = [NewEvent(type="node.login_restored", node_id=node_id) for node_id in made if node_id in left]
-        log.warning("broker.logins_made_anew", node_ids=made)
+        news = [NewEvent(type="node.login_restored", node_id=node_id) for node_id in restored if node_id in left]
+        log.warning("broker.logins_restored", node_ids=restored)
         async with self._database.transaction() as session:
             await record_events(session, news)
 
-    async def _wanted(self) -> dict[NodeId, str]:
+    async def _desired(self) -> dict[NodeId, str]:
         async with self._database.session() as session:
-            rows = await session.rows("sync.all_logins")
+            rows = await session.rows("sync.select_logins")
         return {NodeId(row["id"]): row["broker_password_hash"] for row in rows}

@@ -1,4 +1,4 @@
-"""Notices nodes that have fallen silent; now and then forgets what is over."""
+"""Mark silent nodes offline, and delete old rows now and then."""
 
 import asyncio
 from datetime import timedelta
@@ -15,22 +15,22 @@ FORGET_RETRY_MOST_S = 60.0
 
 
 class Housekeeping:
-    """Over nodes and over what is kept."""
+    """Run the periodic tasks of the master."""
 
     def __init__(self, database: Database, reports: Reports, events_days: float, history_days: float) -> None:
-        """Events are kept for so many days, and who had which endpoint for so many."""
+        """Keep events and the history of endpoints for so many days."""
         self._database, self._reports = database, reports
         self._events_kept, self._history_kept = timedelta(days=events_days), timedelta(days=history_days)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(keep_on(self._lose_silent, "watch"))
-            group.create_task(keep_on(self._forget_now_and_then, "forgetting", most_s=FORGET_RETRY_MOST_S))
+            group.create_task(keep_on(self._mark_silent, "silent nodes"))
+            group.create_task(keep_on(self._forget_now_and_then, "old rows", most_s=FORGET_RETRY_MOST_S))
 
-    async def _lose_silent(self) -> None:
+    async def _mark_silent(self) -> None:
         await asyncio.sleep(SILENCE_EVERY_S)
-        await self._reports.lose_silent()
+        await self._reports.mark_silent_offline()
 
     async def _forget_now_and_then(self) -> None:
         await asyncio.sleep(SILENCE_EVERY_S)

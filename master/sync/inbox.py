@@ -1,4 +1,4 @@
-"""Hears the nodes: answers need-sync with records and takes reports, from proven senders only."""
+"""Handle messages of nodes: answer need-sync with records and store reports, from proven senders only."""
 
 import time
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ KEY_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Forged(Exception):
-    """What a message says of its sender does not agree with what the broker has proven."""
+    """A message whose claimed sender differs from the one that the broker has validated."""
 
     reason: str
 
 
 def sender(message: Incoming, header: Header, cluster: str) -> NodeId:
-    """Who sent it: broker-validated user, routing key, cluster and node must all agree. Raises Forged."""
+    """Return the sender: validated user, routing key, cluster and node must all agree. Raises Forged."""
     node_id = NodeId(header.node)
     if message.user_id is None:
         raise Forged("it names no user_id, so nothing proves its sender")
@@ -50,20 +50,20 @@ def sender(message: Incoming, header: Header, cluster: str) -> NodeId:
 
 
 class Inbox:
-    """The master's handler of messages."""
+    """Handle the messages of the master's queue."""
 
     def __init__(self, database: Database, outbox: Outbox, reports: Reports, cluster: str, meters: Meters) -> None:
-        """`bus` is set before any message comes."""
+        """`bus` is set before the first message."""
         self._database, self._outbox, self._reports, self._cluster = database, outbox, reports, cluster
-        self._told: dict[str, float] = {}
+        self._recorded_at: dict[str, float] = {}
         self._meters = meters
         self.bus: Bus | None = None
 
     async def handle(self, message: Incoming) -> None:
-        """Take one message. One that cannot be acted on is parked or refused, and said so once; none comes twice."""
-        verdict = await self._take(message)
-        known = message.type if message.type in MESSAGE_TYPES else "other"
-        self._meters.messages[known or "other", verdict] += 1
+        """Handle one message. An unreadable or forged one is parked or refused, with an event. None is redelivered."""
+        outcome = await self._take(message)
+        type_ = message.type if message.type in MESSAGE_TYPES else "other"
+        self._meters.messages[type_ or "other", outcome] += 1
 
     async def _take(self, message: Incoming) -> MessageOutcome:
         try:
@@ -89,14 +89,14 @@ class Inbox:
             await self._refuse(message, error.reason)
             return "refused"
         except DatabaseError as error:
-            log.warning("message.given_up", type=message.type, node_id=node_id, reason=error.reason)
+            log.warning("message.abandoned", type=message.type, node_id=node_id, reason=error.reason)
             return "given_up"
         return "taken"
 
     async def _answer(self, node_id: NodeId, ids: tuple[int, ...], round_: str | None) -> None:
-        """Send the records that are this node's; when some are not, its list is not ours: a check-sync follows."""
+        """Send the requested records. If some are not of this node, its list is outdated, and a check-sync follows."""
         async with self._database.session() as session:
-            rows = await session.rows("sync.wanted_records", node_id=node_id, ids=list(ids))
+            rows = await session.rows("sync.desired_records", node_id=node_id, ids=list(ids))
         if not rows:
             return
         records = [record_of(row) for row in rows if row["id"] is not None]
@@ -114,19 +114,23 @@ class Inbox:
         await self._publish(
             Outgoing(exchange="", key=DEAD_QUEUE, type="dead", body=message.body[:READ_LIMIT], header=None, extra=extra)
         )
-        await self._tell(message, "message.parked", reason)
+        await self._record(message, "message.parked", reason)
 
     async def _refuse(self, message: Incoming, reason: str) -> None:
         log.error("message.refused", type=message.type, user=message.user_id, key=message.key, reason=reason)
-        await self._tell(message, "message.refused", reason)
+        await self._record(message, "message.refused", reason)
 
-    async def _tell(self, message: Incoming, type_: Literal["message.parked", "message.refused"], reason: str) -> None:
-        """An event, but not one for each message of a flood."""
-        who = f"{type_} {message.user_id}"
+    async def _record(
+        self, message: Incoming, type_: Literal["message.parked", "message.refused"], reason: str
+    ) -> None:
+        """Record an event, but not for each message of a flood."""
+        key = f"{type_} {message.user_id}"
         now = time.monotonic()
-        if now - self._told.get(who, -REFUSAL_EVENT_EVERY_S) < REFUSAL_EVENT_EVERY_S:
+        if now - self._recorded_at.get(key, -REFUSAL_EVENT_EVERY_S) < REFUSAL_EVENT_EVERY_S:
             return
-        self._told = {key: at for key, at in self._told.items() if now - at < REFUSAL_EVENT_EVERY_S} | {who: now}
+        self._recorded_at = {
+            other: at for other, at in self._recorded_at.items() if now - at < REFUSAL_EVENT_EVERY_S
+        } | {key: now}
         details = {"reason": reason, "user": message.user_id, "key": printable(message.key, KEY_LIMIT)}
         try:
             async with self._database.transaction() as session:
@@ -141,7 +145,7 @@ class Inbox:
 
 
 def record_of(row: Row) -> bytes:
-    """A row of wanted_records as a record's JSON."""
+    """Encode a row of desired_records as a record's JSON."""
     fields = {name: value for name, value in row.items() if name != "revision"}
     fields["allow_ips"] = tuple(fields["allow_ips"])
     fields["exit"], fields["limits"] = Exit.model_validate(row["exit"]), Limits.model_validate(row["limits"])

@@ -1,7 +1,7 @@
-"""Tells nodes what they should run: whoever's revision is ahead of what was sent gets a check-sync.
+"""The outbox: a node whose revision is ahead of the sent revision gets a check-sync with its list of proxies.
 
-PostgreSQL's NOTIFY only hastens it; the poll is the guarantee. A claim holds no lock while the broker is waited for: a
-master that dies between the publish and its mark leaves a node that is told twice, which does no harm.
+PostgreSQL's NOTIFY only speeds this up; the poll is the guarantee. A claim holds no lock while a master waits for the
+broker: if it dies between the publish and the mark, the node gets its list twice, which does no harm.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 POLL_S = 1.5
 QUIET_S = 0.08
-"""Between two lists of one node: the first change goes out at once, a burst that follows melts into one."""
+"""Between two lists of one node: the first change is sent at once, a burst that follows is sent as one list."""
 BATCH = 200
 IN_FLIGHT = 16
 ROUND_S = 5.0
@@ -36,7 +36,7 @@ RESEND_S = 2.0
 
 
 class Outbox:
-    """Publishes check-syncs: for changes, for sweeps and on demand."""
+    """Publish check-syncs: for changes, for sweeps and on demand."""
 
     def __init__(self, database: Database, broker: Broker, cluster: str) -> None:
         """`bus` is set before anything is sent."""
@@ -47,15 +47,15 @@ class Outbox:
         self.bus: Bus | None = None
 
     def wake(self) -> None:
-        """Something changed: look soon."""
+        """Look for changes soon."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Send what is due until cancelled."""
+        """Send due lists until cancelled."""
         await keep_on(self._turn, "outbox")
 
     async def sweep(self) -> None:
-        """Compare every node now and then, whatever has been said, until cancelled."""
+        """Compare every node now and then, even without a change, until cancelled."""
         await keep_on(self._sweep_some, "sweep")
 
     async def _turn(self) -> None:
@@ -69,7 +69,7 @@ class Outbox:
         if not self._is_up():
             return
         async with self._database.session() as session:
-            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_sweep", most=BATCH)]
+            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_sweep", max_rows=BATCH)]
         await self._send_all(due)
 
     async def check(self, node_id: NodeId, *, confirm: bool = False, again: bool = True) -> None:
@@ -79,8 +79,8 @@ class Outbox:
         """
         async with self._in_flight:
             async with self._database.session() as session:
-                row = await session.row("sync.wanted_list", node_id=node_id, most=CONFIRMS, most_requests=REQUESTS)
-            if row is None or not (again or self._is_news(node_id, row["revision"])):
+                row = await session.row("sync.desired_list", node_id=node_id, max_rows=CONFIRMS, max_requests=REQUESTS)
+            if row is None or not (again or self._is_new(node_id, row["revision"])):
                 return
             await self._publish(node_id, row, confirm=AGREED if confirm else row["removed"])
             async with self._database.session() as session:
@@ -91,13 +91,13 @@ class Outbox:
     def _is_up(self) -> bool:
         return self.bus is not None and self.bus.state == "up"
 
-    def _is_news(self, node_id: NodeId, revision: int) -> bool:
+    def _is_new(self, node_id: NodeId, revision: int) -> bool:
         at, sent = self._sent.get(node_id, (0.0, -1))
         return sent != revision or time.monotonic() - at > RESEND_S
 
     async def _send_due(self) -> int:
         async with self._database.session() as session:
-            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_unsent", most=BATCH)]
+            due = [NodeId(row["id"]) for row in await session.rows("sync.claim_unsent", max_rows=BATCH)]
         await self._send_all(due)
         return len(due)
 
@@ -110,18 +110,18 @@ class Outbox:
         try:
             await self.check(node_id)
         except Unroutable:
-            await self._heal(node_id)
+            await self._restore_queue(node_id)
         except (BusDown, DatabaseError) as error:
             log.warning("check_sync.not_sent", node_id=node_id, reason=str(error))
 
-    async def _heal(self, node_id: NodeId) -> None:
-        """Its queue is gone: make it again; the list goes out when the claim has passed."""
+    async def _restore_queue(self, node_id: NodeId) -> None:
+        """Restore the node's queue; its list is sent when the claim has expired."""
         try:
             async with self._database.session() as session:
-                hash_ = await session.value("sync.login", node_id=node_id)
+                hash_ = await session.value("nodes.select_login", node_id=node_id)
             if hash_ is not None:
                 await self._broker.ensure_node(node_id, hash_)
-                log.warning("broker.node_queue_made_anew", node_id=node_id)
+                log.warning("broker.node_queue_restored", node_id=node_id)
         except (BrokerAway, DatabaseError) as error:
             log.warning("check_sync.not_sent", node_id=node_id, reason=str(error))
 

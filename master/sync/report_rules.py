@@ -1,18 +1,18 @@
-"""What the master makes of a report. Pure."""
+"""The rules for reports: which are implausible, and what the others call for. Pure."""
 
 from dataclasses import dataclass
 
 from shared.messages.bodies import Report
 
-MOST_AHEAD = 10**9
-"""Revisions or versions by which a database may have gone back: at a change a second, thirty years."""
-MOST_EARLY_MS = 366 * 24 * 3600 * 1000
-"""A node's clock may be wrong, but a session of the far future would silence all that come after it."""
+MAX_AHEAD = 10**9
+"""Revisions or versions by which a database may have been rolled back: at a change a second, thirty years."""
+MAX_FUTURE_MS = 366 * 24 * 3600 * 1000
+"""A node's clock may be wrong, but a session in the far future would make all later ones look old."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WantedState:
-    """What the database wants of a node at its revision: checksums over (id, version) and over the contents."""
+class DesiredState:
+    """The desired state of a node at its revision: checksums over (id, version) and over the contents."""
 
     revision: int
     digest: str
@@ -21,11 +21,11 @@ class WantedState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportDecision:
-    """What a report calls for.
+    """The consequences of a report.
 
-    `raise_to`: the database went back; its revision must become this and its versions exceed `above`. `renew`: the
-    node has other contents under the same versions; all get new ones. `confirmed`: the revision at which everything
-    that the node was told is done, or None while that cannot be said.
+    `raise_to`: the database was rolled back; its revision must become this, and its versions exceed `above`. `renew`:
+    the node has other contents under the same versions, so all get new versions. `confirmed`: the revision up to which
+    the node has done everything, or None while that is unknown.
     """
 
     check: bool = False
@@ -36,29 +36,29 @@ class ReportDecision:
 
 
 def implausible(report: Report, revision: int, now_ms: int) -> str | None:
-    """Why no honest node can say this, or None. What it would do to the node's figures could not be undone."""
-    if report.seen > revision + MOST_AHEAD:
+    """Return why no working node can report this, or None. Storing it could not be undone."""
+    if report.seen > revision + MAX_AHEAD:
         return f"it has seen revision {report.seen}, far past {revision}"
     if report.rev > report.seen:
         return f"it acts on revision {report.rev}, but has seen {report.seen} only"
-    if report.session > now_ms + MOST_EARLY_MS:
+    if report.session > now_ms + MAX_FUTURE_MS:
         return f"its agent started at {report.session} ms, more than a year from now: is its clock wrong?"
     return None
 
 
-def decide(report: Report, wanted: WantedState) -> ReportDecision:
-    """Compare a node's word with what the database wants of it.
+def decide(report: Report, desired: DesiredState) -> ReportDecision:
+    """Compare a report with the desired state.
 
     A node that has all the right records at the right revision, and yet misses some or holds a list back, follows a
-    list of a past that was taken back.
+    list from before a rollback of the database.
     """
-    above = min(report.top, max(report.seen, wanted.revision) + MOST_AHEAD)
-    if report.seen > wanted.revision:
+    above = min(report.top, max(report.seen, desired.revision) + MAX_AHEAD)
+    if report.seen > desired.revision:
         return ReportDecision(raise_to=report.seen + 1, above=above)
-    same_list = report.rev == wanted.revision and report.digest == wanted.digest
-    if same_list and report.content != wanted.content:
+    same_list = report.rev == desired.revision and report.digest == desired.digest
+    if same_list and report.content != desired.content:
         return ReportDecision(renew=True, above=above)
     misled = report.missing > 0 or report.held is not None
-    follows_another = report.rev == wanted.revision and same_list == misled
+    follows_another = report.rev == desired.revision and same_list == misled
     confirmed = None if follows_another or report.held is not None else min(report.done, report.rev)
     return ReportDecision(check=not same_list or misled or report.connected, confirmed=confirmed)

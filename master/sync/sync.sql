@@ -1,22 +1,22 @@
--- Whoever claims a node tells it; a master that dies meanwhile is followed after five seconds. `sending_until` also
--- keeps two lists of one node apart, so that a burst of changes melts.
+-- The master that claims a node sends its list; if it dies, another one takes over after five seconds. `sending_until`
+-- also keeps two lists of one node apart, so that a burst of changes is sent as one list.
 -- name: claim_unsent
 WITH due AS (
     SELECT id FROM nodes
     WHERE revision > sent_revision AND sending_until < clock_timestamp()
-    ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+    ORDER BY id LIMIT :max_rows FOR UPDATE SKIP LOCKED
 )
 UPDATE nodes SET sending_until = clock_timestamp() + interval '5 seconds' FROM due WHERE nodes.id = due.id
 RETURNING nodes.id;
 
 -- name: claim_sweep
 WITH due AS (
-    SELECT id FROM nodes WHERE sweep_at <= now() ORDER BY sweep_at LIMIT :most FOR UPDATE SKIP LOCKED
+    SELECT id FROM nodes WHERE sweep_at <= now() ORDER BY sweep_at LIMIT :max_rows FOR UPDATE SKIP LOCKED
 )
 UPDATE nodes SET sweep_at = now() + interval '10 minutes' * (0.8 + 0.4 * random()) FROM due WHERE nodes.id = due.id
 RETURNING nodes.id;
 
--- `sent_at` is when the oldest list was sent of those that the node has not confirmed.
+-- `sent_at` is the time of the oldest list that the node has not confirmed.
 -- name: mark_sent
 UPDATE nodes
 SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet::interval,
@@ -26,22 +26,23 @@ SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_ti
     END
 WHERE id = :node_id;
 
--- Revision, list and what was removed on purpose since the node's last word, in one statement: one snapshot. With it go
--- the requests that made the list news, as far as the log tells. Nothing while a restore is under way: it creates
--- triggers last, and until then the nodes may be here without their proxies.
--- name: wanted_list
+-- Revision, list and removals since the node's last report in one statement, and so in one snapshot. With it go the ids
+-- of the requests that changed the list, as far as the log has them. No row while a restore is under way: it creates
+-- triggers last, and until then nodes may exist without their proxies.
+-- name: desired_list
 SELECT
     n.revision,
     n.ip,
-    COALESCE((SELECT array_agg(w.id ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS ids,
-    COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM wanted w WHERE w.node_id = n.id), '{}') AS versions,
+    COALESCE((SELECT array_agg(w.id ORDER BY w.id) FROM desired_proxies w WHERE w.node_id = n.id), '{}') AS ids,
+    COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM desired_proxies w WHERE w.node_id = n.id), '{}')
+        AS versions,
     COALESCE(
         (
             SELECT array_agg(ARRAY[r.revision, r.count] ORDER BY r.revision)
             FROM (
                 SELECT revision, sum(count)::bigint AS count FROM removals
                 WHERE node_id = n.id AND revision > s.rev
-                GROUP BY revision ORDER BY revision DESC LIMIT :most
+                GROUP BY revision ORDER BY revision DESC LIMIT :max_rows
             ) AS r
         ), '{}'
     ) AS removed,
@@ -56,7 +57,7 @@ SELECT
                     ORDER BY id DESC LIMIT 20
                 ) AS latest
                 WHERE request_id IS NOT NULL AND at > now() - interval '1 minute'
-                GROUP BY request_id ORDER BY 1 DESC LIMIT :most_requests
+                GROUP BY request_id ORDER BY 1 DESC LIMIT :max_requests
             ) AS e
         ), '{}'
     ) AS requests
@@ -67,36 +68,37 @@ WHERE n.id = :node_id AND EXISTS (
     WHERE tgrelid = 'proxies'::regclass AND tgname = 'proxies_after_update' AND tgenabled <> 'D'
 );
 
--- name: wanted_records
+-- name: desired_records
 SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine,
     w.exit, w.limits, w.destinations, w.also
 FROM nodes n
-LEFT JOIN wanted w ON w.node_id = n.id AND w.id = ANY (:ids::bigint[])
+LEFT JOIN desired_proxies w ON w.node_id = n.id AND w.id = ANY (:ids::bigint[])
 WHERE n.id = :node_id
 ORDER BY w.id;
 
 -- name: revision
 SELECT revision FROM nodes WHERE id = :node_id;
 
--- The same figures as shared.proxies.digest and content_digest; their sums are taken modulo 2^64 by the reader. Nothing
--- while a restore is under way, as in wanted_list.
--- name: wanted_digest
+-- The same figures as shared.proxies.digest and content_digest; the reader takes the sums modulo 2^64. No row while a
+-- restore is under way, as in desired_list.
+-- name: desired_digest
 SELECT
     n.revision,
     COALESCE(sum(('x' || left(md5(w.id || ':' || w.version), 16))::bit(64)::bigint), 0)::numeric AS digest,
     COALESCE(sum(w.content), 0)::numeric AS content
 FROM nodes n
-LEFT JOIN wanted w ON w.node_id = n.id
+LEFT JOIN desired_proxies w ON w.node_id = n.id
 WHERE n.id = :node_id AND EXISTS (
     SELECT FROM pg_trigger
     WHERE tgrelid = 'proxies'::regclass AND tgname = 'proxies_after_update' AND tgenabled <> 'D'
 )
 GROUP BY n.revision;
 
--- name: keep_node
+-- Keep the node from being deleted, without waiting for a change of it.
+-- name: lock_node_key
 SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 
--- A report that is older than the last one stored changes nothing; the row as it was before tells what changed.
+-- A report older than the last one stored changes nothing. Comparing with this row shows what changed.
 -- name: lock_status
 SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number, retired_session, trouble
 FROM node_status
@@ -126,7 +128,7 @@ UPDATE nodes SET revision = GREATEST(revision, :revision) WHERE id = :node_id;
 UPDATE proxies SET version = GREATEST(version, :above) + 1
 WHERE node_id = :node_id OR id IN (SELECT proxy_id FROM endpoints WHERE node_id = :node_id);
 
--- name: drop_mended_failures
+-- name: delete_failures
 DELETE FROM proxy_failures f
 WHERE f.node_id = :node_id AND f.proxy_id BETWEEN :first AND :last AND f.proxy_id <> ALL (:ids::bigint[])
 RETURNING f.proxy_id, f.kind;
@@ -137,7 +139,8 @@ SELECT p.id, p.node_id, r.version, r.reason, r.kind
 FROM unnest(:ids::bigint[], :versions::bigint[], :reasons::text[], :kinds::text[]) AS r (id, version, reason, kind)
 JOIN proxies p ON p.id = r.id AND p.node_id = :node_id
 ON CONFLICT (proxy_id) DO UPDATE
-SET node_id = EXCLUDED.node_id, version = EXCLUDED.version, reason = EXCLUDED.reason, kind = EXCLUDED.kind, since = now()
+SET node_id = EXCLUDED.node_id, version = EXCLUDED.version, reason = EXCLUDED.reason, kind = EXCLUDED.kind,
+    since = now()
 WHERE (f.node_id, f.version, f.reason, f.kind)
     IS DISTINCT FROM (EXCLUDED.node_id, EXCLUDED.version, EXCLUDED.reason, EXCLUDED.kind)
 RETURNING f.proxy_id, f.version, f.reason, f.kind;
@@ -160,17 +163,17 @@ LEFT JOIN endpoints e ON e.proxy_id = r.id AND e.node_id = :node_id AND e.role =
 WHERE COALESCE(e.port, p.port) IS NOT NULL
 ON CONFLICT (node_id, port) DO UPDATE SET until = EXCLUDED.until;
 
--- Proxies whose port is taken by a stranger, that never ran and may have any port.
+-- Proxies whose port another program has, and that never ran and may have any port.
 -- name: select_movable
 SELECT p.id FROM proxies p
-WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_asked AND NOT p.ever_ran
+WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_requested AND NOT p.ever_ran
     AND NOT EXISTS (SELECT FROM endpoints e WHERE e.proxy_id = p.id)
 ORDER BY p.id FOR UPDATE;
 
 -- name: notify_reported
 SELECT pg_notify('maybe_reported', :node_id::text);
 
--- name: lose_silent
+-- name: mark_offline
 UPDATE node_status SET online = false
 WHERE online AND reported_at < now() - :after::interval
 RETURNING node_id, reported_at;
@@ -182,11 +185,8 @@ DELETE FROM removals WHERE at < now() - interval '30 days';
 DELETE FROM taken_ports WHERE until < now();
 
 -- Nodes that are shut out have no login.
--- name: all_logins
+-- name: select_logins
 SELECT id, broker_password_hash FROM nodes WHERE shut_out_until < now();
-
--- name: login
-SELECT broker_password_hash FROM nodes WHERE id = :node_id AND shut_out_until < now();
 
 -- name: shut_out
 UPDATE nodes SET shut_out_until = now() + :seconds::interval

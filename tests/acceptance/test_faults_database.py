@@ -37,7 +37,7 @@ AILMENTS = {
     ),
     "a table is missing": Ailment("ALTER TABLE rotations RENAME TO hidden", "ALTER TABLE hidden RENAME TO rotations"),
     "a column is missing": Ailment(
-        "ALTER TABLE drains RENAME look_at TO hidden", "ALTER TABLE drains RENAME hidden TO look_at"
+        "ALTER TABLE drains RENAME next_check_at TO hidden", "ALTER TABLE drains RENAME hidden TO next_check_at"
     ),
     "it takes no writes": Ailment(
         "ALTER DATABASE {name} SET default_transaction_read_only = on",

@@ -63,7 +63,7 @@ async def measure(database: Database, nodes: int, proxies: int) -> None:
     broker = Broker("http://127.0.0.1:1", SecretStr("amqp://a:b@127.0.0.1:1"))
     reports = Reports(database, Outbox(database, broker, "c"))
     async with database.session() as session:
-        wanted = await session.row("sync.wanted_digest", node_id=1)
+        wanted = await session.row("sync.desired_digest", node_id=1)
         ids = [row["id"] for row in await session.rows("proxies.select_page", **FILTER)]
     assert wanted is not None
     ids = (ids * (COUNTERS // len(ids) + 1))[:COUNTERS]

@@ -29,7 +29,7 @@ async def details(api: Api, type_: str) -> list[dict[str, Any]]:
 
 async def ask(rows: Database, node: int) -> None:
     async with writing(rows) as session:
-        await drain_steps.ask(session, node)
+        await drain_steps.request_rotations(session, node)
 
 
 async def finish(rows: Database, node: int) -> bool:

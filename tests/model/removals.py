@@ -77,8 +77,8 @@ LOCAL_COPY = [
     ("the last good record is kept", "stored_proxy", "before.good if before is not None else None", "None"),
     ("when a record was read is kept", "stored_proxy", "rec_rev=rev", "rec_rev=0"),
 ]
-ROUNDS = [
-    ("seen beyond the revision heals", "decide", "if report.seen > wanted.revision:", "if False:"),
+REPORT_RULES = [
+    ("seen beyond the revision heals", "decide", "if report.seen > desired.revision:", "if False:"),
     ("the revision is raised above what was seen", "decide", "report.seen + 1", "report.seen"),
     (
         "versions are raised above what was seen",
@@ -87,14 +87,14 @@ ROUNDS = [
         "raise_to=report.seen + 1, above=0",
     ),
     ("renewed versions are above what was seen", "decide", "renew=True, above=above", "renew=True, above=0"),
-    ("another rev calls for a list", "decide", "report.rev == wanted.revision and report.digest", "report.digest"),
+    ("another rev calls for a list", "decide", "report.rev == desired.revision and report.digest", "report.digest"),
     (
         "another digest calls for a list",
         "decide",
-        "report.rev == wanted.revision and report.digest == wanted.digest",
-        "report.rev == wanted.revision",
+        "report.rev == desired.revision and report.digest == desired.digest",
+        "report.rev == desired.revision",
     ),
-    ("other contents heal", "decide", "report.content != wanted.content", "False"),
+    ("other contents heal", "decide", "report.content != desired.content", "False"),
     ("a misled node is told", "decide", "not same_list or misled or", "not same_list or"),
     ("missing records mislead", "decide", "report.missing > 0 or ", ""),
     ("a held list misleads", "decide", "report.missing > 0 or report.held is not None", "report.missing > 0"),
@@ -139,7 +139,7 @@ INBOX = [
     ("a sender uses its own key", "sender", " or message.key != report_key(node_id, message.type)", ""),
     ("a sender is of this cluster", "sender", "header.cluster != cluster", "False"),
 ]
-TABLE = {local_copy: LOCAL_COPY, report_rules: ROUNDS, assembly: ASSEMBLY, reconcile: RECONCILE, inbox: INBOX}
+TABLE = {local_copy: LOCAL_COPY, report_rules: REPORT_RULES, assembly: ASSEMBLY, reconcile: RECONCILE, inbox: INBOX}
 MUTANTS = [
     Mutant(name, module, function, rule, without)
     for module, rows in TABLE.items()

@@ -60,9 +60,9 @@ def is_unreadable(content: int) -> bool:
     return content % 7 == 0
 
 
-def wanted(revision: int, rows: Rows) -> report_rules.WantedState:
+def wanted(revision: int, rows: Rows) -> report_rules.DesiredState:
     """What the master compares a report with."""
-    return report_rules.WantedState(
+    return report_rules.DesiredState(
         revision=revision,
         digest=digest((id_, version) for id_, (version, _) in rows.items()),
         content=content_digest(content for _, content in rows.values()),

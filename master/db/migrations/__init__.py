@@ -1,4 +1,7 @@
-"""Brings the schema up to date: plain SQL files, in order, each once, by one master at a time."""
+"""Migrations: plain SQL files, applied in order, each once, by one master at a time.
+
+0001 to 0003 are one schema in reading order: tables, triggers, views.
+"""
 
 import hashlib
 from importlib.resources import files
@@ -18,13 +21,13 @@ CREATE TABLE IF NOT EXISTS migrations (
 
 
 def steps() -> list[tuple[int, str, str]]:
-    """(version, name, SQL) in order."""
+    """Return (version, name, SQL) of each migration, in order."""
     names = sorted(entry.name for entry in files("master.db.migrations").iterdir() if entry.name.endswith(".sql"))
     return [(int(name[:4]), name, (files("master.db.migrations") / name).read_text()) for name in names]
 
 
 async def migrate(connection: "asyncpg.Connection[Any]") -> list[str]:
-    """Apply what is missing; answers its names.
+    """Apply the missing migrations; return their names.
 
     Raises BadConfiguration when a file has changed since it was applied, or when the database is ahead of this program.
     """
@@ -34,11 +37,13 @@ async def migrate(connection: "asyncpg.Connection[Any]") -> list[str]:
         applied = {
             row["version"]: row for row in await connection.fetch("SELECT version, name, sha256 FROM migrations")
         }
-        known = steps()
-        for version in sorted(set(applied) - {version for version, _, _ in known}):
+        migrations = steps()
+        for version in sorted(set(applied) - {version for version, _, _ in migrations}):
             raise drift(f"the database is newer than this program: it has {applied[version]['name']}")
         return [
-            name for version, name, sql in known if await _apply(connection, applied.get(version), version, name, sql)
+            name
+            for version, name, sql in migrations
+            if await _apply(connection, applied.get(version), version, name, sql)
         ]
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
@@ -61,5 +66,5 @@ async def _apply(
 
 
 def drift(reason: str) -> BadConfiguration:
-    """Schema and program do not belong together."""
+    """Return the error for a schema that does not belong to this program."""
     return BadConfiguration(variable="DATABASE_NAME", reason=reason)

@@ -1,4 +1,4 @@
-"""Goes through a proxy as a client would, and tells how far it came."""
+"""Connect through a proxy as a client would, and report the step that failed."""
 
 import asyncio
 import ssl
@@ -22,8 +22,8 @@ from shared.echo import ECHO_HOST
 
 CONNECT_S = 5.0
 PROBE_S = 15.0
-"""For all of it; a proxy may try a destination for twelve seconds."""
-MOST_BODY = 65536
+"""For the whole probe. A proxy may try a destination for twelve seconds."""
+MAX_BODY = 65536
 SOCKS = 5
 LOGIN, NO_LOGIN = 2, 0
 DOMAIN, IPV4, IPV6 = 3, 1, 4
@@ -34,7 +34,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProbeResult:
-    """How it went. `latency_ms` is from the beginning to the destination's answer, or to what failed."""
+    """The result of a probe. `latency_ms` lasts until the destination's answer, or until the failure."""
 
     failure: ProbeFailure | None
     latency_ms: float
@@ -43,7 +43,7 @@ class ProbeResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProbeTarget:
-    """What is asked for through the proxy: a URL taken apart."""
+    """The parts of the URL that is requested through the proxy."""
 
     host: str
     port: int
@@ -52,7 +52,7 @@ class ProbeTarget:
 
 
 def target_of(url: str | None) -> ProbeTarget:
-    """Of an http or https URL; without one the echo that the proxy's own node has."""
+    """Return the target for an http or https URL; by default the echo service of the proxy's own node."""
     parts = urlsplit(url or f"http://{ECHO_HOST}/")
     is_tls = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -60,12 +60,12 @@ def target_of(url: str | None) -> ProbeTarget:
 
 
 async def probe(endpoint: Endpoint, target: ProbeTarget) -> ProbeResult:
-    """Never raises for what is wrong with the proxy or the destination."""
+    """Probe a proxy. Failures of the proxy or the destination are returned, not raised."""
     began = time.monotonic()
     failure, body = None, b""
     try:
         async with asyncio.timeout(PROBE_S):
-            body = await asked(endpoint, target)
+            body = await request(endpoint, target)
     except ProbeFailure as found:
         failure = found
     except TimeoutError:
@@ -74,9 +74,9 @@ async def probe(endpoint: Endpoint, target: ProbeTarget) -> ProbeResult:
     return ProbeResult(failure=failure, latency_ms=latency_ms, exit_ip=exit_ip(body) if failure is None else None)
 
 
-async def asked(endpoint: Endpoint, target: ProbeTarget) -> bytes:
-    """The body of the destination's answer. Raises Failure, TimeoutError."""
-    reader, writer = await connected(endpoint)
+async def request(endpoint: Endpoint, target: ProbeTarget) -> bytes:
+    """Return the body of the destination's answer. Raises ProbeFailure, TimeoutError."""
+    reader, writer = await connect(endpoint)
     step: CheckStep = "login"
     try:
         if endpoint.protocol == "socks5":
@@ -88,15 +88,15 @@ async def asked(endpoint: Endpoint, target: ProbeTarget) -> bytes:
         step = "answer"
         if target.is_tls:
             await writer.start_tls(ssl.create_default_context(), server_hostname=target.host)
-        return await fetched(reader, writer, target)
+        return await fetch(reader, writer, target)
     except (OSError, EOFError, ValueError) as error:
         raise ProbeFailure(step, f"the connection broke ({type(error).__name__})") from error
     finally:
         writer.transport.abort()
 
 
-async def connected(endpoint: Endpoint) -> Streams:
-    """Raises Failure."""
+async def connect(endpoint: Endpoint) -> Streams:
+    """Connect to the proxy. Raises ProbeFailure."""
     try:
         async with asyncio.timeout(CONNECT_S):
             return await asyncio.open_connection(endpoint.host, endpoint.port)
@@ -109,21 +109,21 @@ async def connected(endpoint: Endpoint) -> Streams:
 async def http_connect(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, endpoint: Endpoint, target: ProbeTarget
 ) -> None:
-    """Raises Failure, OSError, EOFError, ValueError."""
-    place = f"{bracketed(target.host)}:{target.port}"
+    """Send CONNECT with the login. Raises ProbeFailure, OSError, EOFError, ValueError."""
+    authority = f"{bracketed(target.host)}:{target.port}"
     login = ""
     if endpoint.username is not None:
         token = b64encode(f"{endpoint.username}:{endpoint.password}".encode()).decode()
         login = f"Proxy-Authorization: Basic {token}\r\n"
-    writer.write(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{login}\r\n".encode())
-    status, length = await head(reader)
-    body = b"" if status in range(200, 300) else await reader.read(min(length or MOST_BODY, MOST_BODY))
+    writer.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{login}\r\n".encode())
+    status, length = await read_head(reader)
+    body = b"" if status in range(200, 300) else await reader.read(min(length or MAX_BODY, MAX_BODY))
     if failure := connect_failure(status, body):
         raise failure
 
 
 async def socks_login(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, endpoint: Endpoint) -> None:
-    """RFC 1928 §3, RFC 1929. Raises Failure, OSError, EOFError."""
+    """Negotiate the method and log in (RFC 1928 §3, RFC 1929). Raises ProbeFailure, OSError, EOFError."""
     method = LOGIN if endpoint.username is not None else NO_LOGIN
     writer.write(bytes((SOCKS, 1, method)))
     _, chosen = await reader.readexactly(2)
@@ -138,7 +138,7 @@ async def socks_login(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 async def socks_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: ProbeTarget) -> None:
-    """RFC 1928 §4. Raises Failure, OSError, EOFError."""
+    """Send CONNECT (RFC 1928 §4). Raises ProbeFailure, OSError, EOFError."""
     name = target.host.encode("ascii")
     writer.write(bytes((SOCKS, 1, 0, DOMAIN, len(name))) + name + target.port.to_bytes(2))
     _, reply, _, kind = await reader.readexactly(4)
@@ -148,27 +148,27 @@ async def socks_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     await reader.readexactly(length + 2)
 
 
-async def fetched(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: ProbeTarget) -> bytes:
-    """Raises Failure, OSError, EOFError, ValueError."""
-    place = bracketed(target.host) + ("" if target.port in (80, 443) else f":{target.port}")
-    writer.write(f"GET {target.path} HTTP/1.1\r\nHost: {place}\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode())
-    status, length = await head(reader)
+async def fetch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: ProbeTarget) -> bytes:
+    """Send GET and read the body. Raises ProbeFailure, OSError, EOFError, ValueError."""
+    host = bracketed(target.host) + ("" if target.port in (80, 443) else f":{target.port}")
+    writer.write(f"GET {target.path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode())
+    status, length = await read_head(reader)
     if failure := answer_failure(status):
         raise failure
-    return (
-        await reader.readexactly(length) if length is not None and length <= MOST_BODY else await reader.read(MOST_BODY)
-    )
+    if length is not None and length <= MAX_BODY:
+        return await reader.readexactly(length)
+    return await reader.read(MAX_BODY)
 
 
-async def head(reader: asyncio.StreamReader) -> tuple[int, int | None]:
-    """(status, content length) of an HTTP/1 answer. Raises OSError, EOFError, ValueError."""
+async def read_head(reader: asyncio.StreamReader) -> tuple[int, int | None]:
+    """Read status and content length of an HTTP/1 answer. Raises OSError, EOFError, ValueError."""
     try:
         lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
     except asyncio.LimitOverrunError as error:
         raise ValueError("the answer's head is too long") from error
     version, _, rest = lines[0].partition(b" ")
     if not version.startswith(b"HTTP/1."):
-        raise ValueError("this is no HTTP")
+        raise ValueError("the answer is not HTTP")
     fields = (line.partition(b":") for line in lines[1:])
     lengths = [int(value) for name, _, value in fields if name.strip().lower() == b"content-length"]
     return int(rest[:3]), lengths[0] if lengths else None

@@ -1,4 +1,4 @@
-"""What the answers of a proxy and of a destination behind it mean for a check. Pure."""
+"""The meaning of a proxy's and a destination's answers for a check. Pure."""
 
 import json
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ PROXY_AUTHENTICATION_REQUIRED = 407
 FORBIDDEN = 403
 TOO_MANY_REQUESTS = 429
 NOT_ALLOWED = 2
-"""Of a client that has logged in: the proxy's limits, or where it may connect to."""
+"""The SOCKS5 reply to a client that has logged in and meets a limit, or a destination that is not allowed."""
 SUCCESSES = range(200, 300)
-MOST_REASON = 200
+MAX_REASON = 200
 
 SOCKS_REPLIES = {
     1: "the proxy could not do it",
@@ -31,7 +31,7 @@ SOCKS_REPLIES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """Where a proxy serves, and by which login."""
+    """The address of a proxy and its login."""
 
     host: str
     port: int
@@ -44,7 +44,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ProbeFailure(Exception):
-    """The step that failed, and why, for a person. `limited`: the proxy serves, but is held by its limits for now."""
+    """The step that failed, and why, for a person. A `limited` proxy works, but its limits stop it for now."""
 
     step: CheckStep
     reason: str
@@ -52,10 +52,10 @@ class ProbeFailure(Exception):
 
 
 def connect_failure(status: int, body: bytes) -> ProbeFailure | None:
-    """What the answer to CONNECT means; None: the way is open."""
+    """Interpret the answer to CONNECT; None is success."""
     if status in SUCCESSES:
         return None
-    reason = words(body) or f"the proxy answered CONNECT with {status}"
+    reason = first_line(body) or f"the proxy answered CONNECT with {status}"
     if status == PROXY_AUTHENTICATION_REQUIRED:
         return ProbeFailure("login", "the proxy does not accept the login")
     if status in (FORBIDDEN, TOO_MANY_REQUESTS) and "destination" not in reason:
@@ -64,14 +64,14 @@ def connect_failure(status: int, body: bytes) -> ProbeFailure | None:
 
 
 def method_failure(method: int) -> ProbeFailure | None:
-    """What a SOCKS5 server's choice of a method means (RFC 1928 §3)."""
+    """Interpret a SOCKS5 server's choice of a method (RFC 1928 §3); None is success."""
     if method in (0, 2):
         return None
     return ProbeFailure("login", "the proxy accepts neither the login nor this address")
 
 
 def reply_failure(reply: int) -> ProbeFailure | None:
-    """What a SOCKS5 reply means."""
+    """Interpret a SOCKS5 reply; None is success."""
     if reply == 0:
         return None
     reason = SOCKS_REPLIES.get(reply, f"the proxy answered {reply}")
@@ -79,18 +79,18 @@ def reply_failure(reply: int) -> ProbeFailure | None:
 
 
 def answer_failure(status: int) -> ProbeFailure | None:
-    """What the destination's own status means."""
+    """Interpret the destination's status; None is success."""
     return None if status in SUCCESSES else ProbeFailure("answer", f"the destination answered {status}")
 
 
 def exit_ip(body: bytes) -> str | None:
-    """The address that the destination saw: {"ip": ...} or the bare address; None when it tells none."""
+    """Return the address that the destination saw, from {"ip": ...} or a bare address; None without one."""
     text = body.decode("ascii", "replace").strip()
     try:
-        told: Any = json.loads(text)
+        answer: Any = json.loads(text)
     except ValueError:
-        told = {"ip": text}
-    found = cast("dict[str, Any]", told).get("ip") if isinstance(told, dict) else None
+        answer = {"ip": text}
+    found = cast("dict[str, Any]", answer).get("ip") if isinstance(answer, dict) else None
     try:
         return str(ip_address(found)) if isinstance(found, str) else None
     except ValueError:
@@ -98,10 +98,10 @@ def exit_ip(body: bytes) -> str | None:
 
 
 def serves(endpoint: Endpoint, failure: ProbeFailure | None, *, has_echo: bool) -> bool:
-    """Whether a proxy that gives this result is good enough to be handed to clients.
+    """Return whether a proxy with this result can be given to clients.
 
-    One that is open to certain addresses only need not let the master in, and one at its limits is well. Without an
-    echo behind it (3proxy has none) nothing can be said of destinations.
+    A proxy that allows certain addresses only may refuse the master, and a proxy at its limits works. Without an echo
+    service behind the proxy (3proxy has none), a failed destination proves nothing.
     """
     if failure is None or failure.limited:
         return True
@@ -110,7 +110,7 @@ def serves(endpoint: Endpoint, failure: ProbeFailure | None, *, has_echo: bool) 
     return failure.step in ("destination", "answer") and not has_echo
 
 
-def words(body: bytes) -> str:
-    """The first line of a plain body."""
+def first_line(body: bytes) -> str:
+    """Return the first line of a plain-text body."""
     line = body.decode("ascii", "replace").strip().partition("\n")[0]
-    return "" if line.startswith("<") else line[:MOST_REASON]
+    return "" if line.startswith("<") else line[:MAX_REASON]

@@ -1,1 +1,4 @@
-"""Events: the log of what happened, its schemas and its live stream."""
+"""Events: the durable log of what happened, and its live stream.
+
+`log` writes and reads the log, `stream` follows it for all readers at once.
+"""

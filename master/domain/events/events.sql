@@ -1,8 +1,9 @@
--- Held to the end of the transaction: ids become visible in their order. Readers hear of it at the commit, once.
+-- The lock lasts until the transaction ends, so that ids become visible in their order. Readers are notified once, at
+-- the commit.
 -- name: lock
 SELECT pg_advisory_xact_lock(hashtext('maybe.events')), pg_notify('maybe_events', '');
 
--- What happened on a node happened at its location, and what to a proxy, to its stack.
+-- An event of a node is also one of its location, and an event of a proxy also one of its stack.
 -- name: insert
 INSERT INTO events (type, node_id, proxy_id, stack_id, location_id, details)
 SELECT
@@ -13,14 +14,11 @@ FROM jsonb_to_recordset(:rows::jsonb) AS r (
     type text, node_id bigint, proxy_id bigint, stack_id bigint, location_id bigint, details jsonb
 );
 
--- name: ping
-SELECT 1;
-
 -- name: select_page
 SELECT id, at, type, node_id, proxy_id, stack_id, location_id, details
 FROM events
 WHERE id > :after::bigint
-  AND is_type(type, :types::text[])
+  AND type_matches(type, :types::text[])
   AND (:node_id::bigint IS NULL OR node_id = :node_id)
   AND (:proxy_id::bigint IS NULL OR proxy_id = :proxy_id)
   AND (:stack_id::bigint IS NULL OR stack_id = :stack_id)
@@ -35,17 +33,17 @@ WHERE id > :after::bigint
 ORDER BY id
 LIMIT :limit::bigint;
 
--- The first event that is kept comes after `forgotten`; `last` is the one that was written last.
+-- The first event that exists comes after `forgotten`; `last` is the newest one.
 -- name: ends
 SELECT l.forgotten, GREATEST(l.forgotten, COALESCE((SELECT max(id) FROM events), 0)) AS last
 FROM event_log l;
 
--- Of two masters one forgets.
+-- Of several masters only one deletes at a time.
 -- name: forget
 WITH claimed AS (
     SELECT only_one FROM event_log FOR UPDATE SKIP LOCKED
 ), first AS (
-    SELECT id, at FROM events WHERE EXISTS (SELECT FROM claimed) ORDER BY id LIMIT :most::bigint
+    SELECT id, at FROM events WHERE EXISTS (SELECT FROM claimed) ORDER BY id LIMIT :max_rows::bigint
 ), gone AS (
     DELETE FROM events e USING first f
     WHERE e.id = f.id AND f.at < now() - :kept::interval

@@ -1,4 +1,4 @@
-"""The durable log of what happened."""
+"""Write and read the durable event log."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from master.db.database import Row, Session
 from master.domain.events.schemas import SUBJECTS, EventFilter, EventList, EventType, Loss, event_from_row
 from master.domain.events.schemas import Event as LoggedEvent
 
-FORGET_AT_ONCE = 5_000
+FORGET_BATCH = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
-    """An event that is not yet in the log. `details` must hold no secret."""
+    """An event to be written. `details` must hold no secret."""
 
     type: EventType
     node_id: int | None = None
@@ -27,9 +27,9 @@ class NewEvent:
 
 
 async def record_events(session: Session, events: Iterable[NewEvent]) -> None:
-    """Write these; the last thing in a transaction, since it holds the log to the transaction's end.
+    """Write events as the last statement of a transaction, since this locks the log until the transaction ends.
 
-    Each carries the id of the request that is being served, if one is.
+    Each event carries the id of the request that is being served, if there is one.
     """
     request = {name: value for name, value in get_contextvars().items() if name == "request_id"}
     rows = [
@@ -42,35 +42,35 @@ async def record_events(session: Session, events: Iterable[NewEvent]) -> None:
 
 
 async def page(session: Session, query: EventList) -> list[LoggedEvent]:
-    """Those that match, oldest first."""
-    return await chosen(session, query.choice, query.after or 0, query.limit)
+    """Return a page of the events that match, oldest first."""
+    return await matching(session, query.choice, query.after or 0, query.limit)
 
 
-async def chosen(session: Session, choice: EventFilter, after: int, limit: int) -> list[LoggedEvent]:
-    """Those of this choice after this id, oldest first."""
-    subjects = {name: choice.subjects.get(name) for name in SUBJECTS}
-    rows = await session.rows("events.select_page", **subjects, types=sorted(choice.types), after=after, limit=limit)
+async def matching(session: Session, filter_: EventFilter, after: int, limit: int) -> list[LoggedEvent]:
+    """Return events after this id that the filter matches, oldest first."""
+    subjects = {name: filter_.subjects.get(name) for name in SUBJECTS}
+    rows = await session.rows("events.select_page", **subjects, types=sorted(filter_.types), after=after, limit=limit)
     return [event_from_row(row) for row in rows]
 
 
-async def following(session: Session, after: int, limit: int) -> Sequence[LoggedEvent]:
-    """Those after this id, of every kind, oldest first."""
+async def events_after(session: Session, after: int, limit: int) -> Sequence[LoggedEvent]:
+    """Return all events after this id, oldest first."""
     return [event_from_row(row) for row in await session.rows("events.follow", after=after, limit=limit)]
 
 
-async def ends(session: Session) -> Row:
-    """`forgotten`, the last id that is no more, and `last`, the last id that there is."""
+async def bounds(session: Session) -> Row:
+    """Return `forgotten`, the id of the last deleted event, and `last`, the id of the last event."""
     return await session.row("events.ends") or {"forgotten": 0, "last": 0}
 
 
-def loss(after: int, ends: Row) -> Loss | None:
-    """Why events after this one cannot be told any more: they are forgotten, or the database went back behind it."""
-    if 0 < after < ends["forgotten"]:
+def loss_after(id_: int, bounds_: Row) -> Loss | None:
+    """Return why events after this id are lost: they were deleted, or the database was rolled back before it."""
+    if 0 < id_ < bounds_["forgotten"]:
         return "forgotten"
-    return "ahead" if after > ends["last"] else None
+    return "ahead" if id_ > bounds_["last"] else None
 
 
 async def forget(session: Session, kept: timedelta) -> None:
-    """Let go of what is older, a batch at a time."""
-    while await session.execute("events.forget", kept=kept, most=FORGET_AT_ONCE):
+    """Delete events older than `kept`, in batches."""
+    while await session.execute("events.forget", kept=kept, max_rows=FORGET_BATCH):
         pass

@@ -53,7 +53,7 @@ async def list_events(request: ApiRequest, wiring: NamedDependency[Wiring]) -> R
         return streamed(frames(wiring.feed, asked, begun), MediaType.EVENTS, HEADERS)
     async with wiring.database.session() as session:
         items = await events.page(session, asked)
-        reset = events.loss(asked.after or 0, await events.ends(session))  # last: forgetting goes on meanwhile
+        reset = events.loss_after(asked.after or 0, await events.bounds(session))  # last: forgetting goes on meanwhile
     return resource_response(
         EventPage(items=items, next=items[-1].id if len(items) == asked.limit else None, reset=reset)
     )

@@ -110,7 +110,7 @@ class EventLike(Protocol):
 class EventFilter:
     """Which events: of any of these types (none: of all), and of all of these subjects.
 
-    The same as is_type and is_wanted_by in the schema.
+    The same as type_matches and webhook_matches in the schema.
     """
 
     types: frozenset[str]

@@ -1,7 +1,7 @@
-"""The log as it grows, read once for all who follow it.
+"""The event stream: the log as it grows, read once for all readers.
 
-The latest events are kept in memory, and a reader is no more than a place among them: whoever is slow, or begins
-further back, reads the database at his own pace until he has caught up, and keeps nothing for it meanwhile.
+The latest events are kept in memory, and each reader is a position among them. A reader that is slow or starts further
+back reads the database at its own pace until it has caught up, and nothing is buffered for it.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ PAGE = 500
 KEPT = 4_000
 """Events in memory: some 6 MB."""
 POLL_S = 5.0
-"""What a lost LISTEN connection fails to tell is found by then."""
+"""Finds events whose notification was lost with the LISTEN connection."""
 HEARTBEAT_S = 15.0
 IDLE_S = 60.0
-"""When nobody has read for so long, the log is no longer followed."""
+"""After so long without a reader the log is not followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamedEvent:
-    """An event and its form on the wire, which is made once for all readers."""
+    """An event and its frame, which is encoded once for all readers."""
 
     event: Event
     frame: bytes
@@ -40,9 +40,9 @@ class StreamedEvent:
 
 @dataclass(frozen=True, slots=True)
 class StreamBatch:
-    """What a reader gets at once: everything asked for up to `position`; nothing is a sign of life.
+    """All events for a reader up to `position`; an empty batch is a heartbeat.
 
-    `reset`: what lies between his place and `position` cannot be told.
+    With `reset`, the events between the reader's position and `position` are lost.
     """
 
     events: tuple[StreamedEvent, ...]
@@ -51,46 +51,46 @@ class StreamBatch:
 
 
 def streamed_event(event: Event) -> StreamedEvent:
-    """In the format of server-sent events (WHATWG HTML, 9.2.5)."""
+    """Encode an event as a server-sent event (WHATWG HTML, 9.2.5)."""
     text = f"id: {event.id}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
     return StreamedEvent(event, text.encode())
 
 
 class EventStream:
-    """Costs one query for each news, however many read, and none while nobody does."""
+    """Follow the log with one query for each change, however many readers there are, and none without readers."""
 
     def __init__(self, database: Database, *, heartbeat_s: float = HEARTBEAT_S, kept: int = KEPT) -> None:
-        """`kept`: how many events stay in memory."""
+        """`kept` is the number of events in memory."""
         self._database, self._heartbeat_s, self._kept = database, heartbeat_s, kept
         self._recent: list[StreamedEvent] = []
         self._floor = 0
-        """All events above it, up to the tip, are in `recent`."""
+        """All events after this id, up to the tip, are in `_recent`."""
         self._tip: int | None = None
         """None while the log is not followed."""
         self._seen = 0
         self._age = 0
-        """Grows when the database went back, which ends every reading."""
-        self._asked_at = -IDLE_S
+        """Grows when the database was rolled back, which ends every stream."""
+        self._read_at = -IDLE_S
         self._wake, self._news = asyncio.Event(), asyncio.Event()
         self._is_closed = False
         self._is_sure = False
-        """Whether the last look found the database; after a failed one it may have gone back."""
+        """Whether the last read succeeded; after a failed one the database may have been rolled back."""
 
     def wake(self) -> None:
-        """There may be news."""
+        """Read the log soon."""
         self._wake.set()
 
     def close(self) -> None:
-        """End every reading."""
+        """End every stream."""
         self._is_closed = True
         self._announce()
 
     async def run(self) -> None:
-        """Follow the log while somebody reads, until cancelled."""
-        await keep_on(self._turn, "feed")
+        """Follow the log while there are readers, until cancelled."""
+        await keep_on(self._turn, "event stream")
 
     async def _turn(self) -> None:
-        if time.monotonic() - self._asked_at > IDLE_S:
+        if time.monotonic() - self._read_at > IDLE_S:
             self._tip, self._recent = None, []
             await self._wake.wait()
             self._wake.clear()
@@ -104,11 +104,11 @@ class EventStream:
         self._wake.clear()
 
     async def _begin(self) -> None:
-        """At the log's end; or go on, when the database was away and is still the same."""
+        """Start at the end of the log, or continue if the database was away and was not rolled back."""
         async with self._database.session() as session:
-            last = (await events.ends(session))["last"]
+            last = (await events.bounds(session))["last"]
         if last < self._seen:
-            log.error("events.went_back", last=last, seen=self._seen)
+            log.error("events.rolled_back", last=last, seen=self._seen)
             self._age += 1
         elif self._tip is not None:
             return
@@ -119,7 +119,7 @@ class EventStream:
         page: Sequence[Event] = ()
         while not page or len(page) == PAGE:
             async with self._database.session() as session:
-                page = await events.following(session, self._seen, PAGE)
+                page = await events.events_after(session, self._seen, PAGE)
             if not page:
                 return
             self._keep([streamed_event(event) for event in page], page[-1].id)
@@ -137,40 +137,40 @@ class EventStream:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def follow(self, choice: EventFilter, position: int) -> AsyncGenerator[StreamBatch]:
-        """What is asked for after this place, as it comes. Ends with `close`; raises DatabaseError."""
-        age, told_at = self._age, time.monotonic()
+    async def follow(self, filter_: EventFilter, position: int) -> AsyncGenerator[StreamBatch]:
+        """Yield the matching events after this position as they come, until `close`. Raises DatabaseError."""
+        age, sent_at = self._age, time.monotonic()
         while not self._is_closed and age == self._age:
-            self._ask()
+            self._note_reader()
             news = self._news
-            found = await self._after(position, choice)
-            if found.events or time.monotonic() - told_at >= self._heartbeat_s:
-                position, told_at = found.position, time.monotonic()
+            found = await self._after(position, filter_)
+            if found.events or time.monotonic() - sent_at >= self._heartbeat_s:
+                position, sent_at = found.position, time.monotonic()
                 yield found
             elif found.position > position:
                 position = found.position
             else:
-                await wait_for_event(news, self._heartbeat_s - (time.monotonic() - told_at))
+                await wait_for_event(news, self._heartbeat_s - (time.monotonic() - sent_at))
 
-    def _ask(self) -> None:
-        """Have the log followed."""
-        self._asked_at = time.monotonic()
+    def _note_reader(self) -> None:
+        """Keep the log followed, since there is a reader."""
+        self._read_at = time.monotonic()
         if self._tip is None:
             self._wake.set()
 
     async def start(self, after: int | None) -> StreamBatch:
-        """Where a reader begins who knows this event, or wants what comes; a reset when some is lost to him.
+        """Return where a reader starts that has read up to `after`, or starts now; a reset when events are lost.
 
         Raises DatabaseError.
         """
-        self._ask()
+        self._note_reader()
         if self._tip is not None and (after is None or self._floor <= after <= self._tip):
             return StreamBatch((), self._tip if after is None else after)
         async with self._database.session() as session:
-            ends = await events.ends(session)
+            ends = await events.bounds(session)
         if after is None:
             return StreamBatch((), ends["last"])
-        match events.loss(after, ends):
+        match events.loss_after(after, ends):
             case "forgotten":
                 return StreamBatch((), ends["forgotten"], "forgotten")
             case "ahead":
@@ -178,17 +178,17 @@ class EventStream:
             case None:
                 return StreamBatch((), after)
 
-    async def _after(self, position: int, choice: EventFilter) -> StreamBatch:
-        """What comes next for a reader at this place: out of memory when he is near, out of the database else."""
+    async def _after(self, position: int, filter_: EventFilter) -> StreamBatch:
+        """Return the next events for a reader: from memory if they are there, else from the database."""
         tip = self._tip
         if tip is not None and position >= self._floor:
             start = bisect_right(self._recent, position, key=lambda one: one.event.id)
             near = self._recent[start : start + PAGE]
             end = near[-1].event.id if near else position
-            return StreamBatch(tuple(one for one in near if one.event in choice), end)
+            return StreamBatch(tuple(one for one in near if one.event in filter_), end)
         async with self._database.session() as session:
-            far = await events.chosen(session, choice, position, PAGE)
+            far = await events.matching(session, filter_, position, PAGE)
         end = far[-1].id if far else position
         if len(far) < PAGE and tip is not None:
-            end = max(end, tip)  # all up to the tip was there before the question was put
+            end = max(end, tip)  # all events up to the tip were written before the query
         return StreamBatch(tuple(streamed_event(event) for event in far), end)

@@ -1,1 +1,1 @@
-"""Links: secret addresses that give away a list of proxies, or rotate them."""
+"""Links: secret addresses that return a list of proxies, or rotate them, without a token."""

@@ -1,10 +1,12 @@
--- The database's, by which links end.
+-- Links expire by the database's clock.
 -- name: clock
 SELECT clock_timestamp();
 
 -- name: insert
 INSERT INTO links (kind, secret_hash, filter, rotate, format, template, min_interval_s, expires_at)
-VALUES (:kind, :secret_hash, :filter::jsonb, :rotate::jsonb, :format, :template, :min_interval_s, :expires_at::timestamptz)
+VALUES (
+    :kind, :secret_hash, :filter::jsonb, :rotate::jsonb, :format, :template, :min_interval_s, :expires_at::timestamptz
+)
 RETURNING id, kind, filter, rotate, format, template, min_interval_s, expires_at, used_at, created_at;
 
 -- name: select_page
@@ -17,7 +19,7 @@ LIMIT :limit::bigint;
 -- name: delete
 DELETE FROM links WHERE id = :id RETURNING kind;
 
--- One use. Of two that come at the same moment the second sees the first's time, whichever masters they asked.
+-- Count one use. Of two at the same moment the second sees the time of the first, whichever masters they reach.
 -- name: claim
 UPDATE links SET used_at = clock_timestamp()
 WHERE secret_hash = :secret_hash
@@ -25,8 +27,8 @@ WHERE secret_hash = :secret_hash
   AND (used_at IS NULL OR used_at <= now() - make_interval(secs => min_interval_s))
 RETURNING kind, filter, rotate, format, template;
 
+-- Seconds until a link that was used too recently can be used again.
 -- name: wait_s
--- Seconds until a link that was used too recently may be used again.
 SELECT GREATEST(1, ceil(extract(epoch FROM used_at - now()) + min_interval_s))::integer
 FROM links
 WHERE secret_hash = :secret_hash AND (expires_at IS NULL OR expires_at > now());

@@ -88,7 +88,7 @@ async def use_link(request: ApiRequest, secret: Secret, wiring: NamedDependency[
 async def begun(session: Session, link: Row) -> FleetRotation:
     """Raises Invalid, NotRotatable."""
     rows = await proxies.matching(session, ProxyFilter.model_validate(link["filter"]))
-    ids = await rotation.ask(session, rows, RotateRequest.model_validate(link["rotate"])) if rows else []
+    ids = await rotation.request_rotations(session, rows, RotateRequest.model_validate(link["rotate"])) if rows else []
     return FleetRotation(matched=len(rows), rotation_ids=ids)
 
 

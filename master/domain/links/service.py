@@ -1,74 +1,68 @@
-"""Links: addresses by which proxies can be listed or rotated without any other permission."""
+"""Create, read, use and remove links."""
 
 import hashlib
 import secrets
 from typing import Any
 
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.links.schemas import Link, LinkCreated, LinkList, NewLink
 from master.domain.proxies.schemas import ProxyFilter
-from master.errors import NotFound, TooSoon, pointed
+from master.errors import NotFound, TooSoon, invalid_at
 from master.schemas.fields import ID_BY_NAME
 
 SECRET_BYTES = 24
 
 
-def hashed(secret: str) -> str:
-    """As it is kept."""
+def secret_hash(secret: str) -> str:
+    """Return the hash under which a secret is stored."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def kept_filter(query: ProxyFilter) -> dict[str, Any]:
-    """What was said of it, as it can be read again."""
-    said = query.model_dump(mode="json", exclude_unset=True, exclude={"label", *ID_BY_NAME})
-    return {**said, **({"label": [f"{key}:{value}" for key, value in query.label]} if query.label else {})}
+def stored_filter(query: ProxyFilter) -> dict[str, Any]:
+    """Return the given members of a filter, in the form of a request."""
+    given = query.model_dump(mode="json", exclude_unset=True, exclude={"label", *ID_BY_NAME})
+    return {**given, **({"label": [f"{key}:{value}" for key, value in query.label]} if query.label else {})}
 
 
 async def create(session: Session, body: NewLink, base_url: str) -> LinkCreated:
-    """With its secret, which is never shown again. Raises Invalid."""
+    """Create a link. The secret is returned here and never again. Raises Invalid."""
     if body.expires_at is not None and body.expires_at <= await session.value("links.clock"):
-        raise pointed("expires_at is in the past", "/expires_at")
+        raise invalid_at("expires_at is in the past", "/expires_at")
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    settings = {**body.model_dump(exclude={"filter": True, "rotate": {"nodes"}}), "filter": kept_filter(body.filter)}
-    made = dict(await session.row("links.insert", **settings, secret_hash=hashed(secret)) or {})
-    details = {"link_id": made["id"], "kind": body.kind}
+    settings = {**body.model_dump(exclude={"filter": True, "rotate": {"nodes"}}), "filter": stored_filter(body.filter)}
+    created = dict(await session.row("links.insert", **settings, secret_hash=secret_hash(secret)) or {})
+    details = {"link_id": created["id"], "kind": body.kind}
     await record_events(session, [NewEvent(type="link.created", details=details)])
     path = f"/l/{secret}"
-    return LinkCreated(**made, path=path, url=base_url.rstrip("/") + path)
+    return LinkCreated(**created, path=path, url=base_url.rstrip("/") + path)
 
 
 async def page(session: Session, query: LinkList) -> list[Link]:
-    """By id."""
+    """Return a page of links, by id."""
     rows = await session.rows("links.select_page", id=None, after=query.after, limit=query.limit)
     return [Link.model_validate(row) for row in rows]
 
 
 async def get(session: Session, id_: int) -> Link:
-    """Raises NotFound."""
-    return Link.model_validate(require_exists(id_, await session.row("links.select_page", id=id_, after=0, limit=1)))
+    """Return one link. Raises NotFound."""
+    return Link.model_validate(existing(await session.row("links.select_page", id=id_, after=0, limit=1), "link", id_))
 
 
 async def remove(session: Session, id_: int) -> None:
-    """At once. Raises NotFound."""
-    row = require_exists(id_, await session.row("links.delete", id=id_))
+    """Remove a link; it ends at once. Raises NotFound."""
+    row = existing(await session.row("links.delete", id=id_), "link", id_)
     details = {"link_id": id_, "kind": row["kind"]}
     await record_events(session, [NewEvent(type="link.deleted", details=details)])
 
 
 async def use(session: Session, secret: str) -> Row:
-    """What the link is for. Raises NotFound for one that is unknown or over, TooSoon."""
-    row = await session.row("links.claim", secret_hash=hashed(secret))
+    """Count one use and return the link's purpose. Raises NotFound for an unknown or expired one, TooSoon."""
+    row = await session.row("links.claim", secret_hash=secret_hash(secret))
     if row is not None:
         return row
-    wait_s = await session.value("links.wait_s", secret_hash=hashed(secret))
+    wait_s = await session.value("links.wait_s", secret_hash=secret_hash(secret))
     if wait_s is None:
         raise NotFound("there is no such link")
     raise TooSoon("the link was used too recently", {"retry_after_s": wait_s})
-
-
-def require_exists(id_: int, row: Row | None) -> Row:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no link {id_}", {"link_id": id_})
-    return row

@@ -1,1 +1,4 @@
-"""Locations: groups of nodes, and rebalancing the proxies among the nodes of one."""
+"""Locations: groups of nodes.
+
+`service` reads, creates, changes and removes them; `rebalancing` evens out the proxies among the nodes of one.
+"""

@@ -1,9 +1,7 @@
-"""Locations: the places where nodes stand."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Read, create, change and remove locations."""
 
 from master.db.database import Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.locations.schemas import (
     Location,
@@ -13,18 +11,18 @@ from master.domain.locations.schemas import (
     NewLocation,
     location_from_row,
 )
-from master.errors import NotFound, StillUsed
+from master.errors import StillUsed
 from master.schemas.base import filter_parameters
 from master.schemas.merge_patch import differing, merged
 
 
 async def get(session: Session, id_: int) -> Location:
-    """Raises NotFound."""
-    return location_from_row(known(id_, await session.row("locations.select_one", id=id_)))
+    """Return one location. Raises NotFound."""
+    return location_from_row(existing(await session.row("locations.select_one", id=id_), "location", id_))
 
 
 async def page(session: Session, query: LocationList) -> list[Location]:
-    """Those that match, by id."""
+    """Return a page of the locations that match, by id."""
     rows = await session.rows(
         "locations.select_page", **filter_parameters(query, LocationFilter), after=query.after, limit=query.limit
     )
@@ -32,38 +30,33 @@ async def page(session: Session, query: LocationList) -> list[Location]:
 
 
 async def create(session: Session, body: NewLocation) -> Location:
-    """The transaction's end raises NameTaken."""
+    """Create a location. The transaction's end raises NameTaken."""
     row = await session.row("locations.insert", **body.model_dump())
-    made = location_from_row(row or {})
-    await record_events(session, [NewEvent(type="location.created", location_id=made.id, details={"name": made.name})])
-    return made
+    created = location_from_row(row or {})
+    await record_events(
+        session, [NewEvent(type="location.created", location_id=created.id, details={"name": created.name})]
+    )
+    return created
 
 
 async def change(session: Session, id_: int, body: LocationPatch) -> Location:
-    """Raises NotFound; the transaction's end raises NameTaken."""
-    now = location_from_row(known(id_, await session.row("locations.lock", id=id_)))
+    """Change a location. Raises NotFound; the transaction's end raises NameTaken."""
+    now = location_from_row(existing(await session.row("locations.lock", id=id_), "location", id_))
     before = now.model_dump(include={"name", "country", "labels"})
     after = merged(before, body.given())
     if after == before:
         return now
-    row = known(id_, await session.row("locations.update", id=id_, **after))
+    row = existing(await session.row("locations.update", id=id_, **after), "location", id_)
     details = {"changed": differing(before, after)}
     await record_events(session, [NewEvent(type="location.updated", location_id=id_, details=details)])
     return location_from_row(row)
 
 
 async def remove(session: Session, id_: int) -> None:
-    """Raises NotFound, StillUsed."""
-    now = location_from_row(known(id_, await session.row("locations.lock", id=id_)))
+    """Remove a location without nodes. Raises NotFound, StillUsed."""
+    now = location_from_row(existing(await session.row("locations.lock", id=id_), "location", id_))
     count = await session.value("locations.count_nodes", id=id_)
     if count:
         raise StillUsed(f"{count} nodes stand at the location {now.name}", {"count": count})
     await session.execute("locations.delete", id=id_)
     await record_events(session, [NewEvent(type="location.deleted", location_id=id_, details={"name": now.name})])
-
-
-def known(id_: int, row: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no location {id_}", {"location_id": id_})
-    return row

@@ -1,1 +1,1 @@
-"""Lookup: which proxy and customer used an address at a given time."""
+"""Lookup: which proxy, and so which customer, used an address at a given time."""

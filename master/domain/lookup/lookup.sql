@@ -1,8 +1,8 @@
--- The database's, by which the history is kept.
+-- The history is kept by the database's clock.
 -- name: clock
 SELECT clock_timestamp();
 
--- Who served at this ip and port then.
+-- Proxies that served at this ip and port at this time.
 -- name: select_endpoint
 SELECT id, proxy_id, name, node_id, ip, port, username, exit_mode, exit_address, exit_prefix, since, until
 FROM endpoint_history
@@ -12,7 +12,7 @@ WHERE ip = :ip AND port = :port::integer
 ORDER BY id
 LIMIT :limit::bigint;
 
--- Whose connections left by this address then, as far as it was not drawn.
+-- Proxies whose connections left from this fixed address at this time.
 -- name: select_exit
 SELECT id, proxy_id, name, node_id, ip, port, username, exit_mode, exit_address, exit_prefix, since, until
 FROM endpoint_history
@@ -22,14 +22,15 @@ WHERE exit_address = :ip
 ORDER BY id
 LIMIT :limit::bigint;
 
--- Prefixes that hold this address, with every key under which a node drew out of them.
+-- Prefixes that contain this address, with every key by which a node drew addresses from them.
 -- name: select_keys
 SELECT node_id, prefix::text AS prefix, key
 FROM exit_keys
 WHERE prefix >>= :ip::text::inet
 ORDER BY node_id, prefix, key;
 
--- Who drew out of the prefix then and is meant by what was left of its id; `place` counts what was decoded.
+-- Proxies that drew from the prefix at this time and match the decoded part of the id. `place` numbers the decoded
+-- values.
 -- name: select_drawn
 SELECT
     d.place, h.id, h.proxy_id, h.name, h.node_id, h.ip, h.port, h.username, h.exit_mode, h.exit_address, h.exit_prefix,
@@ -44,11 +45,11 @@ ORDER BY d.place, h.id;
 DELETE FROM endpoint_history
 WHERE id = ANY (ARRAY(
     SELECT id FROM endpoint_history WHERE until < now() - :kept::interval
-    ORDER BY until LIMIT :most::bigint
+    ORDER BY until LIMIT :max_rows::bigint
     FOR UPDATE SKIP LOCKED
 ));
 
--- A key goes with the last proxy that is remembered to have drawn under it; a node's present one stays.
+-- A key is deleted with the last period that needs it. The present key of a node stays.
 -- name: forget_keys
 DELETE FROM exit_keys k
 WHERE NOT EXISTS (SELECT FROM nodes n WHERE n.id = k.node_id AND n.exit_key = k.key)

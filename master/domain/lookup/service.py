@@ -1,4 +1,4 @@
-"""Who had an endpoint or an exit address, now or at some time before."""
+"""Look up who had an endpoint or an exit address, now or in the past."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,11 +10,11 @@ from master.domain.lookup.schemas import Holder, Lookup, LookupQuery, RandomExit
 from master.schemas.cursors import cursor
 from shared.permutation import Permutation
 
-FORGET_AT_ONCE = 5_000
+FORGET_BATCH = 5_000
 
 
 async def look_up(session: Session, query: LookupQuery) -> Lookup:
-    """By endpoint when a port is given, else by exit address."""
+    """Look up an endpoint if a port is given, else an exit address."""
     at = query.at or await session.value("lookup.clock")
     page = {"ip": query.ip, "at": at, "after": query.after, "limit": query.limit}
     drawn: list[RandomExitDetails] = []
@@ -22,25 +22,25 @@ async def look_up(session: Session, query: LookupQuery) -> Lookup:
         rows = await session.rows("lookup.select_endpoint", port=query.port, **page)
     else:
         rows = await session.rows("lookup.select_exit", **page)
-        drawn = await traced(session, query.ip, at)
+        drawn = await random_exits(session, query.ip, at)
     next_ = cursor(rows[-1]["id"]) if len(rows) == query.limit else None
     return Lookup(ip=query.ip, port=query.port, at=at, items=holders(rows), drawn=drawn, next=next_)
 
 
-async def traced(session: Session, ip: str, at: datetime) -> list[RandomExitDetails]:
-    """What an address says under every key that may have drawn it."""
+async def random_exits(session: Session, ip: str, at: datetime) -> list[RandomExitDetails]:
+    """Decode a random exit address with every key that may have drawn it, and find the proxies."""
     if ip_address(ip).version != 6:
         return []
-    told = decoded(ip, await session.rows("lookup.select_keys", ip=ip))
-    found: dict[int, list[Row]] = {place: [] for place in range(len(told))}
-    if told:
-        for row in await session.rows("lookup.select_drawn", drawn=[*numbered(told)], at=at):
+    exits = decode(ip, await session.rows("lookup.select_keys", ip=ip))
+    found: dict[int, list[Row]] = {place: [] for place in range(len(exits))}
+    if exits:
+        for row in await session.rows("lookup.select_drawn", drawn=[*indexed(exits)], at=at):
             found[row["place"]].append(row)
-    return [RandomExitDetails(**one, proxies=holders(found[place])) for place, one in enumerate(told)]
+    return [RandomExitDetails(**one, proxies=holders(found[place])) for place, one in enumerate(exits)]
 
 
-def decoded(ip: str, keys: Iterable[Row]) -> list[dict[str, Any]]:
-    """What the address says under each key that could have drawn it. Pure."""
+def decode(ip: str, keys: Iterable[Row]) -> list[dict[str, Any]]:
+    """Decode the address with each of these keys that could have drawn it. Pure."""
     found: list[dict[str, Any]] = []
     for one in keys:
         permutation = Permutation(one["prefix"], bytes.fromhex(one["key"]))
@@ -51,19 +51,19 @@ def decoded(ip: str, keys: Iterable[Row]) -> list[dict[str, Any]]:
     return found
 
 
-def numbered(told: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    """For the query, which tells rows by `place`."""
-    for place, one in enumerate(told):
+def indexed(exits: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Number the decoded addresses for the query by `place`."""
+    for place, one in enumerate(exits):
         yield {"place": place, **{name: one[name] for name in ("node_id", "prefix", "rest", "modulus")}}
 
 
 def holders(rows: Iterable[Row]) -> list[Holder]:
-    """Out of rows of `endpoint_history`."""
+    """Build holders from rows of `endpoint_history`."""
     return [Holder.model_validate({name: row[name] for name in Holder.model_fields}) for row in rows]
 
 
 async def forget(session: Session, kept: timedelta) -> None:
-    """Let go of what ended longer ago, a batch at a time, and of keys that nobody is remembered to have drawn under."""
-    while await session.execute("lookup.forget", kept=kept, most=FORGET_AT_ONCE):
+    """Delete periods that ended longer ago, in batches, and keys that no remaining period needs."""
+    while await session.execute("lookup.forget", kept=kept, max_rows=FORGET_BATCH):
         pass
     await session.execute("lookup.forget_keys")

@@ -1,1 +1,4 @@
-"""Monitoring: health endpoints and Prometheus metrics."""
+"""Monitoring: health endpoints, and metrics in the format of Prometheus.
+
+`fleet` counts proxies, nodes and webhooks in the database.
+"""

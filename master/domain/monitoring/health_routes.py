@@ -25,6 +25,6 @@ async def live() -> Response[Any]:
 async def ready(wiring: NamedDependency[Wiring]) -> Response[Any]:
     """503 while the database is away; without the broker the master is degraded, but serves."""
     async with wiring.database.session() as session:
-        await session.value("events.ping")
+        await session.value("health.ping")
     broker = wiring.broker_state()
     return resource_response(Ready(status="ok" if broker == "up" else "degraded", broker=broker))

@@ -1,15 +1,15 @@
 -- name: proxies
-SELECT state, count(*) AS count FROM shown_proxies GROUP BY state;
+SELECT state, count(*) AS count FROM proxy_resources GROUP BY state;
 
 -- name: nodes
-SELECT state, link, count(*) AS count FROM shown_nodes GROUP BY state, link;
+SELECT state, link, count(*) AS count FROM node_resources GROUP BY state, link;
 
--- How far nodes are behind what is wanted of them.
+-- How far nodes are behind the desired state.
 -- name: lag
 SELECT
-    COALESCE(max(lag), 0)::bigint AS most, COALESCE(sum(lag), 0)::bigint AS sum,
+    COALESCE(max(lag), 0)::bigint AS max, COALESCE(sum(lag), 0)::bigint AS sum,
     count(*) FILTER (WHERE lag > 0) AS nodes, count(*) FILTER (WHERE held_rev IS NOT NULL) AS held
-FROM (SELECT GREATEST(revision - confirmed_rev, 0) AS lag, held_rev FROM shown_nodes) AS lags;
+FROM (SELECT GREATEST(revision - confirmed_rev, 0) AS lag, held_rev FROM node_resources) AS lags;
 
 -- name: webhooks
 SELECT
@@ -18,6 +18,6 @@ SELECT
 FROM webhooks w
 CROSS JOIN LATERAL (
     SELECT count(*) AS lag
-    FROM (SELECT FROM events e WHERE e.id > w.position AND is_wanted_by(e, w) LIMIT :most_lag::bigint) AS behind
+    FROM (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w) LIMIT :max_lag::bigint) AS behind
 ) AS b
 GROUP BY 1;

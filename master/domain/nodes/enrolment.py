@@ -1,7 +1,7 @@
-"""Enrols waiting nodes: calls them, proves the challenge, gives them an id, a name and a login at the broker.
+"""The enrolment of waiting nodes: prove the challenge, then give the node an id, a name and a login at the broker.
 
-Written first: the node's row, with the hash of its broker password; then the broker's login; then the node is told. A
-master that dies in between leaves a row whose challenge is remembered, and the same call again goes on from there.
+The node's row is written first, with the hash of its broker password; then the broker's login is made; then the node
+gets its configuration. If a master dies in between, the row has the challenge, and repeating the call continues there.
 """
 
 import secrets
@@ -14,7 +14,13 @@ from master.broker import Broker, password_hash
 from master.db.constraints import refusal
 from master.db.database import Database, Row
 from master.domain.events.log import NewEvent, record_events
-from master.domain.nodes.enrolment_client import ANSWER_TIMEOUT_S, EnrolmentClient, begun, columns, wrong
+from master.domain.nodes.enrolment_client import (
+    ANSWER_TIMEOUT_S,
+    EnrolmentClient,
+    begin_handshake,
+    fact_columns,
+    invalid_member,
+)
 from master.domain.nodes.names import random_name
 from master.domain.nodes.replacement import Replacement
 from master.errors import Invalid, NameTaken, RowConflict, RowReferenced
@@ -28,7 +34,7 @@ NAME_TRIES = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnrolmentRequest:
-    """What POST /nodes asks for."""
+    """The request of POST /nodes."""
 
     ip: str
     name: str | None
@@ -37,7 +43,7 @@ class EnrolmentRequest:
 
 
 class Enrolment:
-    """Enrols and removes nodes."""
+    """Enrol, replace and remove nodes."""
 
     def __init__(
         self,
@@ -49,100 +55,100 @@ class Enrolment:
         enrol_ports: Sequence[range],
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
-        """`node_amqp_url`: the broker's address as nodes see it, without a login; `enrol_ports`: where nodes wait."""
+        """`node_amqp_url` is the broker's address for nodes, without a login; nodes wait at `enrol_ports`."""
         self._database, self._broker = database, broker
-        self._handshakes = EnrolmentClient(cluster, node_amqp_url, enrol_ports, answer_timeout_s)
-        self._replacement = Replacement(database, broker, self._handshakes)
+        self._client = EnrolmentClient(cluster, node_amqp_url, enrol_ports, answer_timeout_s)
+        self._replacement = Replacement(database, broker, self._client)
 
     async def enrol(
         self, ip: str, port: int, challenge: str, name: str | None, location_id: int | None, labels: Mapping[str, str]
     ) -> tuple[NodeId, bool]:
-        """The node's id and whether it is new. The same challenge again is the same node.
+        """Return the node's id, and whether it is new. A repeated challenge returns the same node.
 
         Raises Invalid, NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway, DatabaseError.
         """
-        where = self._handshakes.where(ip, port)
-        query = EnrolmentRequest(ip=where.ip, name=name, location_id=location_id, labels=labels)
-        hash_, handshake = begun(challenge)
-        known = await self._known(hash_)
-        if known is not None and known["session"] > 0:
-            return NodeId(known["id"]), False
-        if known is None:
-            await self._check_wishes(query)
-        facts = await self._handshakes.hello(where, handshake)
+        where = self._client.where(ip, port)
+        request = EnrolmentRequest(ip=where.ip, name=name, location_id=location_id, labels=labels)
+        hash_, handshake = begin_handshake(challenge)
+        enrolled = await self._select_enrolled(hash_)
+        if enrolled is not None and enrolled["session"] > 0:
+            return NodeId(enrolled["id"]), False
+        if enrolled is None:
+            await self._check_request(request)
+        facts = await self._client.hello(where, handshake)
         password = secrets.token_urlsafe(32)
-        node_id, node_name, created = await self._record(query, facts, hash_, password_hash(password))
+        node_id, node_name, created = await self._record(request, facts, hash_, password_hash(password))
         async with self._database.session() as session:
-            stored = await session.value("sync.login", node_id=node_id)
+            stored = await session.value("nodes.select_login", node_id=node_id)
         await self._broker.ensure_node(node_id, stored)
-        await self._handshakes.configure(where, handshake, node_id, node_name, password)
+        await self._client.configure(where, handshake, node_id, node_name, password)
         log.info("node.enrolled", node_id=node_id, name=node_name)
         return node_id, created
 
     async def replace(self, node_id: NodeId, ip: str, port: int, challenge: str) -> None:
-        """Have the box that waits there take the node over. Raises as Replacement.replace."""
+        """Replace a node by the host that waits there. Raises the errors of Replacement.replace."""
         await self._replacement.replace(node_id, ip, port, challenge)
 
     async def remove(self, node_id: NodeId) -> None:
-        """Cut a node off that is no more. Raises BrokerAway; then the next connect of a master does it."""
+        """Delete the broker login of a removed node. After BrokerAway, the next connect of a master deletes it."""
         await self._broker.remove_node(node_id)
 
     async def close(self) -> None:
-        """End its connections."""
-        await self._handshakes.close()
+        """Close the connections."""
+        await self._client.close()
 
-    async def _known(self, hash_: str) -> Row | None:
+    async def _select_enrolled(self, hash_: str) -> Row | None:
         async with self._database.session() as session:
-            return await session.row("enrolment.by_challenge", challenge_hash=hash_)
+            return await session.row("enrolment.select_by_challenge", challenge_hash=hash_)
 
-    async def _check_wishes(self, query: EnrolmentRequest) -> None:
-        """Refuse what cannot be before the node is called; the schema has the last word later."""
+    async def _check_request(self, request: EnrolmentRequest) -> None:
+        """Refuse an impossible request before the node is called; the schema decides later."""
         async with self._database.session() as session:
-            row = await session.row("enrolment.check_wishes", location_id=query.location_id, name=query.name)
-        if row is None or (query.location_id is not None and not row["location_exists"]):
-            raise no_location(query)
+            row = await session.row("enrolment.check_request", location_id=request.location_id, name=request.name)
+        if row is None or (request.location_id is not None and not row["location_exists"]):
+            raise no_location(request)
         if row["name_node_id"] is not None:
-            raise name_taken(query, row["name_node_id"])
+            raise name_taken(request, row["name_node_id"])
 
     async def _record(
-        self, query: EnrolmentRequest, facts: NodeFacts, hash_: str, login_hash: str
+        self, request: EnrolmentRequest, facts: NodeFacts, hash_: str, login_hash: str
     ) -> tuple[NodeId, str, bool]:
-        """The node's row; an existing one, not yet in use, gets the new login. A drawn name that is taken: another."""
+        """Write a new row, or the new login of a node not yet in use. Random names are drawn until one is free."""
         for attempt in range(NAME_TRIES):
             try:
                 async with self._database.transaction() as session:
                     row = await session.row(
-                        "enrolment.record",
-                        name=query.name or random_name(attempt),
-                        ip=query.ip,
-                        location_id=query.location_id,
-                        labels=dict(query.labels),
-                        **columns(facts),
+                        "enrolment.upsert",
+                        name=request.name or random_name(attempt),
+                        ip=request.ip,
+                        location_id=request.location_id,
+                        labels=dict(request.labels),
+                        **fact_columns(facts),
                         challenge_hash=hash_,
                         broker_password_hash=login_hash,
                     )
                     assert row is not None  # noqa: S101 (an upsert returns its row)
                     node_id = NodeId(row["id"])
                     if row["created"]:
-                        details = {"name": row["name"], "ip": query.ip}
+                        details = {"name": row["name"], "ip": request.ip}
                         await record_events(session, [NewEvent(type="node.enrolled", node_id=node_id, details=details)])
                     return node_id, row["name"], row["created"]
             except RowConflict as error:
-                if error.constraint != "nodes_name_key" or query.name is not None:
-                    known = refusal(error.constraint)
-                    if known is None:
+                if error.constraint != "nodes_name_key" or request.name is not None:
+                    refused = refusal(error.constraint)
+                    if refused is None:
                         raise
-                    raise known from error
+                    raise refused from error
             except RowReferenced as error:
-                raise no_location(query) from error
+                raise no_location(request) from error
         raise NameTaken(detail="no free name was found; give the node a name")
 
 
-def no_location(query: EnrolmentRequest) -> Invalid:
-    """The location does not exist."""
-    return wrong("/location_id", f"{query.location_id} does not exist")
+def no_location(request: EnrolmentRequest) -> Invalid:
+    """Return the refusal of a location that does not exist."""
+    return invalid_member("/location_id", f"{request.location_id} does not exist")
 
 
-def name_taken(query: EnrolmentRequest, by_node: int) -> NameTaken:
-    """Another node has the name."""
-    return NameTaken(detail=f"the name {query.name} is taken by node {by_node}", members={"by_node": by_node})
+def name_taken(request: EnrolmentRequest, by_node: int) -> NameTaken:
+    """Return the refusal of a name that another node has."""
+    return NameTaken(detail=f"the name {request.name} is taken by node {by_node}", members={"by_node": by_node})

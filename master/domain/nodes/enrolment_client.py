@@ -1,4 +1,4 @@
-"""Calls waiting boxes: proves the challenge, hears what they are, gives them their configuration."""
+"""Calls to waiting hosts: prove the challenge, read the host's facts, deliver the configuration."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import httpx
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from master.db.rows import storable
 from master.domain.proxies.urls import bracketed
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.schemas.addresses import node_ip
@@ -30,7 +31,7 @@ AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
 class NoWaitingNode(Exception):
-    """Nobody answered as a waiting node does; the reason is for the log."""
+    """Nothing at the address answers like a waiting node. The reason is for the log only."""
 
     def __init__(self, reason: str, *, is_slow: bool = False) -> None:
         super().__init__(reason)
@@ -39,88 +40,85 @@ class NoWaitingNode(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WaitingAddress:
-    """A box that waits: a literal address that may be called, and the port where it listens."""
+    """The address of a waiting host: a literal address that may be called, and the port where it listens."""
 
     ip: str
     port: int
 
 
 def callable_address(text: str) -> str:
-    """The literal address of a node, if the master may call it; see node_ip. Raises Invalid."""
+    """Return the literal address of a node if the master may call it (see node_ip). Raises Invalid."""
     try:
         return node_ip(text)
     except ValueError as error:
-        raise wrong("/ip", f"is {error}") from error
+        raise invalid_member("/ip", f"is {error}") from error
 
 
-def columns(facts: NodeFacts) -> dict[str, Any]:
-    """What a node says of itself, shaped as in the schema."""
+def fact_columns(facts: NodeFacts) -> dict[str, Any]:
+    """Return the facts that a node reports as columns of the table."""
     return {
-        "host": plain(facts.host),
-        "os": plain(facts.os),
-        "addresses": [plain(address) for address in facts.addresses],
-        "engines": {plain(name): plain(version) for name, version in facts.engines.items()},
-        "agent": plain(facts.agent),
+        "host": storable(facts.host),
+        "os": storable(facts.os),
+        "addresses": [storable(address) for address in facts.addresses],
+        "engines": {storable(name): storable(version) for name, version in facts.engines.items()},
+        "agent": storable(facts.agent),
     }
 
 
-def plain(text: str) -> str:
-    """What a node says of itself, without the one character that PostgreSQL cannot store."""
-    return text.replace("\x00", "")
-
-
-def wrong(pointer: str, detail: str) -> Invalid:
-    """The request's body is wrong there."""
+def invalid_member(pointer: str, detail: str) -> Invalid:
+    """Return the refusal of a member of the request's body."""
     return Invalid(detail=f"{pointer[1:]} {detail}", members={"errors": [{"pointer": pointer, "detail": detail}]})
 
 
-def begun(challenge: str) -> tuple[str, MasterHandshake]:
-    """The challenge's hash and a handshake by it. Raises Invalid."""
+def begin_handshake(challenge: str) -> tuple[str, MasterHandshake]:
+    """Return the hash of the challenge, and a handshake with it. Raises Invalid."""
     try:
         return challenge_hash(challenge), MasterHandshake(challenge)
     except BadChallenge as error:
-        raise wrong("/challenge", str(error)) from error
+        raise invalid_member("/challenge", str(error)) from error
 
 
 class EnrolmentClient:
-    """Handshakes with waiting boxes."""
+    """Shake hands with waiting hosts."""
 
     def __init__(self, cluster: str, node_amqp_url: str, ports: Sequence[range], answer_timeout_s: float) -> None:
-        """`node_amqp_url`: the broker's address as nodes see it, without a login; `ports`: those where nodes wait."""
+        """`node_amqp_url` is the broker's address for nodes, without a login; nodes wait at `ports`."""
         self._ports = ports
         self._cluster, self._node_amqp_url = cluster, node_amqp_url
         self._whole_timeout_s = CONNECT_TIMEOUT_S + answer_timeout_s
         limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
         self._timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S).as_dict()
-        # No client: that would read cookies, unpack what is packed and look at where a redirect leads.
+        # A bare transport: a client would keep cookies, decompress the answer and read the target of a redirect.
         self._http = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
 
     def where(self, ip: str, port: int) -> WaitingAddress:
-        """The place, if the master may call it. Raises Invalid."""
+        """Return the address if the master may call it. Raises Invalid."""
         if not any(port in each for each in self._ports):
-            known = ", ".join(str(each.start) if len(each) == 1 else f"{each[0]}-{each[-1]}" for each in self._ports)
-            raise wrong("/port", f"is none of those where nodes may wait: {known} (the master's setting ENROL_PORTS)")
+            allowed = ", ".join(str(each.start) if len(each) == 1 else f"{each[0]}-{each[-1]}" for each in self._ports)
+            raise invalid_member(
+                "/port", f"is none of those where nodes may wait: {allowed} (the master's setting ENROL_PORTS)"
+            )
         return WaitingAddress(callable_address(ip), port)
 
     async def hello(self, where: WaitingAddress, handshake: MasterHandshake) -> NodeFacts:
-        """What the box is, once both have proven the challenge. Raises NodeRefused, NodeUnreachable.
+        """Return the host's facts, after both sides have proven the challenge. Raises NodeRefused, NodeUnreachable.
 
-        Whoever does not answer as a waiting node is answered for in the same words, whatever is there: the API is no
-        way to look for open ports. The log has the reason.
+        The error is the same whatever else answers there, so that the API cannot be used to find open ports. The
+        reason is in the log.
         """
         try:
             answer = await self._post(where, "/enrol/hello", handshake.hello, HelloAnswer)
             return handshake.read_answer(answer)
         except NoWaitingNode as error:
-            log.warning("node.not_met", ip=where.ip, port=where.port, reason=error.reason)
+            log.warning("node.not_reached", ip=where.ip, port=where.port, reason=error.reason)
             raise unreachable(where) from error
         except BadHandshake as error:
-            raise refused(where) from error
+            raise challenge_refused(where) from error
 
     async def configure(
         self, where: WaitingAddress, handshake: MasterHandshake, node_id: NodeId, name: str, password: str
     ) -> None:
-        """The box has written that it is this node, by that login. Raises NodeRefused, NodeUnreachable, NodeTooSlow."""
+        """Have the host store its configuration. Raises NodeRefused, NodeUnreachable, NodeTooSlow."""
         config = NodeConfig(
             node_id=node_id,
             name=name,
@@ -135,10 +133,10 @@ class EnrolmentClient:
             log.warning("node.not_configured", ip=where.ip, port=where.port, reason=error.reason)
             raise (too_slow(where) if error.is_slow else unreachable(where)) from error
         except BadHandshake as error:
-            raise refused(where) from error
+            raise challenge_refused(where) from error
 
     async def close(self) -> None:
-        """End its connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     def _login_url(self, node_id: NodeId, password: str) -> SecretStr:
@@ -147,7 +145,7 @@ class EnrolmentClient:
         return SecretStr(parts._replace(netloc=netloc).geturl())
 
     async def _post(self, where: WaitingAddress, path: str, body: BaseModel, kind: type[AnswerT]) -> AnswerT:
-        """One call to the waiting node: a literal address, a small answer, no redirects. Raises NodeRefused, Unmet."""
+        """Call the waiting node: a literal address, a small answer, no redirects. Raises NodeRefused, NoWaitingNode."""
         timeout = {"timeout": self._timeout}
         url = f"http://{bracketed(where.ip)}:{where.port}{path}"
         request = httpx.Request("POST", url, json=body.model_dump(mode="json"), extensions=timeout)
@@ -166,7 +164,7 @@ class EnrolmentClient:
         except httpx.HTTPError as error:
             raise NoWaitingNode(type(error).__name__) from error
         if response.status_code in (403, 429) and bytes(content) == REFUSED:
-            raise refused(where)
+            raise challenge_refused(where)
         if response.status_code != 200:
             raise NoWaitingNode(f"it answered {response.status_code}")
         try:
@@ -175,8 +173,8 @@ class EnrolmentClient:
             raise NoWaitingNode("its answer is not a waiting node's") from error
 
 
-def refused(where: WaitingAddress) -> NodeRefused:
-    """The node says no, or is not the one that has this challenge."""
+def challenge_refused(where: WaitingAddress) -> NodeRefused:
+    """Return the refusal by a node that does not have this challenge."""
     return NodeRefused(
         detail="the node there does not have this challenge; read it again from the node's screen",
         members={"ip": where.ip, "port": where.port},
@@ -184,12 +182,12 @@ def refused(where: WaitingAddress) -> NodeRefused:
 
 
 def unreachable(where: WaitingAddress) -> NodeUnreachable:
-    """In the same words for whatever is there instead of a waiting node."""
+    """Return the same error for whatever is there instead of a waiting node."""
     detail = f"no waiting node answers at {bracketed(where.ip)}:{where.port}; the reason is in the master's log"
     return NodeUnreachable(detail=detail, members={"ip": where.ip, "port": where.port})
 
 
 def too_slow(where: WaitingAddress) -> NodeTooSlow:
-    """Only of a node that has proven its challenge."""
+    """Return the error for a node that has proven its challenge but did not confirm in time."""
     detail = f"the node at {bracketed(where.ip)}:{where.port} has not confirmed its configuration in time; ask again"
     return NodeTooSlow(detail=detail, members={"ip": where.ip, "port": where.port})

@@ -1,4 +1,4 @@
-"""Random names for nodes: two words that are easy to say and to tell apart."""
+"""Random names for nodes: two words that are easy to say and to distinguish."""
 
 import secrets
 
@@ -19,6 +19,6 @@ SECOND = (
 
 
 def random_name(attempt: int = 0) -> str:
-    """Such as "swift-otter"; with a number of four digits once the plain ones seem to be used up."""
+    """Return a name like "swift-otter"; after three attempts, when short names seem used up, with four digits."""
     name = f"{secrets.choice(FIRST)}-{secrets.choice(SECOND)}"
     return name if attempt < 3 else f"{name}-{1000 + secrets.randbelow(9000)}"

@@ -1,16 +1,16 @@
-"""A waiting box takes a node over: its id, name, place, labels, limits and proxies, with their ports and logins.
+"""The replacement of a node's host: a waiting host takes over its id, name, location, labels, limits and proxies.
 
-Nothing is written before the new box has confirmed that it has its configuration: until then the old box works on as
-before, and the new one tries in vain to log in. Then:
+Nothing is written before the new host has confirmed its configuration: until then the old host keeps working, and the
+new one cannot log in. Then:
 
-1. the broker's login is taken, which cuts the old box off;
-2. one transaction makes the row the new box's: address, facts, challenge, the hash of its password; nothing has been
-   heard of it, and what is still on its way from the old box is known by its session;
-3. the login is made, with the new password.
+1. the broker login is deleted, which cuts off the old host;
+2. one transaction gives the row to the new host: address, facts, challenge and the hash of its password. Its status is
+   reset, and late reports of the old host are recognised by their session;
+3. the login is made with the new password.
 
-A master that dies between 1 and 2 leaves a node without a login; masters soon make it out of the database, so the old
-box works on. Between 2 and 3 it is the new box's login that they make. Whatever was lost, the box keeps its challenge
-until the broker has accepted its login, and the same call goes on from there.
+If a master dies between 1 and 2, the node has no login; the masters soon restore it from the database, and the old host
+keeps working. Between 2 and 3 they restore the login of the new host. The new host keeps its challenge until the broker
+has accepted its login, so the same call can be repeated and continues there.
 """
 
 import secrets
@@ -20,9 +20,10 @@ import structlog
 from master.broker import Broker, password_hash
 from master.db.constraints import writing
 from master.db.database import Database, Row, Session
+from master.db.rows import existing, storable
 from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
-from master.domain.nodes.enrolment_client import EnrolmentClient, begun, columns, plain
+from master.domain.nodes.enrolment_client import EnrolmentClient, begin_handshake, fact_columns
 from master.domain.proxies.service import lock_placement
 from master.errors import BrokerAway, ChallengeUsed, RequestRefused, engine_missing, port_taken
 from shared.enrolment.bodies import NodeFacts
@@ -32,66 +33,65 @@ log = structlog.get_logger()
 
 
 class Replacement:
-    """Has boxes take nodes over."""
+    """Replace hosts of nodes."""
 
-    def __init__(self, database: Database, broker: Broker, handshakes: EnrolmentClient) -> None:
-        """Share these."""
-        self._database, self._broker, self._handshakes = database, broker, handshakes
+    def __init__(self, database: Database, broker: Broker, client: EnrolmentClient) -> None:
+        self._database, self._broker, self._client = database, broker, client
 
     async def replace(self, node_id: NodeId, ip: str, port: int, challenge: str) -> None:
-        """The same challenge again is the same answer.
+        """Replace the host of a node. A repeated challenge returns at once.
 
         Raises NotFound, Invalid, ChallengeUsed, PortTaken, EngineMissing, ExitsUsed, NodeRefused, NodeUnreachable,
         NodeTooSlow, BrokerAway, DatabaseError.
         """
-        where = self._handshakes.where(ip, port)
-        hash_, handshake = begun(challenge)
+        where = self._client.where(ip, port)
+        hash_, handshake = begin_handshake(challenge)
         async with self._database.session() as session:
-            row = await standing(session, node_id, hash_)
+            row = await node_to_replace(session, node_id, hash_)
         if row["challenge_hash"] == hash_ and row["session"] > 0:
             return
-        facts = await self._handshakes.hello(where, handshake)
+        facts = await self._client.hello(where, handshake)
         async with self._database.transaction() as session:
-            await check(session, row, where.ip, facts)
+            await check_host(session, row, where.ip, facts)
         password = secrets.token_urlsafe(32)
-        await self._handshakes.configure(where, handshake, node_id, row["name"], password)
+        await self._client.configure(where, handshake, node_id, row["name"], password)
         await self._switch(node_id, where.ip, facts, hash_, password_hash(password))
         log.info("node.replaced", node_id=node_id, ip=where.ip, before=row["ip"])
 
     async def _switch(self, node_id: NodeId, ip: str, facts: NodeFacts, hash_: str, login_hash: str) -> None:
-        """From the old box to the new one, which has its configuration already."""
-        await self._broker.take_login(node_id)
+        """Switch from the old host to the new one, which has its configuration."""
+        await self._broker.delete_login(node_id)
         try:
             async with writing(self._database) as session:
                 await take_over(session, node_id, ip, facts, hash_, login_hash)
         except RequestRefused:
-            await self._give_back(node_id)
+            await self._restore_login(node_id)
             raise
-        await self._broker.take_login(node_id)  # somebody may have made it anew meanwhile, out of what was there before
+        await self._broker.delete_login(node_id)  # another master may have restored the old login meanwhile
         await self._broker.ensure_node(node_id, login_hash)
 
-    async def _give_back(self, node_id: NodeId) -> None:
-        """The old box goes on."""
+    async def _restore_login(self, node_id: NodeId) -> None:
+        """Let the old host continue."""
         async with self._database.session() as session:
-            hash_ = await session.value("sync.login", node_id=node_id)
+            hash_ = await session.value("nodes.select_login", node_id=node_id)
         try:
             if hash_ is not None:
                 await self._broker.ensure_node(node_id, hash_)
         except BrokerAway as error:
-            log.warning("broker.login_not_given_back", node_id=node_id, reason=error.reason)
+            log.warning("broker.login_not_restored", node_id=node_id, reason=error.reason)
 
 
-async def standing(session: Session, node_id: NodeId, hash_: str) -> Row:
-    """The node as it is. Raises NotFound, ChallengeUsed."""
-    row = nodes.known(node_id, await session.row("replacement.standing", id=node_id, challenge_hash=hash_))
+async def node_to_replace(session: Session, node_id: NodeId, hash_: str) -> Row:
+    """Return the node as it is. Raises NotFound, ChallengeUsed."""
+    row = existing(await session.row("replacement.select_node", id=node_id, challenge_hash=hash_), "node", node_id)
     if row["challenged_id"] not in (None, node_id):
         other = row["challenged_id"]
-        raise ChallengeUsed(f"this challenge has been used: its box is node {other}", {"node_id": other})
+        raise ChallengeUsed(f"this challenge has been used: its host is node {other}", {"node_id": other})
     return row
 
 
-async def check(session: Session, row: Row, ip: str, facts: NodeFacts) -> None:
-    """Whether the box can run what the node has. Raises PortTaken, EngineMissing, ExitsUsed."""
+async def check_host(session: Session, row: Row, ip: str, facts: NodeFacts) -> None:
+    """Check that the host can run the node's proxies. Raises PortTaken, EngineMissing, ExitsUsed."""
     shared = await session.row("nodes.select_shared_ports", id=row["id"], ip=ip)
     if shared is not None:
         raise port_taken(shared["port"], shared["by_proxy"], shared["node_id"])
@@ -103,23 +103,23 @@ async def check(session: Session, row: Row, ip: str, facts: NodeFacts) -> None:
 
 
 async def take_over(session: Session, node_id: NodeId, ip: str, facts: NodeFacts, hash_: str, login_hash: str) -> None:
-    """The node is the new box. Raises as `standing` and `check`."""
+    """Give the node's row to the new host. Raises the errors of node_to_replace and check_host."""
     await lock_placement(session)
-    nodes.known(node_id, await session.row("nodes.lock_wholly", id=node_id))
-    await session.execute("nodes.lock_ip", ip=ip)
-    before = await standing(session, node_id, hash_)
-    await check(session, before, ip, facts)
+    existing(await session.row("nodes.lock_for_update", id=node_id), "node", node_id)
+    await session.execute("placement.lock_ip", ip=ip)
+    before = await node_to_replace(session, node_id, hash_)
+    await check_host(session, before, ip, facts)
     await session.execute(
         "replacement.take_over",
         id=node_id,
         ip=ip,
-        **columns(facts),
+        **fact_columns(facts),
         challenge_hash=hash_,
         broker_password_hash=login_hash,
     )
     await session.execute("replacement.renew_exits", id=node_id)
-    for what in ("replacement.forget_status", "replacement.forget_failures", "replacement.forget_taken_ports"):
-        await session.execute(what, id=node_id)
+    for statement in ("replacement.reset_status", "replacement.delete_failures", "replacement.delete_taken_ports"):
+        await session.execute(statement, id=node_id)
     if before["challenge_hash"] != hash_:
-        details = {"ip": ip, "before": before["ip"], "host": plain(facts.host)}
+        details = {"ip": ip, "before": before["ip"], "host": storable(facts.host)}
         await record_events(session, [NewEvent(type="node.replaced", node_id=node_id, details=details)])

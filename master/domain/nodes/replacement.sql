@@ -1,5 +1,5 @@
--- name: standing
--- A node, and which one has been given this challenge.
+-- A node, and the node that was given this challenge.
+-- name: select_node
 SELECT
     n.id, n.name, n.ip, n.challenge_hash, s.session, n.addresses, n.exit_addresses, n.ipv6_prefixes,
     (SELECT o.id FROM nodes o WHERE o.challenge_hash = :challenge_hash) AS challenged_id
@@ -7,16 +7,16 @@ FROM nodes n
 JOIN node_status s ON s.node_id = n.id
 WHERE n.id = :id;
 
+-- Engines of the proxies of this node, including proxies on their way to it or from it.
 -- name: select_engines
--- What runs the proxies of this node, those that are on their way to it or from it included.
 SELECT DISTINCT p.engine
 FROM proxies p
 LEFT JOIN endpoints e ON e.proxy_id = p.id
 WHERE p.node_id = :id OR e.node_id = :id
 ORDER BY p.engine;
 
+-- Give the row to the new host. It gets a new exit key, since it does not know which addresses were drawn before.
 -- name: take_over
--- The row is the new box's. Its key of exits is another one: it knows nothing of what addresses were drawn before.
 UPDATE nodes
 SET ip = :ip, host = :host, os = :os, addresses = :addresses::text[], engines = :engines::jsonb, agent = :agent,
     challenge_hash = :challenge_hash, broker_password_hash = :broker_password_hash, shut_out_until = '-infinity',
@@ -26,16 +26,16 @@ WHERE id = :id;
 -- name: renew_exits
 UPDATE proxies SET version = version + 1 WHERE node_id = :id AND exit ->> 'mode' IN ('ipv6_random', 'ipv6_session');
 
--- name: forget_status
--- Nothing has been heard of the new box as yet.
+-- The new host has not reported yet.
+-- name: reset_status
 UPDATE node_status
 SET online = false, reported_at = now(), rev = 0, seen = 0, confirmed_rev = 0, count = 0, running = 0, missing = 0,
     failed = 0, limited = 0, held_rev = NULL, held_stops = NULL, held_of = NULL, number = 0,
     retired_session = GREATEST(session, retired_session), session = 0
 WHERE node_id = :id;
 
--- name: forget_failures
+-- name: delete_failures
 DELETE FROM proxy_failures WHERE node_id = :id;
 
--- name: forget_taken_ports
+-- name: delete_taken_ports
 DELETE FROM taken_ports WHERE node_id = :id;

@@ -33,7 +33,7 @@ from master.errors import (
     PortsExcluded,
     PortTaken,
     StillUsed,
-    pointed,
+    invalid_at,
 )
 from master.schemas.pages import next_cursor
 from shared.proxies import NodeId
@@ -93,7 +93,7 @@ async def enrolled(wiring: Wiring, wish: NewNode) -> tuple[NodeId, bool]:
             wish.ip, wish.port, wish.challenge, wish.name, wish.location_id, dict(wish.labels)
         )
     except NotFound as error:
-        raise pointed(error.detail, "/location_id") from error
+        raise invalid_at(error.detail, "/location_id") from error
 
 
 @get("/{node_id:int}", summary="Show a node", opt=documented(answers={200: Node}))
@@ -144,7 +144,7 @@ async def remove_node(request: ApiRequest, node_id: PathId, wiring: NamedDepende
     try:
         await wiring.enroller.remove(NodeId(node_id))
     except BrokerAway as error:
-        log.warning("node.login_left", node_id=node_id, reason=error.reason)
+        log.warning("node.login_not_deleted", node_id=node_id, reason=error.reason)
     return empty(204)
 
 

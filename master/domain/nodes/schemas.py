@@ -105,7 +105,7 @@ class Node(Resource):
 
 
 def node_from_row(row: Row) -> Node:
-    """Out of a row of `shown_nodes`."""
+    """Out of a row of `node_resources`."""
     return Node.model_validate(
         {
             **{name: row[name] for name in NODE_COLUMNS},
@@ -117,7 +117,7 @@ def node_from_row(row: Row) -> Node:
 
 
 def node_status(row: Row) -> NodeStatus:
-    """The status part of a row of `shown_nodes`."""
+    """The status part of a row of `node_resources`."""
     held = None
     if row["held_rev"] is not None:
         held = HeldList(rev=row["held_rev"], stops=row["held_stops"] or 0, of=row["held_of"] or 0)

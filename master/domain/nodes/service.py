@@ -1,18 +1,19 @@
-"""Nodes, once they are enrolled: what may be said of them, and taking them away."""
+"""Read, change and remove enrolled nodes."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
 from master.domain.nodes.schemas import Node, NodeFilter, NodeList, NodePatch, node_from_row
 from master.domain.proxies import removal
 from master.domain.proxies import service as proxies
 from master.domain.proxies.schemas import ProxyFilter
-from master.domain.proxies.stack_counts import scaled_down
-from master.errors import ExitsUsed, NotFound, PortsExcluded, StillUsed, pointed, port_taken
-from master.placement.exits import lacking
+from master.domain.proxies.stack_counts import scaled_down_events
+from master.errors import ExitsUsed, PortsExcluded, StillUsed, invalid_at, port_taken
+from master.placement.exits import exit_obstacle
 from master.schemas.base import filter_parameters
 from master.schemas.fields import port_bounds
 from master.schemas.merge_patch import differing, merged
@@ -25,12 +26,12 @@ STATE_EVENTS: Mapping[str, EventType] = {
 
 
 async def get(session: Session, id_: int) -> Node:
-    """Raises NotFound."""
-    return node_from_row(known(id_, await session.row("nodes.select_one", id=id_)))
+    """Return one node. Raises NotFound."""
+    return node_from_row(existing(await session.row("nodes.select_one", id=id_), "node", id_))
 
 
 async def page(session: Session, query: NodeList) -> list[Node]:
-    """Those that match, by id."""
+    """Return a page of the nodes that match, by id."""
     rows = await session.rows(
         "nodes.select_page", **filter_parameters(query, NodeFilter), after=query.after, limit=query.limit
     )
@@ -38,10 +39,13 @@ async def page(session: Session, query: NodeList) -> list[Node]:
 
 
 async def change(session: Session, id_: int, body: NodePatch) -> Node:
-    """Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken."""
+    """Change a node.
+
+    Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken.
+    """
     given = body.given()
     await proxies.lock_placement(session)
-    row = known(id_, await session.row("nodes.lock_wholly", id=id_))
+    row = existing(await session.row("nodes.lock_for_update", id=id_), "node", id_)
     before = settings(row)
     after = merged(before, given)
     if after == before:
@@ -51,13 +55,13 @@ async def change(session: Session, id_: int, body: NodePatch) -> Node:
         await check_exits(session, row, after["exits"])
     await session.execute("nodes.update", id=id_, **columns(after))
     if after["state"] == "disabled" != before["state"]:
-        await removal.record_removals(session, {id_: await session.value("nodes.count_wanted", id=id_)})
-    await record_events(session, happenings(id_, before, after))
+        await removal.record_removals(session, {id_: await session.value("nodes.count_enabled", id=id_)})
+    await record_events(session, change_events(id_, before, after))
     return await get(session, id_)
 
 
 def settings(row: Row) -> dict[str, Any]:
-    """What may be changed of a node, shaped as in the API."""
+    """Return the settings of a node that a request may change, in the form of the API."""
     plain = {name: row[name] for name in ("name", "ip", "location_id", "labels", "state")}
     return {
         **plain,
@@ -67,7 +71,7 @@ def settings(row: Row) -> dict[str, Any]:
 
 
 def columns(after: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, shaped as in the schema."""
+    """Return the settings as columns of the table."""
     low, high = port_bounds(after["limits"]["ports"])
     plain = {name: after[name] for name in ("name", "ip", "location_id", "labels", "state")}
     limits = {"max_proxies": after["limits"]["max_proxies"], "port_from": low, "port_to": high}
@@ -76,26 +80,26 @@ def columns(after: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def check(session: Session, id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Raises Invalid, PortsExcluded or PortTaken when the node cannot be so."""
+    """Check that the node can have these settings. Raises Invalid, PortsExcluded, PortTaken."""
     if after["location_id"] not in (None, before["location_id"]):
         await check_location(session, after["location_id"])
     if after["limits"]["ports"] != before["limits"]["ports"]:
         await check_range(session, id_, after["limits"]["ports"])
     if after["ip"] != before["ip"]:
-        await session.execute("nodes.lock_ip", ip=after["ip"])
+        await session.execute("placement.lock_ip", ip=after["ip"])
         shared = await session.row("nodes.select_shared_ports", id=id_, ip=after["ip"])
         if shared is not None:
             raise port_taken(shared["port"], shared["by_proxy"], shared["node_id"])
 
 
 async def check_location(session: Session, location_id: int) -> None:
-    """Raises Invalid when there is no such location; it stays until the transaction's end."""
-    if not await session.rows("nodes.select_known_locations", ids=[location_id]):
-        raise pointed(f"there is no location {location_id}", "/location_id")
+    """Check that the location exists, and keep it until the transaction ends. Raises Invalid."""
+    if not await session.rows("placement.select_locations", ids=[location_id]):
+        raise invalid_at(f"there is no location {location_id}", "/location_id")
 
 
 async def check_range(session: Session, id_: int, ports: str) -> None:
-    """Raises PortsExcluded."""
+    """Check that the range includes the ports of all proxies. Raises PortsExcluded."""
     low, high = port_bounds(ports)
     count = await session.value("nodes.count_proxies_outside", id=id_, port_from=low, port_to=high)
     if count:
@@ -104,18 +108,20 @@ async def check_range(session: Session, id_: int, ports: str) -> None:
 
 
 async def check_exits(session: Session, row: Row, exits: Mapping[str, Any]) -> None:
-    """Raises ExitsUsed when proxies of the node could no longer leave as they shall."""
+    """Check that the node can still provide the exits of its proxies. Raises ExitsUsed."""
     local = [*row["addresses"], *exits["addresses"]]
-    query = await session.rows("nodes.select_exits", id=row["id"])
-    lacks = [(one["count"], lack) for one in query if (lack := lacking(one["exit"], local, exits["ipv6_prefixes"]))]
-    if lacks:
-        count = sum(count for count, _ in lacks)
-        detail = f"{count} proxies of node {row['id']} leave by what would be gone: {lacks[0][1]}"
+    used = await session.rows("nodes.select_exits", id=row["id"])
+    missing = [
+        (one["count"], reason) for one in used if (reason := exit_obstacle(one["exit"], local, exits["ipv6_prefixes"]))
+    ]
+    if missing:
+        count = sum(count for count, _ in missing)
+        detail = f"{count} proxies of node {row['id']} use an exit that the node would no longer have: {missing[0][1]}"
         raise ExitsUsed(detail, {"count": count, "node_id": row["id"]})
 
 
-def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[NewEvent]:
-    """One event for a new state, one for everything else."""
+def change_events(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[NewEvent]:
+    """Return an event for a new state and one for all other changes."""
     found: list[NewEvent] = []
     if others := [name for name in differing(before, after) if name != "state"]:
         found.append(NewEvent(type="node.updated", node_id=id_, details={"changed": others}))
@@ -125,21 +131,14 @@ def happenings(id_: int, before: Mapping[str, Any], after: Mapping[str, Any]) ->
 
 
 async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
-    """Raises NotFound; StillUsed when it has proxies that shall not go with it."""
+    """Remove a node and, if requested, its proxies. Raises NotFound, and StillUsed when it has proxies."""
     await proxies.lock_placement(session)
-    row = known(id_, await session.row("nodes.lock_wholly", id=id_))
-    there = await proxies.matching(session, ProxyFilter(node_id=id_))
-    if there and not with_proxies:
-        raise StillUsed(f"{len(there)} proxies are on node {id_}", {"count": len(there), "node_id": id_})
-    await session.execute("proxies.delete", ids=[proxy["id"] for proxy in there])
+    row = existing(await session.row("nodes.lock_for_update", id=id_), "node", id_)
+    on_node = await proxies.matching(session, ProxyFilter(node_id=id_))
+    if on_node and not with_proxies:
+        raise StillUsed(f"{len(on_node)} proxies are on node {id_}", {"count": len(on_node), "node_id": id_})
+    await session.execute("proxies.delete", ids=[proxy["id"] for proxy in on_node])
     await session.execute("nodes.delete", id=id_)
-    removed = NewEvent(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(there)})
-    gone = [removal.deleted(proxy) for proxy in there]
-    await record_events(session, [*gone, *await scaled_down(session, there), removed])
-
-
-def known(id_: int, row: Row | None) -> Row:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no node {id_}", {"node_id": id_})
-    return row
+    removed = NewEvent(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(on_node)})
+    deleted = [removal.deleted_event(proxy) for proxy in on_node]
+    await record_events(session, [*deleted, *await scaled_down_events(session, on_node), removed])

@@ -1,4 +1,4 @@
-"""Proxies as lines of text: the forms that other programs take lists of proxies in. Pure."""
+"""Lists of proxies as text, in the formats that other programs read. Pure."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from master.schemas.media_types import MediaType
 from shared.proxies import Protocol
 
 COLUMNS: tuple[ExportField, ...] = tuple(name for name in FIELDS if name != "ip")
-"""Of CSV and JSON, where `host` is without brackets."""
+"""The columns of CSV and JSON, where `host` has no brackets."""
 
 FORMULA_SIGNS = frozenset("=+-@\N{MINUS SIGN}")
 CELL_ENDS = "\t\r\n"
@@ -31,7 +31,7 @@ LineWriter = Callable[[Row], str]
 
 
 class ExportedProxy(Resource):
-    """A proxy as the JSON form lists it."""
+    """A proxy in the JSON format."""
 
     id: int
     name: str | None
@@ -49,7 +49,7 @@ class ExportedProxy(Resource):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportWriter:
-    """How proxies are written: `head`, lines with `between` between any two, `tail`."""
+    """A format: `head`, then lines with `between` between two of them, then `tail`."""
 
     media_type: MediaType
     suffix: str
@@ -60,48 +60,48 @@ class ExportWriter:
 
 
 def writer(format_: ExportFormat, template: str | None, *, raw: bool = False) -> ExportWriter:
-    """The form that is asked for; a template, which was checked, comes before a format. `raw` is for CSV."""
+    """Return the writer of a format. A template, already checked, takes precedence; `raw` applies to CSV."""
     if template is not None:
-        return ExportWriter(media_type=MediaType.TEXT, suffix="txt", line=filled(template))
+        return ExportWriter(media_type=MediaType.TEXT, suffix="txt", line=template_line(template))
     if format_ == "csv" and raw:
         return replace(WRITERS["csv"], line=raw_line)
     return WRITERS[format_]
 
 
-def filled(template: str) -> LineWriter:
-    """Writes a line of the template's kind."""
+def template_line(template: str) -> LineWriter:
+    """Return a function that fills in the template for one proxy."""
     parts = pieces(template)
 
     def line(row: Row) -> str:
         fields = values(row)
-        return "".join(text + (told(fields[name]) if name else "") for text, name in parts) + "\n"
+        return "".join(text + (text_of(fields[name]) if name else "") for text, name in parts) + "\n"
 
     return line
 
 
 def values(row: Row) -> Mapping[str, Any]:
-    """A proxy's fields for templates."""
+    """Return the fields that a template may name."""
     return {**row, "host": bracketed(row["host"]), "ip": row["host"], "url": urls(row)[0]}
 
 
-def told(value: object) -> str:
-    """What is not there is empty."""
+def text_of(value: object) -> str:
+    """Return the value as text; None is empty."""
     return "" if value is None else str(value)
 
 
 def plain(row: Row) -> str:
-    """host:port:username:password, or host:port where there is no login."""
+    """Return host:port:username:password, or host:port without a login."""
     login = f":{row['username']}:{row['password']}" if row["username"] else ""
     return f"{bracketed(row['host'])}:{row['port']}{login}\n"
 
 
 def columns(row: Row) -> list[Any]:
-    """In the order of COLUMNS."""
+    """Return the values in the order of COLUMNS."""
     return [urls(row)[0] if name == "url" else row[name] for name in COLUMNS]
 
 
-def record(fields: Sequence[object]) -> str:
-    """A line of CSV (RFC 4180): text in quotation marks, numbers without, values as they are."""
+def csv_line(fields: Sequence[object]) -> str:
+    """Return a line of CSV (RFC 4180): text quoted, numbers unquoted, values unchanged."""
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n").writerow(
         ["" if field is None else field for field in fields]
@@ -110,10 +110,10 @@ def record(fields: Sequence[object]) -> str:
 
 
 def guarded(field: object) -> object:
-    """The field; with a `'` before it if it is text that a spreadsheet would run as a formula.
+    """Put a `'` before text that a spreadsheet would run as a formula.
 
     Formulas begin with = + - @ (OWASP, "CSV injection"), in some spreadsheets also in full width, or after blanks and
-    invisible characters. A tab or an end of line at the beginning may end a cell.
+    invisible characters. A tab or a line break at the beginning may end a cell.
     """
     if not isinstance(field, str) or not field or (field[0].isascii() and field[0].isalnum()):
         return field
@@ -123,17 +123,17 @@ def guarded(field: object) -> object:
 
 
 def raw_line(row: Row) -> str:
-    """A line of CSV for programs."""
-    return record(columns(row))
+    """Return a line of CSV for programs."""
+    return csv_line(columns(row))
 
 
 def guarded_line(row: Row) -> str:
-    """A line of CSV that may be opened in a spreadsheet."""
-    return record([guarded(field) for field in columns(row)])
+    """Return a line of CSV that is safe to open in a spreadsheet."""
+    return csv_line([guarded(field) for field in columns(row)])
 
 
-def object_(row: Row) -> str:
-    """One JSON object."""
+def json_line(row: Row) -> str:
+    """Return one JSON object."""
     return ENCODER.encode({**dict(zip(COLUMNS, columns(row), strict=True)), "labels": row["labels"]})
 
 
@@ -144,9 +144,9 @@ WRITERS: Mapping[ExportFormat, ExportWriter] = {
         media_type=MediaType.CSV,
         suffix="csv",
         line=guarded_line,
-        head=record(COLUMNS),
+        head=csv_line(COLUMNS),
     ),
     "json": ExportWriter(
-        media_type=MediaType.JSON, suffix="json", line=object_, head="[\n", between=",\n", tail="\n]\n"
+        media_type=MediaType.JSON, suffix="json", line=json_line, head="[\n", between=",\n", tail="\n]\n"
     ),
 }

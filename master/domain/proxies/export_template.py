@@ -1,4 +1,4 @@
-"""Templates of exported lines: the fields that they may name. Pure."""
+"""Templates of exported lines, and the fields that they may name. Pure."""
 
 from collections.abc import Mapping
 from string import Formatter
@@ -10,12 +10,12 @@ ExportField = Literal[
 ]
 
 FIELDS: tuple[ExportField, ...] = get_args(ExportField)
-"""What a template may hold. `host` is as in URLs, an IPv6 address in brackets; `ip` is without."""
+"""The placeholders of templates. `host` is written as in URLs, an IPv6 address in brackets; `ip` has no brackets."""
 BY_NAME: Mapping[str, ExportField] = {field: field for field in FIELDS}
 
 
 def pieces(template: str) -> list[tuple[str, ExportField | None]]:
-    """(text, the field after it). Braces are doubled to stand for themselves. Raises ValueError."""
+    """Split a template into pairs (text, field after it). A doubled brace is a literal one. Raises ValueError."""
     found: list[tuple[str, ExportField | None]] = []
     for text, name, spec, conversion in Formatter().parse(template):
         field = BY_NAME.get(name or "")
@@ -26,6 +26,6 @@ def pieces(template: str) -> list[tuple[str, ExportField | None]]:
 
 
 def checked_template(template: str) -> str:
-    """The same. Raises ValueError."""
+    """Return the template unchanged. Raises ValueError when it is invalid."""
     pieces(template)
     return template

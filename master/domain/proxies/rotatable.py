@@ -1,4 +1,4 @@
-"""What of a proxy can be rotated, and what its exit becomes. Pure."""
+"""Which parts of a proxy can be rotated, and its next exit. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_address
@@ -12,7 +12,7 @@ from shared.proxies import EngineName
 def why_not_rotatable(
     what: Collection[RotationPart], *, engine: EngineName, username: str | None, exit_: Mapping[str, Any]
 ) -> str | None:
-    """Why a proxy like this one cannot be rotated so, as a reason for a person."""
+    """Return why these parts of such a proxy cannot be rotated, for a person; None if they can."""
     if "port" in what and (reason := unportable(engine)):
         return reason
     if "credentials" in what and username is None:
@@ -23,9 +23,9 @@ def why_not_rotatable(
 
 
 def next_exit(exit_: Mapping[str, Any], addresses: Sequence[str]) -> dict[str, Any] | None:
-    """The exit after this one on a node with these addresses; None when there is no other.
+    """Return the exit after this one on a node with these addresses, or None when there is no other.
 
-    Addresses of the same family take turns in their order. Sessions are forgotten; what is random is so anyway.
+    Addresses of one family follow each other in ascending order. Sessions start over; random exits stay as they are.
     """
     match exit_.get("mode", "default"):
         case "address":
@@ -40,7 +40,7 @@ def next_exit(exit_: Mapping[str, Any], addresses: Sequence[str]) -> dict[str, A
 
 
 def next_address(now: str, addresses: Sequence[str]) -> str | None:
-    """The address after this one, and after the last the first."""
+    """Return the next higher address of the same family, or the lowest one after the highest."""
     version = ip_address(now).version
     usable = {ip_address(each) for each in addresses if "%" not in each and ip_address(each).version == version}
     others = sorted(usable - {ip_address(now)}, key=int)

@@ -104,7 +104,7 @@ class Proxy(Resource):
 
 
 def proxy_from_row(row: Row) -> Proxy:
-    """Out of a row of `shown_proxies`."""
+    """Out of a row of `proxy_resources`."""
     status = ProxyStatus(**{name: row[name] for name in ("state", "reason", "observed_version", "observed_at")})
     columns = {name: row[name] for name in PROXY_COLUMNS}
     exit_ = {name: value for name, value in row["exit"].items() if name in ProxyExit.model_fields}

@@ -1,13 +1,21 @@
-"""Proxies: reading, changing and removing them, one or all that a filter matches, each in one transaction."""
+"""Read, change and remove proxies: one, or all that a filter matches, each call in one transaction."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from master.api.outcomes import WriteOutcome, revisions_of
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.events.log import record_events
-from master.domain.proxies.changes import ProxyChange, check_engines, check_exits, check_version, settings, updated
-from master.domain.proxies.expiry import check_ends
+from master.domain.proxies.changes import (
+    ProxyChange,
+    check_engines,
+    check_exits,
+    check_version,
+    settings,
+    updated_event,
+)
+from master.domain.proxies.expiry import check_expiries
 from master.domain.proxies.ports import check_port
 from master.domain.proxies.removal import delete, record_removals
 from master.domain.proxies.schemas import (
@@ -20,20 +28,20 @@ from master.domain.proxies.schemas import (
     is_unfiltered,
     proxy_from_row,
 )
-from master.domain.proxies.settings import amended
-from master.errors import CountDiffers, Invalid, NotFound, rotation_under_way
+from master.domain.proxies.settings import patched_settings
+from master.errors import CountDiffers, Invalid, rotation_under_way
 from master.schemas.base import filter_parameters
 
 ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
 
 
 async def get(session: Session, id_: int) -> Proxy:
-    """Raises NotFound."""
-    return proxy_from_row(known(id_, await session.row("proxies.select_one", id=id_)))
+    """Return one proxy. Raises NotFound."""
+    return proxy_from_row(existing(await session.row("proxies.select_one", id=id_), "proxy", id_))
 
 
 async def page(session: Session, query: ProxyList) -> list[Proxy]:
-    """Those that match, by id."""
+    """Return a page of the proxies that match, by id."""
     return [proxy_from_row(row) for row in await matching(session, query, after=query.after, limit=query.limit)]
 
 
@@ -45,14 +53,14 @@ async def matching(
     after: int = 0,
     limit: int | None = None,
 ) -> list[Row]:
-    """Rows of the proxies that the filter matches, by id; with node_ids only those on these nodes."""
+    """Return the rows of the proxies that the filter matches, by id; with `node_ids` only those on these nodes."""
     where = filter_parameters(query, ProxyFilter)
     return await session.rows("proxies.select_page", **where, node_ids=node_ids, after=after, limit=limit)
 
 
 async def lock_placement(session: Session) -> None:
-    """Whoever chooses a node, or changes what nodes take on, does this first, before a row is locked."""
-    await session.execute("proxies.lock_placement")
+    """Lock placement. A transaction that chooses a node or changes its capacity does this before it locks any row."""
+    await session.execute("placement.lock")
 
 
 async def change(
@@ -63,7 +71,7 @@ async def change(
     *,
     allow_past: bool = False,
 ) -> Proxy:
-    """One proxy; with `versions` only when it is at one of them.
+    """Change one proxy; with `versions` only when it is at one of them.
 
     Raises NotFound, PreconditionFailed, Invalid, PortTaken, PortOutsideRange, EngineMissing, ExitMissing; the
     transaction's end raises NameTaken.
@@ -71,98 +79,91 @@ async def change(
     given = body.given()
     node, row = await locked(session, id_)
     check_version(row, versions)
-    wanted = ProxyChange(row=row, after=amended(settings(row), given))
-    await check_ends(session, [(row, wanted.after)], allow_past=allow_past)
-    if "port" in wanted.changed:
-        await check_port(session, node, wanted.after["port"])
-    check_engines([node], [wanted])
-    check_exits([node], [wanted])
-    await write(session, [wanted])
+    change_ = ProxyChange(row=row, after=patched_settings(settings(row), given))
+    await check_expiries(session, [(row, change_.after)], allow_past=allow_past)
+    if "port" in change_.changed:
+        await check_port(session, node, change_.after["port"])
+    check_engines([node], [change_])
+    check_exits([node], [change_])
+    await write(session, [change_])
     return await get(session, id_)
 
 
 async def change_fleet(
     session: Session, fleet: FleetFilter, body: FleetPatch, *, allow_past: bool = False
 ) -> WriteOutcome:
-    """All that match. Raises CountDiffers, Invalid, EngineMissing, ExitMissing."""
+    """Change all proxies that match. Raises CountDiffers, Invalid, EngineMissing, ExitMissing."""
     nodes, rows = await lock_fleet(session, fleet)
     given = body.given()
-    wanted = [ProxyChange(row=row, after=amended(settings(row), given)) for row in rows]
-    await check_ends(session, [(one.row, one.after) for one in wanted], allow_past=allow_past)
-    check_engines(nodes, wanted)
-    check_exits(nodes, wanted)
-    return await write(session, wanted)
+    changes = [ProxyChange(row=row, after=patched_settings(settings(row), given)) for row in rows]
+    await check_expiries(session, [(one.row, one.after) for one in changes], allow_past=allow_past)
+    check_engines(nodes, changes)
+    check_exits(nodes, changes)
+    return await write(session, changes)
 
 
 async def remove(session: Session, id_: int, versions: frozenset[int] | None = None) -> WriteOutcome:
-    """One proxy; with `versions` only when it is at one of them. Raises NotFound, PreconditionFailed."""
+    """Remove one proxy; with `versions` only when it is at one of them. Raises NotFound, PreconditionFailed."""
     _, row = await locked(session, id_)
     check_version(row, versions)
     return await delete(session, [row])
 
 
 async def remove_fleet(session: Session, fleet: FleetFilter) -> WriteOutcome:
-    """All that match. Raises CountDiffers, Invalid."""
+    """Remove all proxies that match. Raises CountDiffers, Invalid."""
     _, rows = await lock_fleet(session, fleet)
     return await delete(session, rows)
 
 
 async def locked(session: Session, id_: int) -> tuple[Row, Row]:
-    """A proxy's node and the proxy, all nodes that a change of it concerns being locked. Raises NotFound.
+    """Lock all nodes that a change of the proxy affects; return its node and its row. Raises NotFound.
 
-    A rotation may take it to another node while the lock is waited for.
+    A rotation may move the proxy to another node while this waits for the lock, so it checks and tries again.
     """
     while True:
-        ids = [row["node_id"] for row in await session.rows("nodes.select_of_proxies", proxy_ids=[id_])]
-        nodes = {node["id"]: node for node in await session.rows("nodes.lock", ids=ids)}
-        row = known(id_, await session.row("proxies.select_one", id=id_))
+        ids = [row["node_id"] for row in await session.rows("placement.select_nodes_of_proxies", proxy_ids=[id_])]
+        nodes = {node["id"]: node for node in await session.rows("placement.lock_nodes", ids=ids)}
+        row = existing(await session.row("proxies.select_one", id=id_), "proxy", id_)
         if row["node_id"] in nodes:
             return nodes[row["node_id"]], row
 
 
 async def lock_fleet(session: Session, fleet: FleetFilter) -> tuple[list[Row], list[Row]]:
-    """The locked nodes of all that match, and what matches now that they are locked. Raises CountDiffers, Invalid."""
+    """Lock the nodes of all proxies that match; return nodes and matching proxies. Raises CountDiffers, Invalid."""
     if is_unfiltered(fleet) and not fleet.all:
         raise Invalid(
-            "without a filter this means every proxy: say all=true",
+            "without a filter this affects every proxy: add all=true",
             {"errors": [{"parameter": "all", "detail": "must be true when there is no filter"}]},
         )
     proxy_ids = [row["id"] for row in await matching(session, fleet)]
-    ids = [row["node_id"] for row in await session.rows("nodes.select_of_proxies", proxy_ids=proxy_ids)]
-    nodes = await session.rows("nodes.lock", ids=ids)
+    ids = [row["node_id"] for row in await session.rows("placement.select_nodes_of_proxies", proxy_ids=proxy_ids)]
+    nodes = await session.rows("placement.lock_nodes", ids=ids)
     rows = await matching(session, fleet, node_ids=ids)
     if len(rows) != fleet.expect:
-        detail = f"the filter matches {len(rows)} proxies, not {fleet.expect}: nothing was done"
+        detail = f"the filter matches {len(rows)} proxies, not {fleet.expect}, so nothing was changed"
         raise CountDiffers(detail, {"expected": fleet.expect, "matched": len(rows)})
     return nodes, rows
 
 
-async def write(session: Session, wanted: Sequence[ProxyChange]) -> WriteOutcome:
-    """Bring what really differs into the database; the nodes are locked already."""
-    real = [one for one in wanted if one.changed]
-    if not real:
-        return WriteOutcome(matched=len(wanted), changed=(), revisions={})
-    await check_rotating(session, real)
-    rows = [{"id": one.row["id"], **one.after} for one in real]
-    if any("rotation" in one.changed for one in real):
-        await session.execute("rotation.schedule", rows=rows)
+async def write(session: Session, changes: Sequence[ProxyChange]) -> WriteOutcome:
+    """Write the changes that differ from the present settings. The nodes are locked."""
+    differing = [one for one in changes if one.changed]
+    if not differing:
+        return WriteOutcome(matched=len(changes), changed=(), revisions={})
+    await check_rotating(session, differing)
+    rows = [{"id": one.row["id"], **one.after} for one in differing]
+    if any("rotation" in one.changed for one in differing):
+        await session.execute("proxies.set_schedules", rows=rows)
     versions = {row["id"]: row["version"] for row in await session.rows("proxies.update", rows=rows)}
-    await record_removals(session, Counter(one.row["node_id"] for one in real if one.takes_away))
-    revisions = await revisions_of(session, {one.row["node_id"] for one in real})
-    await record_events(session, [updated(one, versions[one.row["id"]]) for one in real])
-    return WriteOutcome(matched=len(wanted), changed=tuple(one.row["id"] for one in real), revisions=revisions)
+    await record_removals(session, Counter(one.row["node_id"] for one in differing if one.stops_proxy))
+    revisions = await revisions_of(session, {one.row["node_id"] for one in differing})
+    await record_events(session, [updated_event(one, versions[one.row["id"]]) for one in differing])
+    return WriteOutcome(matched=len(changes), changed=tuple(one.row["id"] for one in differing), revisions=revisions)
 
 
-async def check_rotating(session: Session, wanted: Sequence[ProxyChange]) -> None:
-    """Raises RotationUnderWay for a change of what a rotation is about to put in place."""
-    ids = [one.row["id"] for one in wanted if ROTATED.intersection(one.changed)]
-    rotating = await session.row("rotation.select_next", proxy_ids=ids) if ids else None
+async def check_rotating(session: Session, changes: Sequence[ProxyChange]) -> None:
+    """Refuse to change settings that a rotation is about to replace. Raises RotationUnderWay."""
+    ids = [one.row["id"] for one in changes if ROTATED.intersection(one.changed)]
+    rotating = await session.row("proxies.select_next_endpoints", proxy_ids=ids) if ids else None
     if rotating is not None:
         raise rotation_under_way(rotating["proxy_id"], rotating["rotation_id"])
-
-
-def known(id_: int, row: Row | None) -> Row:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no proxy {id_}", {"proxy_id": id_})
-    return row

@@ -1,4 +1,4 @@
-"""URLs: how a host stands in one, and those by which clients use a proxy."""
+"""URLs of proxies."""
 
 from functools import lru_cache
 from ipaddress import ip_address
@@ -9,7 +9,7 @@ from master.schemas.base import Row
 
 @lru_cache(4096)
 def bracketed(host: str) -> str:
-    """As a host stands in a URL (RFC 3986 §3.2.2), be it an address or a name."""
+    """Return a name or address as it is written in a URL (RFC 3986 §3.2.2)."""
     try:
         return f"[{host}]" if ip_address(host).version == 6 else host
     except ValueError:
@@ -17,7 +17,7 @@ def bracketed(host: str) -> str:
 
 
 def urls(row: Row) -> list[str]:
-    """By which a client may use the proxy: one a scheme that it speaks."""
+    """Return the URLs by which clients use the proxy, one for each scheme that it speaks."""
     schemes = ("http", "socks5") if row["protocol"] == "mixed" else (row["protocol"],)
     host = bracketed(row["host"])
     login = f"{quote(row['username'], safe='')}:{quote(row['password'], safe='')}@" if row["username"] else ""

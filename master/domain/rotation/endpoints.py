@@ -1,19 +1,19 @@
-"""The endpoint that a rotation puts in a proxy's place: on which node, at which port, by which login and exit."""
+"""The new endpoint of a rotation: its node, port, login and exit."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from master.db.database import Row, Session
-from master.domain.proxies.creation import no_place
+from master.domain.proxies.creation import no_capacity
 from master.domain.proxies.rotatable import next_exit
 from master.domain.proxies.service import lock_placement
 from master.domain.proxies.settings import PASSWORD_LETTERS, USERNAME_LETTERS, random_text
-from master.errors import not_rotatable, pointed
-from master.placement.candidates import Candidate, Demand, Obstacle, place
+from master.errors import invalid_at, not_rotatable
+from master.placement.candidates import Candidate, Demand, Obstacle, choose_node
 
 
 async def insert_endpoint(session: Session, row: Row, node: Row, exit_: Mapping[str, Any]) -> None:
-    """Raises InsufficientCapacity."""
+    """Write the new endpoint. Raises InsufficientCapacity."""
     username, password = row["username"], row["password"]
     if "credentials" in row["what"]:
         username, password = random_text(USERNAME_LETTERS), random_text(PASSWORD_LETTERS)
@@ -34,35 +34,35 @@ async def port_of(session: Session, row: Row, node: Row) -> int:
 
     Raises InsufficientCapacity.
     """
-    await session.execute("nodes.lock_ip", ip=node["ip"])
+    await session.execute("placement.lock_ip", ip=node["ip"])
     if "port" not in row["what"]:
         if node["id"] == row["node_id"]:
             return row["port"]
-        if await has_free(session, node, row["port"]):
+        if await is_port_free(session, node, row["port"]):
             return row["port"]
-    port = await session.value("proxies.lowest_free_port", node_id=node["id"])
+    port = await session.value("placement.lowest_free_port", node_id=node["id"])
     if port is None:
-        raise no_place((Obstacle(node_id=node["id"], reason="no port is free"),))
+        raise no_capacity((Obstacle(node_id=node["id"], reason="no port is free"),))
     return port
 
 
-async def has_free(session: Session, node: Row, port: int) -> bool:
-    """Whether the node, whose ip is locked, has this port to give."""
+async def is_port_free(session: Session, node: Row, port: int) -> bool:
+    """Return whether the port is free on the node, whose ip is locked."""
     if not node["port_from"] <= port <= node["port_to"]:
         return False
     where = {"node_id": node["id"], "port": port}
-    is_held = await session.row("proxies.port_holder", **where) is not None
-    return not is_held and not await session.value("rotation.has_stranger", **where)
+    is_used = await session.row("placement.port_holder", **where) is not None
+    return not is_used and not await session.value("rotation.is_port_taken", **where)
 
 
-async def choose(session: Session, row: Row) -> int:
-    """Another node: one that is named, or one of the same location. Raises Invalid, InsufficientCapacity."""
+async def choose_target(session: Session, row: Row) -> int:
+    """Choose another node: a named one, or one of the same location. Raises Invalid, InsufficientCapacity."""
     await lock_placement(session)
     if row["location_id"] is None and row["node_ids"] is None:
-        raise pointed(f"node {row['node_id']} has no location: say node_ids", "/node_ids")
+        raise invalid_at(f"node {row['node_id']} has no location: give node_ids", "/node_ids")
     location_id = row["location_id"] if row["node_ids"] is None else None
     rows = await session.rows(
-        "proxies.select_candidates",
+        "placement.select_candidates",
         location_id=location_id,
         node_ids=row["node_ids"],
         engine=row["engine"],
@@ -72,14 +72,14 @@ async def choose(session: Session, row: Row) -> int:
     if "exit" in row["what"] and exit_.get("mode") == "address":
         exit_ = {}
     others = [Candidate(**each) for each in rows if each["id"] != row["node_id"]]
-    chosen = place(others, Demand(engine=row["engine"], exit=exit_))
+    chosen = choose_node(others, Demand(engine=row["engine"], exit=exit_))
     if isinstance(chosen, tuple):
-        raise no_place(chosen)
+        raise no_capacity(chosen)
     return chosen
 
 
 def exit_after(row: Row, node: Row) -> dict[str, Any]:
-    """The exit that the proxy will have there. Raises NotRotatable."""
+    """Return the exit that the proxy will have on the node. Raises NotRotatable."""
     if "exit" not in row["what"]:
         return dict(row["exit"])
     exit_ = next_exit(row["exit"], node["local_addresses"])

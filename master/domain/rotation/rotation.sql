@@ -1,5 +1,5 @@
+-- One rotation for each proxy. A unique index allows a proxy one open rotation at a time.
 -- name: insert
--- One for each; the index lets a proxy have one at a time.
 INSERT INTO rotations (proxy_id, what, overlap_s, node_ids, scheduled)
 SELECT id, :what::text[], :overlap_s, :node_ids::bigint[], false FROM unnest(:proxy_ids::bigint[]) AS r (id)
 RETURNING id;
@@ -8,15 +8,15 @@ RETURNING id;
 SELECT id, proxy_id, what, overlap_s, scheduled, state, reason, until, created_at, updated_at
 FROM rotations WHERE id = :id;
 
--- name: has_begun
 -- Whether this rotation is past its probe, or has failed.
+-- name: has_begun
 SELECT state NOT IN ('waiting', 'starting') FROM rotations WHERE id = :id;
 
--- Turns of schedules, each taken by one master: the next turn is set in the same statement. A proxy that does not run
--- lets its turn pass; one whose rotation is under way has it already.
+-- Start rotations of schedules that are due, each by one master, since the same statement sets the next time. A proxy
+-- that does not run skips its rotation, and so does one with an open rotation.
 -- name: claim_due
 WITH due AS (
-    SELECT proxy_id FROM schedules WHERE next_at <= now() ORDER BY next_at LIMIT :most FOR UPDATE SKIP LOCKED
+    SELECT proxy_id FROM schedules WHERE next_at <= now() ORDER BY next_at LIMIT :max_rows FOR UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE schedules s SET next_at = now() + make_interval(secs => s.every_s + random() * s.jitter_s)
     FROM due WHERE s.proxy_id = due.proxy_id
@@ -30,21 +30,21 @@ JOIN nodes n ON n.id = p.node_id AND n.state <> 'disabled'
 ON CONFLICT (proxy_id) WHERE state NOT IN ('done', 'failed') DO NOTHING
 RETURNING id;
 
--- Whoever claims a step does it; a master that dies meanwhile is followed when the claim has passed.
+-- The master that claims a step does it; if it dies, another one takes over when the claim has expired.
 -- name: claim_steps
 WITH due AS (
     SELECT r.id FROM rotations r
     WHERE r.state NOT IN ('done', 'failed') AND r.claimed_until < clock_timestamp()
       AND EXISTS (SELECT FROM rotation_steps s WHERE s.id = r.id AND s.step IS NOT NULL)
-    ORDER BY r.id LIMIT :most FOR UPDATE SKIP LOCKED
+    ORDER BY r.id LIMIT :max_rows FOR UPDATE SKIP LOCKED
 )
 UPDATE rotations r SET claimed_until = clock_timestamp() + :claim::interval
 FROM due JOIN rotation_steps s ON s.id = due.id
 WHERE r.id = due.id
 RETURNING r.id, r.proxy_id, r.what, s.step, s.reason;
 
--- What a step stands on; nothing is locked yet.
--- name: select_standing
+-- Everything that a step depends on, read without a lock.
+-- name: select_context
 SELECT
     r.id, r.proxy_id, r.state, r.what, r.overlap_s, r.node_ids, r.scheduled,
     r.exit_before, p.node_id, n.location_id, p.port, p.username, p.password, p.engine, p.exit,
@@ -58,8 +58,8 @@ WHERE r.id = :id;
 -- name: lock
 SELECT id, state FROM rotations WHERE id = :id FOR UPDATE;
 
+-- Where the proxy will serve if this rotation succeeds, with its login: the new endpoint, or the proxy as it is.
 -- name: select_endpoint
--- Where the proxy will serve when this rotation succeeds, with its login: the endpoint, or the proxy as it is.
 SELECT
     n.ip AS host, COALESCE(e.port, p.port) AS port, p.protocol, p.engine, p.allow_ips,
     CASE WHEN e.proxy_id IS NULL THEN p.username ELSE e.username END AS username,
@@ -77,21 +77,21 @@ VALUES (:proxy_id, :rotation_id, :node_id, :port, :username, :password, :exit::j
 -- name: set_exit
 UPDATE proxies SET exit = :exit::jsonb WHERE id = :proxy_id;
 
--- name: has_stranger
--- Whether this port of the node is somebody else's, or has just been given up.
+-- Whether another program has this port of the node, or it was given up a moment ago.
+-- name: is_port_taken
 SELECT EXISTS (SELECT FROM taken_ports WHERE node_id = :node_id AND port = :port AND until > now());
 
--- name: become_own
--- The next endpoint is the proxy's own.
+-- The new endpoint becomes the proxy's own.
+-- name: adopt_endpoint
 UPDATE proxies p
 SET node_id = e.node_id, port = e.port, username = e.username, password = e.password, exit = e.exit,
-    port_asked = p.port_asked AND p.port = e.port
+    port_requested = p.port_requested AND p.port = e.port
 FROM endpoints e
 WHERE p.id = :proxy_id AND e.proxy_id = p.id AND e.rotation_id = :rotation_id AND e.role = 'next'
 RETURNING p.id;
 
--- name: become_former
--- What was the proxy's own drains.
+-- The former endpoint keeps serving for the overlap.
+-- name: keep_former_endpoint
 UPDATE endpoints
 SET role = 'former', node_id = :node_id, port = :port, username = :username, password = :password, exit = :exit::jsonb,
     failure = NULL
@@ -116,7 +116,7 @@ SET state = 'overlap', until = now() + make_interval(secs => overlap_s), exit_be
     claimed_until = '-infinity', updated_at = now()
 WHERE id = :id;
 
--- A turn that came while this one was under way has been had.
+-- A scheduled rotation that came due meanwhile counts as done.
 -- name: end
 WITH ended AS (
     UPDATE rotations
@@ -128,33 +128,8 @@ WITH ended AS (
 UPDATE schedules s SET next_at = now() + make_interval(secs => s.every_s + random() * s.jitter_s)
 FROM ended WHERE s.proxy_id = ended.proxy_id AND ended.scheduled AND s.next_at <= now();
 
--- name: schedule
--- Each of these gets, keeps or loses its schedule; turns are counted anew for one that differs.
-WITH wished AS (
-    SELECT r.id, r.rotation FROM jsonb_to_recordset(:rows::jsonb) AS r (id bigint, rotation jsonb)
-), gone AS (
-    DELETE FROM schedules s USING wished w WHERE s.proxy_id = w.id AND w.rotation = '{}'
-)
-INSERT INTO schedules AS s (proxy_id, every_s, jitter_s, what, overlap_s, next_at)
-SELECT
-    w.id, r.every_s, COALESCE(r.jitter_s, 0), r.what,
-    COALESCE(r.overlap_s, LEAST(60, r.every_s / 2)),
-    now() + make_interval(secs => r.every_s + random() * COALESCE(r.jitter_s, 0))
-FROM wished w
-CROSS JOIN LATERAL jsonb_to_record(w.rotation) AS r (every_s integer, jitter_s integer, what text[], overlap_s integer)
-WHERE w.rotation <> '{}'
-ON CONFLICT (proxy_id) DO UPDATE
-SET every_s = EXCLUDED.every_s, jitter_s = EXCLUDED.jitter_s, what = EXCLUDED.what, overlap_s = EXCLUDED.overlap_s,
-    next_at = EXCLUDED.next_at
-WHERE (s.every_s, s.jitter_s, s.what, s.overlap_s)
-    IS DISTINCT FROM (EXCLUDED.every_s, EXCLUDED.jitter_s, EXCLUDED.what, EXCLUDED.overlap_s);
-
--- name: select_next
--- Those of these proxies whose next endpoint is not yet theirs.
-SELECT proxy_id, rotation_id FROM endpoints WHERE proxy_id = ANY (:proxy_ids::bigint[]) AND role = 'next';
-
+-- Failures that a node reports for new endpoints that are all it has of their proxies.
 -- name: store_failures
--- What a node says of endpoints that are all it has of their proxies.
 UPDATE endpoints e SET failure = r.reason
 FROM unnest(:ids::bigint[], :reasons::text[], :kinds::text[]) AS r (id, reason, kind)
 WHERE e.proxy_id = r.id AND e.node_id = :node_id AND e.away AND e.role = 'next' AND r.kind = 'failed';

@@ -1,4 +1,4 @@
-"""Carries rotations on: takes the turns of schedules and the steps of what is under way, each once among masters."""
+"""The loop that starts scheduled rotations and carries open ones on, each step by one master."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,29 +22,29 @@ log = structlog.get_logger()
 
 POLL_S = 0.5
 QUIET_S = 0.05
-"""Between two looks, however much is heard."""
-LANES = 16
-DUE = 200
+"""The pause between two turns, however many reports come."""
+MAX_STEPS = 16
+MAX_SCHEDULED = 200
 CLAIM = timedelta(seconds=PROBE_S + 5)
-"""A master that dies is followed after so long."""
+"""Another master takes over the step of a master that died after so long."""
 
 RotationStep = Callable[[Session], Awaitable[None]]
 
 
 class RotationRunner:
-    """One loop; up to LANES steps at a time, so that a slow probe holds up nobody else."""
+    """Take up to MAX_STEPS steps at a time, so that a slow probe delays no other rotation."""
 
-    def __init__(self, database: Database, waiter: Notifications, check_target: str | None) -> None:
-        """`check_target`: the URL that probes ask for; None: the echo of each proxy's own node."""
-        self._database, self._waiter, self._url = database, waiter, check_target
+    def __init__(self, database: Database, notifications: Notifications, check_target: str | None) -> None:
+        """`check_target` is the URL that probes request; by default the echo service of each proxy's own node."""
+        self._database, self._notifications, self._url = database, notifications, check_target
         self._target: ProbeTarget = target_of(check_target)
         self._busy = 0
-        self._choosing = asyncio.Lock()
-        """Who chooses a node waits for all others that do so: better here than with a connection in hand."""
+        self._choosing_node = asyncio.Lock()
+        """Steps that choose a node wait for each other here, and so without holding a database connection."""
 
     async def run(self) -> None:
-        """Until cancelled."""
-        with self._waiter.reports() as heard:
+        """Run until cancelled."""
+        with self._notifications.reports() as heard:
             async with asyncio.TaskGroup() as group:
                 await keep_on(partial(self._turn, group, heard), "rotations")
 
@@ -55,20 +55,20 @@ class RotationRunner:
         await asyncio.sleep(QUIET_S)
 
     async def _take(self, group: asyncio.TaskGroup, done: asyncio.Event) -> None:
-        """Begin as many steps as there are lanes free. Raises DatabaseError."""
+        """Start as many steps as may run now. Raises DatabaseError."""
         async with self._database.session() as session:
-            await session.execute("rotation.claim_due", most=DUE)
-            free = LANES - self._busy
-            steps = await session.rows("rotation.claim_steps", most=free, claim=CLAIM) if free else []
+            await session.execute("rotation.claim_due", max_rows=MAX_SCHEDULED)
+            free = MAX_STEPS - self._busy
+            steps = await session.rows("rotation.claim_steps", max_rows=free, claim=CLAIM) if free else []
         for step in steps:
             self._busy += 1
-            group.create_task(self._follow(step, done))
+            group.create_task(self._run_step(step, done))
 
-    async def _follow(self, step: Row, done: asyncio.Event) -> None:
+    async def _run_step(self, step: Row, done: asyncio.Event) -> None:
         try:
             await self._do(step)
         except DatabaseError as error:
-            log.warning("rotation.step_put_off", rotation_id=step["id"], step=step["step"], reason=error.reason)
+            log.warning("rotation.step_postponed", rotation_id=step["id"], step=step["step"], reason=error.reason)
         finally:
             self._busy -= 1
             done.set()
@@ -77,7 +77,7 @@ class RotationRunner:
         id_, reason = step["id"], step["reason"]
         match step["step"]:
             case "begin":
-                async with self._choosing if "node" in step["what"] else nullcontext():
+                async with self._choosing_node if "node" in step["what"] else nullcontext():
                     await self._begin(id_)
             case "probe":
                 await self._probe(id_)
@@ -100,12 +100,12 @@ class RotationRunner:
         if row is None:
             return
         endpoint = Endpoint(**row)
-        verdict = await probe(endpoint, self._target)
+        result = await probe(endpoint, self._target)
         has_echo = endpoint.engine == "builtin" or self._url is not None
-        if serves(endpoint, verdict.failure, has_echo=has_echo):
+        if serves(endpoint, result.failure, has_echo=has_echo):
             await self._write(lambda session: rotation_steps.succeed(session, id_))
         else:
-            await self._fail(id_, said(verdict.failure))
+            await self._fail(id_, failure_text(result.failure))
 
     async def _fail(self, id_: int, reason: str) -> None:
         log.warning("rotation.failed", rotation_id=id_, reason=reason)
@@ -116,6 +116,6 @@ class RotationRunner:
             await step(session)
 
 
-def said(failure: ProbeFailure | None) -> str:
-    """Why the new endpoint is not taken."""
+def failure_text(failure: ProbeFailure | None) -> str:
+    """Return why the new endpoint is not used."""
     return f"the new endpoint does not serve ({failure.step}): {failure.reason}" if failure else ""

@@ -1,4 +1,4 @@
-"""How a stack comes to what is wanted of it: which of its proxies go, which change, and which are made."""
+"""Plan and apply a stack change: proxies to delete, update and create."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from master.domain.events.log import NewEvent
 from master.domain.proxies import removal
 from master.domain.proxies import service as proxies
 from master.domain.proxies.changes import ProxyChange, check_engines, check_exits, settings
-from master.domain.stacks.bulk_creation import NewProxies, choose, created, make
+from master.domain.stacks.bulk_creation import NewProxies, choose_nodes, created_event, insert_proxies
 from master.domain.stacks.template import Template, reapply_template
-from master.errors import Invalid, pointed
+from master.errors import Invalid, invalid_at
 from master.placement.spread import Spread
 from shared.proxies import NodeId, ProxyId
 
@@ -20,7 +20,7 @@ SETTINGS = ("name", "spread", "proxy", "labels")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DesiredStack:
-    """What a stack shall be. Without a count so many are wanted as there are when these have gone."""
+    """The desired state of a stack. Without a count it keeps the proxies that are left after `remove`."""
 
     name: str
     spread: Spread
@@ -31,89 +31,86 @@ class DesiredStack:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All but the number."""
+        """The settings besides the count."""
         return {name: getattr(self, name) for name in SETTINGS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """How a stack gets there: these proxies go, these stay, and one comes to each of these nodes, in this order.
+    """The proxies to delete and to keep, and the nodes of the proxies to create, in order. All nodes are locked."""
 
-    All these nodes are locked.
-    """
-
-    goes: Sequence[Row]
-    stays: Sequence[Row]
-    comes: Sequence[NodeId]
+    delete: Sequence[Row]
+    keep: Sequence[Row]
+    create: Sequence[NodeId]
     nodes: Sequence[Row]
 
 
-async def plan_first(session: Session, goal: DesiredStack) -> Plan:
-    """Of a stack that is not there yet. Raises InsufficientCapacity."""
-    wanted = NewProxies(count=goal.count or 0, template=goal.proxy, spread=goal.spread)
-    comes = await choose(session, None, wanted)
-    nodes = await session.rows("nodes.lock", ids=sorted(set(comes)))
-    return Plan(goes=(), stays=(), comes=comes, nodes=nodes)
+async def plan_new(session: Session, desired: DesiredStack) -> Plan:
+    """Plan a new stack. Raises InsufficientCapacity."""
+    new = NewProxies(count=desired.count or 0, template=desired.proxy, spread=desired.spread)
+    chosen = await choose_nodes(session, None, new)
+    nodes = await session.rows("placement.lock_nodes", ids=sorted(set(chosen)))
+    return Plan(delete=(), keep=(), create=chosen, nodes=nodes)
 
 
-async def plan(session: Session, id_: int, goal: DesiredStack) -> Plan:
-    """Who goes, stays and comes, all nodes that this concerns being locked. Raises Invalid, InsufficientCapacity.
+async def plan(session: Session, id_: int, desired: DesiredStack) -> Plan:
+    """Plan the change of a stack and lock all affected nodes. Raises Invalid, InsufficientCapacity.
 
-    Proxies may go, or be rotated to another node, while the locks are waited for: then it is planned anew.
+    Proxies may be removed, or rotated to another node, while this waits for the locks; then it plans again.
     """
     while True:
         members = await session.rows("stacks.select_members", id=id_)
-        goes, count = difference([row["id"] for row in members], goal)
-        leaving = [row for row in members if row["id"] in goes]
-        wanted = NewProxies(count=count, template=goal.proxy, spread=goal.spread, leaving=leaving)
-        comes = await choose(session, id_, wanted)
-        there = {row["node_id"] for row in await session.rows("stacks.select_nodes", id=id_)}
-        nodes = await session.rows("nodes.lock", ids=sorted(there.union(comes)))
-        rows = await session.rows("stacks.select_proxies", id=id_)
+        to_delete, count = difference([row["id"] for row in members], desired)
+        leaving = [row for row in members if row["id"] in to_delete]
+        new = NewProxies(count=count, template=desired.proxy, spread=desired.spread, leaving=leaving)
+        chosen = await choose_nodes(session, id_, new)
+        present = {row["node_id"] for row in await session.rows("stacks.select_nodes", id=id_)}
+        nodes = await session.rows("placement.lock_nodes", ids=sorted(present.union(chosen)))
+        rows = await session.rows("proxies.select_of_stack", id=id_)
         if [(row["id"], row["node_id"]) for row in rows] == [(row["id"], row["node_id"]) for row in members]:
             return Plan(
-                goes=[row for row in rows if row["id"] in goes],
-                stays=[row for row in rows if row["id"] not in goes],
-                comes=comes,
+                delete=[row for row in rows if row["id"] in to_delete],
+                keep=[row for row in rows if row["id"] not in to_delete],
+                create=chosen,
                 nodes=nodes,
             )
 
 
-def difference(ids: Sequence[ProxyId], goal: DesiredStack) -> tuple[frozenset[ProxyId], int]:
-    """Which of a stack's proxies, by id, go, and how many come: first those that are named, then the newest.
+def difference(ids: Sequence[ProxyId], desired: DesiredStack) -> tuple[frozenset[ProxyId], int]:
+    """Return which of a stack's proxies to delete, first the named ones, then the newest; and how many to create.
 
     Raises Invalid.
     """
-    members, named = set(ids), set(goal.remove)
-    if strangers := [index for index, id_ in enumerate(goal.remove) if id_ not in members]:
-        detail = f"proxy {goal.remove[strangers[0]]} is none of this stack"
-        raise pointed(detail, *(f"/remove/{index}" for index in strangers))
+    members, named = set(ids), set(desired.remove)
+    if foreign := [index for index, id_ in enumerate(desired.remove) if id_ not in members]:
+        detail = f"proxy {desired.remove[foreign[0]]} does not belong to this stack"
+        raise invalid_at(detail, *(f"/remove/{index}" for index in foreign))
     left = [id_ for id_ in ids if id_ not in named]
-    count = len(left) if goal.count is None else goal.count
+    count = len(left) if desired.count is None else desired.count
     return frozenset([*named, *left[count:]]), max(0, count - len(left))
 
 
 async def apply(
-    session: Session, id_: int, course: Plan, before: Template, after: Template
+    session: Session, id_: int, plan_: Plan, before: Template, after: Template
 ) -> tuple[set[NodeId], list[NewEvent]]:
-    """Do it; the touched nodes, and what is still to be recorded."""
+    """Apply a plan. Return the touched nodes, and the events to record."""
     touched: set[NodeId] = set()
-    if after != before and course.stays:
-        wanted = [ProxyChange(row=row, after=remade(row, before, after)) for row in course.stays]
-        check_engines(course.nodes, wanted)
-        check_exits(course.nodes, wanted)
-        touched |= set((await proxies.write(session, wanted)).revisions)
-    if course.goes:
-        touched |= set((await removal.take_away(session, course.goes)).revisions)
-    targets = set(course.comes)
-    ips = [node["ip"] for node in course.nodes if node["id"] in targets]
-    made = await make(session, id_, after, course.comes, ips)
-    gone = [removal.deleted(row) for row in course.goes]
-    return touched | targets, [*gone, *(created(id_, row, after) for row in made)]
+    if after != before and plan_.keep:
+        changes = [ProxyChange(row=row, after=settings_after(row, before, after)) for row in plan_.keep]
+        check_engines(plan_.nodes, changes)
+        check_exits(plan_.nodes, changes)
+        touched |= set((await proxies.write(session, changes)).revisions)
+    if plan_.delete:
+        touched |= set((await removal.delete_rows(session, plan_.delete)).revisions)
+    targets = set(plan_.create)
+    ips = [node["ip"] for node in plan_.nodes if node["id"] in targets]
+    created = await insert_proxies(session, id_, after, plan_.create, ips)
+    deleted = [removal.deleted_event(row) for row in plan_.delete]
+    return touched | targets, [*deleted, *(created_event(id_, row, after) for row in created)]
 
 
-def remade(row: Row, before: Template, after: Template) -> dict[str, Any]:
-    """Settings of a proxy whose template changes. Raises Invalid when its own ones are at odds with that."""
+def settings_after(row: Row, before: Template, after: Template) -> dict[str, Any]:
+    """Return a proxy's settings after a change of its template. Raises Invalid when its own settings conflict."""
     try:
         return reapply_template(settings(row), before, after)
     except Invalid as error:

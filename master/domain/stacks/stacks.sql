@@ -2,13 +2,13 @@
 INSERT INTO stacks (name, spread, proxy, labels) VALUES (:name, :spread, :proxy::jsonb, :labels::jsonb)
 RETURNING id;
 
--- Each with how many of its proxies are in which state.
+-- Each stack with the number of its proxies in each state.
 -- name: select_page
 SELECT
     s.id, s.name, s.count, s.spread, s.proxy, s.labels, s.version, s.created_at, s.updated_at,
     (
         SELECT COALESCE(jsonb_object_agg(of.state, of.count), '{}')
-        FROM (SELECT state, count(*) AS count FROM shown_proxies WHERE stack_id = s.id GROUP BY state) AS of
+        FROM (SELECT state, count(*) AS count FROM proxy_resources WHERE stack_id = s.id GROUP BY state) AS of
     ) AS states
 FROM stacks s
 WHERE s.id > :after::bigint
@@ -24,9 +24,6 @@ SELECT id, name, count, spread, proxy, labels, version FROM stacks WHERE id = :i
 -- name: select_named
 SELECT id, name, count, spread, proxy, labels, version FROM stacks WHERE name = :name;
 
--- name: select_counts
-SELECT id, name, count FROM stacks WHERE id = ANY (:ids::bigint[]) ORDER BY id;
-
 -- name: update
 UPDATE stacks
 SET name = :name, spread = :spread, proxy = :proxy::jsonb, labels = :labels::jsonb, version = version + 1,
@@ -36,28 +33,17 @@ WHERE id = :id;
 -- name: delete
 DELETE FROM stacks WHERE id = :id;
 
--- Its proxies, with all that proxies.select_one has of one.
--- name: select_proxies
-SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits, destinations,
-    version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
-FROM shown_proxies
-LEFT JOIN told_schedules ON proxy_id = id
-WHERE stack_id = :id
-ORDER BY id;
-
 -- name: select_members
 SELECT id, node_id FROM proxies WHERE stack_id = :id ORDER BY id;
 
--- Nodes on which a stack's proxies are or, for as long as they are rotated, also are.
+-- Nodes that have proxies of a stack or, during a rotation, their second endpoints.
 -- name: select_nodes
 SELECT node_id FROM proxies WHERE stack_id = :id
 UNION
 SELECT e.node_id FROM proxies p JOIN endpoints e ON e.proxy_id = p.id WHERE p.stack_id = :id;
 
--- Those that are being rotated to a node count there. `used` counts the ports of the range that its ip has no more: at
--- most so many while that leaves room for all that are wanted, exactly when it may not.
+-- Proxies on their way to a node count there. `used` counts the ports of the range that are not free on the ip: an
+-- upper bound while that leaves room for all new proxies, exact otherwise.
 -- name: select_candidates
 WITH candidates AS (
     SELECT id, ip, location_id, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to,
@@ -73,8 +59,8 @@ WITH candidates AS (
 SELECT
     c.id, c.ip, c.location_id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, c.proxy_count AS count,
     c.local_addresses, c.ipv6_prefixes, COALESCE(own.count, 0) AS own,
-    strangers.used + CASE
-        WHEN held.most + strangers.used + :wanted::bigint <= c.port_to - c.port_from + 1 THEN held.most
+    foreign_ports.used + CASE
+        WHEN on_ip.proxies + foreign_ports.used + :new_count::bigint <= c.port_to - c.port_from + 1 THEN on_ip.proxies
         ELSE (
             SELECT count(*) FROM nodes s JOIN used_ports u ON u.node_id = s.id
             WHERE s.ip = c.ip AND u.port BETWEEN c.port_from AND c.port_to
@@ -84,18 +70,18 @@ FROM candidates c
 LEFT JOIN own ON own.node_id = c.id
 CROSS JOIN LATERAL (
     SELECT (SELECT sum(s.proxy_count) FROM nodes s WHERE s.ip = c.ip)
-        + (SELECT count(*) FROM nodes s JOIN endpoints e ON e.node_id = s.id WHERE s.ip = c.ip) AS most
-) AS held
+        + (SELECT count(*) FROM nodes s JOIN endpoints e ON e.node_id = s.id WHERE s.ip = c.ip) AS proxies
+) AS on_ip
 CROSS JOIN LATERAL (
     SELECT count(*) AS used FROM taken_ports t
     WHERE t.node_id = c.id AND t.until > now() AND t.port BETWEEN c.port_from AND c.port_to
       AND NOT EXISTS (
           SELECT FROM nodes s JOIN used_ports u ON u.node_id = s.id WHERE s.ip = c.ip AND u.port = t.port
       )
-) AS strangers
+) AS foreign_ports
 ORDER BY c.id;
 
--- Held after the nodes' rows by whoever gives ports of several away; in one order, whoever else does so.
+-- Taken after the nodes' rows before ports of several nodes are given away, in one order.
 -- name: lock_ips
 SELECT pg_advisory_xact_lock(hashtext('maybe.ip'), key)
 FROM (SELECT DISTINCT hashtext(ip) AS key FROM unnest(:ips::text[]) AS ip ORDER BY key) AS keys;
@@ -103,7 +89,7 @@ FROM (SELECT DISTINCT hashtext(ip) AS key FROM unnest(:ips::text[]) AS ip ORDER 
 -- name: lowest_free_ports
 SELECT node_id, port FROM lowest_free_ports(:node_ids::bigint[], :counts::integer[]) ORDER BY node_id, port;
 
--- In the order given, so that those which were placed last are the newest.
+-- In the given order, so that proxies placed last get the highest ids.
 -- name: insert_proxies
 INSERT INTO proxies (
     stack_id, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,

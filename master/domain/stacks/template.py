@@ -1,4 +1,4 @@
-"""A stack's template: what its proxies are like, how it is kept, and what another one makes of those that there are."""
+"""The template of a stack: its stored form, the settings of new proxies, and its change for existing proxies."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -7,79 +7,80 @@ from typing import Any
 from master.domain.proxies.settings import (
     PASSWORD_LETTERS,
     USERNAME_LETTERS,
-    amended,
-    checked,
-    first_settings,
+    new_settings,
+    normalized,
+    patched_settings,
     random_text,
-    with_terms,
+    with_password,
 )
 from master.domain.stacks.schemas import StackProxy, StackProxyPatch
 from master.errors import Invalid
 from master.schemas.merge_patch import patched
 
 Template = Mapping[str, Any]
-"""Places, settings and login as they were said. A login has `username` null for none, and lacks what is drawn."""
+"""Placement, settings and login as given. `username` null means no login; random parts of a login are absent."""
 
-PLACES = ("location_ids", "node_ids")
+PLACEMENT = ("location_ids", "node_ids")
 LOGIN = ("username", "password")
 REPLACED = ("protocol", "allow_ips", "engine", "exit", "rotation", "enabled")
 MERGED = ("limits", "destinations", "labels")
-"""Each member of these goes by itself: what a proxy has of its own stays until the template says otherwise of it."""
+"""These change member by member: a proxy keeps a member of its own until the template changes that member."""
 
 
 @contextmanager
-def of_proxies() -> Generator[None]:
-    """What is refused inside stands in the body's `proxy`."""
+def errors_in_proxy() -> Generator[None]:
+    """Prefix the pointers of refusals with the body's member `proxy`."""
     try:
         yield
     except Invalid as error:
-        complaints = [
+        errors = [
             {**one, "pointer": f"/proxy{one['pointer']}"} if "pointer" in one else one
             for one in error.members.get("errors", [])
         ]
-        raise Invalid(error.detail, {**error.members, "errors": complaints}) from error
+        raise Invalid(error.detail, {**error.members, "errors": errors}) from error
 
 
-def kept(body: StackProxy) -> Template:
-    """As it is kept. Raises Invalid when no proxy can be so."""
-    settings = first_settings(body)
-    said = {name: getattr(body, name) for name in LOGIN if getattr(body, name) is not None}
-    login = {"username": None} if settings["username"] is None else said
-    return {**places(body), **{name: settings[name] for name in (*REPLACED, *MERGED)}, **login}
+def template_from(body: StackProxy) -> Template:
+    """Return the stored form of a template. Raises Invalid when no proxy can have these settings."""
+    settings = new_settings(body)
+    given = {name: getattr(body, name) for name in LOGIN if getattr(body, name) is not None}
+    draw_login = {"username": None} if settings["username"] is None else given
+    return {**placement(body), **{name: settings[name] for name in (*REPLACED, *MERGED)}, **draw_login}
 
 
-def places(body: StackProxy) -> Template:
-    """Where proxies may be."""
+def placement(body: StackProxy) -> Template:
+    """Return the locations and nodes that proxies may use."""
     locations = [body.location_id] if body.location_id is not None else body.location_ids
     found = {"location_ids": locations, "node_ids": body.node_ids}
     return {name: ids for name, ids in found.items() if ids is not None}
 
 
-def altered(template: Template, body: StackProxyPatch) -> Template:
-    """The template with these changes. Raises Invalid when no proxy can be so."""
+def patched_template(template: Template, body: StackProxyPatch) -> Template:
+    """Return the template with these changes. Raises Invalid when no proxy can have these settings."""
     changes = body.given()
     if (location_id := changes.pop("location_id", None)) is not None:
         changes["location_ids"] = [location_id]
-    where = {**template, **{name: changes.pop(name) for name in PLACES if name in changes}}
-    after = amended(first(template), changes)
-    said = {name: {**template, **changes}[name] for name in LOGIN if name in {**template, **changes}}
-    login = {"username": None} if after["username"] is None else said
+    where = {**template, **{name: changes.pop(name) for name in PLACEMENT if name in changes}}
+    after = patched_settings(proxy_settings(template), changes)
+    both = {**template, **changes}
+    given = {name: both[name] for name in LOGIN if name in both}
+    draw_login = {"username": None} if after["username"] is None else given
     return {
-        **{name: where[name] for name in PLACES if where.get(name) is not None},
+        **{name: where[name] for name in PLACEMENT if where.get(name) is not None},
         **{name: after[name] for name in (*REPLACED, *MERGED)},
-        **login,
+        **draw_login,
     }
 
 
-def first(template: Template) -> dict[str, Any]:
-    """Settings of a new proxy, with a login of its own."""
+def proxy_settings(template: Template) -> dict[str, Any]:
+    """Return the settings of a new proxy, with a login of its own."""
     settings = {name: template[name] for name in (*REPLACED, *MERGED)}
-    username, password = login(template)
+    username, password = draw_login(template)
     return {**settings, "username": username, "password": password}
 
 
-def login(template: Template) -> tuple[str | None, str | None]:
-    """Of a new proxy."""
+def draw_login(template: Template) -> tuple[str | None, str | None]:
+    """Return the login of a new proxy, drawn where the template leaves it open."""
     username = template["username"] if "username" in template else random_text(USERNAME_LETTERS)
     if username is None:
         return None, None
@@ -87,32 +88,32 @@ def login(template: Template) -> tuple[str | None, str | None]:
 
 
 def reapply_template(settings: Mapping[str, Any], before: Template, after: Template) -> dict[str, Any]:
-    """A proxy's settings when its template has changed: what the templates do not differ in stays.
+    """Return a proxy's settings after a change of its template. Settings that the change does not affect stay.
 
-    Raises Invalid when this proxy, which may have settings of its own, cannot be so.
+    Raises Invalid when this proxy, which may have settings of its own, cannot have the new ones.
     """
     changes = {name: after[name] for name in REPLACED if after[name] != before[name]}
     if changes.get("rotation"):
-        changes["rotation"] = scheduled(changes["rotation"])
+        changes["rotation"] = with_schedule_defaults(changes["rotation"])
     for name in MERGED:
         differing = before[name].keys() | after[name].keys()
         patch = {key: after[name].get(key) for key in differing if after[name].get(key) != before[name].get(key)}
         changes[name] = patched(settings[name], patch)
-    return with_terms(checked({**settings, **changes, **new_login(settings, before, after)}), {})
+    return normalized(with_password({**settings, **changes, **login_after(settings, before, after)}), {})
 
 
-def new_login(settings: Mapping[str, Any], before: Template, after: Template) -> dict[str, Any]:
-    """What becomes of a proxy's login; one that is no longer shared is drawn anew."""
+def login_after(settings: Mapping[str, Any], before: Template, after: Template) -> dict[str, Any]:
+    """Return the changes of a proxy's login. A login that the template no longer gives is drawn again."""
     changed = {name for name in LOGIN if before.get(name, ...) != after.get(name, ...)}
     if not changed or (settings["username"] is None and "username" not in changed):
         return {}
-    username, password = login(after)
+    username, password = draw_login(after)
     if username is None:
         return {"username": None, "password": None}
     stays = {name: settings[name] for name in LOGIN if name not in changed and settings[name] is not None}
     return {"username": username, "password": password, **stays}
 
 
-def scheduled(rotation: Mapping[str, Any]) -> dict[str, Any]:
-    """With what the schema adds where nothing is said."""
+def with_schedule_defaults(rotation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schedule with the defaults that the database would add."""
     return {"jitter_s": 0, "overlap_s": min(60, rotation["every_s"] // 2), **rotation}

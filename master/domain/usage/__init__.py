@@ -1,1 +1,4 @@
-"""Usage: traffic and connections, summed by hour, day or month."""
+"""Usage: traffic and connections of proxies, summed by hour, day or month.
+
+`service` adds the counters that nodes report, and sums them up for requests.
+"""

@@ -1,7 +1,7 @@
--- Told counters of this node that are higher than what is known of the same life raise it, and add the difference to
--- this hour. A node tells only of proxies that are or were its own. Its status is locked: reports of one node take turns.
+-- Raise the stored counters to the reported ones of the same life, and add the difference to this hour. A node reports
+-- only proxies that are or were its own. Its status is locked, so that reports of one node take turns.
 -- name: store
-WITH told AS (
+WITH reported AS (
     SELECT r.id, r.epoch, r.received_bytes, r.sent_bytes, r.connections, r.refused
     FROM jsonb_to_recordset(:rows::jsonb) AS r (
         id bigint, epoch bigint, received_bytes bigint, sent_bytes bigint, connections bigint, refused jsonb
@@ -12,9 +12,11 @@ WITH told AS (
         GREATEST(t.received_bytes - COALESCE(c.received_bytes, 0), 0) AS received_bytes,
         GREATEST(t.sent_bytes - COALESCE(c.sent_bytes, 0), 0) AS sent_bytes,
         GREATEST(t.connections - COALESCE(c.connections, 0), 0) AS connections,
-        CASE WHEN t.refused = COALESCE(c.refused, '{}') THEN '{}' ELSE reasons_grown(t.refused, COALESCE(c.refused, '{}')) END
-            AS refused
-    FROM told t
+        CASE
+            WHEN t.refused = COALESCE(c.refused, '{}') THEN '{}'
+            ELSE reasons_growth(t.refused, COALESCE(c.refused, '{}'))
+        END AS refused
+    FROM reported t
     LEFT JOIN usage_counters c ON c.proxy_id = t.id AND c.epoch = t.epoch
     WHERE CASE
         WHEN c.proxy_id IS NOT NULL THEN c.node_id = :node_id
@@ -25,7 +27,7 @@ WITH told AS (
                 SELECT FROM former_proxies f
                 WHERE f.proxy_id = t.id AND f.node_id = :node_id AND f.left_at >= now() - :kept::interval
             )
-        ) AND (SELECT count(*) FROM usage_counters o WHERE o.proxy_id = t.id) < :most_epochs::bigint
+        ) AND (SELECT count(*) FROM usage_counters o WHERE o.proxy_id = t.id) < :max_epochs::bigint
     END
 ), news AS (
     SELECT id, epoch, received_bytes, sent_bytes, connections, refused
@@ -35,10 +37,10 @@ WITH told AS (
     INSERT INTO usage_counters AS c (proxy_id, epoch, node_id, received_bytes, sent_bytes, connections, refused)
     SELECT id, epoch, :node_id, received_bytes, sent_bytes, connections, refused FROM news
     ON CONFLICT (proxy_id, epoch) DO UPDATE
-    SET received_bytes = plus(c.received_bytes, EXCLUDED.received_bytes),
-        sent_bytes = plus(c.sent_bytes, EXCLUDED.sent_bytes),
-        connections = plus(c.connections, EXCLUDED.connections),
-        refused = reasons_plus(c.refused, EXCLUDED.refused)
+    SET received_bytes = saturating_add(c.received_bytes, EXCLUDED.received_bytes),
+        sent_bytes = saturating_add(c.sent_bytes, EXCLUDED.sent_bytes),
+        connections = saturating_add(c.connections, EXCLUDED.connections),
+        refused = reasons_add(c.refused, EXCLUDED.refused)
 )
 INSERT INTO usage_hours AS h (
     proxy_id, node_id, hour, location_id, stack_id, received_bytes, sent_bytes, connections, refused
@@ -54,17 +56,17 @@ SELECT
 FROM news
 GROUP BY id
 ON CONFLICT (proxy_id, node_id, hour) DO UPDATE
-SET received_bytes = plus(h.received_bytes, EXCLUDED.received_bytes),
-    sent_bytes = plus(h.sent_bytes, EXCLUDED.sent_bytes),
-    connections = plus(h.connections, EXCLUDED.connections),
-    refused = reasons_plus(h.refused, EXCLUDED.refused);
+SET received_bytes = saturating_add(h.received_bytes, EXCLUDED.received_bytes),
+    sent_bytes = saturating_add(h.sent_bytes, EXCLUDED.sent_bytes),
+    connections = saturating_add(h.connections, EXCLUDED.connections),
+    refused = reasons_add(h.refused, EXCLUDED.refused);
 
--- The sums below are planned for what is asked: one plan for all of them would read everything for each page.
--- name: plan_anew
+-- Plan the sums below for their parameters: a plan for all parameters would read the whole table for each page.
+-- name: use_custom_plans
 SET LOCAL plan_cache_mode = force_custom_plan;
 
--- One row a group, by (began_s, stack_id, proxy_id, node_id), each 0 where it is not grouped by. What the cursor says is
--- said twice, so that an index may begin there.
+-- One row for each group, by (began_s, stack_id, proxy_id, node_id), each 0 where it is not grouped by. The cursor
+-- appears in both WHERE clauses, so that an index can start there.
 -- name: select_page
 WITH periods AS (
     SELECT
@@ -111,12 +113,12 @@ SELECT
 FROM sums s
 ORDER BY s.began_s, s.stack_group, s.proxy_group, s.node_group;
 
--- Hours that are long past become part of their day; of two masters each takes others.
+-- Hours long past become part of their day. Two masters fold different hours.
 -- name: fold
 WITH past AS (
     SELECT proxy_id, node_id, hour FROM usage_hours
     WHERE hour < date_trunc('day', now() - :kept::interval, 'UTC') AND extract(hour FROM hour AT TIME ZONE 'UTC') <> 0
-    LIMIT :most::bigint
+    LIMIT :max_rows::bigint
     FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM usage_hours h USING past
@@ -134,19 +136,19 @@ SELECT
 FROM gone
 GROUP BY proxy_id, node_id, day
 ON CONFLICT (proxy_id, node_id, hour) DO UPDATE
-SET received_bytes = plus(d.received_bytes, EXCLUDED.received_bytes),
-    sent_bytes = plus(d.sent_bytes, EXCLUDED.sent_bytes),
-    connections = plus(d.connections, EXCLUDED.connections),
-    refused = reasons_plus(d.refused, EXCLUDED.refused);
+SET received_bytes = saturating_add(d.received_bytes, EXCLUDED.received_bytes),
+    sent_bytes = saturating_add(d.sent_bytes, EXCLUDED.sent_bytes),
+    connections = saturating_add(d.connections, EXCLUDED.connections),
+    refused = reasons_add(d.refused, EXCLUDED.refused);
 
--- Counters of proxies that left so long ago that no new ones of theirs are taken. Their names stay with their usage.
+-- Counters of proxies that left so long ago that new ones are ignored. Their names stay with their usage.
 -- name: forget_counters
 DELETE FROM usage_counters c
 USING former_proxies f
 WHERE f.proxy_id = c.proxy_id AND f.node_id = c.node_id AND f.left_at < now() - :kept::interval
     AND NOT EXISTS (SELECT FROM proxies p WHERE p.id = c.proxy_id AND p.node_id = c.node_id);
 
--- Shares of traffic limits that these proxies have passed in the present period: each is answered once.
+-- Shares of traffic limits that these proxies have passed in the present period, each returned once.
 -- name: pass_thresholds
 WITH used AS (
     SELECT

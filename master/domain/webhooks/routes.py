@@ -60,7 +60,7 @@ async def create_webhook(request: ApiRequest, wiring: NamedDependency[Wiring]) -
         return stored_response(made, 201, {"Location": f"/webhooks/{made.id}"})
 
     given, replayed = await once(wiring, keyed_request_of(request, wish), act)
-    wiring.deliveries.look()
+    wiring.deliveries.refresh()
     return response(given, replayed=replayed)
 
 
@@ -78,7 +78,7 @@ async def change_webhook(request: ApiRequest, webhook_id: PathId, wiring: NamedD
     async with wiring.database.transaction() as session:
         wish = await with_ids(session, wish)
         changed = await webhooks.change(session, webhook_id, wish, allow_private=wiring.deliveries.allow_private)
-    wiring.deliveries.look()
+    wiring.deliveries.refresh()
     return resource_response(changed)
 
 

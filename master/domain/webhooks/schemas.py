@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from master.domain.events.schemas import EventId, EventPattern
-from master.domain.webhooks.callback_urls import MOST_LETTERS, target
+from master.domain.webhooks.callback_urls import MAX_LETTERS, target
 from master.schemas.base import Paging, RequestBody, Resource, omitted
 from master.schemas.fields import LocationName, NodeName, StackNamed, distinct
 from master.schemas.pages import Page
@@ -19,7 +19,7 @@ MOST_TYPES = 64
 MOST_LAG = 10_000
 """Events behind are counted up to here."""
 
-CallbackUrl = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS), AfterValidator(target)]
+CallbackUrl = Annotated[str, Field(min_length=1, max_length=MAX_LETTERS), AfterValidator(target)]
 SubscribedTypes = Annotated[list[EventPattern], Field(max_length=MOST_TYPES), AfterValidator(distinct)]
 TYPES_WORDS = "types of events, or all of a kind as in proxy.*; empty: all"
 AFTER_WORDS = "deliver what came after this event"

@@ -1,40 +1,41 @@
-"""Webhooks: making, showing, changing and removing them."""
+"""Read, create, change and remove webhooks."""
 
 from typing import Any
 
 from master.db.database import Row, Session
+from master.db.rows import existing
 from master.domain.webhooks.callback_urls import private_literal
 from master.domain.webhooks.schemas import MOST_LAG, NewWebhook, Webhook, WebhookCreated, WebhookList, WebhookPatch
-from master.domain.webhooks.signing import new_secret, shown
-from master.errors import NotFound, pointed
+from master.domain.webhooks.signing import new_secret, webhook_from_row
+from master.errors import invalid_at
 from master.schemas.fields import ID_BY_NAME
 
 
 async def get(session: Session, id_: int) -> Webhook:
-    """Raises NotFound."""
-    rows = await session.rows("webhooks.select_page", id=id_, after=0, limit=1, most_lag=MOST_LAG)
-    return shown(known(id_, rows[0] if rows else None))
+    """Return one webhook. Raises NotFound."""
+    rows = await session.rows("webhooks.select_page", id=id_, after=0, limit=1, max_lag=MOST_LAG)
+    return webhook_from_row(existing(rows[0] if rows else None, "webhook", id_))
 
 
 async def page(session: Session, query: WebhookList) -> list[Webhook]:
-    """By id."""
-    rows = await session.rows("webhooks.select_page", id=None, after=query.after, limit=query.limit, most_lag=MOST_LAG)
-    return [shown(row) for row in rows]
+    """Return a page of webhooks, by id."""
+    rows = await session.rows("webhooks.select_page", id=None, after=query.after, limit=query.limit, max_lag=MOST_LAG)
+    return [webhook_from_row(row) for row in rows]
 
 
 async def create(session: Session, body: NewWebhook, *, allow_private: bool) -> WebhookCreated:
-    """With its secret, which is never shown again. Raises Invalid."""
+    """Create a webhook. Its secret is returned here and never again. Raises Invalid."""
     check_target(body.url, allow_private=allow_private)
     secret = new_secret()
     id_ = await session.value("webhooks.insert", **body.model_dump(exclude={*ID_BY_NAME}), secret=secret)
-    made = await get(session, id_)
-    return WebhookCreated(**made.model_dump(), secret=secret)
+    created = await get(session, id_)
+    return WebhookCreated(**created.model_dump(), secret=secret)
 
 
 async def change(session: Session, id_: int, body: WebhookPatch, *, allow_private: bool) -> Webhook:
-    """Raises NotFound, Invalid."""
+    """Change a webhook. Raises NotFound, Invalid."""
     given = body.given()
-    now = known(id_, await session.row("webhooks.lock", id=id_))
+    now = existing(await session.row("webhooks.lock", id=id_), "webhook", id_)
     if "url" in given:
         check_target(given["url"], allow_private=allow_private)
     settings: dict[str, Any] = {**now, **given}
@@ -43,24 +44,16 @@ async def change(session: Session, id_: int, body: WebhookPatch, *, allow_privat
 
 
 async def remove(session: Session, id_: int) -> None:
-    """Raises NotFound."""
-    if not await session.execute("webhooks.delete", id=id_):
-        known(id_, None)
+    """Remove a webhook. Raises NotFound."""
+    existing(await session.row("webhooks.delete", id=id_), "webhook", id_)
 
 
 async def target_of(session: Session, id_: int) -> Row:
-    """Its address and secret. Raises NotFound."""
-    return known(id_, await session.row("webhooks.target", id=id_))
+    """Return the URL and secret of a webhook. Raises NotFound."""
+    return existing(await session.row("webhooks.select_target", id=id_), "webhook", id_)
 
 
 def check_target(url: str, *, allow_private: bool) -> None:
-    """Raises Invalid. A name is looked up when it is called."""
+    """Refuse a literal private address; names are resolved at each call. Raises Invalid."""
     if not allow_private and private_literal(url):
-        raise pointed("is private, and WEBHOOK_ALLOW_PRIVATE is not set", "/url")
-
-
-def known(id_: int, row: Row | None) -> Row:
-    """The row, or NotFound."""
-    if row is None:
-        raise NotFound(f"there is no webhook {id_}", {"webhook_id": id_})
-    return row
+        raise invalid_at("is private, and WEBHOOK_ALLOW_PRIVATE is not set", "/url")

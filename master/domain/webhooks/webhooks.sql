@@ -12,7 +12,7 @@ SELECT
     w.next_at, w.last_error, w.last_delivered_at, w.created_at, w.updated_at,
     (
         SELECT count(*)
-        FROM (SELECT FROM events e WHERE e.id > w.position AND is_wanted_by(e, w) LIMIT :most_lag::bigint) AS behind
+        FROM (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w) LIMIT :max_lag::bigint) AS behind
     ) AS lag
 FROM webhooks w
 WHERE w.id > :after::bigint AND (:id::bigint IS NULL OR w.id = :id)
@@ -23,7 +23,7 @@ LIMIT :limit::bigint;
 SELECT id, url, types, node_id, proxy_id, stack_id, location_id, enabled, position AS after
 FROM webhooks WHERE id = :id FOR UPDATE;
 
--- Whoever delivers has lost his claim by this.
+-- The master that delivers loses its claim.
 -- name: update
 UPDATE webhooks
 SET url = :url, types = :types::text[], node_id = :node_id, proxy_id = :proxy_id, stack_id = :stack_id,
@@ -32,22 +32,22 @@ SET url = :url, types = :types::text[], node_id = :node_id, proxy_id = :proxy_id
 WHERE id = :id;
 
 -- name: delete
-DELETE FROM webhooks WHERE id = :id;
+DELETE FROM webhooks WHERE id = :id RETURNING id;
 
--- name: target
+-- name: select_target
 SELECT id, url, secret FROM webhooks WHERE id = :id;
 
--- name: are_any
+-- name: any_enabled
 SELECT EXISTS (SELECT FROM webhooks WHERE enabled);
 
--- Those that have something to be told. A master that dies is followed when its claim is over.
+-- Webhooks with events to deliver. If a master dies, another one takes over when the claim has expired.
 -- name: claim
 WITH due AS (
     SELECT w.id FROM webhooks w
     WHERE w.enabled AND w.next_at <= now() AND w.claimed_until < now()
-      AND EXISTS (SELECT FROM events e WHERE e.id > w.position AND is_wanted_by(e, w))
+      AND EXISTS (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w))
     ORDER BY w.next_at
-    LIMIT :most::bigint
+    LIMIT :max_rows::bigint
     FOR UPDATE OF w SKIP LOCKED
 )
 UPDATE webhooks w SET claim = gen_random_uuid(), claimed_until = clock_timestamp() + :lease::interval
@@ -56,15 +56,15 @@ WHERE w.id = due.id
 RETURNING
     w.id, w.url, w.secret, w.types, w.node_id, w.proxy_id, w.stack_id, w.location_id, w.position, w.failures, w.claim;
 
--- Nothing when the claim is no more.
--- name: delivered
+-- Returns no row when the claim is lost.
+-- name: mark_delivered
 UPDATE webhooks
 SET position = :position, failures = 0, last_error = NULL, last_delivered_at = now(),
     claimed_until = clock_timestamp() + :lease::interval
 WHERE id = :id AND claim = :claim
 RETURNING id;
 
--- name: failed
+-- name: mark_failed
 UPDATE webhooks
 SET failures = failures + 1, last_error = :reason, next_at = now() + :wait::interval, enabled = :enabled, claim = NULL,
     claimed_until = '-infinity'
@@ -73,9 +73,9 @@ WHERE id = :id AND claim = :claim;
 -- name: release
 UPDATE webhooks SET claim = NULL, claimed_until = '-infinity' WHERE id = :id AND claim = :claim;
 
--- What nobody wants to be told of need not be looked at again.
--- name: pass_over
+-- Events that no filter matches need not be read again.
+-- name: skip_unmatched
 UPDATE webhooks w SET position = l.last
 FROM (SELECT max(id) AS last FROM events) AS l
 WHERE w.enabled AND w.claimed_until < now() AND w.position < l.last
-  AND NOT EXISTS (SELECT FROM events e WHERE e.id > w.position AND is_wanted_by(e, w));
+  AND NOT EXISTS (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w));

@@ -173,7 +173,7 @@ async def test_a_dry_run_waits_for_no_lock_that_the_real_write_does_not_take(
 async def test_a_dry_run_holds_up_no_write_of_another_node(fleet: Api, rows: Database):
     """The same writes at the same time as for real: a proxy of node 2 is made while one of node 1 is rehearsed."""
     async with rows.transaction() as session:
-        await session.rows("nodes.lock", ids=[1])
+        await session.rows("placement.lock_nodes", ids=[1])
         async with asyncio.TaskGroup() as group, asyncio.timeout(10):
             rehearsal = group.create_task(
                 fleet.call("PATCH", "/proxies/1?dry_run=true", 200, json={"protocol": "http"})

@@ -24,7 +24,7 @@ async def test_a_login_that_is_taken_takes_a_connection_with_it_that_has_just_be
         url = urlsplit(vhost.amqp_url)._replace(netloc=f"node-{number}:a-secret@{vhost.host}:{vhost.port}").geturl()
         await broker.ensure_node(NodeId(number), hash_)
         connection = await aiormq.connect(url)
-        await broker.take_login(NodeId(number))
+        await broker.delete_login(NodeId(number))
         with suppress(aiormq.AMQPError):
             async with asyncio.timeout(10):
                 await connection.closing

@@ -25,7 +25,7 @@ async def happen(rows: Database, count: int = 1, **more: int) -> None:
 
 async def ids(rows: Database) -> list[int]:
     async with rows.session() as session:
-        return [event.id for event in await log.following(session, 0, 100_000)]
+        return [event.id for event in await log.events_after(session, 0, 100_000)]
 
 
 async def test_a_stream_tells_what_happens_from_then_on(database: Address):

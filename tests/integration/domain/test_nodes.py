@@ -185,7 +185,7 @@ async def test_a_node_is_told_of_another_ip_and_its_3proxies_start_again(api: Ap
 
     async def told() -> tuple[str, int]:
         async with rows.session() as session:
-            row = await session.row("sync.wanted_list", node_id=node, most=1, most_requests=1)
+            row = await session.row("sync.desired_list", node_id=node, max_rows=1, max_requests=1)
         assert row is not None
         return row["ip"], row["revision"]
 

@@ -22,7 +22,7 @@ async def exits(api: Api, node: int, **wish: Any) -> dict[str, Any]:
 async def record(rows: Database, node: int, id_: int) -> dict[str, Any]:
     """What the node is told."""
     async with rows.session() as session:
-        [row] = await session.rows("sync.wanted_records", node_id=node, ids=[id_])
+        [row] = await session.rows("sync.desired_records", node_id=node, ids=[id_])
     return json.loads(record_of(row))
 
 

@@ -92,7 +92,7 @@ async def test_a_master_that_dies_with_a_claim_is_followed(database: Address):
         await rows.execute(
             "UPDATE webhooks SET enabled = true, claim = gen_random_uuid(), claimed_until = now() + interval '1 s'"
         )
-        one.deliveries.look()
+        one.deliveries.refresh()
         await got.has(1)
         assert (await hook(one, id_))["enabled"]
 

@@ -46,7 +46,7 @@ async def enrol(enrolment: Enrolment, port: int, challenge: str) -> tuple[NodeId
 
 async def count_nodes(rows: Database) -> int:
     async with rows.session() as session:
-        return len(await session.rows("sync.all_logins"))
+        return len(await session.rows("sync.select_logins"))
 
 
 async def test_a_node_with_the_right_challenge_gets_a_login_that_works(enrolment: Enrolment, node: WaitingNode):
@@ -168,7 +168,7 @@ async def unmet(enrolment: Enrolment, port: int) -> str:
         await enrol(enrolment, port, new_challenge())
     assert str(caught.value) == f"no waiting node answers at {HOST}:{port}; the reason is in the master's log"
     assert caught.value.members == {"ip": HOST, "port": port}
-    return next(entry["reason"] for entry in logs if entry["event"] == "node.not_met")
+    return next(entry["reason"] for entry in logs if entry["event"] == "node.not_reached")
 
 
 async def test_only_a_node_that_has_proven_its_challenge_is_called_slow(

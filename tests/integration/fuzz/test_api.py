@@ -29,7 +29,7 @@ from master.db.database import Database
 from master.db.notifications import Notifications
 from master.domain.events.stream import EventStream
 from master.domain.stacks.schemas import StackProxy
-from master.domain.stacks.template import kept
+from master.domain.stacks.template import template_from
 from master.domain.webhooks.delivery import DeliveryRunner
 from tests.integration.conftest import Api, Enroller, Syncer
 from tests.master.dependencies import wiring
@@ -96,7 +96,7 @@ async def filled(database: Address) -> None:
             "INSERT INTO proxies (node_id, port, protocol, username, password)"
             " SELECT 1, 20000 + i, 'http', 'u', 'p' FROM generate_series(1, 9) i"
         )
-        template = json.dumps(kept(StackProxy(location_id=1)))
+        template = json.dumps(template_from(StackProxy(location_id=1)))
         await connection.execute(
             "INSERT INTO stacks (name, spread, proxy) SELECT i, 'nodes', $1 FROM generate_series(1, 2) i", template
         )

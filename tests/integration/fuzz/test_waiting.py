@@ -65,7 +65,7 @@ class Stranger:
 
     async def nodes(self) -> int:
         async with self.rows.session() as session:
-            return len(await session.rows("sync.all_logins"))
+            return len(await session.rows("sync.select_logins"))
 
 
 @pytest.fixture

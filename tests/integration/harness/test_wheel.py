@@ -104,4 +104,4 @@ def test_the_wheel_offers_no_extras_and_has_its_queries_and_pages(wheel: Path) -
         names = archive.namelist()
         [metadata] = [archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")]
     assert "Provides-Extra" not in metadata
-    assert {"master/domain/proxies/proxies.sql", "master/db/migrations/0001_begin.sql"} <= set(names)
+    assert {"master/domain/proxies/proxies.sql", "master/db/migrations/0001_tables.sql"} <= set(names)

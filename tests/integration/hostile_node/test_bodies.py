@@ -103,7 +103,7 @@ async def test_lies_about_itself_change_nothing_of_others(master: Master, thief:
 
 async def same_list(master: Master) -> dict[str, Any]:
     async with master.rows.session() as session:
-        row = await session.row("sync.wanted_digest", node_id=THIEF)
+        row = await session.row("sync.desired_digest", node_id=THIEF)
     assert row
     return {"rev": row["revision"], "seen": row["revision"], "digest": f"{int(row['digest']) % 2**64:016x}"}
 

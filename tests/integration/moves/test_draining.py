@@ -91,10 +91,10 @@ async def test_no_more_are_started_at_once_than_a_node_can_bear(api: Api, rows: 
     await move(api, one)
     for _ in range(2):
         await ask(rows, one)
-    assert len(await under_way(api)) == drain_steps.MOST_STARTING
+    assert len(await under_way(api)) == drain_steps.MAX_STARTING
     await succeed_all(api, rows)
     await ask(rows, one)
-    assert len(await under_way(api)) == drain_steps.MOST_STARTING
+    assert len(await under_way(api)) == drain_steps.MAX_STARTING
 
 
 async def test_proxies_go_to_named_nodes_wherever_these_are(api: Api, rows: Database, pair: tuple[int, int]):

@@ -117,7 +117,7 @@ async def test_a_broker_that_is_away_leaves_the_old_box_at_work_and_the_same_cal
         raise BrokerAway("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(broker, "take_login", away)
+        patch.setattr(broker, "delete_login", away)
         with pytest.raises(BrokerAway):
             await replace(enrolment, node)
     assert await logs_in(old)
@@ -126,7 +126,7 @@ async def test_a_broker_that_is_away_leaves_the_old_box_at_work_and_the_same_cal
     assert await logs_in(node)
 
 
-@pytest.mark.parametrize("ends_after", ["take_login", "take_over"])
+@pytest.mark.parametrize("ends_after", ["delete_login", "take_over"])
 async def test_masters_mend_what_one_has_left_that_died_in_between(
     rows: Database,
     enrolment: Enrolment,
@@ -143,16 +143,16 @@ async def test_masters_mend_what_one_has_left_that_died_in_between(
         raise Died
 
     with monkeypatch.context() as patch:
-        if ends_after == "take_login":
+        if ends_after == "delete_login":
             patch.setattr("master.domain.nodes.replacement.take_over", dies)
         else:
             patch.setattr(broker, "ensure_node", dies)
         with pytest.raises(Died):
             await replace(enrolment, node)
     async with rows.session() as session:
-        logins = {NodeId(row["id"]): row["broker_password_hash"] for row in await session.rows("sync.all_logins")}
-    assert await broker.mend_logins(logins) == [1]
-    assert [await logs_in(old), await logs_in(node)] == [ends_after == "take_login", ends_after == "take_over"]
+        logins = {NodeId(row["id"]): row["broker_password_hash"] for row in await session.rows("sync.select_logins")}
+    assert await broker.repair_logins(logins) == [1]
+    assert [await logs_in(old), await logs_in(node)] == [ends_after == "delete_login", ends_after == "take_over"]
     await replace(enrolment, node)
     assert [await logs_in(old), await logs_in(node)] == [False, True]
 
@@ -161,12 +161,12 @@ async def test_a_login_with_another_password_than_the_database_knows_is_made_ane
     rows: Database, enrolment: Enrolment, old: WaitingNode, broker: Broker
 ):
     async with rows.session() as session:
-        hash_ = await session.value("sync.login", node_id=1)
+        hash_ = await session.value("nodes.select_login", node_id=1)
     await broker.ensure_node(NodeId(1), "AAAAAAAA")
     assert not await logs_in(old)
-    assert await broker.mend_logins({NodeId(1): hash_}) == [1]
+    assert await broker.repair_logins({NodeId(1): hash_}) == [1]
     assert await logs_in(old)
-    assert await broker.mend_logins({NodeId(1): hash_}) == []
+    assert await broker.repair_logins({NodeId(1): hash_}) == []
 
 
 async def test_a_box_that_cannot_run_what_the_node_has_is_refused_and_nothing_is_done(
@@ -193,7 +193,7 @@ async def test_a_box_that_cannot_run_what_the_node_has_is_refused_and_nothing_is
 
 async def test_a_challenge_of_another_node_is_refused(enrolment: Enrolment, old: WaitingNode, node: WaitingNode):
     await enrolment.enrol(HOST, node.port, node.challenge, None, None, {})
-    with pytest.raises(ChallengeUsed, match="its box is node 2"):
+    with pytest.raises(ChallengeUsed, match="its host is node 2"):
         await replace(enrolment, node)
 
 

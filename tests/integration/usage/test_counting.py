@@ -113,7 +113,7 @@ async def test_absurd_numbers_break_nothing_and_end_at_the_largest(api: Api, nod
 
 
 async def test_lives_of_one_counter_are_bounded(api: Api, node: Node, proxy: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(usage, "MOST_EPOCHS", 5)
+    monkeypatch.setattr(usage, "MAX_EPOCHS", 5)
     for epoch in range(1, 20):
         await node.tell(counted(proxy, 1, epoch=epoch))
     assert await sent(api) == 5

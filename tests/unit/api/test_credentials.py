@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from master.domain.proxies.schemas import NewProxy
-from master.domain.proxies.settings import amended, first_settings
+from master.domain.proxies.settings import new_settings, patched_settings
 from master.errors import Invalid
 
 SETTINGS = {
@@ -38,56 +38,56 @@ def pointer(error: Invalid) -> str:
 
 
 def test_without_login_and_networks_both_are_drawn():
-    made = first_settings(NewProxy(location_id=1))
+    made = new_settings(NewProxy(location_id=1))
     assert len(made["username"]) >= 8
     assert len(made["password"]) >= 16
 
 
 def test_two_drawn_passwords_differ():
-    assert first_settings(NewProxy())["password"] != first_settings(NewProxy())["password"]
+    assert new_settings(NewProxy())["password"] != new_settings(NewProxy())["password"]
 
 
 def test_networks_alone_need_no_login():
-    made = first_settings(NewProxy(allow_ips=["10.0.0.0/8"]))
+    made = new_settings(NewProxy(allow_ips=["10.0.0.0/8"]))
     assert (made["username"], made["password"]) == (None, None)
 
 
 def test_a_user_name_without_a_password_gets_one():
-    assert len(first_settings(NewProxy(username="ann"))["password"]) >= 16
+    assert len(new_settings(NewProxy(username="ann"))["password"]) >= 16
 
 
 def test_a_password_without_a_user_name_gets_one():
-    made = first_settings(NewProxy(password="word"))
+    made = new_settings(NewProxy(password="word"))
     assert made["password"] == "word"
     assert len(made["username"]) >= 8
 
 
 def test_no_user_name_on_purpose_needs_networks():
     with pytest.raises(Invalid) as caught:
-        first_settings(NewProxy(username=None))
+        new_settings(NewProxy(username=None))
     assert pointer(caught.value) == "/allow_ips"
 
 
 def test_no_user_name_on_purpose_has_no_password():
     with pytest.raises(Invalid) as caught:
-        first_settings(NewProxy(username=None, password="word", allow_ips=["10.0.0.0/8"]))
+        new_settings(NewProxy(username=None, password="word", allow_ips=["10.0.0.0/8"]))
     assert pointer(caught.value) == "/password"
 
 
 def test_taking_the_user_name_away_takes_the_password_too():
-    after = amended(SETTINGS, {"username": None, "allow_ips": ["10.0.0.0/8"]})
+    after = patched_settings(SETTINGS, {"username": None, "allow_ips": ["10.0.0.0/8"]})
     assert (after["username"], after["password"]) == (None, None)
 
 
 def test_labels_are_merged_and_null_removes():
-    assert amended(SETTINGS, {"labels": {"a": None, "c": "3"}})["labels"] == {"b": "2", "c": "3"}
+    assert patched_settings(SETTINGS, {"labels": {"a": None, "c": "3"}})["labels"] == {"b": "2", "c": "3"}
 
 
 @given(logins, logins)
 def test_whatever_is_asked_no_proxy_is_open_or_has_half_a_login(wish: dict[str, object], changes: dict[str, object]):
     try:
-        made = first_settings(NewProxy.model_validate(wish))
-        after = amended(made, changes)
+        made = new_settings(NewProxy.model_validate(wish))
+        after = patched_settings(made, changes)
     except Invalid:
         return
     for one in (made, after):

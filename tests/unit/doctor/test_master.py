@@ -29,7 +29,7 @@ from master.doctor.topology import Topology, topology_findings
 from shared.bus.logins import LoginResult
 from shared.doctor.findings import Finding
 
-KNOWN = [(1, "0001_begin.sql", "aa"), (2, "0002_more.sql", "bb")]
+KNOWN = [(1, "0001_tables.sql", "aa"), (2, "0002_triggers.sql", "bb")]
 NODE = NodeSeen(
     id=7, name="owl", ip="203.0.113.7", link="online", silent_s=3, count=10, failed=0, held=None, password_hash="h"
 )
@@ -83,8 +83,8 @@ def test_too_few_free_connections_are_told_before_they_are_gone(most: int, used:
     ("applied", "may_create", "level", "words"),
     [
         ({1: "aa", 2: "bb"}, False, "ok", "this program's level"),
-        ({1: "aa"}, True, "warning", "0002_more.sql"),
-        (None, True, "warning", "0001_begin.sql"),
+        ({1: "aa"}, True, "warning", "0002_triggers.sql"),
+        (None, True, "warning", "0001_tables.sql"),
         (None, False, "problem", "may create nothing"),
         ({1: "aa", 2: "other"}, True, "problem", "changed since"),
         ({1: "aa", 2: "bb", 3: "cc"}, True, "problem", "newer than this program"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.domain.proxies.export import COLUMNS, WRITERS, ExportedProxy, guarded, record, writer
+from master.domain.proxies.export import COLUMNS, WRITERS, ExportedProxy, csv_line, guarded, writer
 from master.domain.proxies.export_template import FIELDS, ExportFormat, pieces
 from master.domain.proxies.settings import random_text
 from shared.proxies import carried_password
@@ -70,7 +70,7 @@ def test_a_template_with_anything_else_in_braces_is_refused(template: str):
 
 @given(st.lists(st.one_of(st.integers(), st.text())))
 def test_a_record_of_csv_is_read_back_as_it_was(fields: list[Any]):
-    text = record(["begin", *fields])
+    text = csv_line(["begin", *fields])
     assert text.endswith("\r\n")
     assert next(csv.reader(io.StringIO(text, newline=""))) == ["begin", *map(str, fields)]
 

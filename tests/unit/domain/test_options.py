@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from master.domain.proxies.options import LimitOptions
-from master.domain.proxies.settings import with_terms
+from master.domain.proxies.settings import normalized
 from master.errors import Invalid
-from master.placement.exits import lacking
+from master.placement.exits import exit_obstacle
 from master.schemas.merge_patch import merged
 
 PREFIX = "2001:db8:1::/64"
@@ -16,7 +16,7 @@ PREFIX = "2001:db8:1::/64"
 def settled(now: dict[str, Any] | None = None, *, engine: str = "builtin", **changes: Any) -> dict[str, Any]:
     """What becomes of these settings by these changes."""
     settings = {"engine": engine, "exit": {}, "limits": {}, "destinations": {}, "rotation": {}, **(now or {})}
-    return with_terms(merged(settings, changes), changes)
+    return normalized(merged(settings, changes), changes)
 
 
 def pointers(**wish: Any) -> list[str]:
@@ -99,8 +99,8 @@ def test_a_moment_at_the_end_of_the_calendar_is_refused():
     ],
 )
 def test_a_node_is_asked_only_for_what_it_has(exit_: dict[str, Any], lack: str | None):
-    assert lacking(exit_, ["10.0.0.1"], [PREFIX]) == lack
+    assert exit_obstacle(exit_, ["10.0.0.1"], [PREFIX]) == lack
 
 
 def test_a_node_without_prefixes_draws_no_addresses():
-    assert "exits.ipv6_prefixes" in str(lacking({"mode": "ipv6_random"}, [], []))
+    assert "exits.ipv6_prefixes" in str(exit_obstacle({"mode": "ipv6_random"}, [], []))

@@ -5,25 +5,34 @@ from typing import Any
 import pytest
 
 from master.domain.stacks.schemas import StackProxy, StackProxyPatch
-from master.domain.stacks.template import Template, altered, first, kept, login, of_proxies, places, reapply_template
+from master.domain.stacks.template import (
+    Template,
+    draw_login,
+    errors_in_proxy,
+    patched_template,
+    placement,
+    proxy_settings,
+    reapply_template,
+    template_from,
+)
 from master.errors import Invalid
 
 
 def template(**said: Any) -> Template:
-    return kept(StackProxy.model_validate({"location_id": 1, **said}))
+    return template_from(StackProxy.model_validate({"location_id": 1, **said}))
 
 
 def changed(before: Template, **said: Any) -> Template:
-    return altered(before, StackProxyPatch.model_validate(said))
+    return patched_template(before, StackProxyPatch.model_validate(said))
 
 
 def proxy(of: Template, **own: Any) -> dict[str, Any]:
-    return {**first(of), "name": None, "port": 20000, **own}
+    return {**proxy_settings(of), "name": None, "port": 20000, **own}
 
 
 def test_a_template_is_kept_as_it_can_be_said_again():
     said = template(limits={"connections": 5}, exit={"mode": "ipv6_session"}, username="ann", password="secret")
-    assert kept(StackProxy.model_validate(said)) == said
+    assert template_from(StackProxy.model_validate(said)) == said
 
 
 def test_what_means_the_same_is_kept_the_same():
@@ -31,11 +40,11 @@ def test_what_means_the_same_is_kept_the_same():
 
 
 def test_one_location_is_a_list_of_one():
-    assert places(StackProxy(location_id=1)) == places(StackProxy(location_ids=[1])) == {"location_ids": [1]}
+    assert placement(StackProxy(location_id=1)) == placement(StackProxy(location_ids=[1])) == {"location_ids": [1]}
 
 
 def test_the_order_of_places_says_nothing():
-    assert places(StackProxy(node_ids=[3, 1, 3])) == {"node_ids": [1, 3]}
+    assert placement(StackProxy(node_ids=[3, 1, 3])) == {"node_ids": [1, 3]}
 
 
 def test_two_ways_to_name_locations_at_once_are_refused():
@@ -44,24 +53,24 @@ def test_two_ways_to_name_locations_at_once_are_refused():
 
 
 def test_a_login_that_is_not_said_is_drawn_for_each():
-    assert login(template()) != login(template())
+    assert draw_login(template()) != draw_login(template())
 
 
 def test_a_login_that_is_said_is_shared():
-    assert login(template(username="ann", password="secret")) == ("ann", "secret")
+    assert draw_login(template(username="ann", password="secret")) == ("ann", "secret")
 
 
 def test_a_shared_name_with_passwords_of_their_own():
-    name, password = login(template(username="ann"))
+    name, password = draw_login(template(username="ann"))
     assert (name, len(password or "")) == ("ann", 20)
 
 
 def test_networks_without_a_login_need_none():
-    assert login(template(allow_ips=["10.0.0.0/8"])) == (None, None)
+    assert draw_login(template(allow_ips=["10.0.0.0/8"])) == (None, None)
 
 
 def test_what_is_refused_is_pointed_at_inside_the_template():
-    with pytest.raises(Invalid) as refused, of_proxies():
+    with pytest.raises(Invalid) as refused, errors_in_proxy():
         template(password="secret", username=None)
     assert refused.value.members["errors"][0]["pointer"] == "/proxy/password"
 

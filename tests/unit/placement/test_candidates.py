@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.placement.candidates import Candidate, Demand, Obstacle, obstacle, place
+from master.placement.candidates import Candidate, Demand, Obstacle, choose_node, obstacle
 from shared.proxies import NodeId, ProxyId
 
 FREE = Candidate(
@@ -30,17 +30,17 @@ demands = st.builds(Demand, engine=st.just("builtin"), port=st.none() | st.integ
 
 
 def refused(*, demand: Demand = ANY, **how: object) -> str:
-    found = place([replace(FREE, **how)], demand)
+    found = choose_node([replace(FREE, **how)], demand)
     assert isinstance(found, tuple)
     return found[0].reason
 
 
 def test_the_least_loaded_node_wins():
-    assert place([replace(FREE, count=3), replace(FREE, id=NodeId(2), count=2)], ANY) == 2
+    assert choose_node([replace(FREE, count=3), replace(FREE, id=NodeId(2), count=2)], ANY) == 2
 
 
 def test_the_lowest_id_wins_among_equals():
-    assert place([replace(FREE, id=NodeId(5)), replace(FREE, id=NodeId(4))], ANY) == 4
+    assert choose_node([replace(FREE, id=NodeId(5)), replace(FREE, id=NodeId(4))], ANY) == 4
 
 
 def test_a_draining_node_takes_no_proxy():
@@ -73,12 +73,12 @@ def test_an_asked_port_that_is_taken_names_its_proxy():
 
 
 def test_without_candidates_there_is_nothing_to_explain():
-    assert place([], ANY) == ()
+    assert choose_node([], ANY) == ()
 
 
 @given(st.lists(candidates, unique_by=lambda one: one.id), demands)
 def test_the_choice_has_no_obstacle_and_nobody_able_is_less_loaded(found: list[Candidate], demand: Demand):
-    chosen = place(found, demand)
+    chosen = choose_node(found, demand)
     able = [one for one in found if obstacle(one, demand) is None]
     if not isinstance(chosen, tuple):
         assert min((one.count, one.id) for one in able)[1] == chosen
@@ -86,7 +86,7 @@ def test_the_choice_has_no_obstacle_and_nobody_able_is_less_loaded(found: list[C
 
 @given(st.lists(candidates, unique_by=lambda one: one.id), demands)
 def test_when_nobody_is_able_each_candidate_has_a_reason_in_order_of_id(found: list[Candidate], demand: Demand):
-    chosen = place(found, demand)
+    chosen = choose_node(found, demand)
     if isinstance(chosen, tuple):
         assert [each.node_id for each in chosen] == sorted(one.id for one in found)
         assert all(isinstance(each, Obstacle) and each.reason for each in chosen)

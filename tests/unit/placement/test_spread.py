@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from master.placement.candidates import Candidate, Demand, obstacle
-from master.placement.spread import Shortage, Spread, SpreadNode, spread_over
+from master.placement.spread import Shortage, Spread, SpreadNode, spread_proxies
 from shared.proxies import NodeId
 
 ANY = Demand(engine="builtin")
@@ -20,7 +20,7 @@ def site(
     """A node that may take proxies, with an ip of its own."""
     ports = {"port_from": 20000, "port_to": 20099, "used": count} | how
     node = Candidate(id=NodeId(id_), state="active", has_engine=True, count=count, max_proxies=most, **ports)
-    return SpreadNode(node=node, ip=ip or f"10.0.0.{id_}", location_id=place, own=own)
+    return SpreadNode(candidate=node, ip=ip or f"10.0.0.{id_}", location_id=place, own=own)
 
 
 @st.composite
@@ -45,7 +45,7 @@ def fleets(draw: st.DrawFn) -> list[SpreadNode]:
             draw(st.sampled_from(["10.0.0.1", "10.0.0.2", f"10.0.1.{id_}"])),
             draw(st.sampled_from([None, 1, 2])),
         )
-        found.append(SpreadNode(node=node, ip=ip, location_id=place, own=draw(st.integers(0, count))))
+        found.append(SpreadNode(candidate=node, ip=ip, location_id=place, own=draw(st.integers(0, count))))
     return found
 
 
@@ -61,11 +61,11 @@ def given_to(chosen: tuple[NodeId, ...] | Shortage) -> Counter[int]:
 
 @given(fleets(), counts, spreads)
 def test_all_are_placed_or_the_shortage_says_how_many_can_be(fleet: list[SpreadNode], count: int, spread: Spread):
-    chosen = spread_over(fleet, ANY, count, spread)
+    chosen = spread_proxies(fleet, ANY, count, spread)
     if isinstance(chosen, Shortage):
         assert chosen.possible < count
         assert sum(share.possible for share in chosen.by_node) == chosen.possible
-        assert [share.node_id for share in chosen.by_node] == sorted(one.node.id for one in fleet)
+        assert [share.node_id for share in chosen.by_node] == sorted(one.candidate.id for one in fleet)
         assert all(share.reason for share in chosen.by_node)
     else:
         assert len(chosen) == count
@@ -73,91 +73,91 @@ def test_all_are_placed_or_the_shortage_says_how_many_can_be(fleet: list[SpreadN
 
 @given(fleets(), counts, spreads)
 def test_no_node_is_given_more_than_it_may_have(fleet: list[SpreadNode], count: int, spread: Spread):
-    got = given_to(spread_over(fleet, ANY, count, spread))
+    got = given_to(spread_proxies(fleet, ANY, count, spread))
     for one in fleet:
-        assert got[one.node.id] == 0 or obstacle(one.node, ANY) is None
-        assert got[one.node.id] <= max(0, one.node.max_proxies - one.node.count)
+        assert got[one.candidate.id] == 0 or obstacle(one.candidate, ANY) is None
+        assert got[one.candidate.id] <= max(0, one.candidate.max_proxies - one.candidate.count)
 
 
 @given(fleets(), counts, spreads)
 def test_every_node_finds_its_ports_whichever_of_them_the_others_on_its_ip_take(
     fleet: list[SpreadNode], count: int, spread: Spread
 ):
-    got = given_to(spread_over(fleet, ANY, count, spread))
+    got = given_to(spread_proxies(fleet, ANY, count, spread))
     for one in fleet:
         sharing = [other for other in fleet if one.shares_ports_with(other)]
-        if got[one.node.id]:
-            assert sum(got[other.node.id] for other in sharing) <= one.free
+        if got[one.candidate.id]:
+            assert sum(got[other.candidate.id] for other in sharing) <= one.free
 
 
 @given(fleets(), counts, spreads)
 def test_the_order_in_which_nodes_are_told_says_nothing(fleet: list[SpreadNode], count: int, spread: Spread):
-    assert spread_over(fleet, ANY, count, spread) == spread_over(fleet[::-1], ANY, count, spread)
+    assert spread_proxies(fleet, ANY, count, spread) == spread_proxies(fleet[::-1], ANY, count, spread)
 
 
 @given(fleets(), counts)
 def test_a_node_has_at_most_one_more_than_any_that_could_take_another(fleet: list[SpreadNode], count: int):
-    chosen = spread_over(fleet, ANY, count, "nodes")
+    chosen = spread_proxies(fleet, ANY, count, "nodes")
     if isinstance(chosen, Shortage):
         return
     got = Counter(chosen)
-    longer = spread_over(fleet, ANY, count + 1, "nodes")
+    longer = spread_proxies(fleet, ANY, count + 1, "nodes")
     if not isinstance(longer, Shortage):
         [last] = Counter(longer) - got
-        own = {one.node.id: one.own + got[one.node.id] for one in fleet}
+        own = {one.candidate.id: one.own + got[one.candidate.id] for one in fleet}
         assert all(own[id_] <= own[last] + 1 for id_ in got)
 
 
 @given(fleets(), counts)
 def test_a_location_has_at_most_one_more_than_any_that_could_take_another(fleet: list[SpreadNode], count: int):
-    longer = spread_over(fleet, ANY, count + 1, "locations")
+    longer = spread_proxies(fleet, ANY, count + 1, "locations")
     if isinstance(longer, Shortage):
         return
-    where = {one.node.id: one.location_id for one in fleet}
+    where = {one.candidate.id: one.location_id for one in fleet}
     got = Counter(where[id_] for id_ in longer[:-1])
     own = Counter(got)
     for one in fleet:
-        if obstacle(one.node, ANY) is None:
+        if obstacle(one.candidate, ANY) is None:
             own[one.location_id] += one.own
     assert all(own[place] <= own[where[longer[-1]]] + 1 for place in got)
 
 
 @given(fleets(), counts, spreads)
 def test_the_first_of_many_are_placed_as_if_there_were_no_others(fleet: list[SpreadNode], count: int, spread: Spread):
-    longer = spread_over(fleet, ANY, count + 1, spread)
+    longer = spread_proxies(fleet, ANY, count + 1, spread)
     if not isinstance(longer, Shortage):
-        assert spread_over(fleet, ANY, count, spread) == longer[:-1]
+        assert spread_proxies(fleet, ANY, count, spread) == longer[:-1]
 
 
 def test_nodes_take_turns():
-    assert spread_over([site(1), site(2), site(3)], ANY, 5, "nodes") == (1, 2, 3, 1, 2)
+    assert spread_proxies([site(1), site(2), site(3)], ANY, 5, "nodes") == (1, 2, 3, 1, 2)
 
 
 def test_those_of_the_stack_count_before_the_load():
-    assert spread_over([site(1, count=5, own=0), site(2, count=1, own=1)], ANY, 2, "nodes") == (1, 2)
+    assert spread_proxies([site(1, count=5, own=0), site(2, count=1, own=1)], ANY, 2, "nodes") == (1, 2)
 
 
 def test_a_full_node_leaves_its_turns_to_the_others():
-    assert spread_over([site(1, most=1), site(2)], ANY, 4, "nodes") == (1, 2, 2, 2)
+    assert spread_proxies([site(1, most=1), site(2)], ANY, 4, "nodes") == (1, 2, 2, 2)
 
 
 def test_locations_take_turns_however_many_nodes_they_have():
     fleet = [site(1, place=1), site(2, place=2), site(3, place=2), site(4, place=2)]
-    assert spread_over(fleet, ANY, 6, "locations") == (1, 2, 1, 3, 1, 4)
+    assert spread_proxies(fleet, ANY, 6, "locations") == (1, 2, 1, 3, 1, 4)
 
 
 def test_a_pack_fills_the_fullest_node_first():
-    assert spread_over([site(1, most=3), site(2, count=5, most=7)], ANY, 4, "pack") == (2, 2, 1, 1)
+    assert spread_proxies([site(1, most=3), site(2, count=5, most=7)], ANY, 4, "pack") == (2, 2, 1, 1)
 
 
 def test_a_pack_goes_on_where_it_is():
-    assert spread_over([site(1, count=1, own=1), site(2, count=9)], ANY, 2, "pack") == (1, 1)
+    assert spread_proxies([site(1, count=1, own=1), site(2, count=9)], ANY, 2, "pack") == (1, 1)
 
 
 def test_nodes_that_share_an_ip_and_a_range_share_its_ports():
     fleet = [site(1, ip="10.0.0.9", port_to=20003), site(2, ip="10.0.0.9", port_to=20003)]
-    assert spread_over(fleet, ANY, 4, "nodes") == (1, 2, 1, 2)
-    short = spread_over(fleet, ANY, 5, "nodes")
+    assert spread_proxies(fleet, ANY, 4, "nodes") == (1, 2, 1, 2)
+    short = spread_proxies(fleet, ANY, 5, "nodes")
     assert isinstance(short, Shortage)
     assert short.possible == 4
 
@@ -170,6 +170,6 @@ def test_nodes_that_share_an_ip_and_a_range_share_its_ports():
     ],
 )
 def test_a_shortage_says_why_no_more(one: SpreadNode, reason: str):
-    short = spread_over([one], ANY, 3, "nodes")
+    short = spread_proxies([one], ANY, 3, "nodes")
     assert isinstance(short, Shortage)
     assert (short.possible, short.by_node[0].possible, short.by_node[0].reason) == (1, 1, reason)

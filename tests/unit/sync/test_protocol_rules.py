@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from master.sync.report_rules import WantedState, decide
+from master.sync.report_rules import DesiredState, decide
 from node.state.local_copy import LocalCopy, on_list, on_records
 from shared.messages.assembly import assemble
 from shared.messages.bodies import CheckSync, Header, Held, Report, SyncItem
 
-WANTED = WantedState(revision=5, digest="a" * 16, content="b" * 16)
+WANTED = DesiredState(revision=5, digest="a" * 16, content="b" * 16)
 SAME = Report(rev=5, seen=5, top=3, digest="a" * 16, content="b" * 16, count=20, running=20)
 
 

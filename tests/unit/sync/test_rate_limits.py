@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.sync.rate_limits import BURST, PATIENCE, PER_S, TokenBucket, spent
+from master.sync.rate_limits import BURST, PATIENCE, PER_S, TokenBucket, after_message
 
 
 def after(messages: int, every_s: float) -> TokenBucket:
     """What a fresh sender has left after so many messages at this pace."""
     left = None
     for number in range(messages):
-        left = spent(left, number * every_s, 1)
+        left = after_message(left, number * every_s, 1)
     assert left is not None
     return left
 
@@ -30,7 +30,7 @@ def test_a_hundred_past_that_reach_the_end_of_patience():
 
 
 def test_a_heavy_body_costs_more():
-    assert spent(None, 0, 17).left == BURST - 17
+    assert after_message(None, 0, 17).left == BURST - 17
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 20)), max_size=200))
@@ -38,5 +38,5 @@ def test_nobody_ever_has_more_than_a_burst_or_owes_much_more_than_patience(steps
     left, now = None, 0.0
     for pause, cost in steps:
         now += pause
-        left = spent(left, now, cost)
+        left = after_message(left, now, cost)
         assert -PATIENCE - cost <= left.left <= BURST - cost

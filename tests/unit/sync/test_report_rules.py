@@ -1,9 +1,9 @@
 """What the master makes of a report."""
 
-from master.sync.report_rules import ReportDecision, WantedState, decide
+from master.sync.report_rules import DesiredState, ReportDecision, decide
 from shared.messages.bodies import Held, Report
 
-WANTED = WantedState(revision=5, digest="a" * 16, content="b" * 16)
+WANTED = DesiredState(revision=5, digest="a" * 16, content="b" * 16)
 SAME = Report(rev=5, done=5, seen=5, top=3, digest="a" * 16, content="b" * 16, count=2, running=2)
 
 

@@ -1,0 +1,2 @@
+-- name: select_revisions
+SELECT id, revision FROM nodes WHERE id = ANY (:ids::bigint[]);

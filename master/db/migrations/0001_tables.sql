@@ -1,0 +1,481 @@
+-- Tables by noun, after the functions of plain values that the other files use.
+
+-- Functions of plain values
+
+-- Add two counters. The sum stops at the largest bigint, so that absurd figures in a report break no statement.
+CREATE FUNCTION saturating_add(one bigint, other bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT LEAST(one::numeric + other, 9223372036854775807)::bigint
+$$;
+
+-- Add two sets of counts by reason, such as {"login": 3}. At most 64 reasons are kept.
+CREATE FUNCTION reasons_add(one jsonb, other jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN other = '{}' THEN one
+        WHEN one = '{}' THEN other
+        ELSE (
+            SELECT jsonb_object_agg(reason, count)
+            FROM (
+                SELECT reason, LEAST(sum(count::numeric), 9223372036854775807) AS count
+                FROM (
+                    SELECT * FROM jsonb_each_text(one) UNION ALL SELECT * FROM jsonb_each_text(other)
+                ) AS both_of (reason, count)
+                GROUP BY reason ORDER BY reason LIMIT 64
+            ) AS sums
+        )
+    END
+$$;
+
+CREATE AGGREGATE reasons_sum(jsonb) (SFUNC = reasons_add, STYPE = jsonb, INITCOND = '{}');
+
+-- Subtract the known counts by reason from the reported ones. A count that is not higher than before is left out.
+CREATE FUNCTION reasons_growth(reported jsonb, known jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_object_agg(key, value::numeric - COALESCE(known ->> key, '0')::numeric), '{}')
+    FROM jsonb_each_text(reported)
+    WHERE value::numeric > COALESCE(known ->> key, '0')::numeric
+$$;
+
+-- Whether an event type matches one of the patterns, such as "proxy.created" or "proxy.*". No pattern matches any.
+CREATE FUNCTION type_matches(type text, patterns text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT patterns = '{}' OR type = ANY (patterns) OR split_part(type, '.', 1) || '.*' = ANY (patterns)
+$$;
+
+-- The time of the next attempt after this many: in 4 s, 8 s, 16 s and so on up to `most_s`, with a quarter of jitter.
+CREATE FUNCTION retry_at(tries integer, most_s integer) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+    SELECT clock_timestamp() + make_interval(secs => LEAST(most_s, 2 * 2 ^ LEAST(tries, 20)) * (0.75 + 0.5 * random()))
+$$;
+
+-- Complete an exit for the node: random addresses need a prefix, by default the node's first, and the node's key.
+CREATE FUNCTION exit_for_node(requested jsonb, prefixes text[], key text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN requested ->> 'mode' IN ('ipv6_random', 'ipv6_session')
+            THEN jsonb_build_object('prefix', prefixes[1]) || requested || jsonb_build_object('key', key)
+        ELSE requested
+    END
+$$;
+
+-- Cluster
+
+CREATE TABLE cluster (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    id uuid NOT NULL DEFAULT gen_random_uuid()
+);
+INSERT INTO cluster DEFAULT VALUES;
+
+-- Locations
+
+CREATE TABLE locations (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL CONSTRAINT locations_name_key UNIQUE CHECK (length(name) BETWEEN 1 AND 100),
+    country text CHECK (country ~ '^[A-Z]{2}$'),
+    labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Nodes
+
+-- `revision` is the outbox: it grows with every change of what the node should run, and the node has to be sent its
+-- list while `revision` is above `sent_revision`. `state_revision` is the revision at which the node was last enabled
+-- or disabled. `sent_at` is the time of the oldest list that the node has not confirmed. `addresses` were reported by
+-- the node, `exit_addresses` were declared by an operator. `exit_key` is the node's own: it links an address out of a
+-- prefix to the proxy that used it. A node has no broker login before `shut_out_until`, because it flooded the master.
+-- The triggers of `proxies` keep `proxy_count`, so that placement counts no proxies.
+CREATE TABLE nodes (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL CONSTRAINT nodes_name_key UNIQUE CHECK (length(name) BETWEEN 1 AND 100),
+    ip text NOT NULL CHECK (ip::inet IS NOT NULL),
+    location_id bigint CONSTRAINT nodes_location_id_fkey REFERENCES locations (id),
+    labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
+    state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'draining', 'disabled')),
+    max_proxies integer NOT NULL DEFAULT 10000 CHECK (max_proxies BETWEEN 0 AND 60000),
+    port_from integer NOT NULL DEFAULT 20000 CHECK (port_from BETWEEN 1 AND 65535),
+    port_to integer NOT NULL DEFAULT 29999 CHECK (port_to BETWEEN 1 AND 65535),
+    host text NOT NULL DEFAULT '',
+    os text NOT NULL DEFAULT '',
+    addresses text[] NOT NULL DEFAULT '{}',
+    engines jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(engines) = 'object'),
+    agent text NOT NULL DEFAULT '',
+    challenge_hash text NOT NULL CONSTRAINT nodes_challenge_hash_key UNIQUE,
+    broker_password_hash text NOT NULL,
+    revision bigint NOT NULL DEFAULT 1 CHECK (revision >= 1),
+    state_revision bigint NOT NULL DEFAULT 1,
+    sent_revision bigint NOT NULL DEFAULT 0,
+    sending_until timestamptz NOT NULL DEFAULT '-infinity',
+    sweep_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    proxy_count integer NOT NULL DEFAULT 0,
+    shut_out_until timestamptz NOT NULL DEFAULT '-infinity',
+    exit_addresses text[] NOT NULL DEFAULT '{}',
+    ipv6_prefixes text[] NOT NULL DEFAULT '{}',
+    exit_key text NOT NULL
+        DEFAULT md5(gen_random_uuid()::text || gen_random_uuid()::text) CHECK (exit_key ~ '^[0-9a-f]{32}$'),
+    sent_at timestamptz NOT NULL DEFAULT now(),
+    CHECK (port_from <= port_to)
+);
+CREATE INDEX nodes_location_id_idx ON nodes (location_id);
+CREATE INDEX nodes_ip_idx ON nodes (ip);
+CREATE INDEX nodes_unsent_idx ON nodes (id) WHERE revision > sent_revision;
+CREATE INDEX nodes_sweep_at_idx ON nodes (sweep_at);
+
+-- The latest report of each node, in a table of its own so that a heartbeat neither waits for a change nor delays one.
+-- `retired_session` is the agent session of the host that a replacement took over from: its late reports do not count.
+-- `progressed_at` is when the node last confirmed a revision or came back to the broker. `trouble` is why the node
+-- cannot take changes, in its own words; empty when it can.
+CREATE TABLE node_status (
+    node_id bigint PRIMARY KEY REFERENCES nodes (id) ON DELETE CASCADE,
+    online boolean NOT NULL DEFAULT false,
+    reported_at timestamptz NOT NULL DEFAULT now(),
+    rev bigint NOT NULL DEFAULT 0,
+    seen bigint NOT NULL DEFAULT 0,
+    confirmed_rev bigint NOT NULL DEFAULT 0,
+    count bigint NOT NULL DEFAULT 0,
+    running bigint NOT NULL DEFAULT 0,
+    missing bigint NOT NULL DEFAULT 0,
+    failed bigint NOT NULL DEFAULT 0,
+    held_rev bigint,
+    held_stops bigint,
+    held_of bigint,
+    session bigint NOT NULL DEFAULT 0,
+    number bigint NOT NULL DEFAULT 0,
+    limited bigint NOT NULL DEFAULT 0,
+    retired_session bigint NOT NULL DEFAULT 0,
+    progressed_at timestamptz NOT NULL DEFAULT now(),
+    trouble text NOT NULL DEFAULT ''
+);
+CREATE INDEX node_status_online_idx ON node_status (reported_at) WHERE online;
+
+-- Ports on which a node found another program. They are not given to proxies before `until`.
+CREATE TABLE taken_ports (
+    node_id bigint NOT NULL REFERENCES nodes (id) ON DELETE CASCADE,
+    port integer NOT NULL,
+    until timestamptz NOT NULL,
+    PRIMARY KEY (node_id, port)
+);
+
+-- How many proxies each change removed from a node on purpose. The node's wipe guard allows so many removals.
+CREATE TABLE removals (
+    node_id bigint NOT NULL REFERENCES nodes (id) ON DELETE CASCADE,
+    revision bigint NOT NULL,
+    count bigint NOT NULL CHECK (count > 0),
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX removals_node_id_idx ON removals (node_id, revision);
+
+-- Stacks: many proxies made from one template
+
+-- `count` is both the desired and the actual number of proxies: the triggers of `proxies` keep it, and removing a
+-- stack's proxy lowers it. `proxy` is the template, in canonical form.
+CREATE TABLE stacks (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL CONSTRAINT stacks_name_key UNIQUE CHECK (length(name) BETWEEN 1 AND 100),
+    count integer NOT NULL DEFAULT 0 CHECK (count >= 0),
+    spread text NOT NULL CHECK (spread IN ('nodes', 'locations', 'pack')),
+    proxy jsonb NOT NULL CHECK (jsonb_typeof(proxy) = 'object'),
+    labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
+    version bigint NOT NULL DEFAULT 1 CHECK (version >= 1),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Proxies
+
+-- `version` grows with every change. `changed_revision` is the revision of the node that carries the last change.
+-- `content` is a checksum of the record that the node gets: it distinguishes two records of one id and version.
+-- `exit`, `limits` and `destinations` hold the members that were given: {} is the default exit, no limit, and the
+-- destinations that a node refuses to all. `expires_at` of `limits` is an RFC 3339 text in UTC.
+CREATE TABLE proxies (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text CONSTRAINT proxies_name_key UNIQUE CHECK (length(name) BETWEEN 1 AND 100),
+    node_id bigint NOT NULL CONSTRAINT proxies_node_id_fkey REFERENCES nodes (id),
+    port integer NOT NULL CHECK (port BETWEEN 1 AND 65535),
+    port_requested boolean NOT NULL DEFAULT false,
+    protocol text NOT NULL CHECK (protocol IN ('http', 'socks5', 'mixed')),
+    username text,
+    password text,
+    allow_ips text[] NOT NULL DEFAULT '{}',
+    engine text NOT NULL DEFAULT 'builtin' CHECK (engine IN ('builtin', '3proxy')),
+    enabled boolean NOT NULL DEFAULT true,
+    labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
+    version bigint NOT NULL DEFAULT 1 CHECK (version >= 1),
+    changed_revision bigint NOT NULL DEFAULT 0,
+    ever_ran boolean NOT NULL DEFAULT false,
+    content bigint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    exit jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(exit) = 'object'),
+    limits jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(limits) = 'object'),
+    stack_id bigint CONSTRAINT proxies_stack_id_fkey REFERENCES stacks (id),
+    destinations jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(destinations) = 'object'),
+    CONSTRAINT proxies_node_id_port_key UNIQUE (node_id, port),
+    CONSTRAINT proxies_not_open CHECK (username IS NOT NULL OR allow_ips <> '{}'),
+    CHECK ((username IS NULL) = (password IS NULL))
+);
+CREATE INDEX proxies_never_ran_idx ON proxies (node_id) WHERE NOT ever_ran;
+CREATE INDEX proxies_stack_id_idx ON proxies (stack_id, id) WHERE stack_id IS NOT NULL;
+
+-- Proxies that do not serve, by their node's latest report. A proxy of kind `limited` (quota used up) or `expired` runs
+-- and serves nobody.
+CREATE TABLE proxy_failures (
+    proxy_id bigint PRIMARY KEY REFERENCES proxies (id) ON DELETE CASCADE,
+    node_id bigint NOT NULL REFERENCES nodes (id) ON DELETE CASCADE,
+    version bigint NOT NULL,
+    reason text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    kind text NOT NULL DEFAULT 'failed' CHECK (kind IN ('failed', 'limited', 'expired'))
+);
+CREATE INDEX proxy_failures_node_id_idx ON proxy_failures (node_id, proxy_id);
+
+-- Rotation: the new endpoint starts before the old one ends
+
+-- A second endpoint of a proxy: `next` is about to replace the proxy's own, `former` was its own and still serves for
+-- the overlap. Writers have locked both nodes. `away` is true on another node than the proxy's. `exit` applies here.
+CREATE TABLE endpoints (
+    proxy_id bigint PRIMARY KEY REFERENCES proxies (id) ON DELETE CASCADE,
+    rotation_id bigint NOT NULL,
+    node_id bigint NOT NULL CONSTRAINT endpoints_node_id_fkey REFERENCES nodes (id),
+    port integer NOT NULL CHECK (port BETWEEN 1 AND 65535),
+    username text,
+    password text,
+    exit jsonb NOT NULL CHECK (jsonb_typeof(exit) = 'object'),
+    role text NOT NULL CHECK (role IN ('next', 'former')),
+    away boolean NOT NULL DEFAULT false,
+    changed_revision bigint NOT NULL DEFAULT 0,
+    failure text,
+    CONSTRAINT endpoints_node_id_port_key UNIQUE (node_id, port),
+    CHECK ((username IS NULL) = (password IS NULL))
+);
+
+-- A rotation waits for its node (`waiting`), for the probe of the new endpoint (`starting`, until `deadline`), then for
+-- the end of the overlap (`overlap`, until `until`). It does not reference the proxy, which may be removed at any time
+-- while its history stays. `drained_node_id` is the draining node that the proxy is moved away from; otherwise NULL.
+-- Times that the API shows are finite, here and below: Python and JSON Schema know no infinite time.
+CREATE TABLE rotations (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    proxy_id bigint NOT NULL,
+    what text[] NOT NULL CHECK (what <> '{}' AND what <@ ARRAY['exit', 'credentials', 'port', 'node']),
+    overlap_s integer NOT NULL CHECK (overlap_s BETWEEN 0 AND 604800),
+    node_ids bigint[],
+    scheduled boolean NOT NULL,
+    state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'starting', 'overlap', 'done', 'failed')),
+    reason text,
+    exit_before jsonb,
+    deadline timestamptz,
+    until timestamptz CONSTRAINT rotations_until_finite CHECK (isfinite(until)),
+    claimed_until timestamptz NOT NULL DEFAULT '-infinity',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    drained_node_id bigint
+);
+CREATE UNIQUE INDEX rotations_open_key ON rotations (proxy_id) WHERE state NOT IN ('done', 'failed');
+CREATE INDEX rotations_proxy_id_idx ON rotations (proxy_id, id);
+CREATE INDEX rotations_updated_at_idx ON rotations (updated_at);
+CREATE INDEX rotations_drained_idx ON rotations (drained_node_id)
+WHERE drained_node_id IS NOT NULL AND state NOT IN ('done', 'failed');
+
+CREATE TABLE schedules (
+    proxy_id bigint PRIMARY KEY REFERENCES proxies (id) ON DELETE CASCADE,
+    every_s integer NOT NULL CHECK (every_s BETWEEN 1 AND 31536000),
+    jitter_s integer NOT NULL CHECK (jitter_s BETWEEN 0 AND 31536000),
+    what text[] NOT NULL,
+    overlap_s integer NOT NULL,
+    next_at timestamptz NOT NULL CONSTRAINT schedules_next_at_finite CHECK (isfinite(next_at))
+);
+CREATE INDEX schedules_next_at_idx ON schedules (next_at);
+
+-- Drains: nodes whose proxies move to others
+
+-- The proxies move to the nodes of `node_ids`, or else to the other nodes of the location. A node that is `leaving` is
+-- deleted when it is empty. The master that works on a drain sets `next_check_at` first, so that others leave it alone.
+CREATE TABLE drains (
+    node_id bigint PRIMARY KEY REFERENCES nodes (id) ON DELETE CASCADE,
+    node_ids bigint[],
+    overlap_s integer NOT NULL CHECK (overlap_s BETWEEN 0 AND 604800),
+    leaving boolean NOT NULL DEFAULT false,
+    began_at timestamptz NOT NULL DEFAULT now(),
+    emptied_at timestamptz,
+    next_check_at timestamptz NOT NULL DEFAULT '-infinity'
+);
+
+-- Proxies that could not move so far, and when the next attempt is made.
+CREATE TABLE drain_failures (
+    proxy_id bigint PRIMARY KEY REFERENCES proxies (id) ON DELETE CASCADE,
+    node_id bigint NOT NULL REFERENCES drains (node_id) ON DELETE CASCADE,
+    reason text NOT NULL,
+    tries integer NOT NULL DEFAULT 1,
+    next_at timestamptz NOT NULL CONSTRAINT drain_failures_next_at_finite CHECK (isfinite(next_at))
+);
+CREATE INDEX drain_failures_node_id_idx ON drain_failures (node_id);
+
+-- Events and webhooks
+
+-- One durable log. A transaction writes its events last, under a lock that ends with it, so that ids become visible in
+-- their order and a reader need remember only the last one.
+CREATE TABLE events (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    type text NOT NULL CHECK (type ~ '^[a-z]+\.[a-z_]+$'),
+    node_id bigint,
+    proxy_id bigint,
+    location_id bigint,
+    details jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(details) = 'object'),
+    stack_id bigint
+);
+CREATE INDEX events_node_id_idx ON events (node_id, id) WHERE node_id IS NOT NULL;
+CREATE INDEX events_proxy_id_idx ON events (proxy_id, id) WHERE proxy_id IS NOT NULL;
+CREATE INDEX events_stack_id_idx ON events (stack_id, id) WHERE stack_id IS NOT NULL;
+CREATE INDEX events_location_id_idx ON events (location_id, id) WHERE location_id IS NOT NULL;
+
+-- Events up to the id `forgotten` were deleted: a reader whose last id is lower has missed some.
+CREATE TABLE event_log (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    forgotten bigint NOT NULL DEFAULT 0
+);
+INSERT INTO event_log DEFAULT VALUES;
+
+-- `position` is the last event that the receiver has got or does not subscribe to. The master that delivers holds
+-- `claim` until `claimed_until`, and moves the position only while the claim is its own.
+CREATE TABLE webhooks (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    url text NOT NULL CHECK (length(url) BETWEEN 1 AND 2000),
+    secret text NOT NULL,
+    types text[] NOT NULL DEFAULT '{}',
+    node_id bigint,
+    proxy_id bigint,
+    stack_id bigint,
+    location_id bigint,
+    enabled boolean NOT NULL DEFAULT true,
+    position bigint NOT NULL,
+    failures integer NOT NULL DEFAULT 0,
+    next_at timestamptz NOT NULL DEFAULT now() CONSTRAINT webhooks_next_at_finite CHECK (isfinite(next_at)),
+    claim uuid,
+    claimed_until timestamptz NOT NULL DEFAULT '-infinity',
+    last_error text,
+    last_delivered_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 80);
+
+CREATE FUNCTION webhook_matches(e events, w webhooks) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT type_matches(e.type, w.types)
+        AND (w.node_id IS NULL OR e.node_id = w.node_id)
+        AND (w.proxy_id IS NULL OR e.proxy_id = w.proxy_id)
+        AND (w.stack_id IS NULL OR e.stack_id = w.stack_id)
+        AND (w.location_id IS NULL OR e.location_id = w.location_id)
+$$;
+
+-- Usage: counters as the nodes report them, and their growth in each hour
+
+-- Which proxies a node had in the past: their last counters may still arrive, and their usage keeps its name and stack.
+CREATE TABLE former_proxies (
+    proxy_id bigint NOT NULL,
+    node_id bigint NOT NULL,
+    name text,
+    left_at timestamptz NOT NULL DEFAULT now(),
+    stack_id bigint,
+    PRIMARY KEY (proxy_id, node_id)
+);
+CREATE INDEX former_proxies_left_at_idx ON former_proxies (left_at);
+
+-- The highest figures reported for each life (`epoch`) of a proxy's counters, so that a report that comes twice or late
+-- adds nothing. Rows outlive their proxy, so that a node's late reports of it count once, too.
+CREATE TABLE usage_counters (
+    proxy_id bigint NOT NULL,
+    epoch bigint NOT NULL,
+    node_id bigint NOT NULL,
+    received_bytes bigint NOT NULL,
+    sent_bytes bigint NOT NULL,
+    connections bigint NOT NULL,
+    refused jsonb NOT NULL,
+    PRIMARY KEY (proxy_id, epoch)
+) WITH (fillfactor = 80);
+
+-- The growth of the counters in the hour that begins at `hour`. The hours of a day long past are merged into one row at
+-- midnight UTC. Node, location and stack are those of that time.
+CREATE TABLE usage_hours (
+    proxy_id bigint NOT NULL,
+    node_id bigint NOT NULL,
+    hour timestamptz NOT NULL,
+    location_id bigint,
+    received_bytes bigint NOT NULL,
+    sent_bytes bigint NOT NULL,
+    connections bigint NOT NULL,
+    refused jsonb NOT NULL,
+    stack_id bigint,
+    PRIMARY KEY (proxy_id, node_id, hour)
+) WITH (fillfactor = 80);
+CREATE INDEX usage_hours_hour_idx ON usage_hours (hour);
+CREATE INDEX usage_hours_within_day_idx ON usage_hours (hour) WHERE extract(hour FROM hour AT TIME ZONE 'UTC') <> 0;
+CREATE INDEX usage_hours_stack_id_idx ON usage_hours (stack_id, hour) WHERE stack_id IS NOT NULL;
+
+-- Shares of a traffic limit that a proxy has passed. Each is announced once for a limit in each of its periods.
+CREATE TABLE usage_thresholds (
+    proxy_id bigint NOT NULL REFERENCES proxies (id) ON DELETE CASCADE,
+    percent integer NOT NULL,
+    limit_bytes bigint NOT NULL,
+    began timestamptz NOT NULL,
+    PRIMARY KEY (proxy_id, percent, limit_bytes, began)
+);
+
+-- Lookup: who had which endpoint and which exit address at what time
+
+-- One row for each period; `until` is NULL while it lasts. `exit_address` is where connections leave in the mode
+-- `default` (as far as is known) or `address`; random addresses are drawn from `exit_prefix`. Rows outlive their proxy
+-- and their node.
+CREATE TABLE endpoint_history (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    proxy_id bigint NOT NULL,
+    name text,
+    node_id bigint NOT NULL,
+    ip text NOT NULL,
+    port integer NOT NULL,
+    username text,
+    exit_mode text NOT NULL,
+    exit_address text,
+    exit_prefix text,
+    since timestamptz NOT NULL,
+    until timestamptz
+) WITH (fillfactor = 90);
+CREATE INDEX endpoint_history_ip_port_idx ON endpoint_history (ip, port, since);
+CREATE INDEX endpoint_history_exit_address_idx ON endpoint_history (exit_address, since) WHERE exit_address IS NOT NULL;
+CREATE INDEX endpoint_history_proxy_id_idx ON endpoint_history (proxy_id);
+CREATE INDEX endpoint_history_until_idx ON endpoint_history (until) WHERE until IS NOT NULL;
+CREATE INDEX endpoint_history_prefix_idx ON endpoint_history (node_id, exit_prefix) WHERE exit_prefix IS NOT NULL;
+
+-- Every key with which a node ever drew addresses from a prefix. With the key an address is decoded to its proxy.
+CREATE TABLE exit_keys (
+    node_id bigint NOT NULL,
+    prefix cidr NOT NULL,
+    key text NOT NULL,
+    PRIMARY KEY (node_id, prefix, key)
+);
+CREATE INDEX exit_keys_prefix_idx ON exit_keys USING gist (prefix inet_ops);
+
+-- Links and idempotency keys
+
+-- Addresses that need no token: the secret in them is the permission. Only the SHA-256 of the secret is kept, which is
+-- enough for 192 random bits.
+CREATE TABLE links (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('list', 'rotate')),
+    secret_hash text NOT NULL CONSTRAINT links_secret_hash_key UNIQUE,
+    filter jsonb NOT NULL CHECK (jsonb_typeof(filter) = 'object'),
+    rotate jsonb,
+    format text NOT NULL,
+    template text,
+    min_interval_s integer NOT NULL CHECK (min_interval_s >= 0),
+    expires_at timestamptz,
+    used_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CHECK ((kind = 'rotate') = (rotate IS NOT NULL))
+) WITH (fillfactor = 80);
+
+CREATE TABLE idempotency_keys (
+    key text PRIMARY KEY CHECK (length(key) BETWEEN 1 AND 255),
+    request_hash text NOT NULL,
+    status integer NOT NULL,
+    headers jsonb NOT NULL,
+    body text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX idempotency_keys_at_idx ON idempotency_keys (at);
