@@ -37,10 +37,9 @@ W = TypeVar("W", bound=RequestBody)
 Q = TypeVar("Q", bound=Query)
 
 
-async def read_body(request: ApiRequest, kind: type[W]) -> W:
-    """The body. Raises BodyTooLarge; NotJson by its media type; BadRequest when it is no JSON; Invalid."""
-    raw = await request.body()
-    if media_type(request.headers.get("content-type", "")) not in JSON_TYPES:
+def read_body(raw: bytes, content_type: str, kind: type[W]) -> W:
+    """Read a body. Raises NotJson for another media type, BadRequest when it is not JSON, Invalid."""
+    if media_type(content_type) not in JSON_TYPES:
         raise NotJson("send JSON, with the header content-type: application/json")
     try:
         check_json(raw)

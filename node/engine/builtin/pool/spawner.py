@@ -17,7 +17,7 @@ from node.engine.builtin.pool.processes import ARGUMENTS, connect_worker, end_pr
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS")
 """All that workers get to see of the agent's environment, which may hold secrets."""
 
-_BARE = Path(__file__).with_name("bare.py")
+_BARE = Path(__file__).parents[1] / "bootstrap.py"
 _LOG = "zygote.log"
 _LOG_MAX = 1024 * 1024
 START_S = 10.0
