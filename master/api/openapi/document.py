@@ -260,7 +260,9 @@ def with_example(content: Json, model: type[BaseModel]) -> Json:
 def streams(docs: RouteDocs) -> Json:
     """Describe content that is written piece by piece: text, or a list of items."""
     return {
-        media_type.essence: {"schema": TEXT if item is None else {"type": "array", "items": ref(item)}}
+        media_type.essence: {"schema": TEXT}
+        if item is None
+        else {"schema": {"type": "array", "items": ref(item)}, "example": [example_of(item)]}
         for media_type, item in docs.streams.items()
     }
 

@@ -14,4 +14,4 @@ def example_of(model: type[BaseModel]) -> Any:
     if items is None or "next" not in model.model_fields:
         return None
     item = next((example_of(one) for one in get_args(items.annotation) if issubclass(one, BaseModel)), None)
-    return None if item is None else {"items": [item], "next": None}
+    return None if item is None else {**dict.fromkeys(model.model_fields), "items": [item]}

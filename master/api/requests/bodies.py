@@ -5,9 +5,8 @@ JSON, keeps the last of duplicate members and answers deep nesting with 500.
 """
 
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from litestar.connection import ASGIConnection
 from litestar.dto import AbstractDTO
 from litestar.dto.data_structures import DTOFieldDefinition
 from litestar.plugins import SerializationPlugin
@@ -24,8 +23,8 @@ class StrictBody(AbstractDTO[B]):
 
     def decode_bytes(self, value: bytes) -> B:
         """Decode a body that is not empty. Raises NotJson, BadRequest, Invalid."""
-        connection: ASGIConnection[Any, Any, Any, Any] = self.asgi_connection
-        return read_body(value, connection.headers.get("content-type", ""), self.model_type)
+        headers = self.asgi_connection.headers  # pyright: ignore[reportUnknownMemberType] # of any connection
+        return read_body(value, headers.get("content-type", ""), self.model_type)
 
     @classmethod
     def create_for_field_definition(
@@ -53,4 +52,4 @@ class StrictBodies(SerializationPlugin):
 
     def create_dto_for_type(self, field_definition: FieldDefinition) -> type[AbstractDTO[Any]]:
         """Return the decoder of this body."""
-        return StrictBody.__class_getitem__(field_definition.annotation)
+        return cast("Any", StrictBody.__class_getitem__(field_definition.annotation))
