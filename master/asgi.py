@@ -68,13 +68,13 @@ ROUTES = (
 
 
 class Api(Litestar):
-    """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2), and counts what it answers.
+    """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2), and counts its answers.
 
-    A link may rotate what it matches, so there HEAD is refused: whoever only looks must not use it up.
+    HEAD of a link is refused, because using a link may rotate proxies.
     """
 
     async def __call__(self, scope: Scope | LifeSpanScope, receive: Any, send: Any) -> None:
-        """One connection of ASGI."""
+        """Serve one ASGI connection."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
@@ -97,7 +97,7 @@ class Api(Litestar):
             if message["type"] != "http.response.body":
                 await send(message)
             elif not ended:
-                ended = True  # a stream goes on, but nobody hears it
+                ended = True  # a stream continues, but its body is dropped
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         await self._enter(scope, receive, bodiless)

@@ -50,7 +50,7 @@ async def test_a_body_is_utf_8(api: Api, body: bytes):
 
 async def test_an_error_in_json_is_said_to_be_where_it_is(api: Api):
     answer = await api.http.post("/locations", content=b'{"name":\n hush}', headers=JSON)
-    assert answer.json()["detail"] == "the body is no JSON: Expecting value at line 2 column 2"
+    assert answer.json()["detail"] == "the body is not JSON: Expecting value at line 2 column 2"
 
 
 @pytest.mark.parametrize("number", ['"1"', "true", "1.0", "1e0", "null", "[1]", "-1", "0", str(2**63), "9" * 4000])
