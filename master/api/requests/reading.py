@@ -63,8 +63,8 @@ def refused(error: ValidationError, kind: type[BaseModel]) -> BadRequest | Inval
     found = error.errors(include_input=False, include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
         return BadRequest(
-            "the body is JSON that cannot be read: it is nested too deeply, or has a number that is too long or a text that "
-            "is not Unicode"
+            "the body is JSON that cannot be read: it is nested too deeply, or has a number that is too long or a text "
+            "that is not Unicode"
         )
     return invalid([{"pointer": pointer(one["loc"]), "detail": in_body(one, kind)} for one in found[:MOST_COMPLAINTS]])
 
