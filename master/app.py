@@ -10,9 +10,8 @@ import asyncpg
 import structlog
 import uvicorn
 
-from master.api.dependencies import Wiring
 from master.api.http_protocol import HttpProtocol
-from master.asgi import create_app
+from master.asgi import Parts, create_app
 from master.background import endurance
 from master.broker import Broker
 from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, translated
@@ -169,12 +168,12 @@ class Master:
 
     async def _serve(self) -> None:
         app = create_app(
-            Wiring(
+            Parts(
                 database=self._database,
                 enroller=self._enrolment,
-                waiter=self._notifications,
+                notifications=self._notifications,
                 syncer=self._outbox,
-                feed=self._stream,
+                event_stream=self._stream,
                 deliveries=self._deliveries,
                 meters=self._meters,
                 fleet=Fleet(self._database),

@@ -1,44 +1,56 @@
 """The HTTP API as one ASGI application."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import LifeSpanScope, Message, Scope
 
-from master.api.dependencies import Wiring
-from master.api.dry_run import on_dry_run, wired
+from master.api.dependencies import idempotency_key_of, if_match_of, parameters_of
+from master.api.dry_run import database_of, on_dry_run
 from master.api.middleware import LINK_PATH, with_request_log
 from master.api.openapi import pages
 from master.api.openapi.document import document
 from master.api.problems import BODY_LIMIT, HANDLERS
 from master.api.requests.admission import checked, in_origin_form
+from master.api.requests.bodies import StrictBodies
 from master.api.requests.reading import ApiRequest
 from master.api.requests.route_check import check_route
+from master.api.responses import ResourceResponse
+from master.api.waiting import Preference, preference_of
+from master.db.database import Database
 from master.db.dry_run import DryRunDone
+from master.db.notifications import Notifications
+from master.domain.checks import routes as checks
 from master.domain.events import routes as events
+from master.domain.events.stream import EventStream
 from master.domain.links import routes as links
 from master.domain.locations import routes as locations
-from master.domain.locations import routes as moves
 from master.domain.lookup import routes as lookups
 from master.domain.monitoring import health_routes, metrics_routes
+from master.domain.monitoring.fleet import Fleet
 from master.domain.nodes import routes as nodes
+from master.domain.nodes.protocols import Enroller, Syncer
 from master.domain.proxies import export_routes
 from master.domain.proxies import routes as proxies
 from master.domain.rotation import routes as rotation
 from master.domain.stacks import routes as stacks
 from master.domain.usage import routes as usage
 from master.domain.webhooks import routes as webhooks
+from master.domain.webhooks.delivery import DeliveryRunner
+from master.instruments import Meters
 
 METERS, OWN_HOSTS = "meters", "own_hosts"
 ROUTES = (
     locations.router,
     nodes.router,
     proxies.router,
-    *rotation.handlers,
-    *moves.handlers,
     *stacks.handlers,
+    *rotation.handlers,
+    checks.check_proxy,
     events.list_events,
     usage.sum_usage,
     lookups.look_up,
@@ -56,13 +68,13 @@ ROUTES = (
 
 
 class Api(Litestar):
-    """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2), and counts what it answers.
+    """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2), and counts its answers.
 
-    A link may rotate what it matches, so there HEAD is refused: whoever only looks must not use it up.
+    HEAD of a link is refused, because using a link may rotate proxies.
     """
 
     async def __call__(self, scope: Scope | LifeSpanScope, receive: Any, send: Any) -> None:
-        """One connection of ASGI."""
+        """Serve one ASGI connection."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
@@ -85,27 +97,83 @@ class Api(Litestar):
             if message["type"] != "http.response.body":
                 await send(message)
             elif not ended:
-                ended = True  # a stream goes on, but nobody hears it
+                ended = True  # a stream continues, but its body is dropped
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         await self._enter(scope, receive, bodiless)
 
 
-def create_app(wiring: Wiring) -> Litestar:
-    """The API over all of this."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """The parts of the master that handlers name in their signatures.
 
-    def wiring_of(request: ApiRequest) -> Wiring:
-        return wired(request, wiring)
+    `broker_state` returns "up" while the broker can be reached, and otherwise the reason. `check_target` is the URL
+    that checks request through proxies; None: the echo service of each proxy's own node.
+    """
 
+    database: Database
+    enroller: Enroller
+    notifications: Notifications
+    syncer: Syncer
+    event_stream: EventStream
+    deliveries: DeliveryRunner
+    meters: Meters
+    fleet: Fleet
+    broker_state: Callable[[], str]
+    check_target: str | None = None
+    own_hosts: frozenset[str] = frozenset()
+    """Host names of the API, besides those that nobody outside can control."""
+    public_url: str | None = None
+    """Where customers reach the API's links, without a slash at the end; None: under the Host of the request."""
+
+
+def create_app(parts: Parts) -> Litestar:
+    """Make the API over these parts."""
     app = Api(
         route_handlers=ROUTES,
-        dependencies={"wiring": Provide(wiring_of, sync_to_thread=False)},
+        dependencies=dependencies(parts),
+        plugins=[StrictBodies()],
+        response_class=ResourceResponse,
         before_request=check_route,
         exception_handlers={**HANDLERS, DryRunDone: on_dry_run},
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,
     )
-    app.state[METERS], app.state[OWN_HOSTS] = wiring.meters, wiring.own_hosts
+    app.state[METERS], app.state[OWN_HOSTS] = parts.meters, parts.own_hosts
     app.state[pages.DOCUMENT] = json.dumps(document(app.routes)).encode()
     return app
+
+
+def dependencies(parts: Parts) -> Mapping[str, Provide]:
+    """Provide each name that a handler may have in its signature."""
+
+    def database(request: ApiRequest) -> Database:
+        return database_of(request, parts.database)
+
+    def preference(request: ApiRequest) -> Preference:
+        return preference_of(request, parts.database, parts.notifications)
+
+    def public_url(request: ApiRequest) -> str:
+        return parts.public_url or str(request.base_url)
+
+    of_request: Mapping[str, Callable[..., Any]] = {
+        "database": database,
+        "preference": preference,
+        "public_url": public_url,
+        "parameters": parameters_of,
+        "if_match": if_match_of,
+        "idempotency_key": idempotency_key_of,
+    }
+    names = ("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "broker_state", "check_target")
+    of_master = {name: constant(getattr(parts, name)) for name in names}
+    return {name: Provide(provider, sync_to_thread=False) for name, provider in {**of_request, **of_master}.items()}
+
+
+def constant(part: Any) -> Callable[[], Any]:
+    """Provide the same object for every request."""
+
+    def provide() -> Any:
+        return part
+
+    return provide

@@ -1,77 +1,36 @@
-"""What the API needs of the rest of the master, as far as it needs it."""
+"""Dependencies of handlers that every route may name: what a request's headers ask for."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias, TypeVar
 
-from master.db.database import Database
-from master.domain.events.stream import EventStream
-from master.domain.monitoring.fleet import Fleet
-from master.domain.webhooks.delivery import DeliveryRunner
-from master.instruments import Meters
-from shared.proxies import NodeId
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
+from master.api.idempotency import IdempotencyKey
+from master.api.openapi.route_docs import docs_of
+from master.api.requests.reading import ApiRequest, read_if_match, read_key, read_query
+from master.api.requests.signatures import inputs_of
+from master.schemas.base import Query
 
-class Enroller(Protocol):
-    """Makes waiting nodes known, and removed ones unknown."""
+T = TypeVar("T")
 
-    async def enrol(
-        self, ip: str, port: int, challenge: str, name: str | None, location_id: int | None, labels: dict[str, str]
-    ) -> tuple[NodeId, bool]:
-        """The node's id, and whether it is new.
-
-        Raises Invalid, NotFound (the location), NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow.
-        """
-        ...
-
-    async def replace(self, node_id: NodeId, ip: str, port: int, challenge: str) -> None:
-        """Have the box that waits there take the node over.
-
-        Raises NotFound, Invalid, ChallengeUsed, PortTaken, EngineMissing, ExitsUsed, NodeRefused, NodeUnreachable,
-        NodeTooSlow, BrokerAway.
-        """
-        ...
-
-    async def remove(self, node_id: NodeId) -> None:
-        """Take away the broker's login of a node that is no more. Raises BrokerAway."""
-        ...
+Injected: TypeAlias = NamedDependency[SkipValidation[T]]
+"""A parameter of a handler that is provided by its name; it is already what its type names, so nothing converts it."""
+IfMatch: TypeAlias = frozenset[int] | None
+"""The versions that a change is meant for; None: any."""
 
 
-class Waiter(Protocol):
-    """Waits for nodes to confirm."""
-
-    async def until(self, check: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
-        """Whether `check` came true in time; it is asked at once, and again when a node has reported."""
-        ...
-
-
-class Syncer(Protocol):
-    """Compares nodes with the database."""
-
-    async def check(self, node_id: NodeId, *, confirm: bool) -> None:
-        """Have a check-sync sent; `confirm` lets a list pass that the node holds. Raises BusDown."""
-        ...
+def parameters_of(request: ApiRequest) -> Query | None:
+    """Read the query string as the type of the handler's `parameters` demands. Raises Invalid."""
+    handler = request.route_handler
+    kind, docs = inputs_of(handler.fn).query, docs_of(handler)
+    return read_query(request, kind, others=docs is not None and docs.ignores_parameters) if kind is not None else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wiring:
-    """All of it, for the handlers.
+def if_match_of(request: ApiRequest) -> IfMatch:
+    """Read If-Match."""
+    return read_if_match(request.headers.get("if-match"))
 
-    `broker_state` is "up" while the broker can be reached, anything else is told as it is. `check_target` is the URL
-    that checks ask for through proxies; None: the echo of each proxy's own node.
-    """
 
-    database: Database
-    enroller: Enroller
-    waiter: Waiter
-    syncer: Syncer
-    feed: EventStream
-    deliveries: DeliveryRunner
-    meters: Meters
-    fleet: Fleet
-    broker_state: Callable[[], str]
-    check_target: str | None = None
-    own_hosts: frozenset[str] = frozenset()
-    """Names under which the API may be asked, besides those that no stranger can make lead here."""
-    public_url: str | None = None
-    """Where customers reach the API's links, without a slash at the end; None: under the Host that was asked."""
+def idempotency_key_of(request: ApiRequest) -> IdempotencyKey:
+    """Read Idempotency-Key. Raises Invalid."""
+    return IdempotencyKey(key=read_key(request.headers.get("idempotency-key")), path=request.url.path)

@@ -1,30 +1,26 @@
-"""`dry_run=true`: a write is done as it would be, taken back, and answered by what it would have done."""
-
-from dataclasses import replace
+"""`dry_run=true`: carry out a write, roll it back, and answer with what it would have done."""
 
 from litestar import Response
 
-from master.api.dependencies import Wiring
-from master.api.openapi.route_docs import RouteDocs
 from master.api.requests.reading import ApiRequest, read_query
-from master.api.responses import resource_response
+from master.api.requests.signatures import inputs_of
+from master.api.responses import respond
+from master.db.database import Database
 from master.db.dry_run import DryRunDatabase, DryRunDone
-from master.schemas.dry_run import DryRunnable, dry_run
+from master.schemas.dry_run import DryRun, DryRunnable, dry_run
 
 
-def wired(request: ApiRequest, wiring: Wiring) -> Wiring:
-    """What the request's handler works with: a database in which nothing stays, if that is asked for.
+def database_of(request: ApiRequest, database: Database) -> Database:
+    """Return the database for this request's handler: for a dry run, one that rolls back every transaction.
 
-    A handler whose own question has it answers for itself; elsewhere the parameter is unknown. Raises Invalid.
+    A handler whose `parameters` have another `dry_run` handles it itself. Raises Invalid.
     """
-    told = request.route_handler.opt.get("told")
-    query = told.query if isinstance(told, RouteDocs) else None
-    if query is not None and issubclass(query, DryRunnable):
-        is_dry = read_query(request, query).dry_run
-        return replace(wiring, database=DryRunDatabase(wiring.database)) if is_dry else wiring
-    return wiring
+    query = inputs_of(request.route_handler.fn).query
+    if query is None or not issubclass(query, DryRunnable):
+        return database
+    return DryRunDatabase(database) if read_query(request, query).dry_run else database
 
 
-def on_dry_run(_: ApiRequest, done: DryRunDone) -> Response[object]:
-    """Nothing has been done."""
-    return resource_response(dry_run(done.events))
+def on_dry_run(_: ApiRequest, done: DryRunDone) -> Response[DryRun]:
+    """Answer with what the rolled-back transaction would have done."""
+    return respond(dry_run(done.events))

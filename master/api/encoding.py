@@ -1,4 +1,4 @@
-"""Answers on the wire: the one place where their content types are made."""
+"""Makes raw answers; the only module that sets content types."""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any

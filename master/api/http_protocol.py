@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, but that what is no HTTP is answered like every other error."""
+"""uvicorn's HTTP/1.1, except that malformed requests are answered with a problem document, too."""
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -13,7 +13,7 @@ class HttpProtocol(H11Protocol):
     """One connection."""
 
     def send_400_response(self, msg: str) -> None:
-        """A problem document, with the headers that every answer has; the connection ends."""
+        """Answer with a problem document and the headers that every answer has, then close the connection."""
         body = problem(BadRequest, "the request breaks a rule of HTTP (RFC 9112)").content
         headers = [(b"content-type", MediaType.PROBLEM.encode()), (b"connection", b"close"), *SAFETY.items()]
         for event in (

@@ -1,4 +1,4 @@
-"""Answers kept for 24 hours by the key that the asker chose, so that a repeated request is not done twice."""
+"""Keeps answers for 24 hours by the client's Idempotency-Key, so that a repeated request is not carried out twice."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,40 +6,51 @@ from dataclasses import dataclass, field
 
 from master.db.database import Session
 from master.errors import Invalid
+from master.schemas.base import RequestBody
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyedRequest:
-    """A request with its key."""
+    """A request with its key; `request_hash` tells a repetition from another request."""
 
     key: str
     request_hash: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class IdempotencyKey:
+    """The Idempotency-Key of a request to this path; None without one."""
+
+    key: str | None
+    path: str
+
+    def of(self, body: RequestBody) -> KeyedRequest | None:
+        """The request with this body as its key marks it; None without a key."""
+        if self.key is None:
+            return None
+        text = f"{self.path}\n{body.model_dump_json(exclude_unset=True)}"
+        return KeyedRequest(key=self.key, request_hash=hashlib.sha256(text.encode()).hexdigest())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredResponse:
-    """What was answered; `body` is JSON and may hold secrets of its asker."""
+    """An answer; `body` is JSON and may hold secrets of the client."""
 
     status: int
     headers: Mapping[str, str]
     body: str = field(repr=False)
 
 
-def keyed_request(key: str, path: str, body: str) -> KeyedRequest:
-    """The request by which a repetition is known; `body` in a canonical spelling."""
-    return KeyedRequest(key=key, request_hash=hashlib.sha256(f"{path}\n{body}".encode()).hexdigest())
-
-
-async def recall(session: Session, query: KeyedRequest) -> StoredResponse | None:
-    """The answer that was given already; another request with this key waits until the transaction ends.
+async def recall(session: Session, request: KeyedRequest) -> StoredResponse | None:
+    """Return the stored answer, if there is one; another request with this key waits until the transaction ends.
 
     Raises Invalid when the key was used for another request.
     """
-    await session.execute("idempotency.lock", key=query.key)
-    row = await session.row("idempotency.select_one", key=query.key)
+    await session.execute("idempotency.lock", key=request.key)
+    row = await session.row("idempotency.select_one", key=request.key)
     if row is None:
         return None
-    if row["request_hash"] != query.request_hash:
+    if row["request_hash"] != request.request_hash:
         raise Invalid(
             "this Idempotency-Key was used for another request",
             {"errors": [{"header": "Idempotency-Key", "detail": "used for another path or body"}]},
@@ -47,13 +58,13 @@ async def recall(session: Session, query: KeyedRequest) -> StoredResponse | None
     return StoredResponse(status=row["status"], headers=row["headers"], body=row["body"])
 
 
-async def remember(session: Session, query: KeyedRequest, answer: StoredResponse) -> None:
-    """Keep the answer, and forget what is older than a day."""
+async def remember(session: Session, request: KeyedRequest, answer: StoredResponse) -> None:
+    """Store the answer, and delete answers that are older than a day."""
     await session.execute("idempotency.forget")
     await session.execute(
         "idempotency.insert",
-        key=query.key,
-        request_hash=query.request_hash,
+        key=request.key,
+        request_hash=request.request_hash,
         status=answer.status,
         headers=dict(answer.headers),
         body=answer.body,

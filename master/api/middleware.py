@@ -1,4 +1,4 @@
-"""What is done with every request before and after it is served: its id, its duration, its log line."""
+"""Gives every request its id, and logs and counts its answer."""
 
 import re
 import time
@@ -18,19 +18,19 @@ log = structlog.get_logger()
 HEADER = b"x-request-id"
 LINK_PATH = "/l/"
 LINK_HEADERS = ((b"cache-control", b"no-store"),)
-"""Of all answers there, errors included: the path is a secret."""
+"""Headers of all answers below LINK_PATH, errors included: the path is a secret."""
 CSP = b"content-security-policy"
 SAFETY: Mapping[bytes, bytes] = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
     CSP: b"default-src 'none'; frame-ancestors 'none'",
 }
-"""Of every answer, unless it has a policy of its own: a browser guesses no type, names no address, frames nothing."""
+"""Headers of every answer that has none of its own: browsers guess no type, send no Referer, and frame nothing."""
 READING = ("GET", "HEAD", "OPTIONS")
 
 
 async def with_request_log(app: ASGIApp, meters: Meters, scope: Any, receive: Any, send: Any) -> None:
-    """Serve a request under its id: everything that is logged, recorded or sent for it carries the id."""
+    """Serve a request under its id, which every log line, event and message for it carries."""
     request_id = given_id(scope) or uuid4().hex
     began = time.perf_counter()
 
@@ -48,24 +48,24 @@ async def with_request_log(app: ASGIApp, meters: Meters, scope: Any, receive: An
 
 
 def missing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Headers of SAFETY that an answer does not have yet."""
+    """Return the headers of SAFETY that an answer does not have yet."""
     names = {name.lower() for name, _ in headers}
     return [(name, value) for name, value in SAFETY.items() if name not in names]
 
 
 def masked(path: str) -> str:
-    """Fit for logs."""
+    """Replace the secret in a path, for logs."""
     return f"{LINK_PATH}***" if path.startswith(LINK_PATH) else path
 
 
 def given_id(scope: Scope) -> str | None:
-    """The asker's own, when it is fit for logs and headers."""
+    """Return the client's own id if it is fit for logs and headers."""
     found = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER), "")
     return found if re.fullmatch(REQUEST_ID, found) else None
 
 
 def logged_route(meters: Meters, scope: Any, status: int, seconds: float) -> None:
-    """Count an answer that begins; log it when it may have changed the world."""
+    """Count an answer that begins, and log it unless its method only reads."""
     route: str = scope.get("path_template") or "none"
     method: str = scope["method"]
     meters.served(method, route, status, seconds)

@@ -1,4 +1,4 @@
-"""Names where ids may stand: `location: "Frankfurt"` is read as `location_id: 1` before anything else looks at it."""
+"""Replaces names by ids: `location: "Frankfurt"` becomes `location_id: 1` before a service reads the request."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -11,12 +11,12 @@ from master.schemas.base import Query
 from master.schemas.fields import ID_BY_NAME
 from master.schemas.similar_names import likely
 
-MOST_NAMES = 1_000
-"""That are compared with one that there is not: 20 ms."""
+MAX_NAMES = 1_000
+"""The most names that are compared with an unknown one: it takes 20 ms."""
 SHOWN_NAMES = 10
 
 NameLookup = Mapping[str, Mapping[str, int]]
-"""Of locations, nodes and stacks, each by name."""
+"""Ids of locations, nodes and stacks, by name."""
 M = TypeVar("M", bound=BaseModel)
 
 QUERIES: Mapping[str, tuple[str, str]] = {
@@ -24,7 +24,7 @@ QUERIES: Mapping[str, tuple[str, str]] = {
     "node": ("names.node", "names.nodes"),
     "stack": ("names.stack", "names.stacks"),
 }
-"""For the ids of some names, and for all names."""
+"""The statements for the ids of some names, and for all names."""
 THINGS: Mapping[str, str] = {
     "location": "location",
     "locations": "location",
@@ -34,46 +34,48 @@ THINGS: Mapping[str, str] = {
 }
 
 
-async def with_ids(session: Session, said: M) -> M:
-    """The body or query with ids instead of names. Raises Invalid for a name that there is not, or two that differ."""
-    wanted: dict[str, dict[str, str]] = {}
-    for thing, name, where in names_in(said):
-        wanted.setdefault(thing, {}).setdefault(name, where)
-    if not wanted:
-        return without_names(said)
-    ids = {thing: await ids_of(session, thing, list(names)) for thing, names in wanted.items()}
-    for thing, names in wanted.items():
+async def with_ids(session: Session, model: M) -> M:
+    """Return the body or query with ids instead of names. Raises Invalid for an unknown name, or a name and an id that
+    differ.
+    """
+    unresolved: dict[str, dict[str, str]] = {}
+    for thing, name, where in names_in(model):
+        unresolved.setdefault(thing, {}).setdefault(name, where)
+    if not unresolved:
+        return without_names(model)
+    ids = {thing: await ids_of(session, thing, list(names)) for thing, names in unresolved.items()}
+    for thing, names in unresolved.items():
         for name, where in names.items():
             if name not in ids[thing]:
-                rows = await session.rows(QUERIES[thing][1], most=MOST_NAMES)
-                raise wrong(said, where, absence(thing, name, [row["name"] for row in rows]))
-    return replaced(said, said, ids, "")
+                rows = await session.rows(QUERIES[thing][1], most=MAX_NAMES)
+                raise wrong(model, where, absence(thing, name, [row["name"] for row in rows]))
+    return replaced(model, model, ids, "")
 
 
-async def named(database: Database, said: M) -> M:
-    """As `with_ids`, with a connection for only as long as names are looked up."""
-    if not any(names_in(said)):
-        return without_names(said)
+async def named(database: Database, model: M) -> M:
+    """Do the same as `with_ids`, but hold a connection only while names are looked up."""
+    if not any(names_in(model)):
+        return without_names(model)
     async with database.session() as session:
-        return await with_ids(session, said)
+        return await with_ids(session, model)
 
 
 async def ids_of(session: Session, thing: str, names: Sequence[str]) -> dict[str, int]:
-    """By name, of those that there are."""
+    """Return the ids of the known names, by name."""
     return {row["name"]: row["id"] for row in await session.rows(QUERIES[thing][0], names=names)}
 
 
 def absence(thing: str, name: str, known: Sequence[str]) -> str:
-    """What to say of a name that there is not."""
+    """Describe an unknown name, with a similar one or some of those that are known."""
     near = likely(name, known)
     some = ", ".join(known[:SHOWN_NAMES]) + (", ..." if len(known) > SHOWN_NAMES else "")
     return f'there is no {thing} "{name}"; ' + (f'did you mean "{near}"?' if near else f"known: {some or 'none'}")
 
 
-def names_in(said: BaseModel, at: str = "") -> Iterator[tuple[str, str, str]]:
-    """(what, its name, where it stands) of each, in nested models too."""
-    for field in said.model_fields_set:
-        value = getattr(said, field)
+def names_in(model: BaseModel, at: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield (thing, name, pointer) for each name, also in nested models."""
+    for field in model.model_fields_set:
+        value = getattr(model, field)
         if isinstance(value, BaseModel):
             yield from names_in(value, f"{at}/{field}")
         elif field in ID_BY_NAME and isinstance(value, str):
@@ -82,39 +84,39 @@ def names_in(said: BaseModel, at: str = "") -> Iterator[tuple[str, str, str]]:
             yield from ((THINGS[field], name, f"{at}/{field}/{place}") for place, name in enumerate(value))
 
 
-def without_names(said: M) -> M:
-    """The same without names; one that is null is a null id."""
-    return replaced(said, said, {}, "")
+def without_names(model: M) -> M:
+    """Return the model without names; a name that is null becomes an id that is null."""
+    return replaced(model, model, {}, "")
 
 
-def replaced(said: M, whole: BaseModel, ids: NameLookup, at: str) -> M:
-    """Names replaced by ids, all of which are known. Raises Invalid when both are given and differ."""
+def replaced(model: M, whole: BaseModel, ids: NameLookup, at: str) -> M:
+    """Replace names by ids, all of which are known. Raises Invalid if both are given and differ."""
     changes: dict[str, Any] = {}
-    for field in said.model_fields_set:
-        value = getattr(said, field)
+    for field in model.model_fields_set:
+        value = getattr(model, field)
         if isinstance(value, BaseModel):
             changes[field] = replaced(value, whole, ids, f"{at}/{field}")
         elif field in ID_BY_NAME:
             target, own = ID_BY_NAME[field], id_or_ids(value, ids.get(THINGS[field], {}))
-            given = getattr(said, target)
-            if is_said(said, field) and is_said(said, target) and given != own and not is_same_list(given, own):
+            given = getattr(model, target)
+            if is_given(model, field) and is_given(model, target) and given != own and not is_same_list(given, own):
                 raise wrong(whole, f"{at}/{field}", f"{field} and {target} are given and differ")
-            changes |= {field: None, **({target: own} if is_said(said, field) else {})}
+            changes |= {field: None, **({target: own} if is_given(model, field) else {})}
     if not changes:
-        return said
-    copy = said.model_copy(update=changes)
+        return model
+    copy = model.model_copy(update=changes)
     copy.__pydantic_fields_set__.difference_update(ID_BY_NAME)
     return copy
 
 
-def is_said(said: BaseModel, field: str) -> bool:
-    """Whether the field says anything: null does not where it is the default, which clients may send."""
-    has_null_default = type(said).model_fields[field].default is None
-    return field in said.model_fields_set and not (has_null_default and getattr(said, field) is None)
+def is_given(model: BaseModel, field: str) -> bool:
+    """Whether the field has a value; null is none where it is the default, which clients may send."""
+    has_null_default = type(model).model_fields[field].default is None
+    return field in model.model_fields_set and not (has_null_default and getattr(model, field) is None)
 
 
 def id_or_ids(value: str | list[str] | None, ids: Mapping[str, int]) -> int | list[int] | None:
-    """Of one name, or of each of several once, in order: the order of names says nothing."""
+    """Return the id of one name, or of several names, sorted and each once: their order has no meaning."""
     if isinstance(value, list):
         return sorted({ids[name] for name in value})
     return None if value is None else ids[value]
@@ -127,7 +129,7 @@ def is_same_list(one: object, other: object) -> bool:
     return set(cast("list[int]", one)) == set(cast("list[int]", other))
 
 
-def wrong(said: BaseModel, where: str, detail: str) -> Invalid:
-    """Points at the parameter of a query or the member of a body."""
-    key, place = ("parameter", where[1:]) if isinstance(said, Query) else ("pointer", where)
+def wrong(model: BaseModel, where: str, detail: str) -> Invalid:
+    """Point at the parameter of a query or at the member of a body."""
+    key, place = ("parameter", where[1:]) if isinstance(model, Query) else ("pointer", where)
     return Invalid(f"{place}: {detail}", {"errors": [{key: place, "detail": detail}]})

@@ -1,4 +1,4 @@
-"""What a write of proxies did."""
+"""The outcome of a write of proxies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from shared.proxies import NodeId, ProxyId
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WriteOutcome:
-    """What a write did; `revisions` are those of the touched nodes that carry it."""
+    """The outcome of a write; `revisions` are those at which the nodes that it concerns have carried it out."""
 
     matched: int
     changed: tuple[ProxyId, ...]
@@ -17,6 +17,6 @@ class WriteOutcome:
 
 
 async def revisions_of(session: Session, node_ids: set[NodeId]) -> dict[NodeId, int]:
-    """The present revision of each."""
+    """Read the current revision of each node."""
     rows = await session.rows("outcomes.select_revisions", ids=sorted(node_ids))
     return {row["id"]: row["revision"] for row in rows}

@@ -1,4 +1,4 @@
-"""Every error as application/problem+json (RFC 9457)."""
+"""Answers every error with a problem document (application/problem+json, RFC 9457)."""
 
 import json
 import traceback
@@ -51,7 +51,7 @@ class MethodNotAllowed(RequestRefused):
 
 
 class Unforeseen(RequestRefused):
-    """The master failed in a way that nobody foresaw; its log says where."""
+    """The master failed unexpectedly; its log has the details."""
 
     type = "/problems/unforeseen"
     title = "Unforeseen error"
@@ -61,7 +61,7 @@ class Unforeseen(RequestRefused):
 REPORTED_HTTP: Mapping[int, type[RequestRefused]] = {
     one.status: one for one in (NotFound, MethodNotAllowed, BodyTooLarge)
 }
-"""The framework's own refusals, by status."""
+"""Problems for the framework's own refusals, by status."""
 DETAILS: Mapping[type[RequestRefused], str] = {BodyTooLarge: f"a body has at most {BODY_LIMIT} bytes"}
 
 
@@ -72,19 +72,19 @@ def problem(
     members: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
-    """One problem document of this kind."""
+    """Make a problem document of this kind."""
     content = document(kind.type, kind.title, kind.status, detail, members or {})
     return written(content, MediaType.PROBLEM, status=kind.status, headers=headers)
 
 
 def document(type_: str, title: str, status: int, detail: str, members: Mapping[str, Any]) -> bytes:
-    """The content of a problem document."""
+    """Encode a problem document."""
     found = {"type": type_, "title": title, "status": status, "detail": detail, **members}
     return json.dumps(found, ensure_ascii=False).encode()
 
 
 def on_refused(_: ApiRequest | None, error: RequestRefused) -> Response[bytes]:
-    """Report what a service refuses."""
+    """Report a request that a service refuses."""
     headers = {"Retry-After": str(error.members["retry_after_s"])} if isinstance(error, TooSoon) else {}
     return problem(type(error), error.detail, members=error.members, headers=headers)
 
@@ -105,7 +105,7 @@ def on_away(_: ApiRequest, error: DatabaseAway | DatabaseFailed | BrokerAway | B
 
 
 def on_http(request: ApiRequest, error: HTTPException) -> Response[bytes]:
-    """Report what the framework refuses: no such route, no such method, and so on."""
+    """Report a request that the framework refuses: an unknown route, a wrong method, and so on."""
     status, headers = error.status_code, error.headers or {}
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return on_bug(request, error)
@@ -116,12 +116,12 @@ def on_http(request: ApiRequest, error: HTTPException) -> Response[bytes]:
 
 
 def on_path(_: ApiRequest, __: ValidationException) -> Response[bytes]:
-    """Report a path that names no possible id as no resource; bodies and queries are read, and refused, elsewhere."""
+    """Report values that the framework refuses, which are impossible ids in the path, as 404."""
     return problem(NotFound, NO_SUCH_ID)
 
 
 def on_bug(request: ApiRequest, error: Exception) -> Response[bytes]:
-    """Log an unforeseen error once, by where it happened; its text may hold what must not be shown."""
+    """Log an unexpected error once, with its place; its text may hold secrets and is left out."""
     log.error(
         "request.failed",
         method=request.method,
@@ -130,7 +130,7 @@ def on_bug(request: ApiRequest, error: Exception) -> Response[bytes]:
         cause=type(error.__cause__).__name__ if error.__cause__ else None,
         where="".join(traceback.format_tb(error.__traceback__)),
     )
-    return problem(Unforeseen, "something went wrong that nobody foresaw; the master's log has it")
+    return problem(Unforeseen, "the request failed unexpectedly; the master's log has the details")
 
 
 HANDLERS: dict[int | type[Exception], Any] = {

@@ -1,57 +1,61 @@
-"""Answers to the wire, each once for its Idempotency-Key."""
+"""Makes answers out of resources, and carries out a request with an Idempotency-Key only once."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from litestar import Response
+from litestar.serialization import default_serializer
 
-from master.api.dependencies import Wiring
 from master.api.encoding import written
-from master.api.idempotency import KeyedRequest, StoredResponse, keyed_request, recall, remember
-from master.api.requests.reading import ApiRequest, read_key
+from master.api.idempotency import KeyedRequest, StoredResponse, recall, remember
 from master.db.constraints import writing
-from master.db.database import Session
-from master.schemas.base import RequestBody, Resource
+from master.db.database import Database, Session
+from master.schemas.base import Resource
 from master.schemas.media_types import MediaType
 
+T = TypeVar("T")
+R = TypeVar("R", bound=Resource)
 
-def keyed_request_of(request: ApiRequest, wish: RequestBody) -> KeyedRequest | None:
-    """The request as its Idempotency-Key marks it; None without one. Raises Invalid."""
-    key = read_key(request.headers.get("idempotency-key"))
-    return keyed_request(key, request.url.path, wish.model_dump_json(exclude_unset=True)) if key is not None else None
+
+class ResourceResponse(Response[T]):
+    """An answer whose content is a resource, encoded by pydantic as the OpenAPI document describes it."""
+
+    def render(self, content: Any, media_type: str, enc_hook: Any = default_serializer) -> bytes:
+        """Encode the content."""
+        if isinstance(content, Resource):
+            return content.model_dump_json().encode()
+        return super().render(content, media_type, enc_hook)
+
+
+def respond(resource: R, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[R]:
+    """Answer with this resource, where the status or the headers are not those of the route."""
+    return ResourceResponse(resource, status_code=status, media_type=MediaType.JSON, headers=dict(headers or {}))
 
 
 async def once(
-    wiring: Wiring, query: KeyedRequest | None, act: Callable[[Session], Awaitable[StoredResponse]]
+    database: Database, keyed: KeyedRequest | None, act: Callable[[Session], Awaitable[StoredResponse]]
 ) -> tuple[StoredResponse, bool]:
-    """What `act` answers in its transaction, or what was answered before; and whether it was before.
+    """Carry out `act` in a transaction, unless the request was answered before; return the answer and whether it was.
 
-    What is only tried out neither uses a key nor is answered from memory.
+    A dry run neither uses a key nor is answered from memory.
     """
-    query = None if wiring.database.is_dry_run else query
-    async with writing(wiring.database) as session:
-        if query is not None and (kept := await recall(session, query)) is not None:
-            return kept, True
-        stored_response = await act(session)
-        if query is not None:
-            await remember(session, query, stored_response)
-    return stored_response, False
+    keyed = None if database.is_dry_run else keyed
+    async with writing(database) as session:
+        if keyed is not None and (stored := await recall(session, keyed)) is not None:
+            return stored, True
+        answer = await act(session)
+        if keyed is not None:
+            await remember(session, keyed, answer)
+    return answer, False
 
 
 def stored_response(resource: Resource, status: int, headers: Mapping[str, str] | None = None) -> StoredResponse:
-    """This thing as JSON."""
+    """Encode an answer, so that it can be stored."""
     return StoredResponse(status=status, headers=headers or {}, body=resource.model_dump_json())
 
 
-def response(
-    given: StoredResponse, *, replayed: bool = False, headers: Mapping[str, str] | None = None
-) -> Response[Any]:
-    """To the wire."""
-    marked = {"Idempotency-Replayed": "true"} if replayed else {}
-    headers = {**given.headers, **marked, **(headers or {})}
-    return written(given.body.encode(), MediaType.JSON, status=given.status, headers=headers)
-
-
-def resource_response(thing: Resource, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
-    """This thing to the wire."""
-    return response(stored_response(thing, status, headers))
+def replay(stored: StoredResponse, *, is_repeated: bool = False) -> Response[Any]:
+    """Send a stored answer; one that is repeated says so."""
+    marked = {"Idempotency-Replayed": "true"} if is_repeated else {}
+    headers = {**stored.headers, **marked}
+    return written(stored.body.encode(), MediaType.JSON, status=stored.status, headers=headers)

@@ -1,63 +1,50 @@
-"""What writes of proxies and of stacks have alike: what they tell of themselves, and answers that wait for nodes."""
+"""`Prefer: wait=N`: hold the answer to a write until the nodes have confirmed it."""
 
-from typing import Any
+from dataclasses import dataclass
 
 from litestar import Response
-from pydantic import BaseModel
 
-from master.api.dependencies import Wiring
 from master.api.encoding import empty
-from master.api.openapi.route_docs import IDEMPOTENCY_KEY, IF_MATCH, PREFER, RouteDocs, documented
 from master.api.outcomes import WriteOutcome
 from master.api.requests.reading import ApiRequest, read_wait
-from master.errors import (
-    EngineMissing,
-    ExitMissing,
-    InsufficientCapacity,
-    NameTaken,
-    PreconditionFailed,
-    Reported,
-    RotationUnderWay,
-)
-from master.schemas.dry_run import DryRunnable, TimedWrite
-
-CHANGED = (EngineMissing, ExitMissing, RotationUnderWay)
-"""Problems of a change of one proxy, or of many."""
-NOT_YET = "Done in the database, but not confirmed by the nodes in time"
-REMOVED = documented(
-    query=DryRunnable,
-    answers={204: None, 202: None},
-    headers=(IF_MATCH, PREFER),
-    gives=("Preference-Applied",),
-    problems=(PreconditionFailed,),
-    words={202: NOT_YET},
-)
+from master.db.database import Database
+from master.db.notifications import Notifications
 
 
-def creates(body: type[BaseModel], thing: type[BaseModel], *problems: type[Reported]) -> dict[str, RouteDocs]:
-    """What a route tells that makes this thing."""
-    return documented(
-        query=TimedWrite,
-        body=body,
-        answers={201: thing, 202: thing},
-        headers=(PREFER, IDEMPOTENCY_KEY),
-        gives=("ETag", "Location", "Preference-Applied", "Idempotency-Replayed"),
-        problems=(NameTaken, InsufficientCapacity, *problems),
-        words={202: NOT_YET},
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preference:
+    """The client's preference: seconds to wait for the nodes; None: the answer comes at once."""
+
+    database: Database
+    notifications: Notifications
+    wait_s: int | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Reports that the preference was honoured."""
+        return {"Preference-Applied": f"wait={self.wait_s}"} if self.wait_s is not None else {}
+
+    async def holds(self, query: str, **parameters: object) -> bool:
+        """Whether a query becomes true in time; no connection is held meanwhile. Without a preference it is not run."""
+        if self.wait_s is None:
+            return True
+
+        async def check() -> bool:
+            async with self.database.session() as session:
+                return bool(await session.value(query, **parameters))
+
+        return await self.notifications.until(check, self.wait_s)
+
+    async def is_confirmed(self, outcome: WriteOutcome) -> bool:
+        """Whether every node that a write concerns confirms it in time."""
+        ids, revisions = list(outcome.revisions), list(outcome.revisions.values())
+        return await self.holds("waiting.all_confirmed", ids=ids, revisions=revisions)
 
 
-def changes(body: type[BaseModel], thing: type[BaseModel], *problems: type[Reported]) -> dict[str, RouteDocs]:
-    """What a route tells that changes this thing."""
-    return documented(
-        query=TimedWrite,
-        body=body,
-        answers={200: thing, 202: thing},
-        headers=(IF_MATCH, PREFER),
-        gives=("ETag", "Preference-Applied"),
-        problems=(PreconditionFailed, *CHANGED, NameTaken, *problems),
-        words={202: NOT_YET},
-    )
+def preference_of(request: ApiRequest, database: Database, notifications: Notifications) -> Preference:
+    """Read Prefer (RFC 7240)."""
+    wait_s = read_wait(request.headers.get("prefer"))
+    return Preference(database=database, notifications=notifications, wait_s=wait_s)
 
 
 def etag(version: int) -> dict[str, str]:
@@ -65,37 +52,6 @@ def etag(version: int) -> dict[str, str]:
     return {"ETag": f'"{version}"'}
 
 
-def wait_of(request: ApiRequest) -> int | None:
-    """Seconds that the asker would wait."""
-    return read_wait(request.headers.get("prefer"))
-
-
-async def confirmed(wiring: Wiring, wait_s: int, query: str, **parameters: object) -> bool:
-    """Whether a query came true in so many seconds; no connection is held meanwhile."""
-
-    async def check() -> bool:
-        async with wiring.database.session() as session:
-            return bool(await session.value(query, **parameters))
-
-    return await wiring.waiter.until(check, wait_s)
-
-
-def preference_applied(wait_s: int) -> dict[str, str]:
-    """Says that the preference was honoured."""
-    return {"Preference-Applied": f"wait={wait_s}"}
-
-
-async def wait_for_nodes(request: ApiRequest, wiring: Wiring, outcome: WriteOutcome) -> tuple[bool, dict[str, str]]:
-    """Whether the nodes have confirmed a write, when the asker would wait for it; and the header that says so."""
-    wait_s = wait_of(request)
-    if wait_s is None:
-        return True, {}
-    ids, revisions = list(outcome.revisions), list(outcome.revisions.values())
-    done = await confirmed(wiring, wait_s, "waiting.all_confirmed", ids=ids, revisions=revisions)
-    return done, preference_applied(wait_s)
-
-
-async def removed_response(request: ApiRequest, wiring: Wiring, outcome: WriteOutcome) -> Response[Any]:
-    """The answer to a removal."""
-    done, headers = await wait_for_nodes(request, wiring, outcome)
-    return empty(204 if done else 202, headers)
+async def removed_response(preference: Preference, outcome: WriteOutcome) -> Response[bytes]:
+    """Answer a removal: 204, or 202 when the nodes have not confirmed it in time."""
+    return empty(204 if await preference.is_confirmed(outcome) else 202, preference.headers)

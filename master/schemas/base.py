@@ -1,4 +1,4 @@
-"""What the master keeps, as its API shows it: made out of rows."""
+"""The base classes of resources, request bodies and queries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from master.schemas.fields import ID_BY_NAME, PRINTABLE, LabelKey, LabelValue
 
 Row = Mapping[str, Any]
 
-DESCRIBED_AS = "said_as"
+DESCRIBED_AS = "described_as"
 
 
 class Resource(BaseModel):
-    """What all of them share."""
+    """A resource as the API returns it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedAs:
-    """Marks stored JSON that is shown as it was given: the OpenAPI document describes it by the body's model."""
+    """Marks stored JSON that is returned as it was sent: the OpenAPI document describes it by the body's model."""
 
     body: type[BaseModel]
 
@@ -37,7 +37,7 @@ class DescribedAs:
 def single_value(value: object) -> str:
     """The text of a parameter. Raises ValueError for several."""
     if not isinstance(value, str):
-        raise ValueError("may be said only once")
+        raise ValueError("may be given only once")
     return value
 
 
@@ -52,17 +52,20 @@ def label_pair(pair: object) -> tuple[str, str]:
 Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
 LabelPairs = Annotated[
     list[Annotated[tuple[LabelKey, LabelValue], BeforeValidator(label_pair), WithJsonSchema({"type": "string"})]],
-    Field(max_length=16, description="key:value; may be given more than once, all must be there"),
+    Field(
+        max_length=16,
+        description="A label as `key:value`. It may be repeated; every one of the labels must be present.",
+    ),
 ]
 Cursor = Annotated[
     Annotated[int, BeforeValidator(read_cursor), BeforeValidator(single_value), WithJsonSchema({"type": "string"})],
-    Field(description="`next` of the page before; without it the list begins with the first"),
+    Field(description="The `next` of the previous page. Without it the list begins at the first item."),
 ]
-Limit = Annotated[int, Field(ge=1, le=1000)]
+Limit = Annotated[int, Field(ge=1, le=1000, description="The most items to return.")]
 
 
 class Query(BaseModel):
-    """A query string: nothing unknown, numbers and flags out of their text."""
+    """A query string; unknown parameters are refused, numbers and flags are read from their text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -74,7 +77,7 @@ class LabelFilter(Query):
 
 
 class Paging(Query):
-    """Which part of a list."""
+    """The part of a list to return."""
 
     limit: Limit = 50
     after: Cursor = Field(default_factory=int)
@@ -89,15 +92,15 @@ def filter_parameters(question: LabelFilter, kind: type[LabelFilter]) -> dict[st
 
 
 def omitted() -> Any:
-    """Stands for a member that was left out; only `model_fields_set` tells."""
+    """Stand for an omitted member; `model_fields_set` tells it from null."""
     return None
 
 
 class RequestBody(BaseModel):
-    """A JSON body: nothing unknown, nothing of a wrong type."""
+    """A JSON body; unknown members and values of another type are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     def given(self) -> dict[str, Any]:
-        """The members that were really in the body."""
+        """Return the members that were present in the body."""
         return self.model_dump(exclude_unset=True)

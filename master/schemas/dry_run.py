@@ -1,45 +1,50 @@
-"""`dry_run`: how it is asked for, and what a write would do, out of the events that it would record. Pure."""
+"""`dry_run`: the parameter, and the result of a dry run, made of the events that the write would record. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from master.schemas.base import Query, Resource, Row
 
 
 class DryRunnable(Query):
-    """A write that can be tried out."""
+    """The parameters of a write that can be tried out."""
 
-    dry_run: bool = Field(default=False, description="true: nothing is done, and the answer (200) tells what would be")
+    dry_run: bool = Field(
+        default=False, description="If true, nothing is changed, and the answer (200) lists what the request would do."
+    )
 
 
 class TimedWrite(DryRunnable):
-    """A write that may give proxies an end."""
+    """The parameters of a write that may set when proxies expire."""
 
     allow_past: bool = Field(
-        default=False, description="true: a new limits.expires_at may lie in the past, which ends the proxies at once"
+        default=False,
+        description="If true, a new `limits.expires_at` may lie in the past, which ends the proxies at once. By "
+        "default it is "
+        "refused.",
     )
 
 
 class DryRunCreated(Resource):
-    """A proxy that would be made."""
+    """A proxy that would be created."""
 
     node_id: int
     port: int
 
 
 class DryRunChanged(Resource):
-    """A proxy that would be otherwise."""
+    """A proxy that would change."""
 
     proxy_id: int
     node_id: int
-    changed: list[str] = Field(description="names of its members")
+    changed: list[str] = Field(description="The names of the members that would change.")
 
 
 class DryRunRemoved(Resource):
-    """A proxy that would be no more."""
+    """A proxy that would be removed."""
 
     proxy_id: int
     node_id: int
@@ -47,7 +52,7 @@ class DryRunRemoved(Resource):
 
 
 class DryRunNode(Resource):
-    """How many of each on one node."""
+    """The numbers of changes on one node."""
 
     node_id: int
     created: int
@@ -56,18 +61,33 @@ class DryRunNode(Resource):
 
 
 class DryRun(Resource):
-    """What would be done; nothing is."""
+    """The result of a dry run: what the request would do. Nothing was changed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "dry_run": True,
+                    "created": [{"node_id": 1, "port": 20000}],
+                    "changed": [],
+                    "removed": [],
+                    "by_node": [{"node_id": 1, "created": 1, "changed": 0, "removed": 0}],
+                    "events": {"proxy.created": 1},
+                }
+            ]
+        }
+    )
 
     dry_run: Literal[True] = True
     created: list[DryRunCreated]
     changed: list[DryRunChanged]
     removed: list[DryRunRemoved]
     by_node: list[DryRunNode]
-    events: dict[str, int] = Field(description="how many of each type there would be")
+    events: dict[str, int] = Field(description="The number of events of each type that the request would record.")
 
 
 def dry_run(events: Sequence[Row]) -> DryRun:
-    """Out of rows of `events`."""
+    """Make the result out of rows of `events`."""
     created, changed, removed = (of_type(events, f"proxy.{what}") for what in ("created", "updated", "deleted"))
     return DryRun(
         created=[DryRunCreated(node_id=row["node_id"], port=row["details"]["port"]) for row in created],
@@ -79,17 +99,17 @@ def dry_run(events: Sequence[Row]) -> DryRun:
 
 
 def of_type(events: Iterable[Row], type_: str) -> list[Row]:
-    """In their order."""
+    """Select the events of one type, in their order."""
     return [row for row in events if row["type"] == type_]
 
 
 def proxy(row: Row) -> dict[str, int]:
-    """Which, and where."""
+    """Name the proxy and its node."""
     return {"proxy_id": row["proxy_id"], "node_id": row["node_id"]}
 
 
 def by_node(*kinds: Iterable[Row]) -> list[DryRunNode]:
-    """Created, changed and removed ones by node."""
+    """Count created, changed and removed proxies by node."""
     created, changed, removed = (Counter(int(row["node_id"]) for row in rows) for rows in kinds)
     return [
         DryRunNode(node_id=id_, created=created[id_], changed=changed[id_], removed=removed[id_])

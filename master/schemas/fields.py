@@ -1,4 +1,4 @@
-"""What single fields of bodies and query strings may say."""
+"""Types of the fields of bodies and query strings."""
 
 import json
 from collections.abc import Mapping
@@ -61,14 +61,23 @@ Name = Annotated[
     str,
     Field(min_length=1, max_length=100, pattern=rf"^[^{CONTROLS}\s]([^{CONTROLS}]*[^{CONTROLS}\s])?$"),
 ]
-Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["DE"])]
+Country = Annotated[
+    str, Field(pattern=r"^[A-Z]{2}$", description="The country code, as in ISO 3166-1 alpha-2.", examples=["DE"])
+]
 LabelKey = Annotated[str, Field(min_length=1, max_length=63, pattern=rf"^[^{CONTROLS}:]+$")]
 LabelValue = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
-Labels = Annotated[dict[LabelKey, LabelValue], BeforeValidator(label_members), Field(max_length=64)]
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    BeforeValidator(label_members),
+    Field(max_length=64, description="Texts of your choice by name, to filter by. Default: none."),
+]
 LabelPatch = Annotated[
     dict[LabelKey, LabelValue | None],
     BeforeValidator(label_members),
-    Field(max_length=64, description="merged into what there is; null removes a label (RFC 7396)"),
+    Field(
+        max_length=64,
+        description="Labels to merge into the existing ones. A label whose value is null is removed (RFC 7396).",
+    ),
 ]
 PortRange = Annotated[
     str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", examples=["20000-29999"]), AfterValidator(port_range)
@@ -87,8 +96,8 @@ Networks = Annotated[list[CanonicalNetwork], Field(max_length=256), AfterValidat
 Overlap = Annotated[int, Field(ge=0, le=604_800)]
 NodeIds = Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
 Names = Annotated[list[Name], Field(min_length=1, max_length=1000), AfterValidator(distinct)]
-LocationName = Annotated[Name | None, Field(description="name of the location, instead of location_id")]
-NodeName = Annotated[Name | None, Field(description="name of the node, instead of node_id")]
-StackNamed = Annotated[Name | None, Field(description="name of the stack, instead of stack_id")]
-LocationNames = Annotated[Names | None, Field(description="names of the locations, instead of location_ids")]
-NodeNames = Annotated[Names | None, Field(description="names of the nodes, instead of node_ids")]
+LocationName = Annotated[Name | None, Field(description="The name of the location, instead of `location_id`.")]
+NodeName = Annotated[Name | None, Field(description="The name of the node, instead of `node_id`.")]
+StackNamed = Annotated[Name | None, Field(description="The name of the stack, instead of `stack_id`.")]
+LocationNames = Annotated[Names | None, Field(description="The names of the locations, instead of `location_ids`.")]
+NodeNames = Annotated[Names | None, Field(description="The names of the nodes, instead of `node_ids`.")]

@@ -23,7 +23,7 @@ from shared.proxies import NodeId
 from tests.clients import streams
 from tests.clients.plain import answer_page
 from tests.clients.streams import HERE, LOCAL
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 from tests.master.waiting_node import WaitingNode, waiting_node
 from tests.openapi import conformance
 from tests.services.ports import PortBlock, claim_block
@@ -145,12 +145,12 @@ async def api(database: Address) -> AsyncIterator[Api]:
     own = Database(database.connect)
     enroller, syncer = Enroller(), Syncer()
     app = create_app(
-        wiring(
+        api_parts(
             own,
             enroller=enroller,
-            waiter=Notifications(own, lambda: None, lambda: None),
+            notifications=Notifications(own, lambda: None, lambda: None),
             syncer=syncer,
-            feed=EventStream(own),
+            event_stream=EventStream(own),
             deliveries=DeliveryRunner(own, allow_private=False),
         )
     )

@@ -17,7 +17,7 @@ from master.db.notifications import Notifications
 from master.domain.events.stream import EventStream
 from master.domain.webhooks.delivery import DeliveryRunner
 from shared.http_server import Server, bound_socket
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 from tests.openapi import conformance
 from tests.services.postgres import Database as Address
 
@@ -122,7 +122,7 @@ async def master(
         deliveries.wake()
 
     waiter = Notifications(rows, lambda: None, happened)
-    app = create_app(wiring(rows, waiter=waiter, feed=feed, deliveries=deliveries))
+    app = create_app(api_parts(rows, notifications=waiter, event_stream=feed, deliveries=deliveries))
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run) for run in (feed.run(), deliveries.run(), waiter.run())]

@@ -1,17 +1,17 @@
-"""What the API needs of the rest of a master, as far as a test has it."""
+"""The parts of a master that the API needs, as far as a test has them."""
 
 from typing import Any
 
-from master.api.dependencies import Wiring
+from master.asgi import Parts
 from master.db.database import Database
 from master.domain.monitoring.fleet import Fleet
 from master.instruments import Meters
 
-UNUSED = ("enroller", "waiter", "syncer", "feed", "deliveries")
+UNUSED = ("enroller", "notifications", "syncer", "event_stream", "deliveries")
 
 
-def wiring(rows: Database, **given: Any) -> Wiring:
-    """Over this database; the broker is away, and what is not given cannot be used."""
+def api_parts(rows: Database, **given: Any) -> Parts:
+    """Over this database; the broker is down, and parts that are not given cannot be used."""
     parts: dict[str, Any] = dict.fromkeys(UNUSED, object())
     parts |= {"meters": Meters(), "fleet": Fleet(rows), "broker_state": lambda: "down"}
-    return Wiring(database=rows, **parts | given)
+    return Parts(database=rows, **parts | given)

@@ -12,7 +12,7 @@ import jsonschema_rs
 from master.api.openapi.document import document
 from master.asgi import create_app
 from master.db.database import Database
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 
 METHODS = ("get", "post", "put", "patch", "delete")
 STREAM = "text/event-stream"
@@ -21,7 +21,7 @@ STREAM = "text/event-stream"
 @cache
 def described() -> dict[str, Any]:
     """The document of a master."""
-    return document(create_app(wiring(Database({}))).routes)
+    return document(create_app(api_parts(Database({}))).routes)
 
 
 @cache

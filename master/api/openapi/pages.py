@@ -1,10 +1,10 @@
-"""/api and /api-json: the documentation, whole without any other server."""
+"""/api and /api-json: the documentation, served without any other server."""
 
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from litestar import Response, get
+from litestar.params import FromPath
 
 from master.api.encoding import written
 from master.api.requests.reading import ApiRequest
@@ -41,7 +41,7 @@ POLICY = (
 
 @cache
 def static(name: str) -> bytes:
-    """A file of the documentation's page. Raises NotFound."""
+    """Read a file of the page. Raises NotFound."""
     if name not in FILES:
         raise NotFound("there is no such file")
     return (files("master.api") / "static" / name).read_bytes()
@@ -49,20 +49,19 @@ def static(name: str) -> bytes:
 
 @get("/api")
 async def api_page() -> Response[bytes]:
-    """Swagger UI."""
+    """Serve Swagger UI."""
     return written(PAGE, MediaType.HTML, headers={"Content-Security-Policy": POLICY})
 
 
 @get("/api/static/{name:str}")
-async def api_file(request: ApiRequest) -> Response[bytes]:
-    """What the page is made of."""
-    name = str(request.path_params["name"])
+async def api_file(name: FromPath[str]) -> Response[bytes]:
+    """Serve a file of the page."""
     content = static(name)
     headers = {"Cache-Control": "public, max-age=3600"}
     return written(content, MEDIA_TYPES[name.rpartition(".")[2]], headers=headers)
 
 
 @get("/api-json")
-async def api_json(request: ApiRequest) -> Response[Any]:
-    """The OpenAPI document."""
+async def api_json(request: ApiRequest) -> Response[bytes]:
+    """Serve the OpenAPI document."""
     return written(request.app.state[DOCUMENT], MediaType.JSON)

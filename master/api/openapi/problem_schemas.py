@@ -1,4 +1,4 @@
-"""Problem documents as the OpenAPI document describes them: a schema for each class of error, by status."""
+"""Describes problem documents in the OpenAPI document: a schema for each class of error, by status."""
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
@@ -16,18 +16,18 @@ RETRY_AFTER = {"description": "Seconds until the request is worth repeating.", "
 
 
 class Problem(BaseModel):
-    """A problem document (RFC 9457). `type` tells the kinds of problems apart; `detail` is for people."""
+    """A problem document (RFC 9457). Programs tell the kinds of problems apart by `type`; `detail` is for people."""
 
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(examples=["/problems/port-taken"])
     title: str
     status: int
-    detail: str = Field(description="What went wrong this time, in words. It never holds a password.")
+    detail: str = Field(description="A description of this problem for people. It never holds a password.")
 
 
 def form(kind: type[Reported]) -> type[BaseModel]:
-    """The model of this class's problem documents: constant type, title and status, and its own members."""
+    """Make the model of a class's problem documents: constant type, title and status, and its own members."""
     hints = get_type_hints(kind.Members, include_extras=True)
     required = kind.Members.__required_keys__
     members: dict[str, Any] = {
@@ -38,12 +38,12 @@ def form(kind: type[Reported]) -> type[BaseModel]:
 
 
 def form_name(kind: type[Reported]) -> str:
-    """The name of the schema."""
+    """Return the name of the schema."""
     return f"{kind.__name__}Problem"
 
 
 def responses(kinds: Iterable[type[Reported]], reference: str) -> Json:
-    """The responses of an operation that may be refused in these ways; `reference` has a place for a `{model}`."""
+    """Describe the responses of an operation with these problems; `reference` has a place for a `{model}`."""
     ordered = sorted(set(kinds), key=lambda kind: (kind.status, kind.__name__))
     return {
         str(status): response(list(found), reference) for status, found in groupby(ordered, lambda kind: kind.status)
@@ -51,7 +51,7 @@ def responses(kinds: Iterable[type[Reported]], reference: str) -> Json:
 
 
 def response(kinds: list[type[Reported]], reference: str) -> Json:
-    """One status, which may have several kinds of problems."""
+    """Describe one status, which may have several kinds of problems."""
     references = [{"$ref": reference.format(model=form_name(kind))} for kind in kinds]
     schema: Mapping[str, Any] = references[0] if len(kinds) == 1 else {"oneOf": references}
     headers: Json = {"headers": {"Retry-After": RETRY_AFTER}} if kinds[0].status in RETRYABLE else {}
@@ -60,5 +60,5 @@ def response(kinds: list[type[Reported]], reference: str) -> Json:
 
 
 def first_sentence(kind: type[Reported]) -> str:
-    """What the class's docstring says first."""
+    """Return the first line of the class's docstring."""
     return (kind.__doc__ or "").partition("\n")[0].removesuffix(".")

@@ -1,68 +1,74 @@
-"""What a route tells of itself for the OpenAPI document."""
+"""What the OpenAPI document reports of a route beyond its signature."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from litestar.handlers.base import BaseRouteHandler
 from pydantic import BaseModel
 
+from master.api.requests.signatures import IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, PREFER
 from master.errors import Reported
 from master.schemas.media_types import MediaType
 
-PREFER = "Prefer"
-IF_MATCH = "If-Match"
-IDEMPOTENCY_KEY = "Idempotency-Key"
-LAST_EVENT_ID = "Last-Event-ID"
+OPTION = "documented"
+NOT_YET = "The change is stored, but the nodes have not confirmed it within the time that the request waits."
 
 REQUEST_HEADERS: Mapping[str, dict[str, Any]] = {
     PREFER: {
-        "description": "wait=N: hold the answer until the nodes have confirmed, at most N seconds, 0 to 60 (RFC 7240).",
+        "description": "`wait=N` holds the answer until the nodes have confirmed the change, for at most N seconds "
+        "(0 to 60; RFC 7240). Without it the answer comes as soon as the change is stored.",
         "schema": {"type": "string", "examples": ["wait=30"]},
     },
     IF_MATCH: {
-        "description": "Versions, as in ETag. If the present version is none of them, nothing is done (412).",
+        "description": "The versions to which the request applies, as given in ETag. If the current version is none of "
+        "them, the request is refused with 412 and nothing is changed. Without it any version will do.",
         "schema": {"type": "string", "examples": ['"1"', "*"]},
     },
     IDEMPOTENCY_KEY: {
-        "description": "A key of your choice. Within 24 hours the same request with the same key is done once and "
-        "answered alike.",
+        "description": "A key of your choice, 1 to 255 printable ASCII characters. A request that is repeated with the "
+        "same key within 24 hours is carried out once and gets the same answer.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["order-4711"]},
     },
     LAST_EVENT_ID: {
-        "description": "The id of the last event that a stream gave. The new stream goes on after it.",
+        "description": "The id of the last event that you received from a stream. The new stream continues after it.",
         "schema": {"type": "string", "pattern": "^[0-9]{1,19}$", "examples": ["0"]},
     },
 }
 RESPONSE_HEADERS: Mapping[str, str] = {
-    "ETag": "The version, quoted.",
-    "Location": "The path of the new resource, or of the one to look at.",
-    "Preference-Applied": "The wait that was honoured.",
-    "Idempotency-Replayed": "true: this is the stored answer to an earlier request with the same key.",
+    "ETag": "The version of the resource, in quotation marks.",
+    "Location": "The path of the resource that was created, or of the one that shows the progress.",
+    "Preference-Applied": "The `wait` that was honoured. It is present only if the request had one.",
+    "Idempotency-Replayed": "`true` if this is the stored answer to an earlier request with the same key.",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RouteDocs:
-    """`answers` gives each status below 400 its model, None for no body; `problems` the kinds beside the usual ones.
+    """What neither the signature nor the return annotation of a handler can express.
 
-    The usual ones follow from the rest, see `master.api.openapi.problems`.
+    `answers` describes each status below 400, the usual one first; by default it is the handler's status alone. Each
+    has the resource of the return annotation as its body, except 204 and those in `bodiless`. `problems` lists the
+    kinds beside those that follow from the signature (see `master.api.openapi.document.Operation`).
     """
 
-    query: type[BaseModel] | None = None
-    any_query: bool = False
-    """Parameters are ignored: monitoring systems and users of links add some of their own."""
-    body: type[BaseModel] | None = None
-    needs_body: bool = True
-    answers: Mapping[int, type[BaseModel] | None]
-    headers: Sequence[str] = ()
-    gives: Sequence[str] = ()
-    problems: Sequence[type[Reported]] = ()
-    asks_database: bool = True
+    answers: Mapping[int, str] = field(default_factory=dict[int, str])
+    bodiless: Sequence[int] = ()
     streams: Mapping[MediaType, type[BaseModel] | None] = field(default_factory=dict[MediaType, type[BaseModel] | None])
-    """Media types of 200 beside the model's JSON: the model of a list's items, or None for text."""
-    words: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Media types of 200 beside JSON: the model of a list's items, or None for text."""
+    gives: Sequence[str] = ()
+    """Response headers beside those that follow from the signature."""
+    problems: Sequence[type[Reported]] = ()
+    ignores_parameters: bool = False
+    """Unknown parameters are ignored: monitoring systems and users of links add some of their own."""
+    copes_without_database: bool = False
 
 
-def documented(**what: Any) -> dict[str, RouteDocs]:
-    """For a route's `opt`."""
-    return {"told": RouteDocs(**what)}
+def documented(**docs: Any) -> dict[str, RouteDocs]:
+    """Make a route part of the OpenAPI document; for its `opt`."""
+    return {OPTION: RouteDocs(**docs)}
+
+
+def docs_of(handler: BaseRouteHandler) -> RouteDocs | None:
+    """Return what a route reports of itself; None: it is not part of the document."""
+    return handler.opt.get(OPTION)

@@ -1,4 +1,4 @@
-"""The door of the API: which requests are refused before any route is looked for, and how absolute targets are read."""
+"""Refuses requests before any route is looked up, by host, path, origin and media type; reads absolute targets."""
 
 import re
 from collections.abc import Callable
@@ -20,7 +20,7 @@ ABSOLUTE = re.compile(rb"https?://([^/?#]*)(/.*)?", re.I | re.S)
 
 
 def checked(app: ASGIApp, own: frozenset[str]) -> ASGIApp:
-    """The application behind the door; `own` are the operator's host names."""
+    """Put these checks before an application; `own` are the operator's host names."""
 
     async def served(scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -34,7 +34,7 @@ def checked(app: ASGIApp, own: frozenset[str]) -> ASGIApp:
 
 
 def check(scope: Any, own: frozenset[str]) -> None:
-    """Raises BadRequest, UnknownHost, NotFound, ForeignOrigin, NotJson."""
+    """Check a request. Raises BadRequest, UnknownHost, NotFound, ForeignOrigin, NotJson."""
     headers: Headers = scope["headers"]
     host = check_host(headers, scope["http_version"], own)
     if not is_canonical(scope["raw_path"]):
@@ -46,7 +46,7 @@ def check(scope: Any, own: frozenset[str]) -> None:
 
 
 def check_host(headers: Headers, http_version: str, own: frozenset[str]) -> Authority | None:
-    """The host that was asked; None for HTTP/1.0, which has no Host and which no browser speaks."""
+    """Return the host that the request names; None for HTTP/1.0, which has no Host and which no browser speaks."""
     found = values(headers, b"host")
     if not found and http_version in ("0.9", "1.0"):
         return None
@@ -55,29 +55,29 @@ def check_host(headers: Headers, http_version: str, own: frozenset[str]) -> Auth
     host = read_authority(found[0])
     if host is None or not is_trusted(host.host, own):
         name = host.host if host else "the name in Host"
-        detail = f"the API is not known as {name}; if it should be, add the name to the master's setting API_HOSTS"
+        detail = f"{name} is not a name of the API; if it should be, add it to the master's setting API_HOSTS"
         raise UnknownHost(detail, {"setting": "API_HOSTS"})
     return host
 
 
 def check_origin(origins: list[str], host: Authority | None) -> None:
-    """A page of another origin may look, and reads nothing; it does nothing else."""
+    """Refuse a change by a web page of another origin. It may send GET, but its browser hides the answer from it."""
     for text in origins:
         origin = read_origin(text)
         if origin is None or host is None or not is_same(origin, host):
             raise ForeignOrigin(
-                "a web page of another origin cannot use the API; a proxy in front must keep the Host field as it is"
+                "web pages of other origins cannot use the API; a reverse proxy must pass the Host field unchanged"
             )
 
 
 def check_content(types: list[str]) -> None:
-    """A browser sends text and forms across origins without asking first, an empty body included."""
+    """Refuse media types that a browser sends across origins without asking first: text and forms."""
     if any(media_type(text) not in JSON_TYPES for text in types):
         raise NotJson("send JSON, with the header content-type: application/json, or an empty body without a type")
 
 
 async def refuse(error: RequestRefused, send: Callable[[Any], Any]) -> None:
-    """The problem document as an ASGI answer."""
+    """Send the problem document over ASGI."""
     answer = on_refused(None, error)
     length = str(len(answer.content)).encode()
     headers = [(b"content-type", MediaType.PROBLEM.encode()), (b"content-length", length)]
@@ -86,7 +86,7 @@ async def refuse(error: RequestRefused, send: Callable[[Any], Any]) -> None:
 
 
 def in_origin_form(scope: Any) -> Any:
-    """The request as if its target were a path; the authority of an absolute one replaces Host (RFC 9112 §3.2.2)."""
+    """Turn an absolute target into a path; its authority replaces Host (RFC 9112 §3.2.2)."""
     match = ABSOLUTE.fullmatch(scope["raw_path"])
     if match is None:
         return scope

@@ -1,4 +1,4 @@
-"""Keeps web pages from using the API behind an operator's back: by the Host and Origin that a browser sends. Pure.
+"""Keeps foreign web pages from using the API through an operator's browser, by Host and Origin. Pure.
 
 A page of an attacker can make a browser call this API under a name that the attacker controls (DNS rebinding), or
 across origins without asking first. Neither is possible when the Host is one that nobody outside can control, when an
@@ -17,7 +17,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 def is_trusted(host: str, own: frozenset[str]) -> bool:
-    """Whether no stranger can make this host name lead here; `own` are the operator's names."""
+    """Whether nobody outside can make this host name lead here; `own` are the operator's names."""
     if host == "localhost" or "." not in host or host in own or host.endswith(PRIVATE_ZONES):
         return True
     try:
@@ -27,7 +27,7 @@ def is_trusted(host: str, own: frozenset[str]) -> bool:
 
 
 def read_origin(text: str) -> Authority | None:
-    """The host and port of an Origin; None for "null" and for what is none."""
+    """Read the host and port of an Origin; None for "null" and for anything malformed."""
     scheme, separator, place = text.partition("://")
     origin = read_authority(place) if separator and scheme in DEFAULT_PORTS else None
     if origin is None or origin.port is not None:
@@ -41,10 +41,10 @@ def is_same(origin: Authority, host: Authority) -> bool:
 
 
 def values(headers: Headers, name: bytes) -> list[str]:
-    """All values of a header field."""
+    """Return all values of a header field."""
     return [value.decode("latin-1") for key, value in headers if key.lower() == name]
 
 
 def media_type(content_type: str) -> str:
-    """In lower case, without parameters."""
+    """Return the media type in lower case, without parameters."""
     return content_type.partition(";")[0].strip().lower()

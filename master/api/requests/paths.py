@@ -1,4 +1,4 @@
-"""One spelling a resource: whether a request's path is written in the one way in which it may be. Pure.
+"""Checks that a path is spelt canonically, so that each resource has one path. Pure.
 
 Each segment is its name in UTF-8, percent-encoded where RFC 3986 demands it, with upper-case digits. Only of the
 sub-delimiters, ":" and "@" both forms are taken, since encoders differ there (RFC 3986 §2.2); no fixed part of a path

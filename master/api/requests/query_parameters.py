@@ -1,4 +1,4 @@
-"""A query string taken apart, and whether its values are spelt in the one way in which they may be. Pure."""
+"""Splits a query string, and checks that its values are spelt canonically. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ ParameterError = dict[str, str]
 
 
 def read_parameters(query: bytes) -> tuple[list[tuple[str, str]], list[ParameterError]]:
-    """(name, value) in their order, and what cannot be read."""
+    """Return (name, value) in their order, and the errors."""
     pairs: list[tuple[str, str]] = []
     complaints: list[ParameterError] = []
     for part in filter(None, query.split(b"&")):
@@ -34,7 +34,7 @@ def read_parameters(query: bytes) -> tuple[list[tuple[str, str]], list[Parameter
 
 
 def decoded(raw: bytes) -> str | None:
-    """The text; None when it is not percent-encoded UTF-8."""
+    """Decode percent-encoded UTF-8; None if it is malformed."""
     if BROKEN_ESCAPE.search(raw):
         return None
     try:
@@ -44,7 +44,7 @@ def decoded(raw: bytes) -> str | None:
 
 
 def misspelt(kind: type[BaseModel], pairs: Iterable[tuple[str, str]]) -> list[ParameterError]:
-    """Numbers and flags that pydantic would take in more spellings than one, such as " 5", "+5", "1_0" and "on"."""
+    """Find numbers and flags in other spellings that pydantic would accept, such as " 5", "+5", "1_0" and "on"."""
     found: list[ParameterError] = []
     kinds = plain_kinds(kind)
     for name, value in pairs:
@@ -56,11 +56,11 @@ def misspelt(kind: type[BaseModel], pairs: Iterable[tuple[str, str]]) -> list[Pa
 
 @cache
 def plain_kinds(kind: type[BaseModel]) -> Mapping[str, str]:
-    """The JSON type of each parameter, as it is documented."""
+    """Return the JSON type of each parameter, as it is documented."""
     return {name: json_type(field) for name, field in kind.model_json_schema()["properties"].items()}
 
 
 def json_type(field: Mapping[str, Any]) -> str:
-    """Of a field that may be null."""
+    """Return the JSON type of a field that may be null."""
     one = next((each for each in field.get("anyOf", ()) if each.get("type") != "null"), field)
     return str(one.get("type", ""))

@@ -1,4 +1,4 @@
-"""Reads what a request says: its body, its query string and its headers."""
+"""Reads and validates the body, the query string and the headers of a request."""
 
 import re
 from collections import Counter, defaultdict
@@ -25,10 +25,10 @@ MOST_KEY_LETTERS = 255
 KEY = re.compile(rf"[\x20-\x7e]{{1,{MOST_KEY_LETTERS}}}")
 
 MANY = ("label", "type")
-"""Parameters that may be given more than once."""
+"""Parameters that may be repeated."""
 MOST_COMPLAINTS = 50
-"""About one request: to look for the nearest name takes time, and nobody reads thousands."""
-DRY_RUN, NOT_TRIED = "dry_run", "this cannot be tried out"
+"""The most errors that are reported of one request: finding similar names takes time, and nobody reads thousands."""
+DRY_RUN, NOT_TRIED = "dry_run", "this request has no dry run"
 
 PathId = Annotated[int, PathParameter(ge=1, le=MAX_BIGINT)]
 
@@ -37,16 +37,15 @@ W = TypeVar("W", bound=RequestBody)
 Q = TypeVar("Q", bound=Query)
 
 
-async def read_body(request: ApiRequest, kind: type[W]) -> W:
-    """The body. Raises BodyTooLarge; NotJson by its media type; BadRequest when it is no JSON; Invalid."""
-    raw = await request.body()
-    if media_type(request.headers.get("content-type", "")) not in JSON_TYPES:
+def read_body(raw: bytes, content_type: str, kind: type[W]) -> W:
+    """Read a body. Raises NotJson for another media type, BadRequest when it is not JSON, Invalid."""
+    if media_type(content_type) not in JSON_TYPES:
         raise NotJson("send JSON, with the header content-type: application/json")
     try:
         check_json(raw)
         return kind.model_validate_json(raw, strict=True)
     except NotJsonError as error:
-        raise BadRequest(f"the body is no JSON: {error}") from error
+        raise BadRequest(f"the body is not JSON: {error}") from error
     except DuplicateMemberError as error:
         raise twice(error.name) from error
     except ValidationError as error:
@@ -54,41 +53,44 @@ async def read_body(request: ApiRequest, kind: type[W]) -> W:
 
 
 def twice(name: str) -> Invalid:
-    """A member that a body has more than once."""
+    """Report a member that a body has more than once."""
     detail = f'the member "{printable(name, 60)}" is given more than once'
     return Invalid(detail, {"errors": [{"pointer": "", "detail": detail}]})
 
 
 def refused(error: ValidationError, kind: type[BaseModel]) -> BadRequest | Invalid:
-    """What is wrong with a body, by JSON pointers (RFC 6901), without what was sent."""
+    """Report the errors of a body by JSON pointers (RFC 6901), without repeating its values."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
-        return BadRequest("the body is no JSON that can be read: too deep, a number too long, or a text not Unicode")
+        return BadRequest(
+            "the body is JSON that cannot be read: it is nested too deeply, or has a number that is too long or a text "
+            "that is not Unicode"
+        )
     return invalid([{"pointer": pointer(one["loc"]), "detail": in_body(one, kind)} for one in found[:MOST_COMPLAINTS]])
 
 
 def in_body(one: ErrorDetails, kind: type[BaseModel]) -> str:
-    """A complaint about a body; of an unknown field with those that are known."""
+    """Describe an error of a body; an unknown field with those that are known."""
     *where, last = one["loc"] or ("",)
     known = fields_at(kind, where) if one["type"] == "extra_forbidden" else []
     return unknown("field", str(last), known) if known else error_text(one)
 
 
 def invalid(complaints: Sequence[ParameterError]) -> Invalid:
-    """The first complaint stands for all in `detail`."""
+    """Report these errors; `detail` has the first."""
     first = complaints[0]
     where = first.get("pointer") or first.get("parameter") or "body"
     return Invalid(f"{where}: {first['detail']}", {"errors": list(complaints)})
 
 
 def pointer(steps: Iterable[int | str]) -> str:
-    """The JSON pointer to where these steps lead."""
+    """Join steps into a JSON pointer."""
     real = [str(step) for step in steps if step != "[key]"]
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in real)
 
 
 def read_query(request: ApiRequest, kind: type[Q], *, others: bool = False) -> Q:
-    """The query string; `others`: parameters that are not known are passed over. Raises Invalid."""
+    """Read the query string; with `others` unknown parameters are ignored. Raises Invalid."""
     pairs, complaints = read_parameters(request.scope["query_string"])
     if others:
         pairs, complaints = [pair for pair in pairs if pair[0] in known_fields(kind)], []
@@ -110,7 +112,7 @@ def read_query(request: ApiRequest, kind: type[Q], *, others: bool = False) -> Q
 
 
 def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -> list[ParameterError]:
-    """Each that is not known, with those that are."""
+    """Report each unknown parameter, with those that are known."""
     names = list(dict.fromkeys(name for name, _ in pairs if name not in known))[:MOST_COMPLAINTS]
     return [
         {
@@ -122,7 +124,7 @@ def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -
 
 
 def repeated(pairs: Iterable[tuple[str, str]]) -> list[ParameterError]:
-    """Parameters that are given more often than may be."""
+    """Report parameters that are repeated but may not be."""
     counts = Counter(name for name, _ in pairs)
     return [
         {"parameter": name, "detail": "may be given only once"}
@@ -132,7 +134,7 @@ def repeated(pairs: Iterable[tuple[str, str]]) -> list[ParameterError]:
 
 
 def gathered(items: Iterable[tuple[str, str]]) -> Mapping[str, object]:
-    """Values by name; what may be given more than once is a list, anything else that is becomes one and is refused."""
+    """Return values by name; those of MANY are lists. Others that are repeated become lists, and are refused later."""
     values: defaultdict[str, list[str]] = defaultdict(list)
     for name, value in items:
         values[name].append(value)
@@ -140,13 +142,13 @@ def gathered(items: Iterable[tuple[str, str]]) -> Mapping[str, object]:
 
 
 def read_wait(prefer: str | None) -> int | None:
-    """Seconds to wait, 0 to 60, out of a Prefer header (RFC 7240); what cannot be read is passed over."""
+    """Read the seconds to wait, 0 to 60, from a Prefer header (RFC 7240); anything else in it is ignored."""
     match = re.search(r'(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})"?\s*(?:$|[,;])', prefer or "", re.I)
     return min(int(match[1]), MOST_WAIT_S) if match else None
 
 
 def read_if_match(header: str | None) -> frozenset[int] | None:
-    """Versions in an If-Match header (RFC 9110); None when any will do. An unreadable tag is no version."""
+    """Read the versions in an If-Match header (RFC 9110); None means any. An unreadable tag is no version."""
     tags = [tag.strip() for tag in (header or "*").split(",")]
     if "*" in tags:
         return None
@@ -155,7 +157,7 @@ def read_if_match(header: str | None) -> frozenset[int] | None:
 
 
 def read_last_event_id(header: str | None, after: int | None) -> int | None:
-    """Where a stream goes on: what a reader has had counts more than where he once began. Raises Invalid."""
+    """Return the event after which a stream continues: the last one received, or else `after`. Raises Invalid."""
     if not header:
         return after
     if header.isascii() and header.isdecimal() and len(header) < 20 and int(header) <= MAX_BIGINT:
@@ -165,8 +167,8 @@ def read_last_event_id(header: str | None, after: int | None) -> int | None:
 
 
 def read_key(header: str | None) -> str | None:
-    """An Idempotency-Key. Raises Invalid."""
+    """Check an Idempotency-Key. Raises Invalid."""
     if header is None or KEY.fullmatch(header):
         return header
-    detail = f"an Idempotency-Key has 1 to {MOST_KEY_LETTERS} printable ASCII letters"
+    detail = f"an Idempotency-Key has 1 to {MOST_KEY_LETTERS} printable ASCII characters"
     raise Invalid(detail, {"errors": [{"header": "Idempotency-Key", "detail": detail}]})

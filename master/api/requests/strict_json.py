@@ -1,4 +1,4 @@
-"""Whether a body is JSON that means one thing: RFC 8259 in UTF-8, no member twice, no NaN. Pure."""
+"""Checks that a body is unambiguous JSON: RFC 8259 in UTF-8, no duplicate member, no NaN. Pure."""
 
 import json
 from typing import Any, NoReturn
@@ -8,11 +8,11 @@ BOM = "\ufeff"
 
 
 class NotJsonError(ValueError):
-    """The body is no JSON; says where it goes wrong, without what was sent."""
+    """The body is not JSON; the text gives the place of the error, without repeating the body."""
 
 
 class DuplicateMemberError(Exception):
-    """A member is given twice in one object; which of them is meant, parsers disagree about."""
+    """An object has a member twice; parsers disagree about which one counts."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -51,4 +51,4 @@ def distinct_members(pairs: list[tuple[str, Any]]) -> None:
 
 def no_constant(_: str) -> NoReturn:
     """NaN and infinities are Python's, not JSON's."""
-    raise NotJsonError("NaN and Infinity are no JSON")
+    raise NotJsonError("NaN and Infinity are not JSON")

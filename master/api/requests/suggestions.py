@@ -1,4 +1,4 @@
-"""What is known where something unknown was sent, and which name is likely to be meant. Pure."""
+"""Lists the known names where an unknown one was sent, and finds the one that was likely meant. Pure."""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -13,19 +13,19 @@ NAME_LETTERS = 60
 
 
 def unknown(what: str, name: str, known: Sequence[str]) -> str:
-    """Of a field or parameter."""
+    """Describe an unknown field or parameter."""
     near = likely(name, known)
     question = f" did you mean {near}?" if near else ""
     return f"unknown {what} {printable(name, NAME_LETTERS)};{question} known: {', '.join(known) or 'none'}"
 
 
 def known_fields(kind: type[BaseModel]) -> list[str]:
-    """Names as they are sent."""
+    """Return the names of the fields as they are sent."""
     return [field.alias or name for name, field in kind.model_fields.items()]
 
 
 def fields_at(kind: type[BaseModel], steps: Sequence[int | str]) -> list[str]:
-    """The fields that the model at this place in a body has; none where there is no model."""
+    """Return the fields of the model at this place in a body; none where there is no model."""
     models = [kind]
     for step in steps:
         fields = [field for model in models if (field := field_of(model, str(step))) is not None]
@@ -38,12 +38,12 @@ def fields_at(kind: type[BaseModel], steps: Sequence[int | str]) -> list[str]:
 
 
 def field_of(kind: type[BaseModel], name: str) -> FieldInfo | None:
-    """By the name that is sent."""
+    """Find a field by the name that is sent."""
     return next((field for own, field in kind.model_fields.items() if (field.alias or own) == name), None)
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Those that a field of this type may hold, in lists too."""
+    """Return the models that a field of this type may hold, also in lists."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in models_in(part)]

@@ -1,10 +1,10 @@
-"""Checks: what may be asked, and what was found."""
+"""The bodies and resources of checks."""
 
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from master.schemas.base import RequestBody, Resource
 
@@ -12,7 +12,7 @@ CheckStep = Literal["connect", "login", "destination", "answer"]
 
 
 def http_url(text: str) -> str:
-    """The URL, when a check can ask for it. Raises ValueError."""
+    """Return the URL if a check can request it. Raises ValueError."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or parts.username is not None:
         raise ValueError("an http or https URL without a login")
@@ -22,20 +22,34 @@ def http_url(text: str) -> str:
 
 
 class CheckRequest(RequestBody):
-    """Go through the proxy once."""
+    """The options of a check."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"target": "http://127.0.0.1:9/ip"}]})
 
     target: Annotated[str, Field(max_length=2048), AfterValidator(http_url)] | None = Field(
-        default=None, description='http or https URL; an address in its answer, bare or as {"ip": ...}, is the exit_ip'
+        default=None,
+        description='The http or https URL to request. If its answer is an address, bare or as `{"ip": ...}`, the '
+        "address is the `exit_ip`. Default: see the operation.",
     )
 
 
 class Check(Resource):
     """How far a connection through the proxy came."""
 
-    ok: bool
-    latency_ms: float = Field(description="from the beginning to the destination's answer, or to what failed")
-    exit_ip: str | None = Field(description="the address that the destination saw")
-    failed_step: CheckStep | None = Field(
-        description="connect: to the proxy; login; destination: from the proxy to the target; answer: of the target"
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"ok": True, "latency_ms": 41.7, "exit_ip": "203.0.113.7", "failed_step": None, "reason": None}
+            ]
+        }
     )
-    reason: str | None
+
+    ok: bool = Field(description="Whether the target answered.")
+    latency_ms: float = Field(description="Milliseconds from the start to the target's answer, or to the failure.")
+    exit_ip: str | None = Field(description="The address that the target saw, if it reports it.")
+    failed_step: CheckStep | None = Field(
+        description="The step that failed. `connect`: to the proxy. `login`: at the proxy. `destination`: from the "
+        "proxy "
+        "to the target. `answer`: of the target."
+    )
+    reason: str | None = Field(description="Why the step failed.")

@@ -1,11 +1,11 @@
-"""Events, as the API shows them."""
+"""The queries and resources of events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from master.schemas.base import Limit, Query, Resource, Row
 from master.schemas.fields import LocationName, NodeName, StackNamed
@@ -64,20 +64,37 @@ TYPES: tuple[str, ...] = get_args(EventType)
 
 
 class Event(Resource):
-    """Something that happened. Details never hold a secret."""
+    """Something that happened. Its details never hold a secret."""
 
-    id: int = Field(description="grows; may be given as `after`")
-    at: datetime
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 42,
+                    "at": "2026-05-01T09:30:00Z",
+                    "type": "proxy.created",
+                    "node_id": 1,
+                    "proxy_id": 17,
+                    "stack_id": None,
+                    "location_id": 1,
+                    "details": {"port": 20000},
+                }
+            ]
+        }
+    )
+
+    id: int = Field(description="Grows from event to event. It may be given as `after`.")
+    at: datetime = Field(description="The time of the event.")
     type: str = Field(json_schema_extra={"enum": list(TYPES)})
     node_id: int | None
     proxy_id: int | None
     stack_id: int | None
     location_id: int | None
-    details: dict[str, Any]
+    details: dict[str, Any] = Field(description="Further facts, which depend on the type.")
 
 
 def event_from_row(row: Row) -> Event:
-    """Out of a row of `events`."""
+    """Make an event out of a row of `events`."""
     return Event.model_validate(dict(row))
 
 
@@ -85,14 +102,14 @@ Loss = Literal["forgotten", "ahead"]
 
 
 PATTERNS: tuple[str, ...] = (*sorted({f"{type_.partition('.')[0]}.*" for type_ in TYPES}), *TYPES)
-"""What may be asked for: all types of a kind, or one."""
+"""The patterns that a filter may name: all types of a kind, or one type."""
 
 SUBJECTS = ("node_id", "proxy_id", "stack_id", "location_id")
-"""What an event may be of."""
+"""The members that name the subjects of an event."""
 
 
 class EventLike(Protocol):
-    """As much of an event as a choice looks at."""
+    """As much of an event as a filter reads."""
 
     @property
     def type(self) -> str: ...
@@ -108,7 +125,7 @@ class EventLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events: of any of these types (none: of all), and of all of these subjects.
+    """A filter of events: of any of these types (none: of all), and of all of these subjects.
 
     The same as type_matches and webhook_matches in the schema.
     """
@@ -117,14 +134,14 @@ class EventFilter:
     subjects: Mapping[str, int]
 
     def __contains__(self, event: EventLike) -> bool:
-        """Whether it is asked for."""
+        """Whether the event matches."""
         if self.types and not self.types & {event.type, f"{event.type.partition('.')[0]}.*"}:
             return False
         return all(getattr(event, name) == id_ for name, id_ in self.subjects.items())
 
 
 def event_pattern(text: str) -> str:
-    """A type of event, or all of a kind. Raises ValueError."""
+    """Return the pattern if it names a type of event, or all of a kind. Raises ValueError."""
     if text not in PATTERNS:
         raise ValueError(f"there is no such event: one of {', '.join(PATTERNS)}")
     return text
@@ -133,7 +150,10 @@ def event_pattern(text: str) -> str:
 EventPattern = Annotated[str, AfterValidator(event_pattern), Field(json_schema_extra={"enum": list(PATTERNS)})]
 EventPatterns = Annotated[
     list[EventPattern],
-    Field(max_length=64, description="a type, or all of a kind, as in proxy.*; may be given more than once"),
+    Field(
+        max_length=64,
+        description="A type of event, or all of a kind, as in `proxy.*`. It may be repeated. Default: all types.",
+    ),
 ]
 EventId = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
 
@@ -142,30 +162,37 @@ class EventList(Query):
     """Events, oldest first."""
 
     type: EventPatterns = Field(default_factory=list[str])
-    node_id: Id | None = None
+    node_id: Id | None = Field(default=None, description="Only events of this node.")
     node: NodeName = None
-    proxy_id: Id | None = None
-    stack_id: Id | None = None
+    proxy_id: Id | None = Field(default=None, description="Only events of this proxy.")
+    stack_id: Id | None = Field(default=None, description="Only events of this stack.")
     stack: StackNamed = None
-    location_id: Id | None = Field(default=None, description="of the event's node at the time")
+    location_id: Id | None = Field(
+        default=None, description="Only events of this location, or of nodes that were in it."
+    )
     location: LocationName = None
-    limit: Limit = Field(default=50, description="of a page; a stream has none")
+    limit: Limit = Field(default=50, description="The most events of a page. A stream has no limit.")
     after: EventId | None = Field(
-        default=None, description="id of the last event known; without it a page begins with the first, a stream now"
+        default=None,
+        description="The id of the last event that is known. Without it a page begins at the first event, and a stream "
+        "at "
+        "the next one.",
     )
 
     @property
     def choice(self) -> EventFilter:
-        """What is asked for."""
+        """Return the filter."""
         subjects = {name: getattr(self, name) for name in SUBJECTS}
         return EventFilter(frozenset(self.type), {name: id_ for name, id_ in subjects.items() if id_ is not None})
 
 
 class EventPage(Resource):
-    """Events, oldest first; `next` goes into `after`, null when there is no more as yet (ids serve as well)."""
+    """Events, oldest first. Pass `next` as `after` to get the following page; null means that there is no more yet."""
 
     items: list[Event]
     next: int | None
     reset: Loss | None = Field(
-        description="why events after `after` are missing: older than what is kept, or the database went back"
+        description="Why events after `after` are missing. `forgotten`: they are older than those that are kept. "
+        "`ahead`: the "
+        "database was restored. null: none is missing."
     )

@@ -1,19 +1,18 @@
 """/links, and /l/{secret} where they lead"""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Response, Router, delete, get, post
-from litestar.di import NamedDependency
-from litestar.params import PathParameter
+from litestar.params import JSONBody, PathParameter
 from litestar.response import Stream
 
-from master.api.dependencies import Wiring
+from master.api.dependencies import Injected
 from master.api.names import with_ids
 from master.api.openapi.route_docs import documented
-from master.api.requests.reading import ApiRequest, PathId, read_body, read_query
-from master.api.responses import resource_response
+from master.api.requests.reading import PathId
+from master.api.responses import respond
 from master.db.constraints import writing
-from master.db.database import Row, Session
+from master.db.database import Database, Row, Session
 from master.domain.links import service as links
 from master.domain.links.schemas import Link, LinkCreated, LinkList, LinkPage, NewLink
 from master.domain.proxies import service as proxies
@@ -23,40 +22,45 @@ from master.domain.proxies.schemas import LinkQuery, ProxyFilter
 from master.domain.rotation import service as rotation
 from master.domain.rotation.schemas import FleetRotation, RotateRequest
 from master.errors import NotRotatable, RotationUnderWay, TooSoon
-from master.schemas.cursors import cursor
+from master.schemas.pages import next_cursor
 
 Secret = Annotated[str, PathParameter()]
 
 
-@get("/", summary="List links", opt=documented(query=LinkList, answers={200: LinkPage}))
-async def list_links(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """By id, a page at a time, without their secrets."""
-    asked = read_query(request, LinkList)
-    async with wiring.database.session() as session:
-        items = await links.page(session, asked)
-    return resource_response(LinkPage(items=items, next=cursor(items[-1].id) if len(items) == asked.limit else None))
+@get("/", summary="List links", opt=documented(answers={200: "A page of links."}))
+async def list_links(database: Injected[Database], parameters: Injected[LinkList]) -> LinkPage:
+    """List the links, ordered by id, one page at a time. Their secrets are not shown."""
+    async with database.session() as session:
+        items = await links.page(session, parameters)
+    return LinkPage(items=items, next=next_cursor(items, parameters.limit))
 
 
-@post("/", summary="Make a link", opt=documented(body=NewLink, answers={201: LinkCreated}, gives=("Location",)))
-async def create_link(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """Whoever has its address can use it, and nothing else. Only a hash of the secret in it is kept."""
-    wish = await read_body(request, NewLink)
-    async with wiring.database.transaction() as session:
-        made = await links.create(session, await with_ids(session, wish), wiring.public_url or str(request.base_url))
-    return resource_response(made, 201, {"Location": f"/links/{made.id}", "Cache-Control": "no-store"})
+@post(
+    "/", summary="Create a link", opt=documented(answers={201: "The link was created. Its address is shown this once."})
+)
+async def create_link(
+    data: JSONBody[NewLink], database: Injected[Database], public_url: Injected[str]
+) -> Response[LinkCreated]:
+    """Create a secret address that lists or rotates proxies. Whoever has the address can use it, and nothing else.
+
+    The master stores only a hash of the secret.
+    """
+    async with database.transaction() as session:
+        created = await links.create(session, await with_ids(session, data), public_url)
+    return respond(created, 201, {"Location": f"/links/{created.id}", "Cache-Control": "no-store"})
 
 
-@get("/{link_id:int}", summary="Show a link", opt=documented(answers={200: Link}))
-async def show_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """Without its secret."""
-    async with wiring.database.session() as session:
-        return resource_response(await links.get(session, link_id))
+@get("/{link_id:int}", summary="Show a link", opt=documented(answers={200: "The link."}))
+async def show_link(link_id: PathId, database: Injected[Database]) -> Link:
+    """Show one link, without its secret."""
+    async with database.session() as session:
+        return await links.get(session, link_id)
 
 
-@delete("/{link_id:int}", summary="Remove a link", opt=documented(answers={204: None}))
-async def remove_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> None:
-    """It leads nowhere from now on."""
-    async with wiring.database.transaction() as session:
+@delete("/{link_id:int}", summary="Remove a link", opt=documented(answers={204: "The link was removed."}))
+async def remove_link(link_id: PathId, database: Injected[Database]) -> None:
+    """Remove a link. From now on its address answers 404."""
+    async with database.transaction() as session:
         await links.remove(session, link_id)
 
 
@@ -64,29 +68,31 @@ async def remove_link(link_id: PathId, wiring: NamedDependency[Wiring]) -> None:
     "/l/{secret:str}",
     summary="Use a link",
     opt=documented(
-        query=LinkQuery,
-        any_query=True,
-        answers={200: None, 202: FleetRotation},
+        answers={200: "The proxies that the link lists.", 202: "The link's rotations are under way."},
+        bodiless=(200,),
         streams=FILES,
+        ignores_parameters=True,
         problems=(NotRotatable, RotationUnderWay, TooSoon),
     ),
 )
-async def use_link(request: ApiRequest, secret: Secret, wiring: NamedDependency[Wiring]) -> Stream | Response[Any]:
-    """The proxies that it lists, or the rotations that it began: of all that match or, when one cannot be, of none.
+async def use_link(
+    secret: Secret, database: Injected[Database], parameters: Injected[LinkQuery]
+) -> Stream | Response[FleetRotation]:
+    """List the link's proxies, or begin to rotate them: all that match its filter, or none if one of them cannot be.
 
-    Before its least interval is over: 429 with Retry-After. What is refused was no use.
+    A request within the link's `min_interval_s` is refused with 429 and Retry-After. Refused requests do not count as
+    uses. Unknown query parameters are ignored.
     """
-    use = read_query(request, LinkQuery, others=True)
-    async with writing(wiring.database) as session:
+    async with writing(database) as session:
         link = await links.use(session, secret)
         if link["kind"] == "rotate":
-            return resource_response(await begun(session, link), 202)
-    asked = ProxyFilter.model_validate(link["filter"])
-    return await exported(wiring, asked, writer(link["format"], link["template"], raw=use.raw), {})
+            return respond(await begun(session, link), 202)
+    filter_ = ProxyFilter.model_validate(link["filter"])
+    return await exported(database, filter_, writer(link["format"], link["template"], raw=parameters.raw), {})
 
 
 async def begun(session: Session, link: Row) -> FleetRotation:
-    """Raises Invalid, NotRotatable."""
+    """Begin the rotations of a link. Raises Invalid, NotRotatable."""
     rows = await proxies.matching(session, ProxyFilter.model_validate(link["filter"]))
     ids = await rotation.request_rotations(session, rows, RotateRequest.model_validate(link["rotate"])) if rows else []
     return FleetRotation(matched=len(rows), rotation_ids=ids)

@@ -1,9 +1,9 @@
-"""Links, as the API takes and shows them."""
+"""The bodies, queries and resources of links."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from master.domain.proxies.export_template import ExportFormat
 from master.domain.proxies.schemas import ExportTemplate, ProxyFilter
@@ -16,10 +16,23 @@ LinkKind = Literal["list", "rotate"]
 
 
 MOST_INTERVAL_S = 31 * 86_400
+LINK: dict[str, JsonValue] = {
+    "id": 1,
+    "kind": "list",
+    "filter": {"location_id": 1, "state": "running"},
+    "rotate": None,
+    "format": "plain",
+    "template": None,
+    "min_interval_s": 0,
+    "expires_at": None,
+    "used_at": None,
+    "created_at": "2026-05-01T09:30:00Z",
+}
+"""An example."""
 
 
 class NewLink(RequestBody):
-    """What a link gives to whoever has it."""
+    """A link to create."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -31,15 +44,23 @@ class NewLink(RequestBody):
     )
 
     kind: LinkKind = Field(
-        description="list: the proxies that the filter matches, as GET /proxies/export gives them; rotate: begins to "
-        "rotate them all"
+        description="`list`: it lists the proxies that the filter matches, as GET /proxies/export does. `rotate`: it "
+        "begins to rotate them."
     )
-    filter: ProxyFilter = Field(default_factory=ProxyFilter, description="as in the list of proxies")
-    rotate: RotateRequest | None = Field(default=None, description="how, as in POST /proxies/{id}/rotate")
-    format: ExportFormat = "plain"
-    template: ExportTemplate | None = Field(default=None, description="instead of a format")
-    min_interval_s: int = Field(default=0, ge=0, le=MOST_INTERVAL_S, description="between two uses, by anybody")
-    expires_at: LenientTimestamp | None = Field(default=None, description="in the future; null: never")
+    filter: ProxyFilter = Field(
+        default_factory=ProxyFilter, description="The proxies of the link, as in the list of proxies. Default: all."
+    )
+    rotate: RotateRequest | None = Field(
+        default=None, description="The rotation, as in POST /proxies/{proxy_id}/rotate; for `rotate` only."
+    )
+    format: ExportFormat = Field(default="plain", description="The format of the list.")
+    template: ExportTemplate | None = Field(default=None, description="The form of a line, instead of `format`.")
+    min_interval_s: int = Field(
+        default=0, ge=0, le=MOST_INTERVAL_S, description="The least seconds between two uses, by anybody."
+    )
+    expires_at: LenientTimestamp | None = Field(
+        default=None, description="The time from which the link answers 404. It must lie in the future. null: never."
+    )
 
     @model_validator(mode="after")
     def says_how(self) -> Self:
@@ -50,17 +71,19 @@ class NewLink(RequestBody):
 
 
 class Link(Resource):
-    """A link without its secret, which is not kept."""
+    """A link without its secret, which is not stored."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [LINK]})
 
     id: int
-    kind: LinkKind
-    filter: Annotated[dict[str, Any], DescribedAs(ProxyFilter)]
-    rotate: Annotated[dict[str, Any], DescribedAs(RotateRequest)] | None
-    format: ExportFormat
-    template: str | None
-    min_interval_s: int
-    expires_at: datetime | None
-    used_at: datetime | None = Field(description="the last time")
+    kind: LinkKind = Field(description="`list`: it lists proxies. `rotate`: it begins to rotate them.")
+    filter: Annotated[dict[str, Any], DescribedAs(ProxyFilter)] = Field(description="The proxies of the link.")
+    rotate: Annotated[dict[str, Any], DescribedAs(RotateRequest)] | None = Field(description="null unless it rotates.")
+    format: ExportFormat = Field(description="The format of the list.")
+    template: str | None = Field(description="The form of a line, instead of `format`.")
+    min_interval_s: int = Field(description="The least seconds between two uses.")
+    expires_at: datetime | None = Field(description="null: never.")
+    used_at: datetime | None = Field(description="The time of the last use. null: it was never used.")
     created_at: datetime
 
 
@@ -69,10 +92,22 @@ class LinkList(Paging):
 
 
 class LinkCreated(Link):
-    """A link that has just been made."""
+    """A link that was just created, with its secret."""
 
-    path: str = Field(repr=False, description="of the link on this API, secret and all; it is shown this once")
-    url: str = Field(repr=False, description="the same as seen by whoever asked for it")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **LINK,
+                    "path": "/l/Zk3v9x2mQ7pL0sT4bN8cR1wY6dH5jF",
+                    "url": "https://master.example.com/l/Zk3v9x2mQ7pL0sT4bN8cR1wY6dH5jF",
+                }
+            ]
+        }
+    )
+
+    path: str = Field(repr=False, description="The path of the link, with its secret. It is shown this once.")
+    url: str = Field(repr=False, description="The address of the link, with its secret. It is shown this once.")
 
 
 class LinkPage(Page[Link]):

@@ -1,4 +1,4 @@
-"""Locations, as the API takes and shows them."""
+"""The bodies, queries and resources of locations."""
 
 from datetime import datetime
 from typing import Annotated
@@ -13,50 +13,78 @@ from master.schemas.pages import Page
 class Location(Resource):
     """A place where nodes stand."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 1,
+                    "name": "Frankfurt",
+                    "country": "DE",
+                    "labels": {"tier": "gold"},
+                    "created_at": "2026-05-01T09:30:00Z",
+                    "updated_at": "2026-05-01T09:30:00Z",
+                }
+            ]
+        }
+    )
+
     id: int
-    name: str
-    country: str | None = Field(description="ISO 3166-1 alpha-2")
-    labels: dict[str, str]
+    name: str = Field(description="Unique among locations.")
+    country: str | None = Field(description="The country code, as in ISO 3166-1 alpha-2.")
+    labels: dict[str, str] = Field(description="Texts of your choice by name, to filter by.")
     created_at: datetime
     updated_at: datetime
 
 
 def location_from_row(row: Row) -> Location:
-    """Out of a row of `locations`."""
+    """Make a location out of a row of `locations`."""
     return Location.model_validate(dict(row))
 
 
 class PlannedMove(Resource):
-    """A proxy that goes to another node."""
+    """A proxy that moves to another node."""
 
     proxy_id: int
     from_node_id: int
     to_node_id: int
     rotation_id: int | None = Field(
-        description="by which it moves, make before break; null: it is in nobody's use and moves at once, or a dry run"
+        description="The rotation that moves the proxy, make-before-break. null: the proxy is not in use and moves at "
+        "once, "
+        "or this is a dry run."
     )
 
 
 class NodeLoad(Resource):
-    """How many proxies a node has."""
+    """The number of proxies of a node."""
 
     node_id: int
-    before: int
-    after: int = Field(description="when all of them have moved")
+    before: int = Field(description="The number of its proxies now.")
+    after: int = Field(description="The number of its proxies when all moves are done.")
 
 
 class RebalanceResult(Resource):
-    """Which proxies move, and what comes of it on the active nodes that are online."""
+    """The moves of a rebalance, and the number of proxies before and after on each active node that is online."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "moves": [{"proxy_id": 17, "from_node_id": 1, "to_node_id": 2, "rotation_id": 5}],
+                    "nodes": [{"node_id": 1, "before": 3, "after": 2}, {"node_id": 2, "before": 1, "after": 2}],
+                }
+            ]
+        }
+    )
 
     moves: list[PlannedMove]
     nodes: list[NodeLoad]
 
 
 class LocationFilter(LabelFilter):
-    """Which locations."""
+    """A filter of locations."""
 
-    name: Text | None = None
-    country: Text | None = None
+    name: Text | None = Field(default=None, description="Only the location with this name.")
+    country: Text | None = Field(default=None, description="Only locations in this country, as in ISO 3166-1 alpha-2.")
 
 
 class LocationList(LocationFilter, Paging):
@@ -64,13 +92,15 @@ class LocationList(LocationFilter, Paging):
 
 
 class RebalanceQuery(Query):
-    """Whether a location is really balanced."""
+    """The parameters of a rebalance."""
 
-    dry_run: bool = Field(default=False, description="only tell which proxies would move")
+    dry_run: bool = Field(
+        default=False, description="If true, nothing moves, and the answer lists the moves that the request would make."
+    )
 
 
 class NewLocation(RequestBody):
-    """A location to be made."""
+    """A location to create."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Frankfurt", "country": "DE"}]})
 
@@ -80,7 +110,7 @@ class NewLocation(RequestBody):
 
 
 class LocationPatch(RequestBody):
-    """What shall be otherwise of a location."""
+    """A change of a location; omitted members stay as they are."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"labels": {"tier": "gold", "old": None}}]})
 
@@ -90,12 +120,12 @@ class LocationPatch(RequestBody):
 
 
 class RebalanceRequest(RequestBody):
-    """How a location shall be balanced."""
+    """The options of a rebalance."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 30, "max_moves": 50}]})
 
-    overlap_s: Overlap = Field(default=60, description="each former endpoint serves on for so long")
-    max_moves: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="at most so many moves")
+    overlap_s: Overlap = Field(default=60, description="Seconds for which each former endpoint continues to serve.")
+    max_moves: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="The most proxies to move.")
 
 
 class LocationPage(Page[Location]):

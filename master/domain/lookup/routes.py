@@ -1,26 +1,26 @@
 """/lookup"""
 
-from typing import Any
+from litestar import get
 
-from litestar import Response, get
-from litestar.di import NamedDependency
-
-from master.api.dependencies import Wiring
+from master.api.dependencies import Injected
 from master.api.openapi.route_docs import documented
-from master.api.requests.reading import ApiRequest, read_query
-from master.api.responses import resource_response
+from master.db.database import Database
 from master.domain.lookup import service as lookups
 from master.domain.lookup.schemas import Lookup, LookupQuery
 
 
-@get("/lookup", summary="Who had an address", opt=documented(query=LookupQuery, answers={200: Lookup}))
-async def look_up(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """With `port`: which proxy served at this ip and port then. Without: whose connections left by this address.
+@get(
+    "/lookup",
+    summary="Find the proxy that had an address",
+    opt=documented(answers={200: "A page of the proxies that had the address."}),
+)
+async def look_up(database: Injected[Database], parameters: Injected[LookupQuery]) -> Lookup:
+    """Find the proxy that served at an IP address and `port`.
 
-    Random IPv6 addresses are decoded by the keys of the nodes that draw out of their prefix, without a log of
-    connections; several proxies can be meant only with prefixes longer than a /64. What was so is kept for
-    HISTORY_KEEP_DAYS.
+    Without `port`, find the proxies whose connections left their node by the address.
+
+    Random IPv6 addresses are decoded with the keys of the nodes that draw from their prefix; no log of connections is
+    kept. Only prefixes longer than a /64 may lead to several proxies. The history goes back HISTORY_KEEP_DAYS.
     """
-    asked = read_query(request, LookupQuery)
-    async with wiring.database.session() as session:
-        return resource_response(await lookups.look_up(session, asked))
+    async with database.session() as session:
+        return await lookups.look_up(session, parameters)

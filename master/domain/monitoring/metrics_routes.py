@@ -1,27 +1,41 @@
 """/metrics"""
 
-from typing import Any
+from collections.abc import Callable
 
 from litestar import Response, get
-from litestar.di import NamedDependency
 
-from master.api.dependencies import Wiring
+from master.api.dependencies import Injected
 from master.api.encoding import written
 from master.api.openapi.route_docs import documented
+from master.db.database import Database
+from master.domain.monitoring.fleet import Fleet
 from master.errors import DatabaseError
-from master.instruments import by, gauge
+from master.instruments import Meters, by, gauge
 from master.schemas.media_types import MediaType
 
 
 @get(
     "/metrics",
-    summary="Metrics for Prometheus",
-    opt=documented(any_query=True, answers={200: None}, streams={MediaType.METRICS: None}, asks_database=False),
+    summary="Show metrics for Prometheus",
+    opt=documented(
+        answers={200: "The metrics, in the text format of Prometheus."},
+        streams={MediaType.METRICS: None},
+        ignores_parameters=True,
+        copes_without_database=True,
+    ),
 )
-async def show_metrics(wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """The fleet, counted at most every 10 s and left out while the database is away, and what this master has done."""
-    state = wiring.broker_state()
-    size, idle, most = wiring.database.pool
+async def show_metrics(
+    database: Injected[Database],
+    broker_state: Injected[Callable[[], str]],
+    meters: Injected[Meters],
+    fleet: Injected[Fleet],
+) -> Response[bytes]:
+    """Show the size and state of the fleet, and counters of this master.
+
+    The fleet is counted at most every 10 s, and omitted while the database is down.
+    """
+    state = broker_state()
+    size, idle, most = database.pool
     parts = [
         gauge("maybe_bus_up", "Whether the broker is reached.", state == "up"),
         by("maybe_bus_state", "The state of the link to the broker.", ("state",), {(state,): 1}),
@@ -31,11 +45,11 @@ async def show_metrics(wiring: NamedDependency[Wiring]) -> Response[Any]:
             ("state",),
             {("idle",): idle, ("used",): size - idle, ("possible",): most},
         ),
-        *wiring.meters.families(),
+        *meters.families(),
     ]
     try:
-        fleet, is_up = await wiring.fleet.text(), True
+        counted, is_up = await fleet.text(), True
     except DatabaseError:
-        fleet, is_up = "", False
+        counted, is_up = "", False
     parts.append(gauge("maybe_database_up", "Whether the database answers.", is_up))
-    return written("".join((fleet, *parts)).encode(), MediaType.METRICS)
+    return written("".join((counted, *parts)).encode(), MediaType.METRICS)

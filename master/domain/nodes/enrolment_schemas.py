@@ -11,20 +11,27 @@ from shared.enrolment.challenge import read_challenge
 from shared.proxies import Id, Port
 
 ENROL_PORT = 3006
-"""Where a waiting node listens unless it is told otherwise."""
+"""The port on which a waiting node listens unless it is configured otherwise."""
 
 
 def known_challenge(text: str) -> str:
-    """The challenge as it came, when it can be one. Raises ValueError without repeating it."""
+    """Return the challenge if it is well-formed. Raises ValueError without repeating it."""
     read_challenge(text)
     return text
 
 
-Challenge = Annotated[str, Field(max_length=64, repr=False), AfterValidator(known_challenge)]
+Challenge = Annotated[
+    str,
+    Field(
+        max_length=64, repr=False, description="The challenge that the waiting node prints. It proves who may enrol it."
+    ),
+    AfterValidator(known_challenge),
+]
+PORT_WORDS = "The port on which the waiting node listens: one of the ports in the master's setting ENROL_PORTS."
 
 
 class NewNode(RequestBody):
-    """A waiting node to be enrolled, by the challenge that it shows."""
+    """A waiting node to enrol, with the challenge that it prints."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"ip": "203.0.113.7", "challenge": "7KQ2-M0XA-9T4R-WD3E-5HJN-8VBC-6PRZ"}]}
@@ -32,17 +39,15 @@ class NewNode(RequestBody):
 
     ip: NodeIp
     challenge: Challenge
-    port: Port = Field(
-        default=ENROL_PORT, description="where the waiting node listens: one of the ports in the master's ENROL_PORTS"
-    )
-    name: Name | None = Field(default=None, description="drawn when none is given")
-    location_id: Id | None = None
+    port: Port = Field(default=ENROL_PORT, description=PORT_WORDS)
+    name: Name | None = Field(default=None, description="The name of the node. By default one is generated.")
+    location_id: Id | None = Field(default=None, description="The location of the node. By default it has none.")
     location: LocationName = None
     labels: Labels = Field(default_factory=dict[str, str])
 
 
 class ReplaceRequest(RequestBody):
-    """A waiting box that takes a node over, by the challenge that it shows."""
+    """A waiting host that takes over a node, with the challenge that it prints."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"ip": "203.0.113.9", "challenge": "7KQ2-M0XA-9T4R-WD3E-5HJN-8VBC-6PRZ"}]}
@@ -50,6 +55,4 @@ class ReplaceRequest(RequestBody):
 
     ip: NodeIp
     challenge: Challenge
-    port: Port = Field(
-        default=ENROL_PORT, description="where the waiting box listens: one of the ports in the master's ENROL_PORTS"
-    )
+    port: Port = Field(default=ENROL_PORT, description=PORT_WORDS)

@@ -1,4 +1,4 @@
-"""Nodes, as the API shows them: with their latest word, and how far they are with moving."""
+"""The bodies, queries and resources of nodes."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -16,96 +16,144 @@ NodeLink = Literal["online", "offline", "never_reported"]
 
 
 class NodeLimits(Resource):
-    """What a node takes on at most."""
+    """The limits of a node."""
 
-    max_proxies: int
+    max_proxies: int = Field(description="The most proxies that are placed on the node.")
     ports: str = Field(
-        description="the range out of which ports are given, both ends included", examples=["20000-29999"]
+        description="The range from which ports are assigned, both ends included.", examples=["20000-29999"]
     )
 
 
 class NodeExits(Resource):
-    """By what a node's proxies may leave it, besides the addresses that it has told."""
+    """The declared exits of a node, beside the addresses that it reports."""
 
-    addresses: list[str]
-    ipv6_prefixes: list[str]
+    addresses: list[str] = Field(description="Local addresses by which connections may leave the node.")
+    ipv6_prefixes: list[str] = Field(description="IPv6 networks that are routed to the node.")
 
 
 class HeldList(Resource):
-    """A list that the node does not act on before it is confirmed, since it would stop most of its proxies."""
+    """A list that the node holds back until it is confirmed, because it would stop most of its proxies."""
 
-    rev: int
-    stops: int
-    of: int
+    rev: int = Field(description="The revision of the list.")
+    stops: int = Field(description="The number of running proxies that the list would stop.")
+    of: int = Field(description="The number of running proxies.")
 
 
 class NodeStatus(Resource):
-    """A node's latest word. `never_reported`: it has never reported."""
+    """The latest report of a node."""
 
-    state: NodeLink
-    rev: int = Field(description="revision of the list that the node acts on")
-    confirmed_rev: int = Field(description="revision up to which the node has done what was asked")
-    count: int = Field(description="proxies that the node holds")
-    running: int
-    failed: int
-    limited: int = Field(description="proxies that run, but whose quota is spent or whose time is over")
-    missing: int = Field(description="wanted, but not with the node yet")
-    held: HeldList | None
-    trouble: str | None = Field(
-        description="What keeps the node from taking changes, such as a full disk. Its proxies run on. null: nothing"
+    state: NodeLink = Field(
+        description="`offline`: the node has not reported for a while. `never_reported`: it has not reported yet."
     )
-    reported_at: datetime | None
+    rev: int = Field(description="The revision of the list that the node acts on.")
+    confirmed_rev: int = Field(description="The revision up to which the node has carried out all changes.")
+    count: int = Field(description="The number of proxies that the node holds.")
+    running: int = Field(description="The number of proxies that run.")
+    failed: int = Field(description="The number of proxies that cannot run.")
+    limited: int = Field(
+        description="The number of proxies that run, but refuse clients: their quota is spent or they have expired."
+    )
+    missing: int = Field(description="The number of proxies that the node does not hold yet.")
+    held: HeldList | None = Field(description="null: the node holds back no list.")
+    trouble: str | None = Field(
+        description="What keeps the node from taking changes, such as a full disk. Its proxies continue to run. null: "
+        "nothing."
+    )
+    reported_at: datetime | None = Field(description="The time of the report.")
 
 
 class MoveFailure(Resource):
-    """A proxy that could not leave its node as yet."""
+    """A proxy that could not leave its node yet."""
 
     proxy_id: int
     reason: str
-    tries: int
-    next_at: datetime = Field(description="when it is tried again")
+    tries: int = Field(description="The number of failed tries.")
+    next_at: datetime = Field(description="The time of the next try.")
 
 
 class Moving(Resource):
-    """How far a node is that drains by moving its proxies."""
+    """The progress of a node that drains by moving its proxies."""
 
-    left: int = Field(description="proxies that are still this node's")
-    starting: int = Field(description="of these, those whose new endpoint is being made and probed")
-    overlapping: int = Field(description="proxies that have moved, while their former endpoints serve on here")
-    failed: int = Field(description="of those left, how many have failed to move and are tried again")
-    failures: list[MoveFailure] = Field(description="the first ten of them")
-    overlap_s: int
-    node_ids: list[int] | None = Field(description="where they go; null: to nodes of the same location")
-    leaving: bool = Field(description="the node is removed when it is empty")
+    left: int = Field(description="The number of proxies that are still on this node.")
+    starting: int = Field(description="The number of these whose new endpoint is being started and probed.")
+    overlapping: int = Field(
+        description="The number of proxies that have moved, while their former endpoints continue to serve here."
+    )
+    failed: int = Field(description="The number of those left that failed to move and are tried again.")
+    failures: list[MoveFailure] = Field(description="The first ten of the failures.")
+    overlap_s: int = Field(description="Seconds for which each former endpoint continues to serve.")
+    node_ids: list[int] | None = Field(
+        description="The nodes to which the proxies move. null: any node of the same location."
+    )
+    leaving: bool = Field(description="Whether the node is removed when it is empty.")
     began_at: datetime
-    emptied_at: datetime | None
+    emptied_at: datetime | None = Field(description="The time when the last proxy left. null: not yet.")
 
 
 class Node(Resource):
     """A host that runs proxies."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 1,
+                    "name": "brave-otter",
+                    "ip": "203.0.113.7",
+                    "location_id": 1,
+                    "labels": {},
+                    "state": "active",
+                    "limits": {"max_proxies": 1000, "ports": "20000-29999"},
+                    "exits": {"addresses": [], "ipv6_prefixes": ["2001:db8:1::/64"]},
+                    "engines": {"builtin": "1.0.0"},
+                    "host": "node-1.example.net",
+                    "os": "Debian GNU/Linux 12",
+                    "addresses": ["203.0.113.7"],
+                    "agent": "1.0.0",
+                    "revision": 12,
+                    "status": {
+                        "state": "online",
+                        "rev": 12,
+                        "confirmed_rev": 12,
+                        "count": 3,
+                        "running": 3,
+                        "failed": 0,
+                        "limited": 0,
+                        "missing": 0,
+                        "held": None,
+                        "trouble": None,
+                        "reported_at": "2026-05-01T09:31:00Z",
+                    },
+                    "moving": None,
+                    "created_at": "2026-05-01T09:30:00Z",
+                    "updated_at": "2026-05-01T09:30:00Z",
+                }
+            ]
+        }
+    )
+
     id: int
-    name: str
-    ip: str
+    name: str = Field(description="Unique among nodes.")
+    ip: str = Field(description="The address at which the master and clients reach the node.")
     location_id: int | None
-    labels: dict[str, str]
-    state: NodeState = Field(description="draining takes no new proxies; disabled stops its proxies")
+    labels: dict[str, str] = Field(description="Texts of your choice by name, to filter by.")
+    state: NodeState = Field(description="A `draining` node takes no new proxies; a `disabled` node stops its proxies.")
     limits: NodeLimits
     exits: NodeExits
-    engines: dict[str, str] = Field(description="name and version of what can run proxies there")
-    host: str
-    os: str
-    addresses: list[str]
-    agent: str = Field(description="version of the node's agent")
-    revision: int = Field(description="grows with every change of what the node should run")
+    engines: dict[str, str] = Field(description="The engines that can run proxies on the node: their versions by name.")
+    host: str = Field(description="The host name that the node reports.")
+    os: str = Field(description="The operating system that the node reports.")
+    addresses: list[str] = Field(description="The local addresses that the node reports.")
+    agent: str = Field(description="The version of the node's agent.")
+    revision: int = Field(description="Grows with every change of what the node should run.")
     status: NodeStatus
-    moving: Moving | None = Field(description="null unless the node drains by moving its proxies")
+    moving: Moving | None = Field(description="null: the node does not drain by moving its proxies.")
     created_at: datetime
     updated_at: datetime
 
 
 def node_from_row(row: Row) -> Node:
-    """Out of a row of `node_resources`."""
+    """Make a node out of a row of `node_resources`."""
     return Node.model_validate(
         {
             **{name: row[name] for name in NODE_COLUMNS},
@@ -117,7 +165,7 @@ def node_from_row(row: Row) -> Node:
 
 
 def node_status(row: Row) -> NodeStatus:
-    """The status part of a row of `node_resources`."""
+    """Make the status out of a row of `node_resources`."""
     held = None
     if row["held_rev"] is not None:
         held = HeldList(rev=row["held_rev"], stops=row["held_stops"] or 0, of=row["held_of"] or 0)
@@ -136,14 +184,14 @@ NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in ("limits"
 
 
 class NodeFilter(LabelFilter):
-    """Which nodes."""
+    """A filter of nodes."""
 
-    location_id: Id | None = None
+    location_id: Id | None = Field(default=None, description="Only nodes of this location.")
     location: LocationName = None
-    state: NodeState | None = None
-    online: bool | None = None
-    name: Text | None = None
-    ip: NodeIp | None = None
+    state: NodeState | None = Field(default=None, description="Only nodes in this state.")
+    online: bool | None = Field(default=None, description="Only nodes that are online, or only those that are not.")
+    name: Text | None = Field(default=None, description="Only the node with this name.")
+    ip: NodeIp | None = Field(default=None, description="Only nodes with this `ip`.")
 
 
 class NodeList(NodeFilter, Paging):
@@ -151,36 +199,47 @@ class NodeList(NodeFilter, Paging):
 
 
 class NodeRemoval(Query):
-    """What shall become of the proxies of a node that goes."""
+    """The parameters of a node's removal."""
 
     proxies: Literal["refuse", "move", "delete"] = Field(
         default="refuse",
-        description="refuse: the node stays while it has some; move: they go to other nodes, then it goes, too",
+        description="The fate of the node's proxies. `refuse`: the node is not removed while it has any. `move`: they "
+        "move to "
+        "other nodes, then the node is removed. `delete`: they are removed with it.",
     )
-    overlap_s: Overlap = Field(default=60, description="with move: former endpoints serve on for so long")
+    overlap_s: Overlap = Field(
+        default=60, description="With `move`: seconds for which each former endpoint continues to serve."
+    )
 
 
 class NodeLimitsPatch(RequestBody):
-    """What shall be otherwise of a node's limits."""
+    """A change of a node's limits; omitted members stay as they are."""
 
-    max_proxies: Annotated[int, Field(ge=0, le=60000)] = Field(default_factory=omitted)
-    ports: PortRange = Field(default_factory=omitted)
+    max_proxies: Annotated[int, Field(ge=0, le=60000)] = Field(
+        default_factory=omitted, description="The most proxies that are placed on the node."
+    )
+    ports: PortRange = Field(
+        default_factory=omitted,
+        description="The range from which ports are assigned, both ends included. Ports in use must lie in it.",
+    )
 
 
 class NodeExitOptions(RequestBody):
-    """By what a node's proxies may leave it."""
+    """A change of a node's exits; omitted members stay as they are."""
 
     addresses: Annotated[list[ExitAddress], Field(max_length=1000), AfterValidator(distinct)] = Field(
-        default_factory=omitted, description="local addresses besides those that the node has told"
+        default_factory=omitted,
+        description="Local addresses by which connections may leave the node, beside those that it reports.",
     )
     ipv6_prefixes: Annotated[list[Prefix], Field(max_length=64), AfterValidator(distinct)] = Field(
         default_factory=omitted,
-        description="IPv6 networks that are routed to the node; the first is drawn from when a proxy names none",
+        description="IPv6 networks that are routed to the node. A proxy with a random exit that names none uses the "
+        "first.",
     )
 
 
 class NodePatch(RequestBody):
-    """What shall be otherwise of a node."""
+    """A change of a node; omitted members stay as they are."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -193,35 +252,45 @@ class NodePatch(RequestBody):
     )
 
     name: Name = Field(default_factory=omitted)
-    ip: NodeIp = Field(default_factory=omitted)
-    location_id: Id | None = Field(default_factory=omitted)
+    ip: NodeIp = Field(
+        default_factory=omitted, description="The address at which the master and clients reach the node."
+    )
+    location_id: Id | None = Field(default_factory=omitted, description="The location of the node. null: none.")
     location: LocationName = Field(default_factory=omitted)
     labels: LabelPatch = Field(default_factory=omitted)
-    state: NodeState = Field(default_factory=omitted)
+    state: NodeState = Field(
+        default_factory=omitted,
+        description="A `draining` node takes no new proxies; a `disabled` node stops its proxies.",
+    )
     limits: NodeLimitsPatch = Field(default_factory=omitted)
     exits: NodeExitOptions = Field(default_factory=omitted)
     move: bool = Field(
         default_factory=omitted,
-        description="of a draining node: its proxies move to other nodes, make before break; false: no more of them",
+        description="Whether the proxies of a draining node move to other nodes, make-before-break. false stops "
+        "further "
+        "moves.",
     )
     overlap_s: Overlap = Field(
-        default_factory=omitted, description="with move: the former endpoint serves on for so long: 60 s"
+        default_factory=omitted,
+        description="With `move`: seconds for which each former endpoint continues to serve. Default: 60.",
     )
     node_ids: NodeIds = Field(
         default_factory=omitted,
-        description="with move: to these; to those of the node's location when none are named",
+        description="With `move`: the nodes to which the proxies move. Default: any node of the same location.",
     )
     nodes: NodeNames = Field(default_factory=omitted)
 
     def given(self) -> dict[str, Any]:
-        """What is a setting of the node; a move is not."""
+        """Return the members that are settings of the node; those of a move are not."""
         return {name: value for name, value in super().given().items() if name not in ("move", "overlap_s", "node_ids")}
 
 
 class SyncRequest(RequestBody):
-    """Compare a node with the database now."""
+    """The options of a comparison of a node with the database."""
 
-    confirm: bool = Field(default=False, description="lets a list pass that the node holds")
+    model_config = ConfigDict(json_schema_extra={"examples": [{"confirm": True}]})
+
+    confirm: bool = Field(default=False, description="If true, the node acts on a list that it holds back.")
 
 
 class NodePage(Page[Node]):

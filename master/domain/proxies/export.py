@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unicodedata import category, normalize
 
+from pydantic import ConfigDict
 from pydantic import Field as SchemaField
 
 from master.domain.proxies.export_template import FIELDS, ExportField, ExportFormat, pieces
@@ -31,7 +32,28 @@ LineWriter = Callable[[Row], str]
 
 
 class ExportedProxy(Resource):
-    """A proxy in the JSON format."""
+    """A proxy as the JSON format lists it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 17,
+                    "name": None,
+                    "location_id": 1,
+                    "node_id": 1,
+                    "protocol": "mixed",
+                    "host": "203.0.113.7",
+                    "port": 20000,
+                    "username": "k3v9x2",
+                    "password": "p4ssw0rd",
+                    "url": "http://k3v9x2:p4ssw0rd@203.0.113.7:20000",
+                    "state": "running",
+                    "labels": {},
+                }
+            ]
+        }
+    )
 
     id: int
     name: str | None

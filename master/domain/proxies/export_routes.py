@@ -3,14 +3,12 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.response import Stream
 
-from master.api.dependencies import Wiring
+from master.api.dependencies import Injected
 from master.api.encoding import streamed
 from master.api.names import named
 from master.api.openapi.route_docs import documented
-from master.api.requests.reading import ApiRequest, read_query
 from master.db.database import Database, Row
 from master.domain.proxies import service as proxies
 from master.domain.proxies.export import WRITERS, ExportedProxy, ExportWriter, writer
@@ -18,48 +16,51 @@ from master.domain.proxies.schemas import ProxyExport, ProxyFilter
 from master.schemas.media_types import MediaType
 
 PAGE = 500
-"""Rows at once: neither memory nor the time until others are served grows with the list."""
+"""Rows read at once, so that neither the memory nor the wait of other requests grows with the list."""
 FILES = {each.media_type: ExportedProxy if each.media_type is MediaType.JSON else None for each in WRITERS.values()}
-"""The media type of each form, and the model of its items where it has any."""
+"""The media type of each format, and the model of its items where it has one."""
 PRIVATE = {"Cache-Control": "no-store"}
 
 
-@get("/proxies/export", summary="Export proxies", opt=documented(query=ProxyExport, answers={200: None}, streams=FILES))
-async def export_proxies(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Stream:
-    """All that the filter matches, by id, one a line: `host:port:username:password`, or as `format` or `template` say.
+@get(
+    "/proxies/export",
+    summary="Export proxies",
+    opt=documented(answers={200: "All proxies that the filter matches."}, streams=FILES),
+)
+async def export_proxies(database: Injected[Database], parameters: Injected[ProxyExport]) -> Stream:
+    """Export all proxies that the filter matches as a file, ordered by id.
 
-    Hosts that are IPv6 addresses stand in brackets, but for CSV and JSON. Where a proxy speaks HTTP and SOCKS5 its url
-    is that of HTTP. The answer is whole when it ends as HTTP says; when the database goes away meanwhile the
-    connection is cut instead.
+    By default each line is `host:port:username:password`; `format` or `template` choose another form. IPv6 hosts stand
+    in brackets, except in CSV and JSON. A proxy that serves both HTTP and SOCKS5 is written with its HTTP URL. If the
+    database fails during the export, the connection is closed before the end of the body, so that clients notice.
     """
-    asked = read_query(request, ProxyExport)
-    asked = await named(wiring.database, asked)
-    return await exported(wiring, asked, writer(asked.format, asked.template, raw=asked.raw), PRIVATE)
+    query = await named(database, parameters)
+    return await exported(database, query, writer(query.format, query.template, raw=query.raw), PRIVATE)
 
 
-async def exported(wiring: Wiring, asked: ProxyFilter, wanted: ExportWriter, headers: Mapping[str, str]) -> Stream:
-    """The first rows are read before the answer begins, so that what fails at once is told as a problem."""
-    first = await portion(wiring.database, asked, 0)
-    disposition = {"Content-Disposition": f'attachment; filename="proxies.{wanted.suffix}"'}
-    pieces = lines(wiring.database, asked, wanted, first)
-    return streamed(pieces, wanted.media_type, {**headers, **disposition})
+async def exported(database: Database, filter_: ProxyFilter, form: ExportWriter, headers: Mapping[str, str]) -> Stream:
+    """Start the answer after the first rows are read, so that a failure until then is reported as a problem."""
+    first = await portion(database, filter_, 0)
+    disposition = {"Content-Disposition": f'attachment; filename="proxies.{form.suffix}"'}
+    pieces = lines(database, filter_, form, first)
+    return streamed(pieces, form.media_type, {**headers, **disposition})
 
 
-async def portion(database: Database, asked: ProxyFilter, after: int) -> Sequence[Row]:
-    """The next rows. No connection is held between two portions: a slow reader keeps none from the others."""
+async def portion(database: Database, filter_: ProxyFilter, after: int) -> Sequence[Row]:
+    """Read the next rows. No connection is held between two portions, so a slow reader blocks nobody."""
     async with database.session() as session:
-        return await proxies.matching(session, asked, after=after, limit=PAGE)
+        return await proxies.matching(session, filter_, after=after, limit=PAGE)
 
 
 async def lines(
-    database: Database, asked: ProxyFilter, wanted: ExportWriter, first: Sequence[Row]
+    database: Database, filter_: ProxyFilter, form: ExportWriter, first: Sequence[Row]
 ) -> AsyncGenerator[bytes]:
-    """All of it, a portion at a time."""
+    """Write all rows, one portion at a time."""
     rows, begun = first, False
-    yield wanted.head.encode()
+    yield form.head.encode()
     while rows:
-        text = wanted.between.join(wanted.line(row) for row in rows)
-        yield (wanted.between * begun + text).encode()
+        text = form.between.join(form.line(row) for row in rows)
+        yield (form.between * begun + text).encode()
         begun = True
-        rows = await portion(database, asked, rows[-1]["id"]) if len(rows) == PAGE else ()
-    yield wanted.tail.encode()
+        rows = await portion(database, filter_, rows[-1]["id"]) if len(rows) == PAGE else ()
+    yield form.tail.encode()

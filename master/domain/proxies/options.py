@@ -1,4 +1,4 @@
-"""What may be asked of a proxy's exit, limits and destinations."""
+"""The options of a proxy's exit, limits, destinations and schedule."""
 
 from typing import Annotated, Literal
 
@@ -12,60 +12,70 @@ from shared.proxies import MAX_BIGINT, ExitMode, TrafficPeriod
 
 
 class ExitOptions(RequestBody):
-    """Where connections shall leave the node; null takes a member back."""
+    """The exit by which connections leave the node; null resets a member to its default."""
 
     mode: ExitMode = Field(
         default_factory=omitted,
-        description="address: this local address of the node; ipv6_random: a fresh address for each connection; "
-        "ipv6_session: one for each session, that is for each user name `username-session-ID`",
+        description="`default`: the address that the node's system chooses. `address`: the local address in `address`. "
+        "`ipv6_random`: a new random address for each connection. `ipv6_session`: one random address for each session, "
+        "that is for each user name `username-session-ID`.",
     )
-    address: ExitAddress | None = Field(default_factory=omitted, description="of mode address")
+    address: ExitAddress | None = Field(
+        default_factory=omitted, description="The local address of the node, with mode `address`."
+    )
     prefix: Prefix | None = Field(
-        default_factory=omitted, description="of the random modes; the node's first prefix when none is given"
+        default_factory=omitted,
+        description="The IPv6 network of the random modes. Default: the first prefix of the node.",
     )
     session_ttl_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
-        default_factory=omitted, description="how long a session keeps its address after its last connection"
+        default_factory=omitted, description="Seconds for which a session keeps its address after its last connection."
     )
 
 
 class LimitOptions(RequestBody):
-    """What the proxy may be used for at most; null takes a limit away."""
+    """The limits of a proxy; null removes a limit. By default there is none."""
 
     connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        default_factory=omitted, description="open at once"
+        default_factory=omitted, description="The most connections that are open at once."
     )
     bandwidth_bps: Annotated[int, Field(ge=8_000, le=10**12)] | None = Field(
-        default_factory=omitted, description="bits per second in each direction, over all connections"
+        default_factory=omitted,
+        description="The most bits per second in each direction, over all connections together.",
     )
     traffic_bytes: Annotated[int, Field(ge=1, le=MAX_BIGINT)] | None = Field(
-        default_factory=omitted, description="both directions together; when they are spent, the state is limited"
+        default_factory=omitted,
+        description="The quota: bytes in both directions together. When it is spent, clients are refused and the state "
+        "is "
+        "`limited`.",
     )
     traffic_period: TrafficPeriod = Field(
-        default_factory=omitted, description="in which traffic_bytes are counted: ever, or each UTC day or month"
+        default_factory=omitted,
+        description="The period of the quota: `total`, or each UTC `day` or `month`. Default: `total`.",
     )
     expires_at: Timestamp | None = Field(
         default_factory=omitted,
-        description="from then on nobody is served and the state is expired; RFC 3339; a new one lies in the future "
-        "unless the query says allow_past=true",
+        description="The time (RFC 3339) from which clients are refused and the state is `expired`. It must lie in the "
+        "future "
+        "unless the query has `allow_past=true`.",
     )
 
 
 class DestinationOptions(RequestBody):
-    """Where clients may connect to. Each list replaces the one before; an empty list or null takes it back."""
+    """The destinations that clients may reach. Each list replaces the former one; null or an empty list resets it."""
 
     deny_ports: PortList | None = Field(
         default_factory=omitted,
-        description="Ports that are refused, as numbers or ranges `from-to`. A refusal is counted as `port` in usage.",
+        description="Ports that are refused, as numbers or ranges `from-to`. Usage counts such refusals as `port`.",
     )
     allow_ports: PortList | None = Field(
         default_factory=omitted,
-        description="The only ports that are not refused. Without it these are all but those that the node refuses by "
-        "default (its NODE_DENY_PORTS: 25); name such a port here, or `1-65535`, to open it for this proxy.",
+        description="The only ports that are allowed. Default: all but those that the node refuses (its setting "
+        "NODE_DENY_PORTS, by default 25). Name such a port here, or `1-65535`, to allow it for this proxy.",
     )
     deny_hosts: Hosts | None = Field(
         default_factory=omitted,
         description="Hosts that are refused: names in their ASCII form, each with its subdomains, addresses and "
-        "networks. Addresses are compared after a name is resolved. A refusal is counted as `host` in usage.",
+        "networks. Addresses are compared after names are resolved. Usage counts such refusals as `host`.",
     )
 
 
@@ -77,23 +87,27 @@ RotationParts = Annotated[
     Field(
         min_length=1,
         max_length=4,
-        description="exit: another declared address, or all sessions forgotten; credentials: user name and password; "
-        "port: another one of the node's range; node: another node. Several at once are one change",
+        description="The parts to change. `exit`: another declared address, or new addresses for all sessions. "
+        "`credentials`: a new user name and password. `port`: another port of the node's range. `node`: another node. "
+        "Several parts change together.",
     ),
     AfterValidator(distinct),
 ]
 
 
 class ScheduleOptions(RequestBody):
-    """When and how a proxy is rotated by itself; null takes a member back."""
+    """The schedule on which a proxy is rotated; null resets a member. By default there is no schedule."""
 
     every_s: Annotated[int, Field(ge=10, le=31_536_000)] | None = Field(
-        default_factory=omitted, description="from one turn to the next"
+        default_factory=omitted, description="Seconds from one rotation to the next."
     )
     jitter_s: Annotated[int, Field(ge=0, le=31_536_000)] | None = Field(
-        default_factory=omitted, description="by up to so much each turn comes later, drawn anew each time"
+        default_factory=omitted, description="The most seconds by which a rotation is delayed at random."
     )
     what: RotationParts | None = Field(default_factory=omitted)
     overlap_s: Overlap | None = Field(
-        default_factory=omitted, description="the former endpoint serves on for so long: 60 s or half of every_s"
+        default_factory=omitted,
+        description="Seconds for which the former endpoint continues to serve. Default: 60, or half of `every_s` if "
+        "that is "
+        "less.",
     )

@@ -1,54 +1,77 @@
-"""Rotations, as the API shows them."""
+"""The bodies and resources of rotations."""
 
 from datetime import datetime
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from master.domain.proxies.options import RotationPart, RotationParts
-from master.domain.proxies.schemas import Proxy
+from master.domain.proxies.schemas import PROXY, Proxy
 from master.schemas.base import RequestBody, Resource, Row
 from master.schemas.fields import NodeIds, NodeNames, Overlap
+
+ROTATION: dict[str, JsonValue] = {
+    "id": 5,
+    "proxy_id": 17,
+    "what": ["port"],
+    "overlap_s": 60,
+    "scheduled": False,
+    "state": "starting",
+    "reason": None,
+    "until": None,
+    "created_at": "2026-05-01T10:00:00Z",
+    "updated_at": "2026-05-01T10:00:00Z",
+}
+"""An example."""
 
 RotationState = Literal["waiting", "starting", "overlap", "done", "failed"]
 
 
 class Rotation(Resource):
-    """One rotation of a proxy. `overlap`: the new endpoint serves, and the former one until `until`."""
+    """One rotation of a proxy."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ROTATION]})
 
     id: int
     proxy_id: int
-    what: list[RotationPart]
-    overlap_s: int
-    scheduled: bool
-    state: RotationState = Field(description="waiting: for its node; starting: the new endpoint is made and probed")
-    reason: str | None = Field(description="why it failed; the proxy is as it was then")
-    until: datetime | None = Field(description="when the former endpoint ends")
+    what: list[RotationPart] = Field(description="The parts that change.")
+    overlap_s: int = Field(description="Seconds for which the former endpoint continues to serve.")
+    scheduled: bool = Field(description="Whether the schedule of the proxy began it.")
+    state: RotationState = Field(
+        description="`waiting`: for the node. `starting`: the new endpoint is started and probed. `overlap`: both "
+        "endpoints serve. `done`: the former endpoint has ended. `failed`: the proxy stays as it was."
+    )
+    reason: str | None = Field(description="Why it failed.")
+    until: datetime | None = Field(description="The time when the former endpoint ends.")
     created_at: datetime
     updated_at: datetime
 
 
 def rotation_from_row(row: Row) -> Rotation:
-    """Out of a row of `rotations`."""
+    """Make a rotation out of a row of `rotations`."""
     return Rotation.model_validate(dict(row))
 
 
 class RotatedProxy(Resource):
     """A rotation and its proxy, as both are now."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"rotation": ROTATION, "proxy": PROXY}]})
+
     rotation: Rotation
     proxy: Proxy
 
 
 class FleetRotation(Resource):
-    """The rotations that were begun, one a proxy."""
+    """The rotations that were begun, one for each proxy."""
 
-    matched: int
-    rotation_ids: list[int]
+    model_config = ConfigDict(json_schema_extra={"examples": [{"matched": 2, "rotation_ids": [5, 6]}]})
+
+    matched: int = Field(description="The number of proxies.")
+    rotation_ids: list[int] = Field(description="The ids of the rotations. Follow them at `/rotations/{rotation_id}`.")
 
 
 class RotateRequest(RequestBody):
-    """What of a proxy shall be otherwise, make before break."""
+    """The parts of a proxy to change, make-before-break."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"what": ["credentials", "port"], "overlap_s": 30}, {"what": ["node"]}]}
@@ -56,9 +79,10 @@ class RotateRequest(RequestBody):
 
     what: RotationParts
     overlap_s: Overlap = Field(
-        default=60, description="the former port, login or node serves on for so long; 0 ends it at once"
+        default=60, description="Seconds for which the former endpoint continues to serve. 0 ends it at once."
     )
     node_ids: NodeIds | None = Field(
-        default=None, description="with node: to one of these; to one of the same location when none are named"
+        default=None,
+        description="With `node`: the nodes to one of which the proxy moves. Default: any node of the same location.",
     )
     nodes: NodeNames = None

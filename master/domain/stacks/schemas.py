@@ -1,4 +1,4 @@
-"""What a stack is: the bodies that say so, and how it is shown."""
+"""The bodies, queries and resources of stacks."""
 
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar, get_args
@@ -13,13 +13,14 @@ from master.schemas.pages import Page
 from shared.proxies import Id
 
 MOST_PROXIES = 10_000
-"""Of one stack: they are made in one transaction."""
+"""The most proxies of one stack: they are created in one transaction."""
 
 SPREAD_WORDS = (
-    "nodes: evenly over the nodes; locations: evenly over the locations, then over the nodes of each; pack: on as few "
-    "nodes as will do, the fullest first. It concerns proxies that are made from now on"
+    "How new proxies are placed. `nodes`: evenly over the nodes. `locations`: evenly over the locations, then over the "
+    "nodes of each. `pack`: on as few nodes as possible, the fullest first. Existing proxies stay where they are."
 )
-PLACES_WORDS = "of proxies that are made from now on; those that there are stay where they are"
+LOCATIONS_WORDS = "The locations in which to place new proxies. Existing proxies stay where they are."
+NODES_WORDS = "The nodes on which to place new proxies. Existing proxies stay where they are."
 EXAMPLES: list[dict[str, JsonValue]] = [
     {"count": 20, "proxy": {"location_id": 1, "labels": {"customer": "7"}}},
     {"count": 300, "proxy": {"location_ids": [1, 2], "limits": {"connections": 50}}, "spread": "locations"},
@@ -27,34 +28,34 @@ EXAMPLES: list[dict[str, JsonValue]] = [
 
 
 def addressable(name: str) -> str:
-    """The name, if it can stand in a path. Raises ValueError."""
+    """Return the name if it can stand in a path. Raises ValueError."""
     if "/" in name or name in (".", ".."):
         raise ValueError("a stack's name stands in paths: it has no slash and is not just dots")
     return name
 
 
 def ordered(ids: list[Any]) -> list[Any]:
-    """Each once; their order says nothing."""
+    """Sort the ids, and drop repeated ones: their order has no meaning."""
     return sorted(set(ids))
 
 
 StackName = Annotated[Name, AfterValidator(addressable)]
-ProxyCount = Annotated[int, Field(ge=0, le=MOST_PROXIES, description="how many proxies there shall be")]
+ProxyCount = Annotated[int, Field(ge=0, le=MOST_PROXIES, description="The number of proxies.")]
 StackPlaces = Annotated[list[Id], Field(min_length=1, max_length=1000), AfterValidator(ordered)]
 Removed = Annotated[list[Id], Field(max_length=MOST_PROXIES), AfterValidator(distinct)]
 
 
 class StackProxy(ProxyOptions):
-    """What the proxies of a stack shall be like, and where they may be.
+    """The template of a stack's proxies.
 
-    On nodes of these locations, or on these nodes, or on those that are both. A user name and a password that are said
-    here are shared by all; otherwise each proxy has its own.
+    They are placed on nodes of the locations, or on the named nodes, or on those that are both. A user name and a
+    password that are given here are shared by all proxies; otherwise each proxy has its own.
     """
 
-    location_id: Id | None = Field(default=None, description="short for location_ids with this one")
-    location_ids: StackPlaces | None = None
+    location_id: Id | None = Field(default=None, description="Short for `location_ids` with this one.")
+    location_ids: StackPlaces | None = Field(default=None, description="The locations in which to place the proxies.")
     locations: LocationNames = None
-    node_ids: StackPlaces | None = None
+    node_ids: StackPlaces | None = Field(default=None, description="The nodes on which to place the proxies.")
 
     @model_validator(mode="after")
     def says_locations_once(self) -> Self:
@@ -63,13 +64,14 @@ class StackProxy(ProxyOptions):
 
 
 class StackProxyPatch(FleetPatch):
-    """What shall be otherwise of a stack's proxies; where they may be concerns those that are made from now on."""
+    """A change of a stack's template; omitted members stay as they are. Locations and nodes apply to new proxies "
+    "only."""
 
-    location_id: Id = Field(default_factory=omitted, description="short for location_ids with this one")
-    location: Name = Field(default_factory=omitted, description="name of the location, instead of location_id")
-    location_ids: StackPlaces | None = Field(default_factory=omitted, description=PLACES_WORDS)
+    location_id: Id = Field(default_factory=omitted, description="Short for `location_ids` with this one.")
+    location: Name = Field(default_factory=omitted, description="The name of the location, instead of `location_id`.")
+    location_ids: StackPlaces | None = Field(default_factory=omitted, description=LOCATIONS_WORDS)
     locations: LocationNames = Field(default_factory=omitted)
-    node_ids: StackPlaces | None = Field(default_factory=omitted, description=PLACES_WORDS)
+    node_ids: StackPlaces | None = Field(default_factory=omitted, description=NODES_WORDS)
     nodes: NodeNames = Field(default_factory=omitted)
 
     @model_validator(mode="after")
@@ -82,7 +84,7 @@ GivenOnce = TypeVar("GivenOnce", StackProxy, StackProxyPatch)
 
 
 def given_once(said: GivenOnce) -> GivenOnce:
-    """The same. Raises ValueError."""
+    """Return the template unchanged. Raises ValueError for one location and several."""
     one = said.location_id is not None or said.location is not None
     if one and (said.location_ids is not None or said.locations is not None):
         raise ValueError("one location or several, not both")
@@ -90,11 +92,11 @@ def given_once(said: GivenOnce) -> GivenOnce:
 
 
 class NamedStack(RequestBody):
-    """A stack as it shall be, whatever it is now."""
+    """The desired stack, whatever it is now."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [*EXAMPLES]})
 
-    name: StackName | None = Field(default=None, description="that of the path, if it is said at all")
+    name: StackName | None = Field(default=None, description="If present, it must be the name in the path.")
     count: ProxyCount
     proxy: StackProxy
     spread: Spread = Field(default="nodes", description=SPREAD_WORDS)
@@ -102,15 +104,15 @@ class NamedStack(RequestBody):
 
 
 class NewStack(NamedStack):
-    """A stack to be made: so many proxies out of one template, all of them or none."""
+    """A stack to create: a number of proxies from one template, all of them or none."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "shop", **one} for one in EXAMPLES]})
 
-    name: StackName  # type: ignore[assignment] # must be said here
+    name: StackName  # type: ignore[assignment] # it is required here
 
 
 class StackPatch(RequestBody):
-    """What shall be otherwise of a stack."""
+    """A change of a stack; omitted members stay as they are."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -127,8 +129,8 @@ class StackPatch(RequestBody):
     count: ProxyCount = Field(default_factory=omitted)
     remove: Removed = Field(
         default_factory=omitted,
-        description="ids of proxies that go before any other; without a count so many fewer are wanted, with one they "
-        "are made up for",
+        description="The ids of proxies to remove. Without `count` the stack shrinks by their number; with it they are "
+        "replaced by new ones as needed.",
     )
     proxy: StackProxyPatch = Field(default_factory=omitted)
     spread: Spread = Field(default_factory=omitted, description=SPREAD_WORDS)
@@ -136,9 +138,9 @@ class StackPatch(RequestBody):
 
 
 class StackFilter(LabelFilter):
-    """Which stacks."""
+    """A filter of stacks."""
 
-    name: Text | None = None
+    name: Text | None = Field(default=None, description="Only the stack with this name.")
 
 
 class StackList(StackFilter, Paging):
@@ -146,7 +148,7 @@ class StackList(StackFilter, Paging):
 
 
 class StackStatus(Resource):
-    """How many of the proxies are in which state."""
+    """The number of proxies in each state."""
 
     running: int
     pending: int
@@ -158,25 +160,56 @@ class StackStatus(Resource):
 
 
 class Stack(Resource):
-    """Proxies out of one template, kept at a number."""
+    """A group of proxies made from one template and kept at a number."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 1,
+                    "name": "shop",
+                    "count": 20,
+                    "spread": "nodes",
+                    "proxy": {"location_ids": [1], "labels": {"customer": "7"}},
+                    "labels": {},
+                    "version": 1,
+                    "status": {
+                        "running": 20,
+                        "pending": 0,
+                        "failed": 0,
+                        "limited": 0,
+                        "expired": 0,
+                        "stopped": 0,
+                        "unknown": 0,
+                    },
+                    "created_at": "2026-05-01T09:30:00Z",
+                    "updated_at": "2026-05-01T09:30:00Z",
+                }
+            ]
+        }
+    )
 
     id: int
-    name: str
-    count: int = Field(description="how many proxies are wanted, which is how many there are")
-    spread: Spread
+    name: str = Field(description="Unique among stacks.")
+    count: int = Field(description="The number of proxies.")
+    spread: Spread = Field(description=SPREAD_WORDS)
     proxy: Annotated[dict[str, Any], DescribedAs(StackProxy)] = Field(
         repr=False,
-        description="the template, as it can be said again; without a user name or password each has its own",
+        description="The template, in the form in which it can be sent again. Without a user name or password in it "
+        "each proxy "
+        "has its own.",
     )
-    labels: dict[str, str]
-    version: int = Field(description="grows with every change of the stack or of how many there are; the ETag")
+    labels: dict[str, str] = Field(description="Texts of your choice by name, to filter by.")
+    version: int = Field(
+        description="Grows with every change of the stack or of its number of proxies. It is the ETag."
+    )
     status: StackStatus
     created_at: datetime
     updated_at: datetime
 
 
 def stack(row: Row) -> Stack:
-    """Out of a row of `stacks` with its `states`, {"running": 3}."""
+    """Make a stack out of a row of `stacks` with its `states`, such as {"running": 3}."""
     states = dict.fromkeys(get_args(ProxyState), 0) | row["states"]
     columns = {name: row[name] for name in Stack.model_fields if name != "status"}
     template = {name: row["proxy"][name] for name in StackProxy.model_fields if name in row["proxy"]}

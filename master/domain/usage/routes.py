@@ -1,33 +1,32 @@
 """/usage"""
 
 from datetime import UTC, datetime, time
-from typing import Any
 
-from litestar import Response, get
-from litestar.di import NamedDependency
+from litestar import get
 
-from master.api.dependencies import Wiring
+from master.api.dependencies import Injected
 from master.api.names import with_ids
 from master.api.openapi.route_docs import documented
-from master.api.requests.reading import ApiRequest, read_query
-from master.api.responses import resource_response
+from master.db.database import Database
 from master.domain.usage import service as usage
 from master.domain.usage.schemas import UsageList, UsagePage, UsageSum
 from master.schemas.cursors import cursor
 
 
-@get("/usage", summary="Sum up what was used", opt=documented(query=UsageList, answers={200: UsagePage}))
-async def sum_usage(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """Bytes and connections as nodes have told them, each in the hour in which it was told: 15 s or so later."""
-    asked = read_query(request, UsageList)
-    async with wiring.database.transaction() as session:
-        asked = await with_ids(session, asked)
-        items = await usage.page(session, asked)
-    return resource_response(UsagePage(items=items, next=keys(items[-1]) if len(items) == asked.limit else None))
+@get("/usage", summary="Sum up usage", opt=documented(answers={200: "A page of sums."}))
+async def sum_usage(database: Injected[Database], parameters: Injected[UsageList]) -> UsagePage:
+    """Sum up bytes and connections, one page at a time.
+
+    Nodes report usage about every 15 s, and each report counts in the hour in which it arrives.
+    """
+    async with database.transaction() as session:
+        query = await with_ids(session, parameters)
+        items = await usage.page(session, query)
+    return UsagePage(items=items, next=keys(items[-1]) if len(items) == query.limit else None)
 
 
 def keys(last: UsageSum) -> str:
-    """The cursor after this sum."""
+    """Return the cursor after this sum."""
     midnight = datetime.combine(last.day, time(), UTC) if last.day else None
     began = last.hour or midnight
     return cursor(int(began.timestamp()) if began else 0, last.stack_id or 0, last.proxy_id or 0, last.node_id or 0)

@@ -1,9 +1,9 @@
-"""Sums of what was used, as the API shows them."""
+"""The queries and resources of usage."""
 
 from datetime import date, datetime
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from master.schemas.base import Limit, Query, Resource, single_value
 from master.schemas.cursors import read_keys
@@ -14,22 +14,43 @@ from shared.proxies import Id
 
 
 class UsageSum(Resource):
-    """What was used in all; the members that it is not summed up by are null."""
+    """A sum of usage. Members by which it is not grouped are null."""
 
-    hour: datetime | None = Field(description="in which; days more than 90 days ago stand at their midnight (UTC)")
-    day: date | None = Field(description="in which (UTC)")
-    proxy_id: int | None = Field(description="proxies that are no more keep their usage")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "hour": None,
+                    "day": "2026-05-01",
+                    "proxy_id": 17,
+                    "proxy_name": None,
+                    "node_id": None,
+                    "stack_id": None,
+                    "received_bytes": 51200,
+                    "sent_bytes": 1048576,
+                    "connections": 12,
+                    "refused": {"login": 1},
+                }
+            ]
+        }
+    )
+
+    hour: datetime | None = Field(
+        description="The hour (UTC). Usage of more than 90 days ago is kept by day and given at midnight."
+    )
+    day: date | None = Field(description="The day (UTC).")
+    proxy_id: int | None = Field(description="The proxy. Removed proxies keep their usage.")
     proxy_name: str | None
     node_id: int | None
-    stack_id: int | None = Field(description="stacks that are no more keep their usage")
-    received_bytes: int = Field(description="from clients")
-    sent_bytes: int = Field(description="to clients")
-    connections: int
-    refused: dict[str, int] = Field(description="connections that were refused, by reason")
+    stack_id: int | None = Field(description="The stack. Removed stacks keep their usage.")
+    received_bytes: int = Field(description="Bytes received from clients.")
+    sent_bytes: int = Field(description="Bytes sent to clients.")
+    connections: int = Field(description="The number of connections.")
+    refused: dict[str, int] = Field(description="The numbers of refused connections, by reason.")
 
 
 def read_groups(text: str) -> frozenset[str]:
-    """What usage is summed up by, out of "proxy,day". Raises ValueError."""
+    """Read the groups out of a text such as "proxy,day". Raises ValueError."""
     groups = frozenset(text.split(",")) if text else frozenset[str]()
     if unknown := sorted(groups - {"proxy", "stack", "node", "hour", "day"}):
         raise ValueError(f"usage is not summed up by {unknown[0][:20]!r}: say proxy, stack, node, hour or day")
@@ -46,7 +67,9 @@ Groups = Annotated[
         WithJsonSchema({"type": "string", "examples": ["proxy,day"]}),
     ],
     Field(
-        description="any of proxy, stack, node, and hour or day, with commas between; without it one sum of all",
+        description="The groups of the sums: any of `proxy`, `stack`, `node`, and `hour` or `day`, with commas "
+        "between. Without "
+        "it there is one sum of all.",
     ),
 ]
 UsageCursor = Annotated[
@@ -56,35 +79,41 @@ UsageCursor = Annotated[
         BeforeValidator(single_value),
         WithJsonSchema({"type": "string"}),
     ],
-    Field(description="`next` of the page before; without it the list begins with the first"),
+    Field(description="The `next` of the previous page. Without it the list begins at the first sum."),
 ]
 
 
 FIRST = (-1, 0, 0, 0)
-"""Comes before every sum."""
+"""The cursor before every sum."""
 
 
 class UsageList(Query):
-    """A page of sums of what proxies were used for."""
+    """A page of sums."""
 
     by: Groups = Field(default_factory=frozenset[str])
-    since: LenientTimestamp | None = Field(default=None, alias="from", description="hours that begin then or later")
-    until: LenientTimestamp | None = Field(default=None, alias="to", description="hours that begin before")
-    proxy_id: Id | None = None
-    node_id: Id | None = None
+    since: LenientTimestamp | None = Field(
+        default=None, alias="from", description="Only hours that begin at this time or later."
+    )
+    until: LenientTimestamp | None = Field(
+        default=None, alias="to", description="Only hours that begin before this time."
+    )
+    proxy_id: Id | None = Field(default=None, description="Only usage of this proxy.")
+    node_id: Id | None = Field(default=None, description="Only usage on this node.")
     node: NodeName = None
-    stack_id: Id | None = None
+    stack_id: Id | None = Field(default=None, description="Only usage of this stack.")
     stack: StackNamed = None
-    location_id: Id | None = Field(default=None, description="in which the node was at the time")
+    location_id: Id | None = Field(
+        default=None, description="Only usage on nodes that were in this location at the time."
+    )
     location: LocationName = None
     limit: Limit = 50
     after: UsageCursor = Field(default_factory=lambda: FIRST)
 
     @property
     def span(self) -> str | None:
-        """The length of time that a sum is over, when they are summed up by time."""
+        """The length of time of a sum, if sums are grouped by time."""
         return next((span for span in ("hour", "day") if span in self.by), None)
 
 
 class UsagePage(Page[UsageSum]):
-    """A page of usage rows."""
+    """A page of sums of usage."""

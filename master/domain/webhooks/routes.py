@@ -1,18 +1,17 @@
 """/webhooks"""
 
-from typing import Any
-
 from litestar import Response, Router, delete, get, patch, post
-from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
-from master.api.dependencies import Wiring
-from master.api.idempotency import StoredResponse
+from master.api.dependencies import Injected
+from master.api.idempotency import IdempotencyKey, StoredResponse
 from master.api.names import with_ids
-from master.api.openapi.route_docs import IDEMPOTENCY_KEY, documented
-from master.api.requests.reading import ApiRequest, PathId, read_body, read_query
-from master.api.responses import keyed_request_of, once, resource_response, response, stored_response
-from master.db.database import Session
+from master.api.openapi.route_docs import documented
+from master.api.requests.reading import PathId
+from master.api.responses import once, replay, stored_response
+from master.db.database import Database, Session
 from master.domain.webhooks import service as webhooks
+from master.domain.webhooks.delivery import DeliveryRunner
 from master.domain.webhooks.schemas import (
     Delivery,
     NewWebhook,
@@ -22,70 +21,76 @@ from master.domain.webhooks.schemas import (
     WebhookPage,
     WebhookPatch,
 )
-from master.schemas.cursors import cursor
+from master.schemas.pages import next_cursor
 
 
-@get("/", summary="List webhooks", opt=documented(query=WebhookList, answers={200: WebhookPage}))
-async def list_webhooks(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """By id, a page at a time."""
-    asked = read_query(request, WebhookList)
-    async with wiring.database.session() as session:
-        items = await webhooks.page(session, asked)
-    return resource_response(WebhookPage(items=items, next=cursor(items[-1].id) if len(items) == asked.limit else None))
+@get("/", summary="List webhooks", opt=documented(answers={200: "A page of webhooks."}))
+async def list_webhooks(database: Injected[Database], parameters: Injected[WebhookList]) -> WebhookPage:
+    """List the webhooks, ordered by id, one page at a time."""
+    async with database.session() as session:
+        items = await webhooks.page(session, parameters)
+    return WebhookPage(items=items, next=next_cursor(items, parameters.limit))
 
 
 @post(
     "/",
-    summary="Make a webhook",
-    opt=documented(
-        body=NewWebhook,
-        answers={201: WebhookCreated},
-        headers=(IDEMPOTENCY_KEY,),
-        gives=("Location", "Idempotency-Replayed"),
-    ),
+    summary="Create a webhook",
+    opt=documented(answers={201: "The webhook was created. Its secret is shown this once."}),
 )
-async def create_webhook(request: ApiRequest, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """Events that it names are posted to its url, each by itself, in order, at least once, for as long as it takes.
+async def create_webhook(
+    data: JSONBody[NewWebhook],
+    database: Injected[Database],
+    deliveries: Injected[DeliveryRunner],
+    idempotency_key: Injected[IdempotencyKey],
+) -> Response[WebhookCreated]:
+    """Post the events that the webhook selects to its `url`: each alone, in order, at least once, until it is accepted.
 
-    A message is `{"type", "timestamp", "data": {the event as in /events}}`, signed as Standard Webhooks has it:
-    `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`, by the
-    base64 after `whsec_` in the secret. A message that comes again has the same `webhook-id`. Anything but 2xx within
-    10 s, redirects included, is tried again after 1 s to 1 h; 410 disables the webhook.
+    A message is `{"type", "timestamp", "data": {the event as in /events}}`, signed as Standard Webhooks specifies:
+    `webhook-signature` is `v1,` followed by the base64 of HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`.
+    The key is the base64 text after `whsec_` in the secret, decoded. A message that is repeated has the same
+    `webhook-id`. Any answer but 2xx within 10 s, redirects included, is a failure; the message is then tried again
+    after 1 s to 1 h. The answer 410 disables the webhook.
     """
-    wish = await read_body(request, NewWebhook)
 
     async def act(session: Session) -> StoredResponse:
-        wanted = await with_ids(session, wish)
-        made = await webhooks.create(session, wanted, allow_private=wiring.deliveries.allow_private)
-        return stored_response(made, 201, {"Location": f"/webhooks/{made.id}"})
+        body = await with_ids(session, data)
+        created = await webhooks.create(session, body, allow_private=deliveries.allow_private)
+        return stored_response(created, 201, {"Location": f"/webhooks/{created.id}"})
 
-    given, replayed = await once(wiring, keyed_request_of(request, wish), act)
-    wiring.deliveries.refresh()
-    return response(given, replayed=replayed)
-
-
-@get("/{webhook_id:int}", summary="Show a webhook", opt=documented(answers={200: Webhook}))
-async def show_webhook(webhook_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """How far it has come, and why not further."""
-    async with wiring.database.session() as session:
-        return resource_response(await webhooks.get(session, webhook_id))
+    stored, is_repeated = await once(database, idempotency_key.of(data), act)
+    deliveries.refresh()
+    return replay(stored, is_repeated=is_repeated)
 
 
-@patch("/{webhook_id:int}", summary="Change a webhook", opt=documented(body=WebhookPatch, answers={200: Webhook}))
-async def change_webhook(request: ApiRequest, webhook_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """Only what is given. A disabled one that is enabled goes on where it stopped, unless `after` says otherwise."""
-    wish = await read_body(request, WebhookPatch)
-    async with wiring.database.transaction() as session:
-        wish = await with_ids(session, wish)
-        changed = await webhooks.change(session, webhook_id, wish, allow_private=wiring.deliveries.allow_private)
-    wiring.deliveries.refresh()
-    return resource_response(changed)
+@get("/{webhook_id:int}", summary="Show a webhook", opt=documented(answers={200: "The webhook."}))
+async def show_webhook(webhook_id: PathId, database: Injected[Database]) -> Webhook:
+    """Show one webhook, how far its deliveries have come, and why they stopped if they did."""
+    async with database.session() as session:
+        return await webhooks.get(session, webhook_id)
 
 
-@delete("/{webhook_id:int}", summary="Remove a webhook", opt=documented(answers={204: None}))
-async def remove_webhook(webhook_id: PathId, wiring: NamedDependency[Wiring]) -> None:
-    """What is on its way may still come."""
-    async with wiring.database.transaction() as session:
+@patch("/{webhook_id:int}", summary="Change a webhook", opt=documented(answers={200: "The webhook after the change."}))
+async def change_webhook(
+    webhook_id: PathId,
+    data: JSONBody[WebhookPatch],
+    database: Injected[Database],
+    deliveries: Injected[DeliveryRunner],
+) -> Webhook:
+    """Change the members that are in the body. After any change the next try follows at once.
+
+    A disabled webhook that is enabled continues where it stopped, unless `after` is given.
+    """
+    async with database.transaction() as session:
+        body = await with_ids(session, data)
+        changed = await webhooks.change(session, webhook_id, body, allow_private=deliveries.allow_private)
+    deliveries.refresh()
+    return changed
+
+
+@delete("/{webhook_id:int}", summary="Remove a webhook", opt=documented(answers={204: "The webhook was removed."}))
+async def remove_webhook(webhook_id: PathId, database: Injected[Database]) -> None:
+    """Remove a webhook. A message that is being delivered may still arrive."""
+    async with database.transaction() as session:
         await webhooks.remove(session, webhook_id)
 
 
@@ -93,13 +98,15 @@ async def remove_webhook(webhook_id: PathId, wiring: NamedDependency[Wiring]) ->
     "/{webhook_id:int}/test",
     status_code=200,
     summary="Send a test message",
-    opt=documented(answers={200: Delivery}),
+    opt=documented(answers={200: "The outcome of the delivery. A delivery that fails is reported here, too."}),
 )
-async def test_webhook(webhook_id: PathId, wiring: NamedDependency[Wiring]) -> Response[Any]:
-    """One message of the type `webhook.test`, signed like all, and what became of it; it is not repeated."""
-    async with wiring.database.session() as session:
+async def test_webhook(
+    webhook_id: PathId, database: Injected[Database], deliveries: Injected[DeliveryRunner]
+) -> Delivery:
+    """Send one message of the type `webhook.test`, signed like all others. It is not repeated."""
+    async with database.session() as session:
         hook = await webhooks.target_of(session, webhook_id)
-    return resource_response(await wiring.deliveries.test(hook))
+    return await deliveries.test(hook)
 
 
 router = Router(

@@ -15,7 +15,7 @@ from master.domain.events.stream import EventStream
 from master.domain.webhooks.delivery import DeliveryRunner
 from shared.http_server import Server, bound_socket
 from tests.integration.conftest import Enroller, Syncer
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 from tests.services.postgres import Database as Address
 
 SAFETY = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
@@ -65,13 +65,13 @@ async def site(database: Address) -> AsyncIterator[Site]:
     parts = {
         "enroller": Enroller(),
         "syncer": syncer,
-        "feed": feed,
+        "event_stream": feed,
         "deliveries": DeliveryRunner(rows, allow_private=False),
     }
     own = {"own_hosts": frozenset({"api.example.com"}), "public_url": "https://links.example.com/p"}
     listener = bound_socket("127.0.0.1", 0)
     config = uvicorn.Config(
-        create_app(wiring(rows, **parts, **own)), http=HttpProtocol, ws="none", log_config=None, lifespan="off"
+        create_app(api_parts(rows, **parts, **own)), http=HttpProtocol, ws="none", log_config=None, lifespan="off"
     )
     server = Server(config)
     async with asyncio.TaskGroup() as group:

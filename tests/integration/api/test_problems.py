@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from master.asgi import create_app
 from master.db.database import Database
 from tests.integration.conftest import Api
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 
 JSON = {"content-type": "application/json"}
 
@@ -105,7 +105,7 @@ async def cut() -> AsyncIterator[httpx.AsyncClient]:
         raise RuntimeError("the password is hush")
 
     database = Database({"host": "127.0.0.1", "port": 1, "user": "x", "password": "x", "database": "x"})
-    app = create_app(wiring(database, broker_state=broken))
+    app = create_app(api_parts(database, broker_state=broken))
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://master") as http:
         yield http

@@ -10,7 +10,7 @@ from master.api.openapi import pages
 from master.asgi import create_app
 from master.db.database import Database
 from tests.integration.conftest import Api
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 
 JSON = {"content-type": "application/json"}
 
@@ -50,7 +50,7 @@ async def test_a_body_is_utf_8(api: Api, body: bytes):
 
 async def test_an_error_in_json_is_said_to_be_where_it_is(api: Api):
     answer = await api.http.post("/locations", content=b'{"name":\n hush}', headers=JSON)
-    assert answer.json()["detail"] == "the body is no JSON: Expecting value at line 2 column 2"
+    assert answer.json()["detail"] == "the body is not JSON: Expecting value at line 2 column 2"
 
 
 @pytest.mark.parametrize("number", ['"1"', "true", "1.0", "1e0", "null", "[1]", "-1", "0", str(2**63), "9" * 4000])
@@ -142,7 +142,7 @@ def with_text(path: tuple[Any, ...], text: str) -> Any:
 async def test_no_text_with_a_nul_or_a_line_break_is_taken_by_any_body(api: Api):
     await api.proxy(await api.node(location_id=await api.location()))
     await api.call("POST", "/stacks", 201, json={"name": "shop", "count": 1, "proxy": {"node_ids": [1]}})
-    document = json.loads(create_app(wiring(Database({}))).state[pages.DOCUMENT])
+    document = json.loads(create_app(api_parts(Database({}))).state[pages.DOCUMENT])
     tried = 0
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

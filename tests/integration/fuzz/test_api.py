@@ -32,7 +32,7 @@ from master.domain.stacks.schemas import StackProxy
 from master.domain.stacks.template import template_from
 from master.domain.webhooks.delivery import DeliveryRunner
 from tests.integration.conftest import Api, Enroller, Syncer
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 from tests.services.postgres import Database as Address
 
 EXAMPLES, MANY_EXAMPLES = 8, 1000
@@ -59,12 +59,12 @@ def base_url(database: Address) -> Iterator[str]:
     """The API over a real database, behind a real server."""
     rows = Database(database.connect)
     app = create_app(
-        wiring(
+        api_parts(
             rows,
             enroller=Enroller(),
-            waiter=Notifications(rows, lambda: None, lambda: None),
+            notifications=Notifications(rows, lambda: None, lambda: None),
             syncer=Syncer(),
-            feed=EventStream(rows),
+            event_stream=EventStream(rows),
             deliveries=DeliveryRunner(rows, allow_private=False),
         )
     )
@@ -108,7 +108,7 @@ async def filled(database: Address) -> None:
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    app = create_app(wiring(Database({})))
+    app = create_app(api_parts(Database({})))
     return json.loads(app.state[pages.DOCUMENT])
 
 

@@ -26,7 +26,7 @@ from shared.enrolment.handshake import NodeHandshake
 from shared.enrolment.keys import NODE_NONCE, seal
 from tests.fuzz.hostile_bytes import Malice
 from tests.integration.conftest import Syncer
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 from tests.services.ports import HOST, PortBlock
 
 PATIENCE_S = CONNECT_TIMEOUT_S + 2 + 2
@@ -72,12 +72,12 @@ class Stranger:
 async def stranger(enrolment: Enrolment, rows: Database, block: PortBlock) -> AsyncIterator[Stranger]:
     waiter = Notifications(rows, lambda: None, lambda: None)
     app = create_app(
-        wiring(
+        api_parts(
             rows,
             enroller=enrolment,
-            waiter=waiter,
+            notifications=waiter,
             syncer=Syncer(),
-            feed=EventStream(rows),
+            event_stream=EventStream(rows),
             deliveries=DeliveryRunner(rows, allow_private=False),
         )
     )

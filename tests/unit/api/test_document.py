@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from master.api.openapi import pages
-from master.api.openapi.route_docs import RouteDocs
+from master.api.openapi.route_docs import docs_of
+from master.api.requests.signatures import inputs_of
 from master.asgi import create_app
 from master.db.database import Database
-from master.schemas.base import RequestBody
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 
 
 @pytest.fixture(scope="module")
 def app() -> Any:
-    return create_app(wiring(Database({})))
+    return create_app(api_parts(Database({})))
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +67,9 @@ def test_the_version_of_a_proxy_is_told_as_its_etag(document: Any):
 
 
 def test_every_example_of_a_body_is_one(app: Any):
-    told = [handler.opt.get("told") for route in app.routes for handler, _ in route.route_handler_map.values()]
-    bodies = {
-        one.body for one in told if isinstance(one, RouteDocs) and one.body is not None and one.body is not RequestBody
-    }
+    handlers = [handler for route in app.routes for handler, _ in route.route_handler_map.values()]
+    bodies = {body for one in handlers if docs_of(one) and (body := inputs_of(one.fn).body) is not None}
+    assert len(bodies) > 10
     for body in bodies:
         for example in body.model_config.get("json_schema_extra", {}).get("examples", []):
             body.model_validate(example)

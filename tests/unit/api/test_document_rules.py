@@ -47,6 +47,28 @@ def test_every_example_and_default_is_of_its_own_schema():
     assert wrong == []
 
 
+def test_every_json_body_and_answer_has_an_example_of_its_own_schema():
+    for one in operations():
+        contents = [one.described.get("requestBody", {}).get("content", {})]
+        contents += [answer.get("content", {}) for answer in one.described["responses"].values()]
+        for content in (part for parts in contents for kind, part in parts.items() if kind == "application/json"):
+            assert complaints(content["schema"], content["example"]) == [], one
+
+
+def test_groups_stand_in_the_order_of_work():
+    order = [tag["name"] for tag in described()["tags"]]
+    assert order[:3] == ["locations", "nodes", "proxies"]
+    assert [one.described["tags"][0] for one in operations()] == sorted(
+        (one.described["tags"][0] for one in operations()), key=order.index
+    )
+
+
+def test_every_parameter_and_member_of_a_body_is_described_in_sentences():
+    texts = [one["description"] for operation in operations() for one in operation.parameters if one["in"] != "path"]
+    texts += [one.described["description"] for one in operations()]
+    assert [text for text in texts if not re.fullmatch(r"(?s)[A-Z`].*[.`]", text)] == []
+
+
 def test_every_tag_of_an_operation_is_described_and_every_described_one_is_used():
     described_tags = {tag["name"] for tag in described()["tags"]}
     assert {tag for one in operations() for tag in one.described["tags"]} == described_tags
