@@ -59,7 +59,9 @@ async def list_events(
         return streamed(frames(event_stream, query, begun), MediaType.EVENTS, HEADERS)
     async with database.session() as session:
         items = await events.page(session, query)
-        reset = events.loss_after(query.after or 0, await events.bounds(session))  # last: events may be deleted meanwhile
+        reset = events.loss_after(
+            query.after or 0, await events.bounds(session)
+        )  # last: events may be deleted meanwhile
     return respond(EventPage(items=items, next=items[-1].id if len(items) == query.limit else None, reset=reset))
 
 
