@@ -126,7 +126,7 @@ class Node:
         return said, held_rows(self.copy)
 
     def reached(self, id_: int) -> int | None:
-        """The supervisor's own rule."""
+        """The reconciler's own rule."""
         running, trouble, stored = self.running.get(id_), self.troubles.get(id_), self.copy.proxies.get(id_)
         version = max(running.version if running else 0, trouble.version if trouble else 0)
         if id_ not in self.copy.wanted:

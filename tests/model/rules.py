@@ -96,7 +96,7 @@ def report(
 
 
 def is_untried(stored: local_copy.StoredProxy, running: dict[int, Running], troubles: dict[int, FailedStart]) -> bool:
-    """The supervisor's own rule."""
+    """The reconciler's own rule."""
     runs, trouble = running.get(stored.id), troubles.get(stored.id)
     return (
         stored.record is not None

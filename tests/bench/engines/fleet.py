@@ -63,7 +63,7 @@ async def fleet(proxies: int, ground: Ground) -> Fleet:
 
 
 async def start_all(engine: BuiltinEngine, records: Iterable[ProxyRecord]) -> None:
-    """As the agent does (node/supervisor.py). Raises EngineError, alone or in groups."""
+    """As the agent does (node/reconcile/reconciler.py). Raises EngineError, alone or in groups."""
     await for_each(records, engine.start, at_once=engine.at_once)
 
 
