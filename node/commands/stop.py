@@ -11,7 +11,7 @@ from node.engine.builtin.engine import BuiltinEngine
 from node.engine.builtin.pool.processes import end_process
 from node.engine.builtin.pool.processes import is_ours as is_builtin
 from node.engine.three_proxy.engine import ThreeProxyEngine
-from node.engine.three_proxy.process import arguments, configuration_of, open_pidfd, is_stray, all_pids
+from node.engine.three_proxy.process import all_pids, arguments, configuration_of, is_stray, open_pidfd
 from node.engine.three_proxy.state import STEM
 from node.errors import NodeError
 from node.settings import Settings
