@@ -1,4 +1,4 @@
-"""Exits of proxies: addresses that are routed here, and destinations that tell where connections come from."""
+"""Exits of proxies: addresses that are routed to this host, and destinations that report a connection's source."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ def record(exit_: dict[str, Any], id_: int = 1, **changes: Any) -> ProxyRecord:
 
 @asynccontextmanager
 async def telling() -> AsyncIterator[int]:
-    """A destination of both families that tells each caller where it seems to come from, and then waits."""
+    """A destination of both families that sends each client its address, and then waits."""
 
     async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -44,7 +44,8 @@ async def telling() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def asked(proxy: ProxyRecord, host: str, port: int, user: str = "alice") -> AsyncIterator[str]:
-    """Where the destination sees the connection come from, while it is open; what the proxy said if it failed."""
+    """The source address that the destination sees, while the connection is open; the proxy's reply code if it
+    failed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     login = bytes((1, len(user))) + user.encode() + b"\6wonder"
     name = bytes((5, 1, 0, 3, len(host))) + host.encode() + struct.pack("!H", port)
@@ -80,7 +81,7 @@ async def http(proxy: ProxyRecord, head: str) -> bytes:
 
 
 async def connections(proxy: ProxyRecord, port: int, count: int) -> list[str]:
-    """Where that many connections came from, up to 50 at once."""
+    """The source addresses of `count` connections, up to 50 at once."""
     found: list[str] = []
     left = iter(range(count))
 
@@ -95,7 +96,7 @@ async def connections(proxy: ProxyRecord, port: int, count: int) -> list[str]:
 
 
 async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, user: str) -> None:
-    """One request through the proxy, answered."""
+    """Send one request through the proxy, and check the response."""
     login = base64.b64encode(f"{user}:wonder".encode()).decode()
     head = f"GET http://[::1]:{port}/ HTTP/1.1\r\nHost: [::1]\r\nProxy-Authorization: Basic {login}\r\n\r\n"
     writer.write(head.encode())
@@ -105,7 +106,7 @@ async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port:
 
 @asynccontextmanager
 async def pages() -> AsyncIterator[tuple[int, list[str]]]:
-    """An origin, and from where each of its requests came."""
+    """An origin, and the source address of each of its requests."""
     sources: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -24,14 +24,14 @@ def opened(directory: Path, *, workers: int = 1) -> BuiltinEngine:
 
 
 def kill_worker(directory: Path, index: int = 0) -> int:
-    """Its pid."""
+    """Kill a worker, and return its pid."""
     pid = worker_pid(directory, index)
     os.kill(pid, signal.SIGKILL)
     return pid
 
 
 def limited(proxy: ProxyRecord, **limits: Any) -> ProxyRecord:
-    """The next version of it."""
+    """The next version of the proxy, with these limits."""
     told = proxy.model_dump() | {"version": proxy.version + 1, "limits": limits}
     return ProxyRecord.model_validate(told)
 
@@ -44,7 +44,7 @@ async def answer_to_connect(proxy: ProxyRecord, port: int) -> bytes:
 
 
 async def is_closed(streams: Streams) -> bool:
-    """Within a second."""
+    """Whether the connection is closed within a second."""
     with suppress(ConnectionError):
         async with asyncio.timeout(1):
             while await streams[0].read(BUFFER):
@@ -53,7 +53,7 @@ async def is_closed(streams: Streams) -> bool:
 
 
 async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Sends for as long as somebody takes it, and takes what comes."""
+    """Send and receive as long as the connection is open."""
 
     async def drink() -> None:
         with suppress(ConnectionError):
@@ -70,7 +70,7 @@ async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def pour(writer: asyncio.StreamWriter) -> None:
-    """For as long as somebody takes it."""
+    """Send as long as the connection is open."""
     with suppress(ConnectionError):
         while True:
             writer.write(bytes(65536))
@@ -78,7 +78,7 @@ async def pour(writer: asyncio.StreamWriter) -> None:
 
 
 async def taken_in(reader: asyncio.StreamReader, seconds: float) -> int:
-    """Bytes that came within that time, or until the end."""
+    """Count the bytes received within this time, or until the end."""
     count = 0
     with suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(seconds):
@@ -88,7 +88,7 @@ async def taken_in(reader: asyncio.StreamReader, seconds: float) -> int:
 
 
 async def counted(engine: BuiltinEngine, id_: int) -> tuple[int, int, int]:
-    """(received, sent, connections), all lives together."""
+    """(received, sent, connections) of all lives together."""
     lives = [each for each in await engine.usage() if each.id == id_]
     return (
         sum(each.received_bytes for each in lives),
@@ -102,7 +102,8 @@ async def refusals(engine: BuiltinEngine, id_: int) -> dict[str, int]:
 
 
 async def until_reborn(engine: BuiltinEngine, directory: Path, proxy: ProxyRecord, killed: int) -> None:
-    """In another process: the engine puts it back, and after several deaths in a row its agent does."""
+    """Wait until the proxy runs in another process. The engine puts it back; after several deaths in a row its agent
+    does."""
 
     async def reborn() -> bool:
         connection = connect_worker(directory, 0)

@@ -1,4 +1,4 @@
-"""A node's local copy, for tests of those who read it beside the agent."""
+"""A node's local copy, for tests of programs that read it beside the agent."""
 
 import sqlite3
 

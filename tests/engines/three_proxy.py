@@ -1,4 +1,4 @@
-"""3proxy engines that leave no process behind, and what they run."""
+"""3proxy engines that leave no process behind, and their processes."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ from tests.engines.three_proxy_binaries import skip_where_too_old
 
 @asynccontextmanager
 async def opened(directory: Path, binary: Path, **options: Any) -> AsyncGenerator[ThreeProxyEngine]:
-    """Halted at the end. A test that needs a mixed proxy is skipped where 3proxy is too old for it."""
+    """An engine that is halted at the end. A test that needs a mixed proxy is skipped if 3proxy is too old for it."""
     settings: dict[str, Any] = {"listen": HERE, **options}
     async with ThreeProxyEngine(directory, binary=binary, **settings) as engine:
         try:
@@ -32,7 +32,7 @@ def script(path: Path, text: str) -> Path:
 
 
 def processes_of(directory: Path) -> list[int]:
-    """Every process that was started with a file of the directory."""
+    """All processes that were started with a file of the directory."""
     found: list[int] = []
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Workers of the built-in engine as the processes that they are."""
+"""The processes of the built-in engine's workers."""
 
 from pathlib import Path
 

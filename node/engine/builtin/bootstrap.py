@@ -16,14 +16,14 @@ from types import ModuleType
 def main() -> None:
     sys.modules["ssl"] = None  # pyright: ignore[reportArgumentType] (makes the import fail, see sys.modules)
     here = Path(__file__).resolve().parent
-    for name, place in (
+    for name, path in (
         ("node", here.parent.parent),
         ("node.engine", here.parent),
         ("node.engine.builtin", here),
         ("shared", here.parent.parent.parent / "shared"),
     ):
         package = ModuleType(name)
-        package.__path__ = [str(place)]
+        package.__path__ = [str(path)]
         sys.modules[name] = package
     module = sys.argv.pop(1)
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -35,6 +35,16 @@ class BuiltinEngine:
 
     Leaving the context leaves the workers running. An engine opened again on the same directory finds them, and
     replaces those that run other code. A worker that dies is started again with the proxies that it ran.
+
+    `listen` is a literal address, None for all addresses of the host. Proxies may connect to the networks of
+    `allow_destinations` although they are private to the node (see policy/destination_guard.py); `deny_ports` are
+    closed to clients of proxies that do not allow them explicitly.
+
+    `connections_per_source` limits the connections of one client address at a worker, `unadmitted_connections` those of
+    a worker whose clients have not logged in; None derives them from the worker's file descriptors (see
+    policy/descriptor_shares.py). A connection is closed with the last of `failed_logins`. A client that has closed its
+    side is closed after `half_closed_s` without data for it. `via` is the name of the proxies in Via fields, empty for
+    none. `on_change` is called when a proxy may have started or stopped running.
     """
 
     at_once = 2 * MAX_FDS
@@ -55,18 +65,6 @@ class BuiltinEngine:
         via: str = VIA,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """Configure the engine; nothing is started yet.
-
-        `listen` is a literal address, None for all addresses of the host. Proxies may connect to the networks of
-        `allow_destinations` although they are private to the node (see policy/destination_guard.py); `deny_ports` are
-        closed to clients of proxies that do not allow them explicitly.
-
-        `connections_per_source` limits the connections of one client address at a worker, `unadmitted_connections`
-        those of a worker whose clients have not logged in; None derives them from the worker's file descriptors (see
-        policy/descriptor_shares.py). A connection is closed with the last of `failed_logins`. A client that has closed
-        its side is closed after `half_closed_s` without data for it. `via` is the name of the proxies in Via fields,
-        empty for none. `on_change` is called when a proxy may have started or stopped running.
-        """
         self._directory = directory = home_of(directory)
         self._listen = listen
         self._configuration: dict[str, object] = {

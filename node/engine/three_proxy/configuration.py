@@ -114,7 +114,7 @@ def access(proxy: ProxyRecord, guard: DenyRules, deny_ports: Sequence[int | str]
         yield from (f"users {quoted(f'{name}:CL:{password}')}" for name, password in logins(proxy))
         user = quoted(",".join(name for name, _ in logins(proxy)))
     clients = [f"{user} {source}" for source in sources(proxy.allow_ips, mapped=mapped)]
-    yield from (f"deny * * {place}" for place in denied_targets(proxy.destinations, deny_ports))
+    yield from (f"deny * * {target}" for target in denied_targets(proxy.destinations, deny_ports))
     for allowed, network in guard.rules():
         yield from (f"allow {client} {network} * {OFFERED}" for client in clients if allowed)
         if not allowed:

@@ -49,14 +49,19 @@ class Connection:
         self.reactor = reactor
         self.sock = sock
         self.fd = sock.fileno()
+        """-1 once the connection is closed."""
         self.mask = UNWATCHED
         self.pending = b""
         self.pipe: Pipe | None = None
         self.detector: BulkDetector | None = None
         self.bulk = 0
+        """Reads with splice(2) that may be small before plain reads resume; 0 for plain reads."""
         self.paused = False
+        """Nothing is read until the rate limit allows it."""
         self.ended = False
+        """The other side sends nothing more."""
         self.shut = False
+        """Nothing more is sent to the other side."""
 
     @property
     def waiting(self) -> int:

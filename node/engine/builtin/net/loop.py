@@ -28,16 +28,16 @@ class _Selector(selectors.EpollSelector):
     def __init__(self) -> None:
         super().__init__()
         self.data_path: DataPath | None = None
-        self.wanted = False
+        self.interrupted = False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         data_path = self.data_path
         if data_path is None:
             return super().select(timeout)
-        self.wanted = False
+        self.interrupted = False
         left = _FOREVER_S if timeout is None else max(timeout, 0.0)
         until = monotonic() + left
-        while not data_path.serve(left) and not self.wanted:
+        while not data_path.serve(left) and not self.interrupted:
             left = until - monotonic()
             if left <= 0:
                 break
@@ -59,11 +59,11 @@ class Loop(asyncio.SelectorEventLoop):
         self._data_selector.data_path = None
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        self._data_selector.wanted = True
+        self._data_selector.interrupted = True
         return super().call_soon(callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        self._data_selector.wanted = True
+        self._data_selector.interrupted = True
         return super().call_at(when, callback, *args, context=context)

@@ -162,12 +162,12 @@ class _Zygote:
 async def _start_zygote(directory: Path) -> _Zygote:
     """Start a zygote, and wait until it is ready. Raises OSError."""
     _rotate_log(directory / _LOG)
-    mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with its:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
         try:
-            zygote = _Zygote(_spawn(directory, its), mine)
+            zygote = _Zygote(_spawn(directory, theirs), ours)
         except OSError:
-            mine.close()
+            ours.close()
             raise
     try:
         await zygote.ready()

@@ -170,7 +170,7 @@ def _request(line: re.Match[bytes], lines: list[FieldLine], special: dict[bytes,
         lines=lines,
         authorization=special.get(b"proxy-authorization", [None])[0],
         body=body,
-        keep_alive=_stays(minor, body, options),
+        keep_alive=_keeps_alive(minor, body, options),
         upgrade=_upgrade(special.get(b"upgrade", _NONE)) if b"upgrade" in named and minor == 1 else None,
         via=special.get(b"via", _NONE),
         hops=hops,
@@ -178,7 +178,7 @@ def _request(line: re.Match[bytes], lines: list[FieldLine], special: dict[bytes,
     )
 
 
-def _stays(minor: int, body: int, options: frozenset[bytes]) -> bool:
+def _keeps_alive(minor: int, body: int, options: frozenset[bytes]) -> bool:
     """Whether the client's connection is kept open; not after a chunked body in HTTP/1.0 (RFC 9112 §6.1)."""
     if b"close" in options:
         return False

@@ -157,9 +157,9 @@ class Client(Connection):
 
     def deliver(self) -> int:
         """As `flush`, and count the bytes."""
-        gone = self.flush()
-        self.proxy.sent += gone
-        return gone
+        sent = self.flush()
+        self.proxy.sent += sent
+        return sent
 
     def mark_half_closed(self, stage: TimedStage) -> None:
         """Record that the client has closed its side: its slot may be freed for others until it is sent more data."""

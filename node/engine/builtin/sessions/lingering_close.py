@@ -43,10 +43,10 @@ class LingeringClose:
             return
         self._client.deliver()
         if events & IN:
-            self._throw_away()
+            self._discard_input()
         self._settle()
 
-    def _throw_away(self) -> None:
+    def _discard_input(self) -> None:
         """Discard input inside the kernel, without copying it (tcp(7), MSG_TRUNC)."""
         client = self._client
         try:

@@ -81,15 +81,15 @@ class Proxy:
         changed."""
         if record.exit != self.record.exit:
             self.exit = exit_of(record, self.reactor.exit_counter, self.exit)
-        off = denied_destinations(record.destinations, self.reactor.deny_ports)
-        asked_before, self.record, self.first_stage = self.record.access, record, first_stage
-        if record.access != asked_before:
+        denied = denied_destinations(record.destinations, self.reactor.deny_ports)
+        previous_access, self.record, self.first_stage = self.record.access, record, first_stage
+        if record.access != previous_access:
             self.gate = AccessGate(record.access)
             for client in [each for each in self.open if each.admitted]:
                 if not allows(record.access, client.source, client.credentials):
                     self._close(client)
-        if off is not self.denied:
-            self.denied = off
+        if denied is not self.denied:
+            self.denied = denied
             for client in [each for each in self.open if self.closes(each, _origin_of(each))]:
                 self._close(client)
 

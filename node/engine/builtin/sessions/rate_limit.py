@@ -37,8 +37,8 @@ class RateLimit(Protocol):
         relays."""
         ...
 
-    def allowance(self, relay: Relay, direction: int, wanted: int) -> int:
-        """Bytes that may move now, at most `wanted`. After 0, `relay.resume()` is called when there are more.
+    def allowance(self, relay: Relay, direction: int, requested: int) -> int:
+        """Bytes that may move now, at most `requested`. After 0, `relay.resume()` is called when there are more.
 
         Nothing is reserved: the proxy's counters show what really moved, once the receiver has taken it.
         """

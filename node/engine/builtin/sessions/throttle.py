@@ -32,18 +32,18 @@ class Lane:
         self._credit: dict[Relay, int] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def allowance(self, relay: Relay, wanted: int, moved: int) -> int:
+    def allowance(self, relay: Relay, requested: int, moved: int) -> int:
         """See RateLimit. `moved` is the total that has moved in this direction."""
         self._catch_up(moved)
         credit = self._credit.get(relay, 0)
         if not credit and not self._timer and not self.bucket.wait():
             credit = int(self.bucket.level)
         elif credit:
-            self._credit[relay] = credit - min(credit, wanted)
+            self._credit[relay] = credit - min(credit, requested)
         if not credit:
             self._waiting[relay] = None
             self._start_timer()
-        return min(credit, wanted)
+        return min(credit, requested)
 
     def left(self, moved: int) -> float:
         """Bytes saved up or overdrawn."""
@@ -98,18 +98,18 @@ class Throttle:
         self._lanes: tuple[Lane, Lane] | None = None
         self._stalled: dict[Relay, None] = {}
 
-    def allowance(self, relay: Relay, direction: int, wanted: int) -> int:
+    def allowance(self, relay: Relay, direction: int, requested: int) -> int:
         proxy = self._proxy
         if proxy.stop_at is not None:
             left = proxy.stop_at - proxy.received - proxy.sent
             if left <= 0:
                 self._stall(relay)
                 return 0
-            wanted = min(wanted, left)
+            requested = min(requested, left)
         if self._lanes is None:
-            return wanted
+            return requested
         moved = proxy.received if direction == UP else proxy.sent
-        return self._lanes[direction].allowance(relay, wanted, moved)
+        return self._lanes[direction].allowance(relay, requested, moved)
 
     @property
     def levels(self) -> Levels | None:

@@ -134,8 +134,8 @@ class Commands:
         return self._proxies.conditions()
 
     def _usage(self, message: Message) -> object:
-        reached, lines = self._ledger.lines_since(message["since"])
-        return {"since": reached, "lines": [line.decode() for line in lines]}
+        last, lines = self._ledger.lines_since(message["since"])
+        return {"since": last, "lines": [line.decode() for line in lines]}
 
     def _taken(self, message: Message) -> object:
         """Acknowledge lives, each [proxy, epoch, received, sent, connections]; returns those that are not reported

@@ -1,4 +1,4 @@
-"""A worker's reactor in this process, served by hand: what one round of it does can be counted."""
+"""A worker's reactor in the test's process, driven by hand, so that the work of each round can be counted."""
 
 import asyncio
 import socket
@@ -22,27 +22,27 @@ ANY = {"exit": {}, "limits": {}, "allow_ips": [], "username": "alice", "password
 
 
 @dataclass
-class Yard:
-    """`far` are the ends that clients and origins hold."""
+class ManualReactor:
+    """`far` are the other ends of the sockets, which belong to clients and origins."""
 
     reactor: Reactor
     far: list[socket.socket] = field(default_factory=list[socket.socket])
 
-    def service(self, id_: int = 1, protocol: str = "http", **changes: Any) -> Proxy:
-        told = ANY | {"id": id_, "version": 1, "protocol": protocol, "port": 1} | changes
-        return Proxy(self.reactor, read_record(told), FIRST_STAGES[protocol], Account(id_, QuotaUsage()))
+    def proxy(self, id_: int = 1, protocol: str = "http", **changes: Any) -> Proxy:
+        fields = ANY | {"id": id_, "version": 1, "protocol": protocol, "port": 1} | changes
+        return Proxy(self.reactor, read_record(fields), FIRST_STAGES[protocol], Account(id_, QuotaUsage()))
 
-    def arrive(self, service: Proxy, source: str = HERE) -> socket.socket:
-        """What a client holds that has come by the door."""
+    def accept(self, proxy: Proxy, source: str = HERE) -> socket.socket:
+        """Connect a client through the proxy's acceptor, and return the client's end."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setblocking(False)
         self.far.append(theirs)
-        service.accept(ours, source)
+        proxy.accept(ours, source)
         return theirs
 
-    def client(self, service: Proxy, data: bytes = b"", source: str = HERE) -> socket.socket:
-        """What a client of this proxy holds, who has sent these bytes before anybody looked."""
+    def client(self, proxy: Proxy, data: bytes = b"", source: str = HERE) -> socket.socket:
+        """Connect a client that has already sent data, and return the client's end."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setblocking(False)
@@ -51,7 +51,7 @@ class Yard:
         if data:
             theirs.sendall(data)
         self.reactor.sources.enter_anyway(source)
-        service.first_stage(Client(self.reactor, ours, service, source))
+        proxy.first_stage(Client(self.reactor, ours, proxy, source))
         return theirs
 
     def serve(self, rounds: int = 1) -> None:
@@ -64,20 +64,20 @@ class Yard:
             assert monotonic() < deadline
             self.reactor.serve(0.001)
 
-    def hear(self, end: socket.socket, enough: Callable[[bytearray], bool]) -> bytearray:
-        """What comes until it is enough."""
+    def receive_until(self, end: socket.socket, enough: Callable[[bytearray], bool]) -> bytearray:
+        """Serve until the received data satisfies the condition, and return it."""
         got = bytearray()
 
         def come() -> bool:
-            got.extend(said(end))
+            got.extend(received(end))
             return enough(got)
 
         self.until(come)
         return got
 
 
-def said(end: socket.socket) -> bytes:
-    """All that has come so far."""
+def received(end: socket.socket) -> bytes:
+    """All data received so far."""
     got = bytearray()
     try:
         while data := end.recv(1 << 20):
@@ -87,8 +87,8 @@ def said(end: socket.socket) -> bytes:
     return bytes(got)
 
 
-def over(end: socket.socket) -> bool:
-    """Whether the other side has closed it, once all is read."""
+def is_closed(end: socket.socket) -> bool:
+    """Whether the other side has closed the connection, after all data is read."""
     try:
         while end.recv(1 << 20):
             pass
@@ -100,9 +100,9 @@ def over(end: socket.socket) -> bool:
 
 
 @contextmanager
-def yard() -> Iterator[Yard]:
-    """In a running event loop."""
-    made = Yard(Reactor(asyncio.get_running_loop()))
+def manual_reactor() -> Iterator[ManualReactor]:
+    """Open a reactor in the running event loop."""
+    made = ManualReactor(Reactor(asyncio.get_running_loop()))
     made.reactor.may_connect = DestinationGuard(networks(LOCAL)).permits
     try:
         yield made
