@@ -110,6 +110,6 @@ def test_no_media_type_names_its_charset():
     assert [kind for kind in MediaType if "charset" in kind] == []
 
 
-@pytest.mark.parametrize("schema", ["Proxy", "NewProxy", "Stack", "NoRoomProblem", "EventPage"])
+@pytest.mark.parametrize("schema", ["Proxy", "NewProxy", "Stack", "InsufficientCapacityProblem", "EventPage"])
 def test_the_main_schemas_are_described(schema: str):
     assert described()["components"]["schemas"][schema]["description"]
