@@ -66,7 +66,7 @@ class DatabaseError(MasterError):
 
 
 class DatabaseAway(DatabaseError, Reported):
-    """The database does not answer now. Nothing is known to be changed."""
+    """The database does not answer now, and nothing is known to be changed."""
 
     type = "/problems/database-away"
     title = "Database away"
@@ -75,7 +75,7 @@ class DatabaseAway(DatabaseError, Reported):
 
 @dataclass
 class DatabaseFailed(DatabaseError, Reported):
-    """The database answers with an unforeseen error. Nothing is known to be changed.
+    """The database answers with an unforeseen error, and nothing is known to be changed.
 
     `sqlstate` is a code of Appendix A of PostgreSQL's manual.
     """
@@ -226,7 +226,7 @@ class Invalid(RequestRefused):
 
 
 class Conflict(RequestRefused):
-    """The request conflicts with another one that was just carried out. Read the resource again, then repeat it."""
+    """The request conflicts with another one that was just carried out; read the resource again, then repeat it."""
 
     type = "/problems/conflict"
     title = "Conflict"

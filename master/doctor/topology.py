@@ -83,7 +83,7 @@ def login_findings(desired: Topology, actual: Topology) -> list[Finding]:
         found.append(problem("broker logins", f"missing: {some(missing)}; these nodes are refused", RESTORE))
     other = [name for name, hash_ in desired.logins.items() if actual.logins.get(name, hash_) != hash_]
     if other:
-        text = f"the password differs from the database: {some(other)}"
+        text = f"another password than in the database: {some(other)}"
         advice = f"{RESTORE}; if such a node is refused then, enrol it again (`maybe-node forget` on it, POST /nodes)"
         found.append(problem("broker logins", text, advice))
     strays = [name for name in actual.permissions if name.startswith("node-") and name not in desired.logins]

@@ -136,7 +136,7 @@ class Faults:
 
     async def _difference(self) -> list[str]:
         async with self.database.connection() as database:
-            rows = await database.fetch("SELECT node_id, port, username, password, protocol FROM wanted")
+            rows = await database.fetch("SELECT node_id, port, username, password, protocol FROM desired_proxies")
         proxies = [WantedProxy(**row) for row in rows]
         found: list[str] = []
         for name, node in self.nodes.items():

@@ -216,7 +216,7 @@ async def test_random_exits_are_drawn_anew_on_a_box_that_does_not_know_what_was_
 ):
     await api.call("PATCH", "/nodes/1", 200, json={"exits": {"ipv6_prefixes": ["2001:db8:1::/64"]}})
     proxy = await api.proxy(1, exit={"mode": "ipv6_random"})
-    key = "SELECT exit ->> 'key' FROM wanted"
+    key = "SELECT exit ->> 'key' FROM desired_proxies"
     before = await api.rows.fetchval(key)
     await replace(enrolment, node)
     assert await api.rows.fetchval(key) != before

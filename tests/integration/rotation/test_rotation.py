@@ -126,7 +126,7 @@ async def test_on_another_node_the_endpoint_is_a_record_of_its_own_until_the_for
     assert (await shown(api, before))["node_id"] == other
     assert logins(await record(rows, one, before["id"])) == {login(before)}
     await end(rows, begun)
-    assert await api.rows.fetchval("SELECT count(*) FROM wanted WHERE node_id = $1", one) == 0
+    assert await api.rows.fetchval("SELECT count(*) FROM desired_proxies WHERE node_id = $1", one) == 0
     assert await api.rows.fetchval("SELECT sum(count) FROM removals WHERE node_id = $1", one) == 1
 
 
@@ -136,7 +136,7 @@ async def test_a_proxy_that_is_removed_while_it_is_rotated_leaves_nothing_on_eit
     before = await api.proxy(one)
     begun = await asked(api, before, "node")
     await api.call("DELETE", f"/proxies/{before['id']}", 204)
-    assert await api.rows.fetchval("SELECT count(*) FROM wanted") == 0
+    assert await api.rows.fetchval("SELECT count(*) FROM desired_proxies") == 0
     assert await api.rows.fetchval("SELECT count(*) FROM removals WHERE node_id = ANY ($1)", [one, other]) == 2
     assert await steps(api) == [(begun["id"], "fail")]
     await fail(rows, begun, "the proxy was removed")

@@ -1,4 +1,4 @@
-"""What the master makes of a report."""
+"""The rules for reports: which are implausible, and what the others call for."""
 
 from master.sync.report_rules import DesiredState, ReportDecision, decide
 from shared.messages.bodies import Held, Report
