@@ -64,7 +64,7 @@ class DatabaseError(MasterError):
 
 
 class DatabaseAway(DatabaseError, Reported):
-    """The database does not answer now; nothing is known to be changed."""
+    """The database does not answer now. As far as is known, nothing was changed."""
 
     type = "/problems/database-away"
     title = "Database away"
@@ -73,7 +73,7 @@ class DatabaseAway(DatabaseError, Reported):
 
 @dataclass
 class DatabaseFailed(DatabaseError, Reported):
-    """The database answers with an error that no code foresees; nothing is known to be changed.
+    """The database answers with an unexpected error. As far as is known, nothing was changed.
 
     `sqlstate`: see Appendix A of PostgreSQL's manual.
     """
@@ -172,7 +172,7 @@ class UnrotatableProxy:
 
 
 class BadRequest(RequestRefused):
-    """The request breaks a rule of HTTP or of JSON, whatever it asks for."""
+    """The request breaks a rule of HTTP or of JSON."""
 
     type = "/problems/bad-request"
     title = "Bad request"
@@ -180,7 +180,7 @@ class BadRequest(RequestRefused):
 
 
 class ForeignOrigin(RequestRefused):
-    """A web page of another origin asks for more than to look."""
+    """A web page of another origin tries to change something."""
 
     type = "/problems/foreign-origin"
     title = "Foreign origin"
@@ -196,7 +196,7 @@ class NotJson(RequestRefused):
 
 
 class UnknownHost(RequestRefused):
-    """The Host of the request is not a name of the API; `setting` names the setting to add it to."""
+    """The Host of the request is not a name of the API. `setting` names the setting that lists its names."""
 
     type = "/problems/unknown-host"
     title = "Unknown host"
@@ -215,7 +215,7 @@ class NotFound(RequestRefused):
 
 
 class Invalid(RequestRefused):
-    """The request is well-formed but says something impossible; `errors` says where and why."""
+    """The request is well-formed but invalid. `errors` gives each place and reason."""
 
     type = "/problems/invalid"
     title = "Invalid request"
@@ -224,7 +224,7 @@ class Invalid(RequestRefused):
 
 
 class Conflict(RequestRefused):
-    """The request collides with another one that was just carried out; look again, then repeat it."""
+    """The request conflicts with another one that was just carried out. Read the resource again, then repeat it."""
 
     type = "/problems/conflict"
     title = "Conflict"
@@ -232,7 +232,7 @@ class Conflict(RequestRefused):
 
 
 class PreconditionFailed(RequestRefused):
-    """The version in If-Match is not the present one."""
+    """The current version is none of those in If-Match."""
 
     type = "/problems/version-differs"
     title = "Version is not the present one"
@@ -243,7 +243,7 @@ class PreconditionFailed(RequestRefused):
 
 
 class TooSoon(RequestRefused):
-    """The least interval between two uses is not over; Retry-After and `retry_after_s` give the seconds left."""
+    """The least interval between two uses is not over. Retry-After and `retry_after_s` give the seconds left."""
 
     type = "/problems/too-soon"
     title = "Too soon"
@@ -254,7 +254,7 @@ class TooSoon(RequestRefused):
 
 
 class NodeRefused(RequestRefused):
-    """The node refuses the challenge: it shows another one."""
+    """The node refuses the challenge, because it prints another one."""
 
     type = "/problems/node-refused"
     title = "Node refused the challenge"
@@ -281,7 +281,7 @@ class NodeTooSlow(RequestRefused):
 
 
 class NameTaken(Conflict):
-    """Another location, node, proxy or stack has this name; `by_node` is the node that has it, where that is known."""
+    """Another location, node, proxy or stack has this name. `by_node` is the node that has it, if it is known."""
 
     type = "/problems/name-taken"
     title = "Name taken"
@@ -291,7 +291,7 @@ class NameTaken(Conflict):
 
 
 class ChallengeUsed(Conflict):
-    """The challenge was used before for another node, which `node_id` names where it is known."""
+    """The challenge was used before for another node. `node_id` is that node, if it is known."""
 
     type = "/problems/challenge-used"
     title = "Challenge used"
@@ -301,7 +301,7 @@ class ChallengeUsed(Conflict):
 
 
 class PortTaken(Conflict):
-    """Another proxy has this port on the address of the node; `by_proxy` is that proxy."""
+    """Another proxy has this port on the address of the node. `by_proxy` is that proxy."""
 
     type = "/problems/port-taken"
     title = "Port taken"
@@ -325,7 +325,7 @@ class PortOutsideRange(Conflict):
 
 
 class PortsExcluded(Conflict):
-    """Proxies of the node have ports outside the new range `ports`; `count` is their number."""
+    """Proxies of the node have ports outside the new range `ports`. `count` is their number."""
 
     type = "/problems/ports-excluded"
     title = "Ports in use are excluded"
@@ -348,7 +348,7 @@ class EngineMissing(Conflict):
 
 
 class ExitMissing(Conflict):
-    """Connections cannot leave the nodes by this exit; `nodes` says what each lacks and what it has."""
+    """Connections cannot leave the nodes by this exit. `nodes` lists what each of them lacks and has."""
 
     type = "/problems/exit-missing"
     title = "Exit missing"
@@ -358,7 +358,7 @@ class ExitMissing(Conflict):
 
 
 class ExitsUsed(Conflict):
-    """Proxies of the node leave by an address or a prefix that would go; `count` is their number."""
+    """Proxies of the node use an address or a prefix that would be removed. `count` is their number."""
 
     type = "/problems/exits-used"
     title = "Exits are in use"
@@ -380,8 +380,8 @@ class NodeCapacity:
 class InsufficientCapacity(Conflict):
     """The nodes cannot take all of the proxies, so none was placed.
 
-    `wanted` is their number, `possible` how many fit, and `by_node` says of each candidate how many it can take and why
-    no more. It is empty when there is no candidate.
+    `wanted` is the number of proxies, `possible` how many of them fit, and `by_node` lists how many each candidate can
+    take and why no more. It is empty if there is no candidate.
     """
 
     type = "/problems/insufficient-capacity"
@@ -394,7 +394,7 @@ class InsufficientCapacity(Conflict):
 
 
 class StillUsed(Conflict):
-    """The resource cannot go while others stand on it; `count` is their number."""
+    """The resource cannot be removed while others depend on it. `count` is their number."""
 
     type = "/problems/still-used"
     title = "Still used"
@@ -405,7 +405,7 @@ class StillUsed(Conflict):
 
 
 class CountDiffers(Conflict):
-    """The filter matches more or fewer proxies than expected; nothing was done."""
+    """The filter matches another number of proxies than expected. Nothing was changed."""
 
     type = "/problems/count-differs"
     title = "Unexpected count"
@@ -416,7 +416,7 @@ class CountDiffers(Conflict):
 
 
 class RotationUnderWay(Conflict):
-    """A rotation of the proxy is under way, and a proxy has one at a time; `rotation_id` names it where it is known."""
+    """A rotation of the proxy is already under way. `rotation_id` is that rotation, if it is known."""
 
     type = "/problems/rotation-under-way"
     title = "Rotation under way"
@@ -427,7 +427,7 @@ class RotationUnderWay(Conflict):
 
 
 class NotRotatable(Conflict):
-    """A proxy has nothing of the asked kind to rotate; `proxies` says what each lacks."""
+    """A proxy cannot be rotated in this way. `proxies` lists what each of them lacks."""
 
     type = "/problems/not-rotatable"
     title = "Not rotatable"
