@@ -1,12 +1,13 @@
 """The HTTP API as one ASGI application."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import LifeSpanScope, Message, Scope
 
 from master.api.dependencies import idempotency_key_of, if_match_of, parameters_of
@@ -140,6 +141,7 @@ def create_app(parts: Parts) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
+    resolve_in_turn(app.routes)
     app.state[METERS], app.state[OWN_HOSTS] = parts.meters, parts.own_hosts
     app.state[pages.DOCUMENT] = json.dumps(document(app.routes)).encode()
     return app
@@ -168,6 +170,17 @@ def dependencies(parts: Parts) -> Mapping[str, Provide]:
     names = ("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "broker_state", "check_target")
     of_master = {name: constant(getattr(parts, name)) for name in names}
     return {name: Provide(provider, sync_to_thread=False) for name, provider in {**of_request, **of_master}.items()}
+
+
+def resolve_in_turn(routes: Iterable[BaseRoute]) -> None:
+    """Resolve the dependencies of a handler one after the other, since none of them waits.
+
+    Litestar resolves independent ones in a task group, which costs 130 us for two of them and 280 us for four.
+    """
+    for route in routes:
+        if isinstance(route, HTTPRoute):
+            for _, kwargs in route.route_handler_map.values():
+                kwargs.dependency_batches = [{one} for batch in kwargs.dependency_batches for one in batch]
 
 
 def constant(part: Any) -> Callable[[], Any]:

@@ -66,7 +66,7 @@ class DatabaseError(MasterError):
 
 
 class DatabaseAway(DatabaseError, Reported):
-    """The database does not answer now, and nothing is known to be changed."""
+    """The database does not answer now. As far as is known, nothing was changed."""
 
     type = "/problems/database-away"
     title = "Database away"
@@ -75,7 +75,7 @@ class DatabaseAway(DatabaseError, Reported):
 
 @dataclass
 class DatabaseFailed(DatabaseError, Reported):
-    """The database answers with an unforeseen error, and nothing is known to be changed.
+    """The database answers with an unexpected error. As far as is known, nothing was changed.
 
     `sqlstate` is a code of Appendix A of PostgreSQL's manual.
     """
@@ -174,7 +174,7 @@ class UnrotatableProxy:
 
 
 class BadRequest(RequestRefused):
-    """The request violates a rule of HTTP or JSON."""
+    """The request breaks a rule of HTTP or of JSON."""
 
     type = "/problems/bad-request"
     title = "Bad request"
@@ -182,7 +182,7 @@ class BadRequest(RequestRefused):
 
 
 class ForeignOrigin(RequestRefused):
-    """A web page of another origin may read only."""
+    """A web page of another origin tries to change something."""
 
     type = "/problems/foreign-origin"
     title = "Foreign origin"
@@ -198,7 +198,7 @@ class NotJson(RequestRefused):
 
 
 class UnknownHost(RequestRefused):
-    """The Host of the request is not a name of the API; `setting` is the setting of the master to add it to."""
+    """The Host of the request is not a name of the API. `setting` names the setting that lists its names."""
 
     type = "/problems/unknown-host"
     title = "Unknown host"
@@ -217,7 +217,7 @@ class NotFound(RequestRefused):
 
 
 class Invalid(RequestRefused):
-    """The request is well-formed, but its content is invalid; `errors` lists each fault and its place."""
+    """The request is well-formed but invalid. `errors` gives each place and reason."""
 
     type = "/problems/invalid"
     title = "Invalid request"
@@ -226,7 +226,7 @@ class Invalid(RequestRefused):
 
 
 class Conflict(RequestRefused):
-    """The request conflicts with another one that was just carried out; read the resource again, then repeat it."""
+    """The request conflicts with another one that was just carried out. Read the resource again, then repeat it."""
 
     type = "/problems/conflict"
     title = "Conflict"
@@ -234,7 +234,7 @@ class Conflict(RequestRefused):
 
 
 class PreconditionFailed(RequestRefused):
-    """The version in If-Match is not the present version of the resource."""
+    """The current version is none of those in If-Match."""
 
     type = "/problems/version-differs"
     title = "Version is not the present one"
@@ -245,7 +245,7 @@ class PreconditionFailed(RequestRefused):
 
 
 class TooSoon(RequestRefused):
-    """The minimum interval between two uses has not passed; Retry-After and `retry_after_s` give the seconds left."""
+    """The least interval between two uses is not over. Retry-After and `retry_after_s` give the seconds left."""
 
     type = "/problems/too-soon"
     title = "Too soon"
@@ -256,7 +256,7 @@ class TooSoon(RequestRefused):
 
 
 class NodeRefused(RequestRefused):
-    """The waiting node shows another challenge and refuses this one."""
+    """The node refuses the challenge, because it prints another one."""
 
     type = "/problems/node-refused"
     title = "Node refused the challenge"
@@ -283,7 +283,7 @@ class NodeTooSlow(RequestRefused):
 
 
 class NameTaken(Conflict):
-    """Another location, node, proxy or stack has this name; `by_node` is the node with it, where that is known."""
+    """Another location, node, proxy or stack has this name. `by_node` is the node that has it, if it is known."""
 
     type = "/problems/name-taken"
     title = "Name taken"
@@ -293,7 +293,7 @@ class NameTaken(Conflict):
 
 
 class ChallengeUsed(Conflict):
-    """The challenge was used for another node; `node_id` is that node, where it is known."""
+    """The challenge was used before for another node. `node_id` is that node, if it is known."""
 
     type = "/problems/challenge-used"
     title = "Challenge used"
@@ -303,7 +303,7 @@ class ChallengeUsed(Conflict):
 
 
 class PortTaken(Conflict):
-    """Another proxy has this port on the address of the node; `by_proxy` is that proxy."""
+    """Another proxy has this port on the address of the node. `by_proxy` is that proxy."""
 
     type = "/problems/port-taken"
     title = "Port taken"
@@ -327,7 +327,7 @@ class PortOutsideRange(Conflict):
 
 
 class PortsExcluded(Conflict):
-    """Proxies of the node have ports outside the new range `ports`; `count` is their number."""
+    """Proxies of the node have ports outside the new range `ports`. `count` is their number."""
 
     type = "/problems/ports-excluded"
     title = "Ports in use are excluded"
@@ -350,7 +350,7 @@ class EngineMissing(Conflict):
 
 
 class ExitMissing(Conflict):
-    """The nodes cannot provide this exit; `nodes` lists what each of them lacks and has."""
+    """Connections cannot leave the nodes by this exit. `nodes` lists what each of them lacks and has."""
 
     type = "/problems/exit-missing"
     title = "Exit missing"
@@ -360,7 +360,7 @@ class ExitMissing(Conflict):
 
 
 class ExitsUsed(Conflict):
-    """Proxies of the node use an exit address or a prefix that would be removed; `count` is their number."""
+    """Proxies of the node use an address or a prefix that would be removed. `count` is their number."""
 
     type = "/problems/exits-used"
     title = "Exits are in use"
@@ -382,8 +382,8 @@ class NodeCapacity:
 class InsufficientCapacity(Conflict):
     """The nodes cannot take all of the proxies, so none was created or moved.
 
-    `wanted` is the number of proxies, `possible` how many fit, and `by_node` lists how many each candidate can take
-    and why no more. It is empty when there is no candidate.
+    `wanted` is the number of proxies, `possible` how many of them fit, and `by_node` lists how many each candidate can
+    take and why no more. It is empty if there is no candidate.
     """
 
     type = "/problems/insufficient-capacity"
@@ -396,7 +396,7 @@ class InsufficientCapacity(Conflict):
 
 
 class StillUsed(Conflict):
-    """The resource cannot be removed while others use it; `count` is their number."""
+    """The resource cannot be removed while others depend on it. `count` is their number."""
 
     type = "/problems/still-used"
     title = "Still used"
@@ -407,7 +407,7 @@ class StillUsed(Conflict):
 
 
 class CountDiffers(Conflict):
-    """The filter matches more or fewer proxies than expected, so nothing was changed."""
+    """The filter matches another number of proxies than expected. Nothing was changed."""
 
     type = "/problems/count-differs"
     title = "Unexpected count"
@@ -418,7 +418,7 @@ class CountDiffers(Conflict):
 
 
 class RotationUnderWay(Conflict):
-    """A rotation of the proxy is under way, and a proxy has one at a time; `rotation_id` is its id, where known."""
+    """A rotation of the proxy is already under way. `rotation_id` is that rotation, if it is known."""
 
     type = "/problems/rotation-under-way"
     title = "Rotation under way"
@@ -429,7 +429,7 @@ class RotationUnderWay(Conflict):
 
 
 class NotRotatable(Conflict):
-    """A proxy cannot be rotated as requested; `proxies` lists the reason of each."""
+    """A proxy cannot be rotated in this way. `proxies` lists what each of them lacks."""
 
     type = "/problems/not-rotatable"
     title = "Not rotatable"

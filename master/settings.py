@@ -1,4 +1,4 @@
-"""The master's settings, out of the environment."""
+"""Reads the master's settings from the environment."""
 
 import re
 from collections.abc import Mapping
@@ -45,7 +45,8 @@ OPTIONAL = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """`amqp_url` is the master's own login, an administrator's; `node_amqp_url` the address that nodes are told."""
+    """The settings. `amqp_url` has the master's own login, an administrator's; `node_amqp_url` is what nodes are "
+    "given."""
 
     database: Mapping[str, Any] = field(repr=False)
     amqp_url: SecretStr
@@ -66,17 +67,17 @@ class Settings:
 
     @property
     def own_hosts(self) -> frozenset[str]:
-        """Names under which the API may be asked: those of API_HOSTS, and PUBLIC_URL's."""
+        """The host names of the API: those of API_HOSTS, and that of PUBLIC_URL."""
         return self.api_hosts | ({url_host(self.public_url)} if self.public_url else set[str]())
 
 
 def missing(env: Mapping[str, str]) -> list[str]:
-    """The required settings that have no value."""
+    """List the required settings that have no value."""
     return [variable for variable in REQUIRED if not env.get(variable)]
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
-    """Raises BadConfiguration naming the variable."""
+    """Read all settings. Raises BadConfiguration with the variable's name."""
     amqp_url = url(env, "AMQP_URL", ("amqp", "amqps"), required=True)
     management = url(env, "RABBITMQ_MANAGEMENT_URL", ("http", "https"), required=True)
     node_amqp_url = url(env, "NODE_AMQP_URL", ("amqp", "amqps"), required=False) or amqp_url
@@ -107,7 +108,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 
 def required(env: Mapping[str, str], variable: str) -> str:
-    """The value, which must be there."""
+    """Read a value that must be present."""
     value = env.get(variable)
     if not value:
         raise BadConfiguration(variable, "is not set")
@@ -115,7 +116,7 @@ def required(env: Mapping[str, str], variable: str) -> str:
 
 
 def number(env: Mapping[str, str], variable: str, default: int) -> int:
-    """A port number."""
+    """Read a port number."""
     text = env.get(variable) or str(default)
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
         raise BadConfiguration(variable, f"{text!r} is not a port number")
@@ -123,7 +124,7 @@ def number(env: Mapping[str, str], variable: str, default: int) -> int:
 
 
 def days(env: Mapping[str, str], variable: str, default: int) -> int:
-    """A number of days, 1 to 3650."""
+    """Read a number of days, 1 to 3650."""
     text = env.get(variable) or str(default)
     if not text.isascii() or not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= MOST_DAYS:
         raise BadConfiguration(variable, f"{text!r} is not a number of days from 1 to {MOST_DAYS}")
@@ -131,7 +132,7 @@ def days(env: Mapping[str, str], variable: str, default: int) -> int:
 
 
 def address(env: Mapping[str, str], variable: str, default: str) -> str:
-    """A literal IP address."""
+    """Read a literal IP address."""
     text = env.get(variable) or default
     try:
         return str(ip_address(text))
@@ -140,7 +141,7 @@ def address(env: Mapping[str, str], variable: str, default: str) -> str:
 
 
 def url(env: Mapping[str, str], variable: str, schemes: tuple[str, ...], *, required: bool) -> str:
-    """An address with one of these schemes and a host; its login is never repeated in an error."""
+    """Read an address with one of these schemes and a host; errors never repeat its login."""
     text = env.get(variable) or ""
     if not text:
         if required:
@@ -157,7 +158,7 @@ def url(env: Mapping[str, str], variable: str, schemes: tuple[str, ...], *, requ
 
 
 def host_names(env: Mapping[str, str], variable: str) -> frozenset[str]:
-    """Host names with commas between, as they are compared with a Host field."""
+    """Read host names with commas between, in the form in which they are compared with a Host field."""
     names = [text.strip() for text in (env.get(variable) or "").split(",") if text.strip()]
     found = {text: plain_host(text) for text in names}
     if wrong := [text for text, host in found.items() if host is None]:
@@ -166,7 +167,7 @@ def host_names(env: Mapping[str, str], variable: str) -> frozenset[str]:
 
 
 def public_url(env: Mapping[str, str], variable: str) -> str | None:
-    """An http or https URL without login, query and fragment, and without a slash at its end; None when not set."""
+    """Read an http or https URL without login, query, fragment and trailing slash; None if it is not set."""
     text = env.get(variable) or ""
     if not text:
         return None
@@ -179,7 +180,7 @@ def public_url(env: Mapping[str, str], variable: str) -> str | None:
 
 
 def port_ranges(env: Mapping[str, str], variable: str, default: str) -> tuple[range, ...]:
-    """Ports and ranges of ports with commas between, such as 3006,3100-3199."""
+    """Read ports and ranges of ports with commas between, such as 3006,3100-3199."""
     text = env.get(variable) or default
     found = [re.fullmatch(r"\s*([0-9]{1,5})(?:-([0-9]{1,5}))?\s*", part) for part in text.split(",")]
     ranges = [range(int(one[1]), int(one[2] or one[1]) + 1) for one in found if one]
@@ -189,24 +190,24 @@ def port_ranges(env: Mapping[str, str], variable: str, default: str) -> tuple[ra
 
 
 def without_login(address_: str) -> str:
-    """The address without user name and password."""
+    """Return the address without user name and password."""
     parts = urlsplit(address_)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def login(amqp_url: SecretStr) -> tuple[str, str]:
-    """(user name, password) in an address; guest where there is none, as AMQP clients have it."""
+    """Return (user name, password) of an address; guest where there is none, as AMQP clients do."""
     parts = urlsplit(amqp_url.get_secret_value())
     return unquote(parts.username or "guest"), unquote(parts.password or "guest")
 
 
 def vhost(amqp_url: str) -> str:
-    """The virtual host in an address: "/" when its path is empty or a mere slash."""
+    """Return the virtual host of an address: "/" if its path is empty or just a slash."""
     return unquote(urlsplit(amqp_url).path[1:]) or "/"
 
 
 def one_of(env: Mapping[str, str], variable: str, choices: Any, default: str) -> Any:
-    """One of the words of a Literal type."""
+    """Read one of the words of a Literal type."""
     text = (env.get(variable) or default).lower()
     if text not in get_args(choices):
         raise BadConfiguration(variable, f"{text!r} is none of {', '.join(get_args(choices))}")

@@ -1,4 +1,4 @@
-"""The node's settings, out of the environment."""
+"""Reads the node's settings from the environment."""
 
 import os
 import re
@@ -33,17 +33,21 @@ VARIABLES = (
 )
 
 DATA_DIR = Path("/var/lib/maybe-node")
-"""Unless NODE_DATA_DIR names another."""
+"""The default of NODE_DATA_DIR."""
 
 _PSEUDONYM = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """`listen` is the address on which proxies listen; None means every address of the host. Proxies reach the networks
-    of `allow_destinations` though they are private to the node. None of `connections_per_source` and
-    `unadmitted_connections` is a share of the descriptors that a worker may have. `via` is the name of the proxies in
-    Via fields, empty for none. A client that has closed its side is waited with for its answer for `half_closed_s`."""
+    """The settings.
+
+    `listen` is the address on which proxies listen; None means every address of the host. Proxies may connect to the
+    networks of `allow_destinations`, although they are private to the node. `connections_per_source` and
+    `unadmitted_connections` default to a share of the descriptors that a worker may have. `via` is the name of the
+    proxies in Via fields; empty: they add none. A client that has closed its side may receive for `half_closed_s`
+    more seconds.
+    """
 
     data_dir: Path
     enrol_host: str
@@ -63,27 +67,27 @@ class Settings:
 
     @property
     def identity_file(self) -> Path:
-        """Who this node is."""
+        """The file with the node's identity."""
         return self.data_dir / "identity.json"
 
     @property
     def builtin_dir(self) -> Path:
-        """Of the built-in engine."""
+        """The folder of the built-in engine."""
         return self.data_dir / "builtin"
 
     @property
     def copy_file(self) -> Path:
-        """The local copy."""
+        """The file of the local copy."""
         return self.data_dir / "copy.db"
 
     @property
     def pid_file(self) -> Path:
-        """The agent's pid; locked while it runs."""
+        """The file with the agent's pid; locked while the agent runs."""
         return self.data_dir / "agent.pid"
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
-    """Raises BadConfiguration naming the variable."""
+    """Read all settings. Raises NodeConfigurationError with the variable's name."""
     data_dir = Path(env.get("NODE_DATA_DIR") or DATA_DIR)
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,13 +115,13 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 
 def is_kept_read_only(data_dir: Path) -> bool:
-    """Whether the file system is read-only, but a node's data is there: what it says is still served."""
+    """Whether the file system is read-only but has a node's data, which the node still serves."""
     is_read_only = bool(os.statvfs(data_dir).f_flag & os.ST_RDONLY)
     return is_read_only and (data_dir / "copy.db").exists() and os.access(data_dir, os.R_OK | os.X_OK)
 
 
 def three_proxy(env: Mapping[str, str]) -> Path | None:
-    """The 3proxy binary: named by the setting, or found on PATH, or none."""
+    """Find the 3proxy binary: named by the setting, or on PATH, or none."""
     named = env.get("THREE_PROXY")
     if not named:
         found = shutil.which("3proxy", path=env.get("PATH"))
@@ -128,7 +132,7 @@ def three_proxy(env: Mapping[str, str]) -> Path | None:
 
 
 def address(env: Mapping[str, str], variable: str) -> str | None:
-    """A literal IP address, or None when the variable is not set."""
+    """Read a literal IP address; None if the variable is not set."""
     text = env.get(variable)
     if not text:
         return None
@@ -139,7 +143,7 @@ def address(env: Mapping[str, str], variable: str) -> str | None:
 
 
 def networks(env: Mapping[str, str], variable: str) -> tuple[str, ...]:
-    """Networks and addresses between commas or spaces; none when the variable is not set."""
+    """Read networks and addresses with commas or spaces between; none if the variable is not set."""
     texts = env.get(variable, "").replace(",", " ").split()
     try:
         return tuple(str(ip_network(text, strict=False)) for text in texts)
@@ -148,7 +152,7 @@ def networks(env: Mapping[str, str], variable: str) -> tuple[str, ...]:
 
 
 def ports(env: Mapping[str, str], variable: str, default: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Ports and ranges "from-to" between commas or spaces; the word `none` for none."""
+    """Read ports and ranges "from-to" with commas or spaces between; the word `none` means none."""
     texts = env.get(variable, "").replace(",", " ").split()
     if not texts or texts == ["none"]:
         return () if texts else default
@@ -159,7 +163,7 @@ def ports(env: Mapping[str, str], variable: str, default: tuple[int | str, ...])
 
 
 def number(env: Mapping[str, str], variable: str, default: int, least: int, most: int) -> int:
-    """A whole number in this range."""
+    """Read a whole number in this range."""
     text = env.get(variable) or str(default)
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
         raise NodeConfigurationError(variable, f"{text!r} is not a whole number from {least} to {most}")
@@ -167,12 +171,12 @@ def number(env: Mapping[str, str], variable: str, default: int, least: int, most
 
 
 def optional_number(env: Mapping[str, str], variable: str, least: int, most: int) -> int | None:
-    """A whole number in this range, or None when the variable is not set."""
+    """Read a whole number in this range; None if the variable is not set."""
     return number(env, variable, least, least, most) if env.get(variable) else None
 
 
 def pseudonym(env: Mapping[str, str], variable: str, default: str) -> str:
-    """A name of this host in Via fields (RFC 9110 §7.6.3); empty when the variable is set to nothing."""
+    """Read the name of this host in Via fields (RFC 9110 §7.6.3); empty if the variable is set to nothing."""
     text = env.get(variable, default)
     if text and not _PSEUDONYM.fullmatch(text):
         raise NodeConfigurationError(variable, f"{text!r} is not a host name or a word")
@@ -180,7 +184,7 @@ def pseudonym(env: Mapping[str, str], variable: str, default: str) -> str:
 
 
 def log_level(env: Mapping[str, str]) -> LogLevel:
-    """One of the four."""
+    """Read the log level."""
     text = (env.get("LOG_LEVEL") or "info").lower()
     if text not in get_args(LogLevel):
         raise NodeConfigurationError("LOG_LEVEL", f"{text!r} is none of {', '.join(get_args(LogLevel))}")

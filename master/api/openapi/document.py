@@ -10,6 +10,7 @@ So the document is made here. Body, query, headers and answers follow from each 
 are streamed. Responses stand with the usual one first; browsers sort them by status all the same.
 """
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -180,7 +181,7 @@ def described(one: Operation) -> Json:
         "tags": [one.group],
         "operationId": fn.__name__,
         "summary": one.handler.summary,
-        "description": (fn.__doc__ or "").strip(),
+        "description": inspect.getdoc(fn) or "",
         "parameters": [*path_parameters(one.route), *query_parameters(inputs.query), *header_parameters(inputs)],
         "responses": {**responses(one), **problem_schemas.responses(one.problems, REF)},
     }

@@ -55,10 +55,11 @@ def response(kinds: list[type[Reported]], reference: str) -> Json:
     references = [{"$ref": reference.format(model=form_name(kind))} for kind in kinds]
     schema: Mapping[str, Any] = references[0] if len(kinds) == 1 else {"oneOf": references}
     headers: Json = {"headers": {"Retry-After": RETRY_AFTER}} if kinds[0].status in RETRYABLE else {}
-    words = "; or: ".join(first_sentence(kind) for kind in kinds)
+    sentences = [first_line(kind) for kind in kinds]
+    words = sentences[0] if len(kinds) == 1 else "\n".join(f"- {sentence}" for sentence in sentences)
     return {"description": words, **headers, "content": {MediaType.PROBLEM: {"schema": schema}}}
 
 
-def first_sentence(kind: type[Reported]) -> str:
+def first_line(kind: type[Reported]) -> str:
     """Return the first line of the class's docstring."""
-    return (kind.__doc__ or "").partition("\n")[0].removesuffix(".")
+    return (kind.__doc__ or "").partition("\n")[0]

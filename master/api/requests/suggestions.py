@@ -1,6 +1,7 @@
 """Lists the known names where an unknown one was sent, and finds the one that was likely meant. Pure."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -19,9 +20,10 @@ def unknown(what: str, name: str, known: Sequence[str]) -> str:
     return f"unknown {what} {printable(name, NAME_LETTERS)};{question} known: {', '.join(known) or 'none'}"
 
 
-def known_fields(kind: type[BaseModel]) -> list[str]:
+@cache
+def known_fields(kind: type[BaseModel]) -> tuple[str, ...]:
     """Return the names of the fields as they are sent."""
-    return [field.alias or name for name, field in kind.model_fields.items()]
+    return tuple(field.alias or name for name, field in kind.model_fields.items())
 
 
 def fields_at(kind: type[BaseModel], steps: Sequence[int | str]) -> list[str]:

@@ -1,12 +1,21 @@
 """The bodies, queries and resources of proxies."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from master.domain.proxies.export_template import FIELDS, ExportFormat, checked_template
-from master.domain.proxies.options import DestinationOptions, ExitOptions, LimitOptions, RotationPart, ScheduleOptions
+from master.domain.proxies.options import DestinationOptions, ExitOptions, LimitOptions, ScheduleOptions
+from master.domain.proxies.proxy_parts import (
+    PROXY,
+    ProxyDestinations,
+    ProxyExit,
+    ProxyLimits,
+    ProxyRotation,
+    ProxyState,
+    ProxyStatus,
+)
 from master.domain.proxies.urls import urls
 from master.schemas.base import LabelFilter, Paging, Query, RequestBody, Resource, Row, Text, filter_parameters, omitted
 from master.schemas.dry_run import DryRunnable, TimedWrite
@@ -22,113 +31,7 @@ from master.schemas.fields import (
     StackNamed,
 )
 from master.schemas.pages import Page
-from shared.proxies import MAX_BIGINT, EngineName, ExitMode, Id, Password, Port, Protocol, TrafficPeriod, Username
-
-PROXY: dict[str, JsonValue] = {
-    "id": 17,
-    "name": None,
-    "location_id": 1,
-    "node_id": 1,
-    "stack_id": None,
-    "host": "203.0.113.7",
-    "port": 20000,
-    "protocol": "mixed",
-    "username": "k3v9x2",
-    "password": "p4ssw0rd",
-    "allow_ips": [],
-    "engine": "builtin",
-    "exit": {"mode": "default", "address": None, "prefix": None, "session_ttl_s": None},
-    "limits": {
-        "connections": None,
-        "bandwidth_bps": None,
-        "traffic_bytes": None,
-        "traffic_period": "total",
-        "expires_at": None,
-    },
-    "destinations": {"deny_ports": [], "allow_ports": [], "deny_hosts": []},
-    "rotation": None,
-    "enabled": True,
-    "labels": {},
-    "version": 1,
-    "status": {
-        "state": "running",
-        "reason": None,
-        "observed_version": 1,
-        "observed_at": "2026-05-01T09:31:00Z",
-    },
-    "urls": ["http://k3v9x2:p4ssw0rd@203.0.113.7:20000"],
-    "created_at": "2026-05-01T09:30:00Z",
-    "updated_at": "2026-05-01T09:30:00Z",
-}
-"""An example."""
-
-ProxyState = Literal["pending", "running", "failed", "stopped", "limited", "expired", "unknown"]
-
-
-class ProxyExit(Resource):
-    """The exit by which a proxy's connections leave its node."""
-
-    mode: ExitMode = Field(
-        default="default",
-        description="`default`: the address that the node's system chooses. `address`: the local address in `address`. "
-        "`ipv6_random`: a new random address for each connection. `ipv6_session`: one for each session.",
-    )
-    address: str | None = Field(default=None, description="The local address of mode `address`.")
-    prefix: str | None = Field(default=None, description="The IPv6 network of the random modes.")
-    session_ttl_s: int | None = Field(
-        default=None, description="Seconds for which a session keeps its address after its last connection."
-    )
-
-
-class ProxyLimits(Resource):
-    """The limits of a proxy; null is no limit."""
-
-    connections: int | None = Field(default=None, description="The most connections that are open at once.")
-    bandwidth_bps: int | None = Field(default=None, description="The most bits per second in each direction.")
-    traffic_bytes: int | None = Field(default=None, description="The quota: bytes in both directions together.")
-    traffic_period: TrafficPeriod = Field(
-        default="total", description="The period of the quota: `total`, or each UTC `day` or `month`."
-    )
-    expires_at: datetime | None = Field(default=None, description="The time from which clients are refused.")
-
-
-class ProxyDestinations(Resource):
-    """The destinations that a proxy refuses, beside those that its node refuses to all."""
-
-    deny_ports: list[int | str] = Field(
-        default_factory=list[int | str], description="The ports that are refused: numbers and ranges `from-to`."
-    )
-    allow_ports: list[int | str] = Field(
-        default_factory=list[int | str],
-        description="The only ports that are allowed. Empty: all but those that the node refuses.",
-    )
-    deny_hosts: list[str] = Field(
-        default_factory=list[str],
-        description="The hosts that are refused: names with their subdomains, addresses and networks.",
-    )
-
-
-class ProxyRotation(Resource):
-    """The schedule on which a proxy is rotated."""
-
-    every_s: int = Field(description="Seconds from one rotation to the next.")
-    jitter_s: int = Field(description="The most seconds by which a rotation is delayed at random.")
-    what: list[RotationPart] = Field(description="The parts that change.")
-    overlap_s: int = Field(description="Seconds for which the former endpoint continues to serve.")
-    next_at: datetime = Field(description="The time of the next rotation.")
-
-
-class ProxyStatus(Resource):
-    """The state of a proxy, as its node reported it last."""
-
-    state: ProxyState = Field(
-        description="`pending`: the node has not confirmed it yet. `failed`: it cannot run. `stopped`: it is not "
-        "enabled. "
-        "`limited`: its quota is spent. `unknown`: its node is offline."
-    )
-    reason: str | None = Field(description="Why the proxy does not run.")
-    observed_version: int | None = Field(description="The version that runs, if it is known.")
-    observed_at: datetime | None = Field(description="The time of the report.")
+from shared.proxies import MAX_BIGINT, EngineName, Id, Password, Port, Protocol, Username
 
 
 class Proxy(Resource):

@@ -49,9 +49,9 @@ async def rotate_proxy(
     begun: list[RotatedProxy] = []
 
     async def act(session: Session) -> StoredResponse:
-        made = await rotation.rotate(session, proxy_id, await with_ids(session, data))
-        begun.append(RotatedProxy(rotation=made, proxy=await proxies.get(session, proxy_id)))
-        return stored_response(begun[0], 202, {"Location": f"/rotations/{made.id}"})
+        new = await rotation.rotate(session, proxy_id, await with_ids(session, data))
+        begun.append(RotatedProxy(rotation=new, proxy=await proxies.get(session, proxy_id)))
+        return stored_response(begun[0], 202, {"Location": f"/rotations/{new.id}"})
 
     stored, is_repeated = await once(database, idempotency_key.of(data), act)
     if is_repeated or preference.wait_s is None:

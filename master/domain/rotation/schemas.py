@@ -6,7 +6,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field, JsonValue
 
 from master.domain.proxies.options import RotationPart, RotationParts
-from master.domain.proxies.schemas import PROXY, Proxy
+from master.domain.proxies.proxy_parts import PROXY
+from master.domain.proxies.schemas import Proxy
 from master.schemas.base import RequestBody, Resource, Row
 from master.schemas.fields import NodeIds, NodeNames, Overlap
 

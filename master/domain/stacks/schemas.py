@@ -5,7 +5,8 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
-from master.domain.proxies.schemas import FleetPatch, ProxyOptions, ProxyState
+from master.domain.proxies.proxy_parts import ProxyState
+from master.domain.proxies.schemas import FleetPatch, ProxyOptions
 from master.placement.spread import Spread
 from master.schemas.base import DescribedAs, LabelFilter, Paging, RequestBody, Resource, Row, Text, omitted
 from master.schemas.fields import LabelPatch, Labels, LocationNames, Name, NodeNames, distinct
