@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 
 from master.api.http_protocol import HttpProtocol
-from master.asgi import Parts, create_app
+from master.asgi import Dependencies, create_app
 from master.background import endurance
 from master.broker import Broker
 from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, translated
@@ -168,7 +168,7 @@ class Master:
 
     async def _serve(self) -> None:
         app = create_app(
-            Parts(
+            Dependencies(
                 database=self._database,
                 enroller=self._enrolment,
                 notifications=self._notifications,

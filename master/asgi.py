@@ -105,7 +105,7 @@ class Api(Litestar):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
+class Dependencies:
     """The parts of the master that handlers name in their signatures.
 
     `broker_state` returns "up" while the broker can be reached, and otherwise the reason. `check_target` is the URL
@@ -128,7 +128,7 @@ class Parts:
     """Where customers reach the API's links, without a slash at the end; None: under the Host of the request."""
 
 
-def create_app(parts: Parts) -> Litestar:
+def create_app(parts: Dependencies) -> Litestar:
     """Make the API over these parts."""
     app = Api(
         route_handlers=ROUTES,
@@ -147,7 +147,7 @@ def create_app(parts: Parts) -> Litestar:
     return app
 
 
-def dependencies(parts: Parts) -> Mapping[str, Provide]:
+def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
     """Provide each name that a handler may have in its signature."""
 
     def database(request: ApiRequest) -> Database:

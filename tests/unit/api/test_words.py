@@ -11,14 +11,14 @@ from master.api.openapi import pages
 from master.asgi import create_app
 from master.db.database import Database
 from tests.documents.words import RETIRED, RETIRED_NAMES, retired_in
-from tests.master.dependencies import wiring
+from tests.master.dependencies import api_parts
 
 TEXTS = ("summary", "description", "title")
 
 
 @pytest.fixture(scope="module")
 def document() -> Any:
-    return json.loads(create_app(wiring(Database({}))).state[pages.DOCUMENT])
+    return json.loads(create_app(api_parts(Database({}))).state[pages.DOCUMENT])
 
 
 def texts(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
