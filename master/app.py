@@ -21,7 +21,7 @@ from master.db.peer_watchdog import PeerWatchdog
 from master.domain.events.stream import EventStream
 from master.domain.monitoring.fleet import Fleet
 from master.domain.nodes.drain_runner import DrainRunner
-from master.domain.nodes.enrolment import Enrolment
+from master.domain.nodes.enrolment.service import Enrolment
 from master.domain.rotation.runner import RotationRunner
 from master.domain.webhooks.delivery import DeliveryRunner
 from master.errors import BadConfiguration, DatabaseAway

@@ -35,8 +35,8 @@ from master.domain.monitoring import health_routes, metrics_routes
 from master.domain.monitoring.fleet import Fleet
 from master.domain.nodes import routes as nodes
 from master.domain.nodes.protocols import Enroller, Syncer
-from master.domain.proxies import export_routes
 from master.domain.proxies import routes as proxies
+from master.domain.proxies.export import routes as export_routes
 from master.domain.rotation import routes as rotation
 from master.domain.stacks import routes as stacks
 from master.domain.usage import routes as usage

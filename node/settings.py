@@ -11,7 +11,7 @@ from typing import cast, get_args
 
 from node.errors import NodeConfigurationError
 from shared.destinations import DENY_PORTS, canonical_ports
-from shared.engine_defaults import FAILED_LOGINS, HALF_CLOSED_S, VIA
+from shared.engine.defaults import FAILED_LOGINS, HALF_CLOSED_S, VIA
 from shared.logs import LogLevel
 
 VARIABLES = (

@@ -16,7 +16,7 @@ from master.broker import Broker
 from master.db.database import Database
 from master.db.notifications import Notifications
 from master.domain.events.stream import EventStream
-from master.domain.nodes.enrolment import Enrolment
+from master.domain.nodes.enrolment.service import Enrolment
 from master.domain.webhooks.delivery import DeliveryRunner
 from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import NodeId

@@ -16,8 +16,8 @@ from master.db.database import Database, Row, Session
 from master.domain.links import service as links
 from master.domain.links.schemas import Link, LinkCreated, LinkList, LinkPage, NewLink
 from master.domain.proxies import service as proxies
-from master.domain.proxies.export import writer
-from master.domain.proxies.export_routes import FILES, exported
+from master.domain.proxies.export.routes import FILES, exported
+from master.domain.proxies.export.writers import writer
 from master.domain.proxies.schemas import LinkQuery, ProxyFilter
 from master.domain.rotation import service as rotation
 from master.domain.rotation.schemas import FleetRotation, RotateRequest

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from master.domain.proxies.export_template import ExportFormat
+from master.domain.proxies.export.template import ExportFormat
 from master.domain.proxies.schemas import ExportTemplate, ProxyFilter
 from master.domain.rotation.schemas import RotateRequest
 from master.schemas.base import DescribedAs, Paging, RequestBody, Resource

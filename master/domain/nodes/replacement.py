@@ -23,7 +23,7 @@ from master.db.database import Database, Row, Session
 from master.db.rows import existing, storable
 from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
-from master.domain.nodes.enrolment_client import EnrolmentClient, begin_handshake, fact_columns
+from master.domain.nodes.enrolment.client import EnrolmentClient, begin_handshake, fact_columns
 from master.domain.proxies.service import lock_placement
 from master.errors import BrokerAway, ChallengeUsed, RequestRefused, engine_missing, port_taken
 from shared.enrolment.bodies import NodeFacts

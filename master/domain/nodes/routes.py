@@ -15,7 +15,7 @@ from master.db.constraints import writing
 from master.db.database import Database
 from master.domain.nodes import drain
 from master.domain.nodes import service as nodes
-from master.domain.nodes.enrolment_schemas import NewNode, ReplaceRequest
+from master.domain.nodes.enrolment.schemas import NewNode, ReplaceRequest
 from master.domain.nodes.protocols import Enroller, Syncer
 from master.domain.nodes.schemas import Node, NodeList, NodePage, NodePatch, NodeRemoval, SyncRequest
 from master.errors import (

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from master.domain.proxies.options import RotationPart
-from shared.engine_limits import unportable
+from shared.engine.limits import unportable
 from shared.proxies import EngineName
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from master.domain.proxies.export_template import FIELDS, ExportFormat, checked_template
+from master.domain.proxies.export.template import FIELDS, ExportFormat, checked_template
 from master.domain.proxies.options import DestinationOptions, ExitOptions, LimitOptions, ScheduleOptions
 from master.domain.proxies.proxy_parts import (
     PROXY,

@@ -9,7 +9,7 @@ from master.domain.proxies.rotatable import why_not_rotatable
 from master.domain.proxies.schemas import ProxyOptions
 from master.errors import invalid_at
 from master.schemas.merge_patch import merged
-from shared.engine_limits import unsupported
+from shared.engine.limits import unsupported
 from shared.proxies import Exit, Limits
 
 NESTED_OPTIONS = ("exit", "limits", "destinations", "rotation")

@@ -24,7 +24,7 @@ from node.engine.builtin.pool.upgrade import Moved
 from node.engine.builtin.pool.worker_handle import WorkerHandle
 from node.engine.interface import Condition, Counters, EngineError
 from shared.destinations import DENY_PORTS
-from shared.engine_defaults import HALF_CLOSED_S, VIA
+from shared.engine.defaults import HALF_CLOSED_S, VIA
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 _HALT_S = 2.0

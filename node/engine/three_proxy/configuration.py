@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_netw
 
 from node.engine.interface import EngineError
 from node.engine.three_proxy.destinations import MAPPED, OPEN, DenyRules, denied_targets, inside
-from shared.engine_limits import unsupported_of
+from shared.engine.limits import unsupported_of
 from shared.proxies import Exit, Limits, ProxyRecord
 
 SERVICES = {"http": "proxy", "socks5": "socks", "mixed": "auto"}

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from master.domain.proxies import export_routes
 from master.domain.proxies import service as proxies
+from master.domain.proxies.export import routes as export_routes
 from master.errors import DatabaseAway
 from tests.integration.conftest import Api
 from tests.master.api_servers import master

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from master.broker import Broker
 from master.db.database import Database
-from master.domain.nodes.enrolment import Enrolment
+from master.domain.nodes.enrolment.service import Enrolment
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from shared.enrolment.challenge import new_challenge
 from shared.enrolment.handshake import MasterHandshake

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from master.domain.nodes.enrolment import Enrolment
+from master.domain.nodes.enrolment.service import Enrolment
 from node.enrolment.server import BODY_LIMIT
 from shared.enrolment.bodies import REFUSED
 from shared.enrolment.challenge import new_challenge, read_challenge

@@ -17,8 +17,8 @@ from master.asgi import create_app
 from master.db.database import Database
 from master.db.notifications import Notifications
 from master.domain.events.stream import EventStream
-from master.domain.nodes.enrolment import Enrolment
-from master.domain.nodes.enrolment_client import CONNECT_TIMEOUT_S
+from master.domain.nodes.enrolment.client import CONNECT_TIMEOUT_S
+from master.domain.nodes.enrolment.service import Enrolment
 from master.domain.webhooks.delivery import DeliveryRunner
 from shared.enrolment.bodies import Hello
 from shared.enrolment.challenge import new_challenge

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from master.api.requests.reading import gathered, pointer, read_if_match, read_wait
 from master.domain.locations.schemas import NewLocation
-from master.domain.nodes.enrolment_schemas import NewNode
+from master.domain.nodes.enrolment.schemas import NewNode
 from master.domain.nodes.schemas import NodePatch
 from master.domain.proxies.schemas import NewProxy, ProxyList
 from master.domain.usage.schemas import UsageList

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from master.domain.proxies.export import COLUMNS, WRITERS, ExportedProxy, csv_line, guarded, writer
-from master.domain.proxies.export_template import FIELDS, ExportFormat, pieces
+from master.domain.proxies.export.template import FIELDS, ExportFormat, pieces
+from master.domain.proxies.export.writers import COLUMNS, WRITERS, ExportedProxy, csv_line, guarded, writer
 from master.domain.proxies.settings import random_text
 from shared.proxies import carried_password
 

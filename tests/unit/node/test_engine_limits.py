@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.engine_limits import unsupported
+from shared.engine.limits import unsupported
 from shared.proxies import Exit, Limits
 
 EVERYTHING = Limits.model_validate(

@@ -40,7 +40,7 @@ from node.engine.builtin.policy.login_delays import LoginDelays
 from node.engine.builtin.policy.source_limits import SourceLimits
 from node.engine.builtin.policy.unadmitted_clients import UnadmittedClients
 from shared.destinations import DENY_PORTS
-from shared.engine_defaults import HALF_CLOSED_S, VIA
+from shared.engine.defaults import HALF_CLOSED_S, VIA
 
 BUFFER = 65536
 """The most bytes read at once, and the most that are kept in the process for a receiver that does not take them."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from shared.engine_defaults import FAILED_LOGINS
+from shared.engine.defaults import FAILED_LOGINS
 
 _PER_SOURCE, _SOURCE_SHARE = 10_000, 8
 """Connections of one client address: far more than any customer needs, and an eighth of the descriptors, of which each

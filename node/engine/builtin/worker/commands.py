@@ -17,7 +17,7 @@ from node.engine.builtin.worker.guard_updates import GuardUpdates
 from node.engine.builtin.worker.handover.state import Handover
 from node.engine.builtin.worker.proxies import Proxies
 from shared.destinations import DENY_PORTS
-from shared.engine_defaults import HALF_CLOSED_S, VIA
+from shared.engine.defaults import HALF_CLOSED_S, VIA
 
 CommandResult = Callable[[Message], None]
 

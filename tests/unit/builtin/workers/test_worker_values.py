@@ -173,7 +173,8 @@ def test_a_failed_connection_has_its_word_in_each_protocol(number: int, status: 
 TAKEN_OF_SHARED = [
     "shared",
     "shared.destinations",
-    "shared.engine_defaults",
+    "shared.engine",
+    "shared.engine.defaults",
     "shared.permutation",
     "shared.special_addresses",
 ]

@@ -5,7 +5,7 @@ from typing import Any
 
 from master.db.database import Database
 from tests.integration.conftest import Api
-from tests.integration.rotation.test_rotation import asked, steps
+from tests.integration.domain.rotation.test_rotation import asked, steps
 
 AGO = {
     "rotations": ("deadline", "updated_at"),

@@ -133,7 +133,7 @@ async def test_a_master_whose_clock_is_an_hour_off_serves_as_before(fleet: Clust
 
 
 async def restart_with_clock(fleet: Cluster, who: str, seconds_off: str) -> None:
-    path = f"{ROOT / 'tests' / 'wrong_clock'}:{ROOT}"
+    path = f"{ROOT / 'tests' / 'cluster' / 'wrong_clock'}:{ROOT}"
     fleet.change_surroundings(who, {"PYTHONPATH": path, "CLOCK_OFF_S": seconds_off})
     await fleet.stop(who)
     links = ups(fleet, who)

@@ -9,7 +9,7 @@ from aiormq.exceptions import AMQPError
 
 from master.broker import Broker
 from master.db.database import Database
-from master.domain.nodes.enrolment import Enrolment
+from master.domain.nodes.enrolment.service import Enrolment
 from master.errors import BrokerAway, ChallengeUsed, EngineMissing, ExitsUsed, NodeRefused, NodeUnreachable, PortTaken
 from shared.enrolment.challenge import new_challenge
 from shared.proxies import NodeId

@@ -7,7 +7,7 @@ import pytest
 from master.db.database import Database
 from master.domain.usage import service as usage
 from tests.integration.conftest import Api
-from tests.integration.usage.conftest import Node, counted, sent, sums
+from tests.integration.domain.usage.conftest import Node, counted, sent, sums
 
 
 async def spread(api: Api, node: Node, proxies: list[int], *hours: str) -> None:

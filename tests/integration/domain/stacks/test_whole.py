@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.integration.conftest import Api
-from tests.integration.stacks.conftest import members, named, stack
+from tests.integration.domain.stacks.conftest import members, named, stack
 
 
 async def test_a_stack_goes_with_its_proxies_and_nothing_else(fleet: Api):

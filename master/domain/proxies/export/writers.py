@@ -11,7 +11,7 @@ from unicodedata import category, normalize
 from pydantic import ConfigDict
 from pydantic import Field as SchemaField
 
-from master.domain.proxies.export_template import FIELDS, ExportField, ExportFormat, pieces
+from master.domain.proxies.export.template import FIELDS, ExportField, ExportFormat, pieces
 from master.domain.proxies.proxy_parts import ProxyState
 from master.domain.proxies.urls import bracketed, urls
 from master.schemas.base import Resource, Row

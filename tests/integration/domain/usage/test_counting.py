@@ -12,7 +12,7 @@ from master.sync.outbox import Outbox
 from master.sync.reports import Reports
 from shared.proxies import MAX_BIGINT
 from tests.integration.conftest import Api
-from tests.integration.usage.conftest import SUMS, Node, counted, sent, sums
+from tests.integration.domain.usage.conftest import SUMS, Node, counted, sent, sums
 
 
 async def test_what_a_node_counts_is_summed_up(api: Api, node: Node, proxy: int):

@@ -11,7 +11,7 @@ from master.api.names import named
 from master.api.openapi.route_docs import documented
 from master.db.database import Database, Row
 from master.domain.proxies import service as proxies
-from master.domain.proxies.export import WRITERS, ExportedProxy, ExportWriter, writer
+from master.domain.proxies.export.writers import WRITERS, ExportedProxy, ExportWriter, writer
 from master.domain.proxies.schemas import ProxyExport, ProxyFilter
 from master.schemas.media_types import MediaType
 

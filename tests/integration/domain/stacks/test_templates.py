@@ -1,7 +1,7 @@
 """Stacks whose template changes: their proxies follow, all or none."""
 
 from tests.integration.conftest import Api
-from tests.integration.stacks.conftest import changed, members, stack
+from tests.integration.domain.stacks.conftest import changed, members, stack
 
 
 async def test_another_template_changes_the_proxies_that_there_are(fleet: Api):

@@ -1,7 +1,7 @@
 """Shares of a proxy's traffic that are used up are told."""
 
 from tests.integration.conftest import Api
-from tests.integration.usage.conftest import Node, counted
+from tests.integration.domain.usage.conftest import Node, counted
 
 
 async def thresholds(api: Api) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from master.broker import Broker, password_hash
 from master.db.constraints import refusal
 from master.db.database import Database, Row
 from master.domain.events.log import NewEvent, record_events
-from master.domain.nodes.enrolment_client import (
+from master.domain.nodes.enrolment.client import (
     ANSWER_TIMEOUT_S,
     EnrolmentClient,
     begin_handshake,

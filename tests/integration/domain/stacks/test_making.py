@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import Api
-from tests.integration.stacks.conftest import changed, members, revisions, stack
+from tests.integration.domain.stacks.conftest import changed, members, revisions, stack
 
 
 async def test_a_stack_is_made_of_proxies_of_their_own_evenly_placed(fleet: Api):

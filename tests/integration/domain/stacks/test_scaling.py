@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.integration.conftest import Api
-from tests.integration.stacks.conftest import changed, members, named, stack
+from tests.integration.domain.stacks.conftest import changed, members, named, stack
 
 
 async def test_more_are_placed_where_fewest_are(fleet: Api):

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.integration.conftest import Api
-from tests.integration.stacks.conftest import members, named, revisions
+from tests.integration.domain.stacks.conftest import members, named, revisions
 
 
 async def test_a_put_makes_a_stack_and_the_same_again_does_nothing(fleet: Api):

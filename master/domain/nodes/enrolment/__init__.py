@@ -1,0 +1,1 @@
+"""Enrolment: how a waiting node becomes a node of this cluster."""

@@ -1,0 +1,1 @@
+"""Export: proxies as files, in the formats that other programs read."""

@@ -1,0 +1,1 @@
+"""What master and nodes know of the engines: their limits and defaults."""
