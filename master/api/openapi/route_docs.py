@@ -18,7 +18,7 @@ REQUEST_HEADERS: Mapping[str, dict[str, Any]] = {
     PREFER: {
         "description": "`wait=N` holds the answer until the nodes have confirmed the change, for at most N seconds "
         "(0 to 60; RFC 7240). Without it the answer comes as soon as the change is stored.",
-        "schema": {"type": "string", "examples": ["wait=30"]},
+        "schema": {"type": "string", "examples": ["wait=5"]},
     },
     IF_MATCH: {
         "description": "The versions to which the request applies, as given in ETag. If the current version is none of "
