@@ -18,7 +18,7 @@ COLUMNS = ("state", "lag", "failures", "position")
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "wait_s", lambda failures, draw: 0.2)
+    monkeypatch.setattr(deliveries, "retry_delay_s", lambda failures, draw: 0.2)
     monkeypatch.setattr(deliveries, "POLL_S", 0.2)
 
 
