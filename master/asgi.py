@@ -21,7 +21,7 @@ from master.api.requests.bodies import StrictBodies
 from master.api.requests.reading import ApiRequest
 from master.api.requests.route_check import check_route
 from master.api.responses import ResourceResponse
-from master.api.waiting import Preference, preference_of
+from master.api.writes.waiting import Preference, preference_of
 from master.db.database import Database
 from master.db.dry_run import DryRunDone
 from master.db.notifications import Notifications

@@ -5,10 +5,10 @@ from typing import TypeAlias, TypeVar
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from master.api.idempotency import IdempotencyKey
 from master.api.openapi.route_docs import docs_of
 from master.api.requests.reading import ApiRequest, read_if_match, read_key, read_query
 from master.api.requests.signatures import inputs_of
+from master.api.writes.idempotency import IdempotencyKey
 from master.schemas.base import Query
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from litestar import Response
 from litestar.serialization import default_serializer
 
 from master.api.encoding import written
-from master.api.idempotency import KeyedRequest, StoredResponse, recall, remember
+from master.api.writes.idempotency import KeyedRequest, StoredResponse, recall, remember
 from master.db.constraints import writing
 from master.db.database import Database, Session
 from master.schemas.base import Resource

@@ -6,11 +6,11 @@ from litestar.params import JSONBody
 
 from master.api.dependencies import Injected
 from master.api.encoding import empty
-from master.api.idempotency import IdempotencyKey, recall, remember
 from master.api.names import named, with_ids
 from master.api.openapi.route_docs import documented
 from master.api.requests.reading import PathId
 from master.api.responses import replay, respond, stored_response
+from master.api.writes.idempotency import IdempotencyKey, recall, remember
 from master.db.constraints import writing
 from master.db.database import Database
 from master.domain.nodes import drain

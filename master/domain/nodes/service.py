@@ -10,8 +10,8 @@ from master.domain.events.schemas import EventType
 from master.domain.nodes.schemas import Node, NodeFilter, NodeList, NodePatch, node_from_row
 from master.domain.proxies import removal
 from master.domain.proxies import service as proxies
+from master.domain.proxies.removal import scaled_down_events
 from master.domain.proxies.schemas import ProxyFilter
-from master.domain.proxies.stack_counts import scaled_down_events
 from master.errors import ExitsUsed, PortsExcluded, StillUsed, invalid_at, port_taken
 from master.placement.exits import exit_obstacle
 from master.schemas.base import filter_parameters

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from master.api.outcomes import WriteOutcome, revisions_of
+from master.api.writes.outcomes import WriteOutcome, revisions_of
 from master.db.database import Row, Session
 from master.domain.events.log import NewEvent, record_events
-from master.domain.proxies.stack_counts import scaled_down_events
 
 
 async def delete(session: Session, rows: Sequence[Row]) -> WriteOutcome:
@@ -37,3 +36,16 @@ def deleted_event(row: Row) -> NewEvent:
     details = {"name": row["name"], "port": row["port"]}
     subjects = {"proxy_id": row["id"], "node_id": row["node_id"], "stack_id": row["stack_id"]}
     return NewEvent(type="proxy.deleted", **subjects, details=details)
+
+
+async def scaled_down_events(session: Session, rows: Sequence[Row]) -> list[NewEvent]:
+    """Return an event for each stack that these removed proxies belonged to."""
+    removed = Counter(row["stack_id"] for row in rows if row["stack_id"] is not None)
+    stacks = await session.rows("proxies.select_stacks", ids=sorted(removed)) if removed else []
+    return [scaled_event(stack, stack["count"] + removed[stack["id"]], stack["count"]) for stack in stacks]
+
+
+def scaled_event(stack: Row, before: int, count: int) -> NewEvent:
+    """Return the event of a changed count."""
+    details = {"name": stack["name"], "before": before, "count": count}
+    return NewEvent(type="stack.scaled", stack_id=stack["id"], details=details)

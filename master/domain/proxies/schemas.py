@@ -15,8 +15,8 @@ from master.domain.proxies.proxy_parts import (
     ProxyRotation,
     ProxyState,
     ProxyStatus,
+    urls,
 )
-from master.domain.proxies.urls import urls
 from master.schemas.base import LabelFilter, Paging, Query, RequestBody, Resource, Row, Text, filter_parameters, omitted
 from master.schemas.dry_run import DryRunnable, TimedWrite
 from master.schemas.fields import (

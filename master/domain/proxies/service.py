@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from master.api.outcomes import WriteOutcome, revisions_of
+from master.api.writes.outcomes import WriteOutcome, revisions_of
 from master.db.database import Row, Session
 from master.db.rows import existing
 from master.domain.events.log import record_events

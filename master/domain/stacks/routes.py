@@ -7,13 +7,13 @@ from litestar.params import JSONBody, PathParameter
 from pydantic import TypeAdapter, ValidationError
 
 from master.api.dependencies import IfMatch, Injected
-from master.api.idempotency import IdempotencyKey, StoredResponse
 from master.api.names import with_ids
 from master.api.openapi.route_docs import NOT_YET, documented
-from master.api.outcomes import WriteOutcome
 from master.api.requests.reading import PathId
 from master.api.responses import once, replay, respond, stored_response
-from master.api.waiting import Preference, etag, removed_response
+from master.api.writes.idempotency import IdempotencyKey, StoredResponse
+from master.api.writes.outcomes import WriteOutcome
+from master.api.writes.waiting import Preference, etag, removed_response
 from master.db.constraints import writing
 from master.db.database import Database, Session
 from master.domain.proxies.routes import CHANGED

@@ -4,11 +4,11 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.params import JSONBody
 
 from master.api.dependencies import Injected
-from master.api.idempotency import IdempotencyKey, StoredResponse
 from master.api.names import with_ids
 from master.api.openapi.route_docs import documented
 from master.api.requests.reading import PathId
 from master.api.responses import once, replay, stored_response
+from master.api.writes.idempotency import IdempotencyKey, StoredResponse
 from master.db.database import Database, Session
 from master.domain.webhooks import service as webhooks
 from master.domain.webhooks.delivery import DeliveryRunner

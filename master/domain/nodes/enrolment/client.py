@@ -12,7 +12,7 @@ import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from master.db.rows import storable
-from master.domain.proxies.urls import bracketed
+from master.domain.proxies.proxy_parts import bracketed
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.schemas.addresses import node_ip
 from shared.enrolment.bodies import REFUSED, Box, HelloAnswer, NodeConfig, NodeFacts

@@ -8,7 +8,7 @@ from master.domain.webhooks import delivery as deliveries
 from master.domain.webhooks.signing import signature
 from tests.acceptance.conftest import eventually
 from tests.integration.conftest import Api
-from tests.integration.domain.test_events_stream import happen
+from tests.integration.domain.events.test_events_stream import happen
 from tests.master.api_servers import Master, master
 from tests.master.webhook_receiver import receiver
 from tests.services.postgres import Database as Address

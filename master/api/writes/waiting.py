@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from litestar import Response
 
 from master.api.encoding import empty
-from master.api.outcomes import WriteOutcome
 from master.api.requests.reading import ApiRequest, read_wait
+from master.api.writes.outcomes import WriteOutcome
 from master.db.database import Database
 from master.db.notifications import Notifications
 

@@ -1,0 +1,1 @@
+"""Writes: idempotency keys, waiting for nodes to confirm, and what a write did."""
