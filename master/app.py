@@ -12,8 +12,8 @@ import uvicorn
 
 from master.api.http_protocol import HttpProtocol
 from master.asgi import Dependencies, create_app
-from master.background import endurance
 from master.broker import Broker
+from master.db.background import endurance
 from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, translated
 from master.db.migrations import migrate
 from master.db.notifications import Notifications

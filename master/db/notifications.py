@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
-from master.background import keep_on
+from master.db.background import keep_on
 from master.db.database import Database
 from shared.tasks import wait_for_event
 

@@ -12,7 +12,7 @@ import asyncio
 
 import structlog
 
-from master.background import keep_on
+from master.db.background import keep_on
 from master.db.database import Database
 
 log = structlog.get_logger()

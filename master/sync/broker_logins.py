@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import structlog
 
-from master.background import keep_on
 from master.broker import Broker
+from master.db.background import keep_on
 from master.db.database import Database
 from master.domain.events.log import NewEvent, record_events
 from master.errors import DatabaseError

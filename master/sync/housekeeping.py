@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from master.background import keep_on
+from master.db.background import keep_on
 from master.db.database import Database
 from master.domain.events import log
 from master.domain.lookup import service as lookups

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import structlog
 
-from master.background import keep_on
 from master.broker import Broker
+from master.db.background import keep_on
 from master.db.database import Database, Row
 from master.errors import BrokerAway, DatabaseError
 from shared.bus.client import Bus

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import structlog
 
-from master.background import keep_on
 from master.broker import Broker
+from master.db.background import keep_on
 from master.db.database import Database
 from master.domain.events.log import NewEvent, record_events
 from shared.bus.envelopes import Incoming

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from master.background import keep_on
+from master.db.background import keep_on
 from master.db.database import Database
 from master.domain.events import log as events
 from master.domain.events.schemas import Event, EventFilter, Loss

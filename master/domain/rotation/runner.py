@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from master.background import keep_on
+from master.db.background import keep_on
 from master.db.constraints import writing
 from master.db.database import Database, Row, Session
 from master.db.notifications import Notifications

@@ -18,7 +18,7 @@ from functools import partial
 import httpx
 import structlog
 
-from master.background import keep_on
+from master.db.background import keep_on
 from master.db.database import Database, Row
 from master.domain.events import log as events
 from master.domain.webhooks.schemas import Delivery
