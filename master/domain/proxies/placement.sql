@@ -55,7 +55,10 @@ SELECT
     END AS used,
     holder.id AS holder, holder.node_id AS holder_node
 FROM candidates c
-CROSS JOIN LATERAL (SELECT sum(s.proxy_count) AS proxies FROM nodes s WHERE s.ip = c.ip) AS on_ip
+CROSS JOIN LATERAL (
+    SELECT (SELECT sum(s.proxy_count) FROM nodes s WHERE s.ip = c.ip)
+        + (SELECT count(*) FROM nodes s JOIN endpoints e ON e.node_id = s.id WHERE s.ip = c.ip) AS proxies
+) AS on_ip
 CROSS JOIN LATERAL (
     SELECT count(*) AS used FROM taken_ports t
     WHERE t.node_id = c.id AND t.until > now() AND t.port BETWEEN c.port_from AND c.port_to

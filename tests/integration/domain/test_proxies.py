@@ -218,3 +218,19 @@ async def test_proxies_outside_a_shared_range_leave_its_ports_free(api: Api):
     for port in (20005, 20006, 20007):
         await api.proxy(first, port=port)
     assert (await api.proxy(second))["port"] == 20000
+
+
+async def test_a_port_of_a_rotation_counts_when_a_nearly_full_node_is_chosen(api: Api):
+    location = await api.location()
+    narrow, wide = await api.node(location_id=location), await api.node(location_id=location)
+    await api.call("PATCH", f"/nodes/{narrow}", 200, json={"limits": {"ports": "20000-20001"}})
+    for _ in range(3):
+        await api.proxy(wide)
+    rotating = await api.proxy(narrow)
+    await api.rows.execute(
+        "INSERT INTO endpoints (proxy_id, rotation_id, node_id, port, exit, role) VALUES ($1, 1, $2, 20001, '{}', 'next')",
+        rotating["id"],
+        narrow,
+    )
+    placed = await api.call("POST", "/proxies", 201, json={"location_id": location})
+    assert placed["node_id"] == wide
