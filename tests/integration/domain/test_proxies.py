@@ -228,7 +228,8 @@ async def test_a_port_of_a_rotation_counts_when_a_nearly_full_node_is_chosen(api
         await api.proxy(wide)
     rotating = await api.proxy(narrow)
     await api.rows.execute(
-        "INSERT INTO endpoints (proxy_id, rotation_id, node_id, port, exit, role) VALUES ($1, 1, $2, 20001, '{}', 'next')",
+        "INSERT INTO endpoints (proxy_id, rotation_id, node_id, port, exit, role)"
+        " VALUES ($1, 1, $2, 20001, '{}', 'next')",
         rotating["id"],
         narrow,
     )
