@@ -79,11 +79,11 @@ class Api(Litestar):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        query: Any = in_origin_form(scope)
-        if query["method"] != "HEAD" or query["path"].startswith(LINK_PATH):
-            await self._enter(query, receive, send)
+        request: Any = in_origin_form(scope)
+        if request["method"] != "HEAD" or request["path"].startswith(LINK_PATH):
+            await self._enter(request, receive, send)
         else:
-            await self._bodiless({**query, "method": "GET"}, receive, send)
+            await self._bodiless({**request, "method": "GET"}, receive, send)
 
     async def _enter(self, scope: Any, receive: Any, send: Any) -> None:
         await with_request_log(

@@ -55,24 +55,24 @@ class Session:
 
     async def rows(self, name: str, /, **parameters: object) -> list[Row]:
         """Return all rows of a query."""
-        query = statements()[name]
-        return [dict(row) for row in await self._connection.fetch(query.sql, *ordered(query, parameters))]
+        statement = statements()[name]
+        return [dict(row) for row in await self._connection.fetch(statement.sql, *ordered(statement, parameters))]
 
     async def row(self, name: str, /, **parameters: object) -> Row | None:
         """Return the first row of a query, or None."""
-        query = statements()[name]
-        row = await self._connection.fetchrow(query.sql, *ordered(query, parameters))
+        statement = statements()[name]
+        row = await self._connection.fetchrow(statement.sql, *ordered(statement, parameters))
         return dict(row) if row is not None else None
 
     async def value(self, name: str, /, **parameters: object) -> Any:
         """Return the first column of the first row, or None."""
-        query = statements()[name]
-        return await self._connection.fetchval(query.sql, *ordered(query, parameters))
+        statement = statements()[name]
+        return await self._connection.fetchval(statement.sql, *ordered(statement, parameters))
 
     async def execute(self, name: str, /, **parameters: object) -> int:
         """Run a statement; return how many rows it touched."""
-        query = statements()[name]
-        status = await self._connection.execute(query.sql, *ordered(query, parameters))
+        statement = statements()[name]
+        status = await self._connection.execute(statement.sql, *ordered(statement, parameters))
         return int(status.rsplit(" ", 1)[-1]) if status[-1].isdigit() else 0
 
 
