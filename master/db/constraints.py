@@ -1,13 +1,14 @@
-"""Turn violated constraints of the schema into errors of the API."""
+"""Turns violated constraints into errors of the API, and refuses rows that do not exist and texts that cannot be stored."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from master.db.database import Database, Session
+from master.db.database import Database, Row, Session
 from master.errors import (
     ChallengeUsed,
     Conflict,
     NameTaken,
+    NotFound,
     PortTaken,
     RequestRefused,
     RotationUnderWay,
@@ -50,3 +51,15 @@ async def writing(database: Database) -> AsyncGenerator[Session]:
         if refused is None:
             raise
         raise refused from error
+
+
+def existing(row: Row | None, noun: str, id_: int) -> Row:
+    """Return the row. Raises NotFound, whose member `<noun>_id` is the id."""
+    if row is None:
+        raise NotFound(f"there is no {noun} {id_}", {f"{noun}_id": id_})
+    return row
+
+
+def storable(text: str) -> str:
+    """Remove NUL, the one character that PostgreSQL cannot store."""
+    return text.replace("\x00", "")

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import structlog
 
+from master.db.constraints import storable
 from master.db.database import Database, Row, Session
-from master.db.rows import storable
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
 from master.domain.proxies.ports import move_ports

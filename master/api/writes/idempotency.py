@@ -1,12 +1,18 @@
 """Keeps answers for 24 hours by the client's Idempotency-Key, so that a repeated request is not carried out twice."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from master.db.database import Session
+from litestar import Response
+
+from master.api.encoding import written
+from master.db.constraints import writing
+from master.db.database import Database, Session
 from master.errors import Invalid
-from master.schemas.base import RequestBody
+from master.schemas.base import RequestBody, Resource
+from master.schemas.media_types import MediaType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,3 +75,32 @@ async def remember(session: Session, request: KeyedRequest, answer: StoredRespon
         headers=dict(answer.headers),
         body=answer.body,
     )
+
+
+async def once(
+    database: Database, keyed: KeyedRequest | None, act: Callable[[Session], Awaitable[StoredResponse]]
+) -> tuple[StoredResponse, bool]:
+    """Carry out `act` in a transaction, unless the request was answered before; return the answer and whether it was.
+
+    A dry run neither uses a key nor is answered from memory.
+    """
+    keyed = None if database.is_dry_run else keyed
+    async with writing(database) as session:
+        if keyed is not None and (stored := await recall(session, keyed)) is not None:
+            return stored, True
+        answer = await act(session)
+        if keyed is not None:
+            await remember(session, keyed, answer)
+    return answer, False
+
+
+def stored_response(resource: Resource, status: int, headers: Mapping[str, str] | None = None) -> StoredResponse:
+    """Encode an answer, so that it can be stored."""
+    return StoredResponse(status=status, headers=headers or {}, body=resource.model_dump_json())
+
+
+def replay(stored: StoredResponse, *, is_repeated: bool = False) -> Response[Any]:
+    """Send a stored answer; one that is repeated says so."""
+    marked = {"Idempotency-Replayed": "true"} if is_repeated else {}
+    headers = {**stored.headers, **marked}
+    return written(stored.body.encode(), MediaType.JSON, status=stored.status, headers=headers)

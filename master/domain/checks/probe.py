@@ -17,7 +17,7 @@ from master.domain.checks.results import (
     reply_failure,
 )
 from master.domain.checks.schemas import CheckStep
-from master.domain.proxies.proxy_parts import bracketed
+from master.domain.proxies.schemas import bracketed
 from shared.echo import ECHO_HOST
 
 CONNECT_S = 5.0

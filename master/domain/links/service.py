@@ -4,8 +4,8 @@ import hashlib
 import secrets
 from typing import Any
 
+from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.links.schemas import Link, LinkCreated, LinkList, NewLink
 from master.domain.proxies.schemas import ProxyFilter

@@ -6,8 +6,8 @@ from litestar.params import JSONBody
 from master.api.dependencies import Injected
 from master.api.openapi.route_docs import documented
 from master.api.requests.reading import PathId
-from master.api.responses import once, replay, respond, stored_response
-from master.api.writes.idempotency import IdempotencyKey, StoredResponse
+from master.api.responses import respond
+from master.api.writes.idempotency import IdempotencyKey, StoredResponse, once, replay, stored_response
 from master.db.constraints import writing
 from master.db.database import Database, Session
 from master.domain.locations import service as locations

@@ -1,7 +1,7 @@
 """Read, create, change and remove locations."""
 
+from master.db.constraints import existing
 from master.db.database import Session
-from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.locations.schemas import (
     Location,

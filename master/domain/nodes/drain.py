@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
 from master.domain.nodes.relocation import movable_proxies, relocate, target_nodes

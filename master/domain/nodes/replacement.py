@@ -18,9 +18,8 @@ import secrets
 import structlog
 
 from master.broker import Broker, password_hash
-from master.db.constraints import writing
+from master.db.constraints import existing, storable, writing
 from master.db.database import Database, Row, Session
-from master.db.rows import existing, storable
 from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
 from master.domain.nodes.enrolment.client import EnrolmentClient, begin_handshake, fact_columns

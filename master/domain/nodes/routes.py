@@ -9,8 +9,8 @@ from master.api.encoding import empty
 from master.api.names import named, with_ids
 from master.api.openapi.route_docs import documented
 from master.api.requests.reading import PathId
-from master.api.responses import replay, respond, stored_response
-from master.api.writes.idempotency import IdempotencyKey, recall, remember
+from master.api.responses import respond
+from master.api.writes.idempotency import IdempotencyKey, recall, remember, replay, stored_response
 from master.db.constraints import writing
 from master.db.database import Database
 from master.domain.nodes import drain

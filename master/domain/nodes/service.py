@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
 from master.domain.nodes.schemas import Node, NodeFilter, NodeList, NodePatch, node_from_row
@@ -13,7 +13,7 @@ from master.domain.proxies import service as proxies
 from master.domain.proxies.removal import scaled_down_events
 from master.domain.proxies.schemas import ProxyFilter
 from master.errors import ExitsUsed, PortsExcluded, StillUsed, invalid_at, port_taken
-from master.placement.exits import exit_obstacle
+from master.placement.candidates import exit_obstacle
 from master.schemas.base import filter_parameters
 from master.schemas.fields import port_bounds
 from master.schemas.merge_patch import differing, merged

@@ -7,7 +7,7 @@ from typing import Any
 from master.db.database import Row
 from master.domain.events.log import NewEvent
 from master.errors import PreconditionFailed, engine_missing, exit_missing
-from master.placement.exits import exit_obstacle
+from master.placement.candidates import exit_obstacle
 from master.schemas.merge_patch import differing
 
 SETTINGS = (

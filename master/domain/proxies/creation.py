@@ -5,11 +5,10 @@ from typing import Any
 
 from master.db.database import Row, Session
 from master.domain.events.log import NewEvent, record_events
-from master.domain.proxies.expiry import NO_EXPIRY, check_expiries
 from master.domain.proxies.ports import check_port, port_outside
 from master.domain.proxies.schemas import NewProxy, Proxy
 from master.domain.proxies.service import get, lock_placement
-from master.domain.proxies.settings import new_settings
+from master.domain.proxies.settings import NO_EXPIRY, check_expiries, new_settings
 from master.errors import (
     Conflict,
     InsufficientCapacity,

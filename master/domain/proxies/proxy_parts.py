@@ -1,15 +1,12 @@
 """The parts of a proxy as the API returns it: exit, limits, destinations, schedule and state."""
 
 from datetime import datetime
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Literal
-from urllib.parse import quote
 
 from pydantic import Field, JsonValue
 
 from master.domain.proxies.options import RotationPart
-from master.schemas.base import Resource, Row
+from master.schemas.base import Resource
 from shared.proxies import ExitMode, TrafficPeriod
 
 PROXY: dict[str, JsonValue] = {
@@ -117,20 +114,3 @@ class ProxyStatus(Resource):
     reason: str | None = Field(description="Why the proxy does not run.")
     observed_version: int | None = Field(description="The version that runs, if it is known.")
     observed_at: datetime | None = Field(description="The time of the report.")
-
-
-@lru_cache(4096)
-def bracketed(host: str) -> str:
-    """Return a name or address as it is written in a URL (RFC 3986 §3.2.2)."""
-    try:
-        return f"[{host}]" if ip_address(host).version == 6 else host
-    except ValueError:
-        return host
-
-
-def urls(row: Row) -> list[str]:
-    """Return the URLs by which clients use the proxy, one for each scheme that it speaks."""
-    schemes = ("http", "socks5") if row["protocol"] == "mixed" else (row["protocol"],)
-    host = bracketed(row["host"])
-    login = f"{quote(row['username'], safe='')}:{quote(row['password'], safe='')}@" if row["username"] else ""
-    return [f"{scheme}://{login}{host}:{row['port']}" for scheme in schemes]

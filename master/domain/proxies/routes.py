@@ -7,8 +7,8 @@ from master.api.dependencies import IfMatch, Injected
 from master.api.names import with_ids
 from master.api.openapi.route_docs import NOT_YET, documented
 from master.api.requests.reading import PathId
-from master.api.responses import once, replay, respond, stored_response
-from master.api.writes.idempotency import IdempotencyKey, StoredResponse
+from master.api.responses import respond
+from master.api.writes.idempotency import IdempotencyKey, StoredResponse, once, replay, stored_response
 from master.api.writes.outcomes import WriteOutcome
 from master.api.writes.waiting import Preference, etag, removed_response
 from master.db.constraints import writing

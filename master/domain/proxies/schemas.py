@@ -1,7 +1,10 @@
 """The bodies, queries and resources of proxies."""
 
 from datetime import datetime
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Annotated, Self
+from urllib.parse import quote
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
@@ -15,7 +18,6 @@ from master.domain.proxies.proxy_parts import (
     ProxyRotation,
     ProxyState,
     ProxyStatus,
-    urls,
 )
 from master.schemas.base import LabelFilter, Paging, Query, RequestBody, Resource, Row, Text, filter_parameters, omitted
 from master.schemas.dry_run import DryRunnable, TimedWrite
@@ -266,3 +268,20 @@ class FleetOutcome(Resource):
 
     matched: int = Field(description="The number of proxies that the filter matched.")
     changed: int = Field(description="The number of these that changed.")
+
+
+@lru_cache(4096)
+def bracketed(host: str) -> str:
+    """Return a name or address as it is written in a URL (RFC 3986 §3.2.2)."""
+    try:
+        return f"[{host}]" if ip_address(host).version == 6 else host
+    except ValueError:
+        return host
+
+
+def urls(row: Row) -> list[str]:
+    """Return the URLs by which clients use the proxy, one for each scheme that it speaks."""
+    schemes = ("http", "socks5") if row["protocol"] == "mixed" else (row["protocol"],)
+    host = bracketed(row["host"])
+    login = f"{quote(row['username'], safe='')}:{quote(row['password'], safe='')}@" if row["username"] else ""
+    return [f"{scheme}://{login}{host}:{row['port']}" for scheme in schemes]

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from master.api.writes.outcomes import WriteOutcome, revisions_of
+from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.db.rows import existing
 from master.domain.events.log import record_events
 from master.domain.proxies.changes import (
     ProxyChange,
@@ -15,7 +15,6 @@ from master.domain.proxies.changes import (
     settings,
     updated_event,
 )
-from master.domain.proxies.expiry import check_expiries
 from master.domain.proxies.ports import check_port
 from master.domain.proxies.removal import delete, record_removals
 from master.domain.proxies.schemas import (
@@ -28,7 +27,7 @@ from master.domain.proxies.schemas import (
     is_unfiltered,
     proxy_from_row,
 )
-from master.domain.proxies.settings import patched_settings
+from master.domain.proxies.settings import check_expiries, patched_settings
 from master.errors import CountDiffers, Invalid, rotation_under_way
 from master.schemas.base import filter_parameters
 

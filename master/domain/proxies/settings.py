@@ -2,13 +2,15 @@
 
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from master.db.database import Session
 from master.domain.proxies.rotatable import why_not_rotatable
 from master.domain.proxies.schemas import ProxyOptions
 from master.errors import invalid_at
 from master.schemas.merge_patch import merged
+from master.schemas.timestamps import read_timestamp, rfc_3339
 from shared.engine.limits import unsupported
 from shared.proxies import Exit, Limits
 
@@ -39,7 +41,10 @@ def new_settings(body: ProxyOptions) -> dict[str, Any]:
     if username is None and "username" not in body.model_fields_set and (password or not body.allow_ips):
         username = random_text(USERNAME_LETTERS)
     login = with_password({**body.model_dump(include=fields), "username": username, "password": password})
-    return normalized(merged({**login, **{name: {} for name in NESTED_OPTIONS}}, options), options)
+    given = {
+        name: {key: value for key, value in members.items() if value is not None} for name, members in options.items()
+    }
+    return normalized({**login, **given}, options)
 
 
 def patched_settings(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,3 +137,30 @@ def normalized_limits(limits: Mapping[str, Any], changes: Mapping[str, Any]) -> 
             raise invalid_at("a period of traffic needs traffic_bytes", "/limits/traffic_period")
         del limits["traffic_period"]
     return limits
+
+
+ProxySettings = Mapping[str, Any]
+POINTER = "/limits/expires_at"
+
+
+def new_expiries(changes: Iterable[tuple[ProxySettings, ProxySettings]]) -> set[str]:
+    """Return each `expires_at` that a change (before, after) sets. A time that stays may lie in the past."""
+    expiries = {(before["limits"].get("expires_at"), after["limits"].get("expires_at")) for before, after in changes}
+    return {after for before, after in expiries if after is not None and after != before}
+
+
+async def check_expiries(
+    session: Session, changes: Iterable[tuple[ProxySettings, ProxySettings]], *, allow_past: bool
+) -> None:
+    """Check by the database's clock that no proxy would have expired already. Raises Invalid."""
+    expiries = set[str]() if allow_past else new_expiries(changes)
+    if not expiries:
+        return
+    now, first = await session.value("proxies.clock"), min(map(read_timestamp, expiries))
+    if first <= now:
+        detail = f"{rfc_3339(first)} is in the past; to end proxies at once on purpose, add ?allow_past=true"
+        raise invalid_at(detail, POINTER)
+
+
+NO_EXPIRY: ProxySettings = {"limits": {}}
+"""The settings before a proxy exists."""

@@ -7,8 +7,8 @@ from master.api.dependencies import Injected
 from master.api.names import with_ids
 from master.api.openapi.route_docs import documented
 from master.api.requests.reading import PathId
-from master.api.responses import once, replay, respond, stored_response
-from master.api.writes.idempotency import IdempotencyKey, StoredResponse
+from master.api.responses import respond
+from master.api.writes.idempotency import IdempotencyKey, StoredResponse, once, replay, stored_response
 from master.api.writes.waiting import Preference
 from master.db.constraints import writing
 from master.db.database import Database, Session

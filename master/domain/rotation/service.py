@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.db.rows import existing
 from master.domain.proxies.creation import check_nodes
 from master.domain.proxies.rotatable import why_not_rotatable
 from master.domain.proxies.schemas import FleetFilter

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
 from master.domain.rotation.endpoints import choose_target, exit_after, insert_endpoint

@@ -6,13 +6,13 @@ Lock order: placement, the nodes by id, their ips, the stack's row.
 from collections.abc import Sequence
 
 from master.api.writes.outcomes import WriteOutcome, revisions_of
+from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.db.rows import existing
 from master.domain.events.log import NewEvent, record_events
 from master.domain.proxies import removal
-from master.domain.proxies.expiry import NO_EXPIRY, check_expiries
 from master.domain.proxies.removal import scaled_event
 from master.domain.proxies.service import lock_placement
+from master.domain.proxies.settings import NO_EXPIRY, check_expiries
 from master.domain.stacks.plan import SETTINGS, DesiredStack, apply, plan, plan_new
 from master.domain.stacks.schemas import NamedStack, NewStack, Stack, StackFilter, StackList, StackPatch, stack
 from master.domain.stacks.template import PLACEMENT, Template, errors_in_proxy, patched_template, template_from

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.db.rows import existing
 from master.domain.webhooks.callback_urls import private_literal
 from master.domain.webhooks.schemas import MOST_LAG, NewWebhook, Webhook, WebhookCreated, WebhookList, WebhookPatch
 from master.domain.webhooks.signing import new_secret, webhook_from_row

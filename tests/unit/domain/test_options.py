@@ -7,7 +7,7 @@ import pytest
 from master.domain.proxies.options import LimitOptions
 from master.domain.proxies.settings import normalized
 from master.errors import Invalid
-from master.placement.exits import exit_obstacle
+from master.placement.candidates import exit_obstacle
 from master.schemas.merge_patch import merged
 
 PREFIX = "2001:db8:1::/64"

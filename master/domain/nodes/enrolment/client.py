@@ -11,8 +11,8 @@ import httpx
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from master.db.rows import storable
-from master.domain.proxies.proxy_parts import bracketed
+from master.db.constraints import storable
+from master.domain.proxies.schemas import bracketed
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.schemas.addresses import node_ip
 from shared.enrolment.bodies import REFUSED, Box, HelloAnswer, NodeConfig, NodeFacts

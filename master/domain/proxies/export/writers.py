@@ -12,7 +12,8 @@ from pydantic import ConfigDict
 from pydantic import Field as SchemaField
 
 from master.domain.proxies.export.template import FIELDS, ExportField, ExportFormat, pieces
-from master.domain.proxies.proxy_parts import ProxyState, bracketed, urls
+from master.domain.proxies.proxy_parts import ProxyState
+from master.domain.proxies.schemas import bracketed, urls
 from master.schemas.base import Resource, Row
 from master.schemas.media_types import MediaType
 from shared.proxies import Protocol
