@@ -1,4 +1,4 @@
-"""Turns violated constraints into errors of the API, and refuses rows that do not exist and texts that cannot be stored."""
+"""Turns violated constraints into errors of the API; refuses missing rows and texts that cannot be stored."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
