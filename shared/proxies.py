@@ -136,8 +136,8 @@ class FurtherPort(BaseModel):
 class ProxyRecord(BaseModel):
     """Everything that a node must know about one version of a proxy.
 
-    `content` is the master's checksum of the record, a signed 64-bit number that nodes only store and sum up. It tells
-    two records of the same id and version apart.
+    `content` is the master's checksum of the record, a signed 64-bit number that nodes only store and sum up. It
+    differs between two records of the same id and version that differ.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

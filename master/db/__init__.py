@@ -1,7 +1,8 @@
 """The only door to PostgreSQL.
 
 `database` has the pool, `statements` the named statements of the .sql files. `constraints` turns violated constraints
-into refusals, `rows` refuses unknown ids, `notifications` listens, and `dry_run` rolls every transaction back.
+and unknown ids into refusals, `notifications` listens, `dry_run` rolls every transaction back, and `background` keeps
+loops running while the database or the broker is away.
 `inspection` opens a read-only connection for the doctor, `peer_watchdog` ends transactions of frozen masters, and
 `migrations` creates the schema.
 """

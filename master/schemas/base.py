@@ -92,7 +92,7 @@ def filter_parameters(question: LabelFilter, kind: type[LabelFilter]) -> dict[st
 
 
 def omitted() -> Any:
-    """Stand for an omitted member; `model_fields_set` tells it from null."""
+    """Stand for an omitted member; `model_fields_set` distinguishes it from null."""
     return None
 
 

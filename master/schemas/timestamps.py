@@ -21,7 +21,7 @@ RFC_3339 = re.compile(f"{DATE}[Tt]{TIME}{OFFSET}")
 
 
 def read_timestamp(said: object) -> datetime:
-    """The moment in UTC. Raises ValueError, which says what is missing."""
+    """The moment in UTC. Raises ValueError with the part that is missing."""
     if not isinstance(said, str):
         raise ValueError(f'a time is a text in RFC 3339, such as "{EXAMPLE}"')
     match = RFC_3339.fullmatch(said) if len(said) <= MOST_LETTERS else None

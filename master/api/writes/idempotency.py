@@ -17,7 +17,7 @@ from master.schemas.media_types import MediaType
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyedRequest:
-    """A request with its key; `request_hash` tells a repetition from another request."""
+    """A request with its key; `request_hash` distinguishes a repetition from another request."""
 
     key: str
     request_hash: str
@@ -100,7 +100,7 @@ def stored_response(resource: Resource, status: int, headers: Mapping[str, str] 
 
 
 def replay(stored: StoredResponse, *, is_repeated: bool = False) -> Response[Any]:
-    """Send a stored answer; one that is repeated says so."""
+    """Send a stored answer; a repeated one is marked."""
     marked = {"Idempotency-Replayed": "true"} if is_repeated else {}
     headers = {**stored.headers, **marked}
     return written(stored.body.encode(), MediaType.JSON, status=stored.status, headers=headers)

@@ -1,6 +1,6 @@
 """The data path's event loop: an epoll of its own, with asyncio nested in it for control messages, names and timers.
 
-Longer than most modules because all events of a worker pass through one object, whose attributes cost one look-up each.
+Longer than most modules because all events of a worker pass through one object, whose attributes cost one lookup each.
 """
 
 import asyncio

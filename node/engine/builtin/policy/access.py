@@ -24,7 +24,7 @@ class Access:
     credentials: bytes | None = field(repr=False)
     """`name:password`; None where no login is required."""
     sources: tuple[tuple[int, int, frozenset[int]], ...]
-    """(IP version, host bits, network numbers), so that a look-up costs one set membership per prefix length."""
+    """(IP version, host bits, network numbers), so that a lookup costs one set membership per prefix length."""
     sessions: bool = False
     """Whether `-session-ID` may follow the user name."""
     others: tuple[bytes, ...] = field(default=(), repr=False)

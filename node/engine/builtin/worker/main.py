@@ -44,7 +44,7 @@ def run(name: WorkerName, build: str) -> NoReturn:
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(serve(name, build))
-    # A hanging look-up in a resolver thread must not keep the process alive.
+    # A hanging lookup in a resolver thread must not keep the process alive.
     os._exit(0)
 
 

@@ -1,26 +1,26 @@
 """Decides which name is looked up next, so that neither one proxy nor hundreds of them keep another one waiting.
 
-A look-up whose name server is silent occupies its thread for 5 to 10 s (resolv.conf(5), timeout and attempts) and
+A lookup whose name server is silent occupies its thread for 5 to 10 s (resolv.conf(5), timeout and attempts) and
 cannot be cancelled. Others are therefore started beside it as soon as it is slow, up to MAX_LOOKUPS in total.
 """
 
 from dataclasses import dataclass, field
 
 MAX_LOOKUPS = 256
-"""Look-ups at once."""
+"""Lookups at once."""
 SLOW_S = 0.4
-"""The age at which a look-up counts as slow. Most names resolve faster, even if no cache has them."""
+"""The age at which a lookup counts as slow. Most names resolve faster, even if no cache has them."""
 
 _RESERVE = 32
-"""The part of MAX_LOOKUPS reserved for the first look-up of a proxy that has cost little recently."""
+"""The part of MAX_LOOKUPS reserved for the first lookup of a proxy that has cost little recently."""
 _YOUNG = 64
-"""Look-ups younger than SLOW_S at once, apart from the first of each proxy: this spreads a burst of many proxies."""
+"""Lookups younger than SLOW_S at once, apart from the first of each proxy: this spreads a burst of many proxies."""
 _YOUNG_OF_ONE = 8
 """The same for a single proxy."""
 _HALF_LIFE_S = 60.0
-"""Half-life of the cost of slow look-ups; see ProxyLookups.cost."""
+"""Half-life of the cost of slow lookups; see ProxyLookups.cost."""
 _ASSUMED_S = 2.0
-"""Assumed cost of a slow look-up until it ends."""
+"""Assumed cost of a slow lookup until it ends."""
 _EXPENSIVE_S = 1.0
 """A proxy that has cost this much is served after the others."""
 _MAX_QUEUED = 256
@@ -31,7 +31,7 @@ _MAX_IDLE = 1024
 
 @dataclass(eq=False, slots=True)
 class ProxyLookups:
-    """The look-ups of one proxy: `running` are in progress, of which `young` are not slow yet; `queue` holds waiting
+    """The lookups of one proxy: `running` are in progress, of which `young` are not slow yet; `queue` holds waiting
     names."""
 
     id: int
@@ -42,7 +42,7 @@ class ProxyLookups:
     _at: float = 0.0
 
     def cost(self, now: float) -> float:
-        """Seconds that slow look-ups have taken, weighted by how recent they are."""
+        """Seconds that slow lookups have taken, weighted by how recent they are."""
         return self._cost * 0.5 ** ((now - self._at) / _HALF_LIFE_S) if self._cost else 0.0
 
     def charge(self, seconds: float, now: float) -> None:
@@ -53,9 +53,9 @@ class ProxyLookups:
 
 
 class LookupQueue:
-    """Distributes the capacity for look-ups.
+    """Distributes the capacity for lookups.
 
-    A proxy's first look-up starts at once. Beyond that it may have half as many as are still free: a single proxy gets
+    A proxy's first lookup starts at once. Beyond that it may have half as many as are still free: a single proxy gets
     many, many proxies get fewer each, and there is always room for another one.
     """
 
@@ -72,7 +72,7 @@ class LookupQueue:
         return found
 
     def may_begin(self, lookups: ProxyLookups, now: float) -> bool:
-        """Whether this proxy's next look-up may start at once. Waiting proxies were served when capacity last became
+        """Whether this proxy's next lookup may start at once. Waiting proxies were served when capacity last became
         free."""
         free = MAX_LOOKUPS - self._running
         if not lookups.running and not lookups.is_expensive(now):
@@ -86,7 +86,7 @@ class LookupQueue:
         lookups.young += 1
 
     def slow(self, lookups: ProxyLookups, now: float) -> None:
-        """Record that one of its look-ups has become slow."""
+        """Record that one of its lookups has become slow."""
         self._young -= 1
         lookups.young -= 1
         lookups.charge(_ASSUMED_S, now)
@@ -141,7 +141,7 @@ class LookupQueue:
         return cheapest, self._dequeued(cheapest, next(reversed(cheapest.queue)))
 
     def _has_some(self, free: int) -> bool:
-        """Whether there is capacity for more than the first look-up of each proxy."""
+        """Whether there is capacity for more than the first lookup of each proxy."""
         return free > _RESERVE and self._young < _YOUNG
 
     def _has_room(self, lookups: ProxyLookups, free: int) -> bool:
@@ -156,7 +156,7 @@ class LookupQueue:
         return host
 
     def _forget(self, lookups: ProxyLookups, now: float) -> None:
-        """Forget a proxy without look-ups, unless it has recent costs to be remembered."""
+        """Forget a proxy without lookups, unless it has recent costs to be remembered."""
         if _is_idle(lookups, now):
             self._by_proxy.pop(lookups.id, None)
         elif len(self._by_proxy) > _MAX_IDLE + len(self._queued) + self._running:

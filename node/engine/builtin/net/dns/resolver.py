@@ -44,8 +44,8 @@ class Lookup:
 
 
 class Resolver:
-    """Resolves names; connections that ask for the same name at the same time share a look-up. LookupQueue decides
-    which look-up starts when."""
+    """Resolves names; connections that ask for the same name at the same time share a lookup. LookupQueue decides
+    which lookup starts when."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -93,7 +93,7 @@ class Resolver:
         self._threads.close()
 
     def _begin_or_queue(self, lookup: Lookup, lookups: ProxyLookups) -> bool:
-        """Start or queue the look-up; False if the proxy's queue is full."""
+        """Start or queue the lookup; False if the proxy's queue is full."""
         now = monotonic()
         if self._queue.may_begin(lookups, now):
             self._begin(lookup, lookups)
@@ -104,7 +104,7 @@ class Resolver:
         return True
 
     def _cancel(self, lookup: Lookup, number: int) -> None:
-        """Drop one callback. A look-up that has started goes on, because it cannot be cancelled."""
+        """Drop one callback. A lookup that has started goes on, because it cannot be cancelled."""
         lookup.waiting.pop(number, None)
         self._drop_unused(lookup)
 
@@ -127,7 +127,7 @@ class Resolver:
             self._loop.call_soon(self._found, lookup, None)
 
     def _begin_next(self) -> None:
-        """Start the look-ups that may start now."""
+        """Start the lookups that may start now."""
         while (next_lookup := self._queue.next(monotonic())) is not None:
             lookups, host = next_lookup
             self._begin(self._lookups[host], lookups)
@@ -146,7 +146,7 @@ class Resolver:
             self._loop.call_soon_threadsafe(self._found, lookup, addresses)
 
     def _found(self, lookup: Lookup, addresses: tuple[Address, ...] | None) -> None:
-        """Handle the result; None if the look-up could not run, so that nothing is known about the name."""
+        """Handle the result; None if the lookup could not run, so that nothing is known about the name."""
         self._young.discard(lookup)
         del self._lookups[lookup.host]
         if lookup.owner is not None:
