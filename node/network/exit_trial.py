@@ -46,7 +46,10 @@ def failed_exits(required: Collection[ExitRequirement]) -> Mapping[ExitRequireme
 
 
 def is_routed_here(requirement: ExitRequirement, routes: Routes) -> bool:
-    """Whether replies to the source reach this host. For an address with a zone, only binding shows it. Raises OSError."""
+    """Whether replies to the source reach this host. Only binding shows it for an address with a zone.
+
+    Raises OSError.
+    """
     if "%" in requirement.source:
         return True
     return all(not address.is_unspecified and routes.is_local(address) for address in samples(requirement.source))
