@@ -5,13 +5,15 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 import structlog
 
 from master.app import run_master
 from master.doctor.examination import findings
 from master.errors import BadConfiguration
-from master.settings import OPTIONAL, REQUIRED, Settings, missing, read_settings
+from master.settings import OPTIONAL, REQUIRED, Settings, read_settings
+from shared.configuration_error import NOT_SET
 from shared.doctor.examination import print_findings
 from shared.logs import configure
 from shared.tasks import leaves
@@ -29,17 +31,21 @@ def main() -> None:
     if arguments.command == "doctor":
         configure("error")
         sys.exit(print_findings(asyncio.run(findings(os.environ)), to_program=arguments.json))
-    if unset := missing(os.environ):
-        print(f"maybe-master: not set: {', '.join(unset)} (see maybe-master --help)", file=sys.stderr)
-        sys.exit(2)
     try:
         settings = read_settings(os.environ)
         configure(settings.log_level)
         asyncio.run(serve(settings))
     except* BadConfiguration as group:
-        for error in leaves(group):
-            print(f"maybe-master: {error}", file=sys.stderr)
+        for line in lines([error for raised in leaves(group) for error in raised.errors()]):
+            print(f"maybe-master: {line}", file=sys.stderr)
         sys.exit(2)
+
+
+def lines(errors: Sequence[BadConfiguration]) -> list[str]:
+    """Return a line for all settings that are missing, and one for each that is invalid."""
+    unset = ", ".join(error.variable for error in errors if error.reason == NOT_SET)
+    invalid = [str(error) for error in errors if error.reason != NOT_SET]
+    return [f"not set: {unset} (see maybe-master --help)", *invalid] if unset else invalid
 
 
 def parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, TypedDict
 
+from shared.configuration_error import ConfigurationError
 from shared.proxies import NodeId, ProxyId
 
 
@@ -26,15 +27,8 @@ class MasterError(Exception):
     """The root of the master's errors."""
 
 
-@dataclass
-class BadConfiguration(MasterError):
+class BadConfiguration(ConfigurationError, MasterError):
     """A setting is missing or unreadable."""
-
-    variable: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.variable}: {self.reason}"
 
 
 class NoMembers(TypedDict):

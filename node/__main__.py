@@ -43,7 +43,8 @@ def main() -> None:
             code = asyncio.run(run_command(arguments.command, settings))
     except* NodeError as group:
         for error in leaves(group):
-            print(f"maybe-node: {error}", file=sys.stderr)
+            for each in error.errors() if isinstance(error, NodeConfigurationError) else [error]:
+                print(f"maybe-node: {each}", file=sys.stderr)
             code = max(code, 2 if isinstance(error, NodeConfigurationError) else 1)
     sys.exit(code)
 

@@ -11,20 +11,15 @@ NodeError
 
 from dataclasses import dataclass
 
+from shared.configuration_error import ConfigurationError
+
 
 class NodeError(Exception):
     """Root of the node's errors."""
 
 
-@dataclass
-class NodeConfigurationError(NodeError):
+class NodeConfigurationError(ConfigurationError, NodeError):
     """A setting is missing or invalid."""
-
-    variable: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.variable}: {self.reason}"
 
 
 @dataclass

@@ -4,33 +4,17 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
-from typing import cast, get_args
+from typing import Annotated
+
+from pydantic import Field, PlainValidator
 
 from node.errors import NodeConfigurationError
 from shared.destinations import DENY_PORTS, canonical_ports
 from shared.engine.defaults import FAILED_LOGINS, HALF_CLOSED_S, VIA
 from shared.logs import LogLevel
-
-VARIABLES = (
-    "NODE_DATA_DIR",
-    "NODE_LISTEN",
-    "NODE_ENROL_HOST",
-    "NODE_ENROL_PORT",
-    "NODE_CHALLENGE_FILE",
-    "NODE_WORKERS",
-    "NODE_ALLOW_DESTINATIONS",
-    "NODE_DENY_PORTS",
-    "NODE_CONNECTIONS_PER_SOURCE",
-    "NODE_UNADMITTED_CONNECTIONS",
-    "NODE_FAILED_LOGINS",
-    "NODE_HALF_CLOSED_S",
-    "NODE_VIA",
-    "THREE_PROXY",
-    "LOG_LEVEL",
-)
+from shared.settings import EnvironmentSettings, literal_address, one_of, read, variables, whole_number
 
 DATA_DIR = Path("/var/lib/maybe-node")
 """The default of NODE_DATA_DIR."""
@@ -38,8 +22,58 @@ DATA_DIR = Path("/var/lib/maybe-node")
 _PSEUDONYM = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}(:[0-9]{1,5})?")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+def data_directory(text: str) -> Path:
+    """Make the data directory if it does not exist."""
+    data_dir = Path(text)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{data_dir} cannot be made: {error.strerror}") from error
+    if not os.access(data_dir, os.W_OK | os.X_OK) and not is_kept_read_only(data_dir):
+        raise ValueError(f"{data_dir} cannot be written")
+    return data_dir.resolve()
+
+
+def is_kept_read_only(data_dir: Path) -> bool:
+    """Whether the file system is read-only but has a node's data, which the node still serves."""
+    is_read_only = bool(os.statvfs(data_dir).f_flag & os.ST_RDONLY)
+    return is_read_only and (data_dir / "copy.db").exists() and os.access(data_dir, os.R_OK | os.X_OK)
+
+
+def executable(text: str) -> Path:
+    """Read the path of a program."""
+    if not os.access(text, os.X_OK):
+        raise ValueError(f"{text} is not an executable file")
+    return Path(text)
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Read networks and addresses with commas or spaces between."""
+    try:
+        return tuple(str(ip_network(each, strict=False)) for each in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a list of networks") from error
+
+
+def ports(text: str) -> tuple[int | str, ...]:
+    """Read ports and ranges "from-to" with commas or spaces between; the word `none` means none."""
+    parts = text.replace(",", " ").split()
+    if not parts or parts == ["none"]:
+        return () if parts else DENY_PORTS
+    try:
+        return canonical_ports(int(part) if part.isascii() and part.isdigit() else part for part in parts)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a list of ports: {error}") from error
+
+
+def pseudonym(text: str) -> str:
+    """Read the name of this host in Via fields (RFC 9110 §7.6.3)."""
+    if text and not _PSEUDONYM.fullmatch(text):
+        raise ValueError(f"{text!r} is not a host name or a word")
+    return text
+
+
+class Settings(EnvironmentSettings):
     """The settings.
 
     `listen` is the address on which proxies listen; None means every address of the host. Proxies may connect to the
@@ -49,21 +83,35 @@ class Settings:
     more seconds.
     """
 
-    data_dir: Path
-    enrol_host: str
-    enrol_port: int
-    listen: str | None
-    three_proxy: Path | None
-    challenge_file: Path | None
-    workers: int
-    allow_destinations: tuple[str, ...]
-    deny_ports: tuple[int | str, ...]
-    connections_per_source: int | None
-    unadmitted_connections: int | None
-    failed_logins: int
-    half_closed_s: int
-    via: str
-    log_level: LogLevel
+    may_be_empty = frozenset({"NODE_VIA"})
+
+    data_dir: Annotated[Path, PlainValidator(data_directory)] = Field(
+        DATA_DIR, validate_default=True, validation_alias="NODE_DATA_DIR"
+    )
+    listen: Annotated[str | None, PlainValidator(literal_address)] = Field(None, validation_alias="NODE_LISTEN")
+    enrol_host: Annotated[str, PlainValidator(literal_address)] = Field("0.0.0.0", validation_alias="NODE_ENROL_HOST")
+    enrol_port: Annotated[int, whole_number(1, 65535)] = Field(3006, validation_alias="NODE_ENROL_PORT")
+    challenge_file: Path | None = Field(None, validation_alias="NODE_CHALLENGE_FILE")
+    workers: Annotated[int, whole_number(1, 256)] = Field(
+        default_factory=lambda: os.cpu_count() or 1, validation_alias="NODE_WORKERS"
+    )
+    allow_destinations: Annotated[tuple[str, ...], PlainValidator(networks)] = Field(
+        (), validation_alias="NODE_ALLOW_DESTINATIONS"
+    )
+    deny_ports: Annotated[tuple[int | str, ...], PlainValidator(ports)] = Field(
+        DENY_PORTS, validation_alias="NODE_DENY_PORTS"
+    )
+    connections_per_source: Annotated[int | None, whole_number(1, 10**6)] = Field(
+        None, validation_alias="NODE_CONNECTIONS_PER_SOURCE"
+    )
+    unadmitted_connections: Annotated[int | None, whole_number(2, 10**6)] = Field(
+        None, validation_alias="NODE_UNADMITTED_CONNECTIONS"
+    )
+    failed_logins: Annotated[int, whole_number(1, 1000)] = Field(FAILED_LOGINS, validation_alias="NODE_FAILED_LOGINS")
+    half_closed_s: Annotated[int, whole_number(1, 3600)] = Field(HALF_CLOSED_S, validation_alias="NODE_HALF_CLOSED_S")
+    via: Annotated[str, PlainValidator(pseudonym)] = Field(VIA, validation_alias="NODE_VIA")
+    three_proxy: Annotated[Path | None, PlainValidator(executable)] = Field(None, validation_alias="THREE_PROXY")
+    log_level: Annotated[LogLevel, one_of(LogLevel)] = Field("info", validation_alias="LOG_LEVEL")
 
     @property
     def identity_file(self) -> Path:
@@ -86,106 +134,13 @@ class Settings:
         return self.data_dir / "agent.pid"
 
 
+VARIABLES = variables(Settings, required=False)
+
+
 def read_settings(env: Mapping[str, str]) -> Settings:
-    """Read all settings. Raises NodeConfigurationError with the variable's name."""
-    data_dir = Path(env.get("NODE_DATA_DIR") or DATA_DIR)
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise NodeConfigurationError("NODE_DATA_DIR", f"{data_dir} cannot be made: {error.strerror}") from error
-    if not os.access(data_dir, os.W_OK | os.X_OK) and not is_kept_read_only(data_dir):
-        raise NodeConfigurationError("NODE_DATA_DIR", f"{data_dir} cannot be written")
-    return Settings(
-        data_dir=data_dir.resolve(),
-        enrol_host=address(env, "NODE_ENROL_HOST") or "0.0.0.0",
-        enrol_port=number(env, "NODE_ENROL_PORT", 3006, 1, 65535),
-        listen=address(env, "NODE_LISTEN"),
-        three_proxy=three_proxy(env),
-        challenge_file=Path(env["NODE_CHALLENGE_FILE"]) if env.get("NODE_CHALLENGE_FILE") else None,
-        workers=number(env, "NODE_WORKERS", os.cpu_count() or 1, 1, 256),
-        connections_per_source=optional_number(env, "NODE_CONNECTIONS_PER_SOURCE", 1, 10**6),
-        unadmitted_connections=optional_number(env, "NODE_UNADMITTED_CONNECTIONS", 2, 10**6),
-        failed_logins=number(env, "NODE_FAILED_LOGINS", FAILED_LOGINS, 1, 1000),
-        half_closed_s=number(env, "NODE_HALF_CLOSED_S", HALF_CLOSED_S, 1, 3600),
-        via=pseudonym(env, "NODE_VIA", VIA),
-        allow_destinations=networks(env, "NODE_ALLOW_DESTINATIONS"),
-        deny_ports=ports(env, "NODE_DENY_PORTS", DENY_PORTS),
-        log_level=log_level(env),
-    )
-
-
-def is_kept_read_only(data_dir: Path) -> bool:
-    """Whether the file system is read-only but has a node's data, which the node still serves."""
-    is_read_only = bool(os.statvfs(data_dir).f_flag & os.ST_RDONLY)
-    return is_read_only and (data_dir / "copy.db").exists() and os.access(data_dir, os.R_OK | os.X_OK)
-
-
-def three_proxy(env: Mapping[str, str]) -> Path | None:
-    """Find the 3proxy binary: named by the setting, or on PATH, or none."""
-    named = env.get("THREE_PROXY")
-    if not named:
-        found = shutil.which("3proxy", path=env.get("PATH"))
-        return Path(found) if found else None
-    if not os.access(named, os.X_OK):
-        raise NodeConfigurationError("THREE_PROXY", f"{named} is not an executable file")
-    return Path(named)
-
-
-def address(env: Mapping[str, str], variable: str) -> str | None:
-    """Read a literal IP address; None if the variable is not set."""
-    text = env.get(variable)
-    if not text:
-        return None
-    try:
-        return str(ip_address(text))
-    except ValueError as error:
-        raise NodeConfigurationError(variable, f"{text!r} is not an IP address") from error
-
-
-def networks(env: Mapping[str, str], variable: str) -> tuple[str, ...]:
-    """Read networks and addresses with commas or spaces between; none if the variable is not set."""
-    texts = env.get(variable, "").replace(",", " ").split()
-    try:
-        return tuple(str(ip_network(text, strict=False)) for text in texts)
-    except ValueError as error:
-        raise NodeConfigurationError(variable, f"{env[variable]!r} is not a list of networks") from error
-
-
-def ports(env: Mapping[str, str], variable: str, default: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Read ports and ranges "from-to" with commas or spaces between; the word `none` means none."""
-    texts = env.get(variable, "").replace(",", " ").split()
-    if not texts or texts == ["none"]:
-        return () if texts else default
-    try:
-        return canonical_ports(int(text) if text.isascii() and text.isdigit() else text for text in texts)
-    except ValueError as error:
-        raise NodeConfigurationError(variable, f"{env[variable]!r} is not a list of ports: {error}") from error
-
-
-def number(env: Mapping[str, str], variable: str, default: int, least: int, most: int) -> int:
-    """Read a whole number in this range."""
-    text = env.get(variable) or str(default)
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise NodeConfigurationError(variable, f"{text!r} is not a whole number from {least} to {most}")
-    return int(text)
-
-
-def optional_number(env: Mapping[str, str], variable: str, least: int, most: int) -> int | None:
-    """Read a whole number in this range; None if the variable is not set."""
-    return number(env, variable, least, least, most) if env.get(variable) else None
-
-
-def pseudonym(env: Mapping[str, str], variable: str, default: str) -> str:
-    """Read the name of this host in Via fields (RFC 9110 §7.6.3); empty if the variable is set to nothing."""
-    text = env.get(variable, default)
-    if text and not _PSEUDONYM.fullmatch(text):
-        raise NodeConfigurationError(variable, f"{text!r} is not a host name or a word")
-    return text
-
-
-def log_level(env: Mapping[str, str]) -> LogLevel:
-    """Read the log level."""
-    text = (env.get("LOG_LEVEL") or "info").lower()
-    if text not in get_args(LogLevel):
-        raise NodeConfigurationError("LOG_LEVEL", f"{text!r} is none of {', '.join(get_args(LogLevel))}")
-    return cast(LogLevel, text)
+    """Read all settings. Raises NodeConfigurationError with every invalid variable."""
+    settings = read(Settings, env, NodeConfigurationError)
+    if settings.three_proxy:
+        return settings
+    found = shutil.which("3proxy", path=env.get("PATH"))
+    return settings.model_copy(update={"three_proxy": Path(found) if found else None})

@@ -2,5 +2,6 @@
 
 `messages` and `bus` are the protocol and its transport, `enrolment` the handshake, `doctor` the form of both doctors.
 `proxies`, `destinations`, `special_addresses`, `permutation` and `engine` define proxies and what engines make of them.
-`tasks`, `logs`, `http_server`, `validation_errors` and `version` serve both programs.
+`settings`, `configuration_error`, `tasks`, `logs`, `http_server`, `validation_errors` and `version` serve both
+programs.
 """

@@ -65,13 +65,12 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
 
 def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfiguration]]:
     """Return the settings with stand-ins for unreadable variables, and the errors of those."""
-    patched, errors = dict(env), list[BadConfiguration]()
-    while True:
-        try:
-            return read_settings(patched), errors
-        except BadConfiguration as error:
-            errors.append(error)
-            patched[error.variable] = STAND_INS.get(error.variable, "")
+    try:
+        return read_settings(env), []
+    except BadConfiguration as error:
+        errors = error.errors()
+    substitutes = {error.variable: STAND_INS.get(error.variable, "") for error in errors}
+    return read_settings({**env, **substitutes}), errors
 
 
 def setting_findings(errors: Sequence[BadConfiguration], env: Mapping[str, str]) -> list[Finding]:

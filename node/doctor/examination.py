@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,7 +54,8 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
     try:
         settings, errors = readable_settings(env)
     except NodeConfigurationError as error:
-        return [problem("settings", str(error), "run the doctor as the agent's user, on a writable file system")]
+        advice = {"NODE_DATA_DIR": "run the doctor as the agent's user, on a writable file system"}
+        return [problem("settings", str(each), advice.get(each.variable, "correct it")) for each in error.errors()]
     examination = await asyncio.to_thread(NodeExamination.begin, settings)
     advice = "correct it and run the doctor again; the other checks used its default"
     invalid = [problem("settings", f"{error}{likely_meant(error.variable, env)}", advice) for error in errors]
@@ -80,14 +81,14 @@ def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[NodeConfig
     data_dir = Path(env.get("NODE_DATA_DIR") or DATA_DIR).absolute()
     writable = [each for each in (data_dir, *SUBSTITUTES) if each.is_dir() and os.access(each, os.W_OK | os.X_OK)]
     patched, errors = {**env, "NODE_DATA_DIR": str(next(iter(writable), data_dir))}, list[NodeConfigurationError]()
-    while True:
-        try:
-            return replace(read_settings(patched), data_dir=data_dir), errors
-        except NodeConfigurationError as error:
-            if error.variable == "NODE_DATA_DIR":
-                raise
-            errors.append(error)
-            patched[error.variable] = ""
+    try:
+        settings = read_settings(patched)
+    except NodeConfigurationError as error:
+        errors = error.errors()
+        if any(each.variable == "NODE_DATA_DIR" for each in errors):
+            raise
+        settings = read_settings({**patched, **{each.variable: "" for each in errors}})
+    return settings.model_copy(update={"data_dir": data_dir}), errors
 
 
 @dataclass

@@ -1,0 +1,103 @@
+"""Reads settings from environment variables by pydantic-settings, and the kinds of values that both programs have.
+
+A value is refused unless it has exactly the documented form, so each kind reads the text itself: pydantic would also
+accept `3_005`, ` 3005` and `+3005` as numbers. An empty variable counts as unset. Files with variables (.env) and
+arguments of the command line are not read.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any, ClassVar, TypeVar, get_args
+
+from pydantic import PlainValidator, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.configuration_error import NOT_SET, ConfigurationError
+from shared.validation_errors import error_text
+
+LONGEST_NUMBER = 9
+"""Digits. int() refuses thousands of them with a text of its own."""
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings whose variables are the validation aliases of the fields.
+
+    Those of `may_be_empty` have a meaning when they are set to nothing.
+    """
+
+    model_config = SettingsConfigDict(
+        case_sensitive=True, enable_decoding=False, frozen=True, hide_input_in_errors=True, validate_default=False
+    )
+    may_be_empty: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, *, environment: Mapping[str, str]) -> None:
+        super().__init__(environment=environment)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the variables of the given environment, and nothing else."""
+        given: Mapping[str, str] = init_settings()["environment"]
+        source = EnvSettingsSource(settings_cls)
+        source.env_vars = {name: value for name, value in given.items() if value or name in cls.may_be_empty}
+        return (source,)
+
+
+S = TypeVar("S", bound=EnvironmentSettings)
+
+
+def read(settings: type[S], env: Mapping[str, str], error: type[ConfigurationError]) -> S:
+    """Read all settings. Raises `error` with every variable that is missing or invalid, and no secret value."""
+    try:
+        return settings(environment=env)
+    except ValidationError as invalid:
+        details = invalid.errors(include_url=False, include_context=False, include_input=False)
+    first, *others = [
+        error(str(each["loc"][0]), NOT_SET if each["type"] == "missing" else error_text(each)) for each in details
+    ]
+    # Outside of the handler: pydantic's error holds the values, which may be secrets.
+    raise error(first.variable, first.reason, tuple(others))
+
+
+def variables(settings: type[EnvironmentSettings], *, required: bool) -> tuple[str, ...]:
+    """List the names of the required or of the optional variables."""
+    fields = settings.model_fields.values()
+    return tuple(str(field.validation_alias) for field in fields if field.is_required() == required)
+
+
+def whole_number(least: int, most: int, kind: str = "") -> PlainValidator:
+    """Return a reader of numbers in this range, in digits only."""
+    kind = kind or f"a whole number from {least} to {most}"
+
+    def number(text: str) -> int:
+        is_number = text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
+        if not is_number or not least <= int(text) <= most:
+            raise ValueError(f"{text!r} is not {kind}")
+        return int(text)
+
+    return PlainValidator(number)
+
+
+def one_of(words: Any) -> PlainValidator:
+    """Return a reader of the words of a Literal type, in letters of either case."""
+
+    def word(text: str) -> str:
+        if text.lower() not in get_args(words):
+            raise ValueError(f"{text!r} is none of {', '.join(get_args(words))}")
+        return text.lower()
+
+    return PlainValidator(word)
+
+
+def literal_address(text: str) -> str:
+    """Read a literal IP address."""
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an IP address") from error
