@@ -75,7 +75,7 @@ def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfigu
 
 def setting_findings(errors: Sequence[BadConfiguration], env: Mapping[str, str]) -> list[Finding]:
     """Return a finding for each variable that cannot be read."""
-    advice = "set it as described in README.md, then run the doctor again: checks that depend on it were skipped"
+    advice = "set it as docs/operations.md describes, then run the doctor again: checks that depend on it were skipped"
     return [problem("settings", f"{error}{likely_meant(error.variable, env)}", advice) for error in errors] or [
         ok("settings", "readable")
     ]
