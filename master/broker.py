@@ -49,7 +49,6 @@ class Broker:
         """The management API takes the login of the bus. A queue that exists keeps its type."""
         self._queue_type = queue_type
         self._vhost = vhost(amqp_url.get_secret_value())
-        self._master = login(amqp_url)[0]
         self._http = httpx.AsyncClient(
             base_url=management_url, auth=login(amqp_url), timeout=TIMEOUT_S, trust_env=False
         )

@@ -29,11 +29,9 @@ from master.errors import (
     NodeRefused,
     NodeTooSlow,
     NodeUnreachable,
-    NotFound,
     PortsExcluded,
     PortTaken,
     StillUsed,
-    invalid_at,
 )
 from master.schemas.pages import next_cursor
 from shared.proxies import NodeId
@@ -83,22 +81,16 @@ async def enrol_node(
             stored = await recall(session, keyed)
         if stored is not None:
             return replay(stored, is_repeated=True)
-    node_id, is_new = await enrolled(database, enroller, data)
+    body = await named(database, data)
+    node_id, is_new = await enroller.enrol(
+        body.ip, body.port, body.challenge, body.name, body.location_id, dict(body.labels)
+    )
     async with database.transaction() as session:
         node = await nodes.get(session, node_id)
         answer = stored_response(node, 201 if is_new else 200, {"Location": f"/nodes/{node_id}"})
         if keyed is not None:
             await remember(session, keyed, answer)
     return replay(answer)
-
-
-async def enrolled(database: Database, enroller: Enroller, body: NewNode) -> tuple[NodeId, bool]:
-    """Enrol the node; return its id, and whether it is new."""
-    body = await named(database, body)
-    try:
-        return await enroller.enrol(body.ip, body.port, body.challenge, body.name, body.location_id, dict(body.labels))
-    except NotFound as error:
-        raise invalid_at(error.detail, "/location_id") from error
 
 
 @get("/{node_id:int}", summary="Show a node", opt=documented(answers={200: "The node."}))

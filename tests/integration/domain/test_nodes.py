@@ -11,7 +11,6 @@ from master.errors import (
     NodeRefused,
     NodeTooSlow,
     NodeUnreachable,
-    NotFound,
 )
 from shared.enrolment.challenge import new_challenge
 from tests.integration.conftest import Api
@@ -50,7 +49,7 @@ THERE = {"ip": "10.1.2.3", "port": 3006}
         (NodeTooSlow("no", THERE), 504),
         (ChallengeUsed("taken"), 409),
         (Invalid("wrong"), 422),
-        (NotFound("no location"), 422),
+        (Invalid("no location"), 422),
         (BrokerAway("no"), 503),
     ],
 )

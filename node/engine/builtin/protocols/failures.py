@@ -19,7 +19,6 @@ class ConnectFailure(Enum):
     TIMEOUT = ("the destination did not answer in time", 504, 0x04)
     FORBIDDEN = ("the connection is not allowed by this host", 502, 0x02)
     EXHAUSTED = ("the proxy is out of resources", 503, 0x01)
-    BROKEN = ("the destination closed the connection", 502, 0x01)
 
     def __init__(self, words: str, status: int, reply: int) -> None:
         self.words = words
