@@ -13,9 +13,9 @@ from master.app import run_master
 from master.doctor.examination import findings
 from master.errors import BadConfiguration
 from master.settings import OPTIONAL, REQUIRED, Settings, read_settings
-from shared.configuration_error import NOT_SET
 from shared.doctor.examination import print_findings
 from shared.logs import configure
+from shared.settings.errors import NOT_SET
 from shared.tasks import leaves
 from shared.version import listed, program_version
 

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, TypedDict
 
-from shared.configuration_error import ConfigurationError
 from shared.proxies import NodeId, ProxyId
+from shared.settings.errors import ConfigurationError
 
 
 class MasterError(Exception):

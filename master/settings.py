@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PlainValidator, SecretStr
 from master.errors import BadConfiguration
 from master.schemas.hosts import plain_host, url_host
 from shared.logs import LogLevel
-from shared.settings import EnvironmentSettings, literal_address, one_of, read, variables, whole_number
+from shared.settings.reading import EnvironmentSettings, literal_address, one_of, read, variables, whole_number
 
 QueueType = Literal["classic", "quorum"]
 Flag = Literal["yes", "no"]

@@ -11,7 +11,7 @@ NodeError
 
 from dataclasses import dataclass
 
-from shared.configuration_error import ConfigurationError
+from shared.settings.errors import ConfigurationError
 
 
 class NodeError(Exception):

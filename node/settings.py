@@ -14,7 +14,7 @@ from node.errors import NodeConfigurationError
 from shared.destinations import DENY_PORTS, canonical_ports
 from shared.engine.defaults import FAILED_LOGINS, HALF_CLOSED_S, VIA
 from shared.logs import LogLevel
-from shared.settings import EnvironmentSettings, literal_address, one_of, read, variables, whole_number
+from shared.settings.reading import EnvironmentSettings, literal_address, one_of, read, variables, whole_number
 
 DATA_DIR = Path("/var/lib/maybe-node")
 """The default of NODE_DATA_DIR."""

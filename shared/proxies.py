@@ -76,8 +76,8 @@ class Exit(BaseModel):
     """Where a proxy's connections leave the node.
 
     In mode `address` it is `address`, a local address of the node. The random modes draw addresses from `prefix`, an
-    IPv6 network routed to the node, by a permutation under `key` (hexadecimal); see `shared.permutation`. A session
-    keeps its address for `session_ttl_s` after its last connection; a new `generation` ends all sessions.
+    IPv6 network routed to the node, by a permutation under `key` (hexadecimal); see `shared.engine.permutation`. A
+    session keeps its address for `session_ttl_s` after its last connection; a new `generation` ends all sessions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -9,7 +9,7 @@ from node.engine.builtin.net.exit_counter import CounterKey, drawn_so_far, noted
 from node.errors import NodeError
 from node.settings import Settings
 from node.state.agent_lock import is_running
-from shared.permutation import Permutation
+from shared.engine.permutation import Permutation
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv6Address
 from typing import Any
 
-from shared.permutation import DecodedAddress, Permutation
+from shared.engine.permutation import DecodedAddress, Permutation
 from shared.proxies import ProxyRecord
 
 PREFIX, KEY = "2001:db8:77:1::/64", bytes(range(16))

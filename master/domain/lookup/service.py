@@ -8,7 +8,7 @@ from typing import Any
 from master.db.database import Row, Session
 from master.domain.lookup.schemas import Holder, Lookup, LookupQuery, RandomExitDetails
 from master.schemas.cursors import cursor
-from shared.permutation import Permutation
+from shared.engine.permutation import Permutation
 
 FORGET_BATCH = 5_000
 

@@ -13,7 +13,8 @@ class Enroller(Protocol):
     ) -> tuple[NodeId, bool]:
         """Enrol the waiting node; return its id, and whether it is new.
 
-        Raises Invalid (also for an unknown location), NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow.
+        Raises Invalid (also for an unknown location), NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable,
+        NodeTooSlow.
         """
         ...
 

@@ -6,7 +6,7 @@ from pathlib import Path
 _DIGITS = 12
 _HERE = Path(__file__).parent
 _SHARED = Path(__file__).parents[3] / "shared"
-_OF_SHARED = ("destinations.py", "engine/defaults.py", "permutation.py", "special_addresses.py")
+_OF_SHARED = ("destinations.py", "engine/defaults.py", "engine/permutation.py", "special_addresses.py")
 """The modules outside this package that a worker imports."""
 
 

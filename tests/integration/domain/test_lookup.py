@@ -8,7 +8,7 @@ import pytest
 
 from master.db.database import Database
 from master.domain.lookup import service as lookups
-from shared.permutation import Permutation
+from shared.engine.permutation import Permutation
 from tests.integration.conftest import Api
 
 PREFIX = "2001:db8:7::/64"

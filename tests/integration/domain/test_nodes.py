@@ -3,15 +3,7 @@
 import pytest
 
 from master.db.database import Database
-from master.errors import (
-    BrokerAway,
-    ChallengeUsed,
-    Invalid,
-    MasterError,
-    NodeRefused,
-    NodeTooSlow,
-    NodeUnreachable,
-)
+from master.errors import BrokerAway, ChallengeUsed, Invalid, MasterError, NodeRefused, NodeTooSlow, NodeUnreachable
 from shared.enrolment.challenge import new_challenge
 from tests.integration.conftest import Api
 

@@ -14,7 +14,7 @@ from node import __main__ as node_program
 from node.doctor.examination import findings as node_findings
 from node.errors import NodeConfigurationError
 from node.settings import read_settings as read_node
-from shared.configuration_error import ConfigurationError
+from shared.settings.errors import ConfigurationError
 
 MASTER = {
     "DATABASE_HOST": "h",

@@ -9,7 +9,7 @@ from node.commands.whois import traces, whois
 from node.engine.builtin.net.exit_counter import BLOCK, ExitCounter
 from node.errors import NodeError
 from node.settings import Settings, read_settings
-from shared.permutation import Permutation
+from shared.engine.permutation import Permutation
 from shared.proxies import Exit, ProxyRecord
 from tests.engines.local_copy import hold
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.permutation import DecodedAddress, Permutation
+from shared.engine.permutation import DecodedAddress, Permutation
 
 KEY = bytes(range(16))
 LARGE = Permutation("2001:db8:1:2::/64", KEY)

@@ -9,7 +9,7 @@ from node.engine.builtin.net.dns.resolver import literal
 from node.engine.builtin.net.exit_counter import ExitCounter
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.protocols.failures import ConnectFailure
-from shared.permutation import Permutation
+from shared.engine.permutation import Permutation
 
 SESSION_TTL_S = 600
 """How long a session keeps its address after its last connection, if the record does not say."""
@@ -71,7 +71,7 @@ class FixedExit:
 
 
 class RandomExit:
-    """A different address for every connection, attributable to the proxy (shared.permutation)."""
+    """A different address for every connection, attributable to the proxy (shared.engine.permutation)."""
 
     family: socket.AddressFamily | None = socket.AF_INET6
 

@@ -16,7 +16,7 @@ from node.engine.builtin.net.exits import FixedExit, Lease, RandomExit, SessionE
 from node.engine.builtin.policy.records import Record, read_record
 from node.engine.builtin.protocols.failures import ConnectFailure
 from node.engine.builtin.sessions.connector import reachable
-from shared.permutation import DecodedAddress, Permutation
+from shared.engine.permutation import DecodedAddress, Permutation
 
 PREFIX, KEY = "2001:db8:1:2::/64", bytes(range(16))
 V4, V6 = socket.AF_INET, socket.AF_INET6

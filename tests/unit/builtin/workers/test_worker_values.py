@@ -175,7 +175,7 @@ TAKEN_OF_SHARED = [
     "shared.destinations",
     "shared.engine",
     "shared.engine.defaults",
-    "shared.permutation",
+    "shared.engine.permutation",
     "shared.special_addresses",
 ]
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 from pydantic import PlainValidator, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from shared.configuration_error import NOT_SET, ConfigurationError
+from shared.settings.errors import NOT_SET, ConfigurationError
 from shared.validation_errors import error_text
 
 LONGEST_NUMBER = 9

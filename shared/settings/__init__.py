@@ -1,0 +1,1 @@
+"""Settings: read from environment variables, with every fault reported at once."""
