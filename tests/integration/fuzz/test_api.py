@@ -35,8 +35,8 @@ from tests.integration.conftest import Api, Enroller, Syncer
 from tests.master.dependencies import api_parts
 from tests.services.postgres import Database as Address
 
-EXAMPLES, MANY_EXAMPLES = 8, 1000
-"""Of each operation and mode."""
+EXAMPLES, MANY_EXAMPLES = 4, 1000
+"""Of each operation and mode; the many are for ./dev test --long."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 PROFILE = {
     "database": None,
