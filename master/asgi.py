@@ -1,6 +1,5 @@
 """The HTTP API as one ASGI application."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from master.api.dependencies import idempotency_key_of, if_match_of, parameters_
 from master.api.dry_run import database_of, on_dry_run
 from master.api.middleware import LINK_PATH, with_request_log
 from master.api.openapi import pages
-from master.api.openapi.document import document
 from master.api.problems import BODY_LIMIT, HANDLERS
 from master.api.requests.admission import checked, in_origin_form
 from master.api.requests.bodies import StrictBodies
@@ -143,7 +141,6 @@ def create_app(parts: Dependencies) -> Litestar:
     )
     resolve_in_turn(app.routes)
     app.state[METERS], app.state[OWN_HOSTS] = parts.meters, parts.own_hosts
-    app.state[pages.DOCUMENT] = json.dumps(document(app.routes)).encode()
     return app
 
 

@@ -1,12 +1,14 @@
 """/api and /api-json: the documentation, served without any other server."""
 
+import json
 from functools import cache
 from importlib.resources import files
 
-from litestar import Response, get
+from litestar import Litestar, Response, get
 from litestar.params import FromPath
 
 from master.api.encoding import written
+from master.api.openapi.document import document
 from master.api.requests.reading import ApiRequest
 from master.errors import NotFound
 from master.schemas.media_types import MediaType
@@ -47,6 +49,13 @@ def static(name: str) -> bytes:
     return (files("master.api") / "static" / name).read_bytes()
 
 
+def document_of(app: Litestar) -> bytes:
+    """Return the OpenAPI document of the application, made when it is first asked for."""
+    if DOCUMENT not in app.state:
+        app.state[DOCUMENT] = json.dumps(document(app.routes)).encode()
+    return app.state[DOCUMENT]
+
+
 @get("/api")
 async def api_page() -> Response[bytes]:
     """Serve Swagger UI."""
@@ -64,4 +73,4 @@ async def api_file(name: FromPath[str]) -> Response[bytes]:
 @get("/api-json")
 async def api_json(request: ApiRequest) -> Response[bytes]:
     """Serve the OpenAPI document."""
-    return written(request.app.state[DOCUMENT], MediaType.JSON)
+    return written(document_of(request.app), MediaType.JSON)

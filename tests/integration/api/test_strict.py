@@ -142,7 +142,7 @@ def with_text(path: tuple[Any, ...], text: str) -> Any:
 async def test_no_text_with_a_nul_or_a_line_break_is_taken_by_any_body(api: Api):
     await api.proxy(await api.node(location_id=await api.location()))
     await api.call("POST", "/stacks", 201, json={"name": "shop", "count": 1, "proxy": {"node_ids": [1]}})
-    document = json.loads(create_app(api_parts(Database({}))).state[pages.DOCUMENT])
+    document = json.loads(pages.document_of(create_app(api_parts(Database({})))))
     tried = 0
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

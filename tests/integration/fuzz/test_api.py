@@ -109,7 +109,7 @@ async def filled(database: Address) -> None:
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     app = create_app(api_parts(Database({})))
-    return json.loads(app.state[pages.DOCUMENT])
+    return json.loads(pages.document_of(app))
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

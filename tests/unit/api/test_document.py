@@ -21,7 +21,7 @@ def app() -> Any:
 
 @pytest.fixture(scope="module")
 def document(app: Any) -> Any:
-    return json.loads(app.state[pages.DOCUMENT])
+    return json.loads(pages.document_of(app))
 
 
 def operations(document: Any) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ TEXTS = ("summary", "description", "title")
 
 @pytest.fixture(scope="module")
 def document() -> Any:
-    return json.loads(create_app(api_parts(Database({}))).state[pages.DOCUMENT])
+    return json.loads(pages.document_of(create_app(api_parts(Database({})))))
 
 
 def texts(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
