@@ -1,4 +1,7 @@
-"""Hostile bytes for the engine's parsers, cut at every place; what goes on is read again by an independent reader."""
+"""Hostile bytes for the engine's parsers, cut at every place; what is forwarded is read by an independent reader.
+
+Long because each parser has its own strategy of hostile input beside its test.
+"""
 
 import re
 from collections.abc import Callable

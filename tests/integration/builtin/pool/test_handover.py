@@ -1,4 +1,7 @@
-"""Workers that are relieved by new processes while real clients use their proxies."""
+"""Workers that are replaced by new processes while real clients use their proxies.
+
+Long because every way to interrupt a handover is tried on the same set of connections, whose helpers are here.
+"""
 
 import asyncio
 import hashlib

@@ -1,4 +1,7 @@
-"""Request heads: what is read, what is refused, what goes on."""
+"""Request heads: what is accepted, refused and forwarded.
+
+Long because it is a table of inputs, most of them from public reports on other proxies.
+"""
 
 import re
 
