@@ -27,6 +27,40 @@ CREATE FUNCTION free_ports(of_node bigint) RETURNS TABLE (port integer) LANGUAGE
     SELECT t.port FROM taken_ports t WHERE t.node_id = of_node AND t.until > now()
 $$;
 
+-- How many ports of the node's range are not free on its ip: an upper bound, which is quick, while that leaves room for
+-- `new_count` proxies, and exact otherwise.
+CREATE FUNCTION ports_in_use(of_node bigint, new_count bigint) RETURNS TABLE (used bigint) LANGUAGE sql STABLE AS $$
+    SELECT foreign_ports.used + CASE
+        WHEN on_ip.proxies + foreign_ports.used + new_count <= n.port_to - n.port_from + 1 THEN on_ip.proxies
+        ELSE (
+            SELECT count(*) FROM nodes s JOIN used_ports u ON u.node_id = s.id
+            WHERE s.ip = n.ip AND u.port BETWEEN n.port_from AND n.port_to
+        )
+    END
+    FROM nodes n
+    CROSS JOIN LATERAL (
+        SELECT (SELECT sum(s.proxy_count) FROM nodes s WHERE s.ip = n.ip)
+            + (SELECT count(*) FROM nodes s JOIN endpoints e ON e.node_id = s.id WHERE s.ip = n.ip) AS proxies
+    ) AS on_ip
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS used FROM taken_ports t
+        WHERE t.node_id = n.id AND t.until > now() AND t.port BETWEEN n.port_from AND n.port_to
+          AND NOT EXISTS (
+              SELECT FROM nodes s JOIN used_ports u ON u.node_id = s.id WHERE s.ip = n.ip AND u.port = t.port
+          )
+    ) AS foreign_ports
+    WHERE n.id = of_node
+$$;
+
+-- Nodes as placement reads them. Proxies that are moving to a node count there.
+CREATE VIEW candidate_nodes AS
+SELECT
+    id, ip, location_id, state, engines, max_proxies, port_from, port_to,
+    proxy_count + (SELECT count(*) FROM endpoints e WHERE e.node_id = nodes.id AND e.role = 'next' AND e.away)
+        AS proxy_count,
+    addresses || exit_addresses AS local_addresses, ipv6_prefixes
+FROM nodes;
+
 -- The lowest free port of the node's range, or NULL when there is none. Halving the range by counts reads each used
 -- port about once, and next to nothing when there are few.
 CREATE FUNCTION lowest_free_port(of_node bigint) RETURNS integer LANGUAGE plpgsql STABLE AS $$

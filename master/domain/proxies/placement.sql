@@ -31,47 +31,22 @@ SELECT id FROM locations WHERE id = ANY (:ids::bigint[]) FOR KEY SHARE;
 -- name: select_nodes
 SELECT id FROM nodes WHERE id = ANY (:ids::bigint[]);
 
--- `used` counts the ports of the range that are not free on the ip: an upper bound while that leaves room, exact
--- otherwise. `holder` is the proxy that has the requested port there.
+-- `holder` is the proxy that has the requested port there.
 -- name: select_candidates
-WITH candidates AS (
-    SELECT id, ip, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to,
-        proxy_count + (SELECT count(*) FROM endpoints e WHERE e.node_id = nodes.id AND e.role = 'next' AND e.away)
-            AS proxy_count,
-        addresses || exit_addresses AS local_addresses, ipv6_prefixes
-    FROM nodes
-    WHERE (:location_id::bigint IS NULL OR location_id = :location_id)
-      AND (:node_ids::bigint[] IS NULL OR id = ANY (:node_ids))
-)
 SELECT
-    c.id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, c.proxy_count AS count,
-    c.local_addresses, c.ipv6_prefixes,
-    foreign_ports.used + CASE
-        WHEN on_ip.proxies + foreign_ports.used <= c.port_to - c.port_from THEN on_ip.proxies
-        ELSE (
-            SELECT count(*) FROM nodes s JOIN used_ports u ON u.node_id = s.id
-            WHERE s.ip = c.ip AND u.port BETWEEN c.port_from AND c.port_to
-        )
-    END AS used,
+    c.id, c.state, c.engines ? :engine::text AS has_engine, c.max_proxies, c.port_from, c.port_to,
+    c.proxy_count AS count, c.local_addresses, c.ipv6_prefixes, ports.used,
     holder.id AS holder, holder.node_id AS holder_node
-FROM candidates c
-CROSS JOIN LATERAL (
-    SELECT (SELECT sum(s.proxy_count) FROM nodes s WHERE s.ip = c.ip)
-        + (SELECT count(*) FROM nodes s JOIN endpoints e ON e.node_id = s.id WHERE s.ip = c.ip) AS proxies
-) AS on_ip
-CROSS JOIN LATERAL (
-    SELECT count(*) AS used FROM taken_ports t
-    WHERE t.node_id = c.id AND t.until > now() AND t.port BETWEEN c.port_from AND c.port_to
-      AND NOT EXISTS (
-          SELECT FROM nodes s JOIN used_ports u ON u.node_id = s.id WHERE s.ip = c.ip AND u.port = t.port
-      )
-) AS foreign_ports
+FROM candidate_nodes c
+CROSS JOIN LATERAL ports_in_use(c.id, 1) AS ports
 LEFT JOIN LATERAL (
     SELECT u.proxy_id AS id, u.node_id
     FROM nodes s JOIN used_ports u ON u.node_id = s.id AND u.port = :port::integer
     WHERE s.ip = c.ip
     LIMIT 1
-) AS holder ON :port::integer IS NOT NULL;
+) AS holder ON :port::integer IS NOT NULL
+WHERE (:location_id::bigint IS NULL OR c.location_id = :location_id)
+  AND (:node_ids::bigint[] IS NULL OR c.id = ANY (:node_ids));
 
 -- name: lowest_free_port
 SELECT lowest_free_port(:node_id::bigint);

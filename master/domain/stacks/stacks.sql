@@ -42,43 +42,19 @@ SELECT node_id FROM proxies WHERE stack_id = :id
 UNION
 SELECT e.node_id FROM proxies p JOIN endpoints e ON e.proxy_id = p.id WHERE p.stack_id = :id;
 
--- Proxies on their way to a node count there. `used` counts the ports of the range that are not free on the ip: an
--- upper bound while that leaves room for all new proxies, exact otherwise.
+-- `own` counts the proxies that the stack has there.
 -- name: select_candidates
-WITH candidates AS (
-    SELECT id, ip, location_id, state, engines ? :engine::text AS has_engine, max_proxies, port_from, port_to,
-        proxy_count + (SELECT count(*) FROM endpoints e WHERE e.node_id = nodes.id AND e.role = 'next' AND e.away)
-            AS proxy_count,
-        addresses || exit_addresses AS local_addresses, ipv6_prefixes
-    FROM nodes
-    WHERE (:location_ids::bigint[] IS NULL OR location_id = ANY (:location_ids))
-      AND (:node_ids::bigint[] IS NULL OR id = ANY (:node_ids))
-), own AS (
+WITH own AS (
     SELECT node_id, count(*) AS count FROM proxies WHERE stack_id = :stack_id::bigint GROUP BY node_id
 )
 SELECT
-    c.id, c.ip, c.location_id, c.state, c.has_engine, c.max_proxies, c.port_from, c.port_to, c.proxy_count AS count,
-    c.local_addresses, c.ipv6_prefixes, COALESCE(own.count, 0) AS own,
-    foreign_ports.used + CASE
-        WHEN on_ip.proxies + foreign_ports.used + :new_count::bigint <= c.port_to - c.port_from + 1 THEN on_ip.proxies
-        ELSE (
-            SELECT count(*) FROM nodes s JOIN used_ports u ON u.node_id = s.id
-            WHERE s.ip = c.ip AND u.port BETWEEN c.port_from AND c.port_to
-        )
-    END AS used
-FROM candidates c
+    c.id, c.ip, c.location_id, c.state, c.engines ? :engine::text AS has_engine, c.max_proxies, c.port_from, c.port_to,
+    c.proxy_count AS count, c.local_addresses, c.ipv6_prefixes, COALESCE(own.count, 0) AS own, ports.used
+FROM candidate_nodes c
 LEFT JOIN own ON own.node_id = c.id
-CROSS JOIN LATERAL (
-    SELECT (SELECT sum(s.proxy_count) FROM nodes s WHERE s.ip = c.ip)
-        + (SELECT count(*) FROM nodes s JOIN endpoints e ON e.node_id = s.id WHERE s.ip = c.ip) AS proxies
-) AS on_ip
-CROSS JOIN LATERAL (
-    SELECT count(*) AS used FROM taken_ports t
-    WHERE t.node_id = c.id AND t.until > now() AND t.port BETWEEN c.port_from AND c.port_to
-      AND NOT EXISTS (
-          SELECT FROM nodes s JOIN used_ports u ON u.node_id = s.id WHERE s.ip = c.ip AND u.port = t.port
-      )
-) AS foreign_ports
+CROSS JOIN LATERAL ports_in_use(c.id, :new_count::bigint) AS ports
+WHERE (:location_ids::bigint[] IS NULL OR c.location_id = ANY (:location_ids))
+  AND (:node_ids::bigint[] IS NULL OR c.id = ANY (:node_ids))
 ORDER BY c.id;
 
 -- Taken after the nodes' rows before ports of several nodes are given away, in one order.
