@@ -46,7 +46,7 @@ log = structlog.get_logger()
 LANES = 8
 """Messages of one node are handled in order, messages of different nodes side by side."""
 HANDLE_S = 90.0
-"""For one message: above the sum of the limits on a connection, a command and a publish."""
+"""The limit of handling one message: above the sum of the limits on a connection, a command and a publish."""
 
 
 def api_socket(settings: Settings) -> socket.socket:

@@ -66,7 +66,7 @@ async def ids_of(session: Session, thing: str, names: Sequence[str]) -> dict[str
 
 
 def absence(thing: str, name: str, known: Sequence[str]) -> str:
-    """Describe an unknown name, with a similar one or some of those that are known."""
+    """Describe an unknown name, with a similar one or some of the known ones."""
     near = likely(name, known)
     some = ", ".join(known[:SHOWN_NAMES]) + (", ..." if len(known) > SHOWN_NAMES else "")
     return f'there is no {thing} "{name}"; ' + (f'did you mean "{near}"?' if near else f"known: {some or 'none'}")

@@ -14,7 +14,7 @@ from master.errors import DatabaseAway, DatabaseError, DatabaseFailed, RowConfli
 CONNECT_TIMEOUT_S = 5
 CLOSE_TIMEOUT_S = 2
 ACQUIRE_TIMEOUT_S = 20
-"""For one of the pool's connections. It is long, since a busy database is not away."""
+"""The longest wait for one of the pool's connections. It is long, since a busy database is not away."""
 COMMAND_TIMEOUT_S = 30
 IDLE_IN_TRANSACTION = "10s"
 """After this time PostgreSQL ends an idle transaction, so that the locks of a frozen master do not block the others.

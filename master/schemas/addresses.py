@@ -8,10 +8,11 @@ from pydantic import AfterValidator, Field
 from shared.special_addresses import Kind, forms, kinds
 
 NO_NODES: frozenset[Kind] = frozenset({"this host", "link-local", "metadata", "multicast", "reserved"})
-"""Where no node can be; clouds give credentials away at their metadata addresses. A private network is a fine place."""
+"""Kinds of addresses that no node can have. Clouds serve credentials at their metadata addresses. Private
+addresses are allowed."""
 
 PREFIX_LENGTHS = range(32, 113)
-"""Of a prefix to draw addresses out of: what is left must tell proxies and connections apart."""
+"""Lengths of a prefix for random addresses: the remaining bits must distinguish proxies and connections."""
 
 
 def node_ip(text: str) -> str:

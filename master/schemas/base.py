@@ -42,7 +42,7 @@ def single_value(value: object) -> str:
 
 
 def label_pair(pair: object) -> tuple[str, str]:
-    """Out of key:value. Raises ValueError."""
+    """Split key:value. Raises ValueError."""
     key, colon, value = pair.partition(":") if isinstance(pair, str) else ("", "", "")
     if not colon or not key:
         raise ValueError("a label is written key:value, for example label=customer:7")

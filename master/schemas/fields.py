@@ -10,12 +10,12 @@ from shared.destinations import canonical_host, canonical_ports
 from shared.proxies import CanonicalNetwork, Id, Port
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-"""Control characters and Unicode's line separators: none stands in a text that is shown in lines."""
+"""Control characters and Unicode's line separators: refused in texts that are shown in lines."""
 PRINTABLE = rf"^[^{CONTROLS}]*$"
 
 
 LABEL_LETTERS = 100
-"""Of a label that is repeated in an error."""
+"""The most characters of a label that an error repeats."""
 
 
 def port_range(text: str) -> str:

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class MediaType(StrEnum):
-    """Every media type of an answer, without its charset: text is UTF-8, and `master.api.encoding` says so once."""
+    """The media types of answers, without a charset: text is UTF-8, which `master.api.encoding` adds once."""
 
     JSON = "application/json"
     PROBLEM = "application/problem+json"

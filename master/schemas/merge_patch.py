@@ -1,4 +1,4 @@
-"""What becomes of settings when some of them change."""
+"""JSON merge patch of settings (RFC 7396), one level deep."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,17 +7,17 @@ NESTED = ("labels", "exit", "limits", "destinations", "rotation", "exits")
 
 
 def merged(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with these changes; what has members is merged, and null removes one or all (RFC 7396)."""
+    """Return the settings with these changes. Objects are merged; null removes a member, or all of them."""
     nested = {name: patched(now[name], changes[name]) for name in NESTED if name in changes}
     return {**now, **changes, **nested}
 
 
 def patched(now: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """One level of a merge."""
+    """Merge the members of one object."""
     both = {**now, **changes} if changes is not None else {}
     return {key: value for key, value in both.items() if value is not None}
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Names of what is otherwise."""
+    """Return the names of the members that differ."""
     return sorted(name for name in after if after[name] != before[name])

@@ -36,23 +36,23 @@ def read_timestamp(said: object) -> datetime:
         raise ValueError("there is no such time in the years 1 to 9999 (UTC)") from error
 
 
-def why_not_rfc_3339(said: str) -> str:
-    """Why the text is no RFC 3339 time, as far as a person is likely to have meant one."""
-    if re.fullmatch(r"[+-]?[0-9.]+", said):
+def why_not_rfc_3339(text: str) -> str:
+    """Explain why the text is not an RFC 3339 time, by the mistakes that people are likely to make."""
+    if re.fullmatch(r"[+-]?[0-9.]+", text):
         return "a number is not a time"
-    if re.fullmatch(DATE, said):
+    if re.fullmatch(DATE, text):
         return "a date alone is not a time: add the time and the offset"
-    if re.fullmatch(rf"{DATE}[Tt ]{TIME}", said):
+    if re.fullmatch(rf"{DATE}[Tt ]{TIME}", text):
         return "the offset from UTC is missing: end with Z or an offset"
-    if re.fullmatch(rf"{DATE}[Tt]{TIME} [0-9]{{2}}:[0-9]{{2}}", said):
+    if re.fullmatch(rf"{DATE}[Tt]{TIME} [0-9]{{2}}:[0-9]{{2}}", text):
         return "the offset has no sign: in a query string a + is written %2B"
-    if re.fullmatch(rf"{DATE} {TIME}{OFFSET}", said):
+    if re.fullmatch(rf"{DATE} {TIME}{OFFSET}", text):
         return "date and time are separated by T"
     return "not a time in RFC 3339"
 
 
 def micros(digits: str | None) -> int:
-    """Microseconds of a fraction of a second; what is finer is cut."""
+    """Convert a fraction of a second to microseconds, and cut finer digits."""
     return int((digits or "")[:6].ljust(6, "0"))
 
 

@@ -42,7 +42,7 @@ class CopyInspection:
 
 
 def inspect_copy(path: Path, *, live: bool) -> CopyInspection:
-    """Inspect the file read-only; `live` says whether the agent runs.
+    """Inspect the file read-only; `live` is whether the agent runs.
 
     A write-ahead log means that the agent runs or was killed; then SQLite must use its locks. Without a log the file is
     complete, and opening it as immutable keeps SQLite from creating files beside it.

@@ -111,7 +111,7 @@ class Operation:
 
     @property
     def problems(self) -> set[type[Reported]]:
-        """Every kind of problem that may come: those that follow from the signature, and the route's own."""
+        """Return every kind of problem that the route may answer with, by its signature and its own documentation."""
         inputs, docs = self.inputs, self.docs
         found: set[type[Reported]] = {BadRequest, UnknownHost, Unforeseen, *docs.problems}
         found |= {ForeignOrigin} if self.method != "GET" else set()

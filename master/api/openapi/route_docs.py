@@ -1,4 +1,4 @@
-"""What the OpenAPI document reports of a route beyond its signature."""
+"""Documentation of routes beyond their signatures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ RESPONSE_HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RouteDocs:
-    """What neither the signature nor the return annotation of a handler can express.
+    """Documentation that neither the signature nor the return annotation of a handler can express.
 
     `answers` describes each status below 400, the usual one first; by default it is the handler's status alone. Each
     has the resource of the return annotation as its body, except 204 and those in `bodiless`. `problems` lists the
@@ -57,7 +57,7 @@ class RouteDocs:
     streams: Mapping[MediaType, type[BaseModel] | None] = field(default_factory=dict[MediaType, type[BaseModel] | None])
     """Media types of 200 beside JSON: the model of a list's items, or None for text."""
     gives: Sequence[str] = ()
-    """Response headers beside those that follow from the signature."""
+    """Response headers that do not follow from the signature."""
     problems: Sequence[type[Reported]] = ()
     ignores_parameters: bool = False
     """Unknown parameters are ignored: monitoring systems and users of links add some of their own."""

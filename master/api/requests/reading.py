@@ -70,7 +70,7 @@ def refused(error: ValidationError, kind: type[BaseModel]) -> BadRequest | Inval
 
 
 def in_body(one: ErrorDetails, kind: type[BaseModel]) -> str:
-    """Describe an error of a body; an unknown field with those that are known."""
+    """Describe an error of a body. For an unknown field, name the known ones."""
     *where, last = one["loc"] or ("",)
     known = fields_at(kind, where) if one["type"] == "extra_forbidden" else []
     return unknown("field", str(last), known) if known else error_text(one)
@@ -112,7 +112,7 @@ def read_query(request: ApiRequest, kind: type[Q], *, others: bool = False) -> Q
 
 
 def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -> list[ParameterError]:
-    """Report each unknown parameter, with those that are known."""
+    """Report each unknown parameter, and name the known ones."""
     names = list(dict.fromkeys(name for name, _ in pairs if name not in known))[:MOST_COMPLAINTS]
     return [
         {

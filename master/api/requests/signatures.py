@@ -1,4 +1,4 @@
-"""What a handler takes, read from its signature: the body, the query parameters and the headers.
+"""Inputs of a handler, read from its signature: the body, the query parameters and the headers.
 
 A handler names its body `data`, its query `parameters`, and each header that it heeds by a name of HEADERS. The checks
 of a request and the OpenAPI document follow from these names and their types.
@@ -25,7 +25,7 @@ HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
-    """What a handler takes; `asks_database` is whether it works with the database."""
+    """The inputs of a handler; `asks_database` is whether it works with the database."""
 
     body: type[RequestBody] | None
     needs_body: bool

@@ -22,7 +22,7 @@ from shared.echo import ECHO_HOST
 
 CONNECT_S = 5.0
 PROBE_S = 15.0
-"""For the whole probe. A proxy may try a destination for twelve seconds."""
+"""The limit of the whole probe. A proxy may try a destination for twelve seconds."""
 MAX_BODY = 65536
 SOCKS = 5
 LOGIN, NO_LOGIN = 2, 0

@@ -50,8 +50,8 @@ async def list_events(
 
     With `Accept: text/event-stream` the answer is a stream of server-sent events (id, event: the type, data: the event
     as JSON). It continues after `Last-Event-ID` or `after`; without them it begins with the next event. A comment comes
-    at least every 15 s. `event: reset` means that events were lost, because they are older than those that are kept or
-    because the database was restored: read the resources again, then follow on.
+    at least every 15 s. `event: reset` means that events were lost, because they are older than the retention or the
+    database was restored: read the resources again, then follow on.
     """
     query = await named(database, parameters)
     if MediaType.EVENTS in accept:

@@ -109,7 +109,7 @@ SUBJECTS = ("node_id", "proxy_id", "stack_id", "location_id")
 
 
 class EventLike(Protocol):
-    """As much of an event as a filter reads."""
+    """The members of an event that a filter reads."""
 
     @property
     def type(self) -> str: ...

@@ -17,7 +17,7 @@ from master.domain.rotation.endpoints import choose_target, exit_after, insert_e
 from master.domain.rotation.schemas import RotationState
 
 START_S = 30
-"""For a node to confirm the new endpoint, or anything at all (see the view rotation_steps)."""
+"""How long a node may take to confirm the new endpoint, or anything at all (see the view rotation_steps)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -63,7 +63,7 @@ class DeliveryRunner:
     """Deliver events until cancelled."""
 
     def __init__(self, database: Database, *, allow_private: bool, resolve: Resolve = resolve) -> None:
-        """With `allow_private`, receivers may be in private networks."""
+        """`allow_private` permits receivers in private networks."""
         self._database, self._resolve, self.allow_private = database, resolve, allow_private
         # No keep-alive: connections are pooled by address, and one address may serve many names.
         limits = httpx.Limits(max_connections=2 * MAX_IN_FLIGHT, max_keepalive_connections=0)

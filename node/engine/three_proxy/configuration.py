@@ -9,7 +9,7 @@ from shared.engine.limits import unsupported_of
 from shared.proxies import Exit, Limits, ProxyRecord
 
 SERVICES = {"http": "proxy", "socks5": "socks", "mixed": "auto"}
-"""`auto` exists since 0.9.5; an older 3proxy rejects the whole file and says so."""
+"""`auto` exists since 0.9.5; an older 3proxy rejects the whole file with an error."""
 
 MAX_CONNECTIONS = 20_000
 """Beyond `maxconn` (500 by default, 100 before 1.0) a client hangs without an answer; the limit of open files should
@@ -20,8 +20,9 @@ STACK_BYTES = 256 * 1024
 allocated only when used."""
 
 TIMEOUTS_S = (10, 30, 30, 60, 180, 86_400, 15, 60, 15, 5)
-"""In the manual's order. Longer than the defaults: a handshake's byte may take 10 s (1), its first 30 s (5), and an
-idle tunnel lives for a day (half an hour). The eleventh, LINGER, does not exist before 1.0 and keeps its default."""
+"""Seconds, in the order of the manual. They are longer than the defaults: a handshake's byte may take 10 s (1), its
+first 30 s (5), and an idle tunnel lives for a day (half an hour). The eleventh, LINGER, does not exist before 1.0 and
+keeps its default."""
 
 LOG_FORMAT = "L=%E %I %O %1-1T"
 """A result code, bytes to the client and to the origin, and the first word of the event: in a client's line the

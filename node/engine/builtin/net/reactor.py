@@ -200,7 +200,7 @@ class Reactor:
         return woken
 
     def _serve_many(self, events: Sequence[tuple[int, int]]) -> bool:
-        """As `_serve_all` until the time of the batch is up; the rest is deferred."""
+        """Serve events like `_serve_all` until the time of the batch is up, and defer the rest."""
         until, woken = self.now + BATCH_S, False
         for begin in range(0, len(events), _EVENTS_PER_CLOCK_READ):
             if monotonic() >= until:

@@ -32,9 +32,10 @@ from node.engine.builtin.protocols.http_fields import (
 )
 
 _EMPTY_LINES = re.compile(rb"(?:\r?\n){0,32}+")
-"""Before the status line, as they follow a body that was longer than its origin stated."""
+"""Empty lines before the status line, which follow a body that was longer than its origin stated."""
 _HEAD_END = re.compile(rb"\n\r?\n")
-"""Without the CR that may precede it: a pattern that begins with a fixed byte is five times as fast."""
+"""The end of a head, without the CR that may precede it: a pattern that begins with a fixed byte is five times as
+fast."""
 _FORBIDDEN = re.compile(rb"\x00|\r(?!\n)")
 _STATUS_LINE = re.compile(
     rb"(?:(?i:HTTP)(?:/([0-9]{1,3})(?:\.([0-9]{1,3}))?)?|ICY)[ \t]++([1-9][0-9]{2})(?![0-9])[ \t]*+(.*)", re.DOTALL

@@ -156,7 +156,7 @@ class Client(Connection):
         return refusal
 
     def deliver(self) -> int:
-        """As `flush`, and count the bytes."""
+        """Flush, and count the bytes."""
         sent = self.flush()
         self.proxy.sent += sent
         return sent

@@ -188,7 +188,7 @@ class Tunnel:
             here.unwatch()
 
     def _settle(self) -> None:
-        """Half-close what is finished, and watch for what can be done next."""
+        """Half-close finished directions, and watch for the next events."""
         client, origin = self.client, self.origin
         if client.stage is not self:
             return

@@ -82,7 +82,7 @@ class Commands:
                 raise ValueError("unknown command")
 
     def _put(self, entries: list[dict[str, Any]], listeners: Sequence[Socket]) -> list[bool | str]:
-        """For each whether it runs now, False: it takes other listeners, or why not."""
+        """Return for each entry True if it runs now, False if it needs other listeners, or why it does not run."""
         left = iter(listeners)
         return [self._put_one(each.get("record"), list(islice(left, each.get("listens", 0)))) for each in entries]
 

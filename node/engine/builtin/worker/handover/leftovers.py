@@ -1,4 +1,4 @@
-"""What a worker that was taken over does until its last connection has ended."""
+"""The rest of a worker that was taken over: it serves on until its last connection has ended."""
 
 import asyncio
 from time import monotonic
