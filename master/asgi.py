@@ -9,7 +9,7 @@ from litestar.di import Provide
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import LifeSpanScope, Message, Scope
 
-from master.api.dependencies import idempotency_key_of, if_match_of, parameters_of
+from master.api.dependencies import Injected, idempotency_key_of, if_match_of, parameters_of
 from master.api.dry_run import database_of, on_dry_run
 from master.api.middleware import LINK_PATH, with_request_log
 from master.api.openapi import pages
@@ -41,6 +41,7 @@ from master.domain.usage import routes as usage
 from master.domain.webhooks import routes as webhooks
 from master.domain.webhooks.delivery import DeliveryRunner
 from master.instruments import Meters
+from master.schemas.base import Query
 
 METERS, OWN_HOSTS = "meters", "own_hosts"
 ROUTES = (
@@ -147,8 +148,8 @@ def create_app(parts: Dependencies) -> Litestar:
 def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
     """Provide each name that a handler may have in its signature."""
 
-    def database(request: ApiRequest) -> Database:
-        return database_of(request, parts.database)
+    def database(parameters: Injected[Query | None]) -> Database:
+        return database_of(parameters, parts.database)
 
     def preference(request: ApiRequest) -> Preference:
         return preference_of(request, parts.database, parts.notifications)

@@ -2,23 +2,21 @@
 
 from litestar import Response
 
-from master.api.requests.reading import ApiRequest, read_query
-from master.api.requests.signatures import inputs_of
+from master.api.requests.reading import ApiRequest
 from master.api.responses import respond
 from master.db.database import Database
 from master.db.dry_run import DryRunDatabase, DryRunDone
+from master.schemas.base import Query
 from master.schemas.dry_run import DryRun, DryRunnable, dry_run
 
 
-def database_of(request: ApiRequest, database: Database) -> Database:
-    """Return the database for this request's handler: for a dry run, one that rolls back every transaction.
+def database_of(parameters: Query | None, database: Database) -> Database:
+    """Return the database for a handler with these parameters: for a dry run, one that rolls back every transaction.
 
-    A handler whose `parameters` have another `dry_run` handles it itself. Raises Invalid.
+    A handler whose `parameters` have another `dry_run` handles it itself.
     """
-    query = inputs_of(request.route_handler.fn).query
-    if query is None or not issubclass(query, DryRunnable):
-        return database
-    return DryRunDatabase(database) if read_query(request, query).dry_run else database
+    is_dry_run = isinstance(parameters, DryRunnable) and parameters.dry_run
+    return DryRunDatabase(database) if is_dry_run else database
 
 
 def on_dry_run(_: ApiRequest, done: DryRunDone) -> Response[DryRun]:
