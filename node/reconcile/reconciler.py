@@ -1,4 +1,7 @@
-"""Reconciler: plans and applies the differences between the local copy and the engines, again and again."""
+"""Reconciler: plans and applies the differences between the local copy and the engines, again and again.
+
+Longer than most modules because one object owns the state that all steps change; the decisions are in `plan`.
+"""
 
 import asyncio
 import logging

@@ -1,4 +1,7 @@
-"""Store of the local copy on disk: SQLite in WAL mode with synchronous=FULL, whole after a kill or on a full disk."""
+"""Store of the local copy on disk: SQLite in WAL mode with synchronous=FULL, whole after a kill or on a full disk.
+
+Longer than most modules because every statement of the file and what its failure means stand in one place.
+"""
 
 import asyncio
 import sqlite3

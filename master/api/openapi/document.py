@@ -8,6 +8,8 @@ of its own.
 So the document is made here. Body, query, headers and answers follow from each handler's signature;
 `documented(...)` adds what a signature cannot express: what a status means, which problems may come, and bodies that
 are streamed. Responses stand with the usual one first; browsers sort them by status all the same.
+
+Longer than most modules because the parts of an operation are one document and have no other user.
 """
 
 import inspect

@@ -1,4 +1,7 @@
-"""The bodies, queries and resources of nodes."""
+"""The bodies, queries and resources of nodes.
+
+Longer than most modules because each model documents its members and carries the example that the API shows.
+"""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

@@ -1,4 +1,7 @@
-"""The bodies, queries and resources of proxies."""
+"""The bodies, queries and resources of proxies.
+
+Longer than most modules because each model documents its members and carries the example that the API shows.
+"""
 
 from datetime import datetime
 from functools import lru_cache

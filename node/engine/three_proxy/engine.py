@@ -1,4 +1,7 @@
-"""The engine that runs proxies with 3proxy, one process for each proxy."""
+"""The engine that runs proxies with 3proxy, one process for each proxy.
+
+Longer than most modules because the order of its steps, on disk and among processes, is what survives a killed agent.
+"""
 
 import asyncio
 import hashlib

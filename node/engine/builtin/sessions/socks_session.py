@@ -1,4 +1,7 @@
-"""A SOCKS4 or SOCKS5 client from its first byte to its tunnel."""
+"""A SOCKS4 or SOCKS5 client from its first byte to its tunnel.
+
+Longer than most modules because both versions go through the same login, limits, destination and connect in one object.
+"""
 
 from asyncio import TimerHandle
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Relays datagrams for a SOCKS5 client as long as its TCP connection lasts (RFC 1928 §7, UDP ASSOCIATE)."""
+"""Relays datagrams for a SOCKS5 client as long as its TCP connection lasts (RFC 1928 §7, UDP ASSOCIATE).
+
+Longer than most modules because both directions of an association share its sockets, its limits and its end.
+"""
 
 import socket
 from collections.abc import Callable
