@@ -1,6 +1,5 @@
 """Ports and hosts that a proxy's clients may not reach, with real workers and sockets."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,6 @@ from tests.clients.streams import (
     tunnel,
     until,
 )
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[BuiltinEngine]:
-    async with BuiltinEngine(tmp_path / "engine", workers=1, allow_destinations=LOCAL) as opened:
-        yield opened
-        await opened.halt()
 
 
 async def answered(proxy: ProxyRecord, host: str, port: int) -> tuple[bytes, bytes]:

@@ -3,24 +3,15 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import ProxyRecord
-from tests.clients.streams import LOCAL, record, serving
+from tests.clients.streams import record, serving
 from tests.cluster.networks import LAUNCHER
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[BuiltinEngine]:
-    async with BuiltinEngine(tmp_path / "engine", workers=1, allow_destinations=LOCAL) as opened:
-        yield opened
-        await opened.halt()
 
 
 async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

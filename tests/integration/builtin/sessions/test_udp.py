@@ -3,21 +3,13 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from node.engine.builtin.engine import BuiltinEngine
 from tests.clients.datagrams import Association, Datagrams, association, datagrams, headed, place
-from tests.clients.streams import HERE, LOCAL, record, until
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[BuiltinEngine]:
-    async with BuiltinEngine(tmp_path / "engine", workers=1, allow_destinations=LOCAL) as opened:
-        yield opened
-        await opened.halt()
+from tests.clients.streams import HERE, record, until
 
 
 async def silence(end: Datagrams, client: Association, target: Datagrams) -> None:
