@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.services.sockets import listeners
+
 PROC = Path("/proc")
 BOOT = PROC / "sys/kernel/random/boot_id"
 
@@ -104,10 +106,9 @@ def is_running(pid: int) -> bool:
     return pid in parents()
 
 
-def listener_pids(port: int) -> set[int]:
-    """Find the processes, except this one, that listen on a port."""
-    rows = [row.split() for name in ("tcp", "tcp6") for row in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
-    links = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+def listener_pids(port: int, host: str = "127.0.0.1") -> set[int]:
+    """Find the processes, except this one, that listen on a port of this address."""
+    links = {f"socket:[{each.inode}]" for each in listeners(port, host)}
     return {int(fd.parts[2]) for fd in Path("/proc").glob("[0-9]*/fd/*") if link_of(fd) in links} - {os.getpid()}
 
 

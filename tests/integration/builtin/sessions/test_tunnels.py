@@ -8,7 +8,8 @@ import signal
 import socket
 import struct
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from node.engine.builtin.engine import BuiltinEngine
 from tests.clients.http_requests import get
 from tests.clients.streams import HERE, dialled, echo, echoes, record, said, serving, tunnel, until
 from tests.engines.workers import resident, worker_pid
+from tests.services.sockets import KEEPALIVE, Endpoint, connection
 
 
 async def test_a_destination_that_speaks_first_is_heard_at_once(engine: BuiltinEngine) -> None:
@@ -162,24 +164,25 @@ async def test_a_destination_that_never_answers_is_given_up_and_so_is_a_silent_c
 
 async def test_a_peer_that_vanished_is_found_out_on_either_side(engine: BuiltinEngine) -> None:
     await engine.start(proxy := record())
-    async with serving(echo) as port, tunnel(proxy, port) as streams:
+    peers: list[Endpoint] = []
+
+    async def noting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer.get_extra_info("peername"))
+        await echo(reader, writer)
+
+    async with serving(noting) as port, unwatched(port), tunnel(proxy, port) as streams:
         assert await echoes(streams)
+        ends = [((HERE, proxy.port), streams[1].get_extra_info("sockname")), (peers[0], (HERE, port))]
 
         async def probed() -> bool:
-            return timers(local=proxy.port) == timers(remote=port) == {KEEPALIVE}
+            sockets = [connection(local, remote) for local, remote in ends]
+            return [each and each.timer for each in sockets] == [KEEPALIVE, KEEPALIVE]
 
         await until(probed)
 
 
-KEEPALIVE = 2
-"""The timer that an established connection waits for (proc_net_tcp)."""
-
-
-def timers(*, local: int = 0, remote: int = 0) -> set[int]:
-    """Of the established connections from or to this port."""
-    found: set[int] = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        _, here, there, state, _, timer, *_ = line.split()
-        if state == "01" and (int(here[-4:], 16) == local or int(there[-4:], 16) == remote):
-            found.add(int(timer[:2], 16))
-    return found
+@asynccontextmanager
+async def unwatched(port: int) -> AsyncIterator[None]:
+    """A connection without keepalive to the same port number of another address, as any program may have one."""
+    with socket.create_server(("127.0.0.2", port)) as server, socket.create_connection(server.getsockname()):
+        yield
