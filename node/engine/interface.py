@@ -60,10 +60,13 @@ class Condition:
 
 @runtime_checkable
 class Limiting(Protocol):
-    """An engine that enforces limits. The proxies that it reports here are running as well: their ports are open."""
+    """An engine that knows which of its running proxies serve nobody: limits suspend them, or their process is stopped.
+
+    They are reported as running as well, because their ports are open.
+    """
 
     async def conditions(self) -> Mapping[ProxyId, Condition]:
-        """The proxies that are suspended at this moment; all others serve."""
+        """The proxies that serve nobody at this moment; all others serve."""
         ...
 
 

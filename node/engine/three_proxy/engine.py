@@ -1,53 +1,37 @@
-"""The engine that runs proxies with 3proxy, one process for each proxy.
-
-Longer than most modules because the order of its steps, on disk and among processes, is what survives a killed agent.
-"""
+"""The engine that runs proxies with 3proxy, one process for each proxy."""
 
 import asyncio
-import hashlib
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self
 from weakref import WeakValueDictionary
 
-from node.engine.interface import Counters, EngineError
+from node.engine.interface import Condition, Counters, EngineError
 from node.engine.three_proxy.binary import find_binary, refuse_uncounted, version
 from node.engine.three_proxy.configuration import configuration, exit_address, logins
 from node.engine.three_proxy.destinations import guard
 from node.engine.three_proxy.ledger import LogLedger
-from node.engine.three_proxy.listening import has_listener, listener, refuse_foreign, refuse_unusable
+from node.engine.three_proxy.listening import refuse_foreign, refuse_unusable
 from node.engine.three_proxy.process import (
     Process,
     all_pids,
     boot_id,
     is_same_process,
+    is_stopped,
     is_stray,
     open_pidfd,
     spawn,
-    start_time,
 )
 from node.engine.three_proxy.readiness import until_accepting
-from node.engine.three_proxy.state import ProcessState, StateFolder, remove, write_private
+from node.engine.three_proxy.served import Served, digest, state_of, stopped
+from node.engine.three_proxy.state import StateFolder, remove, write_private
 from shared.destinations import DENY_PORTS
 from shared.proxies import ProxyId, ProxyRecord, Version
 
 __all__ = ["ThreeProxyEngine", "find_binary", "version"]
-
-
-@dataclass(frozen=True)
-class Served:
-    """A proxy and its process."""
-
-    state: ProcessState
-    process: Process
-
-    @property
-    def accepts(self) -> bool:
-        return has_listener(self.state.pid, self.state.listener_fd, self.state.listener)
 
 
 class ThreeProxyEngine:
@@ -134,6 +118,11 @@ class ThreeProxyEngine:
     def reached_at(self, addresses: Sequence[str]) -> None:
         """Set the node's own addresses that its host does not have; applies to proxies that are started later."""
         self._guard = guard([*self._closed, *addresses], self._opened)
+
+    async def conditions(self) -> Mapping[ProxyId, Condition]:
+        """The proxies whose process was stopped by a signal: their ports are open, but nobody accepts there."""
+        pids = {id_: served.state.pid for id_, served in self._served.items()}
+        return {id_: stopped(pid) for id_, pid in pids.items() if is_stopped(pid)}
 
     async def usage(self) -> Sequence[Counters]:
         """See Counting; an epoch is the life of a process. Raises OSError."""
@@ -242,28 +231,6 @@ class ThreeProxyEngine:
         await served.process.gone()
         self._folder.discard(served.state.stem)
         await self._ledger.settle()
-
-
-def state_of(proxy: ProxyRecord, stem: str, text: str, pid: int) -> ProcessState:
-    """The state to record of a process that accepts connections. Raises OSError, LookupError."""
-    descriptor, name = listener(pid, proxy.port)
-    return ProcessState(
-        id=ProxyId(proxy.id),
-        version=Version(proxy.version),
-        port=proxy.port,
-        digest=digest(text),
-        stem=stem,
-        boot=boot_id(),
-        pid=pid,
-        started=start_time(pid),
-        listener_fd=descriptor,
-        listener=name,
-        exit_address=str(exit_address(proxy.exit) or ""),
-    )
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextmanager

@@ -124,6 +124,14 @@ def start_time(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped the process (state T, proc_pid_stat(5)); a debugger's stop is state t."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
+
+
 def open_pidfd(pid: int, is_it: Callable[[int], bool]) -> int | None:
     """A pidfd of the process if `is_it` accepts it. The check runs while the pidfd pins the process, so the result
     stays true."""

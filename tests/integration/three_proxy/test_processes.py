@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from node.engine.interface import Condition
 from node.engine.three_proxy.engine import ThreeProxyEngine
 from node.engine.three_proxy.listening import has_listener, listener
+from node.reconcile.impediments import Impediments
+from node.state.store import Store
 from tests.clients.plain import ALICE, LIMIT_S, PAGE, accepts, fetch, tunnel
 from tests.clients.streams import HERE, until
 from tests.engines.records import free_port, record
@@ -178,6 +181,36 @@ async def test_a_paused_3proxy_does_not_count_as_running_and_a_start_mends_it(
         assert await engine.running() == {1: 1}
         assert await fetch(proxy, page) == PAGE
         assert processes_of(directory) != [pid]
+
+
+async def test_a_process_that_a_signal_has_stopped_is_failed_with_the_remedy(
+    directory: Path, binary: Path, tmp_path: Path
+) -> None:
+    """It keeps its listener, but nobody accepts there. SIGCONT does not help: 3proxy takes it for its own pause."""
+    async with opened(directory, binary) as engine:
+        await engine.start(proxy := record(1))
+        (pid,) = listener_pids(proxy.port)
+        impediments = Impediments(Store(tmp_path / "copy.db").load(), {"3proxy": engine}, None)
+        await impediments.refresh_conditions()
+        assert impediments.of(proxy) is None
+        os.kill(pid, signal.SIGSTOP)
+
+        async def reported() -> bool:
+            await impediments.refresh_conditions()
+            return impediments.of(proxy) == Condition(
+                "failed",
+                f"3proxy process {pid} was stopped by a signal: "
+                f"end it (kill -KILL {pid}), and the agent starts another",
+            )
+
+        await until(reported)
+        assert listener_pids(proxy.port) == {pid}
+        os.kill(pid, signal.SIGKILL)
+
+        async def gone() -> bool:
+            return not await engine.running() and not await engine.conditions()
+
+        await until(gone)
 
 
 async def test_an_ended_process_is_told_even_when_it_was_adopted(directory: Path, binary: Path) -> None:
