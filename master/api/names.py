@@ -31,6 +31,9 @@ THINGS: Mapping[str, str] = {
     "node": "node",
     "nodes": "node",
     "stack": "stack",
+    "not_location": "location",
+    "not_node": "node",
+    "not_stack": "stack",
 }
 
 
@@ -75,13 +78,18 @@ def absence(thing: str, name: str, known: Sequence[str]) -> str:
 def names_in(model: BaseModel, at: str = "") -> Iterator[tuple[str, str, str]]:
     """Yield (thing, name, pointer) for each name, also in nested models."""
     for field in model.model_fields_set:
-        value = getattr(model, field)
+        value, where = getattr(model, field), f"{at}/{sent_name(model, field)}"
         if isinstance(value, BaseModel):
-            yield from names_in(value, f"{at}/{field}")
+            yield from names_in(value, where)
         elif field in ID_BY_NAME and isinstance(value, str):
-            yield THINGS[field], value, f"{at}/{field}"
+            yield THINGS[field], value, where
         elif field in ID_BY_NAME and value is not None:
-            yield from ((THINGS[field], name, f"{at}/{field}/{place}") for place, name in enumerate(value))
+            yield from ((THINGS[field], name, f"{where}/{place}") for place, name in enumerate(value))
+
+
+def sent_name(model: BaseModel, field: str) -> str:
+    """Return the name by which a field is sent."""
+    return type(model).model_fields[field].alias or field
 
 
 def without_names(model: M) -> M:
@@ -95,12 +103,13 @@ def replaced(model: M, whole: BaseModel, ids: NameLookup, at: str) -> M:
     for field in model.model_fields_set:
         value = getattr(model, field)
         if isinstance(value, BaseModel):
-            changes[field] = replaced(value, whole, ids, f"{at}/{field}")
+            changes[field] = replaced(value, whole, ids, f"{at}/{sent_name(model, field)}")
         elif field in ID_BY_NAME:
             target, own = ID_BY_NAME[field], id_or_ids(value, ids.get(THINGS[field], {}))
             given = getattr(model, target)
             if is_given(model, field) and is_given(model, target) and given != own and not is_same_list(given, own):
-                raise wrong(whole, f"{at}/{field}", f"{field} and {target} are given and differ")
+                names = [sent_name(model, one) for one in (field, target)]
+                raise wrong(whole, f"{at}/{names[0]}", f"{names[0]} and {names[1]} are given and differ")
             changes |= {field: None, **({target: own} if is_given(model, field) else {})}
     if not changes:
         return model
@@ -131,5 +140,5 @@ def is_same_list(one: object, other: object) -> bool:
 
 def wrong(model: BaseModel, where: str, detail: str) -> Invalid:
     """Point at the parameter of a query or at the member of a body."""
-    key, place = ("parameter", where[1:]) if isinstance(model, Query) else ("pointer", where)
+    key, place = ("parameter", where.split("/")[1]) if isinstance(model, Query) else ("pointer", where)
     return Invalid(f"{place}: {detail}", {"errors": [{key: place, "detail": detail}]})

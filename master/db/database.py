@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from master.db.statements import ordered, statements
+from master.db.statements import bound
 from master.errors import DatabaseAway, DatabaseError, DatabaseFailed, RowConflict, RowReferenced
 
 CONNECT_TIMEOUT_S = 5
@@ -55,24 +55,24 @@ class Session:
 
     async def rows(self, name: str, /, **parameters: object) -> list[Row]:
         """Return all rows of a query."""
-        statement = statements()[name]
-        return [dict(row) for row in await self._connection.fetch(statement.sql, *ordered(statement, parameters))]
+        sql, values = bound(name, parameters)
+        return [dict(row) for row in await self._connection.fetch(sql, *values)]
 
     async def row(self, name: str, /, **parameters: object) -> Row | None:
         """Return the first row of a query, or None."""
-        statement = statements()[name]
-        row = await self._connection.fetchrow(statement.sql, *ordered(statement, parameters))
+        sql, values = bound(name, parameters)
+        row = await self._connection.fetchrow(sql, *values)
         return dict(row) if row is not None else None
 
     async def value(self, name: str, /, **parameters: object) -> Any:
         """Return the first column of the first row, or None."""
-        statement = statements()[name]
-        return await self._connection.fetchval(statement.sql, *ordered(statement, parameters))
+        sql, values = bound(name, parameters)
+        return await self._connection.fetchval(sql, *values)
 
     async def execute(self, name: str, /, **parameters: object) -> int:
         """Run a statement; return how many rows it touched."""
-        statement = statements()[name]
-        status = await self._connection.execute(statement.sql, *ordered(statement, parameters))
+        sql, values = bound(name, parameters)
+        status = await self._connection.execute(sql, *values)
         return int(status.rsplit(" ", 1)[-1]) if status[-1].isdigit() else 0
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchem
 from pydantic_core import CoreSchema
 
 from master.schemas.cursors import read_cursor
-from master.schemas.fields import ID_BY_NAME, PRINTABLE, LabelKey, LabelValue
+from master.schemas.fields import PRINTABLE
 
 Row = Mapping[str, Any]
 
@@ -41,22 +41,7 @@ def single_value(value: object) -> str:
     return value
 
 
-def label_pair(pair: object) -> tuple[str, str]:
-    """Split key:value. Raises ValueError."""
-    key, colon, value = pair.partition(":") if isinstance(pair, str) else ("", "", "")
-    if not colon or not key:
-        raise ValueError("a label is written key:value, for example label=customer:7")
-    return key, value
-
-
 Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
-LabelPairs = Annotated[
-    list[Annotated[tuple[LabelKey, LabelValue], BeforeValidator(label_pair), WithJsonSchema({"type": "string"})]],
-    Field(
-        max_length=16,
-        description="A label as `key:value`. It may be repeated; every one of the labels must be present.",
-    ),
-]
 Cursor = Annotated[
     Annotated[int, BeforeValidator(read_cursor), BeforeValidator(single_value), WithJsonSchema({"type": "string"})],
     Field(description="The `next` of the previous page. Without it the list begins at the first item."),
@@ -70,25 +55,11 @@ class Query(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class LabelFilter(Query):
-    """A filter by labels."""
-
-    label: LabelPairs = Field(default_factory=list[tuple[str, str]])
-
-
 class Paging(Query):
     """The part of a list to return."""
 
     limit: Limit = 50
     after: Cursor = Field(default_factory=int)
-
-
-def filter_parameters(question: LabelFilter, kind: type[LabelFilter]) -> dict[str, Any]:
-    """The filter that `kind` names, as parameters of a query; names must have been replaced by ids before."""
-    if any(getattr(question, name, None) is not None for name in ID_BY_NAME):
-        raise TypeError("names are not replaced by ids yet: a filter would be left out")
-    plain = {name: getattr(question, name) for name in kind.model_fields if name not in ("label", *ID_BY_NAME)}
-    return {**plain, "labels": [{key: value} for key, value in question.label]}
 
 
 def omitted() -> Any:

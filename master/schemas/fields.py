@@ -38,6 +38,9 @@ ID_BY_NAME: Mapping[str, str] = {
     "node": "node_id",
     "nodes": "node_ids",
     "stack": "stack_id",
+    "not_location": "not_location_id",
+    "not_node": "not_node_id",
+    "not_stack": "not_stack_id",
 }
 """Fields that hold names, and those with ids that they stand for."""
 

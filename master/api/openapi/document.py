@@ -28,6 +28,7 @@ from master.api.openapi.examples import example_of
 from master.api.openapi.groups import GROUPS, group_of
 from master.api.openapi.route_docs import REQUEST_HEADERS, RESPONSE_HEADERS, RouteDocs, docs_of
 from master.api.problems import BodyTooLarge, Unforeseen
+from master.api.requests.query_parameters import list_schema
 from master.api.requests.signatures import IDEMPOTENCY_KEY, IF_MATCH, PREFER, Inputs, inputs_of, returned_types
 from master.errors import (
     BadRequest,
@@ -43,6 +44,7 @@ from master.errors import (
 )
 from master.schemas.base import DESCRIBED_AS, Resource
 from master.schemas.dry_run import DryRun, DryRunnable
+from master.schemas.filters import NOT
 from master.schemas.media_types import MediaType
 from shared.proxies import MAX_BIGINT
 from shared.version import program_version
@@ -206,25 +208,27 @@ def query_parameters(query: type[BaseModel] | None) -> list[Json]:
         return []
     schema = query.model_json_schema(schema_generator=Schemas)
     required = schema.get("required", [])
+    ordered = sorted(schema["properties"].items(), key=lambda one: one[0].startswith(NOT))
     return [
         {
             "name": name,
             "in": "query",
             "required": name in required,
             "description": field.get("description", ""),
+            **({"style": "form", "explode": True} if list_schema(field) is not None else {}),
             "schema": plain(field),
         }
-        for name, field in schema["properties"].items()
+        for name, field in ordered
     ]
 
 
 def plain(field: Json) -> Json:
-    """The schema of a query's field without null, which no query string can express."""
+    """The schema of a query's field without null, which no query string can express, and as a list if it may be one."""
     kinds = [kind for kind in field.get("anyOf", []) if kind.get("type") != "null"]
     rest = {key: value for key, value in field.items() if key not in ("anyOf", "description")}
     if rest.get("default", 0) is None:
         del rest["default"]
-    return {**rest, **(kinds[0] if kinds else {})}
+    return {**rest, **(list_schema(field) or (kinds[0] if kinds else {}))}
 
 
 def header_parameters(inputs: Inputs) -> list[Json]:

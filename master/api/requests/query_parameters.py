@@ -56,11 +56,37 @@ def misspelt(kind: type[BaseModel], pairs: Iterable[tuple[str, str]]) -> list[Pa
 
 @cache
 def plain_kinds(kind: type[BaseModel]) -> Mapping[str, str]:
-    """Return the JSON type of each parameter, as it is documented."""
-    return {name: json_type(field) for name, field in kind.model_json_schema()["properties"].items()}
+    """Return the JSON type of each parameter, or of its values if it may be repeated, as it is documented."""
+    return {name: json_type(value_schema(field)) for name, field in properties(kind).items()}
 
 
-def json_type(field: Mapping[str, Any]) -> str:
-    """Return the JSON type of a field that may be null."""
-    one = next((each for each in field.get("anyOf", ()) if each.get("type") != "null"), field)
-    return str(one.get("type", ""))
+@cache
+def repeatable(kind: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the parameters that may be repeated."""
+    return frozenset(name for name, field in properties(kind).items() if list_schema(field) is not None)
+
+
+def properties(kind: type[BaseModel]) -> Mapping[str, Any]:
+    """Return the schema of each parameter by the name that is sent."""
+    return kind.model_json_schema().get("properties", {})
+
+
+def list_schema(field: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the schema of the field's list, or None if it takes one value only."""
+    return next((each for each in forms(field) if each.get("type") == "array"), None)
+
+
+def value_schema(field: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of one value, without null, which no query string can express."""
+    found = list_schema(field)
+    return found["items"] if found is not None else forms(field)[0]
+
+
+def forms(field: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the schemas of which a value may be any, without null."""
+    return [each for each in field.get("anyOf", [field]) if each.get("type") != "null"]
+
+
+def json_type(schema: Mapping[str, Any]) -> str:
+    """Return the JSON type of a schema."""
+    return str(schema.get("type", ""))

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from master.api.requests.admission import JSON_TYPES
 from master.api.requests.cross_origin import media_type
-from master.api.requests.query_parameters import ParameterError, misspelt, read_parameters
+from master.api.requests.query_parameters import ParameterError, misspelt, read_parameters, repeatable
 from master.api.requests.strict_json import DuplicateMemberError, NotJsonError, check_json
 from master.api.requests.suggestions import fields_at, known_fields, unknown
 from master.errors import BadRequest, Invalid, NotJson
@@ -24,8 +24,6 @@ MOST_WAIT_S = 60
 MOST_KEY_LETTERS = 255
 KEY = re.compile(rf"[\x20-\x7e]{{1,{MOST_KEY_LETTERS}}}")
 
-MANY = ("label", "type")
-"""Parameters that may be repeated."""
 MOST_COMPLAINTS = 50
 """The most errors that are reported of one request: finding similar names takes time, and nobody reads thousands."""
 DRY_RUN, NOT_TRIED = "dry_run", "this request has no dry run"
@@ -96,13 +94,13 @@ def read_query(request: ApiRequest, kind: type[Q], *, others: bool = False) -> Q
         pairs, complaints = [pair for pair in pairs if pair[0] in known_fields(kind)], []
     complaints = complaints or [
         *unknown_parameters(pairs, known_fields(kind)),
-        *repeated(pairs),
+        *repeated(pairs, repeatable(kind)),
         *misspelt(kind, pairs),
     ]
     if complaints:
         raise invalid(complaints)
     try:
-        return kind.model_validate(gathered(pairs))
+        return kind.model_validate(gathered(pairs, repeatable(kind)))
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
         names = [str(one["loc"][0]) if one["loc"] else "" for one in found]
@@ -123,22 +121,22 @@ def unknown_parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -
     ]
 
 
-def repeated(pairs: Iterable[tuple[str, str]]) -> list[ParameterError]:
+def repeated(pairs: Iterable[tuple[str, str]], many: frozenset[str]) -> list[ParameterError]:
     """Report parameters that are repeated but may not be."""
     counts = Counter(name for name, _ in pairs)
     return [
         {"parameter": name, "detail": "may be given only once"}
         for name, count in counts.items()
-        if count > 1 and name not in MANY
+        if count > 1 and name not in many
     ]
 
 
-def gathered(items: Iterable[tuple[str, str]]) -> Mapping[str, object]:
-    """Return values by name; those of MANY are lists. Others that are repeated become lists, and are refused later."""
+def gathered(items: Iterable[tuple[str, str]], many: frozenset[str]) -> Mapping[str, object]:
+    """Return values by name; those of `many` are lists. Others that are repeated become lists, and are refused."""
     values: defaultdict[str, list[str]] = defaultdict(list)
     for name, value in items:
         values[name].append(value)
-    return {name: found if name in MANY or len(found) > 1 else found[0] for name, found in values.items()}
+    return {name: found if name in many or len(found) > 1 else found[0] for name, found in values.items()}
 
 
 def read_wait(prefer: str | None) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from master.schemas.filters import NOT
 from master.schemas.similar_names import likely
 from shared.validation_errors import printable
 
@@ -17,7 +18,15 @@ def unknown(what: str, name: str, known: Sequence[str]) -> str:
     """Describe an unknown field or parameter."""
     near = likely(name, known)
     question = f" did you mean {near}?" if near else ""
-    return f"unknown {what} {printable(name, NAME_LETTERS)};{question} known: {', '.join(known) or 'none'}"
+    return f"unknown {what} {printable(name, NAME_LETTERS)};{question} known: {listing(known)}"
+
+
+def listing(known: Sequence[str]) -> str:
+    """List names; those of members that exclude are shortened to those that they negate."""
+    plain = [name for name in known if not name.startswith(NOT)]
+    negated = [name.removeprefix(NOT) for name in known if name.startswith(NOT)]
+    exclusions = f"; {NOT} may stand before {', '.join(negated)}" if negated else ""
+    return (", ".join(plain) or "none") + exclusions
 
 
 @cache

@@ -216,7 +216,7 @@ SELECT
     CASE WHEN s.session = 0 THEN 'never_reported' WHEN s.online THEN 'online' ELSE 'offline' END AS link,
     s.online, s.rev, s.confirmed_rev, s.count, s.running, s.failed, s.missing, s.held_rev, s.held_stops, s.held_of,
     CASE WHEN s.session > 0 THEN s.reported_at END AS reported_at,
-    s.limited, n.exit_addresses, n.ipv6_prefixes
+    s.limited, n.exit_addresses, n.ipv6_prefixes, lower(n.name) COLLATE "C" AS sort_name
 FROM nodes n
 JOIN node_status s ON s.node_id = n.id;
 
@@ -287,7 +287,9 @@ SELECT
     END AS reason,
     CASE WHEN derived.state IN ('running', 'limited', 'expired') THEN p.version END AS observed_version,
     CASE WHEN derived.reported THEN s.reported_at END AS observed_at,
-    p.exit, p.limits, p.stack_id, p.destinations
+    p.exit, p.limits, p.stack_id, p.destinations, facts.expires_at,
+    COALESCE(facts.expires_at, '9999-12-31T23:59:59.999999Z') AS sort_expires_at,
+    COALESCE(lower(p.name), U&'\+10FFFF') COLLATE "C" AS sort_name
 FROM proxies p
 JOIN nodes n ON n.id = p.node_id
 JOIN node_status s ON s.node_id = p.node_id
@@ -296,6 +298,7 @@ CROSS JOIN LATERAL (
     SELECT
         s.session > 0 AS reported,
         s.confirmed_rev >= GREATEST(p.changed_revision, n.state_revision) AS confirmed,
+        (p.limits ->> 'expires_at')::timestamptz AS expires_at,
         COALESCE((p.limits ->> 'expires_at')::timestamptz <= now(), false) AS is_over,
         CASE
             WHEN NOT p.enabled THEN 'disabled'

@@ -19,7 +19,7 @@ MOST_INTERVAL_S = 31 * 86_400
 LINK: dict[str, JsonValue] = {
     "id": 1,
     "kind": "list",
-    "filter": {"location_id": 1, "state": "running"},
+    "filter": {"location_id": [1], "state": ["running"]},
     "rotate": None,
     "format": "plain",
     "template": None,

@@ -22,8 +22,7 @@ def secret_hash(secret: str) -> str:
 
 def stored_filter(query: ProxyFilter) -> dict[str, Any]:
     """Return the given members of a filter, in the form of a request."""
-    given = query.model_dump(mode="json", exclude_unset=True, exclude={"label", *ID_BY_NAME})
-    return {**given, **({"label": [f"{key}:{value}" for key, value in query.label]} if query.label else {})}
+    return query.model_dump(mode="json", exclude_unset=True, exclude={*ID_BY_NAME}, by_alias=True)
 
 
 async def create(session: Session, body: NewLink, base_url: str) -> LinkCreated:

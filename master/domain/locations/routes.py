@@ -23,17 +23,15 @@ from master.domain.locations.schemas import (
     RebalanceResult,
 )
 from master.errors import Conflict, NameTaken, PortTaken, RotationUnderWay, StillUsed
-from master.schemas.pages import next_cursor
 
 REBALANCE_DEFAULTS = RebalanceRequest()
 
 
 @get("/", summary="List locations", opt=documented(answers={200: "A page of locations."}))
 async def list_locations(database: Injected[Database], parameters: Injected[LocationList]) -> LocationPage:
-    """List the locations that match the filter, ordered by id, one page at a time."""
+    """List the locations that match the filter, one page at a time."""
     async with database.session() as session:
-        items = await locations.page(session, parameters)
-    return LocationPage(items=items, next=next_cursor(items, parameters.limit))
+        return await locations.page(session, parameters)
 
 
 @post(

@@ -5,9 +5,11 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from master.schemas.base import LabelFilter, Paging, Query, RequestBody, Resource, Row, Text, omitted
+from master.schemas.base import Query, RequestBody, Resource, Row, Text, omitted
 from master.schemas.fields import Country, LabelPatch, Labels, Name, Overlap
+from master.schemas.filters import LabelFilter, Many, any_of, none_of
 from master.schemas.pages import Page
+from master.schemas.sorting import Sort, Sorted
 
 
 class Location(Resource):
@@ -38,7 +40,7 @@ class Location(Resource):
 
 def location_from_row(row: Row) -> Location:
     """Make a location out of a row of `locations`."""
-    return Location.model_validate(dict(row))
+    return Location.model_validate({name: row[name] for name in Location.model_fields})
 
 
 class PlannedMove(Resource):
@@ -83,11 +85,13 @@ class RebalanceResult(Resource):
 class LocationFilter(LabelFilter):
     """A filter of locations."""
 
-    name: Text | None = Field(default=None, description="Only the location with this name.")
-    country: Text | None = Field(default=None, description="Only locations in this country, as in ISO 3166-1 alpha-2.")
+    name: Many[Text] = any_of("Only the location with this name.")
+    country: Many[Text] = any_of("Only locations in this country, as in ISO 3166-1 alpha-2.")
+    not_name: Many[Text] = none_of("name")
+    not_country: Many[Text] = none_of("country")
 
 
-class LocationList(LocationFilter, Paging):
+class LocationList(Sorted[Sort], LocationFilter):
     """A page of locations."""
 
 
@@ -129,4 +133,4 @@ class RebalanceRequest(RequestBody):
 
 
 class LocationPage(Page[Location]):
-    """A page of locations, ordered by id."""
+    """A page of locations."""

@@ -7,12 +7,13 @@ from master.domain.locations.schemas import (
     Location,
     LocationFilter,
     LocationList,
+    LocationPage,
     LocationPatch,
     NewLocation,
     location_from_row,
 )
 from master.errors import StillUsed
-from master.schemas.base import filter_parameters
+from master.schemas.filters import filter_parameters
 from master.schemas.merge_patch import differing, merged
 
 
@@ -21,12 +22,11 @@ async def get(session: Session, id_: int) -> Location:
     return location_from_row(existing(await session.row("locations.select_one", id=id_), "location", id_))
 
 
-async def page(session: Session, query: LocationList) -> list[Location]:
-    """Return a page of the locations that match, by id."""
-    rows = await session.rows(
-        "locations.select_page", **filter_parameters(query, LocationFilter), after=query.after, limit=query.limit
-    )
-    return [location_from_row(row) for row in rows]
+async def page(session: Session, query: LocationList) -> LocationPage:
+    """Return a page of the locations that match."""
+    where = filter_parameters(query, LocationFilter)
+    rows = await session.rows(f"locations.select_page by {query.sort}", **where, **query.position)
+    return LocationPage(items=[location_from_row(row) for row in rows], next=query.next_after(rows))
 
 
 async def create(session: Session, body: NewLocation) -> Location:

@@ -33,7 +33,6 @@ from master.errors import (
     PortTaken,
     StillUsed,
 )
-from master.schemas.pages import next_cursor
 from shared.proxies import NodeId
 
 log = structlog.get_logger()
@@ -46,11 +45,9 @@ CHANGED = (NameTaken, PortsExcluded, PortTaken, ExitsUsed, Conflict)
 
 @get("/", summary="List nodes", opt=documented(answers={200: "A page of nodes."}))
 async def list_nodes(database: Injected[Database], parameters: Injected[NodeList]) -> NodePage:
-    """List the nodes that match the filter, ordered by id, one page at a time."""
+    """List the nodes that match the filter, one page at a time."""
     async with database.session() as session:
-        query = await with_ids(session, parameters)
-        items = await nodes.page(session, query)
-    return NodePage(items=items, next=next_cursor(items, query.limit))
+        return await nodes.page(session, await with_ids(session, parameters))
 
 
 @post(

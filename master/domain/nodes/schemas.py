@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from master.schemas.addresses import ExitAddress, NodeIp, Prefix
-from master.schemas.base import LabelFilter, Paging, Query, RequestBody, Resource, Row, Text, omitted
+from master.schemas.base import Query, RequestBody, Resource, Row, Text, omitted
 from master.schemas.fields import LabelPatch, LocationName, Name, NodeIds, NodeNames, Overlap, PortRange, distinct
+from master.schemas.filters import LabelFilter, Many, SearchText, any_of, none_of
 from master.schemas.pages import Page
+from master.schemas.sorting import Sort, Sorted
 from shared.proxies import Id
 
 NodeState = Literal["active", "draining", "disabled"]
@@ -187,17 +189,27 @@ NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in ("limits"
 
 
 class NodeFilter(LabelFilter):
-    """A filter of nodes."""
+    """A filter of nodes; a node must match all of its members."""
 
-    location_id: Id | None = Field(default=None, description="Only nodes of this location.")
-    location: LocationName = None
-    state: NodeState | None = Field(default=None, description="Only nodes in this state.")
-    online: bool | None = Field(default=None, description="Only nodes that are online, or only those that are not.")
-    name: Text | None = Field(default=None, description="Only the node with this name.")
-    ip: NodeIp | None = Field(default=None, description="Only nodes with this `ip`.")
+    location_id: Many[Id] = any_of("Only nodes of this location.")
+    location: Many[Name] = any_of("The name of the location, instead of `location_id`.")
+    state: Many[NodeState] = any_of("Only nodes in this state.")
+    link: Many[NodeLink] = any_of("Only nodes with this state of their link.")
+    name: Many[Text] = any_of("Only the node with this name.")
+    ip: Many[NodeIp] = any_of("Only nodes with this `ip`.")
+    q: SearchText = Field(
+        default=None,
+        description="Only nodes whose name, `ip` or `host` begins with this text, in any case, or whose id it is.",
+    )
+    not_location_id: Many[Id] = none_of("location_id")
+    not_location: Many[Name] = none_of("location")
+    not_state: Many[NodeState] = none_of("state")
+    not_link: Many[NodeLink] = none_of("link")
+    not_name: Many[Text] = none_of("name")
+    not_ip: Many[NodeIp] = none_of("ip")
 
 
-class NodeList(NodeFilter, Paging):
+class NodeList(Sorted[Sort], NodeFilter):
     """A page of nodes."""
 
 
@@ -297,4 +309,4 @@ class SyncRequest(RequestBody):
 
 
 class NodePage(Page[Node]):
-    """A page of nodes, ordered by id."""
+    """A page of nodes."""

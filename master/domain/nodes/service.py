@@ -7,15 +7,15 @@ from master.db.constraints import existing
 from master.db.database import Row, Session
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
-from master.domain.nodes.schemas import Node, NodeFilter, NodeList, NodePatch, node_from_row
+from master.domain.nodes.schemas import Node, NodeFilter, NodeList, NodePage, NodePatch, node_from_row
 from master.domain.proxies import removal
 from master.domain.proxies import service as proxies
 from master.domain.proxies.removal import scaled_down_events
 from master.domain.proxies.schemas import ProxyFilter
 from master.errors import ExitsUsed, PortsExcluded, StillUsed, invalid_at, port_taken
 from master.placement.candidates import exit_obstacle
-from master.schemas.base import filter_parameters
 from master.schemas.fields import port_bounds
+from master.schemas.filters import filter_parameters
 from master.schemas.merge_patch import differing, merged
 
 STATE_EVENTS: Mapping[str, EventType] = {
@@ -30,12 +30,11 @@ async def get(session: Session, id_: int) -> Node:
     return node_from_row(existing(await session.row("nodes.select_one", id=id_), "node", id_))
 
 
-async def page(session: Session, query: NodeList) -> list[Node]:
-    """Return a page of the nodes that match, by id."""
-    rows = await session.rows(
-        "nodes.select_page", **filter_parameters(query, NodeFilter), after=query.after, limit=query.limit
-    )
-    return [node_from_row(row) for row in rows]
+async def page(session: Session, query: NodeList) -> NodePage:
+    """Return a page of the nodes that match."""
+    where = filter_parameters(query, NodeFilter)
+    rows = await session.rows(f"nodes.select_page by {query.sort}", **where, **query.position)
+    return NodePage(items=[node_from_row(row) for row in rows], next=query.next_after(rows))
 
 
 async def change(session: Session, id_: int, body: NodePatch) -> Node:
@@ -134,7 +133,7 @@ async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     """Remove a node and, if requested, its proxies. Raises NotFound, and StillUsed when it has proxies."""
     await proxies.lock_placement(session)
     row = existing(await session.row("nodes.lock_for_update", id=id_), "node", id_)
-    on_node = await proxies.matching(session, ProxyFilter(node_id=id_))
+    on_node = await proxies.matching(session, ProxyFilter(node_id=[id_]))
     if on_node and not with_proxies:
         raise StillUsed(f"{len(on_node)} proxies are on node {id_}", {"count": len(on_node), "node_id": id_})
     await session.execute("proxies.delete", ids=[proxy["id"] for proxy in on_node])

@@ -29,28 +29,72 @@ FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
 WHERE id = :id;
 
--- Proxies that match, by id; all of them without a limit.
+-- The conditions of a filter of proxies, for statements over `proxy_resources` that select no other `id`. Members that
+-- are not given are NULL. `q` looks up its four kinds apart, so that each can use an index.
+-- part: matching
+  AND (:id::bigint[] IS NULL OR id = ANY (:id))
+  AND (:location_id::bigint[] IS NULL OR location_id = ANY (:location_id))
+  AND (:node_id::bigint[] IS NULL OR node_id = ANY (:node_id))
+  AND (:stack_id::bigint[] IS NULL OR stack_id = ANY (:stack_id))
+  AND (:protocol::text[] IS NULL OR protocol = ANY (:protocol))
+  AND (:engine::text[] IS NULL OR engine = ANY (:engine))
+  AND (:enabled::boolean[] IS NULL OR enabled = ANY (:enabled))
+  AND (:state::text[] IS NULL OR state = ANY (:state))
+  AND (:reason::text[] IS NULL OR reason = ANY (:reason))
+  AND (:port::integer[] IS NULL OR port = ANY (:port))
+  AND (:name::text[] IS NULL OR name = ANY (:name))
+  AND (:username::text[] IS NULL OR username = ANY (:username))
+  AND (:labels::jsonb[] IS NULL OR labels @> ALL (:labels))
+  AND (:label_keys::text[] IS NULL OR labels ?& :label_keys)
+  AND (:q::text IS NULL OR id IN (
+      SELECT named.id FROM proxies named
+      WHERE COALESCE(lower(named.name), U&'\+10FFFF') COLLATE "C" BETWEEN lower(:q) AND lower(:q) || U&'\+10FFFF'
+      UNION ALL
+      SELECT login.id FROM proxies login
+      WHERE lower(login.username) COLLATE "C" BETWEEN lower(:q) AND lower(:q) || U&'\+10FFFF'
+      UNION ALL
+      SELECT there.id FROM nodes n JOIN proxies there ON there.node_id = n.id
+      WHERE n.ip COLLATE "C" BETWEEN lower(:q) AND lower(:q) || U&'\+10FFFF'
+      UNION ALL
+      SELECT CASE WHEN :q ~ '^[0-9]{1,18}$' THEN :q::text::bigint END
+  ))
+  AND (:expires_before::timestamptz IS NULL OR expires_at < :expires_before)
+  AND (:expires_after::timestamptz IS NULL OR COALESCE(expires_at > :expires_after, true))
+  AND (:created_since::timestamptz IS NULL OR created_at >= :created_since)
+  AND (:updated_since::timestamptz IS NULL OR updated_at >= :updated_since)
+  AND (:not_id::bigint[] IS NULL OR id <> ALL (:not_id))
+  AND (:not_location_id::bigint[] IS NULL OR (location_id = ANY (:not_location_id)) IS NOT TRUE)
+  AND (:not_node_id::bigint[] IS NULL OR node_id <> ALL (:not_node_id))
+  AND (:not_stack_id::bigint[] IS NULL OR (stack_id = ANY (:not_stack_id)) IS NOT TRUE)
+  AND (:not_protocol::text[] IS NULL OR protocol <> ALL (:not_protocol))
+  AND (:not_engine::text[] IS NULL OR engine <> ALL (:not_engine))
+  AND (:not_enabled::boolean[] IS NULL OR enabled <> ALL (:not_enabled))
+  AND (:not_state::text[] IS NULL OR state <> ALL (:not_state))
+  AND (:not_reason::text[] IS NULL OR (reason = ANY (:not_reason)) IS NOT TRUE)
+  AND (:not_port::integer[] IS NULL OR port <> ALL (:not_port))
+  AND (:not_name::text[] IS NULL OR (name = ANY (:not_name)) IS NOT TRUE)
+  AND (:not_username::text[] IS NULL OR (username = ANY (:not_username)) IS NOT TRUE)
+  AND (:not_labels::jsonb[] IS NULL OR NOT labels @> ANY (:not_labels))
+  AND (:not_label_keys::text[] IS NULL OR NOT labels ?| :not_label_keys)
+
+-- Proxies that match; all of them without a limit.
 -- name: select_page
+-- sort: id
+-- sort: name = sort_name::text
+-- sort: created_at::timestamptz
+-- sort: updated_at::timestamptz
+-- sort: expires_at = sort_expires_at::timestamptz
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, {key} AS sort_key
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
-WHERE id > :after::bigint
+WHERE true
+  AND {beyond}
   AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
-  AND (:location_id::bigint IS NULL OR location_id = :location_id)
-  AND (:node_id::bigint IS NULL OR node_id = :node_id)
-  AND (:stack_id::bigint IS NULL OR stack_id = :stack_id)
-  AND (:protocol::text IS NULL OR protocol = :protocol)
-  AND (:engine::text IS NULL OR engine = :engine)
-  AND (:enabled::boolean IS NULL OR enabled = :enabled)
-  AND (:state::text IS NULL OR state = :state)
-  AND (:port::integer IS NULL OR port = :port)
-  AND (:name::text IS NULL OR name = :name)
-  AND (:username::text IS NULL OR username = :username)
-  AND labels @> ALL (:labels::jsonb[])
-ORDER BY id
+  {proxies.matching}
+ORDER BY {order}
 LIMIT :limit::bigint;
 
 -- Write all settings of each row. The triggers raise versions and revisions where something differs.

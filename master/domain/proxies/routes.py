@@ -38,7 +38,6 @@ from master.errors import (
     RotationUnderWay,
 )
 from master.schemas.dry_run import DryRunnable, TimedWrite
-from master.schemas.pages import next_cursor
 
 CHANGED = (EngineMissing, ExitMissing, RotationUnderWay)
 """Problems of a change of one proxy, or of many."""
@@ -46,11 +45,9 @@ CHANGED = (EngineMissing, ExitMissing, RotationUnderWay)
 
 @get("/", summary="List proxies", opt=documented(answers={200: "A page of proxies."}))
 async def list_proxies(database: Injected[Database], parameters: Injected[ProxyList]) -> ProxyPage:
-    """List the proxies that match the filter, ordered by id, one page at a time."""
+    """List the proxies that match the filter, one page at a time."""
     async with database.session() as session:
-        query = await with_ids(session, parameters)
-        items = await proxies.page(session, query)
-    return ProxyPage(items=items, next=next_cursor(items, query.limit))
+        return await proxies.page(session, await with_ids(session, parameters))
 
 
 @post(

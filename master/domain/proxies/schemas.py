@@ -6,7 +6,7 @@ Longer than most modules because each model documents its members and carries th
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -22,7 +22,7 @@ from master.domain.proxies.proxy_parts import (
     ProxyState,
     ProxyStatus,
 )
-from master.schemas.base import LabelFilter, Paging, Query, RequestBody, Resource, Row, Text, filter_parameters, omitted
+from master.schemas.base import Query, RequestBody, Resource, Row, Text, omitted
 from master.schemas.dry_run import DryRunnable, TimedWrite
 from master.schemas.fields import (
     LabelPatch,
@@ -31,11 +31,12 @@ from master.schemas.fields import (
     Name,
     Networks,
     NodeIds,
-    NodeName,
     NodeNames,
-    StackNamed,
 )
+from master.schemas.filters import LabelFilter, Many, SearchText, any_of, none_of
 from master.schemas.pages import Page
+from master.schemas.sorting import Sort, Sorted
+from master.schemas.timestamps import Timestamp
 from shared.proxies import MAX_BIGINT, EngineName, Id, Password, Port, Protocol, Username
 
 
@@ -97,22 +98,56 @@ RawFlag = Annotated[
 class ProxyFilter(LabelFilter):
     """A filter of proxies; a proxy must match all of its members."""
 
-    location_id: Id | None = Field(default=None, description="Only proxies on nodes of this location.")
-    location: LocationName = None
-    node_id: Id | None = Field(default=None, description="Only proxies on this node.")
-    node: NodeName = None
-    stack_id: Id | None = Field(default=None, description="Only proxies of this stack.")
-    stack: StackNamed = None
-    protocol: Protocol | None = Field(default=None, description="Only proxies of this protocol.")
-    engine: EngineName | None = Field(default=None, description="Only proxies that this engine runs.")
-    enabled: bool | None = Field(default=None, description="Only proxies that are enabled, or only those that are not.")
-    state: ProxyState | None = Field(default=None, description="Only proxies in this state.")
-    port: Port | None = Field(default=None, description="Only proxies on this port.")
-    name: Text | None = Field(default=None, description="Only the proxy with this name.")
-    username: Text | None = Field(default=None, description="Only proxies with this user name.")
+    location_id: Many[Id] = any_of("Only proxies on nodes of this location.")
+    location: Many[Name] = any_of("The name of the location, instead of `location_id`.")
+    node_id: Many[Id] = any_of("Only proxies on this node.")
+    node: Many[Name] = any_of("The name of the node, instead of `node_id`.")
+    stack_id: Many[Id] = any_of("Only proxies of this stack.")
+    stack: Many[Name] = any_of("The name of the stack, instead of `stack_id`.")
+    protocol: Many[Protocol] = any_of("Only proxies of this protocol.")
+    engine: Many[EngineName] = any_of("Only proxies that this engine runs.")
+    enabled: Many[bool] = any_of("Only proxies that are enabled, or only those that are not.")
+    state: Many[ProxyState] = any_of("Only proxies in this state.")
+    reason: Many[Text] = any_of("Only proxies with this reason of their state.")
+    port: Many[Port] = any_of("Only proxies on this port.")
+    name: Many[Text] = any_of("Only the proxy with this name.")
+    username: Many[Text] = any_of("Only proxies with this user name.")
+    q: SearchText = Field(
+        default=None,
+        description="Only proxies whose name, user name or host begins with this text, in any case, or whose id it is.",
+    )
+    expires_before: Timestamp | None = Field(
+        default=None, description="Only proxies that expire before this time. Those without an expiry never do."
+    )
+    expires_after: Timestamp | None = Field(
+        default=None, description="Only proxies that expire after this time, or never."
+    )
+    created_since: Timestamp | None = Field(
+        default=None, description="Only proxies that were created at this time or later."
+    )
+    updated_since: Timestamp | None = Field(
+        default=None, description="Only proxies that were changed at this time or later."
+    )
+    not_location_id: Many[Id] = none_of("location_id")
+    not_location: Many[Name] = none_of("location")
+    not_node_id: Many[Id] = none_of("node_id")
+    not_node: Many[Name] = none_of("node")
+    not_stack_id: Many[Id] = none_of("stack_id")
+    not_stack: Many[Name] = none_of("stack")
+    not_protocol: Many[Protocol] = none_of("protocol")
+    not_engine: Many[EngineName] = none_of("engine")
+    not_enabled: Many[bool] = none_of("enabled")
+    not_state: Many[ProxyState] = none_of("state")
+    not_reason: Many[Text] = none_of("reason")
+    not_port: Many[Port] = none_of("port")
+    not_name: Many[Text] = none_of("name")
+    not_username: Many[Text] = none_of("username")
 
 
-class ProxyList(ProxyFilter, Paging):
+ProxySort = Literal[Sort, "expires_at", "-expires_at"]
+
+
+class ProxyList(Sorted[ProxySort], ProxyFilter):
     """A page of proxies."""
 
 
@@ -158,11 +193,6 @@ class FleetFilter(ProxyFilter):
         ),
     ]
     all: bool = Field(default=False, description="Must be true if there is no filter.")
-
-
-def is_unfiltered(question: FleetFilter) -> bool:
-    """Whether the filter has no members."""
-    return not any(value not in (None, []) for value in filter_parameters(question, ProxyFilter).values())
 
 
 class ProxyOptions(RequestBody):
@@ -261,7 +291,7 @@ class FleetChangeQuery(FleetRemoveQuery, TimedWrite):
 
 
 class ProxyPage(Page[Proxy]):
-    """A page of proxies, ordered by id."""
+    """A page of proxies."""
 
 
 class FleetOutcome(Resource):

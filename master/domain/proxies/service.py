@@ -23,13 +23,13 @@ from master.domain.proxies.schemas import (
     Proxy,
     ProxyFilter,
     ProxyList,
+    ProxyPage,
     ProxyPatch,
-    is_unfiltered,
     proxy_from_row,
 )
 from master.domain.proxies.settings import check_expiries, patched_settings
 from master.errors import CountDiffers, Invalid, rotation_under_way
-from master.schemas.base import filter_parameters
+from master.schemas.filters import filter_parameters, is_unfiltered
 
 ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
 
@@ -39,9 +39,11 @@ async def get(session: Session, id_: int) -> Proxy:
     return proxy_from_row(existing(await session.row("proxies.select_one", id=id_), "proxy", id_))
 
 
-async def page(session: Session, query: ProxyList) -> list[Proxy]:
-    """Return a page of the proxies that match, by id."""
-    return [proxy_from_row(row) for row in await matching(session, query, after=query.after, limit=query.limit)]
+async def page(session: Session, query: ProxyList) -> ProxyPage:
+    """Return a page of the proxies that match."""
+    where = filter_parameters(query, ProxyFilter)
+    rows = await session.rows(f"proxies.select_page by {query.sort}", **where, node_ids=None, **query.position)
+    return ProxyPage(items=[proxy_from_row(row) for row in rows], next=query.next_after(rows))
 
 
 async def matching(
@@ -49,12 +51,12 @@ async def matching(
     query: ProxyFilter,
     *,
     node_ids: Sequence[int] | None = None,
-    after: int = 0,
+    after: int | None = None,
     limit: int | None = None,
 ) -> list[Row]:
     """Return the rows of the proxies that the filter matches, by id; with `node_ids` only those on these nodes."""
     where = filter_parameters(query, ProxyFilter)
-    return await session.rows("proxies.select_page", **where, node_ids=node_ids, after=after, limit=limit)
+    return await session.rows("proxies.select_page by id", **where, node_ids=node_ids, after_id=after, limit=limit)
 
 
 async def lock_placement(session: Session) -> None:
@@ -129,7 +131,7 @@ async def locked(session: Session, id_: int) -> tuple[Row, Row]:
 
 async def lock_fleet(session: Session, fleet: FleetFilter) -> tuple[list[Row], list[Row]]:
     """Lock the nodes of all proxies that match; return nodes and matching proxies. Raises CountDiffers, Invalid."""
-    if is_unfiltered(fleet) and not fleet.all:
+    if is_unfiltered(fleet, ProxyFilter) and not fleet.all:
         raise Invalid(
             "without a filter this affects every proxy: add all=true",
             {"errors": [{"parameter": "all", "detail": "must be true when there is no filter"}]},

@@ -23,7 +23,6 @@ from master.domain.stacks import service as stacks
 from master.domain.stacks.schemas import NamedStack, NewStack, Stack, StackList, StackName, StackPage, StackPatch
 from master.errors import InsufficientCapacity, NameTaken, NotFound, NotRotatable, RotationUnderWay
 from master.schemas.dry_run import DryRunnable, TimedWrite
-from master.schemas.pages import next_cursor
 
 PathName = Annotated[str, PathParameter()]
 NAMES = TypeAdapter[str](StackName)
@@ -39,10 +38,9 @@ def named(name: str) -> str:
 
 @get("/stacks", summary="List stacks", opt=documented(answers={200: "A page of stacks."}))
 async def list_stacks(database: Injected[Database], parameters: Injected[StackList]) -> StackPage:
-    """List the stacks that match the filter, ordered by id, one page at a time."""
+    """List the stacks that match the filter, one page at a time."""
     async with database.session() as session:
-        items = await stacks.page(session, parameters)
-    return StackPage(items=items, next=next_cursor(items, parameters.limit))
+        return await stacks.page(session, parameters)
 
 
 @post(

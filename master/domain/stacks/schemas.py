@@ -8,9 +8,11 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validat
 from master.domain.proxies.proxy_parts import ProxyState
 from master.domain.proxies.schemas import FleetPatch, ProxyOptions
 from master.placement.spread import Spread
-from master.schemas.base import DescribedAs, LabelFilter, Paging, RequestBody, Resource, Row, Text, omitted
+from master.schemas.base import DescribedAs, RequestBody, Resource, Row, Text, omitted
 from master.schemas.fields import LabelPatch, Labels, LocationNames, Name, NodeNames, distinct
+from master.schemas.filters import LabelFilter, Many, any_of, none_of
 from master.schemas.pages import Page
+from master.schemas.sorting import Sort, Sorted
 from shared.proxies import Id
 
 MOST_PROXIES = 10_000
@@ -141,10 +143,11 @@ class StackPatch(RequestBody):
 class StackFilter(LabelFilter):
     """A filter of stacks."""
 
-    name: Text | None = Field(default=None, description="Only the stack with this name.")
+    name: Many[Text] = any_of("Only the stack with this name.")
+    not_name: Many[Text] = none_of("name")
 
 
-class StackList(StackFilter, Paging):
+class StackList(Sorted[Sort], StackFilter):
     """A page of stacks."""
 
 
@@ -218,4 +221,4 @@ def stack(row: Row) -> Stack:
 
 
 class StackPage(Page[Stack]):
-    """A page of stacks, ordered by id."""
+    """A page of stacks."""

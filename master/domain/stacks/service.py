@@ -14,10 +14,19 @@ from master.domain.proxies.removal import scaled_event
 from master.domain.proxies.service import lock_placement
 from master.domain.proxies.settings import NO_EXPIRY, check_expiries
 from master.domain.stacks.plan import SETTINGS, DesiredStack, apply, plan, plan_new
-from master.domain.stacks.schemas import NamedStack, NewStack, Stack, StackFilter, StackList, StackPatch, stack
+from master.domain.stacks.schemas import (
+    NamedStack,
+    NewStack,
+    Stack,
+    StackFilter,
+    StackList,
+    StackPage,
+    StackPatch,
+    stack,
+)
 from master.domain.stacks.template import PLACEMENT, Template, errors_in_proxy, patched_template, template_from
 from master.errors import NotFound, PreconditionFailed, invalid_at
-from master.schemas.base import filter_parameters
+from master.schemas.filters import filter_parameters
 from master.schemas.merge_patch import differing, patched
 from shared.proxies import NodeId, ProxyId
 
@@ -28,15 +37,16 @@ StackKey = int | str
 async def get(session: Session, key: StackKey) -> Stack:
     """Return one stack. Raises NotFound."""
     id_ = key if isinstance(key, int) else (await select(session, key))["id"]
-    rows = await session.rows("stacks.select_page", id=id_, name=None, labels=[], after=0, limit=1)
+    where = filter_parameters(StackFilter(id=[id_]), StackFilter)
+    rows = await session.rows("stacks.select_page by id", **where, after_id=None, limit=1)
     return stack(existing(rows[0] if rows else None, "stack", id_))
 
 
-async def page(session: Session, query: StackList) -> list[Stack]:
-    """Return a page of the stacks that match, by id."""
+async def page(session: Session, query: StackList) -> StackPage:
+    """Return a page of the stacks that match."""
     where = filter_parameters(query, StackFilter)
-    rows = await session.rows("stacks.select_page", id=None, **where, after=query.after, limit=query.limit)
-    return [stack(row) for row in rows]
+    rows = await session.rows(f"stacks.select_page by {query.sort}", **where, **query.position)
+    return StackPage(items=[stack(row) for row in rows], next=query.next_after(rows))
 
 
 async def create(session: Session, body: NewStack, *, allow_past: bool = False) -> tuple[int, WriteOutcome]:

@@ -4,18 +4,30 @@ RETURNING id;
 
 -- Each stack with the number of its proxies in each state.
 -- name: select_page
+-- sort: id
+-- sort: name = sort_name::text
+-- sort: created_at::timestamptz
+-- sort: updated_at::timestamptz
 SELECT
-    s.id, s.name, s.count, s.spread, s.proxy, s.labels, s.version, s.created_at, s.updated_at,
+    id, name, count, spread, proxy, labels, version, created_at, updated_at,
     (
         SELECT COALESCE(jsonb_object_agg(of.state, of.count), '{}')
-        FROM (SELECT state, count(*) AS count FROM proxy_resources WHERE stack_id = s.id GROUP BY state) AS of
-    ) AS states
-FROM stacks s
-WHERE s.id > :after::bigint
-  AND (:id::bigint IS NULL OR s.id = :id)
-  AND (:name::text IS NULL OR s.name = :name)
-  AND s.labels @> ALL (:labels::jsonb[])
-ORDER BY s.id
+        FROM (SELECT state, count(*) AS count FROM proxy_resources p WHERE p.stack_id = s.id GROUP BY state) AS of
+    ) AS states,
+    {key} AS sort_key
+FROM (SELECT *, lower(name) COLLATE "C" AS sort_name FROM stacks) AS s
+WHERE true
+  AND {beyond}
+  AND (:id::bigint[] IS NULL OR id = ANY (:id))
+  AND (:name::text[] IS NULL OR name = ANY (:name))
+  AND (:labels::jsonb[] IS NULL OR labels @> ALL (:labels))
+  AND (:label_keys::text[] IS NULL OR labels ?& :label_keys)
+  AND (:q::text IS NULL OR starts_with(sort_name, lower(:q)) OR id::text = :q)
+  AND (:not_id::bigint[] IS NULL OR id <> ALL (:not_id))
+  AND (:not_name::text[] IS NULL OR name <> ALL (:not_name))
+  AND (:not_labels::jsonb[] IS NULL OR NOT labels @> ANY (:not_labels))
+  AND (:not_label_keys::text[] IS NULL OR NOT labels ?| :not_label_keys)
+ORDER BY {order}
 LIMIT :limit::bigint;
 
 -- name: select_one

@@ -138,7 +138,7 @@ async def test_events_usage_and_webhooks_are_narrowed_by_names(here: Api):
 async def test_a_link_keeps_the_ids_that_were_named(here: Api):
     body = {"kind": "rotate", "filter": {"location": "Berlin"}, "rotate": {"what": ["node"], "nodes": ["node-1"]}}
     made = await here.call("POST", "/links", 201, json=body)
-    assert made["filter"] == {"location_id": 2}
+    assert made["filter"] == {"location_id": [2]}
     assert (made["rotate"]["node_ids"], "nodes" in made["rotate"]) == ([1], False)
 
 
@@ -200,6 +200,6 @@ async def test_labels_that_are_no_object_are_answered_with_how_they_are_written(
         ]
 
 
-@pytest.mark.parametrize("label", ["customer", "customer=7", ":7", ""])
+@pytest.mark.parametrize("label", ["customer=7", ":7", ""])
 async def test_a_label_in_a_query_is_written_with_a_colon(here: Api, label: str):
     assert "label=customer:7" in (await here.call("GET", f"/proxies?label={label}", 422))["detail"]

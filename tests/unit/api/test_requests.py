@@ -1,19 +1,25 @@
 """What is read out of headers, queries and bodies."""
 
+import base64
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from master.api.requests.query_parameters import repeatable
 from master.api.requests.reading import gathered, pointer, read_if_match, read_wait
+from master.domain.links.service import stored_filter
 from master.domain.locations.schemas import NewLocation
 from master.domain.nodes.enrolment.schemas import NewNode
 from master.domain.nodes.schemas import NodePatch
-from master.domain.proxies.schemas import NewProxy, ProxyList
+from master.domain.proxies.schemas import NewProxy, ProxyFilter, ProxyList
 from master.domain.usage.schemas import UsageList
 from master.schemas.addresses import node_ip
 from master.schemas.cursors import cursor, read_cursor, read_keys
 from master.schemas.fields import port_range
+from master.schemas.sorting import Position, position_text, read_position
 from shared.enrolment.challenge import new_challenge
 from shared.proxies import MAX_BIGINT
 
@@ -81,10 +87,10 @@ def test_a_text_that_is_nearly_a_cursor_is_refused(text: str):
 
 @pytest.mark.parametrize(
     ("kind", "name", "value"),
-    [(ProxyList, "node_id", "1"), (ProxyList, "after", cursor(1)), (UsageList, "by", "proxy")],
+    [(ProxyList, "limit", "1"), (ProxyList, "after", position_text(Position("id", 1))), (UsageList, "by", "proxy")],
 )
 def test_a_parameter_given_twice_is_refused(kind: type, name: str, value: str):
-    assert complaints(kind, **gathered([(name, value), (name, value)])) == [(name,)]
+    assert complaints(kind, **gathered([(name, value), (name, value)], repeatable(kind))) == [(name,)]
 
 
 @given(st.tuples(*[st.integers(0, MAX_BIGINT)] * 3))
@@ -94,9 +100,48 @@ def test_a_cursor_of_several_keys_leads_back_to_them_and_is_no_cursor_of_another
         read_cursor(cursor(*keys))
 
 
-def test_labels_may_be_asked_for_more_than_once():
-    asked = ProxyList.model_validate(gathered([("label", "a:1"), ("label", "b:x:y")]))
-    assert asked.label == [("a", "1"), ("b", "x:y")]
+def test_a_member_may_be_asked_for_more_than_once():
+    pairs = [("label", "a"), ("label", "b:x:y"), ("state", "failed"), ("state", "unknown"), ("not.node_id", "3")]
+    asked = ProxyList.model_validate(gathered(pairs, repeatable(ProxyList)))
+    assert asked.label == [("a", None), ("b", "x:y")]
+    assert (asked.state, asked.not_node_id) == (["failed", "unknown"], [3])
+
+
+def test_one_value_in_a_body_is_a_list_of_one_and_an_empty_list_is_refused():
+    assert ProxyFilter.model_validate_json('{"state": "failed"}', strict=True).state == ["failed"]
+    assert complaints(ProxyFilter, state=[]) == [("state",)]
+
+
+def test_a_filter_is_stored_in_the_form_in_which_it_may_be_sent():
+    sent = {"label": ["a", "b:c"], "not.state": ["failed"], "expires_before": "2030-01-31T18:00:00Z"}
+    assert stored_filter(ProxyFilter.model_validate(sent)) == sent
+
+
+@given(st.sampled_from(["id", "-id"]), st.integers(0, MAX_BIGINT))
+def test_a_cursor_by_id_leads_back(sort: str, id_: int):
+    assert read_position(position_text(Position(sort, id_))) == Position(sort, id_)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=100), st.integers(0, 99))
+def test_a_cursor_by_name_leads_back(key: str, id_: int):
+    assert read_position(position_text(Position("-name", id_, key))) == Position("-name", id_, key)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_cursor_by_time_leads_back_to_the_microsecond(key: datetime):
+    assert read_position(position_text(Position("updated_at", 7, key))) == Position("updated_at", 7, key)
+
+
+@pytest.mark.parametrize(
+    "said", ["id 5 x", "id 5", "id -1 ", "id 9223372036854775808 ", "name 5 a\0", "created_at 5 soon", "id 5 \n"]
+)
+def test_a_text_that_is_nearly_a_cursor_of_a_sorted_list_is_refused(said: str):
+    with pytest.raises(ValueError, match="no cursor of this list"):
+        read_position(base64.urlsafe_b64encode(said.encode()).decode().rstrip("="))
+
+
+def test_a_cursor_of_another_order_is_refused():
+    assert complaints(ProxyList, sort="name", after=position_text(Position("-name", 5, "x"))) == [("after",)]
 
 
 @pytest.mark.parametrize("port", ["5", True, 5.0, 0, 65536, -1, 10**30])

@@ -40,13 +40,13 @@ async def export_proxies(database: Injected[Database], parameters: Injected[Prox
 
 async def exported(database: Database, filter_: ProxyFilter, form: ExportWriter, headers: Mapping[str, str]) -> Stream:
     """Start the answer after the first rows are read, so that a failure until then is reported as a problem."""
-    first = await portion(database, filter_, 0)
+    first = await portion(database, filter_, None)
     disposition = {"Content-Disposition": f'attachment; filename="proxies.{form.suffix}"'}
     pieces = lines(database, filter_, form, first)
     return streamed(pieces, form.media_type, {**headers, **disposition})
 
 
-async def portion(database: Database, filter_: ProxyFilter, after: int) -> Sequence[Row]:
+async def portion(database: Database, filter_: ProxyFilter, after: int | None) -> Sequence[Row]:
     """Read the next rows. No connection is held between two portions, so a slow reader blocks nobody."""
     async with database.session() as session:
         return await proxies.matching(session, filter_, after=after, limit=PAGE)
