@@ -7,14 +7,15 @@ from collections.abc import Mapping
 
 import structlog
 
+from node.agent.live_reports import LiveReports
 from node.agent.publisher import Publisher
-from node.agent.usage_reports import UsageReports
+from node.agent.usage_reports import COLLECT_EVERY_S, UsageReports
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
 from node.state.local_copy import LocalCopy
 from node.state.store import Store
 from shared.messages.bodies import TROUBLE_LENGTH, Report
-from shared.messages.writing import encode, failure_parts, usage_room
+from shared.messages.writing import encode, failure_parts, usage_room, usage_size
 from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
@@ -24,6 +25,8 @@ REPORT_AFTER_S = 0.2
 """Shortest time between two reports, so that a burst of changes needs only a few."""
 SETTLE_S = 1.0
 """Longest time that a report waits for proxies that are being started."""
+LIVE_SHARE = 3
+"""Live figures take a third of the room that a report has for them and for counters at most."""
 
 
 class NodeReports:
@@ -34,6 +37,7 @@ class NodeReports:
         copy: LocalCopy,
         reconciler: Reconciler,
         usage_reports: UsageReports,
+        live_reports: LiveReports,
         publisher: Publisher,
         progress: Progress,
         store: Store,
@@ -42,7 +46,8 @@ class NodeReports:
         engines: Mapping[str, str],
     ) -> None:
         """`engines` maps the engines of this node to their versions."""
-        self._copy, self._reconciler, self._usage_reports, self._publisher = copy, reconciler, usage_reports, publisher
+        self._copy, self._reconciler, self._publisher = copy, reconciler, publisher
+        self._usage_reports, self._live_reports = usage_reports, live_reports
         self._progress, self._store = progress, store
         self._version, self._engines = version, dict(engines)
         self._due = asyncio.Event()
@@ -71,8 +76,15 @@ class NodeReports:
     async def run(self) -> None:
         """Collect counters and send reports until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._usage_reports.run())
+            group.create_task(self._keep_collecting())
             group.create_task(self._keep_reporting())
+
+    async def _keep_collecting(self) -> None:
+        """Ask the engines apart from reports, so that a slow engine delays no report."""
+        while True:
+            await self._usage_reports.collect()
+            await self._live_reports.collect(self._usage_reports.counters)
+            await asyncio.sleep(COLLECT_EVERY_S)
 
     async def _keep_reporting(self) -> None:
         while True:
@@ -97,16 +109,20 @@ class NodeReports:
             report = self._report(digests, connected=connected, foreign=foreign).model_copy(
                 update={"failed": tuple(failures), "failed_from": first, "failed_to": last}
             )
-            usage = self._usage_reports.next(usage_room(report))
-            if not await self._publisher.publish("report", encode(report.model_copy(update={"usage": usage}))):
+            room = usage_room(report)
+            live = self._live_reports.next(room // LIVE_SHARE)
+            usage = self._usage_reports.next(room - sum(map(usage_size, live)))
+            filled = report.model_copy(update={"usage": usage, "live": live})
+            if not await self._publisher.publish("report", encode(filled)):
                 return
+            self._live_reports.sent(live)
             await self._usage_reports.sent(usage)
         self._connected, self._foreign = False, None
-        if self._usage_reports.more:
+        if self._usage_reports.more or self._live_reports.more:
             self.wake()
 
     def _report(self, digests: tuple[str, str], *, connected: bool, foreign: str | None) -> Report:
-        """Build a report without failures and counters, which `_send` adds."""
+        """Build a report without failures, counters and live figures, which `_send` adds."""
         copy, reconciler = self._copy, self._reconciler
         return Report(
             rev=copy.rev,
@@ -126,4 +142,5 @@ class NodeReports:
             number=self._number,
             agent=self._version,
             engines=self._engines,
+            load=self._live_reports.load,
         )

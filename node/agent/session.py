@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from node.agent.broker_addresses import broker_addresses
+from node.agent.live_reports import LiveReports
 from node.agent.message_handler import Agent
 from node.agent.publisher import Publisher
 from node.agent.reports import NodeReports
@@ -40,9 +41,9 @@ class Session:
         config = identity.config
         self._engines, self._on_login, self._amqp_url = engines, on_login, config.amqp_url
         publisher = Publisher(NodeId(config.node_id), config.cluster, copy)
-        usage_reports = UsageReports(engines.by_name.values())
+        usage_reports, live_reports = UsageReports(engines.by_name.values()), LiveReports(engines.by_name.values())
         progress = Progress(copy.wanted)
-        parts = (copy, reconciler, usage_reports, publisher, progress, store)
+        parts = (copy, reconciler, usage_reports, live_reports, publisher, progress, store)
         reports = NodeReports(*parts, version=program_version(), engines=engines.versions)
         self._copy, self._readdressed = copy, asyncio.Event()
         on_address = self._readdressed.set

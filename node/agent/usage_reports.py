@@ -1,6 +1,5 @@
 """Usage in reports: which counters the next report carries, and when the master has them safely."""
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -101,15 +100,14 @@ class UsageReports:
         self._due: list[Counters] = []
 
     @property
+    def counters(self) -> Mapping[EpochKey, Counters]:
+        """The counters that were collected last. Each collection makes a new mapping."""
+        return self._counters
+
+    @property
     def more(self) -> bool:
         """Whether counters are due that no report has carried yet."""
         return bool(self._due)
-
-    async def run(self) -> None:
-        """Collect counters until cancelled."""
-        while True:
-            await self.collect()
-            await asyncio.sleep(COLLECT_EVERY_S)
 
     async def collect(self) -> None:
         """Read the counters of all engines; an engine that does not answer keeps its last figures."""

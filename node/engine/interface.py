@@ -107,3 +107,15 @@ class Counting(Protocol):
         epoch that nobody acknowledges is kept until there are thousands of later ones.
         """
         ...
+
+
+@runtime_checkable
+class Gauging(Protocol):
+    """An engine that knows how many connections are open."""
+
+    async def connections(self) -> Mapping[ProxyId, int]:
+        """The clients' connections that are open at this moment, without proxies that have none.
+
+        Connections of worker processes that do not answer are left out.
+        """
+        ...

@@ -19,6 +19,7 @@ MessageType = Literal["check-sync", "need-sync", "sync", "report"]
 MESSAGE_TYPES: tuple[MessageType, ...] = ("check-sync", "need-sync", "sync", "report")
 
 CountField = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Rev = CountField
 Pair = tuple[Id, Id]
 Reason = Annotated[str, Field(max_length=300)]
@@ -102,6 +103,29 @@ class UsageCounters(MessageModel):
     refused: Annotated[dict[RefusalReason, CountField], Field(max_length=32)] = Field(default_factory=dict[str, int])
 
 
+class NodeLoad(MessageModel):
+    """The load of a node: shares of its host's processors and memory that are in use, and the sums over its proxies.
+
+    `rx_bps` are bits per second from clients, `tx_bps` to them, and `connections` those of clients that are open now. A
+    host that does not tell a share leaves it out.
+    """
+
+    cpu: Share | None = None
+    memory: Share | None = None
+    rx_bps: CountField = 0
+    tx_bps: CountField = 0
+    connections: CountField = 0
+
+
+class LiveFigures(MessageModel):
+    """The connections of a proxy that are open now, and its bits per second from clients and to them."""
+
+    id: Id
+    connections: CountField = 0
+    rx_bps: CountField = 0
+    tx_bps: CountField = 0
+
+
 class Report(MessageModel):
     """A node's acknowledgement, refusal and sign of life.
 
@@ -109,7 +133,8 @@ class Report(MessageModel):
     ever seen; `top` is the highest version ever seen. `digest` and `content` are digests over the `count` records that
     the node stores; `missing` counts wanted records that have not arrived. `failed` is complete for the ids from
     `failed_from` to `failed_to`. The pair (`session`, `number`) grows with every report: milliseconds since 1970 at the
-    agent's start, and a count. `usage` are some of the node's counters; repeated or late ones do no harm.
+    agent's start, and a count. `usage` are some of the node's counters; repeated or late ones do no harm. `live` are
+    figures of some proxies: all that changed are reported, and those that are not zero again every minute.
     """
 
     rev: Rev
@@ -135,6 +160,9 @@ class Report(MessageModel):
     agent: Short = ""
     engines: Annotated[dict[Short, Short], Field(max_length=16)] = Field(default_factory=dict[str, str])
     usage: Annotated[tuple[UsageCounters, ...], Field(max_length=5_000)] = ()
+    load: NodeLoad | None = None
+    """None of an agent that has just started, or that knows no `live` figures."""
+    live: Annotated[tuple[LiveFigures, ...], Field(max_length=5_000)] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

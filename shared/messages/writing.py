@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from shared.messages.bodies import IDS, NeedSync, ProxyFailure, Report, UsageCounters
+from shared.messages.bodies import IDS, LiveFigures, NeedSync, ProxyFailure, Report, UsageCounters
 from shared.proxies import MAX_BIGINT
 
 BODY_LIMIT = 50_000
 """Most bytes of one body, where RabbitMQ's management UI truncates messages."""
 USAGE_ROOM = 10_000
-"""Bytes that failures leave for counters in a report."""
+"""Bytes that failures leave for counters and live figures in a report."""
 
 
 def encode(body: NeedSync | Report) -> bytes:
@@ -54,12 +54,12 @@ def batches(items: Sequence[ItemT], sizes: Sequence[int], limit: int = BODY_LIMI
 
 
 def usage_room(report: Report) -> int:
-    """Compute the bytes that a report has left for counters: at least about USAGE_ROOM."""
-    return BODY_LIMIT - len(encode(report)) - len(',"usage":[]')
+    """Compute the bytes that a report has left for counters and live figures: at least about USAGE_ROOM."""
+    return BODY_LIMIT - len(encode(report)) - len(',"usage":[],"live":[]')
 
 
-def usage_size(usage: UsageCounters) -> int:
-    """Compute the bytes of one counter in a report, with its comma."""
+def usage_size(usage: UsageCounters | LiveFigures) -> int:
+    """Compute the bytes of one proxy's figures in a report, with the comma."""
     return len(usage.model_dump_json(exclude_defaults=True)) + 1
 
 

@@ -85,8 +85,7 @@ class BuiltinEngine:
             configuration=self._configuration,
         )
         self._pool = WorkerPool(context, workers or os.cpu_count() or 1)
-        self._running = RunningProxies(self._pool)
-        self._counters = CounterReader(self._pool)
+        self._running, self._counters = RunningProxies(self._pool), CounterReader(self._pool)
         self._group = asyncio.TaskGroup()
         self._proxy_locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
@@ -160,8 +159,7 @@ class BuiltinEngine:
         await self._configure(protect_destinations=list(addresses))
 
     async def reached_at(self, addresses: Sequence[str]) -> None:
-        """Set the node's own addresses that its host does not have: those of a router that translates in front of
-        it."""
+        """Set the node's own addresses that its host does not have: those of a translating router in front of it."""
         await self._configure(node_addresses=list(addresses))
 
     async def _configure(self, **settings: object) -> None:
@@ -175,6 +173,10 @@ class BuiltinEngine:
         async with self._pool.lock:
             return await self._counters.conditions()
 
+    async def connections(self) -> Mapping[ProxyId, int]:
+        """See node.engine.interface.Gauging."""
+        return await self._counters.connections()
+
     async def usage(self) -> Sequence[Counters]:
         """See node.engine.interface.Counting."""
         return await self._counters.usage()
@@ -184,8 +186,7 @@ class BuiltinEngine:
         await self._counters.taken(counters)
 
     async def halt(self) -> None:
-        """End all workers of the directory, including those of other engines; what they ran is closed. Works without a
-        context."""
+        """End all workers of the directory, also of other engines, and close what they ran. Needs no context."""
         await self._pool.wait_closed()
         async with asyncio.TaskGroup() as tasks:
             for name in worker_names(self._directory):
@@ -213,8 +214,7 @@ class BuiltinEngine:
         return worker
 
     async def _put(self, worker: WorkerHandle, fields: RecordFields, before: tuple[int, ...]) -> None:
-        """Apply a record. New listeners are opened before old ones are closed; at unchanged ports the worker keeps its
-        own."""
+        """Apply a record. New listeners are opened before old ones are closed; those of unchanged ports stay."""
         new = [port for port in ports_of(fields) if port not in before]
         if (worker.stuck or not new) and await worker.put(fields):
             return

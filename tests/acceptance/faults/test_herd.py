@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from master.broker import password_hash
+from node.agent.live_reports import LiveReports
 from node.agent.message_handler import Agent
 from node.agent.publisher import Publisher
 from node.agent.reports import NodeReports
@@ -67,9 +68,8 @@ async def light(
         reconciler = Reconciler(copy, {}, on_change=nothing_runs)
         publisher = Publisher(NodeId(id_), cluster_id, copy)
         progress = Progress({})
-        reports = NodeReports(
-            copy, reconciler, UsageReports(()), publisher, progress, store, version="light", engines={}
-        )
+        figures = UsageReports(()), LiveReports(())
+        reports = NodeReports(copy, reconciler, *figures, publisher, progress, store, version="light", engines={})
         agent = Agent(copy, store, reconciler, publisher=publisher, reports=reports, progress=progress)
         vhost = cluster.vhost
         url = SecretStr(f"amqp://node-{id_}:{PASSWORD}@{vhost.host}:{vhost.port}/{vhost.name}")

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.messages.assembly import assemble
-from shared.messages.bodies import CheckSync, Header, NeedSync, ProxyFailure, Report, Sync, UsageCounters
+from shared.messages.bodies import (
+    CheckSync,
+    Header,
+    LiveFigures,
+    NeedSync,
+    NodeLoad,
+    ProxyFailure,
+    Report,
+    Sync,
+    UsageCounters,
+)
 from shared.messages.reading import Unreadable, decode, decode_header
 from shared.messages.writing import (
     BODY_LIMIT,
@@ -67,6 +77,24 @@ def test_a_report_says_which_proxies_serve_nobody_and_what_was_counted():
     assert decode("report", encode(report)) == report
 
 
+def test_a_report_says_how_busy_the_node_and_its_proxies_are():
+    load = NodeLoad(cpu=0.31, memory=0.42, rx_bps=1, tx_bps=2, connections=312)
+    live = LiveFigures(id=4, connections=12, rx_bps=800, tx_bps=64_000), LiveFigures(id=5)
+    report = REPORT.model_copy(update={"load": load, "live": live})
+    assert encode(report) == encode(REPORT)[:-1] + (
+        b',"load":{"cpu":0.31,"memory":0.42,"rx_bps":1,"tx_bps":2,"connections":312},'
+        b'"live":[{"id":4,"connections":12,"rx_bps":800,"tx_bps":64000},{"id":5}]}'
+    )
+    assert decode("report", encode(report)) == report
+
+
+def test_members_that_only_a_newer_node_knows_are_ignored():
+    newer = encode(REPORT)[:-1] + b',"load":{"cpu":0.5,"gpu":1},"live":[{"id":4,"colour":"red"}],"mood":"good"}'
+    assert decode("report", newer) == REPORT.model_copy(
+        update={"load": NodeLoad(cpu=0.5), "live": (LiveFigures(id=4),)}
+    )
+
+
 def test_a_report_full_of_failures_still_has_room_for_counters():
     failures = [ProxyFailure(id=i, version=1, reason="r" * 300) for i in range(1, 500)]
     for part, _, _ in failure_parts(failures):
@@ -74,7 +102,10 @@ def test_a_report_full_of_failures_still_has_room_for_counters():
         usage = UsageCounters(id=MAX_BIGINT, epoch=MAX_BIGINT, sent_bytes=MAX_BIGINT)
         count = usage_room(report) // usage_size(usage)
         assert count > 50
-        assert len(encode(report.model_copy(update={"usage": (usage,) * count}))) <= BODY_LIMIT
+        figures = LiveFigures(id=MAX_BIGINT, connections=MAX_BIGINT, tx_bps=MAX_BIGINT)
+        live = (figures,) * (count // 3 * usage_size(usage) // usage_size(figures))
+        counted = report.model_copy(update={"usage": (usage,) * (count - count // 3), "live": live})
+        assert len(encode(counted)) <= BODY_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -90,6 +121,8 @@ def test_a_report_full_of_failures_still_has_room_for_counters():
         ("report", encode(REPORT)[:-1] + b',"usage":[{"id":1,"epoch":1,"sent_bytes":-1}]}'),
         ("report", encode(REPORT)[:-1] + b',"usage":[{"id":1,"epoch":1,"sent_bytes":9223372036854775808}]}'),
         ("report", encode(REPORT)[:-1] + b',"usage":[{"id":1,"epoch":1,"refused":{"\\u0000":1}}]}'),
+        ("report", encode(REPORT)[:-1] + b',"load":{"cpu":1.5}}'),
+        ("report", encode(REPORT)[:-1] + b',"live":[{"id":1,"tx_bps":-1}]}'),
         ("report", b"[" * 100_000),
         ("unheard-of", b"[]"),
         (None, b"[]"),

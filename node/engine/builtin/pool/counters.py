@@ -1,6 +1,7 @@
 """Collects usage counters and conditions from the workers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -34,6 +35,13 @@ class CounterReader:
             for answer in await self._answers("conditions")
             for id_, word, reason in answer
         }
+
+    async def connections(self) -> Mapping[ProxyId, int]:
+        """See node.engine.interface.Gauging. A proxy that moves between two workers has connections in both."""
+        found = Counter[ProxyId]()
+        for answer in await self._answers("open"):
+            found.update({ProxyId(id_): count for id_, count in answer})
+        return found
 
     async def usage(self) -> Sequence[Counters]:
         """See node.engine.interface.Counting."""

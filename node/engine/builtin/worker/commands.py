@@ -47,6 +47,7 @@ class Commands:
             "list": self._list,
             "records": self._records,
             "stats": self._stats,
+            "open": self._open,
             "configure": self._configure,
             "conditions": self._conditions,
             "usage": self._usage,
@@ -115,6 +116,9 @@ class Commands:
 
     def _stats(self, _: Message) -> object:
         return {"faults": self._reactor.faults, "proxies": self._proxies.counters()}
+
+    def _open(self, _: Message) -> object:
+        return self._proxies.open_connections()
 
     def _configure(self, message: Message) -> object:
         self._guard_updates.open(networks(message.get("allow_destinations", [])))

@@ -155,6 +155,10 @@ class Proxies:
             for proxy in self._by_id.values()
         ]
 
+    def open_connections(self) -> list[tuple[int, int]]:
+        """(id, connections) of the proxies with connections, also of those that are handed over."""
+        return [(proxy.record.id, count) for proxy in self._all() if (count := len(proxy.open))]
+
     def _all(self) -> list[Proxy]:
         return [*self._by_id.values(), *self.handed_over]
 

@@ -38,6 +38,18 @@ async def test_counters_say_what_moved_and_why_somebody_was_refused(engine: Buil
     assert await refusals(engine, proxy.id) == {"login": 1, "destination": 1}
 
 
+async def test_connections_that_are_open_now_are_counted(engine: BuiltinEngine) -> None:
+    await engine.start(proxy := record())
+    async with serving(echo) as port:
+        async with tunnel(proxy, port), tunnel(proxy, port):
+            assert await engine.connections() == {proxy.id: 2}
+
+        async def closed() -> bool:
+            return await engine.connections() == {}
+
+        await until(closed)
+
+
 async def test_a_removed_proxy_is_told_until_it_is_taken(directory: Path) -> None:
     async with opened(directory) as engine, serving(echo) as port:
         await engine.start(proxy := record())
