@@ -50,7 +50,7 @@ ROUTES = (
     proxies.router,
     *stacks.handlers,
     *rotation.handlers,
-    checks.check_proxy,
+    *checks.handlers,
     events.list_events,
     usage.sum_usage,
     lookups.look_up,

@@ -16,7 +16,7 @@ from master.domain.proxies.ports import move_ports
 from master.domain.usage import service as usage
 from master.sync import report_rules
 from master.sync.outbox import Outbox
-from shared.messages.bodies import Report
+from shared.messages.bodies import NodeLoad, Report
 from shared.proxies import MAX_BIGINT, NodeId
 
 log = structlog.get_logger()
@@ -87,6 +87,7 @@ class Reports:
         async with self._database.session() as session:
             await session.execute("sync.forget_removals")
             await session.execute("sync.forget_taken_ports")
+            await session.execute("sync.forget_live")
             await session.execute("rotation.forget")
             await usage.forget(session)
 
@@ -145,6 +146,8 @@ class Reports:
         failed = await self._store_failures(session, node_id, report, before)
         counts = failure_counts(report) or await session.row("sync.count_failures", node_id=node_id) or {}
         await session.execute("sync.store_status", node_id=node_id, **status_columns(report, confirmed), **counts)
+        if report.live:
+            await session.execute("sync.store_live", node_id=node_id, **live_columns(report))
         if report.agent and (report.agent, report.engines) != (node["agent"], node["engines"]):
             await session.execute(
                 "sync.store_program", node_id=node_id, agent=report.agent, engines=dict(report.engines)
@@ -229,7 +232,7 @@ def failure_counts(report: Report) -> dict[str, int] | None:
 
 def status_columns(report: Report, confirmed: int) -> dict[str, object]:
     """Return the columns that store a report."""
-    held = report.held
+    held, load = report.held, report.load
     return {
         "confirmed_rev": confirmed,
         "held_rev": held.rev if held else None,
@@ -237,6 +240,18 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
         "held_of": held.of if held else None,
         "trouble": storable(report.trouble),
         **{name: getattr(report, name) for name in STORED_MEMBERS},
+        **{name: getattr(load, name, None) for name in NodeLoad.model_fields},
+    }
+
+
+def live_columns(report: Report) -> dict[str, list[int]]:
+    """Return the columns that store live figures, each proxy once: those that come last."""
+    live = {one.id: one for one in report.live}.values()
+    return {
+        "ids": [one.id for one in live],
+        "connections": [one.connections for one in live],
+        "rx_bps": [one.rx_bps for one in live],
+        "tx_bps": [one.tx_bps for one in live],
     }
 
 

@@ -112,8 +112,20 @@ SET online = true, reported_at = now(), rev = :rev, seen = :seen, confirmed_rev 
     count = :count,
     running = :running, missing = :missing, failed = :failed, limited = :limited, held_rev = :held_rev,
     held_stops = :held_stops, held_of = :held_of, trouble = :trouble, session = :session,
-    number = :number
+    number = :number, cpu = :cpu, memory = :memory, rx_bps = :rx_bps, tx_bps = :tx_bps, connections = :connections
 WHERE node_id = :node_id;
+
+-- The figures of proxies that the node has, or had the second endpoint of. The status of the node is locked, so that
+-- its reports take turns.
+-- name: store_live
+INSERT INTO proxy_live AS l (proxy_id, node_id, connections, rx_bps, tx_bps, at)
+SELECT r.id, :node_id::bigint, r.connections, r.rx_bps, r.tx_bps, now()
+FROM unnest(:ids::bigint[], :connections::bigint[], :rx_bps::bigint[], :tx_bps::bigint[])
+    AS r (id, connections, rx_bps, tx_bps)
+WHERE EXISTS (SELECT FROM proxies p WHERE p.id = r.id AND p.node_id = :node_id)
+    OR EXISTS (SELECT FROM endpoints e WHERE e.proxy_id = r.id AND e.node_id = :node_id)
+ON CONFLICT (proxy_id, node_id) DO UPDATE
+SET connections = EXCLUDED.connections, rx_bps = EXCLUDED.rx_bps, tx_bps = EXCLUDED.tx_bps, at = EXCLUDED.at;
 
 -- name: store_program
 UPDATE nodes SET agent = :agent, engines = :engines WHERE id = :node_id;
@@ -180,6 +192,10 @@ RETURNING node_id, reported_at;
 
 -- name: forget_removals
 DELETE FROM removals WHERE at < now() - interval '30 days';
+
+-- Figures of proxies that have left their node, and of proxies without clients.
+-- name: forget_live
+DELETE FROM proxy_live WHERE at < now() - interval '1 hour';
 
 -- name: forget_taken_ports
 DELETE FROM taken_ports WHERE until < now();

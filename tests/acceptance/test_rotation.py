@@ -111,11 +111,11 @@ async def test_a_check_goes_through_the_proxy_and_names_the_step_that_failed(fle
     proxy = await made(fleet)
     path = f"/proxies/{proxy['id']}"
     checked = succeeded(await fleet.api.post(f"{path}/check", json={})).json()
-    assert (checked["ok"], checked["exit_ip"], checked["failed_step"]) == (True, "127.0.0.1", None)
+    assert (checked["ok"], checked["exit_ip"], checked["step"]) == (True, "127.0.0.1", None)
     dead = {"target": "http://127.0.0.1:1/"}
-    assert succeeded(await fleet.api.post(f"{path}/check", json=dead)).json()["failed_step"] == "destination"
+    assert succeeded(await fleet.api.post(f"{path}/check", json=dead)).json()["step"] == "destination"
     succeeded(await fleet.api.patch(path, json={"enabled": False}, headers={"Prefer": "wait=10"}))
-    assert succeeded(await fleet.api.post(f"{path}/check", json={})).json()["failed_step"] == "connect"
+    assert succeeded(await fleet.api.post(f"{path}/check", json={})).json()["step"] == "connect"
 
 
 async def test_a_new_endpoint_that_cannot_run_leaves_the_old_one_in_use(fleet: Cluster, client: Client):

@@ -121,7 +121,8 @@ CREATE INDEX nodes_sweep_at_idx ON nodes (sweep_at);
 -- The latest report of each node, in a table of its own so that a heartbeat neither waits for a change nor delays one.
 -- `retired_session` is the agent session of the host that a replacement took over from: its late reports do not count.
 -- `progressed_at` is when the node last confirmed a revision or came back to the broker. `trouble` is why the node
--- cannot take changes, in its own words; empty when it can.
+-- cannot take changes, in its own words; empty when it can. `cpu`, `memory` (shares from 0 to 1), `rx_bps`, `tx_bps` and
+-- `connections` are its load. An agent that reports no load, of an earlier version for example, leaves them NULL.
 CREATE TABLE node_status (
     node_id bigint PRIMARY KEY REFERENCES nodes (id) ON DELETE CASCADE,
     online boolean NOT NULL DEFAULT false,
@@ -141,7 +142,12 @@ CREATE TABLE node_status (
     limited bigint NOT NULL DEFAULT 0,
     retired_session bigint NOT NULL DEFAULT 0,
     progressed_at timestamptz NOT NULL DEFAULT now(),
-    trouble text NOT NULL DEFAULT ''
+    trouble text NOT NULL DEFAULT '',
+    cpu double precision,
+    memory double precision,
+    rx_bps bigint,
+    tx_bps bigint,
+    connections bigint
 );
 CREATE INDEX node_status_online_idx ON node_status (reported_at) WHERE online;
 
@@ -225,6 +231,25 @@ CREATE TABLE proxy_failures (
     kind text NOT NULL DEFAULT 'failed' CHECK (kind IN ('failed', 'limited', 'expired'))
 );
 CREATE INDEX proxy_failures_node_id_idx ON proxy_failures (node_id, proxy_id);
+
+-- The open connections of proxies and their bits per second from clients and to them, by the reports of each node. A row
+-- that its node has not reported for a while counts as zero (the view proxy_resources). In a table of its own, since it
+-- changes with most reports; without a log, since nodes report it again every minute.
+CREATE UNLOGGED TABLE proxy_live (
+    proxy_id bigint NOT NULL,
+    node_id bigint NOT NULL,
+    connections bigint NOT NULL,
+    rx_bps bigint NOT NULL,
+    tx_bps bigint NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (proxy_id, node_id)
+) WITH (fillfactor = 50);
+
+-- The last check of each proxy, as the API shows it.
+CREATE TABLE proxy_checks (
+    proxy_id bigint PRIMARY KEY,
+    result jsonb NOT NULL CHECK (jsonb_typeof(result) = 'object')
+) WITH (fillfactor = 80);
 
 -- Rotation: the new endpoint starts before the old one ends
 
@@ -407,6 +432,27 @@ CREATE TABLE usage_hours (
 CREATE INDEX usage_hours_hour_idx ON usage_hours (hour);
 CREATE INDEX usage_hours_within_day_idx ON usage_hours (hour) WHERE extract(hour FROM hour AT TIME ZONE 'UTC') <> 0;
 CREATE INDEX usage_hours_stack_id_idx ON usage_hours (stack_id, hour) WHERE stack_id IS NOT NULL;
+
+-- The bytes of each proxy, both directions together: all, those of the UTC day `day`, and those of the month that begins
+-- at `month`. They are counted whatever the traffic limit is, so that it may change at any time.
+CREATE TABLE usage_totals (
+    proxy_id bigint PRIMARY KEY,
+    total_bytes bigint NOT NULL,
+    day date NOT NULL,
+    day_bytes bigint NOT NULL,
+    month date NOT NULL,
+    month_bytes bigint NOT NULL
+) WITH (fillfactor = 80);
+
+-- The bytes that count in this period of a traffic limit.
+CREATE FUNCTION bytes_in_period(period text, u usage_totals) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT CASE period
+        WHEN 'day' THEN CASE WHEN u.day = (now() AT TIME ZONE 'UTC')::date THEN u.day_bytes ELSE 0 END
+        WHEN 'month' THEN
+            CASE WHEN u.month = date_trunc('month', now() AT TIME ZONE 'UTC')::date THEN u.month_bytes ELSE 0 END
+        ELSE COALESCE(u.total_bytes, 0)
+    END
+$$;
 
 -- Shares of a traffic limit that a proxy has passed. Each is announced once for a limit in each of its periods.
 CREATE TABLE usage_thresholds (

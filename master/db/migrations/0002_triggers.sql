@@ -198,6 +198,18 @@ END $$;
 CREATE TRIGGER proxies_left_delete AFTER DELETE ON proxies
 REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_left();
 
+-- What nodes and checks reported of a proxy goes with it. These tables have no foreign keys: one would have every first
+-- report of a proxy lock its row, and every removal search the tables row by row.
+CREATE FUNCTION proxies_figures() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM proxy_live WHERE proxy_id IN (SELECT id FROM old_rows);
+    DELETE FROM proxy_checks WHERE proxy_id IN (SELECT id FROM old_rows);
+    DELETE FROM usage_totals WHERE proxy_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER proxies_figures_delete AFTER DELETE ON proxies
+REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_figures();
+
 CREATE FUNCTION proxies_left_node() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO former_proxies (proxy_id, node_id, name) VALUES (OLD.id, OLD.node_id, OLD.name)

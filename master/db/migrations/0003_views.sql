@@ -216,7 +216,10 @@ SELECT
     CASE WHEN s.session = 0 THEN 'never_reported' WHEN s.online THEN 'online' ELSE 'offline' END AS link,
     s.online, s.rev, s.confirmed_rev, s.count, s.running, s.failed, s.missing, s.held_rev, s.held_stops, s.held_of,
     CASE WHEN s.session > 0 THEN s.reported_at END AS reported_at,
-    s.limited, n.exit_addresses, n.ipv6_prefixes, lower(n.name) COLLATE "C" AS sort_name
+    s.limited, n.exit_addresses, n.ipv6_prefixes, lower(n.name) COLLATE "C" AS sort_name,
+    CASE WHEN s.online AND s.connections IS NOT NULL THEN jsonb_build_object(
+        'cpu', s.cpu, 'memory', s.memory, 'rx_bps', s.rx_bps, 'tx_bps', s.tx_bps, 'connections', s.connections
+    ) END AS load
 FROM nodes n
 JOIN node_status s ON s.node_id = n.id;
 
@@ -259,6 +262,8 @@ FROM schedules;
 -- Proxies with the state that follows from their settings and their node's latest report. This is the only place that
 -- derives it. A report counts as `confirmed` when it includes the proxy's last change, and the revision at which the
 -- node was enabled or disabled. A proxy past its expiry is never shown as running, whatever its node reported so far.
+-- Live figures are known while the node is online and its agent reports them. It reports those that are not zero every
+-- minute, so older ones are zero. 3proxy does not tell its open connections.
 CREATE VIEW proxy_resources AS
 SELECT
     p.id, p.name, p.node_id, p.port, p.protocol, p.username, p.password, p.allow_ips, p.engine, p.enabled, p.labels,
@@ -289,14 +294,31 @@ SELECT
     CASE WHEN derived.reported THEN s.reported_at END AS observed_at,
     p.exit, p.limits, p.stack_id, p.destinations, facts.expires_at,
     COALESCE(facts.expires_at, '9999-12-31T23:59:59.999999Z') AS sort_expires_at,
-    COALESCE(lower(p.name), U&'\+10FFFF') COLLATE "C" AS sort_name
+    COALESCE(lower(p.name), U&'\+10FFFF') COLLATE "C" AS sort_name,
+    CASE WHEN facts.is_live AND p.engine <> '3proxy' THEN COALESCE(v.connections, 0) END AS connections,
+    CASE WHEN facts.is_live THEN COALESCE(v.rx_bps, 0) END AS rx_bps,
+    CASE WHEN facts.is_live THEN COALESCE(v.tx_bps, 0) END AS tx_bps,
+    quota.limit_bytes AS quota_limit,
+    quota.used_bytes AS quota_used,
+    quota.used_bytes::numeric * 100 / quota.limit_bytes AS quota_percent,
+    c.result AS last_check
 FROM proxies p
 JOIN nodes n ON n.id = p.node_id
 JOIN node_status s ON s.node_id = p.node_id
 LEFT JOIN proxy_failures f ON f.proxy_id = p.id AND f.version = p.version
+LEFT JOIN proxy_live v
+    ON v.proxy_id = p.id AND v.node_id = p.node_id AND v.at > s.reported_at - interval '150 seconds'
+LEFT JOIN usage_totals u ON u.proxy_id = p.id
+LEFT JOIN proxy_checks c ON c.proxy_id = p.id
+CROSS JOIN LATERAL (
+    SELECT
+        (p.limits ->> 'traffic_bytes')::bigint AS limit_bytes,
+        CASE WHEN p.limits ? 'traffic_bytes' THEN bytes_in_period(p.limits ->> 'traffic_period', u) END AS used_bytes
+) AS quota
 CROSS JOIN LATERAL (
     SELECT
         s.session > 0 AS reported,
+        s.online AND s.connections IS NOT NULL AS is_live,
         s.confirmed_rev >= GREATEST(p.changed_revision, n.state_revision) AS confirmed,
         (p.limits ->> 'expires_at')::timestamptz AS expires_at,
         COALESCE((p.limits ->> 'expires_at')::timestamptz <= now(), false) AS is_over,

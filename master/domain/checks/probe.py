@@ -16,7 +16,7 @@ from master.domain.checks.results import (
     method_failure,
     reply_failure,
 )
-from master.domain.checks.schemas import CheckStep
+from master.domain.proxies.proxy_parts import CheckStep
 from master.domain.proxies.schemas import bracketed
 from shared.echo import ECHO_HOST
 

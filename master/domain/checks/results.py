@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, cast
 
-from master.domain.checks.schemas import CheckStep
+from master.domain.proxies.proxy_parts import CheckStep
 
 PROXY_AUTHENTICATION_REQUIRED = 407
 FORBIDDEN = 403

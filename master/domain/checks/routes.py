@@ -1,17 +1,19 @@
-"""/proxies/…/check"""
+"""/proxies/…/check and /proxies/check"""
 
 from litestar import post
 from litestar.params import JSONBody
 
 from master.api.dependencies import Injected
+from master.api.names import with_ids
 from master.api.openapi.route_docs import documented
 from master.api.requests.reading import PathId
+from master.db.constraints import existing
 from master.db.database import Database
-from master.domain.checks.probe import ProbeResult, probe, target_of
-from master.domain.checks.results import Endpoint
-from master.domain.checks.schemas import Check, CheckRequest
+from master.domain.checks import service as checks
+from master.domain.checks.schemas import CheckedProxy, CheckRequest, FleetCheck, FleetCheckQuery
 from master.domain.proxies import service as proxies
-from master.domain.proxies.schemas import Proxy
+from master.domain.proxies.proxy_parts import Check
+from master.errors import CountDiffers
 
 
 @post(
@@ -29,34 +31,40 @@ async def check_proxy(
     """Connect through the proxy as a client would, and request the target.
 
     Without `target` the master requests the URL of its setting CHECK_TARGET; without that setting, an echo service that
-    the built-in engine runs on the node of the proxy.
+    the built-in engine runs on the node of the proxy. The result is kept as `last_check` of the proxy.
     """
     async with database.session() as session:
-        proxy = await proxies.get(session, proxy_id)
-    url = data.target or check_target
-    result = await probe(endpoint_of(proxy), target_of(url))
-    return check_of(result, has_echo=url is not None or proxy.engine == "builtin")
+        row = existing(await session.row("proxies.select_one", id=proxy_id), "proxy", proxy_id)
+    found = await checks.check(database, [row], data.target or check_target)
+    return found[proxy_id]
 
 
-def endpoint_of(proxy: Proxy) -> Endpoint:
-    """Return the endpoint at which the proxy serves."""
-    return Endpoint(
-        host=proxy.host,
-        port=proxy.port,
-        protocol=proxy.protocol,
-        engine=proxy.engine,
-        allow_ips=proxy.allow_ips,
-        username=proxy.username,
-        password=proxy.password,
-    )
+@post(
+    "/proxies/check",
+    status_code=200,
+    summary="Check all proxies that a filter matches",
+    opt=documented(
+        answers={200: "How far each connection came. Checks that fail are reported here, too."},
+        problems=(CountDiffers,),
+    ),
+)
+async def check_proxies(
+    data: JSONBody[CheckRequest],
+    database: Injected[Database],
+    parameters: Injected[FleetCheckQuery],
+    check_target: Injected[str | None],
+) -> FleetCheck:
+    """Check up to 500 proxies as `POST /proxies/{proxy_id}/check` checks one.
+
+    Checks run side by side, each for 15 seconds at most, so the answer comes within a minute. The request is refused if
+    the filter matches another number of proxies than `expect`.
+    """
+    async with database.session() as session:
+        rows = await proxies.select_fleet(session, await with_ids(session, parameters))
+    found = await checks.check(database, rows, data.target or check_target)
+    items = [CheckedProxy(proxy_id=id_, check=check) for id_, check in found.items()]
+    count = sum(each.ok for each in found.values())
+    return FleetCheck(ok=count, failed=len(items) - count, items=items)
 
 
-def check_of(result: ProbeResult, *, has_echo: bool) -> Check:
-    """Report a probe. 3proxy has no echo service, so without a target nothing is known of the way behind it."""
-    failure = result.failure
-    if failure is None:
-        return Check(ok=True, latency_ms=result.latency_ms, exit_ip=result.exit_ip, failed_step=None, reason=None)
-    if not has_echo and failure.step in ("destination", "answer"):
-        reason = "only the login was checked: 3proxy has no echo, so give a target or set CHECK_TARGET"
-        return Check(ok=True, latency_ms=result.latency_ms, exit_ip=None, failed_step=None, reason=reason)
-    return Check(ok=False, latency_ms=result.latency_ms, exit_ip=None, failed_step=failure.step, reason=failure.reason)
+handlers = [check_proxy, check_proxies]

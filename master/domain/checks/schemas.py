@@ -1,14 +1,17 @@
 """The bodies and resources of checks."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from master.domain.proxies.proxy_parts import CHECK, Check
+from master.domain.proxies.schemas import FleetFilter
 from master.schemas.base import RequestBody, Resource
 
-CheckStep = Literal["connect", "login", "destination", "answer"]
+MAX_CHECKED = 500
+"""The most proxies that one request checks."""
 
 
 def http_url(text: str) -> str:
@@ -33,23 +36,34 @@ class CheckRequest(RequestBody):
     )
 
 
-class Check(Resource):
-    """How far a connection through the proxy came."""
+class FleetCheckQuery(FleetFilter):
+    """All proxies that the filter matches, to check."""
+
+    expect: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_CHECKED,
+            description="The number of proxies that the filter is expected to match. If it matches another number, "
+            "nothing is done.",
+        ),
+    ]
+
+
+class CheckedProxy(Resource):
+    """A proxy and its check."""
+
+    proxy_id: int
+    check: Check
+
+
+class FleetCheck(Resource):
+    """The checks of all proxies that a filter matched, ordered by id."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"ok": True, "latency_ms": 41.7, "exit_ip": "203.0.113.7", "failed_step": None, "reason": None}
-            ]
-        }
+        json_schema_extra={"examples": [{"ok": 1, "failed": 0, "items": [{"proxy_id": 17, "check": CHECK}]}]}
     )
 
-    ok: bool = Field(description="Whether the target answered.")
-    latency_ms: float = Field(description="Milliseconds from the start to the target's answer, or to the failure.")
-    exit_ip: str | None = Field(description="The address that the target saw, if it reports it.")
-    failed_step: CheckStep | None = Field(
-        description="The step that failed. `connect`: to the proxy. `login`: at the proxy. `destination`: from the "
-        "proxy "
-        "to the target. `answer`: of the target."
-    )
-    reason: str | None = Field(description="Why the step failed.")
+    ok: int = Field(description="The number of checks that succeeded.")
+    failed: int = Field(description="The number of checks that failed.")
+    items: list[CheckedProxy]

@@ -2,7 +2,7 @@
 SELECT
     id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving,
+    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving, load,
     (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble
 FROM node_resources
 LEFT JOIN drain_progress ON node_id = id
@@ -37,7 +37,7 @@ WHERE id = :id;
 SELECT
     id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
     revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving,
+    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving, load,
     (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble, {key} AS sort_key
 FROM node_resources
 LEFT JOIN drain_progress ON node_id = id

@@ -44,6 +44,20 @@ class HeldList(Resource):
     of: int = Field(description="The number of running proxies.")
 
 
+class NodeLoad(Resource):
+    """The load of a node, measured over the last 15 seconds and reported every 15 seconds."""
+
+    cpu: float | None = Field(
+        description="The share of its host's processors that is in use, from 0 to 1. null: the host does not tell."
+    )
+    memory: float | None = Field(
+        description="The share of its host's memory that is in use, from 0 to 1. null: the host does not tell."
+    )
+    rx_bps: int = Field(description="Bits per second that its proxies receive from clients, to two significant digits.")
+    tx_bps: int = Field(description="Bits per second that its proxies send to clients, to two significant digits.")
+    connections: int = Field(description="Client connections that are open, without those of 3proxy.")
+
+
 class NodeStatus(Resource):
     """The latest report of a node."""
 
@@ -64,6 +78,7 @@ class NodeStatus(Resource):
         description="What keeps the node from taking changes, such as a full disk. Its proxies continue to run. null: "
         "nothing."
     )
+    load: NodeLoad | None = Field(description="null: the node is offline, has just started, or reports no load.")
     reported_at: datetime | None = Field(description="The time of the report.")
 
 
@@ -127,6 +142,13 @@ class Node(Resource):
                         "missing": 0,
                         "held": None,
                         "trouble": None,
+                        "load": {
+                            "cpu": 0.31,
+                            "memory": 0.42,
+                            "rx_bps": 1_200_000,
+                            "tx_bps": 18_000_000,
+                            "connections": 312,
+                        },
                         "reported_at": "2026-05-01T09:31:00Z",
                     },
                     "moving": None,
@@ -178,6 +200,7 @@ def node_status(row: Row) -> NodeStatus:
         state=row["link"],
         held=held,
         trouble=row["trouble"] or None,
+        load=row["load"],
         **{
             name: row[name]
             for name in ("rev", "confirmed_rev", "count", "running", "failed", "limited", "missing", "reported_at")

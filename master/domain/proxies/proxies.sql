@@ -24,7 +24,8 @@ RETURNING id;
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, connections, rx_bps, tx_bps,
+    quota_used, quota_limit, last_check
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
 WHERE id = :id;
@@ -62,6 +63,7 @@ WHERE id = :id;
   AND (:expires_after::timestamptz IS NULL OR COALESCE(expires_at > :expires_after, true))
   AND (:created_since::timestamptz IS NULL OR created_at >= :created_since)
   AND (:updated_since::timestamptz IS NULL OR updated_at >= :updated_since)
+  AND (:quota_from::integer IS NULL OR quota_percent >= :quota_from)
   AND (:not_id::bigint[] IS NULL OR id <> ALL (:not_id))
   AND (:not_location_id::bigint[] IS NULL OR (location_id = ANY (:not_location_id)) IS NOT TRUE)
   AND (:not_node_id::bigint[] IS NULL OR node_id <> ALL (:not_node_id))
@@ -87,7 +89,8 @@ WHERE id = :id;
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, {key} AS sort_key
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, connections, rx_bps, tx_bps,
+    quota_used, quota_limit, last_check, {key} AS sort_key
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
 WHERE true
@@ -169,7 +172,8 @@ SELECT id, name, count FROM stacks WHERE id = ANY (:ids::bigint[]) ORDER BY id;
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, connections, rx_bps, tx_bps,
+    quota_used, quota_limit, last_check
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
 WHERE stack_id = :id

@@ -3,12 +3,21 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from master.domain.proxies.options import RotationPart
 from master.schemas.base import Resource
 from shared.proxies import ExitMode, TrafficPeriod
 
+CHECK: dict[str, JsonValue] = {
+    "ok": True,
+    "latency_ms": 41.7,
+    "exit_ip": "203.0.113.7",
+    "step": None,
+    "reason": None,
+    "at": "2026-05-01T09:40:00Z",
+}
+"""An example."""
 PROXY: dict[str, JsonValue] = {
     "id": 17,
     "name": None,
@@ -40,7 +49,10 @@ PROXY: dict[str, JsonValue] = {
         "reason": None,
         "observed_version": 1,
         "observed_at": "2026-05-01T09:31:00Z",
+        "connections": 12,
     },
+    "usage": {"now": {"rx_bps": 64_000, "tx_bps": 1_800_000}, "quota": None},
+    "last_check": CHECK,
     "urls": ["http://k3v9x2:p4ssw0rd@203.0.113.7:20000"],
     "created_at": "2026-05-01T09:30:00Z",
     "updated_at": "2026-05-01T09:30:00Z",
@@ -114,3 +126,47 @@ class ProxyStatus(Resource):
     reason: str | None = Field(description="Why the proxy does not run.")
     observed_version: int | None = Field(description="The version that runs, if it is known.")
     observed_at: datetime | None = Field(description="The time of the report.")
+    connections: int | None = Field(
+        description="Client connections that are open, as its node reported every 15 seconds. null: unknown, as with "
+        "3proxy, which counts connections when they have ended, or when the node is offline."
+    )
+
+
+class ProxyRates(Resource):
+    """The traffic of a proxy, as a mean over 15 seconds, to two significant digits."""
+
+    rx_bps: int = Field(description="Bits per second from clients.")
+    tx_bps: int = Field(description="Bits per second to clients.")
+
+
+class ProxyQuota(Resource):
+    """The use of a traffic limit in its present period."""
+
+    used_bytes: int = Field(description="Bytes in both directions together, as far as nodes have reported them.")
+    limit_bytes: int = Field(description="`traffic_bytes` of its limits.")
+
+
+class ProxyUsage(Resource):
+    """The traffic of a proxy now, and what of its quota is used. Sums by time are at `/usage`."""
+
+    now: ProxyRates | None = Field(description="null: unknown, because the node is offline or reports no rates.")
+    quota: ProxyQuota | None = Field(description="null: the traffic is not limited.")
+
+
+CheckStep = Literal["connect", "login", "destination", "answer"]
+
+
+class Check(Resource):
+    """How far a connection through the proxy came."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [CHECK]})
+
+    ok: bool = Field(description="Whether the target answered.")
+    latency_ms: float = Field(description="Milliseconds from the start to the target's answer, or to the failure.")
+    exit_ip: str | None = Field(description="The address that the target saw, if it reports it.")
+    step: CheckStep | None = Field(
+        description="The step that failed. `connect`: to the proxy. `login`: at the proxy. `destination`: from the "
+        "proxy to the target. `answer`: of the target."
+    )
+    reason: str | None = Field(description="Why the step failed.")
+    at: datetime = Field(description="The time of the check.")

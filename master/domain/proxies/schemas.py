@@ -15,12 +15,16 @@ from master.domain.proxies.export.template import FIELDS, ExportFormat, checked_
 from master.domain.proxies.options import DestinationOptions, ExitOptions, LimitOptions, ScheduleOptions
 from master.domain.proxies.proxy_parts import (
     PROXY,
+    Check,
     ProxyDestinations,
     ProxyExit,
     ProxyLimits,
+    ProxyQuota,
+    ProxyRates,
     ProxyRotation,
     ProxyState,
     ProxyStatus,
+    ProxyUsage,
 )
 from master.schemas.base import Query, RequestBody, Resource, Row, Text, omitted
 from master.schemas.dry_run import DryRunnable, TimedWrite
@@ -65,6 +69,8 @@ class Proxy(Resource):
     labels: dict[str, str] = Field(description="Texts of your choice by name, to filter by.")
     version: int = Field(description="Grows with every change. It is the ETag.")
     status: ProxyStatus
+    usage: ProxyUsage
+    last_check: Check | None = Field(description="The last check of the proxy. null: it was never checked.")
     urls: list[str] = Field(repr=False, description="The proxy as URLs, with the login, one for each protocol.")
     created_at: datetime
     updated_at: datetime
@@ -72,14 +78,26 @@ class Proxy(Resource):
 
 def proxy_from_row(row: Row) -> Proxy:
     """Make a proxy out of a row of `proxy_resources`."""
-    status = ProxyStatus(**{name: row[name] for name in ("state", "reason", "observed_version", "observed_at")})
+    status = {name: row[name] for name in ProxyStatus.model_fields}
     columns = {name: row[name] for name in PROXY_COLUMNS}
     exit_ = {name: value for name, value in row["exit"].items() if name in ProxyExit.model_fields}
     rotation = {**row["rotation"], "next_at": row["next_at"]} if row["rotation"] else None
-    return Proxy.model_validate({**columns, "exit": exit_, "rotation": rotation, "status": status, "urls": urls(row)})
+    return Proxy.model_validate(
+        {**columns, "exit": exit_, "rotation": rotation, "status": status, "usage": usage_of(row), "urls": urls(row)}
+    )
 
 
-PROXY_COLUMNS = tuple(name for name in Proxy.model_fields if name not in ("exit", "rotation", "status", "urls"))
+PROXY_COLUMNS = tuple(
+    name for name in Proxy.model_fields if name not in ("exit", "rotation", "status", "usage", "urls")
+)
+
+
+def usage_of(row: Row) -> ProxyUsage:
+    """Make the usage out of a row of `proxy_resources`."""
+    now = None if row["rx_bps"] is None else ProxyRates(rx_bps=row["rx_bps"], tx_bps=row["tx_bps"])
+    limit_bytes = row["quota_limit"]
+    quota = None if limit_bytes is None else ProxyQuota(used_bytes=row["quota_used"], limit_bytes=limit_bytes)
+    return ProxyUsage(now=now, quota=quota)
 
 
 ExportTemplate = Annotated[Text, AfterValidator(checked_template)]
@@ -127,6 +145,10 @@ class ProxyFilter(LabelFilter):
     )
     updated_since: Timestamp | None = Field(
         default=None, description="Only proxies that were changed at this time or later."
+    )
+    quota_from: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        default=None,
+        description="Only proxies that have used at least this percentage of `traffic_bytes` in its present period.",
     )
     not_location_id: Many[Id] = none_of("location_id")
     not_location: Many[Name] = none_of("location")

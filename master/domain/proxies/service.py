@@ -131,19 +131,37 @@ async def locked(session: Session, id_: int) -> tuple[Row, Row]:
 
 async def lock_fleet(session: Session, fleet: FleetFilter) -> tuple[list[Row], list[Row]]:
     """Lock the nodes of all proxies that match; return nodes and matching proxies. Raises CountDiffers, Invalid."""
+    check_filtered(fleet)
+    proxy_ids = [row["id"] for row in await matching(session, fleet)]
+    ids = [row["node_id"] for row in await session.rows("placement.select_nodes_of_proxies", proxy_ids=proxy_ids)]
+    nodes = await session.rows("placement.lock_nodes", ids=ids)
+    rows = await matching(session, fleet, node_ids=ids)
+    check_count(fleet, len(rows))
+    return nodes, rows
+
+
+async def select_fleet(session: Session, fleet: FleetFilter) -> list[Row]:
+    """Return the proxies that match, without locks. Raises CountDiffers, Invalid."""
+    check_filtered(fleet)
+    rows = await matching(session, fleet, limit=fleet.expect + 1)
+    check_count(fleet, len(rows) if len(rows) <= fleet.expect else len(await matching(session, fleet)))
+    return rows
+
+
+def check_filtered(fleet: FleetFilter) -> None:
+    """Check that there is a filter, or that all proxies are meant. Raises Invalid."""
     if is_unfiltered(fleet, ProxyFilter) and not fleet.all:
         raise Invalid(
             "without a filter this affects every proxy: add all=true",
             {"errors": [{"parameter": "all", "detail": "must be true when there is no filter"}]},
         )
-    proxy_ids = [row["id"] for row in await matching(session, fleet)]
-    ids = [row["node_id"] for row in await session.rows("placement.select_nodes_of_proxies", proxy_ids=proxy_ids)]
-    nodes = await session.rows("placement.lock_nodes", ids=ids)
-    rows = await matching(session, fleet, node_ids=ids)
-    if len(rows) != fleet.expect:
-        detail = f"the filter matches {len(rows)} proxies, not {fleet.expect}, so nothing was changed"
-        raise CountDiffers(detail, {"expected": fleet.expect, "matched": len(rows)})
-    return nodes, rows
+
+
+def check_count(fleet: FleetFilter, matched: int) -> None:
+    """Check that as many proxies match as expected. Raises CountDiffers."""
+    if matched != fleet.expect:
+        detail = f"the filter matches {matched} proxies, not {fleet.expect}, so nothing was done"
+        raise CountDiffers(detail, {"expected": fleet.expect, "matched": matched})
 
 
 async def write(session: Session, changes: Sequence[ProxyChange]) -> WriteOutcome:

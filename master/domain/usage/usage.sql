@@ -1,5 +1,6 @@
 -- Raise the stored counters to the reported ones of the same life, and add the difference to this hour. A node reports
--- only proxies that are or were its own. Its status is locked, so that reports of one node take turns.
+-- only proxies that are or were its own. Its status is locked, so that reports of one node take turns. Two nodes may
+-- report one proxy during a rotation: totals are locked in the order of their ids.
 -- name: store
 WITH reported AS (
     SELECT r.id, r.epoch, r.received_bytes, r.sent_bytes, r.connections, r.refused
@@ -41,6 +42,25 @@ WITH reported AS (
         sent_bytes = saturating_add(c.sent_bytes, EXCLUDED.sent_bytes),
         connections = saturating_add(c.connections, EXCLUDED.connections),
         refused = reasons_add(c.refused, EXCLUDED.refused)
+), totalled AS (
+    INSERT INTO usage_totals AS t (proxy_id, total_bytes, day, day_bytes, month, month_bytes)
+    SELECT m.id, m.bytes, today.day, m.bytes, date_trunc('month', today.day::timestamp)::date, m.bytes
+    FROM (
+        SELECT id, LEAST(sum(received_bytes::numeric + sent_bytes), 9223372036854775807)::bigint AS bytes
+        FROM news GROUP BY id
+    ) AS m
+    CROSS JOIN (SELECT (now() AT TIME ZONE 'UTC')::date AS day) AS today
+    WHERE m.bytes > 0 AND EXISTS (SELECT FROM proxies p WHERE p.id = m.id)
+    ORDER BY m.id
+    ON CONFLICT (proxy_id) DO UPDATE
+    SET total_bytes = saturating_add(t.total_bytes, EXCLUDED.total_bytes),
+        day = EXCLUDED.day, month = EXCLUDED.month,
+        day_bytes = CASE t.day
+            WHEN EXCLUDED.day THEN saturating_add(t.day_bytes, EXCLUDED.day_bytes) ELSE EXCLUDED.day_bytes
+        END,
+        month_bytes = CASE t.month
+            WHEN EXCLUDED.month THEN saturating_add(t.month_bytes, EXCLUDED.month_bytes) ELSE EXCLUDED.month_bytes
+        END
 )
 INSERT INTO usage_hours AS h (
     proxy_id, node_id, hour, location_id, stack_id, received_bytes, sent_bytes, connections, refused
@@ -152,23 +172,12 @@ WHERE f.proxy_id = c.proxy_id AND f.node_id = c.node_id AND f.left_at < now() - 
 -- name: pass_thresholds
 WITH used AS (
     SELECT
-        p.id, (p.limits ->> 'traffic_bytes')::bigint AS limit_bytes, period.name AS period, period.began,
-        CASE period.name
-            WHEN 'total' THEN (
-                SELECT sum(c.received_bytes::numeric + c.sent_bytes) FROM usage_counters c WHERE c.proxy_id = p.id
-            )
-            ELSE (
-                SELECT sum(h.received_bytes::numeric + h.sent_bytes) FROM usage_hours h
-                WHERE h.proxy_id = p.id AND h.hour >= period.began
-            )
-        END AS bytes
+        p.id, (p.limits ->> 'traffic_bytes')::bigint AS limit_bytes, period.name AS period,
+        CASE period.name WHEN 'total' THEN '-infinity' ELSE date_trunc(period.name, now(), 'UTC') END AS began,
+        bytes_in_period(period.name, u) AS bytes
     FROM proxies p
-    CROSS JOIN LATERAL (
-        SELECT
-            name,
-            CASE name WHEN 'total' THEN '-infinity'::timestamptz ELSE date_trunc(name, now(), 'UTC') END AS began
-        FROM COALESCE(p.limits ->> 'traffic_period', 'total') AS name
-    ) AS period
+    JOIN usage_totals u ON u.proxy_id = p.id
+    CROSS JOIN LATERAL (SELECT COALESCE(p.limits ->> 'traffic_period', 'total') AS name) AS period
     WHERE p.id = ANY (:ids::bigint[]) AND p.limits ? 'traffic_bytes'
 ), passed AS (
     INSERT INTO usage_thresholds (proxy_id, percent, limit_bytes, began)
@@ -179,7 +188,7 @@ WITH used AS (
     RETURNING proxy_id, percent
 )
 SELECT
-    u.id, d.percent, u.limit_bytes, u.period, LEAST(u.bytes, 9223372036854775807)::bigint AS bytes
+    u.id, d.percent, u.limit_bytes, u.period, u.bytes
 FROM passed d
 JOIN used u ON u.id = d.proxy_id
 ORDER BY u.id, d.percent;

@@ -22,10 +22,10 @@ class Node:
     def __init__(self, id_: int, reports: Reports) -> None:
         self.id, self._reports, self._number = NodeId(id_), reports, 0
 
-    async def tell(self, *counters: UsageCounters, number: int | None = None) -> None:
+    async def tell(self, *counters: UsageCounters, number: int | None = None, **more: Any) -> None:
         self._number += 1
         said = {"rev": 1, "seen": 1, "top": 0, "digest": EMPTY, "content": EMPTY, "count": 0, "running": 0}
-        told = {"session": 1000, "number": number or self._number, "usage": counters}
+        told = {"session": 1000, "number": number or self._number, "usage": counters, **more}
         await take(self._reports, self.id, Report.model_validate({**said, **told}))
 
 
