@@ -4,7 +4,7 @@ ARG PYTHON=python:3.13-slim
 FROM ${PYTHON} AS wheel
 COPY docker/requirements-build.txt /build/
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /build/requirements-build.txt
-COPY pyproject.toml README.md LICENSE /build/
+COPY pyproject.toml hatch_build.py README.md LICENSE /build/
 COPY master /build/master
 COPY node /build/node
 COPY shared /build/shared

@@ -42,6 +42,7 @@ from master.domain.webhooks import routes as webhooks
 from master.domain.webhooks.delivery import DeliveryRunner
 from master.instruments import Meters
 from master.schemas.base import Query
+from master.web import page
 
 METERS, OWN_HOSTS = "meters", "own_hosts"
 ROUTES = (
@@ -61,9 +62,10 @@ ROUTES = (
     metrics_routes.show_metrics,
     health_routes.live,
     health_routes.ready,
-    pages.api_page,
-    pages.api_file,
     pages.api_json,
+    page.page,
+    page.api_page,
+    page.ui_file,
 )
 
 

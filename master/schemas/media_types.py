@@ -13,6 +13,7 @@ class MediaType(StrEnum):
     HTML = "text/html"
     CSS = "text/css"
     JAVASCRIPT = "text/javascript"
+    SVG = "image/svg+xml"
     EVENTS = "text/event-stream"
     METRICS = "text/plain; version=0.0.4"
 

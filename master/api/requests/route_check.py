@@ -16,7 +16,8 @@ async def check_route(request: ApiRequest) -> None:
     """
     scope, handler = request.scope, request.route_handler
     ids = [value for value in scope["path_params"].values() if isinstance(value, int)]
-    is_other_spelling = scope["path_template"].format_map(scope["path_params"]) != scope["path"]
+    parts = {name: str(value).removeprefix("/") for name, value in scope["path_params"].items()}  # a path begins with /
+    is_other_spelling = scope["path_template"].format_map(parts) != scope["path"]
     if is_other_spelling or not all(1 <= id_ <= MAX_BIGINT for id_ in ids):
         raise NotFound(NO_SUCH_ID)
     docs = docs_of(handler)

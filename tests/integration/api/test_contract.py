@@ -17,9 +17,7 @@ FLEETS = ("change_proxies", "remove_proxies", "rotate_proxies")
 DOCUMENTATION = {
     "/api": "text/html; charset=utf-8",
     "/api-json": "application/json",
-    "/api/static/swagger-ui.css": "text/css; charset=utf-8",
-    "/api/static/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "/api/static/nosuch.js": "application/problem+json",
+    "/": "text/html; charset=utf-8",
 }
 
 

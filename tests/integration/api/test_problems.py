@@ -135,12 +135,6 @@ async def test_without_the_broker_the_master_is_degraded_and_ready(api: Api):
     assert await api.call("GET", "/health/ready", 200) == {"status": "degraded", "database": "up", "broker": "down"}
 
 
-async def test_the_files_of_the_documentation_are_served_and_no_others(api: Api):
-    for name in ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"):
-        assert (await api.http.get(f"/api/static/{name}")).status_code == 200
-    checked(await api.http.get("/api/static/LICENSE.swagger-ui"), 404)
-
-
 async def test_head_is_answered_like_get_without_a_body(api: Api):
     got, head = await api.http.get("/health/live"), await api.http.head("/health/live")
     assert (head.status_code, head.content) == (200, b"")

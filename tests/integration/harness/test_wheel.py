@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[3]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "master", "node", "shared")
+SOURCES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "master", "node", "shared")
 NOBODYS = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 

@@ -1,7 +1,0 @@
-SwaggerUIBundle({
-  url: "/api-json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  validatorUrl: null,
-  presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
-});

@@ -1,0 +1,92 @@
+"""Reads the files of the web page and compresses them, each once for each time that it changes."""
+
+import gzip
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+from master.errors import NotFound
+from master.schemas.media_types import MediaType
+
+FOLDER = (Path(__file__).parent / "static").resolve()
+MEDIA_TYPES: Mapping[str, MediaType] = {
+    ".js": MediaType.JAVASCRIPT,
+    ".css": MediaType.CSS,
+    ".svg": MediaType.SVG,
+}
+"""The types that are served. Others, such as declarations of types, are not."""
+
+COMMENT = re.compile(
+    rb"/\*\*? ?@(?:(?!\*/).)*\*/ ?|^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$|^[ \t]*//[^\n]*$", re.MULTILINE | re.DOTALL
+)
+"""A comment of our own files: a type, or one that stands on lines of its own."""
+IMPORT = re.compile(r"""^(?:import|export)\b[^;]*?["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
+"""An import of a module as our own files and those of third parties write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """A file as it is sent."""
+
+    media_type: MediaType
+    content: bytes
+    zipped: bytes
+
+    @property
+    def etag(self) -> str:
+        """Its entity tag, from its content."""
+        return f'"{sha256(self.content).hexdigest()[:32]}"'
+
+
+def build() -> str:
+    """Return a hash of all files: the part of their addresses that lets browsers keep them for good.
+
+    Only names, sizes and times are read unless one of them changed, so a developer sees every edit.
+    """
+    stats = [(path, path.stat()) for path in sorted(FOLDER.rglob("*")) if path.suffix in MEDIA_TYPES]
+    return _hash_of(tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats))
+
+
+@lru_cache(4)
+def _hash_of(stats: tuple[tuple[Path, int, int], ...]) -> str:
+    digest = sha256()
+    for path, _, _ in stats:
+        digest.update(path.relative_to(FOLDER).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def needed(name: str) -> list[str]:
+    """Return a module and everything that it imports in turn, by their paths below the folder."""
+    found: list[str] = []
+    waiting = [FOLDER / name]
+    while waiting:
+        path = waiting.pop()
+        here = path.relative_to(FOLDER).as_posix()
+        if here not in found:
+            found.append(here)
+            waiting += [(path.parent / other).resolve() for other in IMPORT.findall(path.read_text())]
+    return found
+
+
+def page_file(name: str) -> PageFile:
+    """Return a file by its path below the folder. Raises NotFound."""
+    path = (FOLDER / name).resolve()
+    if path.suffix not in MEDIA_TYPES or not path.is_relative_to(FOLDER) or not path.is_file():
+        raise NotFound("there is no such file")
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(256)
+def _read(path: Path, _changed_at: int) -> PageFile:
+    content = path.read_bytes()
+    if "vendor" not in path.parts:
+        content = without_comments(content)
+    return PageFile(MEDIA_TYPES[path.suffix], content, gzip.compress(content, 9, mtime=0))
+
+
+def without_comments(content: bytes) -> bytes:
+    """Leave out comments, which are a third of our files, and keep the numbers of the lines."""
+    return COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), content)

@@ -1,0 +1,118 @@
+// The one door to the network: every call of the page goes through here.
+import { address } from "./query.js";
+import { signal } from "./view.js";
+
+/** @typedef {import("./curl.js").Call} Call */
+/** @typedef {import("./query.js").Query} Query */
+/** @typedef {{status: number, data: any, headers: Headers}} Answer */
+
+const LIMIT_MS = 30_000;
+const KEPT = 200;
+
+/** A refusal of the API (RFC 9457), or status 0 when the master was not reached. */
+export class Problem extends Error {
+  /** @param {number} status @param {any} body */
+  constructor(status, body) {
+    super(body.detail ?? body.title ?? `HTTP ${status}`);
+    this.status = status;
+    this.title = String(body.title ?? "");
+    /** The members for programs: errors, wanted, possible, by_node and others. @type {any} */
+    this.body = body;
+  }
+}
+
+/** Whether the latest call reached the master. */
+export const isReached = signal(true);
+/** The latest calls with their statuses, newest last. @type {{call: Call, status: number}[]} */
+export const calls = [];
+
+/** A random text for keys and ids; `crypto.randomUUID` exists in secure contexts only. */
+export function random() {
+  const bytes = crypto.getRandomValues(new Uint8Array(9));
+  return Array.from(bytes, (one) => one.toString(36).padStart(2, "0")).join("");
+}
+
+/**
+ * Completes a write: a request id to find it by in the log, and a key that lets it be repeated safely.
+ * @param {Call & {version?: number, wait?: number}} call `version`: refuse if it has another one. `wait`: seconds
+ *     for which the answer may wait until the nodes have confirmed.
+ * @returns {Call}
+ */
+export function prepared({ version, wait, ...call }) {
+  /** @type {Record<string, string>} */
+  const headers = { "X-Request-Id": `page-${random()}`, ...call.headers };
+  if (call.method === "POST") headers["Idempotency-Key"] = `page-${random()}`;
+  if (version !== undefined) headers["If-Match"] = `"${version}"`;
+  if (wait !== undefined) headers.Prefer = `wait=${wait}`;
+  return { ...call, headers };
+}
+
+/**
+ * Makes a call. Throws Problem; throws AbortError when `signal` aborts.
+ * @param {Call} call
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Answer>}
+ */
+export async function run(call, signal) {
+  const limit = AbortSignal.timeout(LIMIT_MS);
+  const answer = await sent(call, signal ? AbortSignal.any([signal, limit]) : limit).catch((error) => {
+    if (signal?.aborted) throw error;
+    isReached.value = false;
+    throw new Problem(0, { title: "unreachable", detail: String(error.message ?? error) });
+  });
+  isReached.value = true;
+  calls.push({ call, status: answer.status });
+  if (calls.length > KEPT) calls.shift();
+  if (answer.status >= 400) throw new Problem(answer.status, answer.data ?? {});
+  return answer;
+}
+
+/** @param {Call} call @param {AbortSignal} signal @returns {Promise<Answer>} */
+async function sent(call, signal) {
+  /** @type {Record<string, string>} */
+  const json = call.body === undefined ? {} : { "Content-Type": "application/json" };
+  const answer = await fetch(address(call.path, call.query), {
+    method: call.method,
+    headers: { ...json, ...call.headers },
+    ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+    signal,
+  });
+  const isJson = answer.headers.get("content-type")?.includes("json");
+  const data = isJson ? await answer.json() : await answer.text();
+  return { status: answer.status, data, headers: answer.headers };
+}
+
+/**
+ * Reads a resource. Throws Problem.
+ * @param {string} path
+ * @param {Query} [query]
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export const get = async (path, query, signal) => (await run({ method: "GET", path, query }, signal)).data;
+
+/**
+ * Opens the event stream. Throws when it cannot be opened.
+ * @param {number | null} after the last event that is known
+ * @param {AbortSignal} signal
+ */
+export async function openStream(after, signal) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "text/event-stream" };
+  if (after !== null) headers["Last-Event-ID"] = String(after);
+  const answer = await fetch("/events", { headers, signal, cache: "no-store" });
+  if (!answer.ok || !answer.body) throw new Problem(answer.status, {});
+  return answer.body.getReader();
+}
+
+/** @type {Promise<any> | undefined} */
+let described;
+
+/** The OpenAPI document of this master, fetched when it is first needed. @returns {Promise<any>} */
+export function apiDocument() {
+  described ??= get("/api-json").catch((error) => {
+    described = undefined;
+    throw error;
+  });
+  return described;
+}

@@ -1,0 +1,2 @@
+// Overview.
+export default {};

@@ -1,0 +1,2 @@
+// Обзор.
+export default {};
