@@ -34,6 +34,7 @@ from master.domain.monitoring.fleet import Fleet
 from master.domain.nodes import routes as nodes
 from master.domain.nodes.protocols import Enroller, Syncer
 from master.domain.proxies import routes as proxies
+from master.domain.proxies.claims import routes as claim_routes
 from master.domain.proxies.export import routes as export_routes
 from master.domain.rotation import routes as rotation
 from master.domain.stacks import routes as stacks
@@ -56,6 +57,7 @@ ROUTES = (
     usage.sum_usage,
     lookups.look_up,
     export_routes.export_proxies,
+    *claim_routes.handlers,
     links.router,
     links.use_link,
     webhooks.router,

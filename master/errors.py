@@ -276,6 +276,17 @@ class NodeTooSlow(RequestRefused):
     Members = WaitingNode
 
 
+class TooFewProxies(Conflict):
+    """Fewer proxies match and are free than were wanted, so none was claimed. `possible` is how many there are."""
+
+    type = "/problems/too-few-proxies"
+    title = "Too few proxies"
+
+    class Members(TypedDict):
+        wanted: int
+        possible: int
+
+
 class NameTaken(Conflict):
     """Another location, node, proxy or stack has this name. `by_node` is the node that has it, if it is known."""
 

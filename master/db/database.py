@@ -75,6 +75,12 @@ class Session:
         status = await self._connection.execute(sql, *values)
         return int(status.rsplit(" ", 1)[-1]) if status[-1].isdigit() else 0
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        """Open a part of the transaction that an exception rolls back, with the locks that it has taken."""
+        async with self._connection.transaction():
+            yield
+
 
 @asynccontextmanager
 async def translated() -> AsyncGenerator[None]:

@@ -1,0 +1,93 @@
+"""Claim proxies that nobody has yet."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from master.api.writes.outcomes import WriteOutcome
+from master.db.database import Row, Session
+from master.domain.proxies.changes import ProxyChange, settings
+from master.domain.proxies.claims.schemas import ClaimRequest
+from master.domain.proxies.schemas import Proxy, ProxyFilter, proxy_from_row
+from master.domain.proxies.service import matching, write
+from master.domain.proxies.settings import (
+    PASSWORD_LETTERS,
+    USERNAME_LETTERS,
+    check_expiries,
+    patched_settings,
+    random_text,
+)
+from master.errors import Conflict, TooFewProxies
+from master.schemas.filters import filter_parameters
+
+TRIES = 100
+"""A try fails only when another write has taken proxies meanwhile, so one of so many at the same time succeeds."""
+
+
+class OvertakenError(Exception):
+    """Another write was quicker: it has taken some of the proxies that were free before."""
+
+
+async def claim(session: Session, body: ClaimRequest, *, allow_past: bool = False) -> WriteOutcome:
+    """Give the labels to as many free proxies as the body asks for. Raises TooFewProxies, Conflict, Invalid."""
+    for _ in range(TRIES):
+        candidates = await select_free(session, body)
+        if len(candidates) < body.count:
+            detail = f"{body.count} proxies were wanted, and {len(candidates)} that match are free"
+            raise TooFewProxies(detail, {"wanted": body.count, "possible": len(candidates)})
+        try:
+            async with session.savepoint():
+                rows = await lock(session, body, candidates)
+        except OvertakenError:
+            continue
+        return await change(session, rows, body, allow_past=allow_past)
+    raise Conflict("other requests are changing these proxies: repeat the claim")
+
+
+async def select_free(session: Session, body: ClaimRequest, node_ids: Sequence[int] | None = None) -> list[int]:
+    """Return the ids of free proxies, with `node_ids` only of these nodes: as many as the body asks for at most."""
+    rows = await session.rows(
+        "claims.select_free",
+        **filter_parameters(body.filter, ProxyFilter),
+        keys=list(body.labels),
+        node_ids=node_ids,
+        new_login=True if body.rotate else None,
+        count=body.count,
+    )
+    return [row["id"] for row in rows]
+
+
+async def lock(session: Session, body: ClaimRequest, candidates: Sequence[int]) -> list[Row]:
+    """Lock the nodes of the candidates, then free proxies of these nodes; return their rows. Raises OvertakenError."""
+    found = await session.rows("placement.select_nodes_of_proxies", proxy_ids=candidates)
+    node_ids = [row["node_id"] for row in found]
+    await session.rows("placement.lock_nodes", ids=node_ids)
+    free = await select_free(session, body, node_ids)
+    locked = [row["id"] for row in await session.rows("claims.lock", ids=free)]
+    if len(locked) < body.count:
+        raise OvertakenError
+    return await rows_of(session, locked)
+
+
+async def change(session: Session, rows: Sequence[Row], body: ClaimRequest, *, allow_past: bool) -> WriteOutcome:
+    """Change the proxies of these rows, which are locked. Raises Invalid."""
+    changes = [ProxyChange(row=row, after=patched_settings(settings(row), given(body))) for row in rows]
+    await check_expiries(session, [(one.row, one.after) for one in changes], allow_past=allow_past)
+    return await write(session, changes)
+
+
+def given(body: ClaimRequest) -> dict[str, Any]:
+    """Return the settings that a proxy gets: a login of its own, if the body asks for one."""
+    shared = {"labels": body.labels, "limits": body.limits.given()}
+    if not body.rotate:
+        return shared
+    return {**shared, "username": random_text(USERNAME_LETTERS), "password": random_text(PASSWORD_LETTERS)}
+
+
+async def claimed(session: Session, outcome: WriteOutcome) -> list[Proxy]:
+    """Return the claimed proxies as they are now; those that were removed since are left out."""
+    return [proxy_from_row(row) for row in await rows_of(session, list(outcome.changed))]
+
+
+async def rows_of(session: Session, ids: list[int]) -> list[Row]:
+    """Return the rows of these proxies, by id."""
+    return await matching(session, ProxyFilter.model_construct(id=ids))
