@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -69,6 +69,8 @@ class Cluster(Faults):
     clients: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
     networks: dict[str, Network] = field(default_factory=dict[str, Network])
     disks: dict[str, Disk] = field(default_factory=dict[str, Disk])
+    master_settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further settings of the masters."""
 
     @property
     def api(self) -> httpx.AsyncClient:
@@ -91,6 +93,7 @@ class Cluster(Faults):
             "API_HOST": HOST,
             "API_PORT": str(port),
             "ENROL_PORTS": self.ports.range,
+            **self.master_settings,
         }
         self.masters[name] = self._program(name, "master", environment)
         self.clients[name] = httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=30, trust_env=False)

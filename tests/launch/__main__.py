@@ -15,6 +15,7 @@ from tests.launch.registry import Record, named
 from tests.services.ports import is_free, why_not
 from tests.services.processes import listener_pids, name_of
 
+DEMO_NODES = 5
 LEASH = (sys.executable, "-m", "tests.services.leash", sys.executable, "-m", "tests.launch.up")
 
 
@@ -27,6 +28,7 @@ class UpOptions:
     keep: Path | None
     port: int
     detach: bool
+    demo: bool = False
 
     @property
     def logs(self) -> Path:
@@ -68,10 +70,22 @@ def read(arguments: list[str]) -> UpOptions:
     ending.add_argument(
         "-d", "--detach", action="store_true", help="run in the background, and return once everything works"
     )
+    parser.add_argument(
+        "--demo", action="store_true", help="fill the cluster with a fleet: customers, traffic, trouble (5 nodes)"
+    )
     parser.add_argument("--called-from", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
     parsed = parser.parse_args(arguments)
+    if parsed.demo and (parsed.nodes or DEMO_NODES) < DEMO_NODES:
+        parser.error(f"--demo needs at least {DEMO_NODES} nodes")
     keep = parsed.called_from / Path(parsed.keep).expanduser() if parsed.keep else None
-    return UpOptions(nodes=parsed.nodes, once=parsed.once, keep=keep, port=parsed.port, detach=parsed.detach)
+    return UpOptions(
+        nodes=parsed.nodes or (DEMO_NODES if parsed.demo else None),
+        once=parsed.once,
+        keep=keep,
+        port=parsed.port,
+        detach=parsed.detach,
+        demo=parsed.demo,
+    )
 
 
 def count(text: str) -> int:

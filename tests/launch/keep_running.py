@@ -1,7 +1,7 @@
 """Supervision of a cluster: programs that end are started again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tests.cluster.cluster import Cluster
 from tests.services.programs import ProgramError
@@ -10,9 +10,9 @@ CHECK_S = 0.5
 FIRST_PAUSE_S, MOST_PAUSE_S = 2.0, 30.0
 
 
-async def keep_running(cluster: Cluster, report: Callable[[str], None]) -> None:
-    """Supervise all programs until cancelled, later ones included."""
-    supervised: set[str] = set()
+async def keep_running(cluster: Cluster, report: Callable[[str], None], dead: Collection[str] = ()) -> None:
+    """Supervise all programs until cancelled, later ones included, but not those that are meant to be dead."""
+    supervised = set(dead)
     async with asyncio.TaskGroup() as group:
         while True:
             for name in set(cluster.programs) - supervised:

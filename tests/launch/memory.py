@@ -26,11 +26,19 @@ class Memory:
     ports: int | None = None
     location_id: int | None = None
     nodes: dict[int, int] = field(default_factory=dict[int, int])
+    demo: bool = False
+    """Whether the cluster has the demo fleet."""
 
     def write(self) -> None:
         if self.path is None:
             return
-        written = {"source": self.source, "ports": self.ports, "location_id": self.location_id, "nodes": self.nodes}
+        written = {
+            "source": self.source,
+            "ports": self.ports,
+            "location_id": self.location_id,
+            "nodes": self.nodes,
+            "demo": self.demo,
+        }
         aside = self.path.with_suffix(".new")
         aside.write_text(json.dumps(written))
         aside.replace(self.path)
@@ -55,7 +63,9 @@ def read(path: Path, source: Source) -> Memory:
     try:
         written = json.loads(path.read_text())
         nodes = {int(number): int(first) for number, first in written["nodes"].items()}
-        memory = Memory(path, written["source"], written["ports"], written["location_id"], nodes)
+        memory = Memory(
+            path, written["source"], written["ports"], written["location_id"], nodes, written.get("demo", False)
+        )
     except FileNotFoundError:
         return Memory(path, source)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

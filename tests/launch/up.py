@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.cluster.cluster import Cluster
 from tests.launch.__main__ import UpOptions, obstacle_to, read
+from tests.launch.demo.demo import MASTER_SETTINGS, demo_fleet
 from tests.launch.failures import keep_logs, print_failure
 from tests.launch.keep_running import keep_running
 from tests.launch.memory import Memory, opened
@@ -67,7 +68,10 @@ async def run(options: UpOptions, source: Source, recording: Recording, report: 
     cancel_at_first_signal(recording, report)
     is_up = False
     try:
-        async with running(options, source, recording, report) as (cluster, proxies, verdict):
+        async with (
+            running(options, source, recording, report) as (cluster, proxies, verdict),
+            demo_if(options, cluster, recording.memory, report) as dead,
+        ):
             is_up = True
             report(verdict)
             if options.once:
@@ -75,11 +79,21 @@ async def run(options: UpOptions, source: Source, recording: Recording, report: 
             print(screen(cluster, proxies, options), flush=True)
             recording.enter("up")
             async with asyncio.TaskGroup() as group:
-                group.create_task(keep_running(cluster, report))
+                group.create_task(keep_running(cluster, report, dead))
                 group.create_task(serve_requests(cluster, recording.memory, report))
     except asyncio.CancelledError:
         report("stopped; nothing is left running")
     return 0 if is_up else STOPPED_EARLY
+
+
+@asynccontextmanager
+async def demo_if(options: UpOptions, cluster: Cluster, memory: Memory, report: Report) -> AsyncIterator[set[str]]:
+    """Provide the programs that are meant to be dead: one in the demo fleet, otherwise none."""
+    if not options.demo:
+        yield set()
+        return
+    async with demo_fleet(cluster, memory, report) as dead:
+        yield dead
 
 
 def cancel_at_first_signal(recording: Recording, report: Report) -> None:
@@ -109,6 +123,7 @@ async def running(
         report(f"data, logs and secrets are in {where.folder.path}")
         async with services(where) as (postgres, rabbitmq), names(where, postgres, rabbitmq) as (database, vhost):
             cluster = Cluster(where.folder, where.ports, postgres, rabbitmq, database, vhost, options.port)
+            cluster.master_settings = MASTER_SETTINGS if options.demo else {}
             async with recording.of(cluster, memory):
                 try:
                     known = bool(memory.nodes)

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.launch.__main__ import read as options
+from tests.launch.demo.fleet import CUSTOMERS, NODES, SOLD, STACKS, bought
 from tests.launch.failures import explained
 from tests.launch.memory import Memory, Slot, absent, read
 from tests.launch.registry import Record
@@ -101,3 +103,15 @@ def test_what_is_remembered_is_read_again(tmp_path: Path):
     memory = Memory(tmp_path / "cluster.json", "local", 10_000, 3, {1: 10_100, 3: 10_200})
     memory.write()
     assert read(tmp_path / "cluster.json", "local") == memory
+
+
+def test_the_demo_has_a_node_for_each_of_its_plan_and_refuses_fewer(capsys: pytest.CaptureFixture[str]):
+    assert options(["--demo"]).nodes == len(NODES)
+    with pytest.raises(SystemExit):
+        options(["--demo", "--nodes", "2"])
+    assert "--demo needs at least 5 nodes" in capsys.readouterr().err
+
+
+def test_each_sold_stack_has_enough_proxies_for_its_customers():
+    sold = {stack: sum(bought(each) for each in CUSTOMERS if SOLD[each % len(SOLD)] == stack) for stack in SOLD}
+    assert all(sold[stack["name"]] <= stack["count"] for stack in STACKS if stack["name"] in sold)
