@@ -240,10 +240,11 @@ class Cluster(Faults):
 
 @asynccontextmanager
 async def cluster(
-    where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ, database: Database, vhost: Vhost
+    where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ, database: Database, vhost: Vhost, **settings: str
 ) -> AsyncIterator[Cluster]:
-    """Run a cluster of one master, which is ready, and no node, on running services."""
+    """Run a cluster of one master, which is ready, and no node, on running services. `settings` are the master's."""
     made = Cluster(where.folder, where.ports, postgres, rabbitmq, database, vhost, where.ports.port(API))
+    made.master_settings = settings
     try:
         await made.master()
         yield made

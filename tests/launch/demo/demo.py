@@ -8,9 +8,11 @@ from pathlib import Path
 from tests.cluster.cluster import Cluster, until
 from tests.launch.demo import trouble
 from tests.launch.demo.build import build, proxies_of
+from tests.launch.demo.fleet import NODES
 from tests.launch.demo.traffic import send_traffic, use_up
 from tests.launch.demo.web import GONE_WRONG, GOOD, receivers
 from tests.launch.memory import Memory
+from tests.launch.returning import join_all, launch_new
 
 Report = Callable[[str], None]
 MASTER_SETTINGS = {"WEBHOOK_ALLOW_PRIVATE": "yes"}
@@ -34,6 +36,16 @@ async def demo_fleet(cluster: Cluster, memory: Memory, report: Report) -> AsyncI
         traffic = group.create_task(send_traffic(cluster))
         yield dead
         traffic.cancel()
+
+
+@asynccontextmanager
+async def demo_cluster(cluster: Cluster, report: Report) -> AsyncIterator[None]:
+    """Make the demo fleet of a cluster without any node, for tests and screenshots."""
+    memory = Memory()
+    await launch_new(cluster, len(NODES), memory)
+    await join_all(cluster, memory, report)
+    async with demo_fleet(cluster, memory, report):
+        yield
 
 
 async def create(cluster: Cluster, memory: Memory, report: Report) -> None:
