@@ -3,11 +3,29 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, ViewportSize
 
+HEIGHTS = {1280: 900, 390: 844}
 LOCAL_SCHEMES = ("data", "blob", "about")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a visitor's browser is set: its language, its colour scheme and its width in pixels."""
+
+    language: Literal["en", "ru"] = "en"
+    theme: Literal["light", "dark"] = "light"
+    width: int = 1280
+
+    @property
+    def size(self) -> ViewportSize:
+        return {"width": self.width, "height": HEIGHTS[self.width]}
+
+
+PLAIN = Look()
 
 
 @dataclass
@@ -35,10 +53,13 @@ class Watched:
 
 @asynccontextmanager
 async def watched_context(
-    browser: Browser, origin: str, **options: object
+    browser: Browser, origin: str, look: Look = PLAIN
 ) -> AsyncIterator[tuple[BrowserContext, Watched]]:
     """Provide a fresh context, like a first visit, and what is noticed in it."""
-    context = await browser.new_context(base_url=origin, **options)  # type: ignore[arg-type] # options of Playwright
+    locale = {"en": "en-GB", "ru": "ru-RU"}[look.language]
+    context = await browser.new_context(
+        base_url=origin, locale=locale, color_scheme=look.theme, viewport=look.size, timezone_id="UTC"
+    )
     watched = Watched(origin)
     context.on("request", watched.requested)
     context.on("page", watched.follow)

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page
 
 from tests.browser.chromium import browser as running_browser
 from tests.browser.chromium import ensure_chromium
-from tests.browser.watched import Watched, watched_context
+from tests.browser.watched import PLAIN, Look, Watched, watched_context
 from tests.cluster.cluster import Cluster, cluster
 from tests.launch.demo.demo import MASTER_SETTINGS, demo_cluster
 from tests.services.folders import Folder
@@ -56,9 +56,9 @@ async def visit(browser: Browser, demo: Cluster) -> AsyncIterator[Visit]:
     async with AsyncExitStack() as stack:
         opened: list[Watched] = []
 
-        async def visit(path: str = "/", **look: str) -> Page:
+        async def visit(path: str = "/", look: Look = PLAIN) -> Page:
             origin = str(demo.api.base_url).rstrip("/")
-            context, watched = await stack.enter_async_context(watched_context(browser, origin, **options_of(**look)))
+            context, watched = await stack.enter_async_context(watched_context(browser, origin, look))
             opened.append(watched)
             page = await context.new_page()
             await page.goto(path)
@@ -67,10 +67,3 @@ async def visit(browser: Browser, demo: Cluster) -> AsyncIterator[Visit]:
         yield visit
         assert [watched.console for watched in opened if watched.console] == []
         assert [watched.outside for watched in opened if watched.outside] == []
-
-
-def options_of(language: str = "en", theme: str = "light", width: str = "1280") -> dict[str, object]:
-    """Options of a browser context for a language, a colour scheme and a width in pixels."""
-    locale = {"en": "en-GB", "ru": "ru-RU"}[language]
-    size = {"width": int(width), "height": {"1280": 900, "390": 844}[width]}
-    return {"locale": locale, "color_scheme": theme, "viewport": size}
