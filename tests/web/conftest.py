@@ -1,7 +1,7 @@
 """One browser and one demo fleet for all browser tests of a run."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -19,8 +19,6 @@ from tests.services.postgres import PostgreSQL
 from tests.services.programs import ProgramError
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.sources import Where
-
-Visit = Callable[..., Awaitable[Page]]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -50,20 +48,26 @@ async def demo(where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ, browser: 
     await postgres.drop(name)
 
 
+class Visit:
+    """Opens pages as a first visitor, each in a browser of its own; `watched` is what they said and asked for."""
+
+    def __init__(self, browser: Browser, origin: str, stack: AsyncExitStack) -> None:
+        self.watched: list[Watched] = []
+        self._browser, self._origin, self._stack = browser, origin, stack
+
+    async def __call__(self, path: str = "/", look: Look = PLAIN) -> Page:
+        context, watched = await self._stack.enter_async_context(watched_context(self._browser, self._origin, look))
+        self.watched.append(watched)
+        page = await context.new_page()
+        await page.goto(path)
+        return page
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def visit(browser: Browser, demo: Cluster) -> AsyncIterator[Visit]:
-    """Opens pages as a first visitor. In the end no page may have said anything or asked another host."""
+    """In the end no page may have said anything on its console, or asked another host."""
     async with AsyncExitStack() as stack:
-        opened: list[Watched] = []
-
-        async def visit(path: str = "/", look: Look = PLAIN) -> Page:
-            origin = str(demo.api.base_url).rstrip("/")
-            context, watched = await stack.enter_async_context(watched_context(browser, origin, look))
-            opened.append(watched)
-            page = await context.new_page()
-            await page.goto(path)
-            return page
-
+        visit = Visit(browser, str(demo.api.base_url).rstrip("/"), stack)
         yield visit
-        assert [watched.console for watched in opened if watched.console] == []
-        assert [watched.outside for watched in opened if watched.outside] == []
+        assert [watched.console for watched in visit.watched if watched.console] == []
+        assert [watched.outside for watched in visit.watched if watched.outside] == []

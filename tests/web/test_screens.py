@@ -1,0 +1,78 @@
+"""Each screen in both languages, both colour schemes and two widths: accessible, and never scrolled sideways.
+
+The fixture `visit` adds: no message on the console, and no request to another host.
+"""
+
+from typing import Literal
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.axe import violations
+from tests.browser.settled import settled
+from tests.browser.watched import HEIGHTS, Look
+from tests.cluster.cluster import Cluster, succeeded
+from tests.web.conftest import Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SCREENS = (
+    "/",
+    "/nodes",
+    "/nodes/enrol",
+    "/nodes/{held}",
+    "/nodes/{offline}",
+    "/proxies",
+    "/proxies/create",
+    "/proxies/{failed}",
+    "/proxies/{sold}",
+    "/stacks",
+    "/stacks/{stack}",
+    "/customers",
+    "/locations",
+    "/events",
+    "/usage",
+    "/lookup",
+    "/links",
+    "/webhooks",
+    "/settings",
+)
+SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "ru"])
+async def test_every_screen_is_accessible_and_fits_its_width(
+    visit: Visit, demo: Cluster, language: Literal["en", "ru"], theme: Literal["light", "dark"]
+):
+    page = await visit("/", Look(language, theme))
+    subjects = await subjects_of(demo)
+    faults: list[str] = []
+    for screen in SCREENS:
+        await page.evaluate("(hash) => { location.hash = hash; }", screen.format(**subjects))
+        for width, height in HEIGHTS.items():
+            await page.set_viewport_size({"width": width, "height": height})
+            await settled(page)
+            faults += [f"{screen} at {width}: {fault}" for fault in await faults_of(page)]
+    assert faults == []
+
+
+async def faults_of(page: Page) -> list[str]:
+    beyond = await page.evaluate(SIDEWAYS)
+    return [*await violations(page), *([f"scrolls sideways by {beyond} px"] if beyond else [])]
+
+
+async def subjects_of(demo: Cluster) -> dict[str, int]:
+    """Ids of resources that have something to show."""
+
+    async def first(path: str) -> int:
+        return succeeded(await demo.api.get(path)).json()["items"][0]["id"]
+
+    nodes = succeeded(await demo.api.get("/nodes")).json()["items"]
+    return {
+        "held": next(node["id"] for node in nodes if node["name"] == "waw-1"),
+        "offline": next(node["id"] for node in nodes if node["name"] == "nyc-1"),
+        "failed": await first("/proxies?name=taken-port"),
+        "sold": await first("/proxies?label=customer:3"),
+        "stack": await first("/stacks"),
+    }
