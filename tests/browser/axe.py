@@ -8,7 +8,7 @@ from playwright.async_api import Page
 from tests.launch.registry import ROOT
 
 SOURCE = ROOT / ".dev/web/node_modules/axe-core/axe.min.js"
-"""Installed by `./dev check` and `./dev test`, from the lock file of the page."""
+"""Installed by `./dev test` and `./dev pytest`, from the lock file of the page."""
 RUN = "() => axe.run(document, {resultTypes: ['violations']}).then((result) => result.violations)"
 
 

@@ -47,13 +47,11 @@ async def place_nodes(cluster: Cluster) -> None:
 
 
 async def sell(cluster: Cluster) -> None:
-    """Label proxies of the sold stacks by customer, let those of one customer expire soon, and disable another's."""
-    free = {stack: await proxies_of(cluster, stack=stack) for stack in SOLD}
+    """Sell proxies to each customer, let those of one customer expire soon, and disable another's."""
     for customer in CUSTOMERS:
-        proxies = free[SOLD[customer % len(SOLD)]]
-        for _ in range(bought(customer)):
-            proxy = proxies.pop(0)
-            await patch(cluster, f"/proxies/{proxy['id']}", {"labels": {"customer": str(customer)}})
+        labels = {"customer": str(customer)}
+        wanted = {"stack": SOLD[customer % len(SOLD)]}
+        await post(cluster, "/proxies/claim", {"count": bought(customer), "filter": wanted, "labels": labels})
     await change_customer(cluster, EXPIRING, {"limits": {"expires_at": from_now(days=3)}})
     await change_customer(cluster, SUSPENDED, {"enabled": False})
 
