@@ -32,9 +32,11 @@ from master.domain.lookup import routes as lookups
 from master.domain.monitoring import health_routes, metrics_routes
 from master.domain.monitoring.fleet import Fleet
 from master.domain.nodes import routes as nodes
+from master.domain.nodes.counts import routes as node_counts
 from master.domain.nodes.protocols import Enroller, Syncer
 from master.domain.proxies import routes as proxies
 from master.domain.proxies.claims import routes as claim_routes
+from master.domain.proxies.counts import routes as proxy_counts
 from master.domain.proxies.export import routes as export_routes
 from master.domain.rotation import routes as rotation
 from master.domain.stacks import routes as stacks
@@ -58,6 +60,8 @@ ROUTES = (
     lookups.look_up,
     export_routes.export_proxies,
     *claim_routes.handlers,
+    proxy_counts.count_proxies,
+    node_counts.count_nodes,
     links.router,
     links.use_link,
     webhooks.router,

@@ -91,6 +91,7 @@ BEGIN
         END IF;
         NEW.updated_at := now();
     END IF;
+    NEW.expires_at := (NEW.limits ->> 'expires_at')::timestamptz;
     NEW.content := proxy_content(NEW);
     SELECT revision + 1 INTO NEW.changed_revision FROM nodes WHERE id = NEW.node_id;
     RETURN NEW;

@@ -264,6 +264,7 @@ FROM schedules;
 -- node was enabled or disabled. A proxy past its expiry is never shown as running, whatever its node reported so far.
 -- Live figures are known while the node is online and its agent reports them. It reports those that are not zero every
 -- minute, so older ones are zero. 3proxy does not tell its open connections.
+-- Every proxy has a node and its status; outer joins allow PostgreSQL to leave out those that a statement does not read.
 CREATE VIEW proxy_resources AS
 SELECT
     p.id, p.name, p.node_id, p.port, p.protocol, p.username, p.password, p.allow_ips, p.engine, p.enabled, p.labels,
@@ -292,8 +293,8 @@ SELECT
     END AS reason,
     CASE WHEN derived.state IN ('running', 'limited', 'expired') THEN p.version END AS observed_version,
     CASE WHEN derived.reported THEN s.reported_at END AS observed_at,
-    p.exit, p.limits, p.stack_id, p.destinations, facts.expires_at,
-    COALESCE(facts.expires_at, '9999-12-31T23:59:59.999999Z') AS sort_expires_at,
+    p.exit, p.limits, p.stack_id, p.destinations, p.expires_at,
+    COALESCE(p.expires_at, '9999-12-31T23:59:59Z') AS sort_expires_at,
     COALESCE(lower(p.name), U&'\+10FFFF') COLLATE "C" AS sort_name,
     CASE WHEN facts.is_live AND p.engine <> '3proxy' THEN COALESCE(v.connections, 0) END AS connections,
     CASE WHEN facts.is_live THEN COALESCE(v.rx_bps, 0) END AS rx_bps,
@@ -303,8 +304,8 @@ SELECT
     quota.used_bytes::numeric * 100 / quota.limit_bytes AS quota_percent,
     c.result AS last_check
 FROM proxies p
-JOIN nodes n ON n.id = p.node_id
-JOIN node_status s ON s.node_id = p.node_id
+LEFT JOIN nodes n ON n.id = p.node_id
+LEFT JOIN node_status s ON s.node_id = p.node_id
 LEFT JOIN proxy_failures f ON f.proxy_id = p.id AND f.version = p.version
 LEFT JOIN proxy_live v
     ON v.proxy_id = p.id AND v.node_id = p.node_id AND v.at > s.reported_at - interval '150 seconds'
@@ -320,8 +321,7 @@ CROSS JOIN LATERAL (
         s.session > 0 AS reported,
         s.online AND s.connections IS NOT NULL AS is_live,
         s.confirmed_rev >= GREATEST(p.changed_revision, n.state_revision) AS confirmed,
-        (p.limits ->> 'expires_at')::timestamptz AS expires_at,
-        COALESCE((p.limits ->> 'expires_at')::timestamptz <= now(), false) AS is_over,
+        COALESCE(p.expires_at <= now(), false) AS is_over,
         CASE
             WHEN NOT p.enabled THEN 'disabled'
             WHEN n.state = 'disabled' THEN format('node %s is disabled', n.id)

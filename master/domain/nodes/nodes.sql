@@ -47,6 +47,24 @@ WHERE true
 ORDER BY {order}
 LIMIT :limit::bigint;
 
+-- Counts of nodes that match, by up to three groups, the largest first. Groups that are not wanted are NULL.
+-- name: count
+SELECT
+    CASE WHEN :by_state::boolean THEN state END AS state,
+    CASE WHEN :by_link::boolean THEN link END AS link,
+    CASE WHEN :by_location::boolean THEN location_id END AS location_id,
+    labels ->> :label_1::text AS label_1,
+    labels ->> :label_2::text AS label_2,
+    labels ->> :label_3::text AS label_3,
+    count(*) AS count,
+    (sum(count(*)) OVER ())::bigint AS total
+FROM node_resources
+WHERE true
+  {nodes.matching}
+GROUP BY 1, 2, 3, 4, 5, 6
+ORDER BY count DESC, 1, 2, 3, 4, 5, 6
+LIMIT :limit::bigint;
+
 -- Taken before a node is deleted or renamed: no report may come between.
 -- name: lock_for_update
 SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, addresses, exit_addresses,

@@ -79,7 +79,23 @@ WHERE id = :id;
   AND (:not_labels::jsonb[] IS NULL OR NOT labels @> ANY (:not_labels))
   AND (:not_label_keys::text[] IS NULL OR NOT labels ?| :not_label_keys)
 
--- Proxies that match; all of them without a limit.
+-- Proxies that match, by id; all of them without a limit.
+-- name: select_matching
+SELECT
+    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+    destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, connections, rx_bps, tx_bps,
+    quota_used, quota_limit, last_check
+FROM proxy_resources
+LEFT JOIN schedule_resources ON proxy_id = id
+WHERE true
+  AND (:after_id::bigint IS NULL OR id > :after_id)
+  AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
+  {proxies.matching}
+ORDER BY id
+LIMIT :limit::bigint;
+
+-- A page of proxies that match. They are found by the columns that this takes, and only then read with all others.
 -- name: select_page
 -- sort: id
 -- sort: name = sort_name::text
@@ -91,13 +107,41 @@ SELECT
     destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
     observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, connections, rx_bps, tx_bps,
     quota_used, quota_limit, last_check, {key} AS sort_key
-FROM proxy_resources
+FROM (
+    SELECT id AS found_id
+    FROM proxy_resources
+    WHERE true
+      AND {beyond}
+      {proxies.matching}
+    ORDER BY {order}
+    LIMIT :limit::bigint
+) AS found
+JOIN proxy_resources ON id = found_id
 LEFT JOIN schedule_resources ON proxy_id = id
+ORDER BY {order};
+
+-- Counts of proxies that match, by up to three groups, the largest first. Groups that are not wanted are NULL.
+-- name: count
+SELECT
+    CASE WHEN :by_state::boolean THEN state END AS state,
+    CASE WHEN :by_node::boolean THEN node_id END AS node_id,
+    CASE WHEN :by_location::boolean THEN location_id END AS location_id,
+    CASE WHEN :by_stack::boolean THEN stack_id END AS stack_id,
+    CASE WHEN :by_protocol::boolean THEN protocol END AS protocol,
+    CASE WHEN :by_engine::boolean THEN engine END AS engine,
+    CASE WHEN :by_enabled::boolean THEN enabled END AS enabled,
+    CASE WHEN :by_reason::boolean THEN reason END AS reason,
+    labels ->> :label_1::text AS label_1,
+    labels ->> :label_2::text AS label_2,
+    labels ->> :label_3::text AS label_3,
+    count(*) AS count,
+    sum(connections)::bigint AS connections, sum(rx_bps)::bigint AS rx_bps, sum(tx_bps)::bigint AS tx_bps,
+    (sum(count(*)) OVER ())::bigint AS total
+FROM proxy_resources
 WHERE true
-  AND {beyond}
-  AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
   {proxies.matching}
-ORDER BY {order}
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+ORDER BY count DESC, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 LIMIT :limit::bigint;
 
 -- Write all settings of each row. The triggers raise versions and revisions where something differs.

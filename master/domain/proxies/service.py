@@ -42,7 +42,7 @@ async def get(session: Session, id_: int) -> Proxy:
 async def page(session: Session, query: ProxyList) -> ProxyPage:
     """Return a page of the proxies that match."""
     where = filter_parameters(query, ProxyFilter)
-    rows = await session.rows(f"proxies.select_page by {query.sort}", **where, node_ids=None, **query.position)
+    rows = await session.rows(f"proxies.select_page by {query.sort}", **where, **query.position)
     return ProxyPage(items=[proxy_from_row(row) for row in rows], next=query.next_after(rows))
 
 
@@ -56,7 +56,7 @@ async def matching(
 ) -> list[Row]:
     """Return the rows of the proxies that the filter matches, by id; with `node_ids` only those on these nodes."""
     where = filter_parameters(query, ProxyFilter)
-    return await session.rows("proxies.select_page by id", **where, node_ids=node_ids, after_id=after, limit=limit)
+    return await session.rows("proxies.select_matching", **where, node_ids=node_ids, after_id=after, limit=limit)
 
 
 async def lock_placement(session: Session) -> None:

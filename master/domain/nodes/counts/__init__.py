@@ -1,0 +1,1 @@
+"""Counts of nodes by their state, link, location and labels."""

@@ -1,0 +1,1 @@
+"""Counts of proxies by their state, node, labels and so on."""

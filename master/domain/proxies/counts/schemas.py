@@ -1,0 +1,78 @@
+"""The query and the resources of counts of proxies."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from master.domain.proxies.proxy_parts import ProxyState
+from master.domain.proxies.schemas import ProxyFilter
+from master.schemas.base import Resource, Row
+from master.schemas.grouping import MOST_COUNTS, Grouping, GroupsOf, Limit, no_groups
+from shared.proxies import EngineName, Protocol
+
+GROUPS = ("state", "node", "location", "stack", "protocol", "engine", "enabled", "reason")
+
+
+class ProxyCountQuery(ProxyFilter):
+    """The proxies to count, and the groups in which to count them."""
+
+    by: Annotated[Grouping, GroupsOf(GROUPS)] = no_groups(GROUPS)
+    limit: Limit = MOST_COUNTS
+
+
+class ProxyCount(Resource):
+    """The number of proxies in one group. Members by which it is not grouped are null."""
+
+    state: ProxyState | None
+    node_id: int | None
+    location_id: int | None
+    stack_id: int | None
+    protocol: Protocol | None
+    engine: EngineName | None
+    enabled: bool | None
+    reason: str | None
+    labels: dict[str, str | None] = Field(description="The labels that it is grouped by. null: proxies without it.")
+    count: int
+    connections: int | None = Field(description="The number of their open connections. null: unknown.")
+    rx_bps: int | None = Field(description="Bits per second that their clients send. null: unknown.")
+    tx_bps: int | None = Field(description="Bits per second that their clients receive. null: unknown.")
+
+
+class ProxyCounts(Resource):
+    """The numbers of proxies by group, the largest first, and the number of all that match."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "items": [
+                        {
+                            "state": "running",
+                            "node_id": 7,
+                            "location_id": None,
+                            "stack_id": None,
+                            "protocol": None,
+                            "engine": None,
+                            "enabled": None,
+                            "reason": None,
+                            "labels": {},
+                            "count": 12,
+                            "connections": 31,
+                            "rx_bps": 120000,
+                            "tx_bps": 2400000,
+                        }
+                    ],
+                    "total": 12,
+                }
+            ]
+        }
+    )
+
+    items: list[ProxyCount]
+    total: int = Field(description="The number of all proxies that match, also of those in groups beyond the limit.")
+
+
+def count_from_row(row: Row, by: Grouping) -> ProxyCount:
+    """Make a count out of a row of `proxies.count`."""
+    plain = {name: row[name] for name in ProxyCount.model_fields if name != "labels"}
+    return ProxyCount.model_validate({**plain, "labels": by.labels(row)})
