@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema
@@ -53,6 +53,19 @@ class Query(BaseModel):
     """A query string; unknown parameters are refused, numbers and flags are read from their text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class SecretsQuery(Query):
+    """Whether secrets are shown."""
+
+    secrets: Literal["yes", "no"] = Field(
+        default="yes", description="`no`: members that are secret, or contain a secret, are null."
+    )
+
+    @property
+    def shows_secrets(self) -> bool:
+        """Whether they are."""
+        return self.secrets == "yes"
 
 
 class Paging(Query):

@@ -37,6 +37,7 @@ from master.errors import (
     PortTaken,
     RotationUnderWay,
 )
+from master.schemas.base import SecretsQuery
 from master.schemas.dry_run import DryRunnable, TimedWrite
 
 CHANGED = (EngineMissing, ExitMissing, RotationUnderWay)
@@ -102,11 +103,14 @@ async def current(session: Session, proxy: Proxy) -> Proxy:
 
 
 @get("/{proxy_id:int}", summary="Show a proxy", opt=documented(answers={200: "The proxy."}))
-async def show_proxy(proxy_id: PathId, database: Injected[Database]) -> Response[Proxy]:
+async def show_proxy(
+    proxy_id: PathId, database: Injected[Database], parameters: Injected[SecretsQuery]
+) -> Response[Proxy]:
     """Show one proxy, with the state that its node reports."""
     async with database.session() as session:
         proxy = await proxies.get(session, proxy_id)
-    return respond(proxy, 200, etag(proxy.version))
+    shown = proxy if parameters.shows_secrets else proxy.without_secrets()
+    return respond(shown, 200, etag(proxy.version))
 
 
 @patch(

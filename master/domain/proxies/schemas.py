@@ -26,7 +26,7 @@ from master.domain.proxies.proxy_parts import (
     ProxyStatus,
     ProxyUsage,
 )
-from master.schemas.base import Query, RequestBody, Resource, Row, Text, omitted
+from master.schemas.base import Query, RequestBody, Resource, Row, SecretsQuery, Text, omitted
 from master.schemas.dry_run import DryRunnable, TimedWrite
 from master.schemas.fields import (
     LabelPatch,
@@ -71,9 +71,13 @@ class Proxy(Resource):
     status: ProxyStatus
     usage: ProxyUsage
     last_check: Check | None = Field(description="The last check of the proxy. null: it was never checked.")
-    urls: list[str] = Field(repr=False, description="The proxy as URLs, with the login, one for each protocol.")
+    urls: list[str] | None = Field(repr=False, description="The proxy as URLs, with the login, one for each protocol.")
     created_at: datetime
     updated_at: datetime
+
+    def without_secrets(self) -> Self:
+        """Return the proxy with null for its secrets."""
+        return self.model_copy(update={"password": None, "urls": None})
 
 
 def proxy_from_row(row: Row) -> Proxy:
@@ -169,7 +173,7 @@ class ProxyFilter(LabelFilter):
 ProxySort = Literal[Sort, "expires_at", "-expires_at"]
 
 
-class ProxyList(Sorted[ProxySort], ProxyFilter):
+class ProxyList(SecretsQuery, Sorted[ProxySort], ProxyFilter):
     """A page of proxies."""
 
 

@@ -43,7 +43,9 @@ async def page(session: Session, query: ProxyList) -> ProxyPage:
     """Return a page of the proxies that match."""
     where = filter_parameters(query, ProxyFilter)
     rows = await session.rows(f"proxies.select_page by {query.sort}", **where, **query.position)
-    return ProxyPage(items=[proxy_from_row(row) for row in rows], next=query.next_after(rows))
+    items = [proxy_from_row(row) for row in rows]
+    shown = items if query.shows_secrets else [proxy.without_secrets() for proxy in items]
+    return ProxyPage(items=shown, next=query.next_after(rows))
 
 
 async def matching(

@@ -22,6 +22,7 @@ from master.domain.rotation.schemas import FleetRotation, RotateRequest
 from master.domain.stacks import service as stacks
 from master.domain.stacks.schemas import NamedStack, NewStack, Stack, StackList, StackName, StackPage, StackPatch
 from master.errors import InsufficientCapacity, NameTaken, NotFound, NotRotatable, RotationUnderWay
+from master.schemas.base import SecretsQuery
 from master.schemas.dry_run import DryRunnable, TimedWrite
 
 PathName = Annotated[str, PathParameter()]
@@ -95,11 +96,12 @@ async def current(database: Database, stack: Stack) -> Stack:
         return stack
 
 
-async def show(database: Database, key: stacks.StackKey) -> Response[Stack]:
+async def show(database: Database, key: stacks.StackKey, parameters: SecretsQuery) -> Response[Stack]:
     """Answer with one stack."""
     async with database.session() as session:
         stack = await stacks.get(session, key)
-    return respond(stack, 200, etag(stack.version))
+    shown = stack if parameters.shows_secrets else stack.without_secrets()
+    return respond(shown, 200, etag(stack.version))
 
 
 async def remove(
@@ -116,15 +118,19 @@ REMOVED = documented(answers={204: "The stack and its proxies were removed.", 20
 
 
 @get("/stacks/{stack_id:int}", summary="Show a stack", opt=SHOWN)
-async def show_stack(stack_id: PathId, database: Injected[Database]) -> Response[Stack]:
+async def show_stack(
+    stack_id: PathId, database: Injected[Database], parameters: Injected[SecretsQuery]
+) -> Response[Stack]:
     """Show one stack, with the number of its proxies in each state. List the proxies at `/proxies?stack_id=`."""
-    return await show(database, stack_id)
+    return await show(database, stack_id, parameters)
 
 
 @get("/stacks/by-name/{name:str}", summary="Show a stack by its name", opt=SHOWN)
-async def show_named_stack(name: PathName, database: Injected[Database]) -> Response[Stack]:
+async def show_named_stack(
+    name: PathName, database: Injected[Database], parameters: Injected[SecretsQuery]
+) -> Response[Stack]:
     """Show the stack with this name, with the number of its proxies in each state."""
-    return await show(database, named(name))
+    return await show(database, named(name), parameters)
 
 
 @delete("/stacks/{stack_id:int}", status_code=200, summary="Remove a stack", opt=REMOVED)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validat
 from master.domain.proxies.proxy_parts import ProxyState
 from master.domain.proxies.schemas import FleetPatch, ProxyOptions
 from master.placement.spread import Spread
-from master.schemas.base import DescribedAs, RequestBody, Resource, Row, Text, omitted
+from master.schemas.base import DescribedAs, RequestBody, Resource, Row, SecretsQuery, Text, omitted
 from master.schemas.fields import LabelPatch, Labels, LocationNames, Name, NodeNames, distinct
 from master.schemas.filters import LabelFilter, Many, any_of, none_of
 from master.schemas.pages import Page
@@ -147,7 +147,7 @@ class StackFilter(LabelFilter):
     not_name: Many[Text] = none_of("name")
 
 
-class StackList(Sorted[Sort], StackFilter):
+class StackList(SecretsQuery, Sorted[Sort], StackFilter):
     """A page of stacks."""
 
 
@@ -210,6 +210,11 @@ class Stack(Resource):
     status: StackStatus
     created_at: datetime
     updated_at: datetime
+
+    def without_secrets(self) -> Self:
+        """Return the stack with null for a password that its proxies share."""
+        hidden = {"password": None} if "password" in self.proxy else {}
+        return self.model_copy(update={"proxy": {**self.proxy, **hidden}})
 
 
 def stack(row: Row) -> Stack:

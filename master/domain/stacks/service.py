@@ -46,7 +46,9 @@ async def page(session: Session, query: StackList) -> StackPage:
     """Return a page of the stacks that match."""
     where = filter_parameters(query, StackFilter)
     rows = await session.rows(f"stacks.select_page by {query.sort}", **where, **query.position)
-    return StackPage(items=[stack(row) for row in rows], next=query.next_after(rows))
+    items = [stack(row) for row in rows]
+    shown = items if query.shows_secrets else [one.without_secrets() for one in items]
+    return StackPage(items=shown, next=query.next_after(rows))
 
 
 async def create(session: Session, body: NewStack, *, allow_past: bool = False) -> tuple[int, WriteOutcome]:
