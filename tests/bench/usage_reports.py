@@ -1,8 +1,9 @@
-"""What counters in reports cost a master and its database: reports taken one after the other, without a broker.
+"""What counters and live figures cost a master and its database: reports taken one after the other, without a broker.
 
     ./dev python -m tests.bench.usage_reports [NODES] [PROXIES]
 
-Told are 200 counters that grew, 200 that did not (a repetition), and none; the rounds are interleaved.
+Told are 200 counters that grew, 200 that did not (a repetition), live figures of as many proxies, and none; the rounds
+are interleaved.
 """
 
 import asyncio
@@ -12,16 +13,19 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from pydantic import SecretStr
 
 from master.broker import Broker
 from master.db.database import Database
 from master.db.migrations import migrate
+from master.domain.proxies.schemas import ProxyFilter
+from master.domain.proxies.service import matching
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
 from shared.bus.failures import BusDown
-from shared.messages.bodies import Report, UsageCounters
+from shared.messages.bodies import LiveFigures, NodeLoad, Report, UsageCounters
 from shared.proxies import NodeId
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
@@ -64,13 +68,14 @@ async def measure(database: Database, nodes: int, proxies: int) -> None:
     reports = Reports(database, Outbox(database, broker, "c"))
     async with database.session() as session:
         wanted = await session.row("sync.desired_digest", node_id=1)
-        ids = [row["id"] for row in await session.rows("proxies.select_page", **FILTER)]
+        ids = [row["id"] for row in await matching(session, ProxyFilter(node_id=[1]), limit=COUNTERS)]
     assert wanted is not None
     ids = (ids * (COUNTERS // len(ids) + 1))[:COUNTERS]
-    kinds: dict[str, Callable[[int], tuple[UsageCounters, ...]]] = {
-        "no counters": lambda _: (),
-        f"{COUNTERS} that grew": lambda turn: told(ids, 1_000_000 * (turn + 1)),
-        f"{COUNTERS} told again": lambda turn: told(ids, 1_000_000 * (turn + 1)),
+    kinds: dict[str, Callable[[int], dict[str, Any]]] = {
+        "no counters": lambda _: {},
+        f"{COUNTERS} that grew": lambda turn: {"usage": told(ids, 1_000_000 * (turn + 1))},
+        f"{COUNTERS} told again": lambda turn: {"usage": told(ids, 1_000_000 * (turn + 1))},
+        "live figures": lambda turn: {"load": LOAD, "live": live(ids, turn)},
     }
     walls: dict[str, list[float]] = {name: [] for name in kinds}
     cpus: dict[str, list[float]] = {name: [] for name in kinds}
@@ -88,7 +93,7 @@ async def measure(database: Database, nodes: int, proxies: int) -> None:
                 running=proxies,
                 session=1000,
                 number=number,
-                usage=counters(turn),
+                **counters(turn),
             )
             began, cpu = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_utime
             with suppress(BusDown):
@@ -104,13 +109,12 @@ async def measure(database: Database, nodes: int, proxies: int) -> None:
         )
 
 
-FILTER = {
-    **dict.fromkeys(("node_ids", "location_id", "protocol", "engine", "enabled", "state", "port", "name", "username")),
-    "node_id": 1,
-    "labels": [],
-    "after": 0,
-    "limit": COUNTERS,
-}
+LOAD = NodeLoad(cpu=0.31, memory=0.42, rx_bps=1, tx_bps=2, connections=312)
+
+
+def live(ids: list[int], turn: int) -> tuple[LiveFigures, ...]:
+    """Figures that change with each turn."""
+    return tuple(LiveFigures(id=id_, connections=turn, rx_bps=1000 * turn, tx_bps=9000) for id_ in set(ids))
 
 
 def told(ids: list[int], sent: int) -> tuple[UsageCounters, ...]:
