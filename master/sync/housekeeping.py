@@ -1,4 +1,4 @@
-"""Mark silent nodes offline, and delete old rows now and then."""
+"""Mark silent nodes offline, roll usage up, and delete old rows now and then."""
 
 import asyncio
 from datetime import timedelta
@@ -7,9 +7,11 @@ from master.db.background import keep_on
 from master.db.database import Database
 from master.domain.events import log
 from master.domain.lookup import service as lookups
+from master.domain.usage import service as usage
 from master.sync.reports import Reports
 
 SILENCE_EVERY_S = 5.0
+ROLL_UP_EVERY_S = 60.0
 FORGET_EVERY_S = 3600.0
 FORGET_RETRY_MOST_S = 60.0
 
@@ -26,11 +28,17 @@ class Housekeeping:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(keep_on(self._mark_silent, "silent nodes"))
+            group.create_task(keep_on(self._roll_up, "usage of days", most_s=FORGET_RETRY_MOST_S))
             group.create_task(keep_on(self._forget_now_and_then, "old rows", most_s=FORGET_RETRY_MOST_S))
 
     async def _mark_silent(self) -> None:
         await asyncio.sleep(SILENCE_EVERY_S)
         await self._reports.mark_silent_offline()
+
+    async def _roll_up(self) -> None:
+        await asyncio.sleep(ROLL_UP_EVERY_S)
+        async with self._database.session() as session:
+            await usage.roll_up(session)
 
     async def _forget_now_and_then(self) -> None:
         await asyncio.sleep(SILENCE_EVERY_S)

@@ -394,12 +394,14 @@ $$;
 -- Usage: counters as the nodes report them, and their growth in each hour
 
 -- Which proxies a node had in the past: their last counters may still arrive, and their usage keeps its name and stack.
+-- `labels` are those that a removed proxy had last, so that its usage counts for its customer; NULL otherwise.
 CREATE TABLE former_proxies (
     proxy_id bigint NOT NULL,
     node_id bigint NOT NULL,
     name text,
     left_at timestamptz NOT NULL DEFAULT now(),
     stack_id bigint,
+    labels jsonb,
     PRIMARY KEY (proxy_id, node_id)
 );
 CREATE INDEX former_proxies_left_at_idx ON former_proxies (left_at);
@@ -455,6 +457,29 @@ CREATE FUNCTION bytes_in_period(period text, u usage_totals) RETURNS bigint LANG
         ELSE COALESCE(u.total_bytes, 0)
     END
 $$;
+
+-- The hours of each day so far: a sum over months reads a row for each proxy and day. Hours before `rolled_until` are
+-- part of their day.
+CREATE TABLE usage_days (
+    proxy_id bigint NOT NULL,
+    node_id bigint NOT NULL,
+    day timestamptz NOT NULL,
+    location_id bigint,
+    stack_id bigint,
+    received_bytes bigint NOT NULL,
+    sent_bytes bigint NOT NULL,
+    connections bigint NOT NULL,
+    refused jsonb NOT NULL,
+    CONSTRAINT usage_days_key UNIQUE NULLS NOT DISTINCT (proxy_id, node_id, day, location_id, stack_id)
+) WITH (fillfactor = 80);
+CREATE INDEX usage_days_day_idx ON usage_days (day);
+CREATE INDEX usage_days_stack_id_idx ON usage_days (stack_id, day) WHERE stack_id IS NOT NULL;
+
+CREATE TABLE usage_rollup (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    rolled_until timestamptz NOT NULL DEFAULT '1970-01-01T00:00:00Z'
+);
+INSERT INTO usage_rollup DEFAULT VALUES;
 
 -- Shares of a traffic limit that a proxy has passed. Each is announced once for a limit in each of its periods.
 CREATE TABLE usage_thresholds (

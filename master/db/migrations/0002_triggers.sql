@@ -191,9 +191,10 @@ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_in
 
 CREATE FUNCTION proxies_left() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO former_proxies (proxy_id, node_id, name, stack_id) SELECT id, node_id, name, stack_id FROM old_rows
+    INSERT INTO former_proxies (proxy_id, node_id, name, stack_id, labels)
+    SELECT id, node_id, name, stack_id, labels FROM old_rows
     ON CONFLICT (proxy_id, node_id) DO UPDATE
-    SET name = EXCLUDED.name, stack_id = EXCLUDED.stack_id, left_at = now();
+    SET name = EXCLUDED.name, stack_id = EXCLUDED.stack_id, labels = EXCLUDED.labels, left_at = now();
     RETURN NULL;
 END $$;
 CREATE TRIGGER proxies_left_delete AFTER DELETE ON proxies

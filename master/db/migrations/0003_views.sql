@@ -343,6 +343,12 @@ CROSS JOIN LATERAL (
         END AS state
 ) AS derived;
 
+-- The labels of each proxy: its present ones, or those that it had when it was removed.
+CREATE VIEW latest_labels AS
+SELECT id AS proxy_id, labels FROM proxies
+UNION ALL
+SELECT proxy_id, labels FROM former_proxies WHERE labels IS NOT NULL;
+
 -- Rotation steps
 
 -- The next step of each open rotation, or NULL while it has to wait. Time runs out only while the node was sent the

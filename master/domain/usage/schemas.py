@@ -1,16 +1,22 @@
 """The queries and resources of usage."""
 
+import base64
+import binascii
+import json
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple, cast
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
 
-from master.schemas.base import Limit, Query, Resource, single_value
-from master.schemas.cursors import read_keys
+from master.schemas.base import LabelFilter, Limit, Resource, single_value
 from master.schemas.fields import LocationName, NodeName, StackNamed
 from master.schemas.pages import Page
 from master.schemas.timestamps import LenientTimestamp
-from shared.proxies import Id
+from shared.proxies import MAX_BIGINT, Id
+
+GROUPS = ("proxy", "stack", "node", "location", "hour", "day")
+LABEL = "label:"
+NOT_OURS = "no cursor of this list"
 
 
 class UsageSum(Resource):
@@ -26,6 +32,8 @@ class UsageSum(Resource):
                     "proxy_name": None,
                     "node_id": None,
                     "stack_id": None,
+                    "location_id": None,
+                    "labels": None,
                     "received_bytes": 51200,
                     "sent_bytes": 1048576,
                     "connections": 12,
@@ -43,6 +51,11 @@ class UsageSum(Resource):
     proxy_name: str | None
     node_id: int | None
     stack_id: int | None = Field(description="The stack. Removed stacks keep their usage.")
+    location_id: int | None = Field(description="The location in which the node was at the time.")
+    labels: dict[str, str | None] | None = Field(
+        description="The label that it is grouped by, as a proxy has it now, or had it when it was removed. The value "
+        "null stands for proxies without this label."
+    )
     received_bytes: int = Field(description="Bytes received from clients.")
     sent_bytes: int = Field(description="Bytes sent to clients.")
     connections: int = Field(description="The number of connections.")
@@ -50,12 +63,15 @@ class UsageSum(Resource):
 
 
 def read_groups(text: str) -> frozenset[str]:
-    """Read the groups out of a text such as "proxy,day". Raises ValueError."""
+    """Read the groups out of a text such as "proxy,day" or "label:customer". Raises ValueError."""
     groups = frozenset(text.split(",")) if text else frozenset[str]()
-    if unknown := sorted(groups - {"proxy", "stack", "node", "hour", "day"}):
-        raise ValueError(f"usage is not summed up by {unknown[0][:20]!r}: say proxy, stack, node, hour or day")
+    plain = {group for group in groups if not group.startswith(LABEL)}
+    if unknown := sorted(plain - set(GROUPS)):
+        raise ValueError(f"usage is not summed up by {unknown[0][:20]!r}: say {', '.join(GROUPS)} or label:KEY")
     if groups >= {"hour", "day"}:
         raise ValueError("by hour or by day, not both")
+    if LABEL in groups or len(groups) - len(plain) > 1:
+        raise ValueError("by one label at most, written label:KEY, for example label:customer")
     return groups
 
 
@@ -64,30 +80,67 @@ Groups = Annotated[
         frozenset[str],
         BeforeValidator(read_groups),
         BeforeValidator(single_value),
-        WithJsonSchema({"type": "string", "examples": ["proxy,day"]}),
+        WithJsonSchema({"type": "string", "examples": ["proxy,day", "label:customer"]}),
     ],
     Field(
-        description="The groups of the sums: any of `proxy`, `stack`, `node`, and `hour` or `day`, with commas "
-        "between. Without "
-        "it there is one sum of all.",
+        description="The groups of the sums: any of `proxy`, `stack`, `node`, `location`, `label:KEY` (one key), and "
+        "`hour` or `day`, with commas between. Without it there is one sum of all.",
     ),
 ]
+
+
+class SumKeys(NamedTuple):
+    """The keys of a sum, in the order of the list, each 0 or empty where it is not grouped by.
+
+    `label` is "=" and the value, so that it differs from no label.
+    """
+
+    began_s: int
+    stack: int
+    proxy: int
+    node: int
+    location: int
+    label: str
+
+
+FIRST = SumKeys(-1, 0, 0, 0, 0, "")
+"""Before every sum."""
+
+
+def sum_cursor(keys: SumKeys) -> str:
+    """Return the cursor after the sum with these keys."""
+    return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
+
+
+def read_sum_cursor(text: str) -> SumKeys:
+    """Read a cursor. Raises ValueError."""
+    try:
+        found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        keys = SumKeys(*found)
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+        raise ValueError(NOT_OURS) from error
+    numbers = cast("list[object]", found)[:-1]
+    is_known = all(type(number) is int and 0 <= number <= MAX_BIGINT for number in numbers)
+    if not is_known or not isinstance(found[-1], str) or "\0" in keys.label or text != sum_cursor(keys):
+        raise ValueError(NOT_OURS)
+    return keys
+
+
 UsageCursor = Annotated[
     Annotated[
-        tuple[int, ...],
-        BeforeValidator(lambda text: read_keys(text, 4)),
+        SumKeys,
+        BeforeValidator(read_sum_cursor),
         BeforeValidator(single_value),
         WithJsonSchema({"type": "string"}),
     ],
-    Field(description="The `next` of the previous page. Without it the list begins at the first sum."),
+    Field(
+        description="The `next` of the previous page. Without it the list begins at the first sum. It cannot be "
+        "combined with `sort`."
+    ),
 ]
 
 
-FIRST = (-1, 0, 0, 0)
-"""The cursor before every sum."""
-
-
-class UsageList(Query):
+class UsageList(LabelFilter):
     """A page of sums."""
 
     by: Groups = Field(default_factory=frozenset[str])
@@ -106,13 +159,31 @@ class UsageList(Query):
         default=None, description="Only usage on nodes that were in this location at the time."
     )
     location: LocationName = None
+    sort: Literal["-bytes"] | None = Field(
+        default=None,
+        description="`-bytes`: the sums with the most bytes, received and sent, in descending order. There are `limit` "
+        "of them at most and no further page. Default: by time, then by ids.",
+    )
     limit: Limit = 50
     after: UsageCursor = Field(default_factory=lambda: FIRST)
+
+    @field_validator("after")
+    @classmethod
+    def of_pages(cls, after: SumKeys, info: ValidationInfo) -> SumKeys:
+        """Raises ValueError for a sorted list, which has no further page."""
+        if info.data.get("sort") is not None:
+            raise ValueError("a list with sort=-bytes has one page: raise limit instead")
+        return after
 
     @property
     def span(self) -> str | None:
         """The length of time of a sum, if sums are grouped by time."""
         return next((span for span in ("hour", "day") if span in self.by), None)
+
+    @property
+    def label_key(self) -> str | None:
+        """The key of the label that sums are grouped by, if they are."""
+        return next((group.removeprefix(LABEL) for group in self.by if group.startswith(LABEL)), None)
 
 
 class UsagePage(Page[UsageSum]):
