@@ -18,16 +18,20 @@ from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, tra
 from master.db.migrations import migrate
 from master.db.notifications import Notifications
 from master.db.peer_watchdog import PeerWatchdog
+from master.doctor.examination import examined
 from master.domain.events.stream import EventStream
 from master.domain.monitoring.fleet import Fleet
+from master.domain.monitoring.report import HealthReports
 from master.domain.nodes.drain_runner import DrainRunner
 from master.domain.nodes.enrolment.service import Enrolment
 from master.domain.rotation.runner import RotationRunner
+from master.domain.system.presence import Presence
+from master.domain.system.schemas import Configuration
 from master.domain.webhooks.delivery import DeliveryRunner
 from master.errors import BadConfiguration, DatabaseAway
 from master.exposure import ADVICE, exposed, own_addresses
 from master.instruments import Meters
-from master.settings import Settings
+from master.settings import Settings, shown
 from master.sync.broker_logins import Logins
 from master.sync.housekeeping import Housekeeping
 from master.sync.inbox import Inbox
@@ -114,6 +118,7 @@ class Master:
         self._rate_limits = RateLimits(self._database, self._broker)
         self._rotations = RotationRunner(self._database, self._notifications, settings.check_target)
         self._watchdog = PeerWatchdog(self._database, self._reserve)
+        self._presence = Presence(self._database)
         self._drains = DrainRunner(self._database, self._notifications, self._enrolment.remove)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
@@ -146,6 +151,7 @@ class Master:
                     self._keep_logins,
                     self._rotations.run,
                     self._drains.run,
+                    self._presence.run,
                 )
                 for program in (
                     self._bus.run,
@@ -177,7 +183,14 @@ class Master:
                 deliveries=self._deliveries,
                 meters=self._meters,
                 fleet=Fleet(self._database),
+                health_reports=HealthReports(partial(examined, self._settings)),
+                configuration=Configuration(
+                    settings=shown(self._settings),
+                    events_days=self._settings.events_keep_days,
+                    history_days=self._settings.history_keep_days,
+                ),
                 broker_state=lambda: self._bus.state,
+                broker_version=lambda: self._bus.broker_version,
                 check_target=self._settings.check_target,
                 own_hosts=self._settings.own_hosts,
                 public_url=self._settings.public_url,

@@ -26,11 +26,13 @@ from master.db.notifications import Notifications
 from master.domain.checks import routes as checks
 from master.domain.events import routes as events
 from master.domain.events.stream import EventStream
+from master.domain.labels import routes as labels
 from master.domain.links import routes as links
 from master.domain.locations import routes as locations
 from master.domain.lookup import routes as lookups
 from master.domain.monitoring import health_routes, metrics_routes
 from master.domain.monitoring.fleet import Fleet
+from master.domain.monitoring.report import HealthReports
 from master.domain.nodes import routes as nodes
 from master.domain.nodes.counts import routes as node_counts
 from master.domain.nodes.protocols import Enroller, Syncer
@@ -39,7 +41,10 @@ from master.domain.proxies.claims import routes as claim_routes
 from master.domain.proxies.counts import routes as proxy_counts
 from master.domain.proxies.export import routes as export_routes
 from master.domain.rotation import routes as rotation
+from master.domain.search import routes as search
 from master.domain.stacks import routes as stacks
+from master.domain.system import routes as system
+from master.domain.system.schemas import Configuration
 from master.domain.usage import routes as usage
 from master.domain.webhooks import routes as webhooks
 from master.domain.webhooks.delivery import DeliveryRunner
@@ -65,9 +70,13 @@ ROUTES = (
     links.router,
     links.use_link,
     webhooks.router,
+    search.search,
+    labels.list_labels,
+    system.show_system,
     metrics_routes.show_metrics,
     health_routes.live,
     health_routes.ready,
+    health_routes.show_report,
     pages.api_json,
     page.page,
     page.api_page,
@@ -115,7 +124,8 @@ class Api(Litestar):
 class Dependencies:
     """The parts of the master that handlers name in their signatures.
 
-    `broker_state` returns "up" while the broker can be reached, and otherwise the reason. `check_target` is the URL
+    `broker_state` returns "up" while the broker can be reached, and otherwise the reason; `broker_version` returns None
+    before the first connection. `check_target` is the URL
     that checks request through proxies; None: the echo service of each proxy's own node.
     """
 
@@ -127,7 +137,10 @@ class Dependencies:
     deliveries: DeliveryRunner
     meters: Meters
     fleet: Fleet
+    health_reports: HealthReports
+    configuration: Configuration
     broker_state: Callable[[], str]
+    broker_version: Callable[[], str | None]
     check_target: str | None = None
     own_hosts: frozenset[str] = frozenset()
     """Host names of the API, besides those that nobody outside can control."""
@@ -173,7 +186,10 @@ def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
         "if_match": if_match_of,
         "idempotency_key": idempotency_key_of,
     }
-    names = ("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "broker_state", "check_target")
+    names = (
+        *("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "health_reports", "configuration"),
+        *("broker_state", "broker_version", "check_target"),
+    )
     of_master = {name: constant(getattr(parts, name)) for name in names}
     return {name: Provide(provider, sync_to_thread=False) for name, provider in {**of_request, **of_master}.items()}
 

@@ -50,7 +50,11 @@ class Broker:
         self._queue_type = queue_type
         self._vhost = vhost(amqp_url.get_secret_value())
         self._http = httpx.AsyncClient(
-            base_url=management_url, auth=login(amqp_url), timeout=TIMEOUT_S, trust_env=False
+            base_url=management_url,
+            auth=login(amqp_url),
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            verify=has_tls(management_url),
         )
 
     async def ensure_all(self, nodes: Mapping[NodeId, str]) -> None:
@@ -183,6 +187,11 @@ class Broker:
             return await self._http.request(method, path, **parameters)
         except (httpx.HTTPError, OSError) as error:
             raise BrokerAway(f"RabbitMQ's management API does not answer: {type(error).__name__}") from error
+
+
+def has_tls(url: str) -> bool:
+    """Return whether there is a certificate to verify. Loading the authorities blocks the event loop for 20 ms."""
+    return url.startswith("https:")
 
 
 def read(answer: httpx.Response) -> Any:

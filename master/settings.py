@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, PlainValidator, SecretStr
@@ -83,6 +83,12 @@ def without_login(address: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
+def bare_address(address: str) -> str:
+    """Return the address without login, query and fragment, which may hold secrets."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
 def login(amqp_url: SecretStr) -> tuple[str, str]:
     """Return (user name, password) of an address; guest where there is none, as AMQP clients do."""
     parts = urlsplit(amqp_url.get_secret_value())
@@ -152,6 +158,7 @@ class Settings(EnvironmentSettings):
         return self.api_hosts | ({url_host(self.public_url)} if self.public_url else set[str]())
 
 
+HIDDEN = frozenset({"DATABASE_PASSWORD", "LICENSE_KEY"})
 REQUIRED = variables(Settings, required=True)
 OPTIONAL = variables(Settings, required=False)
 
@@ -159,3 +166,26 @@ OPTIONAL = variables(Settings, required=False)
 def read_settings(env: Mapping[str, str]) -> Settings:
     """Read all settings. Raises BadConfiguration with every variable that is missing or invalid."""
     return read(Settings, env, BadConfiguration)
+
+
+def shown(settings: Settings) -> list[tuple[str, str | None]]:
+    """Return each variable with its value as text, None if it is not set. Secrets are left out."""
+    values = {str(field.validation_alias): getattr(settings, name) for name, field in Settings.model_fields.items()}
+    values["AMQP_URL"] = settings.amqp_url.get_secret_value()
+    return [(name, shown_value(value)) for name, value in values.items() if name not in HIDDEN]
+
+
+def shown_value(value: object) -> str | None:
+    """Write a value as its variable would have it; of an address only scheme, host, port and path."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case frozenset():
+            return ",".join(sorted(cast("frozenset[str]", value))) or None
+        case tuple():
+            ranges = cast("tuple[range, ...]", value)
+            return ",".join(f"{one[0]}-{one[-1]}" if len(one) > 1 else str(one[0]) for one in ranges)
+        case None:
+            return None
+        case _:
+            return bare_address(str(value)) if "://" in str(value) else str(value)

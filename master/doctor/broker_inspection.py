@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import SecretStr
 
+from master.broker import has_tls
 from master.doctor.topology import Topology, topology
 from master.settings import login, vhost
 
@@ -62,7 +63,11 @@ class Inspection:
         self._user = login(amqp_url)[0]
         self._vhost = vhost(amqp_url.get_secret_value())
         self._http = httpx.AsyncClient(
-            base_url=f"{management_url}/api/", auth=login(amqp_url), timeout=ANSWER_S, trust_env=False
+            base_url=f"{management_url}/api/",
+            auth=login(amqp_url),
+            timeout=ANSWER_S,
+            trust_env=False,
+            verify=has_tls(management_url),
         )
 
     async def close(self) -> None:

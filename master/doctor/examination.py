@@ -1,9 +1,10 @@
 """The examination of settings, PostgreSQL, RabbitMQ, nodes and the API's port, which changes nothing."""
 
+import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,7 +49,11 @@ STAND_INS = {
 async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
     """Return all findings about a master with this environment."""
     settings, errors = readable_settings(env)
-    bad = {error.variable for error in errors}
+    return [*setting_findings(errors, env), *await examined(settings, {error.variable for error in errors})]
+
+
+async def examined(settings: Settings, bad: Collection[str] = ()) -> list[Finding]:
+    """Return the findings about everything that the settings lead to; those of `bad` variables are stand-ins."""
     examination = MasterExamination(settings, amqp="AMQP_URL" not in bad)
     first: dict[str, Check] = {}
     if not any(variable.startswith("DATABASE_") for variable in bad):
@@ -57,10 +62,10 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
         first["RabbitMQ"] = examination.examine_bus
         if "RABBITMQ_MANAGEMENT_URL" not in bad:
             first["management API"] = examination.examine_broker
-    if not bad & {"API_HOST", "API_PORT"}:
+    if "API_HOST" not in bad and "API_PORT" not in bad:
         first["API"] = examination.examine_api
     found = await examine(first)
-    return [*setting_findings(errors, env), *found, *await examine({"nodes": examination.compare})]
+    return [*found, *await examine({"nodes": examination.compare})]
 
 
 def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfiguration]]:
@@ -152,7 +157,8 @@ class MasterExamination:
         host, port = self.settings.api_host, self.settings.api_port
         state, reason = await api_state(host, port)
         self.master_here = state == "master"
-        return [api_finding(state, f"{host}:{port}", reason), exposure_finding(host, own_addresses())]
+        addresses = await asyncio.to_thread(own_addresses)
+        return [api_finding(state, f"{host}:{port}", reason), exposure_finding(host, addresses)]
 
     async def compare(self) -> list[Finding]:
         """Compare the database with the broker, and examine the nodes."""

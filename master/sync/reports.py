@@ -13,6 +13,7 @@ from master.db.database import Database, Row, Session
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventType
 from master.domain.proxies.ports import move_ports
+from master.domain.rotation import service as rotation
 from master.domain.usage import service as usage
 from master.sync import report_rules
 from master.sync.outbox import Outbox
@@ -88,7 +89,7 @@ class Reports:
             await session.execute("sync.forget_removals")
             await session.execute("sync.forget_taken_ports")
             await session.execute("sync.forget_live")
-            await session.execute("rotation.forget")
+            await rotation.forget(session)
             await usage.forget(session)
 
     async def _desired_state(self, node_id: NodeId) -> report_rules.DesiredState | None:

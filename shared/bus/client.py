@@ -21,7 +21,7 @@ from aiormq.exceptions import (
 )
 from pydantic import SecretStr
 
-from shared.bus.connections import CONNECT_TIMEOUT_S, address_of, connected
+from shared.bus.connections import CONNECT_TIMEOUT_S, address_of, connected, version_of
 from shared.bus.envelopes import Outgoing, outgoing
 from shared.bus.failures import OUTSIDE_ERRORS, BusDown, Unroutable, is_outside
 from shared.bus.intake import Intake
@@ -62,6 +62,7 @@ class Bus:
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
         self.state: BusState = "connecting"
+        self.broker_version: str | None = None
 
     @property
     def login(self) -> str:
@@ -124,6 +125,7 @@ class Bus:
         async with AsyncExitStack() as stack:
             names = [f"maybe-{self._program} {self.login} {way}" for way in ("publish", "consume")]
             transmit, receive = [await connected(stack, self._address, name, close) for name in names]
+            self.broker_version = version_of(transmit) or None
             async with asyncio.timeout(CONNECT_TIMEOUT_S * 3):
                 if self._prepare is not None:
                     await self._prepare()

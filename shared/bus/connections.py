@@ -65,3 +65,9 @@ async def close(connection: AbstractConnection) -> None:
             await connection.close()
     except OUTSIDE_ERRORS as error:
         log.debug("bus.close_failed", reason=type(error).__name__)
+
+
+def version_of(connection: AbstractConnection) -> str:
+    """Return the broker's version from its greeting; empty when it has none."""
+    version = connection.transport.connection.server_properties.get("version") if connection.transport else b""
+    return version.decode(errors="replace") if isinstance(version, bytes) else str(version or "")

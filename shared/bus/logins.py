@@ -15,7 +15,7 @@ from aiormq.exceptions import (
 )
 from pydantic import SecretStr
 
-from shared.bus.connections import CONNECT_TIMEOUT_S, address_of
+from shared.bus.connections import CONNECT_TIMEOUT_S, address_of, version_of
 from shared.bus.failures import OUTSIDE_ERRORS
 
 LoginState = Literal["accepted", "away", "login refused", "vhost refused"]
@@ -59,9 +59,3 @@ async def consumers_of(connection: AbstractConnection, queue: str) -> int | None
         return (await channel.declare_queue(queue, passive=True)).declaration_result.consumer_count
     except ChannelNotFoundEntity:
         return None
-
-
-def version_of(connection: AbstractConnection) -> str:
-    """Return the broker's version from its greeting; empty when it has none."""
-    version = connection.transport.connection.server_properties.get("version") if connection.transport else b""
-    return version.decode(errors="replace") if isinstance(version, bytes) else str(version or "")

@@ -5,13 +5,26 @@ from typing import Any
 from master.asgi import Dependencies
 from master.db.database import Database
 from master.domain.monitoring.fleet import Fleet
+from master.domain.monitoring.report import HealthReports
+from master.domain.system.schemas import Configuration
 from master.instruments import Meters
+from shared.doctor.findings import Finding
 
 UNUSED = ("enroller", "notifications", "syncer", "event_stream", "deliveries")
+
+
+async def nothing() -> tuple[Finding, ...]:
+    """Of a doctor that finds nothing."""
+    return ()
 
 
 def api_parts(rows: Database, **given: Any) -> Dependencies:
     """Over this database; the broker is down, and parts that are not given cannot be used."""
     parts: dict[str, Any] = dict.fromkeys(UNUSED, object())
     parts |= {"meters": Meters(), "fleet": Fleet(rows), "broker_state": lambda: "down"}
+    parts |= {
+        "health_reports": HealthReports(nothing),
+        "configuration": Configuration(),
+        "broker_version": lambda: None,
+    }
     return Dependencies(database=rows, **parts | given)

@@ -20,6 +20,9 @@ GROUPS: Mapping[str, str] = {
     "webhooks": "A webhook is an address to which the master posts events, in order and at least once each.",
     "usage": "Bytes and connections of proxies, summed up by proxy, stack, node and time.",
     "lookup": "Finds the proxy that had an address at a given time.",
+    "search": "Finds anything by name, address or id.",
+    "labels": "The keys and values of labels that are in use.",
+    "system": "The masters, what they run on, and their settings.",
     "monitoring": "Health of this master, and metrics for Prometheus.",
 }
 """Each is the package of `master.domain` that holds its routes."""

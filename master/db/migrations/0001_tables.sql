@@ -61,6 +61,15 @@ CREATE TABLE cluster (
 );
 INSERT INTO cluster DEFAULT VALUES;
 
+-- Masters that run. The row of one that was killed stays for a day.
+CREATE TABLE masters (
+    id text PRIMARY KEY,
+    host text NOT NULL,
+    version text NOT NULL,
+    started_at timestamptz NOT NULL,
+    last_seen_at timestamptz NOT NULL DEFAULT now()
+);
+
 -- Locations
 
 CREATE TABLE locations (

@@ -1,4 +1,4 @@
 """Monitoring: health endpoints, and metrics in the format of Prometheus.
 
-`fleet` counts proxies, nodes and webhooks in the database.
+`fleet` counts proxies, nodes and webhooks in the database, `report` shows the findings of the doctor.
 """

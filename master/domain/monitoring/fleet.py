@@ -1,10 +1,8 @@
 """Metrics of the fleet, counted in the database at most every ten seconds."""
 
-import asyncio
-import time
-
 from master.db.database import Database
 from master.domain.events import log
+from master.domain.monitoring.kept import Kept
 from master.domain.webhooks.schemas import MOST_LAG
 from master.instruments import by, gauge
 
@@ -17,15 +15,11 @@ class Fleet:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._counting = asyncio.Lock()
-        self._text, self._counted_at = "", -KEPT_S
+        self._text = Kept(self._count, KEPT_S)
 
     async def text(self) -> str:
         """Return the metrics, at most KEPT_S old. Raises DatabaseError."""
-        async with self._counting:
-            if time.monotonic() - self._counted_at >= KEPT_S:
-                self._text, self._counted_at = await self._count(), time.monotonic()
-            return self._text
+        return await self._text.get()
 
     async def _count(self) -> str:
         async with self._database.session() as session:

@@ -7,7 +7,8 @@ from litestar import get
 from master.api.dependencies import Injected
 from master.api.openapi.route_docs import documented
 from master.db.database import Database
-from master.domain.monitoring.schemas import Live, Ready
+from master.domain.monitoring.report import HealthReports
+from master.domain.monitoring.schemas import HealthReport, Live, Ready
 
 
 @get(
@@ -31,3 +32,17 @@ async def ready(database: Injected[Database], broker_state: Injected[Callable[[]
         await session.value("health.ping")
     broker = broker_state()
     return Ready(status="ok" if broker == "up" else "degraded", broker=broker)
+
+
+@get(
+    "/health/report",
+    summary="Examine the master and its surroundings",
+    opt=documented(answers={200: "The report."}),
+)
+async def show_report(health_reports: Injected[HealthReports]) -> HealthReport:
+    """Examine PostgreSQL, RabbitMQ, the nodes and the API's port, as `maybe-master doctor` does.
+
+    An examination takes up to 40 s when something hangs. Its report is kept for 10 s; requests that come meanwhile wait
+    for the same one.
+    """
+    return await health_reports.latest()

@@ -135,4 +135,4 @@ FROM unnest(:ids::bigint[], :reasons::text[], :kinds::text[]) AS r (id, reason, 
 WHERE e.proxy_id = r.id AND e.node_id = :node_id AND e.away AND e.role = 'next' AND r.kind = 'failed';
 
 -- name: forget
-DELETE FROM rotations WHERE state IN ('done', 'failed') AND updated_at < now() - interval '30 days';
+DELETE FROM rotations WHERE state IN ('done', 'failed') AND updated_at < now() - :kept::interval;

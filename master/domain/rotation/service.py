@@ -1,6 +1,7 @@
 """Start rotations of one proxy or of many, which the masters then carry on."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from master.db.constraints import existing
 from master.db.database import Row, Session
@@ -11,6 +12,9 @@ from master.domain.proxies.service import lock_fleet, lock_placement
 from master.domain.rotation.schemas import RotateRequest, Rotation, rotation_from_row
 from master.domain.rotation.steps import begin
 from master.errors import invalid_at, not_rotatable
+
+KEPT_DAYS = 30
+"""Rotations are forgotten so long after they ended."""
 
 
 async def get(session: Session, id_: int) -> Rotation:
@@ -67,3 +71,8 @@ def obstacle_of(row: Row, body: RotateRequest) -> str | None:
     if not row["enabled"] or row["node_state"] == "disabled":
         return "it does not run: change it instead"
     return why_not_rotatable(body.what, engine=row["engine"], username=row["username"], exit_=row["exit"])
+
+
+async def forget(session: Session) -> None:
+    """Delete rotations that ended long ago."""
+    await session.execute("rotation.forget", kept=timedelta(days=KEPT_DAYS))

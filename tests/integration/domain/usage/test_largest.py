@@ -71,7 +71,9 @@ async def test_the_largest_sums_are_the_same_before_and_after_hours_become_days(
 
 
 async def test_the_hour_that_lasts_is_no_part_of_its_day_yet(api: Api, node: Node, proxy: int, rows: Database):
-    await api.rows.execute("INSERT INTO usage_hours VALUES ($1, 1, date_trunc('hour', now()), NULL, 1, 1, 0, '{}')", proxy)
+    await api.rows.execute(
+        "INSERT INTO usage_hours VALUES ($1, 1, date_trunc('hour', now()), NULL, 1, 1, 0, '{}')", proxy
+    )
     await rolled(rows)
     assert await api.rows.fetchval("SELECT count(*) FROM usage_days") == 0
 

@@ -1,0 +1,1 @@
+"""Labels: which keys and values are in use, and how often."""
