@@ -285,6 +285,7 @@ CREATE TABLE endpoints (
 -- A rotation waits for its node (`waiting`), for the probe of the new endpoint (`starting`, until `deadline`), then for
 -- the end of the overlap (`overlap`, until `until`). It does not reference the proxy, which may be removed at any time
 -- while its history stays. `drained_node_id` is the draining node that the proxy is moved away from; otherwise NULL.
+-- `from_node_id` and `to_node_id` are the nodes of both endpoints; before `started_at` the target is not chosen yet.
 -- Times that the API shows are finite, here and below: Python and JSON Schema know no infinite time.
 CREATE TABLE rotations (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -301,11 +302,20 @@ CREATE TABLE rotations (
     claimed_until timestamptz NOT NULL DEFAULT '-infinity',
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    drained_node_id bigint
+    drained_node_id bigint,
+    from_node_id bigint,
+    to_node_id bigint,
+    started_at timestamptz,
+    probed_at timestamptz,
+    switched_at timestamptz,
+    ended_at timestamptz
 );
 CREATE UNIQUE INDEX rotations_open_key ON rotations (proxy_id) WHERE state NOT IN ('done', 'failed');
 CREATE INDEX rotations_proxy_id_idx ON rotations (proxy_id, id);
 CREATE INDEX rotations_updated_at_idx ON rotations (updated_at);
+CREATE INDEX rotations_from_node_id_idx ON rotations (from_node_id, id);
+CREATE INDEX rotations_to_node_id_idx ON rotations (to_node_id, id) WHERE to_node_id <> from_node_id;
+CREATE INDEX rotations_failed_idx ON rotations (id) WHERE state = 'failed';
 CREATE INDEX rotations_drained_idx ON rotations (drained_node_id)
 WHERE drained_node_id IS NOT NULL AND state NOT IN ('done', 'failed');
 

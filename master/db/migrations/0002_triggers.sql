@@ -268,6 +268,15 @@ CREATE TRIGGER endpoints_after_write
 AFTER INSERT OR DELETE OR UPDATE OF node_id, port, username, password, exit ON endpoints
 FOR EACH ROW EXECUTE FUNCTION endpoints_after_write();
 
+-- Note the node of the proxy for the history, whoever requests the rotation.
+CREATE FUNCTION rotations_before_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT node_id INTO NEW.from_node_id FROM proxies WHERE id = NEW.proxy_id;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER rotations_before_insert BEFORE INSERT ON rotations
+FOR EACH ROW EXECUTE FUNCTION rotations_before_insert();
+
 -- Note why a rotation could not move its proxy off a draining node. The proxy's node is locked, so both still exist.
 CREATE FUNCTION rotations_failed_to_drain() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

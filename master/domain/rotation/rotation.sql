@@ -5,8 +5,28 @@ SELECT id, :what::text[], :overlap_s, :node_ids::bigint[], false FROM unnest(:pr
 RETURNING id;
 
 -- name: select_one
-SELECT id, proxy_id, what, overlap_s, scheduled, state, reason, until, created_at, updated_at
-FROM rotations WHERE id = :id;
+SELECT
+    id, proxy_id, what, overlap_s, scheduled, state, reason, from_node_id, to_node_id, until, created_at, started_at,
+    probed_at, switched_at, ended_at, updated_at
+FROM rotations
+WHERE id = :id;
+
+-- A rotation that began later was also changed later, which has an index.
+-- name: select_page
+-- sort: id
+SELECT
+    id, proxy_id, what, overlap_s, scheduled, state, reason, from_node_id, to_node_id, until, created_at, started_at,
+    probed_at, switched_at, ended_at, updated_at
+FROM rotations
+WHERE true
+  AND {beyond}
+  AND (:proxy_id::bigint[] IS NULL OR proxy_id = ANY (:proxy_id))
+  AND (:node_id::bigint[] IS NULL OR from_node_id = ANY (:node_id)
+      OR (to_node_id = ANY (:node_id) AND to_node_id <> from_node_id))
+  AND (:state::text[] IS NULL OR state = ANY (:state))
+  AND (:since::timestamptz IS NULL OR (created_at >= :since AND updated_at >= :since))
+ORDER BY {order}
+LIMIT :limit::bigint;
 
 -- Whether this rotation is past its probe, or has failed.
 -- name: has_begun
@@ -101,14 +121,21 @@ WHERE proxy_id = :proxy_id AND rotation_id = :rotation_id AND role = 'next';
 DELETE FROM endpoints WHERE proxy_id = :proxy_id AND rotation_id = :rotation_id;
 
 -- name: wait
-UPDATE rotations SET state = 'waiting', deadline = NULL, claimed_until = '-infinity', updated_at = now()
+UPDATE rotations
+SET state = 'waiting', to_node_id = NULL, started_at = NULL, deadline = NULL, claimed_until = '-infinity',
+    updated_at = now()
 WHERE id = :id;
 
 -- name: start
 UPDATE rotations
-SET state = 'starting', deadline = now() + :within::interval, exit_before = :exit_before::jsonb,
-    claimed_until = '-infinity', updated_at = now()
+SET state = 'starting', from_node_id = :from_node_id, to_node_id = :to_node_id, started_at = now(),
+    deadline = now() + :within::interval, exit_before = :exit_before::jsonb, claimed_until = '-infinity',
+    updated_at = now()
 WHERE id = :id;
+
+-- The transaction begins when the probe has succeeded. It may have waited for locks before the switch.
+-- name: switch
+UPDATE rotations SET probed_at = now(), switched_at = clock_timestamp() WHERE id = :id;
 
 -- name: overlap
 UPDATE rotations
@@ -121,7 +148,7 @@ WHERE id = :id;
 WITH ended AS (
     UPDATE rotations
     SET state = :state, reason = :reason, until = NULL, exit_before = NULL, claimed_until = '-infinity',
-        updated_at = now()
+        ended_at = clock_timestamp(), updated_at = now()
     WHERE id = :id
     RETURNING proxy_id, scheduled
 )

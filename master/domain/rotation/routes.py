@@ -16,7 +16,14 @@ from master.domain.proxies import service as proxies
 from master.domain.proxies.routes import current
 from master.domain.proxies.schemas import FleetFilter
 from master.domain.rotation import service as rotation
-from master.domain.rotation.schemas import FleetRotation, RotatedProxy, RotateRequest, Rotation
+from master.domain.rotation.schemas import (
+    FleetRotation,
+    RotatedProxy,
+    RotateRequest,
+    Rotation,
+    RotationList,
+    RotationPage,
+)
 from master.errors import CountDiffers, InsufficientCapacity, NotRotatable, RotationUnderWay
 
 
@@ -99,4 +106,14 @@ async def show_rotation(rotation_id: PathId, database: Injected[Database]) -> Ro
         return await rotation.get(session, rotation_id)
 
 
-handlers = [rotate_proxy, rotate_proxies, show_rotation]
+@get("/rotations", summary="List rotations", opt=documented(answers={200: "A page of rotations."}))
+async def list_rotations(database: Injected[Database], parameters: Injected[RotationList]) -> RotationPage:
+    """List the rotations that match the filter, one page at a time; with `sort=-id` the newest first.
+
+    Moves of proxies off a draining node are rotations, too.
+    """
+    async with database.session() as session:
+        return await rotation.page(session, await with_ids(session, parameters))
+
+
+handlers = [rotate_proxy, rotate_proxies, show_rotation, list_rotations]

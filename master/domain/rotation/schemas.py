@@ -9,7 +9,12 @@ from master.domain.proxies.options import RotationPart, RotationParts
 from master.domain.proxies.proxy_parts import PROXY
 from master.domain.proxies.schemas import Proxy
 from master.schemas.base import RequestBody, Resource, Row
-from master.schemas.fields import NodeIds, NodeNames, Overlap
+from master.schemas.fields import Name, NodeIds, NodeNames, Overlap
+from master.schemas.filters import Many, any_of
+from master.schemas.pages import Page
+from master.schemas.sorting import Sorted
+from master.schemas.timestamps import LenientTimestamp
+from shared.proxies import Id
 
 ROTATION: dict[str, JsonValue] = {
     "id": 5,
@@ -17,11 +22,17 @@ ROTATION: dict[str, JsonValue] = {
     "what": ["port"],
     "overlap_s": 60,
     "scheduled": False,
-    "state": "starting",
+    "state": "overlap",
     "reason": None,
-    "until": None,
+    "from_node_id": 1,
+    "to_node_id": 1,
+    "until": "2026-05-01T10:01:02Z",
     "created_at": "2026-05-01T10:00:00Z",
-    "updated_at": "2026-05-01T10:00:00Z",
+    "started_at": "2026-05-01T10:00:00Z",
+    "probed_at": "2026-05-01T10:00:02Z",
+    "switched_at": "2026-05-01T10:00:02Z",
+    "ended_at": None,
+    "updated_at": "2026-05-01T10:00:02Z",
 }
 """An example."""
 
@@ -43,9 +54,31 @@ class Rotation(Resource):
         "endpoints serve. `done`: the former endpoint has ended. `failed`: the proxy stays as it was."
     )
     reason: str | None = Field(description="Why it failed.")
-    until: datetime | None = Field(description="The time when the former endpoint ends.")
+    from_node_id: int | None = Field(description="The node of the former endpoint.")
+    to_node_id: int | None = Field(description="The node of the new endpoint. null: it is not chosen yet.")
+    until: datetime | None = Field(description="The time when the former endpoint ends, during the overlap.")
     created_at: datetime
+    started_at: datetime | None = Field(description="The time when the new endpoint was made known to its node.")
+    probed_at: datetime | None = Field(description="The time when the probe of the new endpoint succeeded.")
+    switched_at: datetime | None = Field(description="The time when the new endpoint became the proxy's own.")
+    ended_at: datetime | None = Field(description="The time when the former endpoint ended, or the rotation failed.")
     updated_at: datetime
+
+
+class RotationList(Sorted[Literal["id", "-id"]]):
+    """A page of rotations."""
+
+    proxy_id: Many[Id] = any_of("Only rotations of this proxy.")
+    node_id: Many[Id] = any_of("Only rotations from or to an endpoint on this node.")
+    node: Many[Name] = any_of("The name of the node, instead of `node_id`.")
+    state: Many[RotationState] = any_of("Only rotations in this state.")
+    since: LenientTimestamp | None = Field(
+        default=None, description="Only rotations that were requested at this time or later."
+    )
+
+
+class RotationPage(Page[Rotation]):
+    """A page of rotations."""
 
 
 def rotation_from_row(row: Row) -> Rotation:

@@ -9,7 +9,7 @@ from master.domain.proxies.creation import check_nodes
 from master.domain.proxies.rotatable import why_not_rotatable
 from master.domain.proxies.schemas import FleetFilter
 from master.domain.proxies.service import lock_fleet, lock_placement
-from master.domain.rotation.schemas import RotateRequest, Rotation, rotation_from_row
+from master.domain.rotation.schemas import RotateRequest, Rotation, RotationList, RotationPage, rotation_from_row
 from master.domain.rotation.steps import begin
 from master.errors import invalid_at, not_rotatable
 
@@ -20,6 +20,13 @@ KEPT_DAYS = 30
 async def get(session: Session, id_: int) -> Rotation:
     """Return one rotation. Raises NotFound."""
     return rotation_from_row(existing(await session.row("rotation.select_one", id=id_), "rotation", id_))
+
+
+async def page(session: Session, query: RotationList) -> RotationPage:
+    """Return a page of the rotations that match."""
+    where = {name: getattr(query, name) or None for name in ("proxy_id", "node_id", "state", "since")}
+    rows = await session.rows(f"rotation.select_page by {query.sort}", **where, **query.position)
+    return RotationPage(items=[rotation_from_row(row) for row in rows], next=query.next_after(rows))
 
 
 async def rotate(session: Session, proxy_id: int, body: RotateRequest) -> Rotation:

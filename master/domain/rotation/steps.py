@@ -45,7 +45,12 @@ async def begin(session: Session, id_: int) -> None:
     if is_here and exit_ != row["exit"]:
         await session.execute("rotation.set_exit", proxy_id=row["proxy_id"], exit=exit_)
     await session.execute(
-        "rotation.start", id=id_, within=timedelta(seconds=START_S), exit_before=row["exit"] if is_here else None
+        "rotation.start",
+        id=id_,
+        from_node_id=row["node_id"],
+        to_node_id=target,
+        within=timedelta(seconds=START_S),
+        exit_before=row["exit"] if is_here else None,
     )
     await record_events(session, [event("proxy.rotation_begun", row, {"to_node_id": target})])
 
@@ -64,6 +69,7 @@ async def succeed(session: Session, id_: int) -> None:
         is_over = row["overlap_s"] == 0
         if is_over:
             await session.execute("rotation.delete_endpoint", proxy_id=proxy_id, rotation_id=id_)
+    await session.execute("rotation.switch", id=id_)
     if is_over:
         await session.execute("rotation.end", id=id_, state="done", reason=None)
     else:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, NamedTuple, cast
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
 
-from master.schemas.base import LabelFilter, Limit, Resource, single_value
-from master.schemas.fields import LocationName, NodeName, StackNamed
+from master.schemas.base import Limit, Query, Resource, single_value
+from master.schemas.fields import Name
+from master.schemas.filters import NOT, Labels, LabelTerm, Many, any_of
 from master.schemas.pages import Page
 from master.schemas.timestamps import LenientTimestamp
 from shared.proxies import MAX_BIGINT, Id
@@ -140,7 +141,7 @@ UsageCursor = Annotated[
 ]
 
 
-class UsageList(LabelFilter):
+class UsageList(Query):
     """A page of sums."""
 
     by: Groups = Field(default_factory=frozenset[str])
@@ -150,15 +151,24 @@ class UsageList(LabelFilter):
     until: LenientTimestamp | None = Field(
         default=None, alias="to", description="Only hours that begin before this time."
     )
-    proxy_id: Id | None = Field(default=None, description="Only usage of this proxy.")
-    node_id: Id | None = Field(default=None, description="Only usage on this node.")
-    node: NodeName = None
-    stack_id: Id | None = Field(default=None, description="Only usage of this stack.")
-    stack: StackNamed = None
-    location_id: Id | None = Field(
-        default=None, description="Only usage on nodes that were in this location at the time."
+    proxy_id: Many[Id] = any_of("Only usage of this proxy.")
+    node_id: Many[Id] = any_of("Only usage on this node.")
+    node: Many[Name] = any_of("The name of the node, instead of `node_id`.")
+    stack_id: Many[Id] = any_of("Only usage of this stack.")
+    stack: Many[Name] = any_of("The name of the stack, instead of `stack_id`.")
+    location_id: Many[Id] = any_of("Only usage on nodes that were in this location at the time.")
+    location: Many[Name] = any_of("The name of the location, instead of `location_id`.")
+    label: Labels = Field(
+        default_factory=list[LabelTerm],
+        description="Only usage of proxies that have this label now, or had it when they were removed: `key:value`, or "
+        "`key` for any value. It may be repeated; all of the labels must be present.",
     )
-    location: LocationName = None
+    not_label: Labels = Field(
+        default_factory=list[LabelTerm],
+        alias=f"{NOT}label",
+        description="Only usage of proxies without this label: `key:value`, or `key` for any value. It may be "
+        "repeated; none of the labels may be present.",
+    )
     sort: Literal["-bytes"] | None = Field(
         default=None,
         description="`-bytes`: the sums with the most bytes, received and sent, in descending order. There are `limit` "

@@ -8,6 +8,7 @@ from master.db.database import Row, Session
 from master.domain.events.log import NewEvent
 from master.domain.usage.rollup import EPOCH, whole_days
 from master.domain.usage.schemas import SumKeys, UsageList, UsagePage, UsageSum, sum_cursor
+from master.schemas.filters import EXCLUSION, label_parameters
 from shared.messages.bodies import UsageCounters
 from shared.proxies import NodeId
 
@@ -75,10 +76,14 @@ async def largest(session: Session, query: UsageList) -> Sequence[Row]:
 
 def parameters_of(query: UsageList) -> dict[str, Any]:
     """Return the parameters that both lists have."""
-    groups = {f"by_{group}": group in query.by for group in ("proxy", "node", "stack", "location")}
-    names = ("span", "label_key", "since", "until", "proxy_id", "node_id", "stack_id", "location_id", "limit")
-    labels = [{key: value} for key, value in query.label]
-    return {**groups, **{name: getattr(query, name) for name in names}, "labels": labels}
+    filters = ("proxy_id", "node_id", "stack_id", "location_id")
+    return {
+        **{f"by_{group}": group in query.by for group in ("proxy", "node", "stack", "location")},
+        **{name: getattr(query, name) for name in ("span", "label_key", "since", "until", "limit")},
+        **{name: getattr(query, name) or None for name in filters},
+        **label_parameters("", query.label),
+        **label_parameters(EXCLUSION, query.not_label),
+    }
 
 
 def keys_of(row: Row) -> SumKeys:

@@ -95,6 +95,25 @@ SELECT
 -- name: rolled_until
 SELECT rolled_until FROM usage_rollup;
 
+-- The conditions of a filter of usage `h`. Labels are those that a proxy has now, or had when it was removed.
+-- part: matching
+      AND (:proxy_id::bigint[] IS NULL OR h.proxy_id = ANY (:proxy_id))
+      AND (:node_id::bigint[] IS NULL OR h.node_id = ANY (:node_id))
+      AND (:stack_id::bigint[] IS NULL OR h.stack_id = ANY (:stack_id))
+      AND (:location_id::bigint[] IS NULL OR h.location_id = ANY (:location_id))
+      AND (:labels::jsonb[] IS NULL OR h.proxy_id IN (
+          SELECT l.proxy_id FROM latest_labels l WHERE l.labels @> ALL (:labels)
+      ))
+      AND (:label_keys::text[] IS NULL OR h.proxy_id IN (
+          SELECT l.proxy_id FROM latest_labels l WHERE l.labels ?& :label_keys
+      ))
+      AND (:not_labels::jsonb[] IS NULL OR h.proxy_id NOT IN (
+          SELECT l.proxy_id FROM latest_labels l WHERE l.labels @> ANY (:not_labels)
+      ))
+      AND (:not_label_keys::text[] IS NULL OR h.proxy_id NOT IN (
+          SELECT l.proxy_id FROM latest_labels l WHERE l.labels ?| :not_label_keys
+      ))
+
 -- One row for each group, by (began_s, stack_id, proxy_id, node_id, location_id, label), each 0 or '' where it is not
 -- grouped by. A label that a proxy has is '=' and its value. The cursor appears in both WHERE clauses, so that an index
 -- can start there. Rows with refusals are few, and their reasons are read only for the groups that are returned:
@@ -119,16 +138,10 @@ WITH labels AS MATERIALIZED (
         h.received_bytes, h.sent_bytes, h.connections, h.refused
     FROM usage_hours h
     LEFT JOIN labels l ON :label_key IS NOT NULL AND l.proxy_id = h.proxy_id
-    WHERE (:since::timestamptz IS NULL OR h.hour >= :since)
+    WHERE true
+      AND (:since::timestamptz IS NULL OR h.hour >= :since)
       AND (:until::timestamptz IS NULL OR h.hour < :until)
-      AND (:proxy_id::bigint IS NULL OR h.proxy_id = :proxy_id)
-      AND (:node_id::bigint IS NULL OR h.node_id = :node_id)
-      AND (:stack_id::bigint IS NULL OR h.stack_id = :stack_id)
-      AND (:location_id::bigint IS NULL OR h.location_id = :location_id)
-      AND (
-          cardinality(:labels::jsonb[]) = 0
-          OR h.proxy_id IN (SELECT proxy_id FROM latest_labels WHERE labels @> ALL (:labels::jsonb[]))
-      )
+      {usage.matching}
       AND (:span::text IS NULL OR h.hour >= to_timestamp(:after_began::bigint))
       AND (
           :span::text IS NOT NULL OR :by_stack::boolean OR NOT :by_proxy::boolean
@@ -213,14 +226,8 @@ WITH labels AS MATERIALIZED (
           AND (:until::timestamptz IS NULL OR hour < :until)
     ) AS h
     LEFT JOIN labels l ON :label_key IS NOT NULL AND l.proxy_id = h.proxy_id
-    WHERE (:proxy_id::bigint IS NULL OR h.proxy_id = :proxy_id)
-      AND (:node_id::bigint IS NULL OR h.node_id = :node_id)
-      AND (:stack_id::bigint IS NULL OR h.stack_id = :stack_id)
-      AND (:location_id::bigint IS NULL OR h.location_id = :location_id)
-      AND (
-          cardinality(:labels::jsonb[]) = 0
-          OR h.proxy_id IN (SELECT proxy_id FROM latest_labels WHERE labels @> ALL (:labels::jsonb[]))
-      )
+    WHERE true
+      {usage.matching}
 ), sums AS MATERIALIZED (
     SELECT
         began_s, stack_group, proxy_group, node_group, location_group, label_group,
