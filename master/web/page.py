@@ -35,6 +35,7 @@ PAGE = """<!DOCTYPE html>
 <link rel="icon" href="/ui/{build}/icon.svg">
 <link rel="stylesheet" href="/ui/{build}/style/base.css">
 <link rel="stylesheet" href="/ui/{build}/style/parts.css">
+<link rel="stylesheet" href="/ui/{build}/style/screens.css">
 {preloads}
 <script type="module" src="/ui/{build}/main.js"></script>
 </head>

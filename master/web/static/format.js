@@ -16,7 +16,9 @@ function localized(name, make) {
 /** @typedef {string | number | Date | null | undefined} Moment */
 
 export const NONE = "–";
-const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
+const SIZES = { en: ["B", "kB", "MB", "GB", "TB", "PB"], ru: ["Б", "кБ", "МБ", "ГБ", "ТБ", "ПБ"] };
+/** Times of day have 24 hours in every language. */
+const TIMES = { en: "en-GB", ru: "ru" };
 
 /** @param {Maybe} value */
 export const number = (value) =>
@@ -44,15 +46,15 @@ function scale(value, highest) {
   return { value, power };
 }
 
-/** @param {Maybe} value */
-export function bytes(value) {
-  if (value == null) return NONE;
-  const scaled = scale(value, UNITS.length - 1);
-  const unit = UNITS[scaled.power];
-  /** @type {Intl.NumberFormatOptions} */
-  const options = { style: "unit", unit, unitDisplay: "short", maximumSignificantDigits: 3 };
-  return localized(`bytes ${unit}`, (l) => new Intl.NumberFormat(l, options)).format(scaled.value);
+/** @param {number} value @param {string[]} units */
+function scaledText(value, units) {
+  const scaled = scale(value, units.length - 1);
+  const digits = localized("digits", (l) => new Intl.NumberFormat(l, { maximumSignificantDigits: 3 }));
+  return `${digits.format(scaled.value)} ${units[scaled.power]}`;
 }
+
+/** @param {Maybe} value */
+export const bytes = (value) => (value == null ? NONE : scaledText(value, SIZES[shown.value]));
 
 const SPEEDS = {
   en: ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"],
@@ -60,32 +62,26 @@ const SPEEDS = {
 };
 
 /** @param {Maybe} value bits per second */
-export function speed(value) {
-  if (value == null) return NONE;
-  const scaled = scale(value, 4);
-  const digits = localized("speed", (l) => new Intl.NumberFormat(l, { maximumSignificantDigits: 3 }));
-  return `${digits.format(scaled.value)} ${SPEEDS[shown.value][scaled.power]}`;
-}
+export const speed = (value) => (value == null ? NONE : scaledText(value, SPEEDS[shown.value]));
 
-/** @param {Moment} moment */
-export function time(moment) {
-  if (moment == null) return NONE;
-  /** @type {Intl.DateTimeFormatOptions} */
-  const options = { dateStyle: "short", timeStyle: "medium" };
-  return localized("time", (l) => new Intl.DateTimeFormat(l, options)).format(new Date(moment));
-}
+/** @param {string} name @param {Intl.DateTimeFormatOptions} options @param {Moment} at */
+const moment = (name, options, at) =>
+  at == null ? NONE : localized(name, () => new Intl.DateTimeFormat(TIMES[shown.value], options)).format(new Date(at));
 
-/** @param {Moment} moment */
-export function day(moment) {
-  if (moment == null) return NONE;
-  return localized("day", (l) => new Intl.DateTimeFormat(l, { dateStyle: "medium" })).format(new Date(moment));
-}
+/** @param {Moment} at */
+export const time = (at) => moment("time", { dateStyle: "medium", timeStyle: "medium" }, at);
 
-/** The time of day alone. @param {Moment} moment */
-export function clock(moment) {
-  if (moment == null) return NONE;
-  return localized("clock", (l) => new Intl.DateTimeFormat(l, { timeStyle: "medium" })).format(new Date(moment));
-}
+/** @param {Moment} at */
+export const day = (at) => moment("day", { dateStyle: "medium" }, at);
+
+/** The time of day alone. @param {Moment} at */
+export const clock = (at) => moment("clock", { timeStyle: "medium" }, at);
+
+/** A mark on an axis of time: the day, or the time of day. @param {number} seconds @param {boolean} isDaily */
+export const tick = (seconds, isDaily) =>
+  isDaily
+    ? moment("tick day", { day: "numeric", month: "short" }, seconds * 1000)
+    : moment("tick hour", { hour: "2-digit", minute: "2-digit" }, seconds * 1000);
 
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const STEPS = [
@@ -116,6 +112,20 @@ export function duration(seconds) {
   const whole = unit(Math.floor(seconds / first[1]), first[0]);
   return second && rest > 0 ? `${whole} ${unit(rest, second[0])}` : whole;
 }
+
+/** A delay with one digit after the point. @param {number} seconds */
+export const delay = (seconds) =>
+  localized(
+    "delay",
+    (l) =>
+      new Intl.NumberFormat(l, {
+        style: "unit",
+        unit: "second",
+        unitDisplay: "narrow",
+        minimumFractionDigits: 1,
+        maximumFractionDigits: 1,
+      }),
+  ).format(seconds);
 
 /** @param {number} value @param {string} name */
 function unit(value, name) {

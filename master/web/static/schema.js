@@ -119,3 +119,32 @@ export const errorsOf = (problem) =>
       .filter((/** @type {any} */ one) => one.pointer)
       .map((/** @type {any} */ one) => [one.pointer.replace(/^#/, ""), one.detail]),
   );
+
+/**
+ * What a field shows: what is to change, or what there is.
+ * @param {Field["kind"]} kind
+ * @param {any} patch
+ * @param {any} former
+ */
+export function shownValue(kind, patch, former) {
+  if (kind !== "labels") return patch === undefined ? former : patch;
+  return Object.fromEntries(Object.entries({ ...former, ...patch }).filter(([, value]) => value !== null));
+}
+
+/**
+ * What a merge patch says when a field gets a value: null or an empty list takes back what there was.
+ * @param {Field} field
+ * @param {any} next undefined: the field was emptied
+ * @param {any} former
+ */
+export function patchOf({ kind, nullable }, next, former) {
+  if (former === undefined || former === null) return next;
+  if (kind === "labels") {
+    const gone = Object.keys(former).filter((key) => !(key in (next ?? {})));
+    const news = Object.entries(next ?? {}).filter(([key, value]) => former[key] !== value);
+    const patch = Object.fromEntries([...news, ...gone.map((key) => [key, null])]);
+    return Object.keys(patch).length ? patch : undefined;
+  }
+  if (next === undefined) return kind === "list" ? [] : nullable ? null : undefined;
+  return JSON.stringify(next) === JSON.stringify(former) ? undefined : next;
+}

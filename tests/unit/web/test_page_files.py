@@ -11,7 +11,8 @@ from master.web.page import API_PAGE, PAGE, POLICY, page_html
 from tests.openapi.document import digest
 
 KB = 1000
-FIRST_LOAD_KB, ALL_KB = 60, 100
+FIRST_LOAD_KB, ALL_KB = 60, 170
+"""All: every screen, chart and QR code in one language, each file compressed by itself."""
 VENDOR_LATER = ("uplot.js", "uplot.css", "uqr.js")
 """Loaded on demand; Swagger UI belongs to another page."""
 OWN = sorted(path for path in FOLDER.rglob("*.js") if "vendor" not in path.parts)
@@ -35,7 +36,11 @@ SECTIONS = sorted(path.stem for path in (FOLDER / "words" / "en").glob("*.js"))
 
 def test_the_first_load_and_all_of_it_stay_within_the_budget():
     styles = sorted(FOLDER.glob("style/*.css"))
-    names = {*needed("main.js"), *needed("screens/overview.js"), "words/en/core.js", "words/en/overview.js"}
+    names = {
+        *needed("main.js"),
+        *needed("screens/overview.js"),
+        *(f"words/en/{one}.js" for one in ("core", "overview", "insight")),
+    }
     first = {FOLDER / name for name in names}
     assert len(gzip.compress(page_html())) + zipped(*first, *styles) <= FIRST_LOAD_KB * KB
     english = [path for path in OWN if "ru" not in path.parts]
@@ -60,7 +65,8 @@ def test_one_module_speaks_to_the_network_and_no_text_becomes_html():
 @pytest.mark.parametrize("section", SECTIONS)
 def test_both_languages_have_the_same_words_with_the_forms_that_their_plurals_need(section: str):
     english, russian = words("en", section), words("ru", section)
-    assert list(english) == list(russian)
+    # The hints of fields are the API's own descriptions, which are English.
+    assert list(english) == [key for key in russian if not key.startswith("hint/")]
     for key, text in english.items():
         assert set(re.findall(r"\{(\w+)\}", text)) == set(re.findall(r"\{(\w+)\}", russian[key])), key
         assert text.startswith("{") == russian[key].startswith("{"), key

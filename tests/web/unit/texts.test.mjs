@@ -13,7 +13,7 @@ test("a text takes the plural form of its number, four of them in Russian", () =
 
 test("numbers are written with the unit that fits", () => {
   shown.value = "en";
-  assert.deepEqual([bytes(0), bytes(1500), bytes(2_340_000_000), bytes(null)], ["0 byte", "1.5 kB", "2.34 GB", "–"]);
+  assert.deepEqual([bytes(0), bytes(1500), bytes(2_340_000_000), bytes(null)], ["0 B", "1.5 kB", "2.34 GB", "–"]);
   assert.deepEqual([speed(8_000_000), speed(999)], ["8 Mbit/s", "999 bit/s"]);
   assert.deepEqual([duration(0.031), duration(75), duration(90_000)], ["31 ms", "1 min 15 sec", "1 day 1 hr"]);
 });

@@ -1,6 +1,8 @@
 // Charts by uPlot, which is fetched when the first one is shown.
+import { tick, time } from "../format.js";
+import { theme } from "../prefs.js";
 import { html, useEffect, useRef } from "../view.js";
-import { shown } from "../words.js";
+import { shown, t } from "../words.js";
 
 /** @typedef {{label: string, values: (number | null)[], color?: string, fill?: boolean}} Series */
 
@@ -19,8 +21,13 @@ function uplot() {
   return library;
 }
 
-/** @param {string} name of a CSS variable */
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** The colour of a CSS variable as a canvas takes it. @param {HTMLElement} box @param {string} name @param {number} [alpha] */
+function color(box, name, alpha = 1) {
+  box.style.color = `var(${name})`;
+  const found = getComputedStyle(box).color;
+  box.style.color = "";
+  return alpha === 1 ? found : found.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
+}
 
 /**
  * Lines over time.
@@ -29,7 +36,7 @@ const color = (name) => getComputedStyle(document.documentElement).getPropertyVa
  */
 export function Chart({ times, series, format, label, height = 180 }) {
   const element = useRef(/** @type {HTMLDivElement | null} */ (null));
-  const key = JSON.stringify([times, series, shown.value, document.documentElement.dataset.theme]);
+  const key = JSON.stringify([times, series, shown.value, theme.value]);
   useEffect(() => {
     const box = element.current;
     if (!box || times.length === 0) return;
@@ -39,11 +46,7 @@ export function Chart({ times, series, format, label, height = 180 }) {
     const observer = new ResizeObserver(() => plot?.setSize({ width: box.clientWidth, height }));
     void uplot().then((Plot) => {
       if (isGone) return;
-      plot = new Plot(
-        options(series, format, box.clientWidth, height),
-        [times, ...series.map((one) => one.values)],
-        box,
-      );
+      plot = new Plot(options(box, series, format, height), [times, ...series.map((one) => one.values)], box);
       observer.observe(box);
     });
     return () => {
@@ -56,36 +59,37 @@ export function Chart({ times, series, format, label, height = 180 }) {
 }
 
 /**
+ * @param {HTMLElement} box
  * @param {Series[]} series
  * @param {(value: number | null) => string} format
- * @param {number} width
  * @param {number} height
  */
-function options(series, format, width, height) {
-  const grid = { stroke: color("--line"), width: 1 };
-  const axis = { stroke: color("--muted"), grid, ticks: grid, font: "11px system-ui" };
-  /** @param {number} seconds */
-  const when = (seconds) =>
-    new Date(seconds * 1000).toLocaleString(shown.peek(), { dateStyle: "short", timeStyle: "short" });
+function options(box, series, format, height) {
+  const grid = { stroke: color(box, "--line"), width: 1 };
+  const axis = { stroke: color(box, "--muted"), grid, ticks: grid, font: "11px system-ui" };
   return {
-    width,
+    width: box.clientWidth,
     height,
     legend: { live: true },
     cursor: { drag: { x: false, y: false } },
     axes: [
       {
         ...axis,
-        values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((one) => tick(one, splits)),
+        values: (/** @type {any} */ _, /** @type {number[]} */ splits) =>
+          splits.map((one) => tick(one, isDaily(splits))),
       },
       { ...axis, size: 70, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(format) },
     ],
     series: [
-      { value: (/** @type {any} */ _, /** @type {number | null} */ value) => (value == null ? "–" : when(value)) },
+      {
+        label: t("time"),
+        value: (/** @type {any} */ _, /** @type {number | null} */ value) => (value == null ? "–" : time(value * 1000)),
+      },
       ...series.map((one, at) => ({
         label: one.label,
-        stroke: color(one.color ?? `--series-${at + 1}`),
+        stroke: color(box, one.color ?? `--series-${at + 1}`),
         width: 1.5,
-        fill: one.fill ? `${color(one.color ?? `--series-${at + 1}`)}22` : undefined,
+        fill: one.fill ? color(box, one.color ?? `--series-${at + 1}`, 0.12) : undefined,
         points: { show: false },
         value: (/** @type {any} */ _, /** @type {number | null} */ value) => format(value),
       })),
@@ -93,10 +97,5 @@ function options(series, format, width, height) {
   };
 }
 
-/** @param {number} seconds @param {number[]} splits */
-function tick(seconds, splits) {
-  const isDaily = splits.length > 1 && splits[1] - splits[0] >= 86_400;
-  /** @type {Intl.DateTimeFormatOptions} */
-  const form = isDaily ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
-  return new Date(seconds * 1000).toLocaleString(shown.peek(), form);
-}
+/** @param {number[]} splits */
+const isDaily = (splits) => splits.length > 1 && splits[1] - splits[0] >= 86_400;

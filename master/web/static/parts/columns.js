@@ -11,11 +11,11 @@ import { Menu } from "./menu.js";
  * @property {(row: any) => any} cell
  * @property {string} [sort] the member by which the API sorts
  * @property {boolean} [end] aligned to the right, as numbers are
- * @property {1 | 2 | 3} [rank] 1: always shown; 2: from 700 px; 3: from 1100 px
+ * @property {1 | 2 | 3} [rank] 1: always shown; 2: from 700 px; 3: from 1000 px
  * @property {boolean} [extra] hidden until somebody chooses it
  */
 
-const WIDTHS = { 1: 0, 2: 700, 3: 1100 };
+const WIDTHS = { 1: 0, 2: 700, 3: 1000 };
 
 /** @param {string} name of the table @returns {import("@preact/signals").Signal<Record<string, boolean>>} */
 const choice = (name) => remembered(`columns.${name}`, /** @type {Record<string, boolean>} */ ({}));

@@ -6,10 +6,11 @@ import { Icon } from "./icon.js";
 
 const SHOWN_MS = 1500;
 
-/** Puts a text on the clipboard. The API for that exists in secure contexts only. @param {string} text */
+/** Puts a text on the clipboard. The API for that exists in secure contexts only. @param {string | Promise<string>} text */
 export async function copy(text) {
-  if (navigator.clipboard) await navigator.clipboard.writeText(text);
-  else copyBySelection(text);
+  const known = await text;
+  if (navigator.clipboard) await navigator.clipboard.writeText(known);
+  else copyBySelection(known);
 }
 
 /** @param {string} text */

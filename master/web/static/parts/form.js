@@ -1,6 +1,6 @@
 // Forms out of the OpenAPI document: descriptions, limits and choices are those of the API.
 import { apiDocument } from "../api.js";
-import { changed, errorsOf, fieldsOf, valueAt } from "../schema.js";
+import { changed, errorsOf, fieldsOf, patchOf, shownValue, valueAt } from "../schema.js";
 import { classes, html, useEffect, useState } from "../view.js";
 import { isWord, loadWords, t } from "../words.js";
 import { Input } from "./input.js";
@@ -30,32 +30,33 @@ export function useFields(schema) {
 
 /**
  * Fields of a body.
- * @param {{schema: string, body: any, onChange: (body: any) => void, problem?: any, only?: string[], without?: string[],
+ * @param {{schema: string, body: any, current?: any, onChange: (body: any) => void, problem?: any, only?: string[], without?: string[],
  *     inputs?: Record<string, (props: {id: string, value: any, set: (value: any) => void}) => any>}} props
- *     `only`: these members, in this order. `inputs`: what stands in place of the usual input, by pointer
+ *     `current`: what is shown until it is changed. `only`: these members, in this order. `inputs`: what stands in place of the usual input, by pointer
  */
-export function Fields({ schema, body, onChange, problem, only, without = [], inputs = {} }) {
+export function Fields({ schema, body, current, onChange, problem, only, without = [], inputs = {} }) {
   const all = useFields(schema);
   const errors = errorsOf(problem);
   const chosen = only ? only.flatMap((name) => all.filter((one) => one.name === name)) : all;
   const set = (/** @type {string} */ pointer, /** @type {any} */ value) => onChange(changed(body, pointer, value));
   const shown = chosen.filter((one) => !without.includes(one.name));
-  return html`${shown.map((one) => html`<${FieldView} key=${one.pointer} field=${one} body=${body} set=${set} errors=${errors} inputs=${inputs} />`)}`;
+  return html`${shown.map((one) => html`<${FieldView} key=${one.pointer} field=${one} body=${body} current=${current} set=${set} errors=${errors} inputs=${inputs} />`)}`;
 }
 
-/** @param {{field: Field, body: any, set: (pointer: string, value: any) => void, errors: Record<string, string>, inputs: Record<string, any>}} props */
-function FieldView({ field, body, set, errors, inputs }) {
+/** @param {{field: Field, body: any, current?: any, set: (pointer: string, value: any) => void, errors: Record<string, string>, inputs: Record<string, any>}} props */
+function FieldView({ field, body, current, set, errors, inputs }) {
   const { pointer, name, kind, required } = field;
   const own = inputs[pointer];
   if (kind === "group" && !own) {
     return html`<fieldset class="group"><legend>${label(field)}</legend>
-      ${field.fields.map((one) => html`<${FieldView} key=${one.pointer} field=${one} body=${body} set=${set} errors=${errors} inputs=${inputs} />`)}
+      ${field.fields.map((one) => html`<${FieldView} key=${one.pointer} field=${one} body=${body} current=${current} set=${set} errors=${errors} inputs=${inputs} />`)}
     </fieldset>`;
   }
   const id = `field${pointer.replaceAll("/", "-")}`;
-  const value = valueAt(body, pointer);
+  const former = valueAt(current, pointer);
+  const value = shownValue(kind, valueAt(body, pointer), former);
   const error = errors[pointer] ?? Object.entries(errors).find(([where]) => where.startsWith(`${pointer}/`))?.[1];
-  const change = (/** @type {any} */ next) => set(pointer, next);
+  const change = (/** @type {any} */ next) => set(pointer, patchOf(field, next, former));
   const hint = hintOf(field);
   const described = classes(hint && `${id}-hint`, error && `${id}-error`) || undefined;
   return html`<div class=${classes("field", kind, error && "wrong")} data-field=${name}>

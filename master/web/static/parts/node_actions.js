@@ -15,7 +15,7 @@ import { toast } from "./toast.js";
 /** @typedef {{key: string, method: string, path: (node: any) => string, body?: any, needs?: "labels" | "location"}} Action */
 
 /** @type {Action[]} */
-const ACTIONS = [
+export const ACTIONS = [
   { key: "drain", method: "PATCH", path: (node) => `/nodes/${node.id}`, body: { state: "draining" } },
   { key: "move", method: "PATCH", path: (node) => `/nodes/${node.id}`, body: { state: "draining", move: true } },
   { key: "activate", method: "PATCH", path: (node) => `/nodes/${node.id}`, body: { state: "active" } },

@@ -11,6 +11,7 @@ async function load(name) {
   if (name === "missing") return { name, Screen: Missing };
   try {
     const [module] = await Promise.all([import(`../screens/${name}.js`), loadWords(name)]);
+    await Promise.all((module.words ?? []).map(loadWords));
     return { name, Screen: module.default };
   } catch (error) {
     console.error(error);

@@ -85,6 +85,9 @@ function confirmed({ status, revision }) {
   return html`<span class="badge pending">${number(status.confirmed_rev)} / ${number(revision)}</span>`;
 }
 
+/** Further sections of words. */
+export const words = ["fleet"];
+
 export default function Nodes() {
   const query = route.value.query;
   const list = useList("nodes", query, { counts: true });

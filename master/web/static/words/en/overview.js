@@ -1,2 +1,48 @@
 // Overview.
-export default {};
+export default {
+  attention: "Needs attention",
+  "attention.none": "Nothing needs attention.",
+  "attention.looking": "Looking…",
+  "attention.more": "{n} more",
+  "attention.fewer": "Fewer",
+  "attention.finding": "{check}: {text}",
+  "attention.offline": {
+    one: "Node {name} is offline, last heard {since}; it has {n} proxy",
+    other: "Node {name} is offline, last heard {since}; it has {n} proxies",
+  },
+  "attention.never_reported": "Node {name} is enrolled and has never reported",
+  "attention.held": "Node {name} holds back a list that would stop {stops} of {of} proxies",
+  "attention.trouble": "Node {name} takes no changes",
+  "attention.moving": {
+    one: "{n} proxy could not leave node {name}",
+    other: "{n} proxies could not leave node {name}",
+  },
+  "attention.old_agent": "Node {name} runs agent {agent}; the master is {version}",
+  "attention.failing": { one: "{n} proxy fails on {node}", other: "{n} proxies fail on {node}" },
+  "attention.webhook": "Webhook {url} fails",
+  "attention.pending": {
+    one: "{n} proxy waits for its node for more than 10 s",
+    other: "{n} proxies wait for their nodes for more than 10 s",
+  },
+  "attention.rotations": {
+    one: "{n} rotation failed in the last 24 hours",
+    other: "{n} rotations failed in the last 24 hours",
+  },
+  "attention.quota": { one: "{n} proxy has used 80% of its quota", other: "{n} proxies have used 80% of their quota" },
+  "attention.expiring": { one: "{n} proxy expires within 7 days", other: "{n} proxies expire within 7 days" },
+  "overview.proxies": "proxies",
+  "overview.connections": "connections open",
+  "overview.rate": "now",
+  "overview.locations": "Locations",
+  "overview.no_location": "no location",
+  "overview.traffic": "Traffic",
+  "overview.events": "Latest events",
+  "overview.all_events": "All events",
+  "overview.no_node": "No node yet",
+  "overview.no_node_text": "A node is a host that runs proxies. Enrol the first one to begin.",
+  "overview.no_proxy": "No proxy yet",
+  "overview.no_proxy_text": {
+    one: "{n} node is there and has nothing to do.",
+    other: "{n} nodes are there and have nothing to do.",
+  },
+};

@@ -1,0 +1,99 @@
+// One node: its proxies, usage, events, exits, moves, and what can take it out of service.
+
+import { filterOf } from "../filter.js";
+import { ago, number, percent, speed, time } from "../format.js";
+import { useList } from "../list.js";
+import { nameOf } from "../names.js";
+import { EventList } from "../parts/event_list.js";
+import { FilterBar } from "../parts/filterbar.js";
+import { Labels } from "../parts/labels.js";
+import { Meter } from "../parts/meter.js";
+import { DangerPanel } from "../parts/node_danger.js";
+import { NodeMenu } from "../parts/node_menu.js";
+import { HeldList, LinkNotice } from "../parts/node_notices.js";
+import { ExitsPanel, MovingPanel } from "../parts/node_panels.js";
+import { Stale, Waiting } from "../parts/notice.js";
+import { ProxyActions } from "../parts/proxy_actions.js";
+import { COLUMNS, copyUrl } from "../parts/proxy_columns.js";
+import { Page } from "../parts/screen.js";
+import { Badge } from "../parts/states.js";
+import { Table, Total } from "../parts/table.js";
+import { Tabs } from "../parts/tabs.js";
+import { UsageChart } from "../parts/usage_chart.js";
+import { go, route, setQuery } from "../router.js";
+import { NOTHING } from "../selection.js";
+import { useResource } from "../store.js";
+import { html, signal, useMemo } from "../view.js";
+import { t } from "../words.js";
+
+/** Further sections of words. */
+export const words = ["fleet", "insight"];
+
+/** @param {{id: string}} props */
+export default function NodeScreen({ id }) {
+  const read = useResource("nodes", id);
+  /** @type {import("../resources.d.ts").Node | undefined} */
+  const node = read.data;
+  if (!node) return html`<${Page} title=${`${t("kind.node")} ${id}`}><${Waiting} read=${read} /><//>`;
+  const { status, moving } = node;
+  const tabs = [
+    { key: "proxies", words: t("nav./proxies"), count: number(status.count) },
+    { key: "usage", words: t("usage") },
+    { key: "events", words: t("nav./events") },
+    { key: "exits", words: t("node.exits") },
+    { key: "moving", words: t("node.moving"), count: moving ? number(moving.left) : null },
+    { key: "danger", words: t("node.danger") },
+  ];
+  const lead = html`<${Badge} state=${status.state} />${node.state !== "active" && html`<${Badge} state=${node.state} />`}
+    <span class="mono">${node.ip}</span><span>${nameOf("locations", node.location_id)}</span>
+    <span class=${status.confirmed_rev < node.revision ? "badge pending" : ""}>${t("node.confirmed", { wanted: status.count + status.missing, confirmed: status.count })}</span>`;
+  return html`<${Page} fills title=${node.name} lead=${lead} actions=${html`<${NodeMenu} node=${node} />`}>
+    <${Stale} read=${read} /><${LinkNotice} node=${node} /><${HeldList} node=${node} />
+    <${Facts} node=${node} />
+    <${Tabs} label=${node.name} tabs=${tabs} render=${(/** @type {string} */ key) => html`<${Panel} name=${key} node=${node} />`} />
+  <//>`;
+}
+
+/** @param {{node: any}} props */
+function Facts({ node }) {
+  const { load, reported_at: at } = node.status;
+  return html`<div class="strip">
+    <div><small>${t("column.load")}</small>${load ? html`<${Meter} share=${load.cpu} words=${percent(load.cpu)} />` : "–"}</div>
+    <div><small>${t("node.memory")}</small>${load ? html`<${Meter} share=${load.memory} words=${percent(load.memory)} />` : "–"}</div>
+    <div><small>${t("column.traffic")}</small>${load ? `↓ ${speed(load.rx_bps)} ↑ ${speed(load.tx_bps)}` : "–"}</div>
+    <div><small>${t("column.connections")}</small>${number(load?.connections)}</div>
+    <div><small>${t("node.host")}</small><span title=${node.os}>${node.host}</span></div>
+    <div><small>${t("column.agent")}</small>${node.agent}</div>
+    <div><small>${t("column.engines")}</small>${Object.entries(node.engines)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(", ")}</div>
+    <div><small>${t("column.reported")}</small><span title=${time(at)}>${ago(at)}</span></div>
+    ${Object.keys(node.labels).length > 0 && html`<div><small>${t("column.labels")}</small><${Labels} labels=${node.labels} path="/nodes" /></div>`}
+  </div>`;
+}
+
+/** @param {{name: string, node: any}} props */
+function Panel({ name, node }) {
+  const query = { node_id: node.id };
+  if (name === "proxies") return html`<${ProxiesPanel} node=${node} />`;
+  if (name === "usage") return html`<section class="panel scrolled"><${UsageChart} query=${query} /></section>`;
+  if (name === "events")
+    return html`<section class="panel scrolled"><${EventList} query=${query} limit=${200} subjects /></section>`;
+  if (name === "exits") return html`<${ExitsPanel} node=${node} />`;
+  if (name === "moving") return html`<${MovingPanel} node=${node} />`;
+  return html`<${DangerPanel} node=${node} />`;
+}
+
+/** @param {{node: any}} props */
+function ProxiesPanel({ node }) {
+  const query = route.value.query;
+  const filter = { ...filterOf(query), node_id: node.id };
+  const { tab: _, ...shown } = query;
+  const list = useList("proxies", { ...shown, node_id: node.id, secrets: "no" }, { counts: true });
+  const selection = useMemo(() => signal(NOTHING), [list]);
+  const columns = COLUMNS.filter((one) => one.key !== "node" && one.key !== "location");
+  return html`<div class="filter-line"><${FilterBar} name="proxies" path="/proxies" /><${Total} list=${list} /></div>
+    <${ProxyActions} list=${list} selection=${selection} filter=${filter} />
+    <${Table} name="node_proxies" label=${t("nav./proxies")} list=${list} columns=${columns} selection=${selection} sort=${String(query.sort ?? "id")}
+      onSort=${(/** @type {string} */ sort) => setQuery({ ...query, sort: sort === "id" ? null : sort })} onOpen=${(/** @type {any} */ one) => go(`/proxies/${one.id}`)} onCopy=${copyUrl} />`;
+}

@@ -1,0 +1,54 @@
+// Proxies: the fleet as one list, and what is done to many of them.
+
+import { filterOf } from "../filter.js";
+import { useList } from "../list.js";
+import { named } from "../names.js";
+import { ColumnMenu } from "../parts/columns.js";
+import { ExportMenu } from "../parts/export.js";
+import { FilterBar } from "../parts/filterbar.js";
+import { Empty } from "../parts/notice.js";
+import { ProxyActions } from "../parts/proxy_actions.js";
+import { COLUMNS, copyUrl } from "../parts/proxy_columns.js";
+import { Page } from "../parts/screen.js";
+import { StateLinks, tallied } from "../parts/states.js";
+import { Table, Total } from "../parts/table.js";
+import { without } from "../query.js";
+import { go, link, route, setQuery } from "../router.js";
+import { NOTHING } from "../selection.js";
+import { useRead } from "../store.js";
+import { html, signal, useMemo } from "../view.js";
+import { t } from "../words.js";
+
+/** Further sections of words. */
+export const words = ["fleet"];
+
+export default function Proxies() {
+  const query = route.value.query;
+  const filter = filterOf(query);
+  const list = useList("proxies", { ...query, secrets: "no" }, { counts: true });
+  const selection = useMemo(() => signal(NOTHING), [list]);
+  const states = useRead(
+    "/proxies/count",
+    { ...without(filter, "state", "not.state"), by: "state" },
+    { on: ["proxies"], pause: 2000 },
+  );
+  const names = (/** @type {"nodes" | "locations"} */ kind) => [...named(kind).values()].map((one) => one.name);
+  const onSort = (/** @type {string} */ sort) => setQuery({ ...query, sort: sort === "id" ? null : sort });
+  const actions = html`<${ExportMenu} filter=${filter} /><${ColumnMenu} name="proxies" columns=${COLUMNS} />
+    <a class="button primary" href=${link("/proxies/create")}>${t("nav./proxies/create")}</a>`;
+  return html`<${Page} fills title=${t("nav./proxies")} lead=${html`<${Total} list=${list} />`} actions=${actions}>
+    <${FilterBar} name="proxies" path="/proxies" values=${{ node: names("nodes"), location: names("locations") }} counts />
+    <div class="bar"><${StateLinks} counts=${tallied(states.data?.items, "state")} path="/proxies" query=${without(query, "state", "not.state")} /></div>
+    <${ProxyActions} list=${list} selection=${selection} filter=${filter} />
+    <${Table} name="proxies" label=${t("nav./proxies")} list=${list} columns=${COLUMNS} selection=${selection} sort=${String(query.sort ?? "id")}
+      onSort=${onSort} onOpen=${(/** @type {any} */ proxy) => go(`/proxies/${proxy.id}`)} onCopy=${copyUrl}
+      empty=${html`<${Nothing} isFiltered=${Object.keys(filter).length > 0} />`} />
+  <//>`;
+}
+
+/** @param {{isFiltered: boolean}} props */
+function Nothing({ isFiltered }) {
+  if (isFiltered) return html`<${Empty} title=${t("proxies.no_match")}><p>${t("proxies.no_match_text")}</p><//>`;
+  return html`<${Empty} title=${t("proxies.none")}><p>${t("proxies.none_text")}</p>
+    <a class="button primary" href=${link("/proxies/create")}>${t("nav./proxies/create")}</a><//>`;
+}

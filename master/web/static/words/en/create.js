@@ -1,0 +1,22 @@
+// Creating proxies.
+export default {
+  "create.where": "Where",
+  "create.choose": "Choose a location or nodes",
+  "create.nodes": "Certain nodes…",
+  "create.count": "How many",
+  "create.count_hint": "More than one are a stack: one template, kept at this number.",
+  "create.name": "Name",
+  "create.stack_name": "Name of the stack",
+  "create.example_name": "new",
+  "create.more": "Exit, limits, rotation and more",
+  "create.placement": "Where they would go",
+  "create.not_placed": "Choose a location or nodes to see it.",
+  "create.fits": { one: "{n} proxy fits.", other: "All {n} proxies fit." },
+  "create.too_few": "Only {possible} of {wanted} fit.",
+  "create.no_node": "There is no active node.",
+  "create.ports": "Ports",
+  "column.created_count": "New",
+  "create.action": { one: "Create {n} proxy", other: "Create {n} proxies" },
+  "create.busy": "Creating…",
+  "create.done": { one: "{n} proxy created", other: "{n} proxies created" },
+};

@@ -1,0 +1,37 @@
+// Создание прокси.
+export default {
+  "create.where": "Где",
+  "create.choose": "Выберите локацию или узлы",
+  "create.nodes": "Определённые узлы…",
+  "create.count": "Сколько",
+  "create.count_hint": "Больше одного – это стек: один шаблон, число поддерживается.",
+  "create.name": "Имя",
+  "create.stack_name": "Имя стека",
+  "create.example_name": "new",
+  "create.more": "Выход, лимиты, ротация и прочее",
+  "create.placement": "Где они окажутся",
+  "create.not_placed": "Выберите локацию или узлы.",
+  "create.fits": {
+    one: "{n} прокси помещается.",
+    few: "Все {n} прокси помещаются.",
+    many: "Все {n} прокси помещаются.",
+    other: "Все {n} прокси помещаются.",
+  },
+  "create.too_few": "Помещается только {possible} из {wanted}.",
+  "create.no_node": "Нет активного узла.",
+  "create.ports": "Порты",
+  "column.created_count": "Новых",
+  "create.action": {
+    one: "Создать {n} прокси",
+    few: "Создать {n} прокси",
+    many: "Создать {n} прокси",
+    other: "Создать {n} прокси",
+  },
+  "create.busy": "Создание…",
+  "create.done": {
+    one: "Создан {n} прокси",
+    few: "Создано {n} прокси",
+    many: "Создано {n} прокси",
+    other: "Создано {n} прокси",
+  },
+};
