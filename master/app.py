@@ -114,7 +114,9 @@ class Master:
         )
         self._stream = EventStream(self._database)
         self._deliveries = DeliveryRunner(self._database, allow_private=settings.webhook_allow_private)
-        self._notifications = Notifications(self._database, self._outbox.wake, self._happened)
+        self._notifications = Notifications(
+            self._database, self._outbox.wake, self._happened, self._stream.touches.heard
+        )
         self._rate_limits = RateLimits(self._database, self._broker)
         self._rotations = RotationRunner(self._database, self._notifications, settings.check_target)
         self._watchdog = PeerWatchdog(self._database, self._reserve)

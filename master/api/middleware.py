@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import structlog
 from litestar.types import ASGIApp, Message, Scope
-from structlog.contextvars import bound_contextvars
 
+from master.actors import API, acting
 from master.instruments import Meters
 from shared.messages.bodies import REQUEST_ID
 
@@ -43,7 +43,7 @@ async def with_request_log(app: ASGIApp, meters: Meters, scope: Any, receive: An
             logged_route(meters, scope, message["status"], time.perf_counter() - began)
         await send(message)
 
-    with bound_contextvars(request_id=request_id):
+    with acting(API, request_id):
         await app(scope, receive, passing)
 
 

@@ -9,16 +9,26 @@ from master.db.background import keep_on
 from master.db.database import Database
 from shared.tasks import wait_for_event
 
-CHANGED, REPORTED, HAPPENED = "maybe_changed", "maybe_reported", "maybe_events"
+CHANGED, REPORTED, HAPPENED, TOUCHED = "maybe_changed", "maybe_reported", "maybe_events", "maybe_touched"
 POLL_S = 1.0
 
 
 class Notifications:
     """One LISTEN connection of this master for all waiting requests. Polling finds what it misses while it is cut."""
 
-    def __init__(self, database: Database, changed: Callable[[], None], happened: Callable[[], None]) -> None:
-        """`changed` is called when a node's revision grew, `happened` when the event log did."""
-        self._database, self._changed, self._happened = database, changed, happened
+    def __init__(
+        self,
+        database: Database,
+        changed: Callable[[], None],
+        happened: Callable[[], None],
+        touched: Callable[[str], None],
+    ) -> None:
+        """`changed` is called when a node's revision grew, `happened` when the event log did.
+
+        `touched` is called with the payload when something that is shown changed without an event; an empty payload
+        means that some of them were lost.
+        """
+        self._database, self._changed, self._happened, self._touched = database, changed, happened, touched
         self._waiting: set[asyncio.Event] = set()
 
     async def run(self) -> None:
@@ -28,7 +38,7 @@ class Notifications:
     async def _listen(self) -> None:
         """Listen until the connection is lost."""
         lost = asyncio.Event()
-        close = await self._database.listener((CHANGED, REPORTED, HAPPENED), self._heard, lost.set)
+        close = await self._database.listener((CHANGED, REPORTED, HAPPENED, TOUCHED), self._heard, lost.set)
         try:
             self._heard(CHANGED, "")
             self._heard(REPORTED, "")
@@ -60,11 +70,12 @@ class Notifications:
             self._waiting.discard(heard)
 
     def _heard(self, channel: str, payload: str) -> None:
-        del payload
         if channel == CHANGED:
             self._changed()
         elif channel == HAPPENED:
             self._happened()
         else:
+            self._touched(payload)
+        if channel == REPORTED:
             for event in self._waiting:
                 event.set()

@@ -12,6 +12,8 @@ from master.sync.reports import Reports
 
 SILENCE_EVERY_S = 5.0
 ROLL_UP_EVERY_S = 60.0
+FIGURES_EVERY_S = 5.0
+"""A node's load changes with each report, every 15 s or so: all nodes together are touched no more often than this."""
 FORGET_EVERY_S = 3600.0
 FORGET_RETRY_MOST_S = 60.0
 
@@ -29,6 +31,7 @@ class Housekeeping:
         async with asyncio.TaskGroup() as group:
             group.create_task(keep_on(self._mark_silent, "silent nodes"))
             group.create_task(keep_on(self._roll_up, "usage of days", most_s=FORGET_RETRY_MOST_S))
+            group.create_task(keep_on(self._touch_figures, "figures"))
             group.create_task(keep_on(self._forget_now_and_then, "old rows", most_s=FORGET_RETRY_MOST_S))
 
     async def _mark_silent(self) -> None:
@@ -39,6 +42,10 @@ class Housekeeping:
         await asyncio.sleep(ROLL_UP_EVERY_S)
         async with self._database.session() as session:
             await usage.roll_up(session)
+
+    async def _touch_figures(self) -> None:
+        await asyncio.sleep(FIGURES_EVERY_S)
+        await self._reports.touch_figures()
 
     async def _forget_now_and_then(self) -> None:
         await asyncio.sleep(SILENCE_EVERY_S)

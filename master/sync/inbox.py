@@ -6,6 +6,7 @@ from typing import Literal
 
 import structlog
 
+from master.actors import acting, node_actor
 from master.db.database import Database, Row
 from master.domain.events.log import NewEvent, record_events
 from master.errors import DatabaseError
@@ -81,7 +82,8 @@ class Inbox:
                 case NeedSync(ids=ids):
                     await self._answer(node_id, ids, message.round)
                 case Report():
-                    await self._reports.take(node_id, body)
+                    with acting(node_actor(node_id)):
+                        await self._reports.take(node_id, body)
                 case CheckSync() | Sync():
                     await self._refuse(message, "a node does not send this")
                     return "refused"

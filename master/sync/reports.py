@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,12 +10,12 @@ import structlog
 
 from master.db.constraints import storable
 from master.db.database import Database, Row, Session
-from master.domain.events.log import NewEvent, record_events
-from master.domain.events.schemas import EventType
+from master.domain.events.log import NewEvent, record_events, touch
+from master.domain.events.touches import all_proxies_of
 from master.domain.proxies.ports import move_ports
 from master.domain.rotation import service as rotation
 from master.domain.usage import service as usage
-from master.sync import report_rules
+from master.sync import report_events, report_rules
 from master.sync.outbox import Outbox
 from shared.messages.bodies import NodeLoad, Report
 from shared.proxies import MAX_BIGINT, NodeId
@@ -25,11 +25,6 @@ log = structlog.get_logger()
 OFFLINE_AFTER_S = 45.0
 """Three reports missed."""
 CLONE_EVENT_EVERY_S = 600.0
-FAILURE_EVENTS: Mapping[str, EventType] = {
-    "failed": "proxy.failed",
-    "limited": "proxy.limited",
-    "expired": "proxy.expired",
-}
 STORED_MEMBERS = ("rev", "seen", "count", "running", "missing", "session", "number", "connected")
 
 
@@ -47,6 +42,8 @@ class Reports:
         self._database, self._outbox = database, outbox
         self._desired: dict[NodeId, report_rules.DesiredState] = {}
         self._outdated: dict[NodeId, tuple[int, float]] = {}
+        self._figures: set[NodeId] = set()
+        """Nodes whose load or counters have changed since the last touch."""
 
     async def take(self, node_id: NodeId, report: Report) -> None:
         """Store a report and send a list if it calls for one. Raises Implausible, DatabaseError, BusDown."""
@@ -80,8 +77,15 @@ class Reports:
                 for row in rows
             ]
             await record_events(session, lost)
-            for row in rows:
-                await session.execute("sync.notify_reported", node_id=str(row["node_id"]))
+            payloads = [all_proxies_of(row["node_id"]) for row in rows]
+            await session.execute("sync.notify_reported", payloads=payloads)
+
+    async def touch_figures(self) -> None:
+        """Have event streams report the nodes whose load or counters have changed. Raises DatabaseError."""
+        node_ids, self._figures = self._figures, set()
+        if node_ids:
+            async with self._database.session() as session:
+                await touch(session, "nodes", node_ids)
 
     async def forget_old(self) -> None:
         """Delete rows that no report can refer to any more. Raises DatabaseError."""
@@ -146,20 +150,35 @@ class Reports:
         confirmed = max(decision.confirmed or 0, min(before["confirmed_rev"], node["revision"], report.rev))
         failed = await self._store_failures(session, node_id, report, before)
         counts = failure_counts(report) or await session.row("sync.count_failures", node_id=node_id) or {}
-        await session.execute("sync.store_status", node_id=node_id, **status_columns(report, confirmed), **counts)
+        columns = {**status_columns(report, confirmed), **counts}
+        await session.execute("sync.store_status", node_id=node_id, **columns)
         if report.live:
             await session.execute("sync.store_live", node_id=node_id, **live_columns(report))
         if report.agent and (report.agent, report.engines) != (node["agent"], node["engines"]):
             await session.execute(
                 "sync.store_program", node_id=node_id, agent=report.agent, engines=dict(report.engines)
             )
+        started = []
         if confirmed > before["confirmed_rev"] or failed:
-            await session.value("sync.lock_node", node_id=node_id)
-            await session.execute("sync.mark_ran", node_id=node_id, confirmed=confirmed)
-        news = [*status_events(node_id, report, before), *failed, *passed]
+            started = await self._mark_ran(session, node_id, confirmed, failed)
+        news = [*report_events.status_events(node_id, report, before), *failed, *started, *passed]
         await record_events(session, news)
-        if news or confirmed > before["confirmed_rev"] or report.rev != before["rev"]:
-            await session.execute("sync.notify_reported", node_id=str(node_id))
+        if news or confirmed > before["confirmed_rev"] or report_events.is_change_shown(columns, before):
+            payload = report_events.report_touch(node_id, before, confirmed)
+            await session.execute("sync.notify_reported", payloads=[payload])
+        if report.usage or report.live or report_events.is_load_changed(columns, before):
+            self._figures.add(node_id)
+
+    async def _mark_ran(
+        self, session: Session, node_id: NodeId, confirmed: int, failed: Sequence[NewEvent]
+    ) -> list[NewEvent]:
+        """Mark proxies that failed, and those that run for the first time. Return the events of the latter."""
+        await session.value("sync.lock_node", node_id=node_id)
+        ids = [event.proxy_id for event in failed if event.type == "proxy.failed"]
+        if ids:
+            await session.execute("sync.mark_failed", ids=ids)
+        rows = await session.rows("sync.mark_ran", node_id=node_id, confirmed=confirmed)
+        return [report_events.running_event(node_id, row) for row in rows]
 
     async def _suspect_clone(self, session: Session, node_id: NodeId, report: Report, before: Row | None) -> None:
         """Record that an older agent keeps reporting beside a younger one: the node was cloned.
@@ -200,7 +219,10 @@ class Reports:
         )
         if ids:
             await session.execute("rotation.store_failures", node_id=node_id, ids=ids, reasons=reasons, kinds=kinds)
-        return [*(recovered_event(node_id, row) for row in recovered), *(stopped_event(node_id, row) for row in news)]
+        return [
+            *(report_events.recovered_event(node_id, row) for row in recovered),
+            *(report_events.stopped_event(node_id, row) for row in news),
+        ]
 
     async def _avoid_ports(self, node_id: NodeId, taken: list[int]) -> None:
         """Reserve ports that other programs use, and give proxies that never ran and may have any port another one."""
@@ -209,18 +231,6 @@ class Reports:
             await session.execute("sync.store_taken_ports", node_id=node_id, ids=taken)
             movable = await session.rows("sync.select_movable", node_id=node_id, ids=taken)
             await record_events(session, await move_ports(session, node_id, [row["id"] for row in movable]))
-
-
-def recovered_event(node_id: NodeId, row: Row) -> NewEvent:
-    """Return the event of a proxy that serves again."""
-    was = {"was": row["kind"]} if row["kind"] != "failed" else {}
-    return NewEvent(type="proxy.recovered", node_id=node_id, proxy_id=row["proxy_id"], details=was)
-
-
-def stopped_event(node_id: NodeId, row: Row) -> NewEvent:
-    """Return the event of a proxy that stopped serving: proxy.failed, proxy.limited or proxy.expired."""
-    details = {"version": row["version"], "reason": row["reason"]}
-    return NewEvent(type=FAILURE_EVENTS[row["kind"]], node_id=node_id, proxy_id=row["proxy_id"], details=details)
 
 
 def failure_counts(report: Report) -> dict[str, int] | None:
@@ -254,19 +264,3 @@ def live_columns(report: Report) -> dict[str, list[int]]:
         "rx_bps": [one.rx_bps for one in live],
         "tx_bps": [one.tx_bps for one in live],
     }
-
-
-def status_events(node_id: NodeId, report: Report, before: Row) -> list[NewEvent]:
-    """Return the events that a report causes."""
-    news: list[NewEvent] = []
-    if not before["online"]:
-        news.append(NewEvent(type="node.online", node_id=node_id, details={"rev": report.rev}))
-    if report.held is not None and report.held.rev != before["held_rev"]:
-        news.append(NewEvent(type="node.list_held", node_id=node_id, details=report.held.model_dump()))
-    if report.trouble and not before["trouble"]:
-        news.append(NewEvent(type="node.troubled", node_id=node_id, details={"reason": storable(report.trouble)}))
-    if before["trouble"] and not report.trouble:
-        news.append(NewEvent(type="node.recovered", node_id=node_id, details={"was": before["trouble"]}))
-    if report.foreign is not None:
-        news.append(NewEvent(type="node.refused_cluster", node_id=node_id, details={"cluster": report.foreign}))
-    return news

@@ -52,7 +52,7 @@ SELECT
             FROM (
                 SELECT max(id) AS id, request_id
                 FROM (
-                    SELECT id, at, details ->> 'request_id' AS request_id FROM events
+                    SELECT id, at, request_id FROM events
                     WHERE node_id = n.id AND n.revision > n.sent_revision
                     ORDER BY id DESC LIMIT 20
                 ) AS latest
@@ -100,7 +100,8 @@ SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 
 -- A report older than the last one stored changes nothing. Comparing with this row shows what changed.
 -- name: lock_status
-SELECT online, rev, confirmed_rev, failed, limited, held_rev, session, number, retired_session, trouble
+SELECT online, rev, confirmed_rev, count, running, missing, failed, limited, held_rev, held_stops, held_of, session,
+    number, retired_session, trouble, cpu, memory, rx_bps, tx_bps, connections
 FROM node_status
 WHERE node_id = :node_id
 FOR UPDATE;
@@ -161,10 +162,24 @@ RETURNING f.proxy_id, f.version, f.reason, f.kind;
 SELECT count(*) FILTER (WHERE kind = 'failed') AS failed, count(*) FILTER (WHERE kind <> 'failed') AS limited
 FROM proxy_failures WHERE node_id = :node_id;
 
+-- Proxies that run for the first time since they were created, moved or failed. Returns those that were not known to run
+-- since they were created or failed, and serve.
 -- name: mark_ran
-UPDATE proxies p SET ever_ran = true
-WHERE p.node_id = :node_id AND NOT p.ever_ran AND p.enabled AND p.changed_revision <= :confirmed
-    AND NOT EXISTS (SELECT 1 FROM proxy_failures f WHERE f.proxy_id = p.id AND f.kind = 'failed');
+WITH due AS (
+    SELECT p.id, p.known_to_run, f.proxy_id IS NULL AS serves
+    FROM proxies p
+    JOIN nodes n ON n.id = p.node_id AND n.state <> 'disabled'
+    LEFT JOIN proxy_failures f ON f.proxy_id = p.id
+    WHERE p.node_id = :node_id AND NOT (p.ever_ran AND p.known_to_run) AND p.enabled
+      AND GREATEST(p.changed_revision, n.state_revision) <= :confirmed AND f.kind IS DISTINCT FROM 'failed'
+), ran AS (
+    UPDATE proxies p SET ever_ran = true, known_to_run = true FROM due WHERE p.id = due.id RETURNING p.id, p.version
+)
+SELECT ran.id, ran.version FROM ran JOIN due USING (id) WHERE NOT due.known_to_run AND due.serves ORDER BY ran.id;
+
+-- Proxies that failed are announced when they run again.
+-- name: mark_failed
+UPDATE proxies SET known_to_run = false WHERE id = ANY (:ids::bigint[]) AND known_to_run;
 
 -- name: store_taken_ports
 INSERT INTO taken_ports (node_id, port, until)
@@ -183,7 +198,7 @@ WHERE p.node_id = :node_id AND p.id = ANY (:ids::bigint[]) AND NOT p.port_reques
 ORDER BY p.id FOR UPDATE;
 
 -- name: notify_reported
-SELECT pg_notify('maybe_reported', :node_id::text);
+SELECT pg_notify('maybe_reported', payload) FROM unnest(:payloads::text[]) AS r (payload);
 
 -- name: mark_offline
 UPDATE node_status SET online = false

@@ -148,7 +148,7 @@ async def api(database: Address) -> AsyncIterator[Api]:
         api_parts(
             own,
             enroller=enroller,
-            notifications=Notifications(own, lambda: None, lambda: None),
+            notifications=Notifications(own, lambda: None, lambda: None, lambda _: None),
             syncer=syncer,
             event_stream=EventStream(own),
             deliveries=DeliveryRunner(own, allow_private=False),

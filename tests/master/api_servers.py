@@ -85,7 +85,13 @@ class Events:
     last: int | None = None
 
     async def next(self) -> tuple[str, Any]:
-        """(type, data) of the next event. Raises TimeoutError, EOFError."""
+        """(type, data) of the next event or reset. Raises TimeoutError, EOFError."""
+        while (message := await self.message())[0] in ("hello", "touched"):
+            pass
+        return message
+
+    async def message(self) -> tuple[str, Any]:
+        """(type, data) of the next message, whether or not it is an event. Raises TimeoutError, EOFError."""
         type_, data = "message", ""
         async with asyncio.timeout(LIMIT_S):
             async for line in self.lines:
@@ -121,7 +127,7 @@ async def master(
         feed.wake()
         deliveries.wake()
 
-    waiter = Notifications(rows, lambda: None, happened)
+    waiter = Notifications(rows, lambda: None, happened, feed.touches.heard)
     app = create_app(api_parts(rows, notifications=waiter, event_stream=feed, deliveries=deliveries))
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with asyncio.TaskGroup() as group:

@@ -27,15 +27,6 @@ from tests.services.rabbitmq import Vhost
 
 CLUSTER = "11111111-1111-4111-8111-111111111111"
 THIEF, HONEST = 1, 2
-PAGE = {
-    "after": 0,
-    "limit": 1000,
-    "node_id": None,
-    "proxy_id": None,
-    "location_id": None,
-    "types": [],
-    "stack_id": None,
-}
 REPORT: dict[str, Any] = {
     "rev": 0,
     "seen": 0,
@@ -101,7 +92,7 @@ class Master:
 
     async def events(self) -> list[dict[str, Any]]:
         async with self.rows.session() as session:
-            return [dict(row) for row in await session.rows("events.select_page", **PAGE)]
+            return [dict(row) for row in await session.rows("events.follow", after=0, limit=1_000)]
 
     async def told(self, type_: str, text: str = "") -> dict[str, Any]:
         """The first event of this type with this text in its details, once it is there."""

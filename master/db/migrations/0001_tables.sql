@@ -200,6 +200,8 @@ CREATE TABLE stacks (
 -- `exit`, `limits` and `destinations` hold the members that were given: {} is the default exit, no limit, and the
 -- destinations that a node refuses to all. `expires_at` of `limits` is an RFC 3339 text in UTC; the column `expires_at`
 -- is the same time, set by a trigger, since reading it out of the text of every proxy takes a third of a count by state.
+-- `ever_ran` is whether the proxy ran on its node, `known_to_run` whether it ran since it was created or failed (event
+-- proxy.running).
 CREATE TABLE proxies (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text CONSTRAINT proxies_name_key UNIQUE CHECK (length(name) BETWEEN 1 AND 100),
@@ -216,6 +218,7 @@ CREATE TABLE proxies (
     version bigint NOT NULL DEFAULT 1 CHECK (version >= 1),
     changed_revision bigint NOT NULL DEFAULT 0,
     ever_ran boolean NOT NULL DEFAULT false,
+    known_to_run boolean NOT NULL DEFAULT false,
     content bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
@@ -228,7 +231,7 @@ CREATE TABLE proxies (
     CONSTRAINT proxies_not_open CHECK (username IS NOT NULL OR allow_ips <> '{}'),
     CHECK ((username IS NULL) = (password IS NULL))
 );
-CREATE INDEX proxies_never_ran_idx ON proxies (node_id) WHERE NOT ever_ran;
+CREATE INDEX proxies_not_running_idx ON proxies (node_id) WHERE NOT (ever_ran AND known_to_run);
 CREATE INDEX proxies_stack_id_idx ON proxies (stack_id, id) WHERE stack_id IS NOT NULL;
 
 -- Proxies that do not serve, by their node's latest report. A proxy of kind `limited` (quota used up) or `expired` runs
@@ -286,6 +289,7 @@ CREATE TABLE endpoints (
 -- the end of the overlap (`overlap`, until `until`). It does not reference the proxy, which may be removed at any time
 -- while its history stays. `drained_node_id` is the draining node that the proxy is moved away from; otherwise NULL.
 -- `from_node_id` and `to_node_id` are the nodes of both endpoints; before `started_at` the target is not chosen yet.
+-- `actor` and `request_id` are what the events of all its steps carry.
 -- Times that the API shows are finite, here and below: Python and JSON Schema know no infinite time.
 CREATE TABLE rotations (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -308,7 +312,9 @@ CREATE TABLE rotations (
     started_at timestamptz,
     probed_at timestamptz,
     switched_at timestamptz,
-    ended_at timestamptz
+    ended_at timestamptz,
+    actor text NOT NULL,
+    request_id text
 );
 CREATE UNIQUE INDEX rotations_open_key ON rotations (proxy_id) WHERE state NOT IN ('done', 'failed');
 CREATE INDEX rotations_proxy_id_idx ON rotations (proxy_id, id);
@@ -356,7 +362,8 @@ CREATE INDEX drain_failures_node_id_idx ON drain_failures (node_id);
 -- Events and webhooks
 
 -- One durable log. A transaction writes its events last, under a lock that ends with it, so that ids become visible in
--- their order and a reader need remember only the last one.
+-- their order and a reader need remember only the last one. Ids and times grow together. Vacuum follows the inserts, so
+-- that scans of an index alone need not look at the rows.
 CREATE TABLE events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -365,12 +372,20 @@ CREATE TABLE events (
     proxy_id bigint,
     location_id bigint,
     details jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(details) = 'object'),
-    stack_id bigint
-);
-CREATE INDEX events_node_id_idx ON events (node_id, id) WHERE node_id IS NOT NULL;
+    stack_id bigint,
+    actor text NOT NULL,
+    request_id text
+) WITH (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000);
+
+-- Each member that a filter may name has an index in the order of the log. Those of members with many events include
+-- the other members, so that the events of a node that match no further filter are passed over without reading them.
 CREATE INDEX events_proxy_id_idx ON events (proxy_id, id) WHERE proxy_id IS NOT NULL;
-CREATE INDEX events_stack_id_idx ON events (stack_id, id) WHERE stack_id IS NOT NULL;
-CREATE INDEX events_location_id_idx ON events (location_id, id) WHERE location_id IS NOT NULL;
+CREATE INDEX events_stack_id_idx ON events (stack_id, id) INCLUDE (type, actor) WHERE stack_id IS NOT NULL;
+CREATE INDEX events_node_id_idx ON events (node_id, id) INCLUDE (type, actor) WHERE node_id IS NOT NULL;
+CREATE INDEX events_location_id_idx ON events (location_id, id) INCLUDE (type, actor) WHERE location_id IS NOT NULL;
+CREATE INDEX events_type_idx ON events (type, id) INCLUDE (actor);
+CREATE INDEX events_actor_idx ON events (actor, id);
+CREATE INDEX events_request_id_idx ON events (request_id, id) WHERE request_id IS NOT NULL;
 
 -- Events up to the id `forgotten` were deleted: a reader whose last id is lower has missed some.
 CREATE TABLE event_log (

@@ -349,6 +349,71 @@ SELECT id AS proxy_id, labels FROM proxies
 UNION ALL
 SELECT proxy_id, labels FROM former_proxies WHERE labels IS NOT NULL;
 
+-- Events
+
+-- The first id whose event is at this time or later: a binary search, since ids and times grow together.
+CREATE FUNCTION event_id_at(moment timestamptz) RETURNS bigint LANGUAGE plpgsql STABLE STRICT AS $$
+DECLARE
+    low bigint := (SELECT min(id) - 1 FROM events);
+    high bigint := (SELECT max(id) + 1 FROM events);
+    middle bigint;
+    found record;
+BEGIN
+    WHILE high - low > 1 LOOP
+        middle := low + (high - low) / 2;
+        SELECT e.id, e.at INTO found FROM events e WHERE e.id >= middle ORDER BY e.id LIMIT 1;
+        IF found.at >= moment THEN
+            high := middle;
+        ELSE
+            low := found.id;
+        END IF;
+    END LOOP;
+    RETURN COALESCE(high, 1);
+END $$;
+
+-- The ids of the first or last `most` events between `low` and `high`, both exclusive, that match all that is not NULL,
+-- and any of `types` unless that is empty. They are read along the index of one of these members, in the order of the
+-- log, so that at most the events of this member are passed over. Ranges of (member, id), where `member = value` would
+-- mean the same, leave the planner no other index that has this order: it would walk the whole log where it expects more
+-- matches than there are.
+CREATE FUNCTION find_events(
+    along text, newest_first boolean, low bigint, high bigint, most bigint, types text[], of_request text,
+    of_proxy bigint, of_stack bigint, of_node bigint, of_location bigint, of_actor text
+) RETURNS SETOF bigint LANGUAGE plpgsql STABLE ROWS 50 AS $$
+DECLARE
+    direction text := CASE WHEN newest_first THEN 'DESC' ELSE 'ASC' END;
+    value text := CASE along
+        WHEN 'request_id' THEN '$5' WHEN 'proxy_id' THEN '$6' WHEN 'stack_id' THEN '$7' WHEN 'node_id' THEN '$8'
+        WHEN 'location_id' THEN '$9' WHEN 'actor' THEN '$10' WHEN 'type' THEN 'each.type'
+    END;
+    span text := CASE along
+        WHEN 'id' THEN 'id > $1 AND id < $2'
+        ELSE format('%1$I IS NOT NULL AND (%1$I, id) > (%2$s, $1) AND (%1$I, id) < (%2$s, $2)', along, value)
+    END;
+    conditions text := concat_ws(
+        ' AND ', span,
+        CASE WHEN along <> 'type' AND types <> '{}' THEN 'type = ANY ($4)' END,
+        CASE WHEN along <> 'request_id' AND of_request IS NOT NULL THEN 'request_id = $5' END,
+        CASE WHEN along <> 'proxy_id' AND of_proxy IS NOT NULL THEN 'proxy_id = $6' END,
+        CASE WHEN along <> 'stack_id' AND of_stack IS NOT NULL THEN 'stack_id = $7' END,
+        CASE WHEN along <> 'node_id' AND of_node IS NOT NULL THEN 'node_id = $8' END,
+        CASE WHEN along <> 'location_id' AND of_location IS NOT NULL THEN 'location_id = $9' END,
+        CASE WHEN along <> 'actor' AND of_actor IS NOT NULL THEN 'actor = $10' END
+    );
+    statement text := format(
+        'SELECT id FROM events WHERE %1$s ORDER BY %2$I %3$s, id %3$s LIMIT $3', conditions, along, direction
+    );
+BEGIN
+    IF along = 'type' THEN
+        statement := format(
+            'SELECT one.id FROM unnest($4) AS each (type) CROSS JOIN LATERAL (%s) AS one ORDER BY one.id %s LIMIT $3',
+            statement, direction
+        );
+    END IF;
+    RETURN QUERY EXECUTE statement
+    USING low, high, most, types, of_request, of_proxy, of_stack, of_node, of_location, of_actor;
+END $$;
+
 -- Rotation steps
 
 -- The next step of each open rotation, or NULL while it has to wait. Time runs out only while the node was sent the

@@ -1,15 +1,16 @@
 """Write and read the durable event log."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from structlog.contextvars import get_contextvars
-
+from master.actors import cause
 from master.db.database import Row, Session
-from master.domain.events.schemas import SUBJECTS, EventFilter, EventList, EventType, Loss, event_from_row
+from master.domain.events.schemas import FILTERED, SUBJECTS, EventFilter, EventList, EventType, Loss, event_from_row
 from master.domain.events.schemas import Event as LoggedEvent
+from master.domain.events.touches import TouchedKind, payload_of
+from shared.proxies import MAX_BIGINT
 
 FORGET_BATCH = 5_000
 
@@ -29,33 +30,67 @@ class NewEvent:
 async def record_events(session: Session, events: Iterable[NewEvent]) -> None:
     """Write events as the last statement of a transaction, since this locks the log until the transaction ends.
 
-    Each event carries the id of the request that is being served, if there is one.
+    Each event carries the actor of this unit of work, and the id of the request on whose behalf it acts.
     """
-    request = {name: value for name, value in get_contextvars().items() if name == "request_id"}
     rows = [
-        {"type": event.type, "details": event.details | request, **{name: getattr(event, name) for name in SUBJECTS}}
+        {"type": event.type, "details": event.details, **{name: getattr(event, name) for name in SUBJECTS}}
         for event in events
     ]
     if rows:
+        now = cause()
         await session.execute("events.lock")
-        await session.execute("events.insert", rows=rows)
+        await session.execute("events.insert", rows=rows, actor=now.actor, request_id=now.request_id)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """A part of the log: the first or, with `newest_first`, the last events of it. The ids are exclusive."""
+
+    after: int = 0
+    before: int = MAX_BIGINT
+    since: datetime | None = None
+    until: datetime | None = None
+    newest_first: bool = False
 
 
 async def page(session: Session, query: EventList) -> list[LoggedEvent]:
-    """Return a page of the events that match, oldest first."""
-    return await matching(session, query.choice, query.after or 0, query.limit)
+    """Return a page of the events that match."""
+    span = Span(
+        after=query.after or 0,
+        before=MAX_BIGINT if query.before is None else query.before,
+        since=query.since,
+        until=query.until,
+        newest_first=query.order == "desc",
+    )
+    return await select_matching(session, query.choice, span, query.limit)
 
 
 async def matching(session: Session, filter_: EventFilter, after: int, limit: int) -> list[LoggedEvent]:
     """Return events after this id that the filter matches, oldest first."""
-    subjects = {name: filter_.subjects.get(name) for name in SUBJECTS}
-    rows = await session.rows("events.select_page", **subjects, types=sorted(filter_.types), after=after, limit=limit)
+    return await select_matching(session, filter_, Span(after=after), limit)
+
+
+async def select_matching(session: Session, filter_: EventFilter, span: Span, limit: int) -> list[LoggedEvent]:
+    """Return at most `limit` events of the span that the filter matches, in its order."""
+    rows = await session.rows(
+        "events.select_page",
+        **asdict(span),
+        **{name: filter_.members.get(name) for name in FILTERED},
+        types=filter_.exact_types,
+        along=filter_.along,
+        limit=limit,
+    )
     return [event_from_row(row) for row in rows]
 
 
 async def events_after(session: Session, after: int, limit: int) -> Sequence[LoggedEvent]:
     """Return all events after this id, oldest first."""
     return [event_from_row(row) for row in await session.rows("events.follow", after=after, limit=limit)]
+
+
+async def touch(session: Session, kind: TouchedKind, ids: Iterable[int]) -> None:
+    """Have event streams report, at the commit, that these resources changed. Nothing is stored."""
+    await session.execute("events.touch", payload=payload_of(kind, ids))
 
 
 async def bounds(session: Session) -> Row:

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from typing import Annotated
 
 import structlog
@@ -18,10 +19,11 @@ from master.api.requests.reading import read_last_event_id
 from master.api.responses import respond
 from master.db.database import Database
 from master.domain.events import log as events
-from master.domain.events.schemas import EventList, EventPage
-from master.domain.events.stream import EventStream, StreamBatch
-from master.errors import DatabaseError
+from master.domain.events.schemas import FOLLOWING, EventList, EventPage
+from master.domain.events.stream import EventStream, StreamBatch, StreamStart
+from master.errors import DatabaseError, Invalid
 from master.schemas.media_types import MediaType
+from master.schemas.timestamps import rfc_3339
 
 log = structlog.get_logger()
 
@@ -46,15 +48,22 @@ async def list_events(
     accept: Accept = "",
     last_event_id: LastEventId = "",
 ) -> Response[EventPage] | Stream:
-    """List events, oldest first. You may keep the id of any event and pass it as `after` later: no event is skipped.
+    """List events, oldest first unless `order=desc`. You may keep the id of any event and pass it as `after` later: no
+    event is skipped.
 
     With `Accept: text/event-stream` the answer is a stream of server-sent events (id, event: the type, data: the event
     as JSON). It continues after `Last-Event-ID` or `after`; without them it begins with the next event. A comment comes
     at least every 15 s. `event: reset` means that events were lost, because they are older than the retention or the
     database was restored: read the resources again, then follow on.
+
+    Two messages have no id and are not stored. `event: hello` comes first, with the id of the newest event (`last`) and
+    the time. `event: touched` comes on streams without a filter, at most once a second for a `kind` (`nodes`, `proxies`
+    or `stacks`), and names resources (`ids`) whose state or load a report changed without an event; `ids` is null when
+    there are more than 500. Touches before the `hello` are not repeated.
     """
     query = await named(database, parameters)
     if MediaType.EVENTS in accept:
+        check_followed(query)
         begun = await event_stream.start(read_last_event_id(last_event_id, query.after))
         return streamed(frames(event_stream, query, begun), MediaType.EVENTS, HEADERS)
     async with database.session() as session:
@@ -65,25 +74,39 @@ async def list_events(
     return respond(EventPage(items=items, next=items[-1].id if len(items) == query.limit else None, reset=reset))
 
 
-async def frames(stream: EventStream, query: EventList, begun: StreamBatch) -> AsyncGenerator[bytes]:
+def check_followed(query: EventList) -> None:
+    """Raise Invalid for parameters that a stream does not have."""
+    names = [name for name in FOLLOWING if getattr(query, name) not in (None, "asc")]
+    if names:
+        detail = "a stream goes on for ever, oldest first: this is for pages"
+        raise Invalid(f"{names[0]}: {detail}", {"errors": [{"parameter": name, "detail": detail} for name in names]})
+
+
+async def frames(stream: EventStream, query: EventList, begun: StreamStart) -> AsyncGenerator[bytes]:
     """Write the stream. It ends when the database fails, and its reader connects again."""
     yield b"retry: %d\n\n" % random.randint(*RETRY_MS)  # noqa: S311 (no secret)
-    yield frame(begun, None)
+    yield first_frames(begun, datetime.now(UTC))
     last = begun.position
     try:
-        async for batch in stream.follow(query.choice, last):
+        async for batch in stream.follow(query.choice, begun):
             yield frame(batch, last)
             last = batch.position
     except DatabaseError as error:
         log.warning("database.away", reason=error.reason)
 
 
-def frame(batch: StreamBatch, last: int | None) -> bytes:
+def first_frames(begun: StreamStart, now: datetime) -> bytes:
+    """Write the greeting and where the reader starts, which becomes its Last-Event-ID."""
+    hello = json.dumps({"last": begun.last, "time": rfc_3339(now)})
+    start = f":\nid: {begun.position}\n\n"
+    if begun.reset is not None:
+        data = json.dumps({"reason": begun.reset, "after": begun.position})
+        start = f"id: {begun.position}\nevent: reset\ndata: {data}\n\n"
+    return f"event: hello\ndata: {hello}\n\n{start}".encode()
+
+
+def frame(batch: StreamBatch, last: int) -> bytes:
     """Write a batch. One without events moves the reader's Last-Event-ID, too."""
-    text = b"".join(one.frame for one in batch.events)
-    if batch.reset is not None:
-        data = json.dumps({"reason": batch.reset, "after": batch.position})
-        text = f"id: {batch.position}\nevent: reset\ndata: {data}\n\n".encode()
-    elif not batch.events:
-        text = b":\n\n" if batch.position == last else b":\nid: %d\n\n" % batch.position
-    return text
+    if batch.events or batch.touched:
+        return b"".join([batch.touched, *(one.frame for one in batch.events)])
+    return b":\n\n" if batch.position == last else b":\nid: %d\n\n" % batch.position

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Protocol, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from master.schemas.base import Limit, Query, Resource, Row
+from master.schemas.base import Limit, Query, Resource, Row, Text
 from master.schemas.fields import LocationName, NodeName, StackNamed
+from master.schemas.timestamps import LenientTimestamp
 from shared.proxies import MAX_BIGINT, Id
 
 EventType = Literal[
@@ -52,6 +53,7 @@ EventType = Literal[
     "proxy.rotation_begun",
     "proxy.rotation_ended",
     "proxy.rotation_failed",
+    "proxy.running",
     "proxy.updated",
     "stack.created",
     "stack.deleted",
@@ -77,6 +79,8 @@ class Event(Resource):
                     "proxy_id": 17,
                     "stack_id": None,
                     "location_id": 1,
+                    "actor": "api",
+                    "request_id": "order-4711",
                     "details": {"port": 20000},
                 }
             ]
@@ -90,6 +94,13 @@ class Event(Resource):
     proxy_id: int | None
     stack_id: int | None
     location_id: int | None
+    actor: str = Field(
+        description="Who caused it: `api`, `schedule` (a rotation that was due), `node 7` (a report of that node), "
+        "`link 3` (whoever used that link), or `master` (everything else, such as drains and housekeeping)."
+    )
+    request_id: str | None = Field(
+        description="The `X-Request-Id` of the request that caused it, also for the later steps of a rotation."
+    )
     details: dict[str, Any] = Field(description="Further facts, which depend on the type.")
 
 
@@ -106,6 +117,8 @@ PATTERNS: tuple[str, ...] = (*sorted({f"{type_.partition('.')[0]}.*" for type_ i
 
 SUBJECTS = ("node_id", "proxy_id", "stack_id", "location_id")
 """The members that name the subjects of an event."""
+FILTERED = ("request_id", "proxy_id", "stack_id", "node_id", "location_id", "actor")
+"""The members that a filter compares, besides the type; those that few events share come first."""
 
 
 class EventLike(Protocol):
@@ -121,23 +134,50 @@ class EventLike(Protocol):
     def stack_id(self) -> int | None: ...
     @property
     def location_id(self) -> int | None: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def request_id(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """A filter of events: of any of these types (none: of all), and of all of these subjects.
+    """A filter of events: of any of these types (none: of all), and with all of these values of FILTERED members.
 
     The same as type_matches and webhook_matches in the schema.
     """
 
     types: frozenset[str]
-    subjects: Mapping[str, int]
+    members: Mapping[str, int | str]
 
     def __contains__(self, event: EventLike) -> bool:
         """Whether the event matches."""
-        if self.types and not self.types & {event.type, f"{event.type.partition('.')[0]}.*"}:
+        if self.types and not self.types & {event.type, kind_of(event.type)}:
             return False
-        return all(getattr(event, name) == id_ for name, id_ in self.subjects.items())
+        return all(getattr(event, name) == value for name, value in self.members.items())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether every event matches."""
+        return not self.types and not self.members
+
+    @property
+    def exact_types(self) -> list[str]:
+        """Return the types that match. Empty: all."""
+        return [type_ for type_ in TYPES if self.types & {type_, kind_of(type_)}]
+
+    @property
+    def along(self) -> str:
+        """Return the member along whose index the log is read: the one that the fewest events are likely to share."""
+        names = [name for name in FILTERED if name in self.members]
+        if self.types and names in ([], ["actor"]):
+            return "type"
+        return names[0] if names else "id"
+
+
+def kind_of(type_: str) -> str:
+    """Return the pattern of all types of the same kind."""
+    return f"{type_.partition('.')[0]}.*"
 
 
 def event_pattern(text: str) -> str:
@@ -158,8 +198,13 @@ EventPatterns = Annotated[
 EventId = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
 
 
+EventOrder = Literal["asc", "desc"]
+FOLLOWING = ("order", "before", "since", "until")
+"""Parameters of pages that a stream does not have: it begins after an event and goes on."""
+
+
 class EventList(Query):
-    """Events, oldest first."""
+    """Events, oldest first unless `order` is `desc`."""
 
     type: EventPatterns = Field(default_factory=list[str])
     node_id: Id | None = Field(default=None, description="Only events of this node.")
@@ -171,23 +216,30 @@ class EventList(Query):
         default=None, description="Only events of this location, or of nodes that were in it."
     )
     location: LocationName = None
+    actor: Text | None = Field(default=None, description="Only events of this actor, as in `api` or `node 7`.")
+    request_id: Text | None = Field(default=None, description="Only events that the request with this id caused.")
     limit: Limit = Field(default=50, description="The most events of a page. A stream has no limit.")
+    order: EventOrder = Field(default="asc", description="`asc`: oldest first, `desc`: newest first.")
     after: EventId | None = Field(
         default=None,
-        description="The id of the last event that is known. Without it a page begins at the first event, and a stream "
-        "at "
-        "the next one.",
+        description="Only events after the one with this id. Without it a stream begins at the next event.",
     )
+    before: EventId | None = Field(default=None, description="Only events before the one with this id.")
+    since: LenientTimestamp | None = Field(default=None, description="Only events at this time or later.")
+    until: LenientTimestamp | None = Field(default=None, description="Only events before this time.")
 
     @property
     def choice(self) -> EventFilter:
         """Return the filter."""
-        subjects = {name: getattr(self, name) for name in SUBJECTS}
-        return EventFilter(frozenset(self.type), {name: id_ for name, id_ in subjects.items() if id_ is not None})
+        members = {name: getattr(self, name) for name in FILTERED}
+        return EventFilter(frozenset(self.type), {name: value for name, value in members.items() if value is not None})
 
 
 class EventPage(Resource):
-    """Events, oldest first. Pass `next` as `after` to get the following page; null means that there is no more yet."""
+    """Events in the order that was requested.
+
+    Pass `next` as `after`, or as `before` with `order=desc`, to get the following page; null means that there is none.
+    """
 
     items: list[Event]
     next: int | None

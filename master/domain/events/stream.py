@@ -16,6 +16,7 @@ from master.db.background import keep_on
 from master.db.database import Database
 from master.domain.events import log as events
 from master.domain.events.schemas import Event, EventFilter, Loss
+from master.domain.events.touch_feed import TouchFeed
 from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
@@ -42,11 +43,25 @@ class StreamedEvent:
 class StreamBatch:
     """All events for a reader up to `position`; an empty batch is a heartbeat.
 
-    With `reset`, the events between the reader's position and `position` are lost.
+    `touched` are frames of what changed without an event.
     """
 
     events: tuple[StreamedEvent, ...]
     position: int
+    touched: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStart:
+    """Where a reader starts: after the event `position`, while `last` is the newest one.
+
+    With `reset`, the events up to `position` that the reader has not got are lost. `touches` is its position among the
+    touches.
+    """
+
+    position: int
+    last: int
+    touches: int
     reset: Loss | None = None
 
 
@@ -75,6 +90,7 @@ class EventStream:
         self._is_closed = False
         self._is_sure = False
         """Whether the last read succeeded; after a failed one the database may have been rolled back."""
+        self.touches = TouchFeed(database, self._announce)
 
     def wake(self) -> None:
         """Read the log soon."""
@@ -87,7 +103,9 @@ class EventStream:
 
     async def run(self) -> None:
         """Follow the log while there are readers, until cancelled."""
-        await keep_on(self._turn, "event stream")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.touches.run())
+            await keep_on(self._turn, "event stream")
 
     async def _turn(self) -> None:
         if time.monotonic() - self._read_at > IDLE_S:
@@ -137,12 +155,19 @@ class EventStream:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def follow(self, filter_: EventFilter, position: int) -> AsyncGenerator[StreamBatch]:
-        """Yield the matching events after this position as they come, until `close`. Raises DatabaseError."""
+    async def follow(self, filter_: EventFilter, start: StreamStart) -> AsyncGenerator[StreamBatch]:
+        """Yield the matching events after the start as they come, until `close`. Raises DatabaseError.
+
+        A reader without a filter also gets the touches.
+        """
         age, sent_at = self._age, time.monotonic()
+        position, touches = start.position, start.touches
         while not self._is_closed and age == self._age:
             self._note_reader()
             news = self._news
+            if filter_.is_open and touches < self.touches.position:
+                frames, touches = self.touches.after(touches), self.touches.position
+                yield StreamBatch((), position, frames)
             found = await self._after(position, filter_)
             if found.events or time.monotonic() - sent_at >= self._heartbeat_s:
                 position, sent_at = found.position, time.monotonic()
@@ -155,28 +180,31 @@ class EventStream:
     def _note_reader(self) -> None:
         """Keep the log followed, since there is a reader."""
         self._read_at = time.monotonic()
+        self.touches.note_reader()
         if self._tip is None:
             self._wake.set()
 
-    async def start(self, after: int | None) -> StreamBatch:
+    async def start(self, after: int | None) -> StreamStart:
         """Return where a reader starts that has read up to `after`, or starts now; a reset when events are lost.
 
         Raises DatabaseError.
         """
         self._note_reader()
-        if self._tip is not None and (after is None or self._floor <= after <= self._tip):
-            return StreamBatch((), self._tip if after is None else after)
+        touches, tip = self.touches.position, self._tip
+        if tip is not None and (after is None or self._floor <= after <= tip):
+            return StreamStart(tip if after is None else after, tip, touches)
         async with self._database.session() as session:
             ends = await events.bounds(session)
+        last = ends["last"]
         if after is None:
-            return StreamBatch((), ends["last"])
+            return StreamStart(last, last, touches)
         match events.loss_after(after, ends):
             case "forgotten":
-                return StreamBatch((), ends["forgotten"], "forgotten")
+                return StreamStart(ends["forgotten"], last, touches, "forgotten")
             case "ahead":
-                return StreamBatch((), ends["last"], "ahead")
+                return StreamStart(last, last, touches, "ahead")
             case None:
-                return StreamBatch((), after)
+                return StreamStart(after, last, touches)
 
     async def _after(self, position: int, filter_: EventFilter) -> StreamBatch:
         """Return the next events for a reader: from memory if they are there, else from the database."""

@@ -25,7 +25,7 @@ UPDATE links SET used_at = clock_timestamp()
 WHERE secret_hash = :secret_hash
   AND (expires_at IS NULL OR expires_at > now())
   AND (used_at IS NULL OR used_at <= now() - make_interval(secs => min_interval_s))
-RETURNING kind, filter, rotate, format, template;
+RETURNING id, kind, filter, rotate, format, template;
 
 -- Seconds until a link that was used too recently can be used again.
 -- name: wait_s

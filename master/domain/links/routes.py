@@ -6,6 +6,7 @@ from litestar import Response, Router, delete, get, post
 from litestar.params import JSONBody, PathParameter
 from litestar.response import Stream
 
+from master.actors import acting, cause, link_actor
 from master.api.dependencies import Injected
 from master.api.names import with_ids
 from master.api.openapi.route_docs import documented
@@ -86,7 +87,8 @@ async def use_link(
     async with writing(database) as session:
         link = await links.use(session, secret)
         if link["kind"] == "rotate":
-            return respond(await begun(session, link), 202)
+            with acting(link_actor(link["id"]), cause().request_id):
+                return respond(await begun(session, link), 202)
     filter_ = ProxyFilter.model_validate(link["filter"])
     return await exported(database, filter_, writer(link["format"], link["template"], raw=parameters.raw), {})
 

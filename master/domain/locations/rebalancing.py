@@ -7,6 +7,7 @@ from master.db.database import Session
 from master.domain.events.log import NewEvent, record_events
 from master.domain.locations import service as locations
 from master.domain.locations.schemas import NodeLoad, PlannedMove, RebalanceRequest, RebalanceResult
+from master.domain.nodes.drain import insert_rotations
 from master.domain.nodes.relocation import movable_proxies, relocate, target_nodes
 from master.domain.proxies.service import lock_placement
 from master.placement.rebalance import Move, RebalanceNode, plan_rebalance
@@ -47,7 +48,7 @@ async def apply_moves(session: Session, location_id: int, moves: Sequence[Move],
     await session.rows("placement.lock_nodes", ids=ids)
     moved, _ = await relocate(session, {move.proxy_id: move.to_node_id for move in moves if not move.serves})
     rows = [{"proxy_id": move.proxy_id, "node_id": move.to_node_id} for move in moves if move.serves]
-    started = await session.rows("drain.insert_rotations", rows=rows, overlap_s=overlap_s, drained_node_id=None)
+    started = await insert_rotations(session, rows, overlap_s, drained_node_id=None)
     details = {"moves": len(moves), "overlap_s": overlap_s}
     rebalanced = NewEvent(type="location.rebalanced", location_id=location_id, details=details)
     await record_events(session, [*moved, rebalanced])

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from master.actors import cause
 from master.db.constraints import existing
 from master.db.database import Row, Session
 from master.domain.events.log import NewEvent, record_events
@@ -148,6 +149,15 @@ async def evacuate(session: Session, drain: Drain) -> None:
     if refused := {**found.refused, **stayed}:
         raise not_evacuated([node_id for id_, node_id in found.placed.items() if id_ not in refused], refused)
     await record_events(session, moved)
+
+
+async def insert_rotations(
+    session: Session, rows: Sequence[Row], overlap_s: int, *, drained_node_id: int | None
+) -> list[Row]:
+    """Request rotations of proxies to nodes (`proxy_id`, `node_id`). Return those that no open rotation prevents."""
+    now = cause()
+    whence = {"drained_node_id": drained_node_id, "actor": now.actor, "request_id": now.request_id}
+    return await session.rows("drain.insert_rotations", rows=rows, overlap_s=overlap_s, **whence)
 
 
 async def end_rotations(session: Session, drain: Drain) -> None:

@@ -85,8 +85,9 @@ SELECT id, ip FROM nodes WHERE id = ANY (:ids::bigint[]) ORDER BY id FOR UPDATE;
 SELECT id, ip, state, proxy_count FROM nodes WHERE id = ANY (:ids::bigint[]) ORDER BY id;
 
 -- name: insert_rotations
-INSERT INTO rotations (proxy_id, what, overlap_s, node_ids, scheduled, drained_node_id)
-SELECT r.proxy_id, ARRAY['node'], :overlap_s, ARRAY[r.node_id], false, :drained_node_id::bigint
+INSERT INTO rotations (proxy_id, what, overlap_s, node_ids, scheduled, drained_node_id, actor, request_id)
+SELECT
+    r.proxy_id, ARRAY['node'], :overlap_s, ARRAY[r.node_id], false, :drained_node_id::bigint, :actor, :request_id::text
 FROM jsonb_to_recordset(:rows::jsonb) AS r (proxy_id bigint, node_id bigint)
 ORDER BY r.proxy_id
 ON CONFLICT (proxy_id) WHERE state NOT IN ('done', 'failed') DO NOTHING

@@ -3,7 +3,7 @@
 from master.db.database import Row, Session
 from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
-from master.domain.nodes.drain import affected_nodes, drain_from_row, record_failures, relocate_unused
+from master.domain.nodes.drain import affected_nodes, drain_from_row, insert_rotations, record_failures, relocate_unused
 from master.domain.nodes.relocation import movable_proxies, target_nodes
 from master.domain.proxies.service import lock_placement
 from master.placement.rebalance import assign_nodes
@@ -44,7 +44,7 @@ async def request_rotations(session: Session, node_id: int) -> bool:
     movers = [mover for mover in all_movers if mover.serves][:free]
     found = assign_nodes(movers, await target_nodes(session, movers, drain.where, starting=MAX_STARTING))
     rows = [{"proxy_id": proxy_id, "node_id": to_id} for proxy_id, to_id in found.placed.items()]
-    await session.rows("drain.insert_rotations", rows=rows, overlap_s=drain.overlap_s, drained_node_id=node_id)
+    await insert_rotations(session, rows, drain.overlap_s, drained_node_id=node_id)
     await record_events(session, await record_failures(session, drain, found.refused))
     return not all(mover.serves for mover in all_movers)
 

@@ -1,7 +1,8 @@
 -- One rotation for each proxy. A unique index allows a proxy one open rotation at a time.
 -- name: insert
-INSERT INTO rotations (proxy_id, what, overlap_s, node_ids, scheduled)
-SELECT id, :what::text[], :overlap_s, :node_ids::bigint[], false FROM unnest(:proxy_ids::bigint[]) AS r (id)
+INSERT INTO rotations (proxy_id, what, overlap_s, node_ids, scheduled, actor, request_id)
+SELECT id, :what::text[], :overlap_s, :node_ids::bigint[], false, :actor, :request_id::text
+FROM unnest(:proxy_ids::bigint[]) AS r (id)
 RETURNING id;
 
 -- name: select_one
@@ -42,8 +43,8 @@ WITH due AS (
     FROM due WHERE s.proxy_id = due.proxy_id
     RETURNING s.proxy_id, s.what, s.overlap_s
 )
-INSERT INTO rotations (proxy_id, what, overlap_s, scheduled)
-SELECT m.proxy_id, m.what, m.overlap_s, true
+INSERT INTO rotations (proxy_id, what, overlap_s, scheduled, actor)
+SELECT m.proxy_id, m.what, m.overlap_s, true, :actor
 FROM moved m
 JOIN proxies p ON p.id = m.proxy_id AND p.enabled
 JOIN nodes n ON n.id = p.node_id AND n.state <> 'disabled'
@@ -61,7 +62,7 @@ WITH due AS (
 UPDATE rotations r SET claimed_until = clock_timestamp() + :claim::interval
 FROM due JOIN rotation_steps s ON s.id = due.id
 WHERE r.id = due.id
-RETURNING r.id, r.proxy_id, r.what, s.step, s.reason;
+RETURNING r.id, r.proxy_id, r.what, r.actor, r.request_id, s.step, s.reason;
 
 -- Everything that a step depends on, read without a lock.
 -- name: select_context

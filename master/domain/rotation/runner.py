@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from master.actors import SCHEDULE, acting
 from master.db.background import keep_on
 from master.db.constraints import writing
 from master.db.database import Database, Row, Session
@@ -57,7 +58,7 @@ class RotationRunner:
     async def _take(self, group: asyncio.TaskGroup, done: asyncio.Event) -> None:
         """Start as many steps as may run now. Raises DatabaseError."""
         async with self._database.session() as session:
-            await session.execute("rotation.claim_due", max_rows=MAX_SCHEDULED)
+            await session.execute("rotation.claim_due", max_rows=MAX_SCHEDULED, actor=SCHEDULE)
             free = MAX_STEPS - self._busy
             steps = await session.rows("rotation.claim_steps", max_rows=free, claim=CLAIM) if free else []
         for step in steps:
@@ -66,7 +67,8 @@ class RotationRunner:
 
     async def _run_step(self, step: Row, done: asyncio.Event) -> None:
         try:
-            await self._do(step)
+            with acting(step["actor"], step["request_id"]):
+                await self._do(step)
         except DatabaseError as error:
             log.warning("rotation.step_postponed", rotation_id=step["id"], step=step["step"], reason=error.reason)
         finally:

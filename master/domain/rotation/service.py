@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from master.actors import cause
 from master.db.constraints import existing
 from master.db.database import Row, Session
 from master.domain.proxies.creation import check_nodes
@@ -63,12 +64,15 @@ async def request_rotations(session: Session, rows: Sequence[Row], body: RotateR
     reasons = {row["id"]: reason for row in rows if (reason := obstacle_of(row, body))}
     if reasons:
         raise not_rotatable(reasons)
+    now = cause()
     found = await session.rows(
         "rotation.insert",
         proxy_ids=[row["id"] for row in rows],
         what=body.what,
         overlap_s=body.overlap_s,
         node_ids=body.node_ids,
+        actor=now.actor,
+        request_id=now.request_id,
     )
     return [row["id"] for row in found]
 

@@ -34,8 +34,8 @@ def payload(event: Event) -> bytes:
 
 def event_filter(row: Row) -> EventFilter:
     """Return the filter of the events that a webhook subscribes to."""
-    subjects = {name: row[name] for name in SUBJECTS if row[name] is not None}
-    return EventFilter(frozenset(row["types"]), subjects)
+    members = {name: row[name] for name in SUBJECTS if row[name] is not None}
+    return EventFilter(frozenset(row["types"]), members)
 
 
 def webhook_from_row(row: Row) -> Webhook:

@@ -1,5 +1,6 @@
 """What the master stores of reports, and what it says of them."""
 
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +11,7 @@ from master.db.database import Database
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
 from shared.bus.failures import BusDown
-from shared.messages.bodies import ProxyFailure, Report
+from shared.messages.bodies import ProxyFailure, Report, UsageCounters
 from shared.proxies import NodeId
 from tests.integration.conftest import Api
 
@@ -116,3 +117,64 @@ async def test_what_keeps_a_node_from_taking_changes_is_shown_and_told_once(api:
         assert (await api.call("GET", f"/nodes/{node_id}", 200))["status"]["trouble"] == (trouble or None)
     assert [one["details"] for one in await events(api, "node.troubled")] == [{"reason": "disk full"}]
     assert [one["details"] for one in await events(api, "node.recovered")] == [{"was": "disk full"}]
+
+
+async def confirmation(rows: Database, node_id: NodeId) -> dict[str, Any]:
+    """What a node reports that has applied all there is."""
+    async with rows.session() as session:
+        wanted = await session.row("sync.desired_digest", node_id=node_id)
+    assert wanted is not None
+    digests = {name: f"{int(wanted[name]) % 2**64:016x}" for name in ("digest", "content")}
+    return {**dict.fromkeys(("rev", "seen", "done"), wanted["revision"]), **digests}
+
+
+async def test_a_proxy_is_reported_running_once_after_its_creation_and_once_after_a_failure(
+    api: Api, reports: Reports, rows: Database
+):
+    node_id = NodeId(await api.node())
+    id_ = (await api.proxy(node_id))["id"]
+    broken = {"id": id_, "version": 1, "reason": "port taken"}
+    same = await confirmation(rows, node_id)
+    for number, failed in enumerate([[], [], [broken], [broken], [], []], start=1):
+        await take(reports, node_id, report(session=1000, number=number, failed=failed, **same))
+    types = [event["type"] for event in (await api.call("GET", f"/events?proxy_id={id_}", 200))["items"]]
+    assert types == ["proxy.created", "proxy.running", "proxy.failed", "proxy.recovered", "proxy.running"]
+    [first, _] = await events(api, "proxy.running")
+    assert first["details"] == {"version": 1}
+
+
+async def test_a_proxy_that_is_disabled_is_not_reported_running(api: Api, reports: Reports, rows: Database):
+    node_id = NodeId(await api.node())
+    await api.proxy(node_id, enabled=False)
+    await api.proxy(node_id)
+    await api.call("PATCH", f"/nodes/{node_id}", 200, json={"state": "disabled"})
+    await take(reports, node_id, report(session=1000, number=1, **await confirmation(rows, node_id)))
+    assert await events(api, "proxy.running") == []
+
+
+async def test_only_a_report_that_changes_what_is_shown_touches_anything(api: Api, reports: Reports, rows: Database):
+    node_id = NodeId(await api.node())
+    await api.proxy(node_id)
+    heard: list[str] = []
+    await api.rows.add_listener("maybe_reported", lambda _c, _p, _n, payload: heard.append(payload))
+    same = await confirmation(rows, node_id)
+    for number, running in enumerate([0, 0, 3, 3, 3], start=1):
+        await take(reports, node_id, report(session=1000, number=number, running=running, **same))
+    await api.rows.fetchval("SELECT 1")
+    assert [json.loads(payload) for payload in heard] == [
+        {"node_id": node_id, "after": 1, "until": 2},
+        {"node_id": node_id, "after": 2, "until": 2},
+    ]
+
+
+async def test_nodes_with_new_figures_are_touched_together(api: Api, reports: Reports):
+    node_ids = [NodeId(await api.node()) for _ in range(2)]
+    heard: list[str] = []
+    await api.rows.add_listener("maybe_touched", lambda _c, _p, _n, payload: heard.append(payload))
+    usage = (UsageCounters(id=1, epoch=1, received_bytes=1, sent_bytes=1, connections=1),)
+    for node_id in node_ids:
+        await take(reports, node_id, report(session=1000, number=1, usage=usage))
+    await reports.touch_figures()
+    await reports.touch_figures()
+    await api.rows.fetchval("SELECT 1")
+    assert [json.loads(payload) for payload in heard] == [{"kind": "nodes", "ids": node_ids}]

@@ -94,7 +94,7 @@ async def test_the_id_of_a_request_is_told_back_and_stands_in_its_events(api: Ap
         assert found == told if told else re.fullmatch("[0-9a-f]{32}", found)
         if answer.status_code == 201:
             last = (await api.call("GET", "/events?limit=1000", 200))["items"][-1]
-            assert last["details"]["request_id"] == found
+            assert last["request_id"] == found
 
 
 class Link:

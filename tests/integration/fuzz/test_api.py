@@ -62,7 +62,7 @@ def base_url(database: Address) -> Iterator[str]:
         api_parts(
             rows,
             enroller=Enroller(),
-            notifications=Notifications(rows, lambda: None, lambda: None),
+            notifications=Notifications(rows, lambda: None, lambda: None, lambda _: None),
             syncer=Syncer(),
             event_stream=EventStream(rows),
             deliveries=DeliveryRunner(rows, allow_private=False),

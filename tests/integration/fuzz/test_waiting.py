@@ -70,7 +70,7 @@ class Stranger:
 
 @pytest.fixture
 async def stranger(enrolment: Enrolment, rows: Database, block: PortBlock) -> AsyncIterator[Stranger]:
-    waiter = Notifications(rows, lambda: None, lambda: None)
+    waiter = Notifications(rows, lambda: None, lambda: None, lambda _: None)
     app = create_app(
         api_parts(
             rows,

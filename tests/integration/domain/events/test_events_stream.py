@@ -163,7 +163,7 @@ async def test_a_reader_keeps_his_stream_and_misses_nothing_when_the_databases_c
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            await rows.execute("INSERT INTO events (type) VALUES ('node.updated')")
+            await rows.execute("INSERT INTO events (type, actor) VALUES ('node.updated', 'master')")
             assert await stream.ids(1) == [number]
 
 

@@ -204,7 +204,9 @@ async def test_an_offline_node_fails_what_was_asked_for_and_keeps_the_turn_of_a_
     await api.report(node, online=False)
     begun = await asked(api, for_now, "port")
     await api.rows.execute(
-        "INSERT INTO rotations (proxy_id, what, overlap_s, scheduled) VALUES ($1, '{port}', 0, true)", by_itself["id"]
+        "INSERT INTO rotations (proxy_id, what, overlap_s, scheduled, actor)"
+        " VALUES ($1, '{port}', 0, true, 'schedule')",
+        by_itself["id"],
     )
     assert await steps(api) == [(begun["id"], "fail")]
     await api.report(node)

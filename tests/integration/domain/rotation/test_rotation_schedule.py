@@ -14,7 +14,7 @@ async def due(api: Api) -> None:
 
 async def claim(rows: Database, most: int = 10) -> int:
     async with rows.session() as session:
-        return await session.execute("rotation.claim_due", max_rows=most)
+        return await session.execute("rotation.claim_due", max_rows=most, actor="schedule")
 
 
 async def shown(api: Api, proxy: dict[str, Any]) -> dict[str, Any]:
