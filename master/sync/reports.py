@@ -1,7 +1,6 @@
 """Store reports of nodes, do what they call for, and record what changed."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,15 +16,15 @@ from master.domain.rotation import service as rotation
 from master.domain.usage import service as usage
 from master.sync import report_events, report_rules
 from master.sync.outbox import Outbox
-from shared.messages.bodies import NodeLoad, Report
-from shared.proxies import MAX_BIGINT, NodeId
+from master.sync.report_columns import failure_counts, live_columns, status_columns
+from shared.messages.bodies import Report
+from shared.proxies import NodeId
 
 log = structlog.get_logger()
 
 OFFLINE_AFTER_S = 45.0
 """Three reports missed."""
 CLONE_EVENT_EVERY_S = 600.0
-STORED_MEMBERS = ("rev", "seen", "count", "running", "missing", "session", "number", "connected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,36 +230,3 @@ class Reports:
             await session.execute("sync.store_taken_ports", node_id=node_id, ids=taken)
             movable = await session.rows("sync.select_movable", node_id=node_id, ids=taken)
             await record_events(session, await move_ports(session, node_id, [row["id"] for row in movable]))
-
-
-def failure_counts(report: Report) -> dict[str, int] | None:
-    """Count failed and limited proxies; None when the report does not cover all of them."""
-    if report.failed_from > 0 or report.failed_to < MAX_BIGINT:
-        return None
-    kinds = Counter(failure.kind for failure in report.failed)
-    return {"failed": kinds["failed"], "limited": kinds["limited"] + kinds["expired"]}
-
-
-def status_columns(report: Report, confirmed: int) -> dict[str, object]:
-    """Return the columns that store a report."""
-    held, load = report.held, report.load
-    return {
-        "confirmed_rev": confirmed,
-        "held_rev": held.rev if held else None,
-        "held_stops": held.stops if held else None,
-        "held_of": held.of if held else None,
-        "trouble": storable(report.trouble),
-        **{name: getattr(report, name) for name in STORED_MEMBERS},
-        **{name: getattr(load, name, None) for name in NodeLoad.model_fields},
-    }
-
-
-def live_columns(report: Report) -> dict[str, list[int]]:
-    """Return the columns that store live figures, each proxy once: those that come last."""
-    live = {one.id: one for one in report.live}.values()
-    return {
-        "ids": [one.id for one in live],
-        "connections": [one.connections for one in live],
-        "rx_bps": [one.rx_bps for one in live],
-        "tx_bps": [one.tx_bps for one in live],
-    }

@@ -1,0 +1,42 @@
+"""The columns that store a report."""
+
+from collections import Counter
+
+from master.db.constraints import storable
+from shared.messages.bodies import NodeLoad, Report
+from shared.proxies import MAX_BIGINT
+
+STORED_MEMBERS = ("rev", "seen", "count", "running", "missing", "session", "number", "connected")
+
+
+def failure_counts(report: Report) -> dict[str, int] | None:
+    """Count failed and limited proxies; None when the report does not cover all of them."""
+    if report.failed_from > 0 or report.failed_to < MAX_BIGINT:
+        return None
+    kinds = Counter(failure.kind for failure in report.failed)
+    return {"failed": kinds["failed"], "limited": kinds["limited"] + kinds["expired"]}
+
+
+def status_columns(report: Report, confirmed: int) -> dict[str, object]:
+    """Return the columns that store a report."""
+    held, load = report.held, report.load
+    return {
+        "confirmed_rev": confirmed,
+        "held_rev": held.rev if held else None,
+        "held_stops": held.stops if held else None,
+        "held_of": held.of if held else None,
+        "trouble": storable(report.trouble),
+        **{name: getattr(report, name) for name in STORED_MEMBERS},
+        **{name: getattr(load, name, None) for name in NodeLoad.model_fields},
+    }
+
+
+def live_columns(report: Report) -> dict[str, list[int]]:
+    """Return the columns that store live figures, each proxy once: those that come last."""
+    live = {one.id: one for one in report.live}.values()
+    return {
+        "ids": [one.id for one in live],
+        "connections": [one.connections for one in live],
+        "rx_bps": [one.rx_bps for one in live],
+        "tx_bps": [one.tx_bps for one in live],
+    }
