@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from master.db.database import Database, Row, Session
 from master.domain.checks.probe import ProbeResult, ProbeTarget, probe, target_of
 from master.domain.checks.results import Endpoint
+from master.domain.events.log import touch
 from master.domain.proxies.proxy_parts import Check
 from shared.tasks import for_each
 
@@ -39,6 +40,7 @@ async def store(session: Session, checks: dict[int, Check]) -> None:
     """Store the results; those of proxies that were removed meanwhile are dropped."""
     results = [each.model_dump(mode="json") for each in checks.values()]
     await session.execute("checks.store", ids=list(checks), results=results)
+    await touch(session, "proxies", checks)
 
 
 def endpoint_of(row: Row) -> Endpoint:

@@ -58,8 +58,8 @@ async def list_events(
 
     Two messages have no id and are not stored. `event: hello` comes first, with the id of the newest event (`last`) and
     the time. `event: touched` comes on streams without a filter, at most once a second for a `kind` (`nodes`, `proxies`
-    or `stacks`), and names resources (`ids`) whose state or load a report changed without an event; `ids` is null when
-    there are more than 500. Touches before the `hello` are not repeated.
+    or `stacks`), and names resources (`ids`) whose state or load a report or a check changed without an event; `ids` is
+    null when there are more than 500. Touches before the `hello` are not repeated.
     """
     query = await named(database, parameters)
     if MediaType.EVENTS in accept:
