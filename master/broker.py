@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from master.errors import BrokerAway
 from master.settings import QueueType, login, vhost
+from master.tls import trusted
 from shared.messages.routes import DEAD_QUEUE, MASTER_EXCHANGE, MASTER_QUEUE, NODE_EXCHANGE, node_login, node_queue
 from shared.proxies import NodeId
 
@@ -50,11 +51,7 @@ class Broker:
         self._queue_type = queue_type
         self._vhost = vhost(amqp_url.get_secret_value())
         self._http = httpx.AsyncClient(
-            base_url=management_url,
-            auth=login(amqp_url),
-            timeout=TIMEOUT_S,
-            trust_env=False,
-            verify=has_tls(management_url),
+            base_url=management_url, auth=login(amqp_url), timeout=TIMEOUT_S, verify=trusted(), trust_env=False
         )
 
     async def ensure_all(self, nodes: Mapping[NodeId, str]) -> None:
@@ -188,10 +185,6 @@ class Broker:
         except (httpx.HTTPError, OSError) as error:
             raise BrokerAway(f"RabbitMQ's management API does not answer: {type(error).__name__}") from error
 
-
-def has_tls(url: str) -> bool:
-    """Return whether there is a certificate to verify. Loading the authorities blocks the event loop for 20 ms."""
-    return url.startswith("https:")
 
 
 def read(answer: httpx.Response) -> Any:

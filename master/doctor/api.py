@@ -5,8 +5,8 @@ import socket
 
 import httpx
 
-from master.broker import has_tls
 from master.doctor.database import ApiState
+from master.tls import trusted
 
 ANSWER_S = 3.0
 
@@ -16,7 +16,7 @@ async def api_state(host: str, port: int) -> tuple[ApiState, str]:
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     url = f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, trust_env=False, verify=has_tls(url)) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, verify=trusted(), trust_env=False) as http:
             answer = await http.get("/health/ready")
             broker = answer.json().get("broker") if answer.status_code == 200 else "unknown: its database is away"
             if answer.status_code in (200, 503) and broker:

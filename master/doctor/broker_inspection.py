@@ -8,9 +8,9 @@ from urllib.parse import quote
 import httpx
 from pydantic import SecretStr
 
-from master.broker import has_tls
 from master.doctor.topology import Topology, topology
 from master.settings import login, vhost
+from master.tls import trusted
 
 ANSWER_S = 5.0
 
@@ -66,8 +66,8 @@ class Inspection:
             base_url=f"{management_url}/api/",
             auth=login(amqp_url),
             timeout=ANSWER_S,
+            verify=trusted(),
             trust_env=False,
-            verify=has_tls(management_url),
         )
 
     async def close(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from master.tls import trusted
 from tests.cluster.faults import Faults
 from tests.cluster.networks import Disk, Network
 from tests.launch.registry import ROOT
@@ -96,7 +97,9 @@ class Cluster(Faults):
             **self.master_settings,
         }
         self.masters[name] = self._program(name, "master", environment)
-        self.clients[name] = httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=30, trust_env=False)
+        self.clients[name] = httpx.AsyncClient(
+            base_url=f"http://{HOST}:{port}", timeout=30, verify=trusted(), trust_env=False
+        )
         await self.start(name)
         return self.clients[name]
 

@@ -16,6 +16,7 @@ from master.db.database import Database, Row, Session
 from master.db.notifications import Notifications
 from master.domain.events.stream import EventStream
 from master.domain.webhooks.delivery import DeliveryRunner
+from master.tls import trusted
 from shared.http_server import Server, bound_socket
 from tests.master.dependencies import api_parts
 from tests.openapi import conformance
@@ -138,6 +139,7 @@ async def master(
                 base_url=url,
                 limits=limits,
                 timeout=LIMIT_S,
+                verify=trusted(),
                 trust_env=False,
                 event_hooks={"response": [conformance.hold]},
             ) as http,

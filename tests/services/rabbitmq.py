@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from master.tls import trusted
 from tests.services.containers import Container
 from tests.services.folders import Folder, give, unprivileged
 from tests.services.installing import install
@@ -55,7 +56,11 @@ class Vhost:
     def management(self) -> httpx.AsyncClient:
         """Return a client of the management API with our login."""
         return httpx.AsyncClient(
-            base_url=f"{self.management_url}/api/", auth=(self.user, self.password), timeout=10, trust_env=False
+            base_url=f"{self.management_url}/api/",
+            auth=(self.user, self.password),
+            timeout=10,
+            verify=trusted(),
+            trust_env=False,
         )
 
 

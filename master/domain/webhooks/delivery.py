@@ -24,6 +24,7 @@ from master.domain.events import log as events
 from master.domain.webhooks.schemas import Delivery
 from master.domain.webhooks.signing import event_filter, payload, signature
 from master.errors import DatabaseError
+from master.tls import trusted
 from shared.special_addresses import is_public
 from shared.tasks import wait_for_event
 
@@ -67,7 +68,7 @@ class DeliveryRunner:
         self._database, self._resolve, self.allow_private = database, resolve, allow_private
         # No keep-alive: connections are pooled by address, and one address may serve many names.
         limits = httpx.Limits(max_connections=2 * MAX_IN_FLIGHT, max_keepalive_connections=0)
-        self._http = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+        self._http = httpx.AsyncHTTPTransport(limits=limits, verify=trusted(), trust_env=False)
         self._news = asyncio.Event()
         self._any_enabled = True
         self._in_flight = 0

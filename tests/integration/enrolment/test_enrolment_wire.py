@@ -13,6 +13,7 @@ from master.broker import Broker
 from master.db.database import Database
 from master.domain.nodes.enrolment.service import Enrolment
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
+from master.tls import trusted
 from shared.enrolment.challenge import new_challenge
 from shared.enrolment.handshake import MasterHandshake
 from shared.proxies import NodeId
@@ -68,7 +69,7 @@ async def test_a_wrong_challenge_is_refused_and_leaves_nothing_behind(
 
 
 async def guess(node: WaitingNode, times: int) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as stranger:
+    async with httpx.AsyncClient(verify=trusted(), trust_env=False, timeout=30) as stranger:
         for _ in range(times):
             hello = MasterHandshake(new_challenge()).hello.model_dump()
             answer = await stranger.post(f"http://{HOST}:{node.port}/enrol/hello", json=hello)
@@ -128,7 +129,7 @@ async def test_the_same_challenge_again_is_the_same_node_without_a_call_once_it_
 
 async def test_what_was_heard_on_the_wire_is_of_no_use_again(node: WaitingNode):
     master = MasterHandshake(node.challenge)
-    async with httpx.AsyncClient(base_url=f"http://{HOST}:{node.port}", trust_env=False) as wire:
+    async with httpx.AsyncClient(base_url=f"http://{HOST}:{node.port}", verify=trusted(), trust_env=False) as wire:
         answers = [await wire.post("/enrol/hello", json=master.hello.model_dump()) for _ in range(2)]
         assert answers[0].json()["e_n"] != answers[1].json()["e_n"]
         forged = await wire.post("/enrol/config", json={"box": answers[0].json()["box"]})

@@ -15,6 +15,7 @@ from master.db.constraints import storable
 from master.domain.proxies.schemas import bracketed
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.schemas.addresses import node_ip
+from master.tls import trusted
 from shared.enrolment.bodies import REFUSED, Box, HelloAnswer, NodeConfig, NodeFacts
 from shared.enrolment.challenge import BadChallenge, challenge_hash
 from shared.enrolment.handshake import MasterHandshake
@@ -89,7 +90,7 @@ class EnrolmentClient:
         limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
         self._timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S).as_dict()
         # A bare transport: a client would keep cookies, decompress the answer and read the target of a redirect.
-        self._http = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+        self._http = httpx.AsyncHTTPTransport(limits=limits, verify=trusted(), trust_env=False)
 
     def where(self, ip: str, port: int) -> WaitingAddress:
         """Return the address if the master may call it. Raises Invalid."""
