@@ -1,5 +1,6 @@
 """The API over a database of the test's own, with what it needs of the rest of the master."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from master.asgi import create_app
 from master.broker import Broker
 from master.db.database import Database
 from master.db.notifications import Notifications
@@ -24,10 +24,13 @@ from tests.clients import streams
 from tests.clients.plain import answer_page
 from tests.clients.streams import HERE, LOCAL
 from tests.master.dependencies import api_parts
+from tests.master.shared_app import app_over
 from tests.master.waiting_node import WaitingNode, waiting_node
 from tests.openapi import conformance
 from tests.services.ports import PortBlock, claim_block
 from tests.services.postgres import Database as Address
+from tests.services.postgres import PostgreSQL
+from tests.services.postgres_pool import Pool
 from tests.services.rabbitmq import Vhost
 
 ANY_PORT = (range(1, 65536),)
@@ -140,11 +143,27 @@ class Api:
         return [event["type"] for event in (await self.call("GET", "/events?limit=1000", 200))["items"]]
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: PostgreSQL, template: str) -> Iterator[Pool]:
+    """The databases of this process's tests."""
+    pool = Pool(postgres, template)
+    yield pool
+    asyncio.run(pool.close())
+
+
+@pytest.fixture
+async def database(databases: Pool) -> AsyncIterator[Address]:
+    """A migrated database that no other test uses meanwhile, with nothing of earlier ones in it."""
+    database = await databases.take()
+    yield database
+    await databases.give(database)
+
+
 @pytest.fixture
 async def api(database: Address) -> AsyncIterator[Api]:
     own = Database(database.connect)
     enroller, syncer = Enroller(), Syncer()
-    app = create_app(
+    app = app_over(
         api_parts(
             own,
             enroller=enroller,

@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 
-from master.asgi import create_app
 from master.db.database import Database
 from master.db.notifications import Notifications
 from master.domain.events.stream import EventStream
@@ -27,6 +26,7 @@ from shared.enrolment.keys import NODE_NONCE, seal
 from tests.fuzz.hostile_bytes import Malice
 from tests.integration.conftest import Syncer
 from tests.master.dependencies import api_parts
+from tests.master.shared_app import app_over
 from tests.services.ports import HOST, PortBlock
 
 PATIENCE_S = CONNECT_TIMEOUT_S + 2 + 2
@@ -71,7 +71,7 @@ class Stranger:
 @pytest.fixture
 async def stranger(enrolment: Enrolment, rows: Database, block: PortBlock) -> AsyncIterator[Stranger]:
     waiter = Notifications(rows, lambda: None, lambda: None, lambda _: None)
-    app = create_app(
+    app = app_over(
         api_parts(
             rows,
             enroller=enrolment,
