@@ -1,4 +1,4 @@
-"""A cluster of a master and two nodes for each test."""
+"""A cluster of a master and no, one or two nodes for each test."""
 
 import asyncio
 import secrets
@@ -33,6 +33,14 @@ async def bare(
         for service in (postgres, rabbitmq):
             if not service.program.is_running:
                 await service.start()
+
+
+@pytest.fixture
+async def lone(bare: Cluster) -> Cluster:
+    """One master, one node, and the location 1 that it is in: a second node takes a second of processor time."""
+    succeeded(await bare.api.post("/locations", json={"name": "home"}))
+    await bare.node(location_id=1)
+    return bare
 
 
 @pytest.fixture

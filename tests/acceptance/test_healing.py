@@ -10,22 +10,22 @@ from tests.clients.traffic import Client, accepts
 from tests.cluster.cluster import Cluster, succeeded
 
 
-async def test_the_agent_can_be_killed_without_a_byte_lost_and_finds_its_proxies_again(fleet: Cluster, client: Client):
-    proxy = await made(fleet)
+async def test_the_agent_can_be_killed_without_a_byte_lost_and_finds_its_proxies_again(lone: Cluster, client: Client):
+    proxy = await made(lone)
     open_one = await client.tunnel(proxy)
-    name = f"node-{node_number(fleet, proxy)}"
-    await fleet.kill(name)
+    name = f"node-{node_number(lone, proxy)}"
+    await lone.kill(name)
     await open_one.beat()
     await client.use(proxy)
-    await fleet.start(name)
-    await eventually(lambda: logged(fleet, name, "proxy.adopted"), 10)
+    await lone.start(name)
+    await eventually(lambda: logged(lone, name, "proxy.adopted"), 10)
     await open_one.beat()
-    changed = await fleet.api.patch(
+    changed = await lone.api.patch(
         f"/proxies/{proxy['id']}", json={"labels": {"a": "b"}}, headers={"Prefer": "wait=10"}
     )
     assert (changed.status_code, changed.json()["status"]["state"]) == (200, "running")
     await open_one.beat()
-    assert not await logged(fleet, name, '"event": "proxy.died"')
+    assert not await logged(lone, name, '"event": "proxy.died"')
 
 
 def node_number(fleet: Cluster, proxy: dict[str, Any]) -> int:
@@ -55,15 +55,15 @@ async def both_online(fleet: Cluster) -> bool:
     return all(node["status"]["state"] == "online" for node in nodes) and len(nodes) == 2
 
 
-async def test_a_host_that_reboots_alone_serves_its_proxies_again_within_two_seconds(fleet: Cluster, client: Client):
-    proxy = await made(fleet)
-    name = f"node-{node_number(fleet, proxy)}"
+async def test_a_host_that_reboots_alone_serves_its_proxies_again_within_two_seconds(lone: Cluster, client: Client):
+    proxy = await made(lone)
+    name = f"node-{node_number(lone, proxy)}"
     for who in ("master", "rabbitmq", "postgres"):
-        await fleet.kill(who)
-    await fleet.halt(name)
+        await lone.kill(who)
+    await lone.halt(name)
     assert not await accepts(proxy)
     began = time.monotonic()
-    await fleet.start(name)
+    await lone.start(name)
     await eventually(lambda: accepts(proxy), 10)
     assert time.monotonic() - began < 6  # 2 s on a quiet machine; this one may be busy
     await client.use(proxy)

@@ -81,22 +81,22 @@ async def watched_round(broker: httpx.AsyncClient, vhost: str, proxy_id: int) ->
 
 
 async def test_a_deleted_proxys_connections_are_closed_within_a_second_and_others_are_left_alone(
-    fleet: Cluster, client: Client
+    lone: Cluster, client: Client
 ):
-    doomed, other = await made(fleet, node_ids=[1]), await made(fleet, node_ids=[1])
+    doomed, other = await made(lone, node_ids=[1]), await made(lone, node_ids=[1])
     cut, kept = await client.tunnel(doomed), await client.tunnel(other)
     await cut.beat()
-    answer = await fleet.api.delete(f"/proxies/{doomed['id']}", headers={"Prefer": "wait=10"})
+    answer = await lone.api.delete(f"/proxies/{doomed['id']}", headers={"Prefer": "wait=10"})
     assert answer.status_code == 204
     assert await cut.ended(within_s=1)
     await kept.beat()
     assert not await accepts(doomed)
 
 
-async def test_changed_credentials_close_only_the_connections_that_used_the_old_ones(fleet: Cluster, client: Client):
-    proxy, other = await made(fleet, node_ids=[1]), await made(fleet, node_ids=[1])
+async def test_changed_credentials_close_only_the_connections_that_used_the_old_ones(lone: Cluster, client: Client):
+    proxy, other = await made(lone, node_ids=[1]), await made(lone, node_ids=[1])
     cut, kept = await client.tunnel(proxy), await client.tunnel(other)
-    answer = await fleet.api.patch(
+    answer = await lone.api.patch(
         f"/proxies/{proxy['id']}", json={"password": "another-one-1"}, headers={"Prefer": "wait=10"}
     )
     assert answer.json()["status"]["state"] == "running"
@@ -108,32 +108,30 @@ async def test_changed_credentials_close_only_the_connections_that_used_the_old_
 
 
 async def test_a_port_taken_by_a_stranger_fails_that_proxy_alone_and_it_runs_once_the_port_is_free(
-    fleet: Cluster, client: Client
+    lone: Cluster, client: Client
 ):
-    node = next(node for node in fleet.nodes.values() if node.id == 1)
+    node = next(node for node in lone.nodes.values() if node.id == 1)
     port = node.ports.port(50)
     stranger = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", port)
-    answer = await fleet.api.post("/proxies", json={"node_ids": [1], "port": port}, headers={"Prefer": "wait=10"})
+    answer = await lone.api.post("/proxies", json={"node_ids": [1], "port": port}, headers={"Prefer": "wait=10"})
     failed = answer.json()
     assert (answer.status_code, failed["status"]["state"]) == (201, "failed")
     assert str(port) in failed["status"]["reason"]
-    await client.use(await made(fleet, node_ids=[1]))
+    await client.use(await made(lone, node_ids=[1]))
     stranger.close()
     await stranger.wait_closed()
-    await eventually(lambda: is_in(fleet, failed, "running"), 30)
+    await eventually(lambda: is_in(lone, failed, "running"), 30)
     await client.use(failed)
 
 
-async def test_a_proxy_that_did_not_ask_for_its_port_gets_another_when_a_stranger_has_it(
-    fleet: Cluster, client: Client
-):
-    node = next(node for node in fleet.nodes.values() if node.id == 1)
+async def test_a_proxy_that_did_not_ask_for_its_port_gets_another_when_a_stranger_has_it(lone: Cluster, client: Client):
+    node = next(node for node in lone.nodes.values() if node.id == 1)
     strangers = [
         await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", node.ports.port(place)) for place in (1, 2)
     ]
-    answer = succeeded(await fleet.api.post("/proxies", json={"node_ids": [1]}))
-    await eventually(lambda: is_in(fleet, answer.json(), "running"), 20)
-    moved = await shown(fleet, answer.json())
+    answer = succeeded(await lone.api.post("/proxies", json={"node_ids": [1]}))
+    await eventually(lambda: is_in(lone, answer.json(), "running"), 20)
+    moved = await shown(lone, answer.json())
     assert moved["port"] not in (node.ports.port(1), node.ports.port(2))
     await client.use(moved)
     for stranger in strangers:

@@ -8,47 +8,47 @@ from tests.clients.traffic import Client, accepts
 from tests.cluster.cluster import Cluster, succeeded
 
 
-async def test_a_draining_node_takes_no_new_proxies_and_a_disabled_one_stops_its_own(fleet: Cluster, client: Client):
-    proxy = await made(fleet, node_ids=[1])
+async def test_a_draining_node_takes_no_new_proxies_and_a_disabled_one_stops_its_own(lone: Cluster, client: Client):
+    proxy = await made(lone, node_ids=[1])
     open_one = await client.tunnel(proxy)
-    succeeded(await fleet.api.patch("/nodes/1", json={"state": "draining"}))
-    refused = await fleet.api.post("/proxies", json={"node_ids": [1]})
+    succeeded(await lone.api.patch("/nodes/1", json={"state": "draining"}))
+    refused = await lone.api.post("/proxies", json={"node_ids": [1]})
     assert (refused.status_code, "draining" in refused.text) == (409, True)
     await open_one.beat()
-    succeeded(await fleet.api.patch("/nodes/1", json={"state": "disabled"}))
+    succeeded(await lone.api.patch("/nodes/1", json={"state": "disabled"}))
     assert await open_one.ended(within_s=5)
-    await eventually(lambda: is_in(fleet, proxy, "stopped"), 10)
-    assert "disabled" in (await shown(fleet, proxy))["status"]["reason"]
-    succeeded(await fleet.api.patch("/nodes/1", json={"state": "active"}))
-    await eventually(lambda: is_in(fleet, proxy, "running"), 10)
+    await eventually(lambda: is_in(lone, proxy, "stopped"), 10)
+    assert "disabled" in (await shown(lone, proxy))["status"]["reason"]
+    succeeded(await lone.api.patch("/nodes/1", json={"state": "active"}))
+    await eventually(lambda: is_in(lone, proxy, "running"), 10)
 
 
-async def test_rows_that_vanish_by_accident_do_not_stop_proxies_until_somebody_says_so(fleet: Cluster, client: Client):
+async def test_rows_that_vanish_by_accident_do_not_stop_proxies_until_somebody_says_so(lone: Cluster, client: Client):
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(made(fleet, node_ids=[1])) for _ in range(20)]
+        tasks = [group.create_task(made(lone, node_ids=[1])) for _ in range(20)]
     kept = await client.tunnel(tasks[0].result())
-    async with fleet.database.connection() as database:
+    async with lone.database.connection() as database:
         await database.execute("DELETE FROM proxies")
-    await eventually(lambda: has_event(fleet, "node.list_held"), 20)
+    await eventually(lambda: has_event(lone, "node.list_held"), 20)
     await kept.beat()
-    node = succeeded(await fleet.api.get("/nodes/1")).json()
+    node = succeeded(await lone.api.get("/nodes/1")).json()
     assert node["status"]["held"]["stops"] == 20
-    answer = await fleet.api.post("/nodes/1/sync", json={"confirm": True})
+    answer = await lone.api.post("/nodes/1/sync", json={"confirm": True})
     assert answer.status_code == 202
     assert await kept.ended(within_s=5)
 
 
-async def test_a_deliberate_mass_delete_is_done_at_once(fleet: Cluster):
+async def test_a_deliberate_mass_delete_is_done_at_once(lone: Cluster):
     async with asyncio.TaskGroup() as group:
         for _ in range(20):
-            group.create_task(made(fleet, node_ids=[1]))
-    proxies = await all_proxies(fleet)
-    answer = await fleet.api.request(
+            group.create_task(made(lone, node_ids=[1]))
+    proxies = await all_proxies(lone)
+    answer = await lone.api.request(
         "DELETE", "/proxies", params={"node_id": 1, "expect": 20}, headers={"Prefer": "wait=10"}
     )
     assert answer.status_code in (200, 204), answer.text
     await eventually(lambda: none_accept(proxies), 3)
-    assert not await has_event(fleet, "node.list_held")
+    assert not await has_event(lone, "node.list_held")
 
 
 async def none_accept(proxies: list[dict[str, Any]]) -> bool:

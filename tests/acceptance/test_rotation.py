@@ -107,29 +107,29 @@ async def test_a_hundred_rotations_fail_no_request_of_a_client_that_reads_its_li
     assert load.failures == []
 
 
-async def test_a_check_goes_through_the_proxy_and_names_the_step_that_failed(fleet: Cluster, client: Client):
-    proxy = await made(fleet)
+async def test_a_check_goes_through_the_proxy_and_names_the_step_that_failed(lone: Cluster, client: Client):
+    proxy = await made(lone)
     path = f"/proxies/{proxy['id']}"
-    checked = succeeded(await fleet.api.post(f"{path}/check", json={})).json()
+    checked = succeeded(await lone.api.post(f"{path}/check", json={})).json()
     assert (checked["ok"], checked["exit_ip"], checked["step"]) == (True, "127.0.0.1", None)
     dead = {"target": "http://127.0.0.1:1/"}
-    assert succeeded(await fleet.api.post(f"{path}/check", json=dead)).json()["step"] == "destination"
-    succeeded(await fleet.api.patch(path, json={"enabled": False}, headers={"Prefer": "wait=10"}))
-    assert succeeded(await fleet.api.post(f"{path}/check", json={})).json()["step"] == "connect"
+    assert succeeded(await lone.api.post(f"{path}/check", json=dead)).json()["step"] == "destination"
+    succeeded(await lone.api.patch(path, json={"enabled": False}, headers={"Prefer": "wait=10"}))
+    assert succeeded(await lone.api.post(f"{path}/check", json={})).json()["step"] == "connect"
 
 
-async def test_a_new_endpoint_that_cannot_run_leaves_the_old_one_in_use(fleet: Cluster, client: Client):
-    proxy = await made(fleet)
+async def test_a_new_endpoint_that_cannot_run_leaves_the_old_one_in_use(lone: Cluster, client: Client):
+    proxy = await made(lone)
     kept = await client.tunnel(proxy)
-    node = next(each for each in fleet.nodes.values() if each.id == proxy["node_id"])
+    node = next(each for each in lone.nodes.values() if each.id == proxy["node_id"])
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", proxy["port"] + 1)
     async with server:
-        outcome = await rotated(fleet, proxy, ["port"], 1)
+        outcome = await rotated(lone, proxy, ["port"], 1)
     assert (node.id, outcome["state"]) == (proxy["node_id"], "failed")
     assert f"port {proxy['port'] + 1} is taken" in outcome["reason"]
     await kept.beat()
     await client.use(proxy)
-    assert (await rotated(fleet, proxy, ["port"], 1))["state"] == "done"
+    assert (await rotated(lone, proxy, ["port"], 1))["state"] == "done"
 
 
 @asynccontextmanager
@@ -201,15 +201,15 @@ async def test_a_thousand_scheduled_rotations_over_two_masters_that_die_happen_o
     await rotate_while_masters_die(fleet, count=1000, within_s=60, every_s=10)
 
 
-async def test_a_node_that_is_away_has_its_turn_once_when_it_is_back(fleet: Cluster):
-    await scheduled(fleet, 1)
-    [proxy] = succeeded(await fleet.api.get("/proxies")).json()["items"]
-    away = next(name for name, node in fleet.nodes.items() if node.id == proxy["node_id"])
-    await fleet.kill(away)
+async def test_a_node_that_is_away_has_its_turn_once_when_it_is_back(lone: Cluster):
+    await scheduled(lone, 1)
+    [proxy] = succeeded(await lone.api.get("/proxies")).json()["items"]
+    away = next(name for name, node in lone.nodes.items() if node.id == proxy["node_id"])
+    await lone.kill(away)
     for _ in range(2):
-        await turns_come(fleet, 0)
-        await eventually(lambda: are_taken(fleet), 10)
-    assert await outcomes(fleet) == {}
-    await fleet.start(away)
-    await eventually(lambda: is_over(fleet, 1), 60)
-    assert await outcomes(fleet) == {("proxy.rotated", 1): 1}
+        await turns_come(lone, 0)
+        await eventually(lambda: are_taken(lone), 10)
+    assert await outcomes(lone) == {}
+    await lone.start(away)
+    await eventually(lambda: is_over(lone, 1), 60)
+    assert await outcomes(lone) == {("proxy.rotated", 1): 1}

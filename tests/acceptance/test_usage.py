@@ -56,46 +56,46 @@ async def used(fleet: Cluster, query: str) -> dict[str, Any]:
 
 
 async def test_a_proxy_whose_traffic_is_spent_is_limited_and_runs_again_when_the_limit_is_raised(
-    fleet: Cluster, client: Client
+    lone: Cluster, client: Client
 ):
-    proxy, other = await made(fleet, limits={"traffic_bytes": 2_000_000}), await made(fleet)
+    proxy, other = await made(lone, limits={"traffic_bytes": 2_000_000}), await made(lone)
     spent, kept = await client.tunnel(proxy), await client.tunnel(other)
     assert await beats(spent) >= 9
-    await eventually(state_of(fleet, proxy, "limited"), 10)
-    assert (await shown(fleet, proxy))["status"]["reason"]
+    await eventually(state_of(lone, proxy, "limited"), 10)
+    assert (await shown(lone, proxy))["status"]["reason"]
     with pytest.raises((Refused, OSError)):
         await client.tunnel(proxy)
-    raised = await changed(fleet, proxy, limits={"traffic_bytes": 10**9})
+    raised = await changed(lone, proxy, limits={"traffic_bytes": 10**9})
     assert raised["status"]["state"] == "running"
     await client.use(proxy)
     await kept.beat()
 
 
 async def test_a_proxy_whose_time_is_over_is_closed_shown_as_expired_and_revived_by_another_date(
-    fleet: Cluster, client: Client
+    lone: Cluster, client: Client
 ):
-    proxy = await made(fleet)
+    proxy = await made(lone)
     tunnel = await client.tunnel(proxy)
     soon = datetime.now(UTC) + timedelta(seconds=2)
-    await changed(fleet, proxy, limits={"expires_at": soon.isoformat()})
+    await changed(lone, proxy, limits={"expires_at": soon.isoformat()})
     assert await tunnel.ended(within_s=4)
-    await eventually(state_of(fleet, proxy, "expired"), 1)
+    await eventually(state_of(lone, proxy, "expired"), 1)
     with pytest.raises((Refused, OSError)):
         await client.tunnel(proxy)
-    assert (await changed(fleet, proxy, limits={"expires_at": None}))["status"]["state"] == "running"
+    assert (await changed(lone, proxy, limits={"expires_at": None}))["status"]["state"] == "running"
     await client.use(proxy)
 
 
 async def test_usage_is_the_bytes_that_were_moved_whoever_is_killed_and_stays_when_the_proxy_goes(
-    fleet: Cluster, client: Client
+    lone: Cluster, client: Client
 ):
-    proxy = await made(fleet, node_ids=[1], name="counted")
-    node = next(node.agent.name for node in fleet.nodes.values() if node.id == 1)
+    proxy = await made(lone, node_ids=[1], name="counted")
+    node = next(node.agent.name for node in lone.nodes.values() if node.id == 1)
     tunnel = await client.tunnel(proxy)
     query = f"by=proxy&proxy_id={proxy['id']}"
 
     async def both_are(moved: int) -> bool:
-        sums = await used(fleet, query)
+        sums = await used(lone, query)
         assert sums.get("received_bytes", 0) <= moved + HEADS
         assert sums.get("sent_bytes", 0) <= moved + HEADS
         return min(sums.get("received_bytes", 0), sums.get("sent_bytes", 0)) >= moved
@@ -104,13 +104,13 @@ async def test_usage_is_the_bytes_that_were_moved_whoever_is_killed_and_stays_wh
     await eventually(lambda: both_are(100_000), TOLD_WITHIN_S)
     for who in (node, "master"):
         await tunnel.beat(100_000)
-        await fleet.kill(who)
-        await fleet.start(who)
+        await lone.kill(who)
+        await lone.start(who)
     await eventually(lambda: both_are(300_000), TOLD_WITHIN_S)
     await tunnel.beat(50_000)
-    succeeded(await fleet.api.delete(f"/proxies/{proxy['id']}", headers={"Prefer": "wait=10"}))
+    succeeded(await lone.api.delete(f"/proxies/{proxy['id']}", headers={"Prefer": "wait=10"}))
     await eventually(lambda: both_are(350_000), TOLD_WITHIN_S)
-    assert (await used(fleet, query))["proxy_name"] == "counted"
+    assert (await used(lone, query))["proxy_name"] == "counted"
 
 
 async def moved_while_programs_die(fleet: Cluster, client: Client, *, kills: int, every_s: float) -> None:
@@ -179,14 +179,14 @@ HEADS = 400
 
 
 @pytest.mark.skipif(not binaries(), reason="3proxy is neither named by THREE_PROXY nor on PATH")
-async def test_what_3proxy_counts_when_a_connection_ends_is_usage_too(fleet: Cluster, client: Client):
-    proxy = await made(fleet, engine="3proxy", protocol="http")
+async def test_what_3proxy_counts_when_a_connection_ends_is_usage_too(lone: Cluster, client: Client):
+    proxy = await made(lone, engine="3proxy", protocol="http")
     tunnel = await client.tunnel(proxy)
     await tunnel.beat(100_000)
     await tunnel.close()
 
     async def is_told() -> bool:
-        sums = await used(fleet, f"by=proxy&proxy_id={proxy['id']}")
+        sums = await used(lone, f"by=proxy&proxy_id={proxy['id']}")
         return sums.get("received_bytes", 0) >= 100_000 and sums.get("sent_bytes", 0) >= 100_000
 
     await eventually(is_told, TOLD_WITHIN_S)

@@ -22,34 +22,34 @@ async def state_of(fleet: Cluster, proxy: dict[str, Any]) -> str:
 
 
 async def test_a_database_restored_from_a_backup_wins_with_versions_above_all_that_was_seen(
-    fleet: Cluster, client: Client
+    lone: Cluster, client: Client
 ):
-    stays, changes = await made(fleet, node_ids=[1]), await made(fleet, node_ids=[1])
+    stays, changes = await made(lone, node_ids=[1]), await made(lone, node_ids=[1])
     kept = await client.tunnel(stays)
-    backup = await fleet.backup_database()
+    backup = await lone.backup_database()
     for number in range(3):
         change = {"password": f"another-one-{number}"}
-        newest = succeeded(await fleet.api.patch(f"/proxies/{changes['id']}", json=change)).json()["version"]
-    await made(fleet, node_ids=[1])
-    await fleet.converged(within=HEALED_S)
-    await fleet.restore_database(backup)
-    await fleet.converged(within=HEALED_S)
-    await eventually(lambda: has_event(fleet, "node.database_rolled_back"), 30)
-    assert (await shown(fleet, changes))["version"] > newest
-    await made(fleet, node_ids=[1])
-    await fleet.converged(within=HEALED_S)
+        newest = succeeded(await lone.api.patch(f"/proxies/{changes['id']}", json=change)).json()["version"]
+    await made(lone, node_ids=[1])
+    await lone.converged(within=HEALED_S)
+    await lone.restore_database(backup)
+    await lone.converged(within=HEALED_S)
+    await eventually(lambda: has_event(lone, "node.database_rolled_back"), 30)
+    assert (await shown(lone, changes))["version"] > newest
+    await made(lone, node_ids=[1])
+    await lone.converged(within=HEALED_S)
     await kept.beat()
 
 
-async def test_a_record_that_the_node_cannot_read_fails_alone_with_its_reason(fleet: Cluster, client: Client):
-    bad, other = await made(fleet, node_ids=[1]), await made(fleet, node_ids=[1])
+async def test_a_record_that_the_node_cannot_read_fails_alone_with_its_reason(lone: Cluster, client: Client):
+    bad, other = await made(lone, node_ids=[1]), await made(lone, node_ids=[1])
     kept = await client.tunnel(other)
-    async with fleet.database.connection() as database:
+    async with lone.database.connection() as database:
         await database.execute("UPDATE proxies SET username = 'a name: with, all' WHERE id = $1", bad["id"])
-    await eventually(lambda: failed_with(fleet, bad, "cannot read"), 30)
-    await client.use(await made(fleet, node_ids=[1]))
-    succeeded(await fleet.api.patch(f"/proxies/{bad['id']}", json={"username": "mended"}))
-    await fleet.converged(within=HEALED_S)
+    await eventually(lambda: failed_with(lone, bad, "cannot read"), 30)
+    await client.use(await made(lone, node_ids=[1]))
+    succeeded(await lone.api.patch(f"/proxies/{bad['id']}", json={"username": "mended"}))
+    await lone.converged(within=HEALED_S)
     await kept.beat()
 
 
@@ -58,46 +58,44 @@ async def failed_with(fleet: Cluster, proxy: dict[str, Any], reason: str) -> boo
     return status["state"] == "failed" and reason in status["reason"]
 
 
-async def test_a_full_disk_of_a_node_stops_no_proxy_and_what_was_asked_is_done_when_there_is_room(fleet: Cluster):
-    await made(fleet, node_ids=[1])
-    name = fleet.name_of(1)
-    await fleet.give_disk(name)
-    await fleet.converged(within=HEALED_S)
-    before = await asyncio.to_thread(fleet.accepting, name)
-    await fleet.fill_disk(name)
+async def test_a_full_disk_of_a_node_stops_no_proxy_and_what_was_asked_is_done_when_there_is_room(lone: Cluster):
+    await made(lone, node_ids=[1])
+    name = lone.name_of(1)
+    await lone.give_disk(name)
+    await lone.converged(within=HEALED_S)
+    before = await asyncio.to_thread(lone.accepting, name)
+    await lone.fill_disk(name)
     for _ in range(60):
-        succeeded(await fleet.api.post("/proxies", json={"node_ids": [1]}))
-    await eventually(lambda: logged(fleet, name, "store.write_failed"), 30)
-    assert set(before) <= set(await asyncio.to_thread(fleet.accepting, name))
-    await fleet.free_disk(name)
-    await fleet.converged(within=HEALED_S)
+        succeeded(await lone.api.post("/proxies", json={"node_ids": [1]}))
+    await eventually(lambda: logged(lone, name, "store.write_failed"), 30)
+    assert set(before) <= set(await asyncio.to_thread(lone.accepting, name))
+    await lone.free_disk(name)
+    await lone.converged(within=HEALED_S)
 
 
 async def test_an_agent_that_starts_on_a_full_disk_forgets_nothing_says_so_and_goes_on_when_there_is_room(
-    fleet: Cluster,
+    lone: Cluster,
 ):
-    kept = [await made(fleet, node_ids=[1]) for _ in range(3)]
-    name = fleet.name_of(1)
-    await fleet.give_disk(name)
-    await fleet.converged(within=HEALED_S)
-    before = await asyncio.to_thread(fleet.accepting, name)
-    await fleet.halt(name)
-    await fleet.fill_disk(name)
-    for end in (fleet.kill, fleet.stop):
-        await fleet.start(name)
-        await eventually(lambda: is_troubled(fleet, 1), 30)
-        succeeded(await fleet.api.patch(f"/proxies/{kept[0]['id']}", json={"limits": {"connections": 7}}))
-        await eventually(lambda: logged(fleet, name, "store.write_failed"), 30)
-        assert await asyncio.to_thread(fleet.accepting, name) == before
+    kept = [await made(lone, node_ids=[1]) for _ in range(3)]
+    name = lone.name_of(1)
+    await lone.give_disk(name)
+    await lone.converged(within=HEALED_S)
+    before = await asyncio.to_thread(lone.accepting, name)
+    await lone.halt(name)
+    await lone.fill_disk(name)
+    for end in (lone.kill, lone.stop):
+        await lone.start(name)
+        await eventually(lambda: is_troubled(lone, 1), 30)
+        succeeded(await lone.api.patch(f"/proxies/{kept[0]['id']}", json={"limits": {"connections": 7}}))
+        await eventually(lambda: logged(lone, name, "store.write_failed"), 30)
+        assert await asyncio.to_thread(lone.accepting, name) == before
         await end(name)
-    await fleet.start(name)
-    await fleet.free_disk(name)
-    await fleet.converged(within=HEALED_S)
-    await eventually(lambda: state_is(fleet, kept[0], "running"), 30)
-    assert not list(fleet.nodes[name].data.glob("*.broken-*"))
-    types = [
-        event["type"] for event in succeeded(await fleet.api.get("/events?type=node.*&limit=1000")).json()["items"]
-    ]
+    await lone.start(name)
+    await lone.free_disk(name)
+    await lone.converged(within=HEALED_S)
+    await eventually(lambda: state_is(lone, kept[0], "running"), 30)
+    assert not list(lone.nodes[name].data.glob("*.broken-*"))
+    types = [event["type"] for event in succeeded(await lone.api.get("/events?type=node.*&limit=1000")).json()["items"]]
     assert {"node.troubled", "node.recovered"} <= set(types)
 
 
@@ -114,11 +112,11 @@ async def logged(fleet: Cluster, name: str, text: str) -> bool:
     return text in fleet.programs[name].log.read_text()
 
 
-async def test_a_node_whose_clock_is_set_back_an_hour_is_heard_as_before(fleet: Cluster, client: Client):
-    name = fleet.name_of(1)
+async def test_a_node_whose_clock_is_set_back_an_hour_is_heard_as_before(lone: Cluster, client: Client):
+    name = lone.name_of(1)
     for off in ("3600", "-3600"):
-        await restart_with_clock(fleet, name, off)
-        await client.use(await made(fleet, node_ids=[1]))
+        await restart_with_clock(lone, name, off)
+        await client.use(await made(lone, node_ids=[1]))
 
 
 @pytest.mark.long

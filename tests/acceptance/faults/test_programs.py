@@ -35,18 +35,18 @@ async def test_a_master_killed_at_any_moment_under_load_leaves_nothing_undone(
     await kept.beat()
 
 
-async def test_a_master_that_dies_after_the_publish_and_before_its_mark_is_followed_by_the_next(fleet: Cluster):
-    async with fleet.vhost.management() as broker:
-        vhost = fleet.vhost.name
+async def test_a_master_that_dies_after_the_publish_and_before_its_mark_is_followed_by_the_next(lone: Cluster):
+    async with lone.vhost.management() as broker:
+        vhost = lone.vhost.name
         (await broker.put(f"queues/{vhost}/watch", json={"durable": False})).raise_for_status()
         (await broker.post(f"bindings/{vhost}/e/mp.node/q/watch", json={"routing_key": "1"})).raise_for_status()
-        async with Load([fleet.api], random.Random(5), node_ids=[1]) as load:
+        async with Load([lone.api], random.Random(5), node_ids=[1]) as load:
             await load.more(3)
             await eventually(lambda: seen(broker, vhost), 20)
-            await fleet.freeze("master")
-            await fleet.kill("master")
-        await fleet.start("master")
-    await fleet.converged(within=HEALED_S)
+            await lone.freeze("master")
+            await lone.kill("master")
+        await lone.start("master")
+    await lone.converged(within=HEALED_S)
 
 
 async def seen(broker: httpx.AsyncClient, vhost: str) -> bool:
@@ -88,24 +88,24 @@ async def everything(fleet: Cluster) -> list[dict[str, Any]]:
     return succeeded(await fleet.api.get("/proxies", params={"limit": 1000})).json()["items"]
 
 
-async def test_a_node_away_through_five_hundred_changes_ends_at_the_last_of_them(fleet: Cluster, client: Client):
-    kept = await client.tunnel(await made(fleet, node_ids=[1], protocol="mixed"))
+async def test_a_node_away_through_five_hundred_changes_ends_at_the_last_of_them(lone: Cluster, client: Client):
+    kept = await client.tunnel(await made(lone, node_ids=[1], protocol="mixed"))
     for _ in range(4):
-        await made(fleet, node_ids=[1], protocol="http")
-    await fleet.kill(fleet.name_of(1))
+        await made(lone, node_ids=[1], protocol="http")
+    await lone.kill(lone.name_of(1))
     which = {"node_id": 1, "protocol": "http", "expect": 4}
     for number in range(125):
         change = {"password": f"another-one-{number}"}
-        succeeded(await fleet.api.patch("/proxies", params=which, json=change))
+        succeeded(await lone.api.patch("/proxies", params=which, json=change))
     await kept.beat()
-    await fleet.start(fleet.name_of(1))
-    await fleet.converged(within=HEALED_S)
+    await lone.start(lone.name_of(1))
+    await lone.converged(within=HEALED_S)
     await kept.beat()
 
 
-async def test_the_last_proxy_deleted_stops_like_any_other(fleet: Cluster, client: Client):
-    only = await made(fleet)
+async def test_the_last_proxy_deleted_stops_like_any_other(lone: Cluster, client: Client):
+    only = await made(lone)
     open_one = await client.tunnel(only)
-    succeeded(await fleet.api.delete(f"/proxies/{only['id']}", headers={"Prefer": "wait=10"}))
+    succeeded(await lone.api.delete(f"/proxies/{only['id']}", headers={"Prefer": "wait=10"}))
     assert await open_one.ended(within_s=1)
-    await fleet.converged(within=5)
+    await lone.converged(within=5)
