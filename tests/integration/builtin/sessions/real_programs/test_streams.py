@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import ProxyRecord
 from tests.bench.engines.generator import Generator, NoCompilerError, compiled
 from tests.clients import ssh_proxy_command
 from tests.clients.datagrams import association, datagrams, headed
 from tests.clients.origins import HERE, answer_socket, message_frame, read_message, serving, socket_accept
-from tests.clients.streams import LOCAL, LOGIN, Streams, dialled, free_port, head_of, record, tunnel, until
+from tests.clients.streams import LOGIN, Streams, dialled, free_port, head_of, tunnel, until
 
 CONNECT = ssh_proxy_command.__file__
 GIB = 2**30
@@ -29,21 +28,6 @@ SSHD = next(filter(os.path.exists, ("/usr/sbin/sshd", "/usr/local/sbin/sshd")), 
 CURL = shutil.which("curl") or ""
 MASK = b"\x37\xfa\x21\x3d"
 MESSAGES = (b"Hello", bytes(range(256)) * 200, "grüße".encode())
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[BuiltinEngine]:
-    async with BuiltinEngine(tmp_path / "engine", listen=HERE, allow_destinations=LOCAL, workers=1) as opened:
-        yield opened
-        assert all(each["accepted"] for each in (await opened.stats()).values())
-        await opened.halt()
-
-
-@pytest.fixture
-async def proxy(engine: BuiltinEngine) -> ProxyRecord:
-    made = record()
-    await engine.start(made)
-    return made
 
 
 async def made_key(path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import ProxyRecord
 from tests.clients.origins import HERE, Certificate, answer_h2, answer_sum, certificate, serving
-from tests.clients.streams import LOCAL, record
+from tests.clients.streams import record
 
 BODY = secrets.token_bytes(3_000_000)
 SUM = hashlib.sha256(BODY).hexdigest()
@@ -27,22 +27,6 @@ CURL, BROWSER = shutil.which("curl") or "", shutil.which("chromium") or shutil.w
 needs_curl = pytest.mark.skipif(not CURL, reason="curl is not installed")
 needs_browser = pytest.mark.skipif(not BROWSER, reason="neither chromium nor google-chrome is installed")
 needs_requests = pytest.mark.skipif(find_spec("requests") is None, reason="requests is not installed")
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[BuiltinEngine]:
-    async with BuiltinEngine(tmp_path / "engine", listen=HERE, allow_destinations=LOCAL, workers=1) as opened:
-        yield opened
-        assert all(each["accepted"] for each in (await opened.stats()).values())
-        await opened.halt()
-
-
-@pytest.fixture
-async def proxy(engine: BuiltinEngine) -> ProxyRecord:
-    """For alice with the password wonder."""
-    made = record()
-    await engine.start(made)
-    return made
 
 
 @pytest.fixture
