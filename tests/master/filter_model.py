@@ -26,6 +26,9 @@ CASES: Mapping[str, Callable[[Row, Any], bool]] = {
     "expires_after": lambda row, at: row["expires_at"] is None or row["expires_at"] > at,
     "created_since": lambda row, at: row["created_at"] >= at,
     "updated_since": lambda row, at: row["updated_at"] >= at,
+    "quota_from": lambda row, percent: (
+        row["quota_limit"] is not None and row["quota_used"] * 100 >= percent * row["quota_limit"]
+    ),
     "label": lambda row, terms: all(has_label(row, term) for term in terms),
     "not.label": lambda row, terms: not any(has_label(row, term) for term in terms),
 }
@@ -65,14 +68,17 @@ async def fill(rows: "asyncpg.Connection[asyncpg.Record]", seed: int, count: int
     await rows.executemany(
         "INSERT INTO proxies (name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels,"
         " changed_revision, stack_id, created_at, updated_at, expires_at, limits)"
-        " VALUES ($1, $2, $3, $4, $5, $6, '{0.0.0.0/0}', $7, $8, $9, $10, $11, $12, $13, $14,"
-        " CASE WHEN $15::text IS NULL THEN '{}' ELSE jsonb_build_object('expires_at', $15::text) END)",
+        " VALUES ($1, $2, $3, $4, $5, $6, '{0.0.0.0/0}', $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         [one_proxy(dice, number) for number in range(count)],
     )
     await rows.execute(
         "INSERT INTO proxy_failures (proxy_id, node_id, version, reason, kind)"
         " SELECT id, node_id, version, 'broken', (ARRAY['failed', 'limited', 'expired'])[1 + id % 3]"
         " FROM proxies WHERE id % 4 = 0"
+    )
+    await rows.execute(
+        "INSERT INTO usage_totals (proxy_id, total_bytes, day, day_bytes, month, month_bytes)"
+        " SELECT id, id * 25, '2026-01-01', 0, '2026-01-01', 0 FROM proxies WHERE id % 3 <> 0"
     )
     await rows.execute("SET session_replication_role = origin")
 
@@ -83,6 +89,8 @@ def one_proxy(dice: random.Random, number: int) -> tuple[Any, ...]:
     labels = {key: dice.choice(VALUES) for key in KEYS if dice.random() < 0.5}
     engine = dice.choice(("builtin", "3proxy"))
     expires_at = dice.choice((*MOMENTS, None, None)) if engine == "builtin" else None
+    limits = {"expires_at": rfc_3339(expires_at)} if expires_at else {}
+    limits |= {"traffic_bytes": 1000} if engine == "builtin" and dice.random() < 0.5 else {}
     return (
         f"{name}{number}" if name else None,
         dice.randint(1, 4),
@@ -98,5 +106,5 @@ def one_proxy(dice: random.Random, number: int) -> tuple[Any, ...]:
         dice.choice(MOMENTS),
         dice.choice(MOMENTS),
         expires_at,
-        rfc_3339(expires_at) if expires_at else None,
+        json.dumps(limits),
     )

@@ -66,6 +66,7 @@ MEMBERS = {
     "label": LABELS,
     "not.label": LABELS,
     "q": st.sampled_from(["a", "AL", "alpha1", "b", "10.0.", "10.0.1.1", "7", "17", "%", "_"]),
+    "quota_from": st.sampled_from([0, 40, 50, 80, 100]),
     **dict.fromkeys(("expires_before", "expires_after", "created_since", "updated_since"), st.sampled_from(MOMENTS)),
 }
 FILTERS = st.lists(st.sampled_from(sorted(MEMBERS)), min_size=1, max_size=3, unique=True).flatmap(
@@ -136,8 +137,14 @@ async def test_a_filter_matches_the_same_proxies_wherever_it_is_taken(filled: Ap
     assert (await filled.call("GET", f"/proxies/count?{query}", 200)) == {"items": [], "total": count}
     exported = await filled.http.get(f"/proxies/export?template={{id}}&{query}")
     assert [int(line) for line in exported.text.split()] == ids
-    assert (await filled.call("PATCH", f"/proxies?{query}&expect={count}", 200, json={}))["matched"] == count
-    await filled.call("DELETE", f"/proxies?{query}&expect={count + 1}", 409)
+    for method, path, more in [
+        ("PATCH", "/proxies", {"json": {"enabled": False}}),
+        ("DELETE", "/proxies", {}),
+        ("POST", "/proxies/rotate", {"json": {"what": ["port"]}}),
+        ("POST", "/proxies/check", {"json": {}}),
+    ]:
+        refused = await filled.call(method, f"{path}?{query}&expect={count + 1}", 409, **more)
+        assert refused["matched"] == count, path
     body = {
         "label": "customer",
         "not.state": ["failed"],
