@@ -107,7 +107,7 @@ class NodeLoad(MessageModel):
     """The load of a node: shares of its host's processors and memory that are in use, and the sums over its proxies.
 
     `rx_bps` are bits per second from clients, `tx_bps` to them, and `connections` those of clients that are open now. A
-    host that does not tell a share leaves it out.
+    host that does not show a share leaves it out.
     """
 
     cpu: Share | None = None

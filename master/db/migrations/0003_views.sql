@@ -263,7 +263,7 @@ FROM schedules;
 -- derives it. A report counts as `confirmed` when it includes the proxy's last change, and the revision at which the
 -- node was enabled or disabled. A proxy past its expiry is never shown as running, whatever its node reported so far.
 -- Live figures are known while the node is online and its agent reports them. It reports those that are not zero every
--- minute, so older ones are zero. 3proxy does not tell its open connections.
+-- minute, so older ones are zero. 3proxy does not report its open connections.
 -- Every proxy has a node and its status; outer joins allow PostgreSQL to leave out those that a statement does not read.
 CREATE VIEW proxy_resources AS
 SELECT
