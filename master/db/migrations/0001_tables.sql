@@ -233,6 +233,8 @@ CREATE TABLE proxies (
 );
 CREATE INDEX proxies_not_running_idx ON proxies (node_id) WHERE NOT (ever_ran AND known_to_run);
 CREATE INDEX proxies_stack_id_idx ON proxies (stack_id, id) WHERE stack_id IS NOT NULL;
+CREATE INDEX proxies_name_prefix ON proxies ((COALESCE(lower(name), U&'\+10FFFF') COLLATE "C"), id);
+CREATE INDEX proxies_username_prefix ON proxies ((lower(username) COLLATE "C"), id);
 
 -- Proxies that do not serve, by their node's latest report. A proxy of kind `limited` (quota used up) or `expired` runs
 -- and serves nobody.
