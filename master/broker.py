@@ -186,7 +186,6 @@ class Broker:
             raise BrokerAway(f"RabbitMQ's management API does not answer: {type(error).__name__}") from error
 
 
-
 def read(answer: httpx.Response) -> Any:
     """Return the answer's JSON. A deletion of something that is already gone succeeds. Raises BrokerAway."""
     if answer.status_code == HTTPStatus.NOT_FOUND and answer.request.method == "DELETE":
