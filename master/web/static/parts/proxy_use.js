@@ -16,10 +16,11 @@ export function UsePanel({ proxy }) {
   const [isShown, setShown] = useState(false);
   const [qr, setQr] = useState("");
   const login = proxy.username ? [proxy.username, proxy.password] : [];
+  const urls = proxy.urls ?? [];
   const forms = [
-    ...proxy.urls.map((url) => ({ key: new URL(url).protocol.slice(0, -1), text: url })),
+    ...urls.map((url) => ({ key: new URL(url).protocol.slice(0, -1), text: url })),
     { key: "parts", text: [endpoint(proxy), ...login].join(":") },
-    { key: "curl", text: throughProxy(proxy.urls[0] ?? "", TARGET) },
+    { key: "curl", text: throughProxy(urls[0] ?? "", TARGET) },
   ];
   const masked = (/** @type {string} */ text) =>
     isShown || !proxy.password
