@@ -59,7 +59,7 @@ function FieldView({ field, body, current, set, errors, inputs }) {
   const change = (/** @type {any} */ next) => set(pointer, patchOf(field, next, former));
   const hint = hintOf(field);
   const described = classes(hint && `${id}-hint`, error && `${id}-error`) || undefined;
-  return html`<div class=${classes("field", kind, error && "wrong")} data-field=${name}>
+  return html`<div class=${classes("field", `field-${kind}`, error && "wrong")} data-field=${name}>
     <label for=${id}>${label(field)}${required && html`<span class="required" title=${t("required")}> *</span>`}</label>
     ${own ? own({ id, value, set: change }) : html`<${Input} id=${id} field=${field} value=${value} set=${change} described=${described} wrong=${Boolean(error)} />`}
     ${error && html`<p class="error" id=${`${id}-error`}>${error}</p>`}

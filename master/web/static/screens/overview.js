@@ -89,7 +89,7 @@ function Locations({ items, nodes }) {
   const ids = [...new Set([...named("locations").keys(), ...items.map((one) => one.location_id ?? null)])];
   const states = PROXY_STATES.filter((state) => items.some((one) => one.state === state));
   return html`<div class="scrolls"><table class="plain matrix">
-    <thead><tr><th>${t("column.location")}</th><th class="end">${t("nav./nodes")}</th>${states.map((state) => html`<th class="end" key=${state}>${t(`state.${state}`)}</th>`)}<th></th></tr></thead>
+    <thead><tr><th>${t("column.location")}</th><th class="end">${t("nav./nodes")}</th>${states.map((state) => html`<th class="end" key=${state}>${t(`state.${state}`)}</th>`)}<td></td></tr></thead>
     <tbody>${ids.map((id) => {
       const own = tallied(
         items.filter((one) => (one.location_id ?? null) === id),
