@@ -71,7 +71,9 @@ export function completions(typed, terms) {
   const [name, value] = start.split(/[=:](.*)/s);
   if (value === undefined) {
     const fitting = terms.filter((term) => term.name.startsWith(name) && !(before && term.positive));
-    return fitting.map((term) => ({ text: `${before}${term.name}=`, isDone: false }));
+    const isId = (/** @type {Term} */ term) => Number(term.name.endsWith("_id"));
+    const ordered = [...fitting].sort((one, other) => isId(one) - isId(other)); // people type names
+    return ordered.map((term) => ({ text: `${before}${term.name}=`, isDone: false }));
   }
   const term = terms.find((one) => one.name === name);
   const fitting = (term?.values ?? []).filter((one) => one.toLowerCase().startsWith(value));

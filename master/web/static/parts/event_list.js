@@ -10,6 +10,9 @@ import { Waiting } from "./notice.js";
 /** Types of events that somebody should look at. */
 const BAD = /failed|offline|troubled|held|cloned|flooded|refused|rolled_back|parked/;
 
+/** Characters of a request id that tell it from others in a short list. */
+const ID_LENGTH = 13;
+
 /** @param {{query?: import("../query.js").Query, limit?: number, subjects?: boolean}} props `subjects`: shows what each concerns */
 export function EventList({ query = {}, limit = 20, subjects }) {
   const read = useRead("/events", { ...query, order: "desc", limit }, { on: ["events"], pause: 1500 });
@@ -26,7 +29,7 @@ export function EventLine({ event, subjects }) {
     <div><a href=${link("/events", { type: event.type })}><code>${event.type}</code></a>
       ${subjects && html` <${Subjects} event=${event} />`}
       ${details && html` <span class="details">${details}</span>`}
-      ${event.actor && " "}<small>${event.actor && "· "}${event.actor && actorText(event.actor)}${event.request_id && html` · <a href=${link("/events", { request_id: event.request_id })}>${event.request_id}</a>`}</small></div>
+      ${event.actor && " "}<small>${event.actor && "· "}${event.actor && actorText(event.actor)}${event.request_id && html` · <a href=${link("/events", { request_id: event.request_id })}title=${event.request_id}>${event.request_id.slice(0, ID_LENGTH)}</a>`}</small></div>
   </li>`;
 }
 
@@ -45,5 +48,8 @@ export function Subjects({ event }) {
 export const detailText = (details) =>
   Object.entries(details ?? {})
     .filter(([, value]) => value !== null && value !== "")
-    .map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
+    .map(
+      ([name, value]) =>
+        `${name}: ${Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : value}`,
+    )
     .join(", ");

@@ -70,7 +70,7 @@ export const COLUMNS = [
   {
     key: "location",
     width: "minmax(70px, .8fr)",
-    rank: 3,
+    extra: true,
     cell: (proxy) => (proxy.location_id ? nameOf("locations", proxy.location_id) : ""),
   },
   {

@@ -57,28 +57,38 @@ export function Table(props) {
     };
   }, []);
   useEffect(() => {
-    if (last > rows.length - 40) list.more();
+    if (rows.length > 0 && !problem && last > rows.length - 40) list.more();
   }, [last, rows.length, complete, loading]);
   useEffect(() => {
     if (box.current) box.current.scrollTop = 0;
   }, [list]);
 
-  const template = [...(selection ? ["34px"] : []), ...shown.map((one) => one.width)].join(" ");
-  return html`<div class="table" role="grid" tabindex="0" ref=${box} aria-label=${label} aria-busy=${loading}
-    aria-rowcount=${(total ?? (complete ? rows.length : -2)) + 1} aria-multiselectable=${selection ? true : undefined}
-    aria-activedescendant=${active === null ? undefined : `${name}-${active}`} style=${{ "--columns": template, "--row": `${height}px` }}>
-    <${Head} ...${props} shown=${shown} rows=${rows} />
-    ${rows.length === 0 && html`<div class="table-empty">${problem ? html`<${ProblemNotice} problem=${problem} />` : loading ? html`<p class="waiting">${t("loading")}</p>` : (empty ?? html`<${Empty} title=${t("nothing")} />`)}</div>`}
-    <div class="table-body" role="rowgroup" style=${{ height: `${rows.length * height}px` }}>
-      <div role="none" style=${{ transform: `translateY(${first * height}px)` }}>
-        ${rows.slice(first, last).map(
-          (row, at) => html`<${Line} key=${row.id} ...${props} row=${row} at=${first + at} shown=${shown} rows=${rows}
-            isActive=${row.id === active} onActive=${setActive} isSelected=${selection ? has(selection.value, row.id) : undefined} />`,
-        )}
+  const template = [...(selection ? ["20px"] : []), ...shown.map((one) => one.width)].join(" ");
+  const isActiveSeen = rows.slice(first, last).some((row) => row.id === active);
+  return html`<div class=${classes("table-box", rows.length === 0 && "is-empty")}>
+    <div class="table" role="grid" tabindex="0" ref=${box} aria-label=${label} aria-busy=${loading}
+      aria-rowcount=${(total ?? (complete ? rows.length : -2)) + 1} aria-multiselectable=${selection ? true : undefined}
+      aria-activedescendant=${isActiveSeen ? `${name}-${active}` : undefined} style=${{ "--columns": template, "--row": `${height}px` }}>
+      <${Head} ...${props} shown=${shown} rows=${rows} />
+      <div class="table-body" role="rowgroup" style=${{ height: `${rows.length * height}px` }}>
+        <div role="none" style=${{ transform: `translateY(${first * height}px)` }}>
+          ${rows.slice(first, last).map(
+            (row, at) => html`<${Line} key=${row.id} ...${props} row=${row} at=${first + at} shown=${shown} rows=${rows}
+              isActive=${row.id === active} onActive=${setActive} isSelected=${selection ? has(selection.value, row.id) : undefined} />`,
+          )}
+        </div>
       </div>
     </div>
-    ${!complete && rows.length > 0 && html`<p class="waiting">${t("loading")}</p>`}
+    ${problem && rows.length > 0 && html`<${ProblemNotice} problem=${problem} />`}
+    ${rows.length === 0 && html`<div class="table-empty"><${Instead} problem=${problem} loading=${loading} empty=${empty} /></div>`}
   </div>`;
+}
+
+/** What stands in place of rows. @param {{problem: any, loading: boolean, empty: any}} props */
+function Instead({ problem, loading, empty }) {
+  if (problem) return html`<${ProblemNotice} problem=${problem} />`;
+  if (loading) return html`<p class="waiting">${t("loading")}</p>`;
+  return empty ?? html`<${Empty} title=${t("nothing")} />`;
 }
 
 /** @param {TableProps & {shown: Column[], rows: Row[]}} props */

@@ -22,7 +22,7 @@ import { Tabs } from "../parts/tabs.js";
 import { UsageChart } from "../parts/usage_chart.js";
 import { go, route, setQuery } from "../router.js";
 import { NOTHING } from "../selection.js";
-import { useResource } from "../store.js";
+import { useRead, useResource } from "../store.js";
 import { html, signal, useMemo } from "../view.js";
 import { t } from "../words.js";
 
@@ -32,10 +32,12 @@ export const words = ["fleet", "insight"];
 /** @param {{id: string}} props */
 export default function NodeScreen({ id }) {
   const read = useResource("nodes", id);
+  const counted = useRead("/proxies/count", { node_id: id }, { on: ["proxies"], pause: 2000 });
   /** @type {import("../resources.d.ts").Node | undefined} */
   const node = read.data;
   if (!node) return html`<${Page} title=${`${t("kind.node")} ${id}`}><${Waiting} read=${read} /><//>`;
   const { status, moving } = node;
+  const wanted = counted.data?.total;
   const tabs = [
     { key: "proxies", words: t("nav./proxies"), count: number(status.count) },
     { key: "usage", words: t("usage") },
@@ -46,7 +48,7 @@ export default function NodeScreen({ id }) {
   ];
   const lead = html`<${Badge} state=${status.state} />${node.state !== "active" && html`<${Badge} state=${node.state} />`}
     <span class="mono">${node.ip}</span><span>${nameOf("locations", node.location_id)}</span>
-    <span class=${status.confirmed_rev < node.revision ? "badge pending" : ""}>${t("node.confirmed", { wanted: status.count + status.missing, confirmed: status.count })}</span>`;
+    <span class=${status.confirmed_rev < node.revision ? "badge pending" : ""}>${wanted !== undefined && t("node.confirmed", { wanted, confirmed: status.count })}</span>`;
   return html`<${Page} fills title=${node.name} lead=${lead} actions=${html`<${NodeMenu} node=${node} />`}>
     <${Stale} read=${read} /><${LinkNotice} node=${node} /><${HeldList} node=${node} />
     <${Facts} node=${node} />

@@ -84,7 +84,7 @@ export default {
   at_least: "{n}+",
   matching: { one: "{shown} match", other: "{shown} matches" },
   rehearsing: "Trying it out…",
-  rehearsed: { one: "Matches {n}, changes {changed}.", other: "Matches {n}, changes {changed}." },
+  rehearsed: { one: "{n} matches.", other: "{n} match." },
   rehearsed_fine: "This can be done.",
   rehearse_again: "Try again",
   "problem.unreachable": "The master does not answer",

@@ -2,7 +2,7 @@
 export default {
   "column.endpoint": "Endpoint",
   "column.protocol": "Protocol",
-  "column.rate": "Traffic now",
+  "column.rate": "Rate",
   "column.quota": "Quota",
   "column.expires": "Expires",
   "column.version": "Version",

@@ -89,12 +89,7 @@ export default {
     other: "{shown} совпадения",
   },
   rehearsing: "Пробный запуск…",
-  rehearsed: {
-    one: "Подходит {n}, изменится {changed}.",
-    few: "Подходят {n}, изменится {changed}.",
-    many: "Подходят {n}, изменится {changed}.",
-    other: "Подходят {n}, изменится {changed}.",
-  },
+  rehearsed: { one: "Подходит: {n}.", few: "Подходят: {n}.", many: "Подходят: {n}.", other: "Подходят: {n}." },
   rehearsed_fine: "Это можно выполнить.",
   rehearse_again: "Попробовать ещё раз",
   "problem.unreachable": "Мастер не отвечает",

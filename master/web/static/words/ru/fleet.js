@@ -2,7 +2,7 @@
 export default {
   "column.endpoint": "Адрес",
   "column.protocol": "Протокол",
-  "column.rate": "Трафик сейчас",
+  "column.rate": "Скорость",
   "column.quota": "Квота",
   "column.expires": "Истекает",
   "column.version": "Версия",
