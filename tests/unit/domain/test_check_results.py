@@ -14,7 +14,7 @@ from master.domain.checks.results import (
     reply_failure,
     serves,
 )
-from master.domain.checks.schemas import CheckStep
+from master.domain.proxies.proxy_parts import CheckStep
 from node.engine.builtin.net import echo_server
 from shared import echo
 
