@@ -13,8 +13,8 @@ import { toast } from "./toast.js";
 /**
  * A dialogue for one write, with a form if it has a body to fill in.
  * @param {{title: string, call: import("../curl.js").Call & {version?: number}, schema?: string, fields?: string[], current?: any, text?: string,
- *     kind?: import("../changes.js").Kind, action: string, done: string, danger?: boolean, typed?: string, onClose: () => void, onDone?: (answer: any) => void}} props
- *     `current`: the resource whose values the form shows until they are changed. `kind`: what changes. `typed`: what has
+ *     inputs?: Record<string, any>, kind?: import("../changes.js").Kind, action: string, done: string, danger?: boolean, typed?: string, onClose: () => void, onDone?: (answer: any) => void}} props
+ *     `inputs`: as of Fields. `current`: the resource whose values the form shows until they are changed. `kind`: what changes. `typed`: what has
  *     to be typed first
  */
 export function Write({
@@ -22,6 +22,7 @@ export function Write({
   call,
   schema,
   fields,
+  inputs,
   current,
   text,
   kind = "proxies",
@@ -60,7 +61,7 @@ export function Write({
     <form id="write" class="form" onSubmit=${commit}>
       ${text && html`<p>${text}</p>`}
       <${ProblemNotice} problem=${problem} />
-      ${schema && html`<${Fields} schema=${schema} only=${fields} body=${body} current=${current} onChange=${setBody} problem=${problem} />`}
+      ${schema && html`<${Fields} schema=${schema} only=${fields} inputs=${inputs} body=${body} current=${current} onChange=${setBody} problem=${problem} />`}
       ${
         typed &&
         html`<div class="field"><label for="typed">${t("type_to_confirm", { word: typed })}</label>

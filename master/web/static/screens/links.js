@@ -1,6 +1,7 @@
 // Links: secret addresses at which customers read or rotate their proxies.
-import { number, ago, time } from "../format.js";
-import { filterOf } from "../filter.js";
+
+import { filterOf, queryOf, text, words as wordsIn, wordsOf } from "../filter.js";
+import { ago, number, time } from "../format.js";
 import { Empty, Stale, Waiting } from "../parts/notice.js";
 import { Page } from "../parts/screen.js";
 import { Secret } from "../parts/secret.js";
@@ -12,7 +13,10 @@ import { t } from "../words.js";
 
 const KINDS = ["list", "rotate"];
 /** A link that rotates needs to know what; the form leaves out what its kind does not take. */
-const FIELDS = { list: ["format", "template", "min_interval_s", "expires_at"], rotate: ["rotate", "min_interval_s", "expires_at"] };
+const FIELDS = {
+  list: ["format", "template", "min_interval_s", "expires_at"],
+  rotate: ["rotate", "min_interval_s", "expires_at"],
+};
 
 export default function Links() {
   const read = useRead("/links", { limit: 1000 }, { on: ["links", "events"], every: 30, pause: 3000 });
@@ -35,7 +39,7 @@ export default function Links() {
     }
     ${
       kind &&
-      html`<${Write} title=${t(`links.create_${kind}`)} text=${t("links.create_text")} schema="NewLink" fields=${["filter", ...FIELDS[kind]]} kind="links" wide
+      html`<${Write} title=${t(`links.create_${kind}`)} text=${t("links.create_text")} schema="NewLink" fields=${["filter", ...FIELDS[kind]]} inputs=${{ "/filter": FilterInput }} kind="links"
         call=${{ method: "POST", path: "/links", body: { kind, ...(Object.keys(filter).length ? { filter } : {}), ...(kind === "rotate" ? { rotate: { what: ["credentials"] } } : {}) } }}
         action=${t("create")} done=${t("links.created")} onDone=${(/** @type {any} */ made) => setAddress(made.url)} onClose=${() => setKind(null)} />`
     }
@@ -43,7 +47,7 @@ export default function Links() {
     ${
       gone &&
       html`<${Write} title=${t("links.remove")} call=${{ method: "DELETE", path: `/links/${gone.id}` }} text=${t("links.remove_text", { id: gone.id })} kind="links"
-        action=${t("remove")} done=${t("links.removed")} danger onClose=${() => setGone(null)} />`
+        action=${t("delete")} done=${t("links.removed")} danger onClose=${() => setGone(null)} />`
     }
   <//>`;
 }
@@ -60,19 +64,27 @@ function LinkTable({ items, onRemove }) {
         <td>${one.min_interval_s > 0 ? t("links.seconds", { n: one.min_interval_s, shown: number(one.min_interval_s) }) : "–"}</td>
         <td title=${time(one.used_at)}>${one.used_at ? ago(one.used_at) : t("links.never")}</td>
         <td title=${time(one.expires_at)} class=${isOver(one) ? "bad-text" : ""}>${one.expires_at ? ago(one.expires_at) : "–"}</td>
-        <td class="end"><button type="button" class="quiet" onClick=${() => onRemove(one)}>${t("remove")}</button></td></tr>`,
+        <td class="end"><button type="button" class="quiet" onClick=${() => onRemove(one)}>${t("delete")}</button></td></tr>`,
     )}</tbody>
   </table>`;
+}
+
+/** The filter as it is typed in lists. @param {{id: string, value: any, set: (value: any) => void}} props */
+const FilterInput = ({ id, value, set }) =>
+  html`<input id=${id} type="text" class="mono" spellcheck=${false} defaultValue=${filterText(value ?? {})} placeholder="label=customer:7 state=running"
+    onInput=${(/** @type {any} */ event) => set(filterBody(event.target.value))} />`;
+
+/** @param {string} typed */
+function filterBody(typed) {
+  const query = queryOf(wordsIn(typed));
+  return Object.keys(query).length ? query : undefined;
 }
 
 /** @param {any} one */
 const isOver = (one) => one.expires_at !== null && Date.parse(one.expires_at) <= Date.now();
 
 /** @param {Record<string, any>} filter */
-const filterText = (filter) =>
-  Object.entries(filter)
-    .flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).map((one) => `${name}=${one}`))
-    .join(" ");
+const filterText = (filter) => wordsOf(filter).map(text).join(" ");
 
 /** Further sections of words. */
 export const words = ["fleet", "insight"];

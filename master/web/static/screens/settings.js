@@ -46,7 +46,9 @@ function Preferences() {
     <${Choice} name="language" signal=${language} options=${Object.entries(LANGUAGES)} />
     <${Choice} name="density" signal=${density} options=${["compact", "comfortable"].map((one) => [one, t(`density.${one}`)])} />
     <div class="field"><label for="customer-label">${t("settings.customer_label")}</label>
-      <input id="customer-label" type="text" maxlength="63" value=${customerLabel.value} onChange=${(/** @type {any} */ event) => {
+      <input id="customer-label" type="text" maxlength="63" value=${customerLabel.value} onChange=${(
+        /** @type {any} */ event,
+      ) => {
         customerLabel.value = event.target.value.trim() || "customer";
       }} /><p class="hint">${t("settings.customer_hint")}</p></div>
   </div>`;

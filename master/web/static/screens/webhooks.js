@@ -57,9 +57,9 @@ function Webhook({ webhook, choose }) {
       <${Menu} label=${t("webhooks.more", { id })} icon="more">
         <button type="button" onClick=${() => choose(webhook, "edit")}>${t("edit")}</button>
         <button type="button" onClick=${() => choose(webhook, "replay")}>${t("webhooks.replay")}</button>
-        <button type="button" onClick=${() => write(enable)}>${t(webhook.enabled ? "webhooks.disable" : "webhooks.enable")}</button>
+        <button type="button" onClick=${() => write(enable)}>${t(webhook.enabled ? "disable" : "enable")}</button>
         <${CopyCurl} call=${enable} />
-        <button type="button" class="bad" onClick=${() => choose(webhook, "remove")}>${t("remove")}</button>
+        <button type="button" class="bad" onClick=${() => choose(webhook, "remove")}>${t("delete")}</button>
       <//></div>
     <dl class="facts">
       <dt>${t("column.state")}</dt><dd><${Badge} state=${state} /></dd>
@@ -109,7 +109,7 @@ function Change({ webhook, action, onClose }) {
   const common = { kind: "webhooks", onClose };
   if (action === "remove") {
     return html`<${Write} ...${common} title=${t("webhooks.remove")} call=${{ method: "DELETE", path }} text=${t("webhooks.remove_text", { url: webhook.url })}
-      action=${t("remove")} done=${t("webhooks.removed")} danger />`;
+      action=${t("delete")} done=${t("webhooks.removed")} danger />`;
   }
   const fields = action === "replay" ? ["after"] : ["url", "types", ...SUBJECTS, "enabled"];
   return html`<${Write} ...${common} title=${t(`webhooks.${action}`)} call=${{ method: "PATCH", path, body: {} }} schema="WebhookPatch" fields=${fields}

@@ -155,4 +155,7 @@ export default {
   "column.removed": "Removed",
   "column.stack": "Stack",
   time: "Time",
+  create: "Create",
+  copy: "Copy",
+  "state.failing": "failing",
 };

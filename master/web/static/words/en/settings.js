@@ -21,6 +21,9 @@ export default {
   "settings.started": "Started",
   "settings.seen": "Last seen",
   "settings.master_id": "Id",
-  "settings.variables": { one: "{shown} setting of the master that answers", other: "{shown} settings of the master that answers" },
+  "settings.variables": {
+    one: "{shown} setting of the master that answers",
+    other: "{shown} settings of the master that answers",
+  },
   "settings.variables_text": "Environment variables. Secrets are not shown.",
 };

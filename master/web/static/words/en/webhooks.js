@@ -12,9 +12,8 @@ export default {
   "webhooks.more": "What can be done with webhook {id}",
   "webhooks.edit": "Change the webhook",
   "webhooks.replay": "Deliver again from an event",
-  "webhooks.replay_text": "Events after the one with this id are delivered again. The last one that was delivered is {id}.",
-  "webhooks.enable": "Enable",
-  "webhooks.disable": "Disable",
+  "webhooks.replay_text":
+    "Events after the one with this id are delivered again. The last one that was delivered is {id}.",
   "webhooks.remove": "Remove the webhook",
   "webhooks.remove_text": "Events are no longer posted to {url}. A message that is being delivered may still arrive.",
   "webhooks.removed": "The webhook was removed",

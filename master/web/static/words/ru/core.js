@@ -160,4 +160,7 @@ export default {
   "column.removed": "Удалится",
   "column.stack": "Стек",
   time: "Время",
+  create: "Создать",
+  copy: "Скопировать",
+  "state.failing": "сбоит",
 };

@@ -13,8 +13,6 @@ export default {
   "webhooks.edit": "Изменить вебхук",
   "webhooks.replay": "Доставить заново с события",
   "webhooks.replay_text": "События после указанного будут доставлены заново. Последнее доставленное – {id}.",
-  "webhooks.enable": "Включить",
-  "webhooks.disable": "Выключить",
   "webhooks.remove": "Удалить вебхук",
   "webhooks.remove_text": "События больше не отправляются на {url}. Сообщение, которое уже в пути, ещё может прийти.",
   "webhooks.removed": "Вебхук удалён",
