@@ -25,6 +25,8 @@ SAMPLES = 4
 REPEAT_S = 60.0
 """Time after which unchanged figures are reported again, unless they are zero: a report may be lost. The master takes
 figures as zero that were not reported for longer (the view proxy_resources)."""
+MOST_BPS = 10**12
+"""The highest rate that a report may carry."""
 DIGITS = 2
 """Significant digits of a rate, so that one that wavers a little counts as unchanged."""
 
@@ -65,7 +67,7 @@ def growth(before: Sample, after: Sample) -> Growth:
 
 def bits_per_second(count: int, seconds: float) -> int:
     """Compute a rate from bytes, to DIGITS significant digits."""
-    rate = round(count * 8 / seconds) if seconds > 0 else 0
+    rate = min(MOST_BPS, round(count * 8 / seconds)) if seconds > 0 else 0
     return round(rate, DIGITS - len(str(rate)))
 
 

@@ -19,6 +19,8 @@ MessageType = Literal["check-sync", "need-sync", "sync", "report"]
 MESSAGE_TYPES: tuple[MessageType, ...] = ("check-sync", "need-sync", "sync", "report")
 
 CountField = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
+LiveCount = Annotated[int, Field(ge=0, le=10**12)]
+"""A figure of the moment. Sums over a whole fleet stay within a bigint."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Rev = CountField
 Pair = tuple[Id, Id]
@@ -112,18 +114,18 @@ class NodeLoad(MessageModel):
 
     cpu: Share | None = None
     memory: Share | None = None
-    rx_bps: CountField = 0
-    tx_bps: CountField = 0
-    connections: CountField = 0
+    rx_bps: LiveCount = 0
+    tx_bps: LiveCount = 0
+    connections: LiveCount = 0
 
 
 class LiveFigures(MessageModel):
     """The connections of a proxy that are open now, and its bits per second from clients and to them."""
 
     id: Id
-    connections: CountField = 0
-    rx_bps: CountField = 0
-    tx_bps: CountField = 0
+    connections: LiveCount = 0
+    rx_bps: LiveCount = 0
+    tx_bps: LiveCount = 0
 
 
 class Report(MessageModel):

@@ -79,13 +79,13 @@ WHERE id = :id;
   AND (:not_labels::jsonb[] IS NULL OR NOT labels @> ANY (:not_labels))
   AND (:not_label_keys::text[] IS NULL OR NOT labels ?| :not_label_keys)
 
--- Proxies that match, by id; all of them without a limit.
+-- Proxies that match, by id; all of them without a limit. Live figures, quota and check are left out, which would have
+-- to be looked up for each.
 -- name: select_matching
 SELECT
     id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
     destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, connections, rx_bps, tx_bps,
-    quota_used, quota_limit, last_check
+    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
 WHERE true

@@ -34,7 +34,9 @@ def test_counters_of_a_worker_that_was_silent_are_not_taken_for_new_traffic():
     assert growth(sample(5), sample(10, counters(sent=10**12))) == {}
 
 
-@pytest.mark.parametrize(("count", "rate"), [(0, 0), (1, 1), (1_234, 990), (1_246, 1_000), (10**9, 800_000_000)])
+@pytest.mark.parametrize(
+    ("count", "rate"), [(0, 0), (1, 1), (1_234, 990), (1_246, 1_000), (10**9, 800_000_000), (10**15, 10**12)]
+)
 def test_a_rate_has_two_digits_so_that_it_seldom_changes(count: int, rate: int):
     assert bits_per_second(count, 10) == rate
 

@@ -102,7 +102,7 @@ def test_a_report_full_of_failures_still_has_room_for_counters():
         usage = UsageCounters(id=MAX_BIGINT, epoch=MAX_BIGINT, sent_bytes=MAX_BIGINT)
         count = usage_room(report) // usage_size(usage)
         assert count > 50
-        figures = LiveFigures(id=MAX_BIGINT, connections=MAX_BIGINT, tx_bps=MAX_BIGINT)
+        figures = LiveFigures(id=MAX_BIGINT, connections=10**12, tx_bps=10**12)
         live = (figures,) * (count // 3 * usage_size(usage) // usage_size(figures))
         counted = report.model_copy(update={"usage": (usage,) * (count - count // 3), "live": live})
         assert len(encode(counted)) <= BODY_LIMIT
@@ -123,6 +123,7 @@ def test_a_report_full_of_failures_still_has_room_for_counters():
         ("report", encode(REPORT)[:-1] + b',"usage":[{"id":1,"epoch":1,"refused":{"\\u0000":1}}]}'),
         ("report", encode(REPORT)[:-1] + b',"load":{"cpu":1.5}}'),
         ("report", encode(REPORT)[:-1] + b',"live":[{"id":1,"tx_bps":-1}]}'),
+        ("report", encode(REPORT)[:-1] + b',"live":[{"id":1,"connections":1000000000001}]}'),
         ("report", b"[" * 100_000),
         ("unheard-of", b"[]"),
         (None, b"[]"),

@@ -6,9 +6,9 @@ from typing import Any
 from master.api.writes.outcomes import WriteOutcome
 from master.db.database import Row, Session
 from master.domain.proxies.changes import ProxyChange, settings
-from master.domain.proxies.claims.schemas import ClaimRequest
-from master.domain.proxies.schemas import Proxy, ProxyFilter, proxy_from_row
-from master.domain.proxies.service import matching, write
+from master.domain.proxies.claims.schemas import MAX_CLAIMED, ClaimRequest
+from master.domain.proxies.schemas import Proxy, ProxyFilter, ProxyList
+from master.domain.proxies.service import matching, page, write
 from master.domain.proxies.settings import (
     PASSWORD_LETTERS,
     USERNAME_LETTERS,
@@ -65,7 +65,7 @@ async def lock(session: Session, body: ClaimRequest, candidates: Sequence[int]) 
     locked = [row["id"] for row in await session.rows("claims.lock", ids=free)]
     if len(locked) < body.count:
         raise OvertakenError
-    return await rows_of(session, locked)
+    return await matching(session, ProxyFilter.model_construct(id=locked))
 
 
 async def change(session: Session, rows: Sequence[Row], body: ClaimRequest, *, allow_past: bool) -> WriteOutcome:
@@ -85,9 +85,5 @@ def given(body: ClaimRequest) -> dict[str, Any]:
 
 async def claimed(session: Session, outcome: WriteOutcome) -> list[Proxy]:
     """Return the claimed proxies as they are now; those that were removed since are left out."""
-    return [proxy_from_row(row) for row in await rows_of(session, list(outcome.changed))]
-
-
-async def rows_of(session: Session, ids: list[int]) -> list[Row]:
-    """Return the rows of these proxies, by id."""
-    return await matching(session, ProxyFilter.model_construct(id=ids))
+    query = ProxyList.model_construct(id=list(outcome.changed), limit=MAX_CLAIMED)
+    return (await page(session, query)).items
