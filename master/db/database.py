@@ -22,6 +22,10 @@ IDLE_IN_TRANSACTION = "10s"
 Another running master ends it sooner (master.db.peer_watchdog).
 """
 
+HASH_MEMORY = "8"
+"""hash_mem_multiplier: a count of proxies by state and node takes 3 MB, but PostgreSQL expects more than it allows by
+default, and sorts all proxies on disk instead (tests.bench.fleet_queries)."""
+
 Row = Mapping[str, Any]
 
 AWAY = (
@@ -194,6 +198,7 @@ class Database:
                 server_settings={
                     "application_name": self.name,
                     "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
+                    "hash_mem_multiplier": HASH_MEMORY,
                 },
                 init=_prepare_connection,
                 reset=_leave_as_it_is,

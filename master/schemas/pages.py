@@ -1,10 +1,8 @@
 """Pages of lists."""
 
-from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from master.schemas.base import Resource
-from master.schemas.cursors import cursor
 
 T = TypeVar("T")
 
@@ -14,15 +12,3 @@ class Page(Resource, Generic[T]):
 
     items: list[T]
     next: str | None
-
-
-class Identified(Protocol):
-    """An item with an id, by which its list is ordered."""
-
-    @property
-    def id(self) -> int: ...
-
-
-def next_cursor(items: Sequence[Identified], limit: int) -> str | None:
-    """Return the cursor of the following page. A full page may be followed by an empty one."""
-    return cursor(items[-1].id) if len(items) == limit else None

@@ -14,6 +14,7 @@ from master.schemas.base import Limit, Query, Row, single_value
 from shared.proxies import MAX_BIGINT
 
 Sort = Literal["id", "-id", "name", "-name", "created_at", "-created_at", "updated_at", "-updated_at"]
+SortById = Literal["id", "-id"]
 NOT_OURS = "no cursor of this list"
 BY_ID: Any = "id"
 """The default order, which each list has."""

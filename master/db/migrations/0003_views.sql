@@ -332,8 +332,8 @@ CROSS JOIN LATERAL (
         facts.reported,
         facts.off,
         CASE
-            WHEN facts.off IS NOT NULL AND facts.confirmed THEN 'stopped'
-            WHEN facts.off IS NOT NULL OR NOT facts.reported THEN 'pending'
+            WHEN NOT p.enabled OR n.state = 'disabled' THEN CASE WHEN facts.confirmed THEN 'stopped' ELSE 'pending' END
+            WHEN NOT facts.reported THEN 'pending'
             WHEN NOT s.online THEN 'unknown'
             WHEN f.kind = 'failed' THEN 'failed'
             WHEN f.kind = 'expired' OR (facts.is_over AND (facts.confirmed OR f.kind = 'limited')) THEN 'expired'

@@ -9,11 +9,17 @@ VALUES (
 )
 RETURNING id, kind, filter, rotate, format, template, min_interval_s, expires_at, used_at, created_at;
 
--- name: select_page
+-- name: select_one
 SELECT id, kind, filter, rotate, format, template, min_interval_s, expires_at, used_at, created_at
 FROM links
-WHERE id > :after::bigint AND (:id::bigint IS NULL OR id = :id)
-ORDER BY id
+WHERE id = :id;
+
+-- name: select_page
+-- sort: id
+SELECT id, kind, filter, rotate, format, template, min_interval_s, expires_at, used_at, created_at
+FROM links
+WHERE {beyond}
+ORDER BY {order}
 LIMIT :limit::bigint;
 
 -- name: delete

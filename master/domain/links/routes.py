@@ -23,17 +23,15 @@ from master.domain.proxies.schemas import LinkQuery, ProxyFilter
 from master.domain.rotation import service as rotation
 from master.domain.rotation.schemas import FleetRotation, RotateRequest
 from master.errors import NotRotatable, RotationUnderWay, TooSoon
-from master.schemas.pages import next_cursor
 
 Secret = Annotated[str, PathParameter()]
 
 
 @get("/", summary="List links", opt=documented(answers={200: "A page of links."}))
 async def list_links(database: Injected[Database], parameters: Injected[LinkList]) -> LinkPage:
-    """List the links, ordered by id, one page at a time. Their secrets are not shown."""
+    """List the links, one page at a time. Their secrets are not shown."""
     async with database.session() as session:
-        items = await links.page(session, parameters)
-    return LinkPage(items=items, next=next_cursor(items, parameters.limit))
+        return await links.page(session, parameters)
 
 
 @post(

@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from master.domain.proxies.export.template import ExportFormat
 from master.domain.proxies.schemas import ExportTemplate, ProxyFilter
 from master.domain.rotation.schemas import RotateRequest
-from master.schemas.base import DescribedAs, Paging, RequestBody, Resource
+from master.schemas.base import DescribedAs, RequestBody, Resource
 from master.schemas.pages import Page
+from master.schemas.sorting import SortById, Sorted
 from master.schemas.timestamps import LenientTimestamp
 
 LinkKind = Literal["list", "rotate"]
@@ -87,7 +88,7 @@ class Link(Resource):
     created_at: datetime
 
 
-class LinkList(Paging):
+class LinkList(Sorted[SortById]):
     """A page of links."""
 
 
@@ -111,4 +112,4 @@ class LinkCreated(Link):
 
 
 class LinkPage(Page[Link]):
-    """A page of links, ordered by id."""
+    """A page of links."""

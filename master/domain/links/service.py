@@ -7,7 +7,7 @@ from typing import Any
 from master.db.constraints import existing
 from master.db.database import Row, Session
 from master.domain.events.log import NewEvent, record_events
-from master.domain.links.schemas import Link, LinkCreated, LinkList, NewLink
+from master.domain.links.schemas import Link, LinkCreated, LinkList, LinkPage, NewLink
 from master.domain.proxies.schemas import ProxyFilter
 from master.errors import NotFound, TooSoon, invalid_at
 from master.schemas.fields import ID_BY_NAME
@@ -38,15 +38,15 @@ async def create(session: Session, body: NewLink, base_url: str) -> LinkCreated:
     return LinkCreated(**created, path=path, url=base_url.rstrip("/") + path)
 
 
-async def page(session: Session, query: LinkList) -> list[Link]:
-    """Return a page of links, by id."""
-    rows = await session.rows("links.select_page", id=None, after=query.after, limit=query.limit)
-    return [Link.model_validate(row) for row in rows]
+async def page(session: Session, query: LinkList) -> LinkPage:
+    """Return a page of links."""
+    rows = await session.rows(f"links.select_page by {query.sort}", **query.position)
+    return LinkPage(items=[Link.model_validate(row) for row in rows], next=query.next_after(rows))
 
 
 async def get(session: Session, id_: int) -> Link:
     """Return one link. Raises NotFound."""
-    return Link.model_validate(existing(await session.row("links.select_page", id=id_, after=0, limit=1), "link", id_))
+    return Link.model_validate(existing(await session.row("links.select_one", id=id_), "link", id_))
 
 
 async def remove(session: Session, id_: int) -> None:

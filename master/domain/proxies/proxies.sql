@@ -120,7 +120,8 @@ JOIN proxy_resources ON id = found_id
 LEFT JOIN schedule_resources ON proxy_id = id
 ORDER BY {order};
 
--- Counts of proxies that match, by up to three groups, the largest first. Groups that are not wanted are NULL.
+-- Counts of proxies that match, by up to three groups, the largest first. Groups that are not wanted are NULL. PostgreSQL
+-- plans it for the values given, as that costs less, and then joins only what they need.
 -- name: count
 SELECT
     CASE WHEN :by_state::boolean THEN state END AS state,
@@ -135,7 +136,9 @@ SELECT
     labels ->> :label_2::text AS label_2,
     labels ->> :label_3::text AS label_3,
     count(*) AS count,
-    sum(connections)::bigint AS connections, sum(rx_bps)::bigint AS rx_bps, sum(tx_bps)::bigint AS tx_bps,
+    sum(CASE WHEN :live::boolean THEN connections END)::bigint AS connections,
+    sum(CASE WHEN :live::boolean THEN rx_bps END)::bigint AS rx_bps,
+    sum(CASE WHEN :live::boolean THEN tx_bps END)::bigint AS tx_bps,
     (sum(count(*)) OVER ())::bigint AS total
 FROM proxy_resources
 WHERE true

@@ -20,15 +20,13 @@ from master.domain.webhooks.schemas import (
     WebhookPage,
     WebhookPatch,
 )
-from master.schemas.pages import next_cursor
 
 
 @get("/", summary="List webhooks", opt=documented(answers={200: "A page of webhooks."}))
 async def list_webhooks(database: Injected[Database], parameters: Injected[WebhookList]) -> WebhookPage:
-    """List the webhooks, ordered by id, one page at a time."""
+    """List the webhooks, one page at a time."""
     async with database.session() as session:
-        items = await webhooks.page(session, parameters)
-    return WebhookPage(items=items, next=next_cursor(items, parameters.limit))
+        return await webhooks.page(session, parameters)
 
 
 @post(

@@ -7,9 +7,10 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
 from master.domain.events.schemas import EventId, EventPattern
 from master.domain.webhooks.callback_urls import MAX_LETTERS, target
-from master.schemas.base import Paging, RequestBody, Resource, omitted
+from master.schemas.base import RequestBody, Resource, omitted
 from master.schemas.fields import LocationName, NodeName, StackNamed, distinct
 from master.schemas.pages import Page
+from master.schemas.sorting import SortById, Sorted
 from shared.proxies import Id
 
 WebhookState = Literal["active", "failing", "disabled"]
@@ -84,7 +85,7 @@ class WebhookPatch(RequestBody):
     after: EventId = Field(default_factory=omitted, description=AFTER_WORDS)
 
 
-class WebhookList(Paging):
+class WebhookList(Sorted[SortById]):
     """A page of webhooks."""
 
 
@@ -138,4 +139,4 @@ class Delivery(Resource):
 
 
 class WebhookPage(Page[Webhook]):
-    """A page of webhooks, ordered by id."""
+    """A page of webhooks."""

@@ -5,7 +5,15 @@ from typing import Any
 from master.db.constraints import existing
 from master.db.database import Row, Session
 from master.domain.webhooks.callback_urls import private_literal
-from master.domain.webhooks.schemas import MOST_LAG, NewWebhook, Webhook, WebhookCreated, WebhookList, WebhookPatch
+from master.domain.webhooks.schemas import (
+    MOST_LAG,
+    NewWebhook,
+    Webhook,
+    WebhookCreated,
+    WebhookList,
+    WebhookPage,
+    WebhookPatch,
+)
 from master.domain.webhooks.signing import new_secret, webhook_from_row
 from master.errors import invalid_at
 from master.schemas.fields import ID_BY_NAME
@@ -13,14 +21,14 @@ from master.schemas.fields import ID_BY_NAME
 
 async def get(session: Session, id_: int) -> Webhook:
     """Return one webhook. Raises NotFound."""
-    rows = await session.rows("webhooks.select_page", id=id_, after=0, limit=1, max_lag=MOST_LAG)
-    return webhook_from_row(existing(rows[0] if rows else None, "webhook", id_))
+    row = await session.row("webhooks.select_one", id=id_, max_lag=MOST_LAG)
+    return webhook_from_row(existing(row, "webhook", id_))
 
 
-async def page(session: Session, query: WebhookList) -> list[Webhook]:
-    """Return a page of webhooks, by id."""
-    rows = await session.rows("webhooks.select_page", id=None, after=query.after, limit=query.limit, max_lag=MOST_LAG)
-    return [webhook_from_row(row) for row in rows]
+async def page(session: Session, query: WebhookList) -> WebhookPage:
+    """Return a page of webhooks."""
+    rows = await session.rows(f"webhooks.select_page by {query.sort}", **query.position, max_lag=MOST_LAG)
+    return WebhookPage(items=[webhook_from_row(row) for row in rows], next=query.next_after(rows))
 
 
 async def create(session: Session, body: NewWebhook, *, allow_private: bool) -> WebhookCreated:

@@ -6,17 +6,28 @@ SELECT
 FROM (SELECT GREATEST(forgotten, (SELECT max(id) FROM events)) AS forgotten FROM event_log) AS l
 RETURNING id;
 
--- name: select_page
-SELECT
-    w.id, w.url, w.types, w.node_id, w.proxy_id, w.stack_id, w.location_id, w.enabled, w.position, w.failures,
-    w.next_at, w.last_error, w.last_delivered_at, w.created_at, w.updated_at,
+-- The columns of a webhook, with the number of events that its receiver has not got yet, as far as it is counted.
+-- part: columns
+    id, url, types, node_id, proxy_id, stack_id, location_id, enabled, position, failures, next_at, last_error,
+    last_delivered_at, created_at, updated_at,
     (
         SELECT count(*)
         FROM (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w) LIMIT :max_lag::bigint) AS behind
     ) AS lag
+
+-- name: select_one
+SELECT
+{webhooks.columns}
 FROM webhooks w
-WHERE w.id > :after::bigint AND (:id::bigint IS NULL OR w.id = :id)
-ORDER BY w.id
+WHERE id = :id;
+
+-- name: select_page
+-- sort: id
+SELECT
+{webhooks.columns}
+FROM webhooks w
+WHERE {beyond}
+ORDER BY {order}
 LIMIT :limit::bigint;
 
 -- name: lock

@@ -183,6 +183,18 @@ async def test_groups_beyond_the_limit_are_left_out_and_counted(filled: Api):
     assert (len(found["items"]), found["total"]) == (1, 40)
 
 
+async def test_live_figures_are_summed_up_on_request(filled: Api):
+    await filled.rows.execute("UPDATE node_status SET connections = 5")
+    await filled.rows.execute(
+        "INSERT INTO proxy_live SELECT id, node_id, 2, 10, 20, now() FROM proxies WHERE engine = 'builtin'"
+    )
+    there = await filled.rows.fetchval("SELECT count(*) FROM proxies WHERE engine = 'builtin' AND node_id = 1")
+    [one] = (await filled.call("GET", "/proxies/count?by=node&node_id=1&live=true", 200))["items"]
+    assert (one["connections"], one["rx_bps"], one["tx_bps"]) == (2 * there, 10 * there, 20 * there)
+    [one] = (await filled.call("GET", "/proxies/count?by=node&node_id=1", 200))["items"]
+    assert (one["connections"], one["rx_bps"], one["tx_bps"]) == (None, None, None)
+
+
 async def test_groups_that_are_not_known_are_refused_with_those_that_are(api: Api):
     for path, by, words in [
         ("/proxies", "stat", "did you mean state?"),

@@ -17,6 +17,8 @@ async def count_proxies(database: Injected[Database], parameters: Injected[Proxy
     query = await named(database, parameters)
     groups = query.by.parameters(GROUPS)
     async with database.session() as session:
-        rows = await session.rows("proxies.count", **filter_parameters(query, ProxyFilter), **groups, limit=query.limit)
+        rows = await session.rows(
+            "proxies.count", **filter_parameters(query, ProxyFilter), **groups, limit=query.limit, live=query.live
+        )
     items = [count_from_row(row, query.by) for row in rows] if query.by else []
     return ProxyCounts(items=items, total=rows[0]["total"] if rows else 0)

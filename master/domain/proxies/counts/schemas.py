@@ -18,6 +18,11 @@ class ProxyCountQuery(ProxyFilter):
 
     by: Annotated[Grouping, GroupsOf(GROUPS)] = no_groups(GROUPS)
     limit: Limit = MOST_COUNTS
+    live: bool = Field(
+        default=False,
+        description="If true, the sums of open connections and of bits per second are given, too. It takes about twice "
+        "as long.",
+    )
 
 
 class ProxyCount(Resource):
@@ -33,9 +38,13 @@ class ProxyCount(Resource):
     reason: str | None
     labels: dict[str, str | None] = Field(description="The labels that it is grouped by. null: proxies without it.")
     count: int
-    connections: int | None = Field(description="The number of their open connections. null: unknown.")
-    rx_bps: int | None = Field(description="Bits per second that their clients send. null: unknown.")
-    tx_bps: int | None = Field(description="Bits per second that their clients receive. null: unknown.")
+    connections: int | None = Field(
+        description="The number of their open connections. null: unknown, or not asked for."
+    )
+    rx_bps: int | None = Field(description="Bits per second that their clients send. null: unknown, or not asked for.")
+    tx_bps: int | None = Field(
+        description="Bits per second that their clients receive. null: unknown, or not asked for."
+    )
 
 
 class ProxyCounts(Resource):
