@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from master.schemas.base import Query, Resource, Text
 
-Kind = Literal["proxy", "node", "location", "stack", "link", "webhook"]
+ResultKind = Literal["proxy", "node", "location", "stack", "link", "webhook"]
 
 
 class SearchQuery(Query):
@@ -22,7 +22,7 @@ class SearchQuery(Query):
 class SearchResult(Resource):
     """A resource that was found."""
 
-    kind: Kind
+    kind: ResultKind
     id: int
     name: str | None = Field(description="The name; of a webhook, the host of its address. null: it has none.")
     detail: str = Field(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from master.db.database import Row, Session
-from master.domain.search.schemas import Kind, SearchResult, SearchResults
+from master.domain.search.schemas import ResultKind, SearchResult, SearchResults
 from master.domain.search.terms import Terms
 
 SEPARATOR = " · "
@@ -12,7 +12,7 @@ SEPARATOR = " · "
 async def find(session: Session, terms: Terms, limit: int) -> SearchResults:
     """Return up to `limit` results of each kind."""
     text = {"id": terms.id, "text": terms.text, "limit": limit}
-    rows: Mapping[Kind, Sequence[Row]] = {
+    rows: Mapping[ResultKind, Sequence[Row]] = {
         "proxy": await session.rows("search.proxies", **text, text_end=terms.end, host=terms.host, port=terms.port),
         "node": await session.rows("search.nodes", **text),
         "location": await session.rows("search.locations", **text),
@@ -29,13 +29,13 @@ def proxy_result(row: Row) -> SearchResult:
     return result("proxy", row, f"{host}:{row['port']}", row["node"], row["username"])
 
 
-def result(kind: Kind, row: Row, *details: str | None) -> SearchResult:
+def result(kind: ResultKind, row: Row, *details: str | None) -> SearchResult:
     """Show a resource with these details, as far as it has them."""
     detail = SEPARATOR.join(each for each in details if each)
     return SearchResult(kind=kind, id=row["id"], name=row["name"], detail=detail)
 
 
-RESULTS: Mapping[Kind, Callable[[Row], SearchResult]] = {
+RESULTS: Mapping[ResultKind, Callable[[Row], SearchResult]] = {
     "proxy": proxy_result,
     "node": lambda row: result("node", row, row["ip"], row["location"]),
     "location": lambda row: result("location", row, row["country"]),

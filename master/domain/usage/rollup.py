@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
-Days = tuple[datetime, datetime]
+DayRange = tuple[datetime, datetime]
 """From the first day to the end of the last one, which is the end of the rolled up hours if that day is not over."""
 
 
-def whole_days(since: datetime | None, until: datetime | None, rolled_until: datetime) -> Days:
+def whole_days(since: datetime | None, until: datetime | None, rolled_until: datetime) -> DayRange:
     """Return the days that lie between `since` and `until` as far as they are rolled up; (EPOCH, EPOCH) for none.
 
     The hours before `rolled_until` are part of their day.

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[3]
 DELIBERATE = {
     "Check": "a check of a proxy in the API, and one of the checks of a doctor",
     "Lookup": "who had an address, in the API, and the lookup of a name in a worker's resolver",
+    "Master": "the API's resource, and the running program of which it is the record",
     "MessageBody": "a body of HTTP passing through a proxy, and a body of the bus",
     "Node": "the API's resource, and the running program of which it is the record",
     "Plan": "what has to be done, of a stack in the master and of proxies on a node",
