@@ -4,6 +4,8 @@ import asyncio
 import json
 import re
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,14 @@ class CurlLines:
     lines: list[str] = field(default_factory=list[str])
     differences: list[str] = field(default_factory=list[str])
 
-    async def follow(self, page: Page) -> None:
+    @asynccontextmanager
+    async def following(self, page: Page) -> AsyncIterator[None]:
+        """Make the calls of the page until the end of the block; those that the page gives up are forgotten."""
         await page.route(lambda url: is_call(url, self.origin), self._make)
+        try:
+            yield
+        finally:
+            await page.unroute_all(behavior="ignoreErrors")
 
     async def _make(self, route: Route, request: Request) -> None:
         if request.headers.get("accept") == "text/event-stream":

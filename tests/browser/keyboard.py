@@ -36,20 +36,23 @@ class Keyboard:
 
     async def fill(self, member: str, text: str) -> None:
         """Fill in the field of this member of the request body."""
-        await self.reach(self.page.locator(f"[name={member}]"))
+        await self.reach(self.page.locator(f"[data-field={member}] :is(input, select, textarea)"))
         await self.write(text)
 
     async def find(self, words: str) -> None:
         """Go to a screen by the palette."""
         await self.keys("Control+k")
-        await expect(self.page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
+        palette = self.page.get_by_role("dialog")
+        await expect(palette.get_by_role("combobox")).to_be_focused()
         await self.write(words)
-        await expect(self.page.get_by_role("option", selected=True)).to_contain_text(words)
+        await expect(palette.get_by_role("option", selected=True)).to_contain_text(words)
         await self.keys("Enter")
 
     async def filter(self, words: str) -> None:
         """Add words to the filter of the list, and leave the filter bar."""
+        bar = self.page.get_by_role("combobox", name="Filter", exact=True)
+        await expect(bar).to_be_visible(timeout=SOON_MS)
         await self.keys("/")
-        await expect(self.page.get_by_role("combobox", name="Filter")).to_be_focused(timeout=SOON_MS)
+        await expect(bar).to_be_focused()
         await self.write(words)
         await self.keys("Enter", "Escape")

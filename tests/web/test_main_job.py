@@ -26,14 +26,14 @@ async def test_the_main_job_is_done_by_keyboard_alone_and_every_call_of_it_works
     page = await visit("/")
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lines = CurlLines(str(demo.api.base_url).rstrip("/"))
-    await lines.follow(page)
     keyboard, node = Keyboard(page), await demo.launch()
-    await enrol(keyboard, demo, node)
-    await make_stack(keyboard)
-    await use_one(keyboard, demo)
-    await check_and_rotate(keyboard, demo)
-    await scale(keyboard, demo)
-    await drain(keyboard, demo)
+    async with lines.following(page):
+        await enrol(keyboard, demo, node)
+        await make_stack(keyboard)
+        await use_one(keyboard, demo)
+        await check_and_rotate(keyboard, demo)
+        await scale(keyboard, demo)
+        await drain(keyboard, demo)
     assert lines.differences == []
     written = {line.split()[2] for line in lines.lines if line.startswith("curl -X")}
     assert written == {"POST", "PATCH"}
