@@ -44,11 +44,14 @@ FILTER = """async (filter) => {
     const before = table.getAttribute('aria-rowcount');
     const began = performance.now();
     location.hash = `#/proxies?${filter}`;
-    while (document.querySelector('[aria-rowcount]')?.getAttribute('aria-rowcount') === before)
-        await new Promise(requestAnimationFrame);
+    const isAnswered = (table) => {
+        const count = table?.getAttribute('aria-rowcount');
+        return count > 0 && count !== before && table.getAttribute('aria-busy') !== 'true';
+    };
+    while (!isAnswered(document.querySelector('[aria-rowcount]'))) await new Promise(requestAnimationFrame);
     return performance.now() - began;
 }"""
-"""Milliseconds from the change of the address to the first frame that has the filter's count."""
+"""Milliseconds from the change of the address to the first frame that has the rows and the count of the filter."""
 
 
 async def main(rounds: int, minutes: int) -> None:
