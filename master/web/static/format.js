@@ -113,19 +113,11 @@ export function duration(seconds) {
   return second && rest > 0 ? `${whole} ${unit(rest, second[0])}` : whole;
 }
 
-/** A delay with one digit after the point. @param {number} seconds */
-export const delay = (seconds) =>
-  localized(
-    "delay",
-    (l) =>
-      new Intl.NumberFormat(l, {
-        style: "unit",
-        unit: "second",
-        unitDisplay: "narrow",
-        minimumFractionDigits: 1,
-        maximumFractionDigits: 1,
-      }),
-  ).format(seconds);
+/** Seconds with one digit after the point. @param {number} seconds */
+export const tenths = (seconds) =>
+  localized("tenths", (l) => new Intl.NumberFormat(l, { minimumFractionDigits: 1, maximumFractionDigits: 1 })).format(
+    seconds,
+  );
 
 /** @param {number} value @param {string} name */
 function unit(value, name) {

@@ -33,7 +33,7 @@ export function FleetCheck({ title, call, onClose }) {
   const failures = (result?.items ?? []).filter((/** @type {any} */ one) => !one.check.ok);
   return html`<${Dialog} title=${title} onClose=${onClose} actions=${actions}>
     <p class="explained">${t("proxies.check_text")}</p>
-    <p class="rehearsed" aria-live="polite">${result ? t("checked", { ok: result.ok, failed: result.failed }) : n > MOST ? t("too_many", { most: MOST }) : n !== undefined && t("rehearsed", { n })}</p>
+    <p class="rehearsed" aria-live="polite">${result ? t("checked", { ok: result.ok, failed: result.failed }) : n > MOST ? t("too_many", { most: MOST }) : n !== undefined && t("rehearsed_count", { n })}</p>
     ${isBusy && html`<p class="waiting" aria-busy="true">${t("checking")}</p>`}
     <${ProblemNotice} problem=${problem ?? counted.problem} />
     ${

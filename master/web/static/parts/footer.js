@@ -1,6 +1,6 @@
 // The footer tells the truth about being live, and holds the switches of theme and language.
 import { isReached } from "../api.js";
-import { clock, delay, number } from "../format.js";
+import { clock, number, tenths } from "../format.js";
 import { theme } from "../prefs.js";
 import { live } from "../stream.js";
 import { classes, html } from "../view.js";
@@ -14,7 +14,7 @@ export function liveText({ state, since, event, lag }, reached) {
   if (state !== "live") return t(`live.${state}`);
   return [
     t("live.live"),
-    t("live.lag", { lag: delay(lag / 1000) }),
+    t("live.lag", { lag: tenths(lag / 1000) }),
     event !== null && t("live.event", { event: number(event) }),
   ]
     .filter(Boolean)

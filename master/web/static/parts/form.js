@@ -31,7 +31,7 @@ export function useFields(schema) {
 /**
  * Fields of a body.
  * @param {{schema: string, body: any, current?: any, onChange: (body: any) => void, problem?: any, only?: string[], without?: string[],
- *     inputs?: Record<string, (props: {id: string, value: any, set: (value: any) => void}) => any>}} props
+ *     inputs?: Record<string, (props: {id: string, name: string, value: any, set: (value: any) => void}) => any>}} props
  *     `current`: what is shown until it is changed. `only`: these members, in this order. `inputs`: what stands in place of the usual input, by pointer
  */
 export function Fields({ schema, body, current, onChange, problem, only, without = [], inputs = {} }) {
@@ -61,7 +61,7 @@ function FieldView({ field, body, current, set, errors, inputs }) {
   const described = classes(hint && `${id}-hint`, error && `${id}-error`) || undefined;
   return html`<div class=${classes("field", `field-${kind}`, error && "wrong")} data-field=${name}>
     <label for=${id}>${label(field)}${required && html`<span class="required" title=${t("required")}> *</span>`}</label>
-    ${own ? own({ id, value, set: change }) : html`<${Input} id=${id} field=${field} value=${value} set=${change} described=${described} wrong=${Boolean(error)} />`}
+    ${own ? own({ id, name, value, set: change }) : html`<${Input} id=${id} field=${field} value=${value} set=${change} described=${described} wrong=${Boolean(error)} />`}
     ${error && html`<p class="error" id=${`${id}-error`}>${error}</p>`}
     ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint.split("`").map((part, at) => (at % 2 ? html`<code>${part}</code>` : part))}</p>`}
   </div>`;

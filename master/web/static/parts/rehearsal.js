@@ -116,7 +116,9 @@ export function OutcomeView({ outcome: { matched, by_node: nodes }, dry }) {
     (name) => name !== "node_id" && nodes.some((one) => one[name] > 0),
   );
   const sum = (/** @type {string} */ name) => nodes.reduce((total, one) => total + (one[name] ?? 0), 0);
-  const text = matched !== null ? t("rehearsed", { n: matched }) : t("rehearsed_fine");
+  const changed = names.reduce((total, name) => total + (name === "matched" ? 0 : sum(name)), 0);
+  const counted = dry ? t("rehearsed", { n: matched ?? 0, changed }) : t("rehearsed_count", { n: matched ?? 0 });
+  const text = matched !== null ? counted : t("rehearsed_fine");
   return html`<p class="rehearsed">${text}${dry && nodes.length === 0 && html` ${t("rehearsed_nothing")}`}</p>
     ${
       names.length > 0 &&

@@ -42,8 +42,8 @@ export default function Enrol() {
   const locations = [...named("locations").values()];
   const inputs = {
     "/location_id": (
-      /** @type {any} */ { id, value, set },
-    ) => html`<select id=${id} value=${value ?? ""} onChange=${(/** @type {any} */ event) => set(event.target.value ? Number(event.target.value) : undefined)}>
+      /** @type {any} */ { id, name, value, set },
+    ) => html`<select id=${id} name=${name} value=${value ?? ""} onChange=${(/** @type {any} */ event) => set(event.target.value ? Number(event.target.value) : undefined)}>
     <option value="">${t("none")}</option>${locations.map((one) => html`<option value=${one.id} key=${one.id}>${one.name}</option>`)}</select>`,
   };
   const form = (/** @type {string[]} */ only) =>
