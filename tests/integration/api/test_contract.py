@@ -36,7 +36,14 @@ async def world(api: Api) -> dict[str, Any]:
     await api.proxy(2)
     await api.call("POST", "/proxies/25/rotate", 202, json={"what": ["port"]})
     ids = {f"{kind}_id": 1 for kind in ("location", "node", "proxy", "stack", "webhook", "link", "rotation")}
-    return {**ids, "name": "store", "secret": link["path"].removeprefix("/l/"), "ip": "127.0.0.1", "expect": 1, "q": "mine"}
+    return {
+        **ids,
+        "name": "store",
+        "secret": link["path"].removeprefix("/l/"),
+        "ip": "127.0.0.1",
+        "expect": 1,
+        "q": "mine",
+    }
 
 
 def known_of(operation: Operation, values: dict[str, Any]) -> dict[str, Any]:
