@@ -5,9 +5,11 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
@@ -16,10 +18,23 @@ from tests.services.rabbitmq import RabbitMQ, Vhost
 from tests.services.sources import Where, find_source
 
 TEMPLATE = "maybe_template"
+WEB = "tests/web"
 
 # A deadline for each example would measure how busy the machine is.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
+
+
+class SharedFolders(LoadFileScheduling):
+    """Files are shared among the processes; the browser tests, which share one browser and one fleet, stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return WEB if nodeid.startswith(f"{WEB}/") else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return SharedFolders(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @dataclass

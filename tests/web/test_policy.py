@@ -71,7 +71,7 @@ class Loaded:
             self.files[path] = response
 
     async def sizes(self) -> dict[str, int]:
-        return {name: (await one.request.sizes())["responseBodySize"] for name, one in self.files.items()}
+        return {name: (await one.request.sizes())["responseBodySize"] for name, one in list(self.files.items())}
 
     async def bytes(self) -> int:
         return sum((await self.sizes()).values())
