@@ -34,7 +34,7 @@ PICTURES = (
     Picture("proxies", "/proxies?label=tier:gold"),
     Picture("proxy", "/proxies/{proxy}", Look(theme="dark")),
     Picture("node", "/nodes/{held}"),
-    Picture("customers", "/customers", Look(language="ru")),
+    Picture("create", "/proxies/create?location_id=1&count=20", Look(language="ru")),
     Picture("overview-narrow", "/", Look(width=390, theme="dark")),
 )
 
