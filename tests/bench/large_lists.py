@@ -39,8 +39,8 @@ FILL = (
     f" 1 + p % {STACKS}, (random() * 1e8)::bigint, (random() * 1e9)::bigint, (random() * 1000)::bigint,"
     " CASE WHEN random() < 0.05 THEN jsonb_build_object('login', (random() * 10)::int, 'quota', 1) ELSE '{}' END"
     f" FROM generate_series(0, {HOURS - 1}) h, generate_series(1, {PROXIES}) p",
-    "INSERT INTO rotations (proxy_id, what, overlap_s, scheduled, state, from_node_id, to_node_id, created_at,"
-    f" updated_at) SELECT 1 + i % {PROXIES}, '{{port}}', 60, true,"
+    "INSERT INTO rotations (proxy_id, what, overlap_s, scheduled, actor, state, from_node_id, to_node_id, created_at,"
+    f" updated_at) SELECT 1 + i % {PROXIES}, '{{port}}', 60, true, 'schedule',"
     " CASE WHEN i % 10000 = 0 THEN 'failed' ELSE 'done' END,"
     f" 1 + i % {NODES}, 1 + i % {NODES}, now() - make_interval(secs => {ROTATIONS} - i),"
     f" now() - make_interval(secs => {ROTATIONS} - i) FROM generate_series(1, {ROTATIONS}) i",
