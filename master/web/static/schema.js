@@ -53,7 +53,7 @@ function field(document, name, given, pointer, required) {
     required,
     nullable: options.some((/** @type {any} */ one) => one.type === "null"),
     description: given.description ?? schema.description ?? "",
-    options: (schema.enum ?? schema.items?.enum ?? []).map(String),
+    options: (schema.enum ?? choicesOf(schema) ?? []).map(String),
     fields: kind === "group" ? properties(document, schema, pointer) : [],
     initial: given.default,
     example: (given.examples ?? schema.examples ?? [])[0],
@@ -61,11 +61,14 @@ function field(document, name, given, pointer, required) {
   };
 }
 
+/** What a list may hold, if that is limited. @param {any} schema @returns {unknown[] | undefined} */
+const choicesOf = ({ items }) => items?.enum ?? (items?.const === undefined ? undefined : [items.const]);
+
 /** @param {any} schema @returns {Field["kind"]} */
 function kindOf(schema) {
   if (schema.properties) return "group";
   if (schema.type === "object") return "labels";
-  if (schema.type === "array") return schema.items?.enum ? "choices" : "list";
+  if (schema.type === "array") return choicesOf(schema) ? "choices" : "list";
   if (schema.type === "boolean") return "boolean";
   if (schema.type === "integer" || schema.type === "number") return "number";
   if (schema.enum) return "choice";

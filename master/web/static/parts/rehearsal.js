@@ -11,16 +11,17 @@ import { ProblemNotice } from "./notice.js";
 import { toast } from "./toast.js";
 
 /** @typedef {import("../curl.js").Call} Call */
-/** @typedef {{matched: number | null, by_node: Record<string, number>[]}} Outcome `matched`: null for a write that takes no filter */
+/** @typedef {{matched: number | null, by_node: Record<string, number>[], data?: any}} Outcome `matched`: null for a write that takes no filter */
 
 const PAUSE_MS = 300;
 
 /**
- * @param {{title: string, call: Call, expects?: boolean, dry?: boolean, ready?: boolean, action: string, danger?: boolean,
- *     done: (answer: any, matched: number | null) => string, onClose: () => void, onDone?: (answer: any) => void, children?: any}} props
+ * @param {{title: string, call: Call & {version?: number}, expects?: boolean, dry?: boolean, ready?: boolean, action: string, danger?: boolean,
+ *     done: (answer: any, matched: number | null) => string, onClose: () => void, onDone?: (answer: any) => unknown, view?: (data: any) => any, children?: any}} props
  *     `call`: the write. `expects`: whether it takes a filter and `expect`. `dry`: whether it can be tried out; otherwise
  *     the rows are only counted. `ready`: whether the call is complete. `action`: the words of its button. `done`: the
- *     notice afterwards. `children`: what stands above, or a function that makes it of the problem, such as a form
+ *     notice afterwards. `onDone`: true
+ *     keeps the dialogue. `view`: shows the answer of the dry run instead of the table by node. `children`: what stands above, or a function that makes it of the problem, such as a form
  */
 export function Rehearsal({
   title,
@@ -33,6 +34,7 @@ export function Rehearsal({
   done,
   onClose,
   onDone,
+  view,
   children,
 }) {
   const [outcome, setOutcome] = useState(/** @type {Outcome | null} */ (null));
@@ -60,8 +62,7 @@ export function Rehearsal({
     try {
       const answer = (await run(write)).data;
       toast(done(answer, matched), { call: write });
-      onDone?.(answer);
-      onClose();
+      if (onDone?.(answer) !== true) onClose();
     } catch (error) {
       setProblem(problemOf(error));
       setBusy(false);
@@ -80,7 +81,7 @@ export function Rehearsal({
     ${typeof children === "function" ? children(problem) : children}
     <div class="rehearsal" aria-live="polite">
       <${ProblemNotice} problem=${problem} />
-      ${outcome && !problem && ready && html`<${OutcomeView} outcome=${outcome} dry=${dry} />`}
+      ${outcome && !problem && ready && (view ? view(outcome.data) : html`<${OutcomeView} outcome=${outcome} dry=${dry} />`)}
       ${!outcome && !problem && ready && html`<p class="waiting" aria-busy="true">${t(dry ? "rehearsing" : "loading")}</p>`}
     </div>
   <//>`;
@@ -94,7 +95,7 @@ export function Rehearsal({
  * @param {AbortSignal} signal
  * @returns {Promise<Outcome>}
  */
-async function rehearsed(call, expects, dry, signal) {
+export async function rehearsed(call, expects, dry, signal) {
   const { all: _, ...filter } = call.query ?? {};
   const counted = expects
     ? await run({ method: "GET", path: "/proxies/count", query: { ...filter, by: "node" } }, signal)
@@ -107,7 +108,7 @@ async function rehearsed(call, expects, dry, signal) {
     };
   const query = { ...call.query, dry_run: true, ...(expects ? { expect: matched } : {}) };
   const { data } = await run({ ...call, query }, signal);
-  return { matched, by_node: data.by_node ?? [] };
+  return { matched, by_node: data.by_node ?? [], data };
 }
 
 /** @param {{outcome: Outcome, dry: boolean}} props */

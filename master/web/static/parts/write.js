@@ -13,9 +13,9 @@ import { toast } from "./toast.js";
 /**
  * A dialogue for one write, with a form if it has a body to fill in.
  * @param {{title: string, call: import("../curl.js").Call & {version?: number}, schema?: string, fields?: string[], current?: any, text?: string,
- *     inputs?: Record<string, any>, kind?: import("../changes.js").Kind, action: string, done: string, danger?: boolean, typed?: string, onClose: () => void, onDone?: (answer: any) => void}} props
+ *     inputs?: Record<string, any>, kind?: import("../changes.js").Kind, action: string, done: string, danger?: boolean, typed?: string, onClose: () => void, onDone?: (answer: any) => unknown}} props
  *     `inputs`: as of Fields. `current`: the resource whose values the form shows until they are changed. `kind`: what changes. `typed`: what has
- *     to be typed first
+ *     to be typed first. `onDone`: true keeps the dialogue
  */
 export function Write({
   title,
@@ -46,8 +46,7 @@ export function Write({
       const { data } = await run(whole);
       toast(done, { call: whole });
       announce(kind);
-      onDone?.(data);
-      onClose();
+      if (onDone?.(data) !== true) onClose();
     } catch (error) {
       setProblem(problemOf(error));
       setBusy(false);

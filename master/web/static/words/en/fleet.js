@@ -73,4 +73,8 @@ export default {
   "node.locate_title": { one: "Locate {n} node", other: "Locate {n} nodes" },
   "node.sync_title": { one: "Compare {n} node", other: "Compare {n} nodes" },
   "node.done": { one: "Done for {n} node", other: "Done for {n} nodes" },
+  copy_all: "Copy all",
+  link_once: "The address holds a secret and is shown this once.",
+  link_text: "Whoever has the address of the link reads the list, as it is then, until the link expires.",
+  link_create: "Create the link",
 };

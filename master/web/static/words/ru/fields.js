@@ -38,6 +38,10 @@ export default {
   "field/overlap_s": "Перекрытие, с",
   "field/node_ids": "На эти узлы",
   "field/enabled": "Включён",
+  "field/count": "Сколько",
+  "field/rotate": "Новые логины",
+  "field/format": "Формат",
+  "field/expires_at": "Истекает",
   "option.exit": "выход",
   "option.credentials": "логин и пароль",
   "option.port": "порт",
@@ -107,4 +111,7 @@ export default {
   "hint/template": "Вид строки вместо формата, например `{host}:{port}:{username}:{password}`.",
   "hint/filter": "Слова фильтра, как в списке прокси. Пусто: все прокси.",
   "hint/format": "Формат списка.",
+  "hint/count": "Число прокси.",
+  "hint/rotate": "`credentials`: каждый прокси сразу получает новые логин и пароль, без перекрытия.",
+  "hint/expires_at": "Время, с которого клиентам отказано или ссылка не действует. Пусто: бессрочно.",
 };
