@@ -39,7 +39,7 @@ export default {
   "field/node_ids": "To these nodes",
   "field/enabled": "Enabled",
   "field/count": "How many",
-  "field/rotate": "New logins",
+  "field/rotate": "Rotate",
   "field/format": "Format",
   "field/expires_at": "Expires at",
   "option.exit": "exit",
@@ -63,9 +63,6 @@ export default {
   "field/location": "Location",
   "field/after": "After the event",
   "field/filter": "Filter",
-  "field/rotate": "Rotation",
-  "field/format": "Format",
   "field/template": "Template",
   "field/min_interval_s": "Least time between uses, s",
-  "field/expires_at": "Expires at",
 };
