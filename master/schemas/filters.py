@@ -63,7 +63,7 @@ def label_text(term: LabelTerm) -> str:
 Many = Annotated[list[T], Field(min_length=1, max_length=MOST_VALUES), OneOrMany()]
 """Any of these values."""
 SearchText = Annotated[Text, Field(min_length=1)] | None
-Labels = Annotated[
+LabelTerms = Annotated[
     list[
         Annotated[
             tuple[LabelKey, LabelValue | None],
@@ -95,7 +95,7 @@ class LabelFilter(Query):
     """A filter by id and labels."""
 
     id: Many[Id] = any_of("Only the one with this id.")
-    label: Labels = Field(
+    label: LabelTerms = Field(
         default_factory=list[LabelTerm],
         description="Only those with this label: `key:value`, or `key` for any value. It may be repeated; all of the "
         "labels must be present.",
@@ -104,7 +104,7 @@ class LabelFilter(Query):
         default=None, description="Only those whose name begins with this text, in any case, or whose id it is."
     )
     not_id: Many[Id] = none_of("id")
-    not_label: Labels = Field(
+    not_label: LabelTerms = Field(
         default_factory=list[LabelTerm],
         alias=f"{NOT}label",
         description="Only those without this label: `key:value`, or `key` for any value. It may be repeated; none of "

@@ -15,7 +15,7 @@ MOST_GROUPS = 3
 MOST_COUNTS = 1000
 MOST_LETTERS = 255
 LABEL = "label:"
-Limit = Annotated[int, Field(ge=1, le=MOST_COUNTS, description="The most groups to return, the largest first.")]
+GroupLimit = Annotated[int, Field(ge=1, le=MOST_COUNTS, description="The most groups to return, the largest first.")]
 
 
 @dataclass(frozen=True, slots=True)

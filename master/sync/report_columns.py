@@ -3,7 +3,7 @@
 from collections import Counter
 
 from master.db.constraints import storable
-from shared.messages.bodies import NodeLoad, Report
+from shared.messages.bodies import LoadReport, Report
 from shared.proxies import MAX_BIGINT
 
 STORED_MEMBERS = ("rev", "seen", "count", "running", "missing", "session", "number", "connected")
@@ -27,7 +27,7 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
         "held_of": held.of if held else None,
         "trouble": storable(report.trouble),
         **{name: getattr(report, name) for name in STORED_MEMBERS},
-        **{name: getattr(load, name, None) for name in NodeLoad.model_fields},
+        **{name: getattr(load, name, None) for name in LoadReport.model_fields},
     }
 
 

@@ -7,7 +7,7 @@ from master.db.database import Row
 from master.domain.events.log import NewEvent
 from master.domain.events.schemas import EventType
 from master.domain.events.touches import ReportTouch, all_proxies_of
-from shared.messages.bodies import NodeLoad, Report
+from shared.messages.bodies import LoadReport, Report
 from shared.proxies import NodeId
 
 FAILURE_EVENTS: Mapping[str, EventType] = {
@@ -69,7 +69,7 @@ def is_change_shown(columns: Mapping[str, object], before: Row) -> bool:
 
 def is_load_changed(columns: Mapping[str, object], before: Row) -> bool:
     """Whether a report changes the load of its node."""
-    return any(before[name] != columns[name] for name in NodeLoad.model_fields)
+    return any(before[name] != columns[name] for name in LoadReport.model_fields)
 
 
 def report_touch(node_id: NodeId, before: Row, confirmed: int) -> str:

@@ -14,7 +14,7 @@ import structlog
 from node.agent.host_load import CpuTimes, cpu_share, read_cpu_times, read_memory_share
 from node.agent.usage_reports import EpochKey
 from node.engine.interface import Counters, Engine, EngineError, Gauging
-from shared.messages.bodies import LiveFigures, NodeLoad
+from shared.messages.bodies import LiveFigures, LoadReport
 from shared.messages.writing import usage_size
 from shared.proxies import ProxyId
 
@@ -32,7 +32,7 @@ DIGITS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LoadSample:
     """Counters of all proxies and the host's times. `at` are monotonic seconds, `clock_us` microseconds since 1970."""
 
     at: float
@@ -53,7 +53,7 @@ Growth = Mapping[ProxyId, tuple[int, int]]
 """Bytes from clients and to them, of proxies that moved any."""
 
 
-def growth(before: Sample, after: Sample) -> Growth:
+def growth(before: LoadSample, after: LoadSample) -> Growth:
     """Compute what each proxy has moved. Counters that were not known before count only if they have begun since."""
     received, sent = Counter[ProxyId](), Counter[ProxyId]()
     for key, now in after.counters.items():
@@ -108,12 +108,12 @@ class LiveReports:
 
     def __init__(self, engines: Iterable[Engine]) -> None:
         self._engines = [engine for engine in engines if isinstance(engine, Gauging)]
-        self._samples: deque[Sample] = deque(maxlen=SAMPLES)
+        self._samples: deque[LoadSample] = deque(maxlen=SAMPLES)
         self._connections: Mapping[ProxyId, int] = {}
         self._figures: Mapping[ProxyId, LiveFigures] = {}
         self._reported: dict[ProxyId, ReportedFigures] = {}
         self._due: list[LiveFigures] = []
-        self.load: NodeLoad | None = None
+        self.load: LoadReport | None = None
 
     @property
     def more(self) -> bool:
@@ -128,15 +128,15 @@ class LiveReports:
             self._connections = {id_: count for answer in answers for id_, count in answer.items()}
         except EngineError as error:
             log.warning("connections.not_counted", reason=str(error))
-        self._samples.append(Sample(time.monotonic(), time.time_ns() // 1000, counters, read_cpu_times()))
+        self._samples.append(LoadSample(time.monotonic(), time.time_ns() // 1000, counters, read_cpu_times()))
         self._measure(self._samples[0], self._samples[-1])
 
-    def _measure(self, before: Sample, after: Sample) -> None:
+    def _measure(self, before: LoadSample, after: LoadSample) -> None:
         seconds = after.at - before.at
         moved = growth(before, after)
         self._figures = figures_of(moved, self._connections, seconds)
         if before is not after:
-            self.load = NodeLoad(
+            self.load = LoadReport(
                 cpu=cpu_share(before.cpu, after.cpu),
                 memory=read_memory_share(),
                 rx_bps=bits_per_second(sum(received for received, _ in moved.values()), seconds),

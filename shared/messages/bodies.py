@@ -105,7 +105,7 @@ class UsageCounters(MessageModel):
     refused: Annotated[dict[RefusalReason, CountField], Field(max_length=32)] = Field(default_factory=dict[str, int])
 
 
-class NodeLoad(MessageModel):
+class LoadReport(MessageModel):
     """The load of a node: shares of its host's processors and memory that are in use, and the sums over its proxies.
 
     `rx_bps` are bits per second from clients, `tx_bps` to them, and `connections` those of clients that are open now. A
@@ -162,7 +162,7 @@ class Report(MessageModel):
     agent: Short = ""
     engines: Annotated[dict[Short, Short], Field(max_length=16)] = Field(default_factory=dict[str, str])
     usage: Annotated[tuple[UsageCounters, ...], Field(max_length=5_000)] = ()
-    load: NodeLoad | None = None
+    load: LoadReport | None = None
     """None of an agent that has just started, or that knows no `live` figures."""
     live: Annotated[tuple[LiveFigures, ...], Field(max_length=5_000)] = ()
 

@@ -25,7 +25,7 @@ from master.domain.proxies.service import matching
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
 from shared.bus.failures import BusDown
-from shared.messages.bodies import LiveFigures, NodeLoad, Report, UsageCounters
+from shared.messages.bodies import LiveFigures, LoadReport, Report, UsageCounters
 from shared.proxies import NodeId
 from tests.services.folders import remove, scratch
 from tests.services.ports import claim_block
@@ -109,7 +109,7 @@ async def measure(database: Database, nodes: int, proxies: int) -> None:
         )
 
 
-LOAD = NodeLoad(cpu=0.31, memory=0.42, rx_bps=1, tx_bps=2, connections=312)
+LOAD = LoadReport(cpu=0.31, memory=0.42, rx_bps=1, tx_bps=2, connections=312)
 
 
 def live(ids: list[int], turn: int) -> tuple[LiveFigures, ...]:

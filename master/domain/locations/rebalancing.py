@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from master.db.database import Session
 from master.domain.events.log import NewEvent, record_events
 from master.domain.locations import service as locations
-from master.domain.locations.schemas import NodeLoad, PlannedMove, RebalanceRequest, RebalanceResult
+from master.domain.locations.schemas import NodeBalance, PlannedMove, RebalanceRequest, RebalanceResult
 from master.domain.nodes.drain import insert_rotations
 from master.domain.nodes.relocation import movable_proxies, relocate, target_nodes
 from master.domain.proxies.service import lock_placement
@@ -55,11 +55,11 @@ async def apply_moves(session: Session, location_id: int, moves: Sequence[Move],
     return {row["proxy_id"]: row["id"] for row in started}
 
 
-def node_loads(nodes: Sequence[RebalanceNode], moves: Sequence[Move]) -> list[NodeLoad]:
+def node_loads(nodes: Sequence[RebalanceNode], moves: Sequence[Move]) -> list[NodeBalance]:
     """Return the number of proxies of each node before and after the moves."""
     before = {node.candidate.id: node.candidate.count for node in nodes}
     after = dict(before)
     for move in moves:
         after[move.from_node_id] -= 1
         after[move.to_node_id] += 1
-    return [NodeLoad(node_id=id_, before=before[id_], after=after[id_]) for id_ in sorted(before)]
+    return [NodeBalance(node_id=id_, before=before[id_], after=after[id_]) for id_ in sorted(before)]

@@ -56,7 +56,7 @@ class PlannedMove(Resource):
     )
 
 
-class NodeLoad(Resource):
+class NodeBalance(Resource):
     """The number of proxies of a node."""
 
     node_id: int
@@ -79,7 +79,7 @@ class RebalanceResult(Resource):
     )
 
     moves: list[PlannedMove]
-    nodes: list[NodeLoad]
+    nodes: list[NodeBalance]
 
 
 class LocationFilter(LabelFilter):

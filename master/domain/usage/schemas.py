@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, WithJso
 
 from master.schemas.base import Limit, Query, Resource, single_value
 from master.schemas.fields import Name
-from master.schemas.filters import NOT, Labels, LabelTerm, Many, any_of
+from master.schemas.filters import NOT, LabelTerm, LabelTerms, Many, any_of
 from master.schemas.pages import Page
 from master.schemas.timestamps import LenientTimestamp
 from shared.proxies import MAX_BIGINT, Id
@@ -158,12 +158,12 @@ class UsageList(Query):
     stack: Many[Name] = any_of("The name of the stack, instead of `stack_id`.")
     location_id: Many[Id] = any_of("Only usage on nodes that were in this location at the time.")
     location: Many[Name] = any_of("The name of the location, instead of `location_id`.")
-    label: Labels = Field(
+    label: LabelTerms = Field(
         default_factory=list[LabelTerm],
         description="Only usage of proxies that have this label now, or had it when they were removed: `key:value`, or "
         "`key` for any value. It may be repeated; all of the labels must be present.",
     )
-    not_label: Labels = Field(
+    not_label: LabelTerms = Field(
         default_factory=list[LabelTerm],
         alias=f"{NOT}label",
         description="Only usage of proxies without this label: `key:value`, or `key` for any value. It may be "

@@ -7,7 +7,7 @@ import pytest
 
 from node.agent import live_reports
 from node.agent.host_load import CpuTimes, cpu_share, cpu_times, memory_share
-from node.agent.live_reports import LiveReports, Sample, bits_per_second, figures_of, growth
+from node.agent.live_reports import LiveReports, LoadSample, bits_per_second, figures_of, growth
 from node.agent.usage_reports import epoch_key
 from node.engine.interface import Counters, EngineError
 from shared.messages.bodies import LiveFigures
@@ -20,8 +20,8 @@ def counters(id_: int = 1, *, received: int = 0, sent: int = 0, epoch: int = STA
     return Counters(ProxyId(id_), epoch, received, sent, 0, {})
 
 
-def sample(at: float, *some: Counters, cpu: CpuTimes | None = None) -> Sample:
-    return Sample(at, STARTED_US + int(at * 1e6), {epoch_key(one): one for one in some}, cpu)
+def sample(at: float, *some: Counters, cpu: CpuTimes | None = None) -> LoadSample:
+    return LoadSample(at, STARTED_US + int(at * 1e6), {epoch_key(one): one for one in some}, cpu)
 
 
 def test_growth_is_summed_over_the_lives_of_a_proxy():

@@ -12,8 +12,8 @@ from shared.messages.bodies import (
     CheckSync,
     Header,
     LiveFigures,
+    LoadReport,
     NeedSync,
-    NodeLoad,
     ProxyFailure,
     Report,
     Sync,
@@ -78,7 +78,7 @@ def test_a_report_says_which_proxies_serve_nobody_and_what_was_counted():
 
 
 def test_a_report_says_how_busy_the_node_and_its_proxies_are():
-    load = NodeLoad(cpu=0.31, memory=0.42, rx_bps=1, tx_bps=2, connections=312)
+    load = LoadReport(cpu=0.31, memory=0.42, rx_bps=1, tx_bps=2, connections=312)
     live = LiveFigures(id=4, connections=12, rx_bps=800, tx_bps=64_000), LiveFigures(id=5)
     report = REPORT.model_copy(update={"load": load, "live": live})
     assert encode(report) == encode(REPORT)[:-1] + (
@@ -91,7 +91,7 @@ def test_a_report_says_how_busy_the_node_and_its_proxies_are():
 def test_members_that_only_a_newer_node_knows_are_ignored():
     newer = encode(REPORT)[:-1] + b',"load":{"cpu":0.5,"gpu":1},"live":[{"id":4,"colour":"red"}],"mood":"good"}'
     assert decode("report", newer) == REPORT.model_copy(
-        update={"load": NodeLoad(cpu=0.5), "live": (LiveFigures(id=4),)}
+        update={"load": LoadReport(cpu=0.5), "live": (LiveFigures(id=4),)}
     )
 
 

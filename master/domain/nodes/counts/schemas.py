@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from master.domain.nodes.schemas import NodeFilter, NodeLink, NodeState
 from master.schemas.base import Resource, Row
-from master.schemas.grouping import MOST_COUNTS, Grouping, GroupsOf, Limit, no_groups
+from master.schemas.grouping import MOST_COUNTS, Grouping, GroupLimit, GroupsOf, no_groups
 
 GROUPS = ("state", "link", "location")
 
@@ -15,7 +15,7 @@ class NodeCountQuery(NodeFilter):
     """The nodes to count, and the groups in which to count them."""
 
     by: Annotated[Grouping, GroupsOf(GROUPS)] = no_groups(GROUPS)
-    limit: Limit = MOST_COUNTS
+    limit: GroupLimit = MOST_COUNTS
 
 
 class NodeCount(Resource):

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from master.domain.proxies.proxy_parts import ProxyState
 from master.domain.proxies.schemas import ProxyFilter
 from master.schemas.base import Resource, Row
-from master.schemas.grouping import MOST_COUNTS, Grouping, GroupsOf, Limit, no_groups
+from master.schemas.grouping import MOST_COUNTS, Grouping, GroupLimit, GroupsOf, no_groups
 from shared.proxies import EngineName, Protocol
 
 GROUPS = ("state", "node", "location", "stack", "protocol", "engine", "enabled", "reason")
@@ -17,7 +17,7 @@ class ProxyCountQuery(ProxyFilter):
     """The proxies to count, and the groups in which to count them."""
 
     by: Annotated[Grouping, GroupsOf(GROUPS)] = no_groups(GROUPS)
-    limit: Limit = MOST_COUNTS
+    limit: GroupLimit = MOST_COUNTS
     live: bool = Field(
         default=False,
         description="If true, the sums of open connections and of bits per second are given, too. It takes about twice "
@@ -25,7 +25,7 @@ class ProxyCountQuery(ProxyFilter):
     )
 
 
-class ProxyCount(Resource):
+class ProxyGroup(Resource):
     """The number of proxies in one group. Members by which it is not grouped are null."""
 
     state: ProxyState | None
@@ -77,11 +77,11 @@ class ProxyCounts(Resource):
         }
     )
 
-    items: list[ProxyCount]
+    items: list[ProxyGroup]
     total: int = Field(description="The number of all proxies that match, also of those in groups beyond the limit.")
 
 
-def count_from_row(row: Row, by: Grouping) -> ProxyCount:
+def count_from_row(row: Row, by: Grouping) -> ProxyGroup:
     """Make a count out of a row of `proxies.count`."""
-    plain = {name: row[name] for name in ProxyCount.model_fields if name != "labels"}
-    return ProxyCount.model_validate({**plain, "labels": by.labels(row)})
+    plain = {name: row[name] for name in ProxyGroup.model_fields if name != "labels"}
+    return ProxyGroup.model_validate({**plain, "labels": by.labels(row)})

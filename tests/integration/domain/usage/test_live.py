@@ -3,14 +3,14 @@
 from typing import Any
 
 from master.sync.reports import Reports
-from shared.messages.bodies import LiveFigures, NodeLoad
+from shared.messages.bodies import LiveFigures, LoadReport
 from tests.integration.conftest import Api
 from tests.integration.domain.usage.conftest import Node
 
-LOAD = NodeLoad(cpu=0.31, memory=0.42, rx_bps=100, tx_bps=2000, connections=5)
+LOAD = LoadReport(cpu=0.31, memory=0.42, rx_bps=100, tx_bps=2000, connections=5)
 
 
-async def report(node: Node, *live: LiveFigures, load: NodeLoad | None = LOAD) -> None:
+async def report(node: Node, *live: LiveFigures, load: LoadReport | None = LOAD) -> None:
     await node.tell(load=load, live=live)
 
 
