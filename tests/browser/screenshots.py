@@ -16,6 +16,7 @@ from tests.launch.registry import ROOT
 from tests.services.programs import ProgramError
 
 FOLDER = ROOT / "docs/images"
+HEIGHT = 720
 NOTICED_S = 120.0
 """Limit until the master has noticed the lost node and has counted some traffic."""
 
@@ -59,13 +60,22 @@ def say(text: str) -> None:
 
 
 def wait_until_noticed(launched: Launched) -> None:
-    """Wait until the lost node counts as offline. Raises ProgramError."""
-    say("waiting until the lost node counts as offline")
+    """Wait until the lost node counts as offline and others report connections. Raises ProgramError."""
+    say("waiting until the lost node counts as offline, and the others have reported traffic")
     deadline = time.monotonic() + NOTICED_S
-    while not any(node["status"]["state"] == "offline" for node in launched.ask("GET", "/nodes")["items"]):
+    while not (has_offline_node(launched) and open_connections(launched)):
         if time.monotonic() > deadline:
-            raise ProgramError(f"no node was offline within {NOTICED_S:.0f} s")
+            raise ProgramError(f"no node was offline, or no connection open, within {NOTICED_S:.0f} s")
         time.sleep(1)
+
+
+def has_offline_node(launched: Launched) -> bool:
+    return any(node["status"]["state"] == "offline" for node in launched.ask("GET", "/nodes")["items"])
+
+
+def open_connections(launched: Launched) -> int:
+    groups = launched.ask("GET", "/proxies/count?by=node")["items"]
+    return sum(group["connections"] or 0 for group in groups)
 
 
 async def take_all(launched: Launched, path: Path) -> None:
@@ -87,6 +97,7 @@ async def take(opened: Browser, origin: str, picture: Picture, subjects: dict[st
     async with watched_context(opened, origin, picture.look) as (context, _):
         page = await context.new_page()
         await page.goto(f"/#{picture.path.format(**subjects)}")
+        await page.set_viewport_size({"width": picture.look.width, "height": HEIGHT})
         await settled(page)
         file = FOLDER / f"{picture.name}.png"
         await page.screenshot(path=file, animations="disabled", caret="hide")

@@ -41,12 +41,13 @@ SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElemen
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-async def test_every_screen_is_accessible_and_fits_its_width(
+async def test_every_screen_is_accessible_fits_its_width_and_changes_nothing_by_being_looked_at(
     visit: Visit, demo: Cluster, language: Literal["en", "ru"]
 ):
     page = await visit("/", Look(language))
     subjects = await subjects_of(demo)
     faults: list[str] = []
+    page.on("request", lambda asked: faults.append(f"{asked.method} {asked.url}") if asked.method != "GET" else None)
     for screen in SCREENS:
         await page.evaluate("(hash) => { location.hash = hash; }", screen.format(**subjects))
         for width, height in HEIGHTS.items():
