@@ -74,7 +74,7 @@ def has_offline_node(launched: Launched) -> bool:
 
 
 def open_connections(launched: Launched) -> int:
-    groups = launched.ask("GET", "/proxies/count?by=node")["items"]
+    groups = launched.ask("GET", "/proxies/count?by=node&live=true")["items"]
     return sum(group["connections"] or 0 for group in groups)
 
 
