@@ -21,7 +21,7 @@ export const words = ["insight"];
 
 export default function Overview() {
   const nodes = useRead("/nodes", { limit: 1000 }, { on: ["nodes"], every: 30 });
-  const counts = useRead("/proxies/count", { by: "state,location" }, { on: ["proxies"], every: 15 });
+  const counts = useRead("/proxies/count", { by: "state,location", live: true }, { on: ["proxies"], every: 15 });
   if (nodes.data?.items.length === 0) return html`<${FirstNode} />`;
   if (counts.data?.total === 0) return html`<${FirstProxy} nodes=${nodes.data?.items.length ?? 0} />`;
   return html`<${Page} title=${t("nav./")}>
