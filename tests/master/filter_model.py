@@ -80,6 +80,8 @@ async def fill(rows: "asyncpg.Connection[asyncpg.Record]", seed: int, count: int
         "INSERT INTO usage_totals (proxy_id, total_bytes, day, day_bytes, month, month_bytes)"
         " SELECT id, id * 25, '2026-01-01', 0, '2026-01-01', 0 FROM proxies WHERE id % 3 <> 0"
     )
+    await rows.execute("UPDATE stacks s SET count = (SELECT count(*) FROM proxies WHERE stack_id = s.id)")
+    await rows.execute("UPDATE nodes n SET proxy_count = (SELECT count(*) FROM proxies WHERE node_id = n.id)")
     await rows.execute("SET session_replication_role = origin")
 
 

@@ -152,7 +152,7 @@ async def test_a_filter_matches_the_same_proxies_wherever_it_is_taken(filled: Ap
         "not.protocol": "http",
         "q": "10.",
     }
-    link = await filled.call("POST", "/links", 201, json={"kind": "list", "template": "{id}\n", "filter": body})
+    link = await filled.call("POST", "/links", 201, json={"kind": "list", "template": "{id}", "filter": body})
     assert [int(line) for line in (await filled.http.get(link["path"])).text.split()] == ids
     dry = await filled.call("DELETE", f"/proxies?{query}&expect={count}&dry_run=true", 200)
     assert [one["proxy_id"] for one in dry["removed"]] == ids
