@@ -31,8 +31,8 @@ export function useFields(schema) {
 /**
  * Fields of a body.
  * @param {{schema: string, body: any, current?: any, onChange: (body: any) => void, problem?: any, only?: string[], without?: string[],
- *     inputs?: Record<string, (props: {id: string, name: string, value: any, set: (value: any) => void}) => any>}} props
- *     `current`: what is shown until it is changed. `only`: these members, in this order. `inputs`: what stands in place of the usual input, by pointer
+ *     inputs?: Record<string, ((props: {id: string, name: string, value: any, set: (value: any) => void}) => any) | null>}} props
+ *     `current`: what is shown until it is changed. `only`: these members, in this order. `inputs`: what stands in place of the usual input, by pointer; null: nothing does
  */
 export function Fields({ schema, body, current, onChange, problem, only, without = [], inputs = {} }) {
   const all = useFields(schema);
@@ -47,6 +47,7 @@ export function Fields({ schema, body, current, onChange, problem, only, without
 function FieldView({ field, body, current, set, errors, inputs }) {
   const { pointer, name, kind, required } = field;
   const own = inputs[pointer];
+  if (own === null) return null;
   if (kind === "group" && !own) {
     return html`<fieldset class="group"><legend>${label(field)}</legend>
       ${field.fields.map((one) => html`<${FieldView} key=${one.pointer} field=${one} body=${body} current=${current} set=${set} errors=${errors} inputs=${inputs} />`)}

@@ -1,5 +1,6 @@
 // What stands in place of data: refusals, nothing found, and data that is old.
-import { ago, time } from "../format.js";
+import { ago, number, time } from "../format.js";
+import { nameOf } from "../names.js";
 import { html } from "../view.js";
 import { isWord, t } from "../words.js";
 import { Icon } from "./icon.js";
@@ -15,10 +16,12 @@ export const problemText = (problem) => {
 export function ProblemNotice({ problem }) {
   if (!problem) return null;
   const errors = problem.body?.errors ?? [];
+  const nodes = (problem.body?.by_node ?? []).filter((/** @type {any} */ one) => one.reason);
   return html`<div class="notice bad" role="alert">
     <${Icon} name="warning" />
     <div>
       <p>${problemText(problem)}</p>
+      ${nodes.length > 0 && html`<ul>${nodes.map((/** @type {any} */ one) => html`<li>${nameOf("nodes", one.node_id)}: ${number(one.possible)}, ${one.reason}</li>`)}</ul>`}
       ${errors.length > 0 && html`<ul>${errors.map((/** @type {any} */ one) => html`<li><code>${one.pointer ?? one.parameter ?? ""}</code> ${one.detail}</li>`)}</ul>`}
     </div>
   </div>`;

@@ -19,7 +19,7 @@ import { Rehearsal } from "./rehearsal.js";
  */
 
 /** @type {Action[]} */
-const ACTIONS = [
+export const ACTIONS = [
   {
     key: "change",
     method: "PATCH",

@@ -17,11 +17,12 @@ const PAUSE_MS = 300;
 
 /**
  * @param {{title: string, call: Call & {version?: number}, expects?: boolean, dry?: boolean, ready?: boolean, action: string, danger?: boolean,
- *     done: (answer: any, matched: number | null) => string, onClose: () => void, onDone?: (answer: any) => unknown, view?: (data: any) => any, children?: any}} props
+ *     done: (answer: any, matched: number | null) => string, onClose: () => void, onDone?: (answer: any) => unknown, view?: (data: any) => any, fits?: (data: any) => boolean, children?: any}} props
  *     `call`: the write. `expects`: whether it takes a filter and `expect`. `dry`: whether it can be tried out; otherwise
  *     the rows are only counted. `ready`: whether the call is complete. `action`: the words of its button. `done`: the
  *     notice afterwards. `onDone`: true
- *     keeps the dialogue. `view`: shows the answer of the dry run instead of the table by node. `children`: what stands above, or a function that makes it of the problem, such as a form
+ *     keeps the dialogue. `view`: shows the answer of the dry run instead of the table by node. `fits`: whether it
+ *     leaves something to do. `children`: what stands above, or a function that makes it of the problem, such as a form
  */
 export function Rehearsal({
   title,
@@ -35,6 +36,7 @@ export function Rehearsal({
   onClose,
   onDone,
   view,
+  fits = () => true,
   children,
 }) {
   const [outcome, setOutcome] = useState(/** @type {Outcome | null} */ (null));
@@ -69,7 +71,7 @@ export function Rehearsal({
     }
   };
   const again = () => setRound(round + 1);
-  const isFit = ready && outcome !== null && matched !== 0 && !isBusy;
+  const isFit = ready && outcome !== null && matched !== 0 && fits(outcome.data) && !isBusy;
   const actions = html`<${CopyCurl} call=${write} /><span class="gap" />
     <button type="button" onClick=${onClose}>${t("cancel")}</button>
     ${
@@ -104,7 +106,10 @@ export async function rehearsed(call, expects, dry, signal) {
   if (!dry)
     return {
       matched,
-      by_node: counted?.data.items.map((/** @type {any} */ one) => ({ node_id: one.node_id, matched: one.count })),
+      by_node: (counted?.data.items ?? []).map((/** @type {any} */ one) => ({
+        node_id: one.node_id,
+        matched: one.count,
+      })),
     };
   const query = { ...call.query, dry_run: true, ...(expects ? { expect: matched } : {}) };
   const { data } = await run({ ...call, query }, signal);
@@ -120,7 +125,9 @@ export function OutcomeView({ outcome: { matched, by_node: nodes }, dry }) {
   const changed = names.reduce((total, name) => total + (name === "matched" ? 0 : sum(name)), 0);
   const counted = dry ? t("rehearsed", { n: matched ?? 0, changed }) : t("rehearsed_count", { n: matched ?? 0 });
   const text = matched !== null ? counted : t("rehearsed_fine");
-  return html`<p class="rehearsed">${text}${dry && nodes.length === 0 && html` ${t("rehearsed_nothing")}`}</p>
+  if (!dry && matched === null) return null;
+  const nothing = t(matched === null ? "rehearsed_no_proxy" : "rehearsed_nothing");
+  return html`<p class="rehearsed">${text}${dry && nodes.length === 0 && ` ${nothing}`}</p>
     ${
       names.length > 0 &&
       html`<div class="scrolls"><table class="plain">

@@ -1,4 +1,5 @@
 // Nodes: the hosts of the fleet, and what is done to many of them.
+import { roomOf } from "../capacity.js";
 import { ago, number, percent, speed } from "../format.js";
 import { useList } from "../list.js";
 import { named, nameOf } from "../names.js";
@@ -16,12 +17,6 @@ import { go, link, route, setQuery } from "../router.js";
 import { NOTHING } from "../selection.js";
 import { html, signal, useMemo } from "../view.js";
 import { t } from "../words.js";
-
-/** How many ports of its range a node has left. @param {any} node */
-const portsLeft = ({ limits, status }) => {
-  const [from, to] = limits.ports.split("-").map(Number);
-  return Math.max(0, Math.min(to - from + 1, limits.max_proxies) - status.count - status.missing);
-};
 
 /** @param {any} node the states of its proxies */
 const countsOf = ({ status }) => ({
@@ -67,7 +62,7 @@ const COLUMNS = [
     extra: true,
     cell: (node) => number(node.status.load?.connections),
   },
-  { key: "ports_left", width: "90px", end: true, rank: 3, cell: (node) => number(portsLeft(node)) },
+  { key: "ports_left", width: "90px", end: true, rank: 3, cell: (node) => number(roomOf(node)) },
   { key: "engines", width: "minmax(90px, 1fr)", extra: true, cell: (node) => Object.keys(node.engines).join(", ") },
   { key: "agent", width: "80px", rank: 3, cell: (node) => node.agent },
   {

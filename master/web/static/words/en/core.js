@@ -139,6 +139,7 @@ export default {
   never: "never",
   sum: "Total",
   rehearsed_nothing: "Nothing would change.",
+  rehearsed_no_proxy: "No proxy changes.",
   type_to_confirm: "Type {word} to confirm",
   export: "Export",
   "export.plain": "One URL a line",

@@ -144,6 +144,7 @@ export default {
   never: "никогда",
   sum: "Всего",
   rehearsed_nothing: "Ничего не изменится.",
+  rehearsed_no_proxy: "Прокси не меняются.",
   type_to_confirm: "Для подтверждения введите {word}",
   export: "Экспорт",
   "export.plain": "По адресу в строке",

@@ -1,0 +1,31 @@
+// Locations.
+export default {
+  "column.country": "Country",
+  "column.nodes": "Nodes",
+  "column.capacity": "Used of capacity",
+  "locations.none": "No location yet",
+  "locations.none_text":
+    "A location is a place where nodes stand: proxies are placed there, on whichever node has room.",
+  "locations.no_match": "No location matches",
+  "locations.no_match_text": "Drop a word of the filter.",
+  "locations.online": "{online} of {nodes} online",
+  "locations.no_capacity": "no active node",
+  "locations.capacity_text": "Proxies of all nodes, of what the active nodes can take",
+  "locations.create": "Create a location",
+  "locations.edit": "Change",
+  "locations.label": "Label",
+  "locations.label_title": "Label {n} locations",
+  "locations.label_text": "The labels are merged into those that are there; `key:null` removes one.",
+  "locations.delete": "Delete",
+  "locations.delete_title": "Delete {n} locations",
+  "locations.delete_text": "A location is deleted only if it has no nodes.",
+  "locations.rebalance": "Rebalance",
+  "locations.rebalance_title": "Rebalance {name}",
+  "locations.rebalance_text":
+    "Proxies move between the nodes that are active and online, make-before-break, until their numbers differ by at most one: clients need the new addresses before the overlap ends.",
+  "locations.moves": { one: "{n} proxy would move.", other: "{n} proxies would move." },
+  "locations.moving": { one: "{n} proxy moves", other: "{n} proxies move" },
+  "locations.balanced": "The nodes are balanced: no proxy needs to move.",
+  "locations.no_node": "No node here is active and online.",
+  "locations.from_to": "From ↓ to →",
+};
