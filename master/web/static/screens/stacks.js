@@ -56,7 +56,7 @@ const COLUMNS = [
   { key: "spread", width: "130px", rank: 3, cell: (stack) => t(`spread.${stack.spread}`) },
   {
     key: "labels",
-    width: "minmax(110px, 1fr)",
+    width: "minmax(140px, 1.3fr)",
     rank: 3,
     cell: (stack) => html`<${Labels} labels=${stack.labels} path="/stacks" />`,
   },
