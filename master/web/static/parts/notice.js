@@ -9,6 +9,9 @@ import { Icon } from "./icon.js";
 export const problemText = (problem) => {
   if (problem.status === 0) return t("problem.unreachable");
   const known = `problem.${problem.status}`;
+  const { wanted, possible } = problem.body ?? {};
+  if (wanted !== undefined && possible !== undefined)
+    return `${t(known)}: ${t("problem.too_few", { wanted, possible })}`;
   return isWord(known) ? `${t(known)}: ${problem.message}` : problem.message;
 };
 

@@ -119,7 +119,7 @@ function useCustomers(label, filter) {
   const shared = Object.fromEntries(Object.entries(owned).filter(([name]) => OF_USAGE.includes(name)));
   const on = /** @type {import("../changes.js").Kind[]} */ (["proxies"]);
   const by = `label:${label}`;
-  const counts = useRead("/proxies/count", { ...owned, by }, { on, every: 30, pause: 2000 });
+  const counts = useRead("/proxies/count", { ...owned, by, live: true }, { on, every: 30, pause: 2000 });
   const troubled = useRead("/proxies/count", { ...others, by: `${by},state` }, { on, every: 30, pause: 2000 });
   const usage = useRead("/usage", { ...shared, by, from, sort: "-bytes", limit: MOST }, { every: 60 });
   const expiring = useRead(

@@ -91,6 +91,7 @@ export default {
   "problem.unreachable": "The master does not answer",
   "problem.404": "Not found",
   "problem.409": "Not possible now",
+  "problem.too_few": "{possible} of {wanted} are possible",
   "problem.412": "Changed by somebody else meanwhile",
   "problem.422": "Not accepted",
   "problem.500": "The master failed",

@@ -96,6 +96,7 @@ export default {
   "problem.unreachable": "Мастер не отвечает",
   "problem.404": "Не найдено",
   "problem.409": "Сейчас невозможно",
+  "problem.too_few": "можно {possible} из {wanted}",
   "problem.412": "Тем временем изменено кем-то другим",
   "problem.422": "Не принято",
   "problem.500": "Сбой мастера",
