@@ -6,7 +6,7 @@
 
 const NOT = "not.";
 /** Members of a list's query that are no filter. */
-export const SHOWING = ["sort", "limit", "after", "secrets", "tab"];
+export const SHOWING = ["sort", "order", "limit", "after", "secrets", "tab", "by", "span"];
 
 /** @param {string} text @returns {Word[]} */
 export function words(text) {

@@ -77,6 +77,12 @@ export const day = (at) => moment("day", { dateStyle: "medium" }, at);
 /** The time of day alone. @param {Moment} at */
 export const clock = (at) => moment("clock", { timeStyle: "medium" }, at);
 
+/** A moment of a log: the day only if it is not today. @param {Moment} at */
+export const logged = (at) =>
+  day(at) === day(Date.now())
+    ? clock(at)
+    : moment("logged", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" }, at);
+
 /** A mark on an axis of time: the day, or the time of day. @param {number} seconds @param {boolean} isDaily */
 export const tick = (seconds, isDaily) =>
   isDaily

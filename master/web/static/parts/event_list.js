@@ -4,11 +4,11 @@ import { nameOf } from "../names.js";
 import { link } from "../router.js";
 import { useRead } from "../store.js";
 import { classes, html } from "../view.js";
-import { t } from "../words.js";
+import { isWord, t } from "../words.js";
 import { Waiting } from "./notice.js";
 
 /** Types of events that somebody should look at. */
-const BAD = /failed|offline|troubled|held|cloned|flooded|refused|rolled_back|parked/;
+export const BAD = /failed|offline|troubled|held|cloned|flooded|refused|rolled_back|parked/;
 
 /** Characters of a request id that tell it from others in a short list. */
 const ID_LENGTH = 13;
@@ -34,14 +34,14 @@ export function EventLine({ event, subjects }) {
 }
 
 /** @param {string} actor */
-const actorText = (actor) =>
-  actor === "api" || actor === "schedule" || actor === "master" ? t(`actor.${actor}`) : actor;
+export const actorText = (actor) => (isWord(`actor.${actor}`) ? t(`actor.${actor}`) : actor);
 
 /** @param {{event: any}} props */
 export function Subjects({ event }) {
   return html`${event.proxy_id && html`<a href=${link(`/proxies/${event.proxy_id}`)}>${t("kind.proxy")} ${String(event.proxy_id)}</a> `}
     ${event.node_id && html`<a href=${link(`/nodes/${event.node_id}`)}>${nameOf("nodes", event.node_id)}</a> `}
-    ${event.stack_id && html`<a href=${link(`/stacks/${event.stack_id}`)}>${nameOf("stacks", event.stack_id)}</a>`}`;
+    ${event.stack_id && html`<a href=${link(`/stacks/${event.stack_id}`)}>${nameOf("stacks", event.stack_id)}</a> `}
+    ${event.location_id && !event.node_id && !event.stack_id && html`<a href=${link("/locations", { id: event.location_id })}>${nameOf("locations", event.location_id)}</a>`}`;
 }
 
 /** @param {Record<string, unknown>} details */

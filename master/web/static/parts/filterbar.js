@@ -12,11 +12,11 @@ import { Views } from "./views.js";
 /** @typedef {import("../filter.js").Word} Word */
 
 /**
- * @param {{path: string, values?: Record<string, string[]>, counts?: boolean, name: string}} props
+ * @param {{path: string, values?: Record<string, string[]>, counts?: boolean, name: string, hint?: string, bare?: (text: string) => string}} props
  *     `path`: the list, as in /proxies. `values`: words that the document does not know. `counts`: whether the API
- *     counts what each word alone matches
+ *     counts what each word alone matches. `bare`: which parameter a word without one belongs to, if the list has no q
  */
-export function FilterBar({ path, values = {}, counts = false, name }) {
+export function FilterBar({ path, values = {}, counts = false, name, hint = t("filter_hint"), bare }) {
   const query = route.value.query;
   const chips = wordsOf(query);
   const [typed, setTyped] = useState("");
@@ -39,7 +39,7 @@ export function FilterBar({ path, values = {}, counts = false, name }) {
   };
   const show = (/** @type {Word[]} */ all) => setQuery(queryOf(all, query));
   const add = (/** @type {string} */ more) => {
-    show([...chips, ...words(more)]);
+    show([...chips, ...words(more).map((one) => (bare && one.name === "q" ? { ...one, name: bare(one.value) } : one))]);
     setTyped("");
     setAt(-1);
   };
@@ -74,12 +74,15 @@ export function FilterBar({ path, values = {}, counts = false, name }) {
     <div class="filter-field" role="group" aria-label=${t("filter")}>
       <${Icon} name="lookup" />
       ${chips.map(
-        (word, number_) => html`<${Chip} key=${text(word)} word=${word} path=${counts ? path : null}
+        (
+          word,
+          number_,
+        ) => html`<${Chip} key=${text(word)} word=${word} path=${counts ? path : null} isFixed=${word.name === "q" || bare !== undefined}
           onRemove=${() => show(chips.filter((_, other) => other !== number_))}
           onNegate=${() => show(chips.map((one, other) => (other === number_ ? negated(one) : one)))} />`,
       )}
       <input ref=${input} type="text" role="combobox" aria-expanded=${offered.length > 0} aria-controls=${`${name}-words`} aria-autocomplete="list"
-        aria-activedescendant=${offered[at] ? `${name}-word-${at}` : undefined} aria-label=${t("filter")} placeholder=${chips.length ? "" : t("filter_hint")}
+        aria-activedescendant=${offered[at] ? `${name}-word-${at}` : undefined} aria-label=${t("filter")} placeholder=${chips.length ? "" : hint}
         autocomplete="off" spellcheck=${false} value=${typed} onFocus=${learn} onBlur=${() => setTimeout(() => setOpen(false), 150)}
         onInput=${(/** @type {any} */ event) => [setTyped(event.target.value), setAt(-1)]} onKeyDown=${onKeyDown} />
       ${chips.length > 0 && html`<button type="button" class="quiet icon-only" aria-label=${t("filter_clear")} onClick=${() => show([])}><${Icon} name="close" /></button>`}
@@ -97,12 +100,12 @@ export function FilterBar({ path, values = {}, counts = false, name }) {
   </div>`;
 }
 
-/** @param {{word: Word, path: string | null, onRemove: () => void, onNegate: () => void}} props */
-function Chip({ word, path, onRemove, onNegate }) {
+/** @param {{word: Word, path: string | null, isFixed: boolean, onRemove: () => void, onNegate: () => void}} props `isFixed`: cannot be excluded */
+function Chip({ word, path, isFixed, onRemove, onNegate }) {
   const alone = useRead(path && `${path}/count`, { [word.name]: word.value }, { pause: 5000 });
   const shown = word.name === "q" ? word.value : text(word);
   return html`<span class=${classes("chip", isNegative(word) && "negative")}>
-    <button type="button" class="chip-text" title=${t("filter_negate")} disabled=${word.name === "q"} onClick=${onNegate}>${shown}</button>
+    <button type="button" class="chip-text" title=${t("filter_negate")} disabled=${isFixed} onClick=${onNegate}>${shown}</button>
     ${alone.data && html`<span class="count" title=${t("filter_alone")}>${number(alone.data.total)}</span>`}
     <button type="button" class="chip-close" aria-label=${t("filter_drop", { word: shown })} onClick=${onRemove}><${Icon} name="close" /></button>
   </span>`;

@@ -62,6 +62,13 @@ export function Table(props) {
   useEffect(() => {
     if (box.current) box.current.scrollTop = 0;
   }, [list]);
+  const former = useRef(rows[0]?.id);
+  useLayoutEffect(() => {
+    // Rows that come in above do not move the ones that somebody reads.
+    const above = rows.findIndex((row) => row.id === former.current);
+    former.current = rows[0]?.id;
+    if (box.current && above > 0 && box.current.scrollTop > 0) box.current.scrollTop += above * height;
+  }, [rows]);
 
   const template = [...(selection ? ["20px"] : []), ...shown.map((one) => one.width)].join(" ");
   const isActiveSeen = rows.slice(first, last).some((row) => row.id === active);
