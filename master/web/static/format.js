@@ -74,6 +74,9 @@ export const time = (at) => moment("time", { dateStyle: "medium", timeStyle: "me
 /** @param {Moment} at */
 export const day = (at) => moment("day", { dateStyle: "medium" }, at);
 
+/** The day in UTC, by which usage is summed up. @param {Moment} at */
+export const utcDay = (at) => moment("utc day", { dateStyle: "medium", timeZone: "UTC" }, at);
+
 /** The time of day alone. @param {Moment} at */
 export const clock = (at) => moment("clock", { timeStyle: "medium" }, at);
 

@@ -4,7 +4,10 @@ import { theme } from "../prefs.js";
 import { html, useEffect, useRef } from "../view.js";
 import { shown, t } from "../words.js";
 
-/** @typedef {{label: string, values: (number | null)[], color?: string, fill?: boolean}} Series */
+/**
+ * @typedef {{label: string, values: (number | null)[], color?: string, fill?: boolean, bar?: number, own?: number[]}} Series
+ *     `bar`: drawn as bars over so many seconds, each over what the next series draws. `own`: what the legend says
+ */
 
 /** @type {Promise<any> | undefined} */
 let library;
@@ -46,7 +49,7 @@ export function Chart({ times, series, format, label, height = 180 }) {
     const observer = new ResizeObserver(() => plot?.setSize({ width: box.clientWidth, height }));
     void uplot().then((Plot) => {
       if (isGone) return;
-      plot = new Plot(options(box, series, format, height), [times, ...series.map((one) => one.values)], box);
+      plot = new Plot(options(Plot, box, series, format, height), [times, ...series.map((one) => one.values)], box);
       observer.observe(box);
     });
     return () => {
@@ -59,12 +62,22 @@ export function Chart({ times, series, format, label, height = 180 }) {
 }
 
 /**
+ * @param {any} Plot
  * @param {HTMLElement} box
  * @param {Series[]} series
  * @param {(value: number | null) => string} format
  * @param {number} height
  */
-function options(box, series, format, height) {
+function options(Plot, box, series, format, height) {
+  const bar = series[0]?.bar;
+  const bars = bar && {
+    scales: {
+      x: { range: (/** @type {any} */ _, /** @type {number} */ from, /** @type {number} */ to) => [from, to + bar] },
+      y: {
+        range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, most * 1.05 || 1],
+      },
+    },
+  };
   const grid = { stroke: color(box, "--line"), width: 1 };
   const axis = { stroke: color(box, "--muted"), grid, ticks: grid, font: "11px system-ui" };
   return {
@@ -72,6 +85,7 @@ function options(box, series, format, height) {
     height,
     legend: { live: true },
     cursor: { drag: { x: false, y: false } },
+    ...bars,
     axes: [
       {
         ...axis,
@@ -88,10 +102,16 @@ function options(box, series, format, height) {
       ...series.map((one, at) => ({
         label: one.label,
         stroke: color(box, one.color ?? `--series-${at + 1}`),
-        width: 1.5,
-        fill: one.fill ? color(box, one.color ?? `--series-${at + 1}`, 0.12) : undefined,
+        width: bar ? 0 : 1.5,
+        fill: one.fill ? color(box, one.color ?? `--series-${at + 1}`, bar ? 1 : 0.12) : undefined,
+        paths: bar ? Plot.paths.bars({ size: [0.82], align: 1 }) : undefined,
         points: { show: false },
-        value: (/** @type {any} */ _, /** @type {number | null} */ value) => format(value),
+        value: (
+          /** @type {any} */ _,
+          /** @type {number | null} */ value,
+          /** @type {number} */ __,
+          /** @type {number | null} */ index,
+        ) => format(value === null ? null : (one.own?.[index ?? -1] ?? value)),
       })),
     ],
   };

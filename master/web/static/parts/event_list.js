@@ -34,7 +34,11 @@ export function EventLine({ event, subjects }) {
 }
 
 /** @param {string} actor */
-export const actorText = (actor) => (isWord(`actor.${actor}`) ? t(`actor.${actor}`) : actor);
+export function actorText(actor) {
+  const [, kind, id] = /^(node|link) (\d+)$/.exec(actor) ?? [];
+  if (kind) return kind === "node" ? nameOf("nodes", Number(id)) : `${t("kind.link")} ${id}`;
+  return isWord(`actor.${actor}`) ? t(`actor.${actor}`) : actor;
+}
 
 /** @param {{event: any}} props */
 export function Subjects({ event }) {

@@ -77,7 +77,7 @@ export function FilterBar({ path, values = {}, counts = false, name, hint = t("f
         (
           word,
           number_,
-        ) => html`<${Chip} key=${text(word)} word=${word} path=${counts ? path : null} isFixed=${word.name === "q" || bare !== undefined}
+        ) => html`<${Chip} key=${text(word)} word=${word} path=${counts ? path : null} isFixed=${word.name === "q" || (bare !== undefined && !word.name.endsWith("label"))}
           onRemove=${() => show(chips.filter((_, other) => other !== number_))}
           onNegate=${() => show(chips.map((one, other) => (other === number_ ? negated(one) : one)))} />`,
       )}

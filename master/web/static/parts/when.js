@@ -10,7 +10,7 @@ export function localTime(at) {
 }
 
 /** @param {string} local @returns {string | undefined} */
-export const instant = (local) => (local ? new Date(local).toISOString() : undefined);
+export const instant = (local) => (local ? new Date(local).toISOString().replace(".000Z", "Z") : undefined);
 
 /** @param {{label: string, action: string, onPick: (at: string) => void}} props */
 export function WhenInput({ label, action, onPick }) {

@@ -13,7 +13,7 @@ import { Page } from "../parts/screen.js";
 import { Table } from "../parts/table.js";
 import { isTyping } from "../parts/table_keys.js";
 import { WhenInput } from "../parts/when.js";
-import { go, link, route, setQuery } from "../router.js";
+import { link, route, setQuery } from "../router.js";
 import { useRead } from "../store.js";
 import { html, useEffect, useState } from "../view.js";
 import { t } from "../words.js";
@@ -112,7 +112,7 @@ function Follow({ feed, filter, isPaused, pause }) {
       <button type="button" class="primary" onClick=${() => setQuery(now)}>${t("events.now")}</button>`;
   }
   return html`${isPaused && html`<span role="status" class="muted">${t("events.fresh", { n: fresh.length, shown: number(fresh.length) })}</span>`}
-    <button type="button" aria-pressed=${isPaused} title=${`${t("events.pause")} (p)`} onClick=${() => pause(!isPaused)}>${t(isPaused ? "events.resume" : "events.pause")}</button>`;
+    <button type="button" class=${isPaused ? "primary" : ""} title=${`${t("events.pause")} (p)`} onClick=${() => pause(!isPaused)}>${t(isPaused ? "events.resume" : "events.pause")}</button>`;
 }
 
 /** @param {{filter: any, oldest: string | false | undefined}} props */
@@ -124,18 +124,17 @@ function Nothing({ filter, oldest }) {
 
 /** @param {{event: any, onClose: () => void}} props */
 function Details({ event, onClose }) {
-  const show = (/** @type {import("../query.js").Query} */ query) => () => [onClose(), go("/events", query)];
   const around = new Date(Date.parse(event.at) + 60_000).toISOString();
   const actions = html`<${CopyButton} text=${JSON.stringify(event, null, 2)} label=${t("events.copy_json")} words=${t("events.copy_json")} />
     <${CopyCurl} call=${{ method: "GET", path: "/events", query: { after: event.id - 1, limit: 1 } }} />`;
   return html`<${Dialog} title=${event.type} side onClose=${onClose} actions=${actions}>
     <dl class="facts">
       <dt>${t("events.id")}</dt><dd>${number(event.id)}</dd>
-      <dt>${t("column.at")}</dt><dd>${time(event.at)} <button type="button" class="quiet" onClick=${show({ until: around })}>${t("events.around")}</button></dd>
+      <dt>${t("column.at")}</dt><dd>${time(event.at)} <a href=${link("/events", { until: around })} onClick=${onClose}>${t("events.around")}</a></dd>
       <dt>${t("column.subject")}</dt><dd><${Subjects} event=${event} />${event.location_id && (event.node_id || event.stack_id) && html` · ${nameOf("locations", event.location_id)}`}</dd>
       <dt>${t("column.actor")}</dt><dd>${actorText(event.actor)}</dd>
-      ${event.request_id && html`<dt>${t("column.request")}</dt><dd class="mono">${event.request_id} <button type="button" class="quiet" onClick=${show({ request_id: event.request_id })}>${t("events.of_request")}</button></dd>`}
-      ${Object.entries(event.details).map(([name, value]) => html`<dt key=${name} class="mono">${name}</dt><dd>${typeof value === "object" ? JSON.stringify(value) : String(value)}</dd>`)}
+      ${event.request_id && html`<dt>${t("column.request")}</dt><dd><span class="mono">${event.request_id}</span> <a href=${link("/events", { request_id: event.request_id })} onClick=${onClose}>${t("events.of_request")}</a></dd>`}
+      ${Object.entries(event.details).map(([name, value]) => html`<dt key=${name} class="mono">${name}</dt><dd>${detailText({ [name]: value }).slice(name.length + 2)}</dd>`)}
     </dl>
   <//>`;
 }
