@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { endpointOf, keptAt } from "../../../master/web/static/endpoint.js";
 import { isPast, over } from "../../../master/web/static/feed.js";
 import { rest, spanOf, stacked, sums } from "../../../master/web/static/spans.js";
 
@@ -56,4 +57,20 @@ test("new events come on top, each once, and rows that are there stay the same",
 test("a query that ends at a time shows the past", () => {
   assert.equal(isPast({ until: "2026-11-01T00:00:00Z" }), true);
   assert.equal(isPast({ since: "2026-11-01T00:00:00Z" }), false);
+});
+
+test("an endpoint is read as people paste it", () => {
+  const read = { ip: "203.0.113.7", port: "20000" };
+  assert.deepEqual(endpointOf(" 203.0.113.7:20000 "), read);
+  assert.deepEqual(endpointOf("socks5://user:pass@203.0.113.7:20000/"), read);
+  assert.deepEqual(endpointOf("[2001:db8::1]:80"), { ip: "2001:db8::1", port: "80" });
+  assert.deepEqual(endpointOf("2001:db8::1"), { ip: "2001:db8::1" });
+});
+
+test("a history that is kept for so many days says which times it does not know", () => {
+  const days = (/** @type {number} */ ago) => NOW - ago * 86_400_000;
+  assert.deepEqual(
+    [days(-1), days(1), days(181)].map((one) => keptAt(one, NOW, 180)),
+    ["future", "kept", "forgotten"],
+  );
 });
