@@ -62,6 +62,9 @@ export default {
   "option.total": "in total",
   "option.day": "each day",
   "option.month": "each month",
+  "option.nodes": "evenly over nodes",
+  "option.locations": "evenly over locations",
+  "option.pack": "on few nodes",
   "field/url": "Address",
   "field/types": "Events",
   "field/node": "Node",
@@ -71,7 +74,4 @@ export default {
   "field/filter": "Filter",
   "field/template": "Template",
   "field/min_interval_s": "Least time between uses, s",
-  "option.nodes": "evenly over nodes",
-  "option.locations": "evenly over locations",
-  "option.pack": "on few nodes",
 };
