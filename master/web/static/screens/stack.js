@@ -92,7 +92,7 @@ function Spread({ stack }) {
       const own = items.filter((one) => one.node_id === id);
       const counts = tallied(own, "state");
       const filter = { stack_id: stack.id, node_id: id };
-      return html`<tr key=${id}><td><a href=${link(`/nodes/${id}`)}>${nameOf("nodes", id)}</a></td><td>${nameOf("locations", named("nodes").get(id)?.location_id)}</td>
+      return html`<tr key=${id}><td class="nowrap"><a href=${link(`/nodes/${id}`)}>${nameOf("nodes", id)}</a></td><td>${nameOf("locations", named("nodes").get(id)?.location_id)}</td>
         ${states.map((state) => html`<td class="end" key=${state}>${counts[state] ? html`<a href=${link("/proxies", { ...filter, state })}>${number(counts[state])}</a>` : html`<span class="muted">0</span>`}</td>`)}
         <td class="end"><b>${number(own.reduce((sum, one) => sum + one.count, 0))}</b></td><td class="bar-cell"><${StateBar} counts=${counts} /></td></tr>`;
     })}</tbody></table></div></section>`;
