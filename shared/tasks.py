@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar, cast
@@ -166,3 +166,11 @@ def leaves(group: ExceptionGroup[Error]) -> Iterator[Error]:
             yield from leaves(cast("ExceptionGroup[Error]", error))
         else:
             yield error
+
+
+async def in_turns(items: Iterable[Item], *, most: int = 100) -> AsyncIterator[Item]:
+    """Yield the items, and let other tasks run after every `most` of them: for work that takes long in sum."""
+    for number, item in enumerate(items, start=1):
+        yield item
+        if number % most == 0:
+            await asyncio.sleep(0)

@@ -37,8 +37,9 @@ SIZES = {"1000": 1_000, "10000": 10_000}
 LIMIT_S = 120
 FILL = (
     "INSERT INTO locations (name) VALUES ('bench')",
-    "INSERT INTO nodes (name, ip, location_id, challenge_hash, broker_password_hash)"
-    f" SELECT 'n' || n, '10.0.0.' || n, 1, 'c' || n, 'h' FROM generate_series(1, {NODES}) AS n",
+    "INSERT INTO nodes (name, ip, location_id, engines, challenge_hash, broker_password_hash)"
+    """ SELECT 'n' || n, '10.0.0.' || n, 1, '{"builtin": "1"}', 'c' || n, 'h'"""
+    f" FROM generate_series(1, {NODES}) AS n",
     "UPDATE node_status SET online = true, session = 1, confirmed_rev = 1000000",
     "INSERT INTO proxies (node_id, port, protocol, username, password, labels)"
     f" SELECT 1 + n % {NODES}, 20000 + n / {NODES}, 'mixed', 'user' || n, 'password-' || n,"

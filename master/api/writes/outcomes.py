@@ -1,10 +1,20 @@
 """The outcome of a write of proxies."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from master.db.database import Session
 from shared.proxies import NodeId, ProxyId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeOutcome:
+    """The proxies of one node that a write was meant for, and those that it changed."""
+
+    node_id: NodeId
+    matched: int
+    changed: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,6 +24,12 @@ class WriteOutcome:
     matched: int
     changed: tuple[ProxyId, ...]
     revisions: Mapping[NodeId, int]
+    by_node: Sequence[NodeOutcome] = ()
+
+
+def outcomes_by_node(matched: Counter[NodeId], changed: Counter[NodeId]) -> tuple[NodeOutcome, ...]:
+    """Return the outcome of each node by these numbers of proxies, in the order of the nodes' ids."""
+    return tuple(NodeOutcome(node_id=id_, matched=matched[id_], changed=changed[id_]) for id_ in sorted(matched))
 
 
 async def revisions_of(session: Session, node_ids: set[NodeId]) -> dict[NodeId, int]:

@@ -45,7 +45,7 @@ CREATE FUNCTION retry_at(tries integer, most_s integer) RETURNS timestamptz LANG
 $$;
 
 -- Complete an exit for the node: random addresses need a prefix, by default the node's first, and the node's key.
-CREATE FUNCTION exit_for_node(requested jsonb, prefixes text[], key text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION exit_for_node(requested jsonb, prefixes text[], key text) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN requested ->> 'mode' IN ('ipv6_random', 'ipv6_session')
             THEN jsonb_build_object('prefix', prefixes[1]) || requested || jsonb_build_object('key', key)

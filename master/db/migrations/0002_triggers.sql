@@ -92,8 +92,16 @@ BEGIN
         NEW.updated_at := now();
     END IF;
     NEW.expires_at := (NEW.limits ->> 'expires_at')::timestamptz;
-    NEW.content := proxy_content(NEW);
-    SELECT revision + 1 INTO NEW.changed_revision FROM nodes WHERE id = NEW.node_id;
+    SELECT
+        n.revision + 1,
+        record_checksum(
+            NEW, NEW.port, NEW.username, NEW.password, exit_for_node(NEW.exit, n.ipv6_prefixes, n.exit_key),
+            further_endpoint(e)
+        )
+    INTO NEW.changed_revision, NEW.content
+    FROM nodes n
+    LEFT JOIN endpoints e ON e.proxy_id = NEW.id AND e.node_id = n.id
+    WHERE n.id = NEW.node_id;
     RETURN NEW;
 END $$;
 CREATE TRIGGER proxies_before_write BEFORE INSERT OR UPDATE ON proxies
@@ -301,25 +309,37 @@ CREATE FUNCTION record_endpoints(ids bigint[]) RETURNS void LANGUAGE plpgsql AS 
 DECLARE
     at timestamptz := clock_timestamp();
 BEGIN
-    UPDATE endpoint_history h SET until = at
-    WHERE h.proxy_id = ANY (ids) AND h.until IS NULL AND NOT EXISTS (
-        SELECT FROM current_endpoints e
-        WHERE e.proxy_id = h.proxy_id
-          AND ROW (e.node_id, e.ip, e.port, e.username, e.exit_mode, e.exit_address, e.exit_prefix)
-              IS NOT DISTINCT FROM ROW (h.node_id, h.ip, h.port, h.username, h.exit_mode, h.exit_address, h.exit_prefix)
-    );
-    UPDATE endpoint_history h SET name = p.name
-    FROM proxies p
-    WHERE h.proxy_id = ANY (ids) AND h.until IS NULL AND p.id = h.proxy_id AND p.name IS DISTINCT FROM h.name;
+    WITH present AS MATERIALIZED (
+        SELECT e.proxy_id, e.name, e.node_id, e.ip, e.port, e.username, e.exit_mode, e.exit_address, e.exit_prefix
+        FROM current_endpoints e
+        WHERE e.proxy_id = ANY (ids)
+    ), periods AS MATERIALIZED (
+        SELECT
+            h.id, h.proxy_id, h.name, h.node_id, h.port,
+            ROW (h.ip, h.username, h.exit_mode, h.exit_address, h.exit_prefix) AS facts
+        FROM endpoint_history h
+        WHERE h.proxy_id = ANY (ids) AND h.until IS NULL
+    ), compared AS MATERIALIZED (
+        SELECT
+            h.id, h.name IS DISTINCT FROM e.name AS is_renamed, e.*,
+            h.facts IS NOT DISTINCT FROM ROW (e.ip, e.username, e.exit_mode, e.exit_address, e.exit_prefix) AS is_same
+        FROM periods h
+        FULL JOIN present e ON e.proxy_id = h.proxy_id AND e.node_id = h.node_id AND e.port = h.port
+    ), ended AS (
+        UPDATE endpoint_history h SET until = at
+        FROM compared c
+        WHERE h.id = c.id AND NOT c.is_same
+    ), renamed AS (
+        UPDATE endpoint_history h SET name = c.name
+        FROM compared c
+        WHERE h.id = c.id AND c.is_same AND c.is_renamed
+    )
     INSERT INTO endpoint_history (
         proxy_id, name, node_id, ip, port, username, exit_mode, exit_address, exit_prefix, since
     )
-    SELECT e.proxy_id, e.name, e.node_id, e.ip, e.port, e.username, e.exit_mode, e.exit_address, e.exit_prefix, at
-    FROM current_endpoints e
-    WHERE e.proxy_id = ANY (ids) AND NOT EXISTS (
-        SELECT FROM endpoint_history h
-        WHERE h.proxy_id = e.proxy_id AND h.until IS NULL AND h.node_id = e.node_id AND h.port = e.port
-    );
+    SELECT c.proxy_id, c.name, c.node_id, c.ip, c.port, c.username, c.exit_mode, c.exit_address, c.exit_prefix, at
+    FROM compared c
+    WHERE c.proxy_id IS NOT NULL AND (c.id IS NULL OR NOT c.is_same);
     INSERT INTO exit_keys (node_id, prefix, key)
     SELECT DISTINCT e.node_id, e.exit_prefix::cidr, n.exit_key
     FROM current_endpoints e

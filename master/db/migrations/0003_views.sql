@@ -144,7 +144,7 @@ END $$;
 -- Records: what each node has to run
 
 -- A second endpoint on the proxy's own node is a further port and login of the same record.
-CREATE FUNCTION further_endpoint(e endpoints) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION further_endpoint(e endpoints) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN e.proxy_id IS NULL THEN '[]'::jsonb
         ELSE jsonb_build_array(jsonb_build_object('port', e.port, 'username', e.username, 'password', e.password))
@@ -154,19 +154,11 @@ $$;
 -- The checksum of a record. Empty `destinations` are left out, as they are in the record.
 CREATE FUNCTION record_checksum(
     p proxies, port integer, username text, password text, exit jsonb, also jsonb
-) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT ('x' || left(md5((jsonb_build_array(
         p.id, p.protocol, port, username, password, p.allow_ips, p.engine, exit, p.limits, also
     ) || CASE p.destinations WHEN '{}' THEN '[]' ELSE jsonb_build_array(p.destinations) END)::text), 16))
         ::bit(64)::bigint
-$$;
-
-CREATE FUNCTION proxy_content(p proxies) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT record_checksum(
-        p, p.port, p.username, p.password,
-        (SELECT exit_for_node(p.exit, n.ipv6_prefixes, n.exit_key) FROM nodes n WHERE n.id = p.node_id),
-        COALESCE((SELECT further_endpoint(e) FROM endpoints e WHERE e.proxy_id = p.id AND e.node_id = p.node_id), '[]')
-    )
 $$;
 
 -- The records of all nodes. On another node than the proxy's, its second endpoint is a record of its own.

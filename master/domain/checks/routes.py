@@ -11,7 +11,7 @@ from master.db.constraints import existing
 from master.db.database import Database
 from master.domain.checks import service as checks
 from master.domain.checks.schemas import CheckedProxy, CheckRequest, FleetCheck, FleetCheckQuery
-from master.domain.proxies import service as proxies
+from master.domain.proxies import fleets
 from master.domain.proxies.proxy_parts import Check
 from master.errors import CountDiffers
 
@@ -60,7 +60,7 @@ async def check_proxies(
     the filter matches another number of proxies than `expect`.
     """
     async with database.session() as session:
-        rows = await proxies.select_fleet(session, await with_ids(session, parameters))
+        rows = await fleets.select_fleet(session, await with_ids(session, parameters))
     found = await checks.check(database, rows, data.target or check_target)
     items = [CheckedProxy(proxy_id=id_, check=check) for id_, check in found.items()]
     count = sum(each.ok for each in found.values())

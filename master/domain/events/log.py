@@ -1,6 +1,6 @@
 """Write and read the durable event log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,19 +27,44 @@ class NewEvent:
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-async def record_events(session: Session, events: Iterable[NewEvent]) -> None:
-    """Write events as the last statement of a transaction, since this locks the log until the transaction ends.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventBatch:
+    """One event for each of many proxies, which a statement of their package makes of these columns."""
+
+    statement: str
+    columns: Mapping[str, object] = field(repr=False)
+
+
+async def record_events(session: Session, events: Iterable[NewEvent | EventBatch]) -> None:
+    """Write events as the last statements of a transaction, since this locks the log until the transaction ends.
 
     Each event carries the actor of this unit of work, and the id of the request on whose behalf it acts.
     """
-    rows = [
-        {"type": event.type, "details": event.details, **{name: getattr(event, name) for name in SUBJECTS}}
-        for event in events
-    ]
-    if rows:
-        now = cause()
+    now, steps = cause(), in_steps(events)
+    if steps:
         await session.execute("events.lock")
-        await session.execute("events.insert", rows=rows, actor=now.actor, request_id=now.request_id)
+    for step in steps:
+        if isinstance(step, EventBatch):
+            await session.execute(step.statement, **step.columns, actor=now.actor, request_id=now.request_id)
+        else:
+            rows = [
+                {"type": one.type, "details": one.details, **{name: getattr(one, name) for name in SUBJECTS}}
+                for one in step
+            ]
+            await session.execute("events.insert", rows=rows, actor=now.actor, request_id=now.request_id)
+
+
+def in_steps(events: Iterable[NewEvent | EventBatch]) -> list[list[NewEvent] | EventBatch]:
+    """Collect single events that follow each other, to be written by one statement."""
+    steps: list[list[NewEvent] | EventBatch] = []
+    for event in events:
+        if isinstance(event, EventBatch):
+            steps.append(event)
+        elif steps and isinstance(steps[-1], list):
+            steps[-1].append(event)
+        else:
+            steps.append([event])
+    return steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

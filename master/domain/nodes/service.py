@@ -11,7 +11,6 @@ from master.domain.nodes.schemas import Node, NodeFilter, NodeList, NodePage, No
 from master.domain.proxies import removal
 from master.domain.proxies import service as proxies
 from master.domain.proxies.removal import scaled_down_events
-from master.domain.proxies.schemas import ProxyFilter
 from master.errors import ExitsUsed, PortsExcluded, StillUsed, invalid_at, port_taken
 from master.placement.candidates import exit_obstacle
 from master.schemas.fields import port_bounds
@@ -133,11 +132,10 @@ async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     """Remove a node and, if requested, its proxies. Raises NotFound, and StillUsed when it has proxies."""
     await proxies.lock_placement(session)
     row = existing(await session.row("nodes.lock_for_update", id=id_), "node", id_)
-    on_node = await proxies.matching(session, ProxyFilter(node_id=[id_]))
+    on_node = [proxy["id"] for proxy in await session.rows("proxies.select_on_node", node_id=id_)]
     if on_node and not with_proxies:
         raise StillUsed(f"{len(on_node)} proxies are on node {id_}", {"count": len(on_node), "node_id": id_})
-    await session.execute("proxies.delete", ids=[proxy["id"] for proxy in on_node])
+    removed = await removal.delete_rows(session, on_node, ())
     await session.execute("nodes.delete", id=id_)
-    removed = NewEvent(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(on_node)})
-    deleted = [removal.deleted_event(proxy) for proxy in on_node]
-    await record_events(session, [*deleted, *await scaled_down_events(session, on_node), removed])
+    event = NewEvent(type="node.removed", node_id=id_, details={"name": row["name"], "proxies": len(on_node)})
+    await record_events(session, [*removed.events, *await scaled_down_events(session, removed), event])

@@ -37,7 +37,7 @@ async def create(session: Session, body: NewProxy, *, allow_past: bool = False) 
     is_requested = body.port is not None
     id_ = await session.value("proxies.insert", **settings, node_id=node_id, port=port, port_requested=is_requested)
     if rotation:
-        await session.execute("proxies.set_schedules", rows=[{"id": id_, "rotation": rotation}])
+        await session.execute("proxies.set_schedules", ids=[id_], numbers=[0], rotations=[rotation])
     details = {"port": port, "protocol": body.protocol, "version": 1}
     await record_events(session, [NewEvent(type="proxy.created", proxy_id=id_, node_id=node_id, details=details)])
     return await get(session, id_)

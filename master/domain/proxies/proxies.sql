@@ -90,7 +90,6 @@ FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
 WHERE true
   AND (:after_id::bigint IS NULL OR id > :after_id)
-  AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
   {proxies.matching}
 ORDER BY id
 LIMIT :limit::bigint;
@@ -147,21 +146,117 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 ORDER BY count DESC, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 LIMIT :limit::bigint;
 
--- Write all settings of each row. The triggers raise versions and revisions where something differs.
--- name: update
-UPDATE proxies p
-SET name = r.name, port = r.port, port_requested = p.port_requested OR p.port <> r.port, protocol = r.protocol,
-    username = r.username, password = r.password, allow_ips = r.allow_ips, engine = r.engine, enabled = r.enabled,
-    labels = r.labels, exit = r.exit, limits = r.limits, destinations = r.destinations
-FROM jsonb_to_recordset(:rows::jsonb) AS r (
-    id bigint, name text, port integer, protocol text, username text, password text, allow_ips text[], engine text,
-    enabled boolean, labels jsonb, exit jsonb, limits jsonb, destinations jsonb
-)
-WHERE p.id = r.id
-RETURNING p.id, p.version;
+-- The ids of proxies that match, by node; with `node_ids` only those on these nodes.
+-- name: select_ids_by_node
+SELECT node_id, array_agg(id) AS ids
+FROM proxy_resources
+WHERE true
+  AND (:node_ids::bigint[] IS NULL OR node_id = ANY (:node_ids))
+  {proxies.matching}
+GROUP BY node_id;
 
+-- Proxies by node and by all settings but name, port, login and labels.
+-- name: select_groups
+SELECT
+    p.node_id, n.state AS node_state, p.username IS NOT NULL AS has_login, p.protocol, p.allow_ips, p.engine, p.exit, p.limits,
+    p.destinations, COALESCE(s.rotation, '{}') AS rotation, p.enabled, array_agg(p.id) AS ids
+FROM proxies p
+JOIN nodes n ON n.id = p.node_id
+LEFT JOIN schedule_resources s ON s.proxy_id = p.id
+WHERE p.id = ANY (:ids::bigint[])
+GROUP BY
+    p.node_id, n.state, p.username IS NOT NULL, p.protocol, p.allow_ips, p.engine, p.exit, p.limits, p.destinations, s.rotation,
+    p.enabled;
+
+-- Write the settings of each proxy whose settings differ: those of the change with its number, its own login where one
+-- was drawn for it, and its labels merged with `label_patch`. The triggers raise versions and revisions. Returned are
+-- the proxies by node and by the names of the settings that differ.
+-- name: update_many
+WITH changes AS (
+    SELECT
+        c.number, c.protocol, c.allow_ips, c.engine, c.enabled, c.exit, c.limits, c.destinations, c.changed,
+        c.keeps_username, c.username, c.keeps_password, c.password
+    FROM jsonb_to_recordset(:changes::text::jsonb) AS c (
+        number integer, protocol text, allow_ips text[], engine text, enabled boolean, exit jsonb, limits jsonb,
+        destinations jsonb, changed text[], keeps_username boolean, username text, keeps_password boolean,
+        password text
+    )
+), requested AS (
+    SELECT
+        p.id, c.protocol, c.allow_ips, c.engine, c.enabled, c.exit, c.limits, c.destinations, c.changed,
+        CASE WHEN c.keeps_username THEN p.username ELSE COALESCE(r.username, c.username) END AS username,
+        CASE WHEN c.keeps_password THEN p.password ELSE COALESCE(r.password, c.password) END AS password,
+        (p.labels || :label_patch::jsonb) - :labels_removed::text[] AS labels,
+        p.username AS username_before, p.password AS password_before, p.labels AS labels_before
+    FROM unnest(:ids::bigint[], :numbers::integer[], :usernames::text[], :passwords::text[])
+        AS r (id, number, username, password)
+    JOIN changes c USING (number)
+    JOIN proxies p ON p.id = r.id
+), differing AS (
+    SELECT
+        r.id, r.protocol, r.allow_ips, r.engine, r.enabled, r.exit, r.limits, r.destinations, r.username, r.password,
+        r.labels,
+        r.changed
+            || CASE WHEN r.labels <> r.labels_before THEN ARRAY['labels'] ELSE '{}' END
+            || CASE WHEN r.username IS DISTINCT FROM r.username_before THEN ARRAY['username'] ELSE '{}' END
+            || CASE WHEN r.password IS DISTINCT FROM r.password_before THEN ARRAY['password'] ELSE '{}' END
+            AS changed
+    FROM requested r
+), updated AS (
+    UPDATE proxies p
+    SET protocol = d.protocol, allow_ips = d.allow_ips, engine = d.engine, enabled = d.enabled, exit = d.exit,
+        limits = d.limits, destinations = d.destinations, username = d.username, password = d.password,
+        labels = d.labels
+    FROM differing d
+    WHERE p.id = d.id AND d.changed <> '{}'
+    RETURNING p.id, p.node_id, d.changed
+)
+SELECT node_id, changed, array_agg(id) AS ids FROM updated GROUP BY node_id, changed;
+
+-- One event for each proxy, in the order of their ids; `numbers` count the lists of `changed`, from 0.
+-- name: insert_updated_events
+INSERT INTO events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
+SELECT
+    'proxy.updated', :actor::text, :request_id::text, p.node_id, p.id, p.stack_id, n.location_id,
+    jsonb_build_object('changed', :changed::jsonb -> r.number, 'version', p.version)
+FROM unnest(:ids::bigint[], :numbers::integer[]) AS r (id, number)
+JOIN proxies p ON p.id = r.id
+JOIN nodes n ON n.id = p.node_id
+ORDER BY p.id;
+
+-- name: insert_deleted_events
+INSERT INTO events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
+SELECT
+    'proxy.deleted', :actor::text, :request_id::text, r.node_id, r.id, r.stack_id, n.location_id,
+    jsonb_build_object('name', r.name, 'port', r.port)
+FROM unnest(:ids::bigint[], :node_ids::bigint[], :stack_ids::bigint[], :names::text[], :ports::integer[])
+    AS r (id, node_id, stack_id, name, port)
+LEFT JOIN nodes n ON n.id = r.node_id
+ORDER BY r.id;
+
+-- Write all settings of one proxy. The triggers raise its version and its node's revision where something differs.
+-- name: update
+UPDATE proxies
+SET name = :name, port = :port, port_requested = port_requested OR port <> :port, protocol = :protocol,
+    username = :username, password = :password, allow_ips = :allow_ips::text[], engine = :engine, enabled = :enabled,
+    labels = :labels::jsonb, exit = :exit::jsonb, limits = :limits::jsonb, destinations = :destinations::jsonb
+WHERE id = :id
+RETURNING version;
+
+-- name: select_on_node
+SELECT id FROM proxies WHERE node_id = :node_id;
+
+-- Returned are the removed proxies by node and stack; `enabled` counts those that were to run.
 -- name: delete
-DELETE FROM proxies WHERE id = ANY (:ids::bigint[]);
+WITH deleted AS (
+    DELETE FROM proxies WHERE id = ANY (:ids::bigint[]) RETURNING id, node_id, stack_id, name, port, enabled
+)
+SELECT
+    node_id, stack_id, array_agg(id) AS ids, array_agg(name) AS names, array_agg(port) AS ports,
+    count(*) FILTER (WHERE enabled) AS enabled
+FROM deleted
+GROUP BY node_id, stack_id
+ORDER BY node_id, stack_id;
 
 -- Whether each of these proxies that still exists has a state that its node has confirmed.
 -- name: all_settled
@@ -186,10 +281,12 @@ JOIN free USING (rank)
 WHERE p.id = movers.id
 RETURNING p.id, movers.port AS before, p.port, p.version;
 
--- Set, keep or delete the schedule of each proxy. A schedule that differs starts again.
+-- Set, keep or delete the schedules of proxies; `numbers` count the schedules of `rotations`, from 0. A schedule that
+-- differs starts again.
 -- name: set_schedules
 WITH requested AS (
-    SELECT r.id, r.rotation FROM jsonb_to_recordset(:rows::jsonb) AS r (id bigint, rotation jsonb)
+    SELECT r.id, :rotations::jsonb -> r.number AS rotation
+    FROM unnest(:ids::bigint[], :numbers::integer[]) AS r (id, number)
 ), gone AS (
     DELETE FROM schedules s USING requested q WHERE s.proxy_id = q.id AND q.rotation = '{}'
 )
@@ -214,14 +311,9 @@ SELECT proxy_id, rotation_id FROM endpoints WHERE proxy_id = ANY (:proxy_ids::bi
 -- name: select_stacks
 SELECT id, name, count FROM stacks WHERE id = ANY (:ids::bigint[]) ORDER BY id;
 
--- The proxies of a stack, with the columns of select_one.
+-- The proxies of a stack, with the node of each.
 -- name: select_of_stack
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
-    destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, connections, rx_bps, tx_bps,
-    quota_used, quota_limit, last_check
-FROM proxy_resources
-LEFT JOIN schedule_resources ON proxy_id = id
-WHERE stack_id = :id
-ORDER BY id;
+    COALESCE(array_agg(id ORDER BY id), '{}') AS ids, COALESCE(array_agg(node_id ORDER BY id), '{}') AS node_ids
+FROM proxies
+WHERE stack_id = :id;

@@ -1,27 +1,65 @@
 """The removal of proxies, which the nodes' wipe guards must know of."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from master.api.writes.outcomes import WriteOutcome, revisions_of
+from master.api.writes.outcomes import WriteOutcome, outcomes_by_node, revisions_of
 from master.db.database import Row, Session
-from master.domain.events.log import NewEvent, record_events
+from master.domain.events.log import EventBatch, NewEvent, record_events
+from shared.proxies import NodeId, ProxyId
 
 
-async def delete(session: Session, rows: Sequence[Row]) -> WriteOutcome:
-    """Remove single proxies, which lowers the counts of their stacks. Their nodes are locked."""
-    outcome = await delete_rows(session, rows)
-    await record_events(session, [*(deleted_event(row) for row in rows), *await scaled_down_events(session, rows)])
-    return outcome
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Removed:
+    """Removed proxies, in rows by node and stack."""
+
+    rows: Sequence[Row]
+
+    @property
+    def ids(self) -> tuple[ProxyId, ...]:
+        """Return their ids, in order."""
+        return tuple(sorted(id_ for row in self.rows for id_ in row["ids"]))
+
+    @property
+    def counts(self) -> Counter[NodeId]:
+        """Return how many each node had."""
+        return Counter(row["node_id"] for row in self.rows for _ in row["ids"])
+
+    @property
+    def events(self) -> list[EventBatch]:
+        """Return the events of the removal."""
+        if not self.rows:
+            return []
+        columns = {
+            "ids": [id_ for row in self.rows for id_ in row["ids"]],
+            "names": [name for row in self.rows for name in row["names"]],
+            "ports": [port for row in self.rows for port in row["ports"]],
+            "node_ids": [row["node_id"] for row in self.rows for _ in row["ids"]],
+            "stack_ids": [row["stack_id"] for row in self.rows for _ in row["ids"]],
+        }
+        return [EventBatch(statement="proxies.insert_deleted_events", columns=columns)]
 
 
-async def delete_rows(session: Session, rows: Sequence[Row]) -> WriteOutcome:
-    """Remove proxies without events. Their nodes are locked."""
-    await session.execute("proxies.delete", ids=[row["id"] for row in rows])
-    running = (row["node_id"] for row in rows if row["enabled"] and row["node_state"] != "disabled")
-    await record_removals(session, Counter(running))
-    revisions = await revisions_of(session, {row["node_id"] for row in rows})
-    return WriteOutcome(matched=len(rows), changed=tuple(row["id"] for row in rows), revisions=revisions)
+async def delete(session: Session, ids: Sequence[ProxyId], nodes: Iterable[Row]) -> WriteOutcome:
+    """Remove proxies of these locked nodes, which lowers the counts of their stacks."""
+    removed = await delete_rows(session, ids, nodes)
+    revisions = await revisions_of(session, {*removed.counts})
+    await record_events(session, [*removed.events, *await scaled_down_events(session, removed)])
+    by_node = outcomes_by_node(removed.counts, removed.counts)
+    return WriteOutcome(matched=len(removed.ids), changed=removed.ids, revisions=revisions, by_node=by_node)
+
+
+async def delete_rows(session: Session, ids: Sequence[ProxyId], nodes: Iterable[Row]) -> Removed:
+    """Remove proxies of these locked nodes without events."""
+    removed = Removed(rows=await session.rows("proxies.delete", ids=ids) if ids else [])
+    disabled = {node["id"] for node in nodes if node["state"] == "disabled"}
+    counts = Counter[int]()
+    for row in removed.rows:
+        if row["node_id"] not in disabled:
+            counts[row["node_id"]] += row["enabled"]
+    await record_removals(session, counts)
+    return removed
 
 
 async def record_removals(session: Session, counts: Mapping[int, int]) -> None:
@@ -31,18 +69,14 @@ async def record_removals(session: Session, counts: Mapping[int, int]) -> None:
         await session.execute("proxies.insert_removals", ids=list(real), counts=list(real.values()))
 
 
-def deleted_event(row: Row) -> NewEvent:
-    """Return the event of a removal."""
-    details = {"name": row["name"], "port": row["port"]}
-    subjects = {"proxy_id": row["id"], "node_id": row["node_id"], "stack_id": row["stack_id"]}
-    return NewEvent(type="proxy.deleted", **subjects, details=details)
-
-
-async def scaled_down_events(session: Session, rows: Sequence[Row]) -> list[NewEvent]:
+async def scaled_down_events(session: Session, removed: Removed) -> list[NewEvent]:
     """Return an event for each stack that these removed proxies belonged to."""
-    removed = Counter(row["stack_id"] for row in rows if row["stack_id"] is not None)
-    stacks = await session.rows("proxies.select_stacks", ids=sorted(removed)) if removed else []
-    return [scaled_event(stack, stack["count"] + removed[stack["id"]], stack["count"]) for stack in stacks]
+    counts = Counter[int]()
+    for row in removed.rows:
+        if row["stack_id"] is not None:
+            counts[row["stack_id"]] += len(row["ids"])
+    stacks = await session.rows("proxies.select_stacks", ids=sorted(counts)) if counts else []
+    return [scaled_event(stack, stack["count"] + counts[stack["id"]], stack["count"]) for stack in stacks]
 
 
 def scaled_event(stack: Row, before: int, count: int) -> NewEvent:

@@ -10,12 +10,12 @@ from shared.proxies import EngineName
 
 
 def why_not_rotatable(
-    what: Collection[RotationPart], *, engine: EngineName, username: str | None, exit_: Mapping[str, Any]
+    what: Collection[RotationPart], *, engine: EngineName, has_login: bool, exit_: Mapping[str, Any]
 ) -> str | None:
     """Return why these parts of such a proxy cannot be rotated, for a person; None if they can."""
     if "port" in what and (reason := unportable(engine)):
         return reason
-    if "credentials" in what and username is None:
+    if "credentials" in what and not has_login:
         return "it has no user name and password, only allow_ips"
     if "exit" in what and exit_.get("mode", "default") == "default":
         return "its exit is the default one: there is no other"

@@ -13,10 +13,11 @@ from master.api.writes.outcomes import WriteOutcome
 from master.api.writes.waiting import Preference, etag, removed_response
 from master.db.constraints import writing
 from master.db.database import Database, Session
-from master.domain.proxies import creation
+from master.domain.proxies import creation, fleets
 from master.domain.proxies import service as proxies
 from master.domain.proxies.schemas import (
     FleetChangeQuery,
+    FleetNode,
     FleetOutcome,
     FleetPatch,
     FleetRemoveQuery,
@@ -178,7 +179,7 @@ async def change_proxies(
     """
     async with writing(database) as session:
         fleet = await with_ids(session, parameters)
-        outcome = await proxies.change_fleet(session, fleet, data, allow_past=fleet.allow_past)
+        outcome = await fleets.change_fleet(session, fleet, data, allow_past=fleet.allow_past)
     return await fleet_response(preference, outcome)
 
 
@@ -196,14 +197,15 @@ async def remove_proxies(
     The request is refused if the filter matches another number of proxies than `expect`.
     """
     async with writing(database) as session:
-        outcome = await proxies.remove_fleet(session, await with_ids(session, parameters))
+        outcome = await fleets.remove_fleet(session, await with_ids(session, parameters))
     return await fleet_response(preference, outcome)
 
 
 async def fleet_response(preference: Preference, outcome: WriteOutcome) -> Response[FleetOutcome]:
     """Answer how many proxies were matched and changed."""
     is_confirmed = await preference.is_confirmed(outcome)
-    result = FleetOutcome(matched=outcome.matched, changed=len(outcome.changed))
+    nodes = [FleetNode(node_id=one.node_id, matched=one.matched, changed=one.changed) for one in outcome.by_node]
+    result = FleetOutcome(matched=outcome.matched, changed=len(outcome.changed), by_node=nodes)
     return respond(result, 200 if is_confirmed else 202, preference.headers)
 
 

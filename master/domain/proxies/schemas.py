@@ -320,13 +320,26 @@ class ProxyPage(Page[Proxy]):
     """A page of proxies."""
 
 
+class FleetNode(Resource):
+    """The numbers of proxies on one node."""
+
+    node_id: int
+    matched: int = Field(description="The number of its proxies that the filter matched.")
+    changed: int = Field(description="The number of these that changed.")
+
+
 class FleetOutcome(Resource):
     """The result of a change by filter."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"matched": 3, "changed": 3}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"matched": 3, "changed": 3, "by_node": [{"node_id": 1, "matched": 3, "changed": 3}]}]
+        }
+    )
 
     matched: int = Field(description="The number of proxies that the filter matched.")
     changed: int = Field(description="The number of these that changed.")
+    by_node: list[FleetNode] = Field(description="The same numbers for each node, by id.")
 
 
 @lru_cache(4096)

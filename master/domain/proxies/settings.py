@@ -19,15 +19,22 @@ ALPHABET = string.ascii_letters + string.digits
 USERNAME_LETTERS = 10
 PASSWORD_LETTERS = 20
 """119 bits."""
+UNEVEN = bytes(range(256 - 256 % len(ALPHABET), 256))
+"""Bytes that are dropped, so that every letter stands for equally many of the others."""
+LETTER_OF_BYTE = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
 
 
 def random_text(letters: int) -> str:
-    """Draw random letters and digits from one random number, since a stack draws thousands of texts at once."""
-    number, found = secrets.randbelow(len(ALPHABET) ** letters), ""
-    for _ in range(letters):
-        number, digit = divmod(number, len(ALPHABET))
-        found += ALPHABET[digit]
-    return found
+    """Draw random letters and digits."""
+    return random_texts(1, letters)[0]
+
+
+def random_texts(count: int, letters: int) -> list[str]:
+    """Draw many texts of random letters and digits at once, since a stack draws thousands of them."""
+    drawn = b""
+    while len(drawn) < count * letters:
+        drawn += secrets.token_bytes(count * letters + 64).translate(LETTER_OF_BYTE, UNEVEN)
+    return [drawn[begin : begin + letters].decode() for begin in range(0, count * letters, letters)]
 
 
 def new_settings(body: ProxyOptions) -> dict[str, Any]:
@@ -108,7 +115,10 @@ def check_schedule(settings: Mapping[str, Any]) -> None:
             "the overlap must end before the next rotation: overlap_s must be below every_s", "/rotation/overlap_s"
         )
     reason = why_not_rotatable(
-        rotation["what"], engine=settings["engine"], username=settings["username"], exit_=settings["exit"]
+        rotation["what"],
+        engine=settings["engine"],
+        has_login=settings["username"] is not None,
+        exit_=settings["exit"],
     )
     if reason is not None:
         raise invalid_at(f"the proxy cannot be rotated by this schedule: {reason}", "/rotation/what")

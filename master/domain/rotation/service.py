@@ -6,13 +6,17 @@ from datetime import timedelta
 from master.actors import cause
 from master.db.constraints import existing
 from master.db.database import Row, Session
+from master.domain.proxies.bulk_changes import select_groups
+from master.domain.proxies.changes import runs
 from master.domain.proxies.creation import check_nodes
+from master.domain.proxies.fleets import lock_fleet
 from master.domain.proxies.rotatable import why_not_rotatable
 from master.domain.proxies.schemas import FleetFilter
-from master.domain.proxies.service import lock_fleet, lock_placement
+from master.domain.proxies.service import lock_placement
 from master.domain.rotation.schemas import RotateRequest, Rotation, RotationList, RotationPage, rotation_from_row
 from master.domain.rotation.steps import begin
 from master.errors import invalid_at, not_rotatable
+from shared.proxies import ProxyId
 
 KEPT_DAYS = 30
 """Rotations are forgotten so long after they ended."""
@@ -35,39 +39,40 @@ async def rotate(session: Session, proxy_id: int, body: RotateRequest) -> Rotati
 
     Raises NotFound, Invalid, NotRotatable, InsufficientCapacity; the transaction's end raises RotationUnderWay.
     """
-    row = existing(await session.row("proxies.select_one", id=proxy_id), "proxy", proxy_id)
+    groups = await select_groups(session, [ProxyId(proxy_id)])
+    existing(groups[0] if groups else None, "proxy", proxy_id)
     if "node" in body.what:
         await lock_placement(session)
-    [id_] = await request_rotations(session, [row], body)
+    [id_] = await request_rotations(session, groups, body)
     await begin(session, id_)
     return await get(session, id_)
 
 
 async def rotate_fleet(session: Session, fleet: FleetFilter, body: RotateRequest) -> list[int]:
     """Request rotations of all proxies that match; return their ids. Raises CountDiffers, Invalid, NotRotatable."""
-    _, rows = await lock_fleet(session, fleet)
-    return await request_rotations(session, rows, body)
+    locked = await lock_fleet(session, fleet)
+    return await request_rotations(session, await select_groups(session, locked.ids), body)
 
 
 async def rotate_stack(session: Session, stack_id: int, body: RotateRequest) -> list[int]:
     """Request rotations of all proxies of a stack; return their ids. Raises Invalid, NotRotatable."""
-    rows = await session.rows("proxies.select_of_stack", id=stack_id)
-    return await request_rotations(session, rows, body) if rows else []
+    ids = await session.value("proxies.select_of_stack", id=stack_id)
+    return await request_rotations(session, await select_groups(session, ids), body) if ids else []
 
 
-async def request_rotations(session: Session, rows: Sequence[Row], body: RotateRequest) -> list[int]:
-    """Request a rotation of each proxy; return the ids. Raises Invalid, NotRotatable."""
+async def request_rotations(session: Session, groups: Sequence[Row], body: RotateRequest) -> list[int]:
+    """Request a rotation of each proxy of these groups; return the ids. Raises Invalid, NotRotatable."""
     if body.node_ids is not None:
         if "node" not in body.what:
             raise invalid_at("node_ids need the part node in what", "/node_ids")
         await check_nodes(session, body.node_ids)
-    reasons = {row["id"]: reason for row in rows if (reason := obstacle_of(row, body))}
+    reasons = {id_: reason for row in groups if (reason := obstacle_of(row, body)) for id_ in row["ids"]}
     if reasons:
-        raise not_rotatable(reasons)
+        raise not_rotatable(dict(sorted(reasons.items())))
     now = cause()
     found = await session.rows(
         "rotation.insert",
-        proxy_ids=[row["id"] for row in rows],
+        proxy_ids=sorted(id_ for row in groups for id_ in row["ids"]),
         what=body.what,
         overlap_s=body.overlap_s,
         node_ids=body.node_ids,
@@ -78,10 +83,10 @@ async def request_rotations(session: Session, rows: Sequence[Row], body: RotateR
 
 
 def obstacle_of(row: Row, body: RotateRequest) -> str | None:
-    """Return why the proxy cannot be rotated as requested, or None."""
-    if not row["enabled"] or row["node_state"] == "disabled":
+    """Return why proxies of the group cannot be rotated as requested, or None."""
+    if not runs(row):
         return "it does not run: change it instead"
-    return why_not_rotatable(body.what, engine=row["engine"], username=row["username"], exit_=row["exit"])
+    return why_not_rotatable(body.what, engine=row["engine"], has_login=row["has_login"], exit_=row["exit"])
 
 
 async def forget(session: Session) -> None:

@@ -1,17 +1,19 @@
 """Plan and apply a stack change: proxies to delete, update and create."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.domain.events.log import NewEvent
+from master.domain.events.log import EventBatch
 from master.domain.proxies import removal
-from master.domain.proxies import service as proxies
-from master.domain.proxies.changes import ProxyChange, check_engines, check_exits, settings
-from master.domain.stacks.bulk_creation import NewProxies, choose_nodes, created_event, insert_proxies
-from master.domain.stacks.template import Template, reapply_template
-from master.errors import Invalid, invalid_at
+from master.domain.proxies.bulk_changes import plan_changes, write_changes
+from master.domain.proxies.changes import ChangeRule, check_engines, check_exits
+from master.domain.stacks.bulk_creation import NewProxies, choose_nodes, insert_proxies
+from master.domain.stacks.template import Template, template_rule
+from master.errors import invalid_at
 from master.placement.spread import Spread
 from shared.proxies import NodeId, ProxyId
 
@@ -39,10 +41,19 @@ class DesiredStack:
 class Plan:
     """The proxies to delete and to keep, and the nodes of the proxies to create, in order. All nodes are locked."""
 
-    delete: Sequence[Row]
-    keep: Sequence[Row]
+    delete: Sequence[ProxyId]
+    keep: Sequence[ProxyId]
     create: Sequence[NodeId]
     nodes: Sequence[Row]
+
+
+@dataclass(kw_only=True, slots=True)
+class Applied:
+    """What a plan has done: the touched nodes, the ids of the proxies that were changed, and the events to record."""
+
+    nodes: set[NodeId] = field(default_factory=set[NodeId])
+    changed: list[ProxyId] = field(default_factory=list[ProxyId])
+    events: list[EventBatch] = field(default_factory=list[EventBatch])
 
 
 async def plan_new(session: Session, desired: DesiredStack) -> Plan:
@@ -59,21 +70,22 @@ async def plan(session: Session, id_: int, desired: DesiredStack) -> Plan:
     Proxies may be removed, or rotated to another node, while this waits for the locks; then it plans again.
     """
     while True:
-        members = await session.rows("stacks.select_members", id=id_)
-        to_delete, count = difference([row["id"] for row in members], desired)
-        leaving = [row for row in members if row["id"] in to_delete]
+        members = await select_members(session, id_)
+        to_delete, count = difference(list(members), desired)
+        leaving = Counter(members[proxy_id] for proxy_id in to_delete)
         new = NewProxies(count=count, template=desired.proxy, spread=desired.spread, leaving=leaving)
         chosen = await choose_nodes(session, id_, new)
         present = {row["node_id"] for row in await session.rows("stacks.select_nodes", id=id_)}
         nodes = await session.rows("placement.lock_nodes", ids=sorted(present.union(chosen)))
-        rows = await session.rows("proxies.select_of_stack", id=id_)
-        if [(row["id"], row["node_id"]) for row in rows] == [(row["id"], row["node_id"]) for row in members]:
-            return Plan(
-                delete=[row for row in rows if row["id"] in to_delete],
-                keep=[row for row in rows if row["id"] not in to_delete],
-                create=chosen,
-                nodes=nodes,
-            )
+        if members == await select_members(session, id_):
+            keep = [proxy_id for proxy_id in members if proxy_id not in to_delete]
+            return Plan(delete=sorted(to_delete), keep=keep, create=chosen, nodes=nodes)
+
+
+async def select_members(session: Session, id_: int) -> dict[ProxyId, NodeId]:
+    """Return the proxies of a stack by id, with the node of each."""
+    row = existing(await session.row("proxies.select_of_stack", id=id_), "stack", id_)
+    return dict(zip(row["ids"], row["node_ids"], strict=True))
 
 
 def difference(ids: Sequence[ProxyId], desired: DesiredStack) -> tuple[frozenset[ProxyId], int]:
@@ -90,29 +102,32 @@ def difference(ids: Sequence[ProxyId], desired: DesiredStack) -> tuple[frozenset
     return frozenset([*named, *left[count:]]), max(0, count - len(left))
 
 
-async def apply(
-    session: Session, id_: int, plan_: Plan, before: Template, after: Template
-) -> tuple[set[NodeId], list[NewEvent]]:
-    """Apply a plan. Return the touched nodes, and the events to record."""
-    touched: set[NodeId] = set()
+async def apply(session: Session, id_: int, plan_: Plan, before: Template, after: Template) -> Applied:
+    """Apply a plan; the events are left to the caller. Raises Invalid, EngineMissing, ExitMissing, RotationUnderWay."""
+    done = Applied()
     if after != before and plan_.keep:
-        changes = [ProxyChange(row=row, after=settings_after(row, before, after)) for row in plan_.keep]
-        check_engines(plan_.nodes, changes)
-        check_exits(plan_.nodes, changes)
-        touched |= set((await proxies.write(session, changes)).revisions)
+        await change_members(session, plan_, template_rule(before, after), done)
     if plan_.delete:
-        touched |= set((await removal.delete_rows(session, plan_.delete)).revisions)
-    targets = set(plan_.create)
-    ips = [node["ip"] for node in plan_.nodes if node["id"] in targets]
-    created = await insert_proxies(session, id_, after, plan_.create, ips)
-    deleted = [removal.deleted_event(row) for row in plan_.delete]
-    return touched | targets, [*deleted, *(created_event(id_, row, after) for row in created)]
+        removed = await removal.delete_rows(session, plan_.delete, plan_.nodes)
+        done.nodes |= set(removed.counts)
+        done.changed += removed.ids
+        done.events += removed.events
+    if plan_.create:
+        targets = set(plan_.create)
+        ips = [node["ip"] for node in plan_.nodes if node["id"] in targets]
+        created = await insert_proxies(session, id_, after, plan_.create, ips)
+        done.nodes |= targets
+        done.changed += created
+        done.events.append(EventBatch(statement="stacks.insert_created_events", columns={"ids": created}))
+    return done
 
 
-def settings_after(row: Row, before: Template, after: Template) -> dict[str, Any]:
-    """Return a proxy's settings after a change of its template. Raises Invalid when its own settings conflict."""
-    try:
-        return reapply_template(settings(row), before, after)
-    except Invalid as error:
-        detail = f"proxy {row['id']} has settings of its own: {error.detail}"
-        raise Invalid(detail, {**error.members, "proxy_id": row["id"]}) from error
+async def change_members(session: Session, plan_: Plan, rule: ChangeRule, done: Applied) -> None:
+    """Change the proxies that stay."""
+    changes = await plan_changes(session, plan_.keep, rule)
+    check_engines(plan_.nodes, changes)
+    check_exits(plan_.nodes, changes)
+    outcome, events = await write_changes(session, changes, rule)
+    done.nodes |= set(outcome.revisions)
+    done.changed += outcome.changed
+    done.events += events

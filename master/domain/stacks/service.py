@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from master.api.writes.outcomes import WriteOutcome, revisions_of
 from master.db.constraints import existing
 from master.db.database import Row, Session
-from master.domain.events.log import NewEvent, record_events
-from master.domain.proxies import removal
+from master.domain.events.log import EventBatch, NewEvent, record_events
 from master.domain.proxies.removal import scaled_event
 from master.domain.proxies.service import lock_placement
 from master.domain.proxies.settings import NO_EXPIRY, check_expiries
-from master.domain.stacks.plan import SETTINGS, DesiredStack, apply, plan, plan_new
+from master.domain.stacks.plan import SETTINGS, Applied, DesiredStack, apply, plan, plan_new
 from master.domain.stacks.schemas import (
     NamedStack,
     NewStack,
@@ -28,7 +27,7 @@ from master.domain.stacks.template import PLACEMENT, Template, errors_in_proxy, 
 from master.errors import NotFound, PreconditionFailed, invalid_at
 from master.schemas.filters import filter_parameters
 from master.schemas.merge_patch import differing, patched
-from shared.proxies import NodeId, ProxyId
+from shared.proxies import ProxyId
 
 StackKey = int | str
 """A stack's id, or its name."""
@@ -118,12 +117,11 @@ async def remove(session: Session, key: StackKey, versions: frozenset[int] | Non
     empty = DesiredStack(**{name: row[name] for name in SETTINGS}, count=0)
     plan_ = await plan(session, row["id"], empty)
     check_version(await select(session, row["id"]), versions)
-    outcome = await removal.delete_rows(session, plan_.delete)
+    done = await apply(session, row["id"], plan_, row["proxy"], row["proxy"])
     await session.execute("stacks.delete", id=row["id"])
     details = {"name": row["name"], "count": len(plan_.delete)}
     deleted = NewEvent(type="stack.deleted", stack_id=row["id"], details=details)
-    await record_events(session, [*map(removal.deleted_event, plan_.delete), deleted])
-    return outcome
+    return await finish(session, done, [*done.events, deleted])
 
 
 async def desired_stack(
@@ -161,9 +159,10 @@ async def insert(session: Session, desired: DesiredStack) -> tuple[int, WriteOut
     """Create a stack."""
     plan_ = await plan_new(session, desired)
     id_ = await session.value("stacks.insert", **desired.settings)
-    touched, events = await apply(session, id_, plan_, desired.proxy, desired.proxy)
+    done = await apply(session, id_, plan_, desired.proxy, desired.proxy)
     details = {"name": desired.name, "count": desired.count}
-    return id_, await finish(session, touched, [NewEvent(type="stack.created", stack_id=id_, details=details), *events])
+    created = NewEvent(type="stack.created", stack_id=id_, details=details)
+    return id_, await finish(session, done, [created, *done.events])
 
 
 async def update(session: Session, row: Row, desired: DesiredStack, versions: frozenset[int] | None) -> WriteOutcome:
@@ -175,7 +174,7 @@ async def update(session: Session, row: Row, desired: DesiredStack, versions: fr
     row = await select(session, row["id"])
     check_version(row, versions)
     await session.execute("stacks.update", id=row["id"], **desired.settings)
-    touched, events = await apply(session, row["id"], plan_, before["proxy"], desired.proxy)
+    done = await apply(session, row["id"], plan_, before["proxy"], desired.proxy)
     stack_events: list[NewEvent] = []
     if changed := differing(before, desired.settings):
         details = {"name": desired.name, "changed": changed}
@@ -183,15 +182,14 @@ async def update(session: Session, row: Row, desired: DesiredStack, versions: fr
     if plan_.delete or plan_.create:
         now = {"id": row["id"], "name": desired.name}
         stack_events.append(scaled_event(now, row["count"], len(plan_.keep) + len(plan_.create)))
-    return await finish(session, touched, [*stack_events, *events])
+    return await finish(session, done, [*stack_events, *done.events])
 
 
-async def finish(session: Session, touched: set[NodeId], events: Sequence[NewEvent]) -> WriteOutcome:
-    """Record the events, as the last statement of the transaction."""
-    revisions = await revisions_of(session, touched)
+async def finish(session: Session, done: Applied, events: Sequence[NewEvent | EventBatch]) -> WriteOutcome:
+    """Record the events, as the last statements of the transaction."""
+    revisions = await revisions_of(session, done.nodes)
     await record_events(session, events)
-    ids = [ProxyId(event.proxy_id) for event in events if event.proxy_id is not None]
-    return WriteOutcome(matched=len(ids), changed=tuple(ids), revisions=revisions)
+    return WriteOutcome(matched=len(done.changed), changed=tuple(done.changed), revisions=revisions)
 
 
 async def select(session: Session, key: StackKey) -> Row:

@@ -45,9 +45,6 @@ WHERE id = :id;
 -- name: delete
 DELETE FROM stacks WHERE id = :id;
 
--- name: select_members
-SELECT id, node_id FROM proxies WHERE stack_id = :id ORDER BY id;
-
 -- Nodes that have proxies of a stack or, during a rotation, their second endpoints.
 -- name: select_nodes
 SELECT node_id FROM proxies WHERE stack_id = :id
@@ -75,18 +72,33 @@ SELECT pg_advisory_xact_lock(hashtext('maybe.ip'), key)
 FROM (SELECT DISTINCT hashtext(ip) AS key FROM unnest(:ips::text[]) AS ip ORDER BY key) AS keys;
 
 -- name: lowest_free_ports
-SELECT node_id, port FROM lowest_free_ports(:node_ids::bigint[], :counts::integer[]) ORDER BY node_id, port;
+SELECT node_id, array_agg(port ORDER BY port) AS ports
+FROM lowest_free_ports(:node_ids::bigint[], :counts::integer[])
+GROUP BY node_id;
 
 -- In the given order, so that proxies placed last get the highest ids.
 -- name: insert_proxies
-INSERT INTO proxies (
-    stack_id, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
-    destinations
+WITH created AS (
+    INSERT INTO proxies (
+        stack_id, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+        destinations
+    )
+    SELECT
+        :stack_id, r.node_id, r.port, :protocol, r.username, r.password, :allow_ips::text[], :engine, :enabled,
+        :labels::jsonb, :exit::jsonb, :limits::jsonb, :destinations::jsonb
+    FROM unnest(:node_ids::bigint[], :ports::integer[], :usernames::text[], :passwords::text[])
+        WITH ORDINALITY AS r (node_id, port, username, password, place)
+    ORDER BY r.place
+    RETURNING id
 )
+SELECT array_agg(id ORDER BY id) FROM created;
+
+-- name: insert_created_events
+INSERT INTO events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
 SELECT
-    :stack_id, r.node_id, r.port, :protocol, r.username, r.password, :allow_ips::text[], :engine, :enabled,
-    :labels::jsonb, :exit::jsonb, :limits::jsonb, :destinations::jsonb
-FROM unnest(:node_ids::bigint[], :ports::integer[], :usernames::text[], :passwords::text[])
-    WITH ORDINALITY AS r (node_id, port, username, password, place)
-ORDER BY r.place
-RETURNING id, node_id, port;
+    'proxy.created', :actor::text, :request_id::text, p.node_id, p.id, p.stack_id, n.location_id,
+    jsonb_build_object('port', p.port, 'protocol', p.protocol, 'version', p.version)
+FROM proxies p
+JOIN nodes n ON n.id = p.node_id
+WHERE p.id = ANY (:ids::bigint[])
+ORDER BY p.id;

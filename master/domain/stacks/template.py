@@ -1,9 +1,10 @@
 """The template of a stack: its stored form, the settings of new proxies, and its change for existing proxies."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from master.domain.proxies.changes import LOGIN, ChangeRule
 from master.domain.proxies.settings import (
     PASSWORD_LETTERS,
     USERNAME_LETTERS,
@@ -11,17 +12,18 @@ from master.domain.proxies.settings import (
     normalized,
     patched_settings,
     random_text,
+    random_texts,
     with_password,
 )
 from master.domain.stacks.schemas import StackProxy, StackProxyPatch
 from master.errors import Invalid
 from master.schemas.merge_patch import patched
+from shared.proxies import ProxyId
 
 Template = Mapping[str, Any]
 """Placement, settings and login as given. `username` null means no login; random parts of a login are absent."""
 
 PLACEMENT = ("location_ids", "node_ids")
-LOGIN = ("username", "password")
 REPLACED = ("protocol", "allow_ips", "engine", "exit", "rotation", "enabled")
 MERGED = ("limits", "destinations", "labels")
 """These change member by member: a proxy keeps a member of its own until the template changes that member."""
@@ -87,6 +89,30 @@ def draw_login(template: Template) -> tuple[str | None, str | None]:
     return username, template["password"] if "password" in template else random_text(PASSWORD_LETTERS)
 
 
+def draw_logins(template: Template, count: int) -> tuple[Sequence[str | None], Sequence[str | None]]:
+    """Return the user names and the passwords of new proxies, drawn where the template leaves them open."""
+    if "username" in template and template["username"] is None:
+        return [None] * count, [None] * count
+    letters = {"username": USERNAME_LETTERS, "password": PASSWORD_LETTERS}
+    given = {name: [str(template[name])] * count for name in LOGIN if name in template}
+    username, password = (given.get(name) or random_texts(count, letters[name]) for name in LOGIN)
+    return username, password
+
+
+def template_rule(before: Template, after: Template) -> ChangeRule:
+    """Return how a change of its template changes the proxies of a stack."""
+
+    def settings(id_: ProxyId, shared: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return reapply_template(shared, before, after)
+        except Invalid as error:
+            detail = f"proxy {id_} has settings of its own: {error.detail}"
+            raise Invalid(detail, {**error.members, "proxy_id": id_}) from error
+
+    login = {name: after[name] for name in LOGIN if name in after}
+    return ChangeRule(settings=settings, login=login, labels=template_patch("labels", before, after))
+
+
 def reapply_template(settings: Mapping[str, Any], before: Template, after: Template) -> dict[str, Any]:
     """Return a proxy's settings after a change of its template. Settings that the change does not affect stay.
 
@@ -96,10 +122,14 @@ def reapply_template(settings: Mapping[str, Any], before: Template, after: Templ
     if changes.get("rotation"):
         changes["rotation"] = with_schedule_defaults(changes["rotation"])
     for name in MERGED:
-        differing = before[name].keys() | after[name].keys()
-        patch = {key: after[name].get(key) for key in differing if after[name].get(key) != before[name].get(key)}
-        changes[name] = patched(settings[name], patch)
+        changes[name] = patched(settings[name], template_patch(name, before, after))
     return normalized(with_password({**settings, **changes, **login_after(settings, before, after)}), {})
+
+
+def template_patch(name: str, before: Template, after: Template) -> dict[str, Any]:
+    """Return the change of a member that is merged, as a merge patch."""
+    keys = before[name].keys() | after[name].keys()
+    return {key: after[name].get(key) for key in keys if after[name].get(key) != before[name].get(key)}
 
 
 def login_after(settings: Mapping[str, Any], before: Template, after: Template) -> dict[str, Any]:

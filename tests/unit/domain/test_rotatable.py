@@ -25,7 +25,7 @@ ADDRESSES = st.lists(st.ip_addresses().map(str), max_size=8, unique=True)
 def test_what_a_proxy_does_not_have_cannot_be_rotated(
     what: list[RotationPart], engine: str, username: str | None, word: str | None
 ):
-    reason = why_not_rotatable(what, engine=engine, username=username, exit_={})  # type: ignore[arg-type]
+    reason = why_not_rotatable(what, engine=engine, has_login=username is not None, exit_={})  # type: ignore[arg-type]
     assert (word is None) == (reason is None)
     assert word is None or word in (reason or "")
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from master.api.writes.outcomes import WriteOutcome
-from master.db.database import Row, Session
-from master.domain.proxies.changes import ProxyChange, settings
+from master.db.database import Session
+from master.domain.events.log import record_events
+from master.domain.proxies.bulk_changes import plan_changes, write_changes
+from master.domain.proxies.changes import ChangeRule
 from master.domain.proxies.claims.schemas import MAX_CLAIMED, ClaimRequest
 from master.domain.proxies.schemas import Proxy, ProxyFilter, ProxyList
-from master.domain.proxies.service import matching, page, write
+from master.domain.proxies.service import page
 from master.domain.proxies.settings import (
     PASSWORD_LETTERS,
     USERNAME_LETTERS,
@@ -18,6 +20,7 @@ from master.domain.proxies.settings import (
 )
 from master.errors import Conflict, TooFewProxies
 from master.schemas.filters import filter_parameters
+from shared.proxies import ProxyId
 
 TRIES = 100
 """A try fails only when another write has taken proxies meanwhile, so one of so many at the same time succeeds."""
@@ -36,10 +39,10 @@ async def claim(session: Session, body: ClaimRequest, *, allow_past: bool = Fals
             raise TooFewProxies(detail, {"wanted": body.count, "possible": len(candidates)})
         try:
             async with session.savepoint():
-                rows = await lock(session, body, candidates)
+                ids = await lock(session, body, candidates)
         except OvertakenError:
             continue
-        return await change(session, rows, body, allow_past=allow_past)
+        return await change(session, ids, body, allow_past=allow_past)
     raise Conflict("other requests are changing these proxies: repeat the claim")
 
 
@@ -56,8 +59,8 @@ async def select_free(session: Session, body: ClaimRequest, node_ids: Sequence[i
     return [row["id"] for row in rows]
 
 
-async def lock(session: Session, body: ClaimRequest, candidates: Sequence[int]) -> list[Row]:
-    """Lock the nodes of the candidates, then free proxies of these nodes; return their rows. Raises OvertakenError."""
+async def lock(session: Session, body: ClaimRequest, candidates: Sequence[int]) -> list[ProxyId]:
+    """Lock the nodes of the candidates, then free proxies of these nodes; return their ids. Raises OvertakenError."""
     found = await session.rows("placement.select_nodes_of_proxies", proxy_ids=candidates)
     node_ids = [row["node_id"] for row in found]
     await session.rows("placement.lock_nodes", ids=node_ids)
@@ -65,18 +68,21 @@ async def lock(session: Session, body: ClaimRequest, candidates: Sequence[int]) 
     locked = [row["id"] for row in await session.rows("claims.lock", ids=free)]
     if len(locked) < body.count:
         raise OvertakenError
-    return await matching(session, ProxyFilter.model_construct(id=locked))
+    return locked
 
 
-async def change(session: Session, rows: Sequence[Row], body: ClaimRequest, *, allow_past: bool) -> WriteOutcome:
-    """Change the proxies of these rows, which are locked. Raises Invalid."""
-    changes = [ProxyChange(row=row, after=patched_settings(settings(row), given(body))) for row in rows]
-    await check_expiries(session, [(one.row, one.after) for one in changes], allow_past=allow_past)
-    return await write(session, changes)
+async def change(session: Session, ids: Sequence[ProxyId], body: ClaimRequest, *, allow_past: bool) -> WriteOutcome:
+    """Change these proxies, which are locked. Raises Invalid."""
+    rule = ChangeRule(settings=lambda _, before: patched_settings(before, given(body)), labels=body.labels)
+    changes = await plan_changes(session, ids, rule)
+    await check_expiries(session, [(one.before, one.after) for one in changes], allow_past=allow_past)
+    outcome, events = await write_changes(session, changes, rule)
+    await record_events(session, events)
+    return outcome
 
 
 def given(body: ClaimRequest) -> dict[str, Any]:
-    """Return the settings that a proxy gets: a login of its own, if the body asks for one."""
+    """Return the settings that proxies get: with a sample of their logins, if the body asks for new ones."""
     shared = {"labels": body.labels, "limits": body.limits.given()}
     if not body.rotate:
         return shared
