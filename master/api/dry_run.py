@@ -7,7 +7,7 @@ from master.api.responses import respond
 from master.db.database import Database
 from master.db.dry_run import DryRunDatabase, DryRunDone
 from master.schemas.base import Query
-from master.schemas.dry_run import DryRun, DryRunnable, dry_run
+from master.schemas.dry_run import DryRun, DryRunnable
 
 
 def database_of(parameters: Query | None, database: Database) -> Database:
@@ -21,4 +21,4 @@ def database_of(parameters: Query | None, database: Database) -> Database:
 
 def on_dry_run(_: ApiRequest, done: DryRunDone) -> Response[DryRun]:
     """Answer with what the rolled-back transaction would have done."""
-    return respond(dry_run(done.events))
+    return respond(done.result)

@@ -1,17 +1,23 @@
 """A database for dry runs: every transaction is rolled back."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from master.db.database import Database, Row, Session
+from master.schemas.dry_run import DryRun, dry_run
 
 
 @dataclass
 class DryRunDone(Exception):
-    """A transaction succeeded and was rolled back. `events` are the events that it would have recorded."""
+    """A transaction succeeded and was rolled back."""
 
-    events: Sequence[Row] = field(repr=False)
+    result: DryRun = field(repr=False)
+
+
+class RolledBack(Exception):
+    """Rolls a transaction back."""
 
 
 class DryRunDatabase(Database):
@@ -38,8 +44,12 @@ class DryRunDatabase(Database):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:
-        """Open a transaction that raises DryRunDone at its end."""
-        async with self._database.transaction() as session:
-            since = await session.value("dry_run.last_event_id")
-            yield session
-            raise DryRunDone(await session.rows("dry_run.select_events", since=since))
+        """Open a transaction that is rolled back at its end, and then raise DryRunDone."""
+        events: list[Row] = []
+        with suppress(RolledBack):
+            async with self._database.transaction() as session:
+                since = await session.value("dry_run.last_event_id")
+                yield session
+                events += await session.rows("dry_run.select_events", since=since)
+                raise RolledBack
+        raise DryRunDone(await asyncio.to_thread(dry_run, events))

@@ -1,7 +1,7 @@
 """`dry_run`: the parameter, and the result of a dry run, made of the events that the write would record. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import ConfigDict, Field
@@ -55,6 +55,9 @@ class DryRunNode(Resource):
     """The numbers of changes on one node."""
 
     node_id: int
+    matched: int | None = Field(
+        default=None, description="The number of its proxies that the filter matched. null: the request has no filter."
+    )
     created: int
     changed: int
     removed: int
@@ -71,7 +74,7 @@ class DryRun(Resource):
                     "created": [{"node_id": 1, "port": 20000}],
                     "changed": [],
                     "removed": [],
-                    "by_node": [{"node_id": 1, "created": 1, "changed": 0, "removed": 0}],
+                    "by_node": [{"node_id": 1, "matched": None, "created": 1, "changed": 0, "removed": 0}],
                     "events": {"proxy.created": 1},
                 }
             ]
@@ -115,3 +118,14 @@ def by_node(*kinds: Iterable[Row]) -> list[DryRunNode]:
         DryRunNode(node_id=id_, created=created[id_], changed=changed[id_], removed=removed[id_])
         for id_ in sorted({*created, *changed, *removed})
     ]
+
+
+def with_matched(result: DryRun, matched: Mapping[int, int]) -> DryRun:
+    """Add the number of proxies that a filter matched on each node, also on nodes of which none would change."""
+    changes = {one.node_id: one for one in result.by_node}
+    unchanged = {"created": 0, "changed": 0, "removed": 0}
+    nodes = [
+        changes.get(id_, DryRunNode(node_id=id_, **unchanged)).model_copy(update={"matched": count})
+        for id_, count in sorted(matched.items())
+    ]
+    return result.model_copy(update={"by_node": nodes})

@@ -1,5 +1,8 @@
 """/proxies"""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import JSONBody
 
@@ -13,6 +16,7 @@ from master.api.writes.outcomes import WriteOutcome
 from master.api.writes.waiting import Preference, etag, removed_response
 from master.db.constraints import writing
 from master.db.database import Database, Session
+from master.db.dry_run import DryRunDone
 from master.domain.proxies import creation, fleets
 from master.domain.proxies import service as proxies
 from master.domain.proxies.schemas import (
@@ -39,7 +43,7 @@ from master.errors import (
     RotationUnderWay,
 )
 from master.schemas.base import SecretsQuery
-from master.schemas.dry_run import DryRunnable, TimedWrite
+from master.schemas.dry_run import DryRunnable, TimedWrite, with_matched
 
 CHANGED = (EngineMissing, ExitMissing, RotationUnderWay)
 """Problems of a change of one proxy, or of many."""
@@ -177,10 +181,12 @@ async def change_proxies(
 
     The request is refused if the filter matches another number of proxies than `expect`.
     """
-    async with writing(database) as session:
+
+    async def act(session: Session) -> WriteOutcome:
         fleet = await with_ids(session, parameters)
-        outcome = await fleets.change_fleet(session, fleet, data, allow_past=fleet.allow_past)
-    return await fleet_response(preference, outcome)
+        return await fleets.change_fleet(session, fleet, data, allow_past=fleet.allow_past)
+
+    return await fleet_response(database, preference, act)
 
 
 @delete(
@@ -196,13 +202,24 @@ async def remove_proxies(
 
     The request is refused if the filter matches another number of proxies than `expect`.
     """
-    async with writing(database) as session:
-        outcome = await fleets.remove_fleet(session, await with_ids(session, parameters))
-    return await fleet_response(preference, outcome)
+
+    async def act(session: Session) -> WriteOutcome:
+        return await fleets.remove_fleet(session, await with_ids(session, parameters))
+
+    return await fleet_response(database, preference, act)
 
 
-async def fleet_response(preference: Preference, outcome: WriteOutcome) -> Response[FleetOutcome]:
-    """Answer how many proxies were matched and changed."""
+async def fleet_response(
+    database: Database, preference: Preference, act: Callable[[Session], Awaitable[WriteOutcome]]
+) -> Response[Any]:
+    """Carry out a write by filter; answer how many proxies were matched and changed, by node."""
+    outcomes: list[WriteOutcome] = []
+    try:
+        async with writing(database) as session:
+            outcomes.append(await act(session))
+    except DryRunDone as done:
+        return respond(with_matched(done.result, {one.node_id: one.matched for one in outcomes[0].by_node}))
+    [outcome] = outcomes
     is_confirmed = await preference.is_confirmed(outcome)
     nodes = [FleetNode(node_id=one.node_id, matched=one.matched, changed=one.changed) for one in outcome.by_node]
     result = FleetOutcome(matched=outcome.matched, changed=len(outcome.changed), by_node=nodes)

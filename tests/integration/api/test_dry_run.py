@@ -86,11 +86,20 @@ async def test_it_is_told_where_each_would_be_and_how_many_are_where(fleet: Api)
         "changed": [],
         "removed": [],
         "by_node": [
-            {"node_id": 1, "created": 1, "changed": 0, "removed": 0},
-            {"node_id": 2, "created": 2, "changed": 0, "removed": 0},
+            {"node_id": 1, "matched": None, "created": 1, "changed": 0, "removed": 0},
+            {"node_id": 2, "matched": None, "created": 2, "changed": 0, "removed": 0},
         ],
         "events": {"proxy.created": 3, "stack.created": 1},
     }
+
+
+async def test_by_a_filter_each_node_counts_what_matches_and_what_would_change(fleet: Api):
+    await fleet.call("PATCH", "/proxies?node_id=1&expect=3", 200, json={"enabled": False})
+    told = await fleet.call("PATCH", "/proxies?all=true&expect=5&dry_run=true", 200, json={"enabled": False})
+    assert told["by_node"] == [
+        {"node_id": 1, "matched": 3, "created": 0, "changed": 0, "removed": 0},
+        {"node_id": 2, "matched": 2, "created": 0, "changed": 2, "removed": 0},
+    ]
 
 
 async def test_what_would_be_nothing_is_told_as_such(fleet: Api):

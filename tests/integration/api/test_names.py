@@ -106,7 +106,7 @@ async def test_proxies_are_found_by_names(here: Api, query: str, ids: list[int])
     assert [one["id"] for one in (await here.call("GET", f"/proxies?{query}", 200))["items"]] == ids
     assert (await here.http.get(f"/proxies/export?{query}")).text.count("\n") == len(ids)
     found = await here.call("PATCH", f"/proxies?{query}&expect={len(ids)}", 200, json={"labels": {"a": "b"}})
-    assert found == {"matched": len(ids), "changed": len(ids)}
+    assert (found["matched"], found["changed"]) == (len(ids), len(ids))
 
 
 @pytest.mark.parametrize("path", ["/nodes", "/proxies", "/proxies/export", "/events", "/usage"])
@@ -122,7 +122,7 @@ async def test_an_unknown_name_in_a_query_is_refused_everywhere(here: Api, path:
 async def test_an_unknown_name_removes_nothing(here: Api):
     for query in ("location=Bern", "stack=shopp", "node=node-1&node_id=2"):
         await here.call("DELETE", f"/proxies?{query}&expect=0", 422)
-    assert await here.call("DELETE", "/proxies?stack=shop&expect=1", 200) == {"matched": 1, "changed": 1}
+    assert (await here.call("DELETE", "/proxies?stack=shop&expect=1", 200))["changed"] == 1
 
 
 async def test_events_usage_and_webhooks_are_narrowed_by_names(here: Api):

@@ -58,8 +58,8 @@ async def test_a_stack_is_a_filter_of_proxies(fleet: Api):
     link = await fleet.call("POST", "/links", 201, json={"kind": "list", "filter": {"stack_id": 1}})
     assert len((await fleet.http.get(link["path"])).text.splitlines()) == 2
     answer = await fleet.call("PATCH", "/proxies?stack_id=1&expect=2", 200, json={"enabled": False})
-    assert answer == {"matched": 2, "changed": 2}
-    assert await fleet.call("DELETE", "/proxies?stack_id=1&expect=2", 200) == {"matched": 2, "changed": 2}
+    assert (answer["matched"], answer["changed"]) == (2, 2)
+    assert (await fleet.call("DELETE", "/proxies?stack_id=1&expect=2", 200))["changed"] == 2
     assert (await fleet.call("GET", "/stacks/1", 200))["count"] == 0
 
 
