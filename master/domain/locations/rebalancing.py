@@ -9,7 +9,7 @@ from master.domain.locations import service as locations
 from master.domain.locations.schemas import NodeBalance, PlannedMove, RebalanceRequest, RebalanceResult
 from master.domain.nodes.drain import insert_rotations
 from master.domain.nodes.relocation import movable_proxies, relocate, target_nodes
-from master.domain.proxies.service import lock_placement
+from master.domain.proxies.service import lock_placement_among
 from master.placement.rebalance import Move, RebalanceNode, plan_rebalance
 
 
@@ -17,7 +17,7 @@ async def rebalance(session: Session, location_id: int, body: RebalanceRequest, 
     """Plan the moves and start them; the masters carry them on. A move that fails leaves its proxy. Raises NotFound."""
     await locations.get(session, location_id)
     if not dry_run:
-        await lock_placement(session)
+        await lock_placement_among(session, location_ids=[location_id])
     where = {"location_id": location_id, "node_ids": None}
     targets = await session.rows("drain.select_targets", **where)
     movers = await movable_proxies(session, [row["id"] for row in targets])

@@ -5,7 +5,7 @@ from master.domain.events.log import NewEvent, record_events
 from master.domain.nodes import service as nodes
 from master.domain.nodes.drain import affected_nodes, drain_from_row, insert_rotations, record_failures, relocate_unused
 from master.domain.nodes.relocation import movable_proxies, target_nodes
-from master.domain.proxies.service import lock_placement
+from master.domain.proxies.service import lock_placement, lock_placement_among
 from master.placement.rebalance import assign_nodes
 
 MAX_STARTING = 64
@@ -51,7 +51,7 @@ async def request_rotations(session: Session, node_id: int) -> bool:
 
 async def finish(session: Session, node_id: int) -> bool:
     """Record whether the node is empty. Return whether it was removed, because it is leaving."""
-    await lock_placement(session)
+    await lock_placement_among(session, node_ids=[node_id])
     await session.rows("drain.lock_nodes", ids=[node_id])
     row = await select_drain(session, node_id)
     if row is None or not is_due(row):

@@ -42,7 +42,7 @@ async def change(session: Session, id_: int, body: NodePatch) -> Node:
     Raises NotFound, Invalid, PortsExcluded, PortTaken, ExitsUsed; the transaction's end raises NameTaken.
     """
     given = body.given()
-    await proxies.lock_placement(session)
+    await proxies.lock_placement_among(session, node_ids=[id_])
     row = existing(await session.row("nodes.lock_for_update", id=id_), "node", id_)
     before = settings(row)
     after = merged(before, given)
@@ -130,7 +130,7 @@ def change_events(id_: int, before: Mapping[str, Any], after: Mapping[str, Any])
 
 async def remove(session: Session, id_: int, *, with_proxies: bool) -> None:
     """Remove a node and, if requested, its proxies. Raises NotFound, and StillUsed when it has proxies."""
-    await proxies.lock_placement(session)
+    await proxies.lock_placement_among(session, node_ids=[id_])
     row = existing(await session.row("nodes.lock_for_update", id=id_), "node", id_)
     on_node = [proxy["id"] for proxy in await session.rows("proxies.select_on_node", node_id=id_)]
     if on_node and not with_proxies:

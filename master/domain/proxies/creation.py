@@ -7,7 +7,7 @@ from master.db.database import Row, Session
 from master.domain.events.log import NewEvent, record_events
 from master.domain.proxies.ports import check_port, port_outside
 from master.domain.proxies.schemas import NewProxy, Proxy
-from master.domain.proxies.service import get, lock_placement
+from master.domain.proxies.service import get, lock_placement_among
 from master.domain.proxies.settings import NO_EXPIRY, check_expiries, new_settings
 from master.errors import (
     Conflict,
@@ -30,8 +30,9 @@ async def create(session: Session, body: NewProxy, *, allow_past: bool = False) 
     settings = new_settings(body)
     await check_placement(session, body)
     await check_expiries(session, [(NO_EXPIRY, settings)], allow_past=allow_past)
-    await lock_placement(session)
-    node_id = await select_node(session, body, settings["exit"])
+    location_ids = None if body.location_id is None else [body.location_id]
+    node_ids = await lock_placement_among(session, location_ids=location_ids, node_ids=body.node_ids)
+    node_id = await select_node(session, body, node_ids, settings["exit"])
     port = await claim_port(session, node_id, body.port)
     rotation = settings.pop("rotation")
     is_requested = body.port is not None
@@ -61,12 +62,12 @@ async def check_nodes(session: Session, ids: Sequence[int]) -> None:
         raise invalid_at(f"there is no node {names}", *(f"/node_ids/{index}" for index in missing))
 
 
-async def select_node(session: Session, body: NewProxy, exit_: Mapping[str, Any]) -> NodeId:
-    """Choose the node. Raises InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange."""
+async def select_node(session: Session, body: NewProxy, node_ids: Sequence[NodeId], exit_: Mapping[str, Any]) -> NodeId:
+    """Choose one of these nodes. Raises InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange."""
     rows = await session.rows(
         "placement.select_candidates",
         location_id=body.location_id,
-        node_ids=body.node_ids,
+        node_ids=node_ids,
         engine=body.engine,
         port=body.port,
     )

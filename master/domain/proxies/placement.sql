@@ -1,7 +1,16 @@
 -- Taken before any row by a transaction that chooses a node or changes what one can take, so that a second choice sees
--- the first.
+-- the first. There are 64 locks, and nodes that share an ip share one: choices among other nodes do not wait.
 -- name: lock
-SELECT pg_advisory_xact_lock(hashtext('maybe.placement'));
+SELECT pg_advisory_xact_lock(hashtext('maybe.placement'), key) FROM generate_series(0, 63) AS key;
+
+-- name: lock_some
+SELECT pg_advisory_xact_lock(hashtext('maybe.placement'), key)
+FROM (SELECT DISTINCT hashtext(ip) & 63 AS key FROM nodes WHERE id = ANY (:ids::bigint[]) ORDER BY key) AS keys;
+
+-- name: select_ids
+SELECT id FROM nodes
+WHERE (:location_ids::bigint[] IS NULL OR location_id = ANY (:location_ids))
+  AND (:node_ids::bigint[] IS NULL OR id = ANY (:node_ids));
 
 -- Every write of proxies locks the rows of their nodes first, in the order of their ids.
 -- name: lock_nodes

@@ -1,5 +1,7 @@
 """Read, change and remove single proxies, each call in one transaction."""
 
+from collections.abc import Sequence
+
 from master.api.writes.outcomes import WriteOutcome
 from master.db.constraints import existing
 from master.db.database import Row, Session
@@ -19,6 +21,7 @@ from master.domain.proxies.removal import delete, record_removals
 from master.domain.proxies.schemas import Proxy, ProxyFilter, ProxyList, ProxyPage, ProxyPatch, proxy_from_row
 from master.domain.proxies.settings import check_expiries, patched_settings
 from master.schemas.filters import filter_parameters
+from shared.proxies import NodeId
 
 
 async def get(session: Session, id_: int) -> Proxy:
@@ -46,6 +49,19 @@ async def matching(
 async def lock_placement(session: Session) -> None:
     """Lock placement. A transaction that chooses a node or changes its capacity does this before it locks any row."""
     await session.execute("placement.lock")
+
+
+async def lock_placement_among(
+    session: Session, *, location_ids: Sequence[int] | None = None, node_ids: Sequence[int] | None = None
+) -> list[NodeId]:
+    """Lock placement among the nodes of these locations, these nodes, or those that are both; return their ids.
+
+    A transaction that then chooses among these nodes alone needs no lock of the others.
+    """
+    rows = await session.rows("placement.select_ids", location_ids=location_ids, node_ids=node_ids)
+    ids = [NodeId(row["id"]) for row in rows]
+    await session.rows("placement.lock_some", ids=ids)
+    return ids
 
 
 async def change(

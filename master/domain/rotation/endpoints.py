@@ -1,15 +1,16 @@
 """The new endpoint of a rotation: its node, port, login and exit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from master.db.database import Row, Session
 from master.domain.proxies.creation import no_capacity
 from master.domain.proxies.rotatable import next_exit
-from master.domain.proxies.service import lock_placement
+from master.domain.proxies.service import lock_placement_among
 from master.domain.proxies.settings import PASSWORD_LETTERS, USERNAME_LETTERS, random_text
 from master.errors import invalid_at, not_rotatable
 from master.placement.candidates import Candidate, Demand, Obstacle, choose_node
+from shared.proxies import NodeId
 
 
 async def insert_endpoint(session: Session, row: Row, node: Row, exit_: Mapping[str, Any]) -> None:
@@ -57,14 +58,13 @@ async def is_port_free(session: Session, node: Row, port: int) -> bool:
 
 async def choose_target(session: Session, row: Row) -> int:
     """Choose another node: a named one, or one of the same location. Raises Invalid, InsufficientCapacity."""
-    await lock_placement(session)
     if row["location_id"] is None and row["node_ids"] is None:
         raise invalid_at(f"node {row['node_id']} has no location: give node_ids", "/node_ids")
-    location_id = row["location_id"] if row["node_ids"] is None else None
+    node_ids = await lock_targets(session, row["location_id"], row["node_ids"])
     rows = await session.rows(
         "placement.select_candidates",
-        location_id=location_id,
-        node_ids=row["node_ids"],
+        location_id=None,
+        node_ids=node_ids,
         engine=row["engine"],
         port=None,
     )
@@ -76,6 +76,12 @@ async def choose_target(session: Session, row: Row) -> int:
     if isinstance(chosen, tuple):
         raise no_capacity(chosen)
     return chosen
+
+
+async def lock_targets(session: Session, location_id: int | None, node_ids: Sequence[int] | None) -> list[NodeId]:
+    """Lock placement among the nodes that a proxy of this location may move to; return their ids."""
+    location_ids = None if node_ids is not None or location_id is None else [location_id]
+    return await lock_placement_among(session, location_ids=location_ids, node_ids=node_ids)
 
 
 def exit_after(row: Row, node: Row) -> dict[str, Any]:

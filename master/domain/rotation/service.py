@@ -12,11 +12,10 @@ from master.domain.proxies.creation import check_nodes
 from master.domain.proxies.fleets import lock_fleet
 from master.domain.proxies.rotatable import why_not_rotatable
 from master.domain.proxies.schemas import FleetFilter
-from master.domain.proxies.service import lock_placement
+from master.domain.rotation.endpoints import lock_targets
 from master.domain.rotation.schemas import RotateRequest, Rotation, RotationList, RotationPage, rotation_from_row
 from master.domain.rotation.steps import begin
 from master.errors import invalid_at, not_rotatable
-from shared.proxies import ProxyId
 
 KEPT_DAYS = 30
 """Rotations are forgotten so long after they ended."""
@@ -39,10 +38,11 @@ async def rotate(session: Session, proxy_id: int, body: RotateRequest) -> Rotati
 
     Raises NotFound, Invalid, NotRotatable, InsufficientCapacity; the transaction's end raises RotationUnderWay.
     """
-    groups = await select_groups(session, [ProxyId(proxy_id)])
-    existing(groups[0] if groups else None, "proxy", proxy_id)
+    row = existing(await session.row("proxies.select_one", id=proxy_id), "proxy", proxy_id)
     if "node" in body.what:
-        await lock_placement(session)
+        await lock_targets(session, row["location_id"], body.node_ids)
+    groups = await select_groups(session, [row["id"]])
+    existing(groups[0] if groups else None, "proxy", proxy_id)
     [id_] = await request_rotations(session, groups, body)
     await begin(session, id_)
     return await get(session, id_)

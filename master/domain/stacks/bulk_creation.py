@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from master.db.database import Row, Session
+from master.domain.proxies.service import lock_placement_among
 from master.domain.stacks.template import MERGED, REPLACED, Template, draw_logins
 from master.errors import InsufficientCapacity, NodeCapacity, insufficient_capacity
 from master.placement.candidates import Candidate, Demand
@@ -24,16 +25,23 @@ class NewProxies:
     leaving: Mapping[NodeId, int] = field(default_factory=Counter[NodeId])
 
 
-async def choose_nodes(session: Session, stack_id: int | None, new: NewProxies) -> tuple[NodeId, ...]:
-    """Choose their nodes; placement is locked. Raises InsufficientCapacity."""
+async def lock_places(session: Session, template: Template) -> list[NodeId]:
+    """Lock placement among the nodes on which proxies of this template may be created; return their ids."""
+    location_ids, node_ids = template.get("location_ids"), template.get("node_ids")
+    return await lock_placement_among(session, location_ids=location_ids, node_ids=node_ids)
+
+
+async def choose_nodes(
+    session: Session, stack_id: int | None, new: NewProxies, places: Sequence[NodeId]
+) -> tuple[NodeId, ...]:
+    """Choose their nodes among these, for which placement is locked. Raises InsufficientCapacity."""
     if not new.count:
         return ()
     template = new.template
     rows = await session.rows(
         "stacks.select_candidates",
         stack_id=stack_id,
-        location_ids=template.get("location_ids"),
-        node_ids=template.get("node_ids"),
+        node_ids=places,
         engine=template["engine"],
         new_count=new.count,
     )

@@ -11,7 +11,7 @@ from master.domain.events.log import EventBatch
 from master.domain.proxies import removal
 from master.domain.proxies.bulk_changes import plan_changes, write_changes
 from master.domain.proxies.changes import ChangeRule, check_engines, check_exits
-from master.domain.stacks.bulk_creation import NewProxies, choose_nodes, insert_proxies
+from master.domain.stacks.bulk_creation import NewProxies, choose_nodes, insert_proxies, lock_places
 from master.domain.stacks.template import Template, template_rule
 from master.errors import invalid_at
 from master.placement.spread import Spread
@@ -59,7 +59,8 @@ class Applied:
 async def plan_new(session: Session, desired: DesiredStack) -> Plan:
     """Plan a new stack. Raises InsufficientCapacity."""
     new = NewProxies(count=desired.count or 0, template=desired.proxy, spread=desired.spread)
-    chosen = await choose_nodes(session, None, new)
+    places = await lock_places(session, desired.proxy) if desired.count else []
+    chosen = await choose_nodes(session, None, new, places)
     nodes = await session.rows("placement.lock_nodes", ids=sorted(set(chosen)))
     return Plan(delete=(), keep=(), create=chosen, nodes=nodes)
 
@@ -67,14 +68,16 @@ async def plan_new(session: Session, desired: DesiredStack) -> Plan:
 async def plan(session: Session, id_: int, desired: DesiredStack) -> Plan:
     """Plan the change of a stack and lock all affected nodes. Raises Invalid, InsufficientCapacity.
 
-    Proxies may be removed, or rotated to another node, while this waits for the locks; then it plans again.
+    Proxies may be removed, or rotated to another node, while this waits for the locks; then it plans again. Without a
+    count nothing is created, so no node is chosen.
     """
+    places = await lock_places(session, desired.proxy) if desired.count else []
     while True:
         members = await select_members(session, id_)
         to_delete, count = difference(list(members), desired)
         leaving = Counter(members[proxy_id] for proxy_id in to_delete)
         new = NewProxies(count=count, template=desired.proxy, spread=desired.spread, leaving=leaving)
-        chosen = await choose_nodes(session, id_, new)
+        chosen = await choose_nodes(session, id_, new, places)
         present = {row["node_id"] for row in await session.rows("stacks.select_nodes", id=id_)}
         nodes = await session.rows("placement.lock_nodes", ids=sorted(present.union(chosen)))
         if members == await select_members(session, id_):

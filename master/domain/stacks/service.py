@@ -1,6 +1,6 @@
 """Read, create, change and remove stacks, each in one transaction.
 
-Lock order: placement, the nodes by id, their ips, the stack's row.
+Lock order: the stack, placement among the nodes that may get new proxies, the nodes by id, their ips, the stack's row.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from master.db.constraints import existing
 from master.db.database import Row, Session
 from master.domain.events.log import EventBatch, NewEvent, record_events
 from master.domain.proxies.removal import scaled_event
-from master.domain.proxies.service import lock_placement
 from master.domain.proxies.settings import NO_EXPIRY, check_expiries
 from master.domain.stacks.plan import SETTINGS, Applied, DesiredStack, apply, plan, plan_new
 from master.domain.stacks.schemas import (
@@ -53,7 +52,7 @@ async def page(session: Session, query: StackList) -> StackPage:
 async def create(session: Session, body: NewStack, *, allow_past: bool = False) -> tuple[int, WriteOutcome]:
     """Create a stack; return its id. Raises Invalid, InsufficientCapacity; the transaction's end raises NameTaken."""
     desired = await desired_stack(session, body.name, body, allow_past=allow_past)
-    await lock_placement(session)
+    await session.execute("stacks.lock_name", name=body.name)
     return await insert(session, desired)
 
 
@@ -66,8 +65,8 @@ async def put(
     allow_past: bool = False,
 ) -> tuple[int, WriteOutcome, bool]:
     """Create or change the stack of this name; also return whether it was created. Raises as create and change."""
-    await lock_placement(session)
-    row = await session.row("stacks.select_named", name=name)
+    await session.execute("stacks.lock_name", name=name)
+    row = await locked_if_there(session, name)
     desired = await desired_stack(session, name, body, row["proxy"] if row else NO_EXPIRY, allow_past=allow_past)
     if row is None:
         check_version({"version": None}, versions)
@@ -89,8 +88,7 @@ async def change(
     Raises NotFound, PreconditionFailed, Invalid, InsufficientCapacity, EngineMissing, ExitMissing, RotationUnderWay;
     NameTaken at the transaction's end.
     """
-    await lock_placement(session)
-    row = await select(session, key)
+    row = await locked(session, key)
     check_version(row, versions)
     given = body.model_fields_set
     template: Template = row["proxy"]
@@ -112,8 +110,7 @@ async def change(
 
 async def remove(session: Session, key: StackKey, versions: frozenset[int] | None = None) -> WriteOutcome:
     """Remove a stack and its proxies. Raises NotFound, PreconditionFailed."""
-    await lock_placement(session)
-    row = await select(session, key)
+    row = await locked(session, key)
     empty = DesiredStack(**{name: row[name] for name in SETTINGS}, count=0)
     plan_ = await plan(session, row["id"], empty)
     check_version(await select(session, row["id"]), versions)
@@ -200,6 +197,23 @@ async def select(session: Session, key: StackKey) -> Row:
     if row is None:
         raise NotFound("there is no stack of this name", {"name": key})
     return row
+
+
+async def locked(session: Session, key: StackKey) -> Row:
+    """Lock a stack against other writes of it; return its row. Raises NotFound."""
+    row = await select(session, key)
+    await session.execute("stacks.lock", id=row["id"])
+    return await select(session, row["id"])
+
+
+async def locked_if_there(session: Session, name: str) -> Row | None:
+    """Lock the stack of this name, if there is one, and return its row. It may be renamed or removed before that."""
+    while (row := await session.row("stacks.select_named", name=name)) is not None:
+        await session.execute("stacks.lock", id=row["id"])
+        now = await session.row("stacks.select_named", name=name)
+        if now is not None and now["id"] == row["id"]:
+            return now
+    return None
 
 
 def check_version(row: Row, versions: frozenset[int] | None) -> None:

@@ -36,6 +36,14 @@ SELECT id, name, count, spread, proxy, labels, version FROM stacks WHERE id = :i
 -- name: select_named
 SELECT id, name, count, spread, proxy, labels, version FROM stacks WHERE name = :name;
 
+-- Writes of one stack wait for each other here, before they lock anything else.
+-- name: lock
+SELECT pg_advisory_xact_lock(hashtext('maybe.stack'), hashtext(:id::bigint::text));
+
+-- A stack that is put by a name waits for another one that is put by the same.
+-- name: lock_name
+SELECT pg_advisory_xact_lock(hashtext('maybe.stack_name'), hashtext(:name::text));
+
 -- name: update
 UPDATE stacks
 SET name = :name, spread = :spread, proxy = :proxy::jsonb, labels = :labels::jsonb, version = version + 1,
@@ -62,8 +70,7 @@ SELECT
 FROM candidate_nodes c
 LEFT JOIN own ON own.node_id = c.id
 CROSS JOIN LATERAL ports_in_use(c.id, :new_count::bigint) AS ports
-WHERE (:location_ids::bigint[] IS NULL OR c.location_id = ANY (:location_ids))
-  AND (:node_ids::bigint[] IS NULL OR c.id = ANY (:node_ids))
+WHERE c.id = ANY (:node_ids::bigint[])
 ORDER BY c.id;
 
 -- Taken after the nodes' rows before ports of several nodes are given away, in one order.

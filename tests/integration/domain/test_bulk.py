@@ -1,7 +1,15 @@
 """Changing and removing all proxies that a filter matches."""
 
+import asyncio
+
 import pytest
 
+from master.db.database import Database
+from master.domain.proxies.fleets import lock_fleet
+from master.domain.proxies.schemas import FleetFilter
+from master.domain.stacks.plan import DesiredStack, plan_new
+from master.domain.stacks.schemas import StackProxy
+from master.domain.stacks.template import template_from
 from tests.integration.conftest import Api
 
 
@@ -119,3 +127,19 @@ async def test_lists_are_filtered(api: Api):
     }
     for query, ids in found.items():
         assert [one["id"] for one in (await api.call("GET", f"/proxies?{query}", 200))["items"]] == ids
+
+
+async def test_a_write_of_some_nodes_holds_up_no_write_of_another(api: Api, rows: Database):
+    first, second, third = [await api.node() for _ in range(3)]
+    await many(api, first, 2)
+    template = template_from(StackProxy.model_validate({"node_ids": [first, second]}))
+    stack = DesiredStack(name="s", spread="nodes", proxy=template, labels={}, count=4)
+    async with asyncio.timeout(20), rows.transaction() as session:
+        assert len((await lock_fleet(session, FleetFilter(protocol=["mixed"], expect=2))).ids) == 2
+        assert set((await plan_new(session, stack)).create) == {first, second}
+        other = (await api.proxy(third, protocol="http"))["id"]
+        await api.call("PATCH", f"/proxies/{other}", 200, json={"enabled": False})
+        await api.call("POST", "/stacks", 201, json={"name": "other", "count": 2, "proxy": {"node_ids": [third]}})
+        await api.call("PATCH", f"/nodes/{third}", 200, json={"labels": {"a": "1"}})
+        assert len((await api.call("GET", "/proxies", 200))["items"]) == 5
+        await api.call("DELETE", f"/proxies?node_id={third}&expect=3", 200)
