@@ -16,9 +16,9 @@ from master.db.constraints import writing
 from master.db.database import Database, Row, Session
 from master.domain.links import service as links
 from master.domain.links.schemas import Link, LinkCreated, LinkList, LinkPage, NewLink
-from master.domain.proxies import service as proxies
 from master.domain.proxies.export.routes import FILES, exported
 from master.domain.proxies.export.writers import writer
+from master.domain.proxies.fleets import ids_by_node
 from master.domain.proxies.schemas import LinkQuery, ProxyFilter
 from master.domain.rotation import service as rotation
 from master.domain.rotation.schemas import FleetRotation, RotateRequest
@@ -93,9 +93,11 @@ async def use_link(
 
 async def begun(session: Session, link: Row) -> FleetRotation:
     """Begin the rotations of a link. Raises Invalid, NotRotatable."""
-    rows = await proxies.matching(session, ProxyFilter.model_validate(link["filter"]))
-    ids = await rotation.request_rotations(session, rows, RotateRequest.model_validate(link["rotate"])) if rows else []
-    return FleetRotation(matched=len(rows), rotation_ids=ids)
+    found = await ids_by_node(session, ProxyFilter.model_validate(link["filter"]))
+    proxy_ids = sorted(id_ for ids in found.values() for id_ in ids)
+    body = RotateRequest.model_validate(link["rotate"])
+    ids = await rotation.request_rotations(session, proxy_ids, body) if proxy_ids else []
+    return FleetRotation(matched=len(ids), rotation_ids=ids)
 
 
 router = Router("/links", route_handlers=[list_links, create_link, show_link, remove_link])

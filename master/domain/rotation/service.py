@@ -16,6 +16,7 @@ from master.domain.rotation.endpoints import lock_targets
 from master.domain.rotation.schemas import RotateRequest, Rotation, RotationList, RotationPage, rotation_from_row
 from master.domain.rotation.steps import begin
 from master.errors import invalid_at, not_rotatable
+from shared.proxies import ProxyId
 
 KEPT_DAYS = 30
 """Rotations are forgotten so long after they ended."""
@@ -41,9 +42,7 @@ async def rotate(session: Session, proxy_id: int, body: RotateRequest) -> Rotati
     row = existing(await session.row("proxies.select_one", id=proxy_id), "proxy", proxy_id)
     if "node" in body.what:
         await lock_targets(session, row["location_id"], body.node_ids)
-    groups = await select_groups(session, [row["id"]])
-    existing(groups[0] if groups else None, "proxy", proxy_id)
-    [id_] = await request_rotations(session, groups, body)
+    [id_] = await request_rotations(session, [row["id"]], body)
     await begin(session, id_)
     return await get(session, id_)
 
@@ -51,28 +50,29 @@ async def rotate(session: Session, proxy_id: int, body: RotateRequest) -> Rotati
 async def rotate_fleet(session: Session, fleet: FleetFilter, body: RotateRequest) -> list[int]:
     """Request rotations of all proxies that match; return their ids. Raises CountDiffers, Invalid, NotRotatable."""
     locked = await lock_fleet(session, fleet)
-    return await request_rotations(session, await select_groups(session, locked.ids), body)
+    return await request_rotations(session, locked.ids, body)
 
 
 async def rotate_stack(session: Session, stack_id: int, body: RotateRequest) -> list[int]:
     """Request rotations of all proxies of a stack; return their ids. Raises Invalid, NotRotatable."""
     ids = await session.value("proxies.select_of_stack", id=stack_id)
-    return await request_rotations(session, await select_groups(session, ids), body) if ids else []
+    return await request_rotations(session, ids, body) if ids else []
 
 
-async def request_rotations(session: Session, groups: Sequence[Row], body: RotateRequest) -> list[int]:
-    """Request a rotation of each proxy of these groups; return the ids. Raises Invalid, NotRotatable."""
+async def request_rotations(session: Session, proxy_ids: Sequence[ProxyId], body: RotateRequest) -> list[int]:
+    """Request a rotation of each of these proxies; return the ids. Raises Invalid, NotRotatable."""
     if body.node_ids is not None:
         if "node" not in body.what:
             raise invalid_at("node_ids need the part node in what", "/node_ids")
         await check_nodes(session, body.node_ids)
+    groups = await select_groups(session, proxy_ids)
     reasons = {id_: reason for row in groups if (reason := obstacle_of(row, body)) for id_ in row["ids"]}
     if reasons:
         raise not_rotatable(dict(sorted(reasons.items())))
     now = cause()
     found = await session.rows(
         "rotation.insert",
-        proxy_ids=sorted(id_ for row in groups for id_ in row["ids"]),
+        proxy_ids=proxy_ids,
         what=body.what,
         overlap_s=body.overlap_s,
         node_ids=body.node_ids,

@@ -102,9 +102,7 @@ async def outcome(rows: Database, act: Callable[[Session], Awaitable[object]]) -
 
 async def changed_together(rows: Database, body: dict[str, Any]) -> Outcome:
     fleet = FleetFilter.model_validate({"all": True, "expect": PROXIES})
-    return await outcome(
-        rows, lambda session: fleets.change_fleet(session, fleet, FleetPatch.model_validate(body))
-    )
+    return await outcome(rows, lambda session: fleets.change_fleet(session, fleet, FleetPatch.model_validate(body)))
 
 
 async def changed_singly(rows: Database, body: dict[str, Any], ids: list[int]) -> Outcome:
