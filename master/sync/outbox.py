@@ -33,6 +33,8 @@ BATCH = 200
 IN_FLIGHT = 16
 ROUND_S = 5.0
 RESEND_S = 2.0
+CLAIM_S = 5.0
+"""The lifetime of a claim (claim_unsent): after it another master, or this one, sends the list again."""
 
 
 class Outbox:
@@ -83,10 +85,17 @@ class Outbox:
             if row is None or not (again or self._is_new(node_id, row["revision"])):
                 return
             await self._publish(node_id, row, confirm=AGREED if confirm else row["removed"])
+            await self._mark_sent(node_id, row["revision"])
+
+    async def _mark_sent(self, node_id: NodeId, revision: int) -> None:
+        """Mark the list as sent. While a write has the node locked, wait without a connection, which reads may need."""
+        until, is_marked = time.monotonic() + CLAIM_S, 0
+        while not is_marked and time.monotonic() < until:
             async with self._database.session() as session:
-                await session.execute(
-                    "sync.mark_sent", node_id=node_id, revision=row["revision"], quiet=timedelta(seconds=QUIET_S)
+                is_marked = await session.execute(
+                    "sync.mark_sent", node_id=node_id, revision=revision, quiet=timedelta(seconds=QUIET_S)
                 )
+            await asyncio.sleep(0 if is_marked else QUIET_S)
 
     def _is_up(self) -> bool:
         return self.bus is not None and self.bus.state == "up"

@@ -16,7 +16,8 @@ WITH due AS (
 UPDATE nodes SET sweep_at = now() + interval '10 minutes' * (0.8 + 0.4 * random()) FROM due WHERE nodes.id = due.id
 RETURNING nodes.id;
 
--- `sent_at` is the time of the oldest list that the node has not confirmed.
+-- `sent_at` is the time of the oldest list that the node has not confirmed. A node that a write has locked is left as it
+-- is.
 -- name: mark_sent
 UPDATE nodes
 SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_timestamp() + :quiet::interval,
@@ -24,7 +25,7 @@ SET sent_revision = GREATEST(sent_revision, :revision), sending_until = clock_ti
         WHEN sent_revision <= (SELECT confirmed_rev FROM node_status WHERE node_id = :node_id) THEN clock_timestamp()
         ELSE sent_at
     END
-WHERE id = :node_id;
+WHERE id = (SELECT id FROM nodes WHERE id = :node_id FOR NO KEY UPDATE SKIP LOCKED);
 
 -- Revision, list and removals since the node's last report in one statement, and so in one snapshot. With it go the ids
 -- of the requests that changed the list, as far as the log has them. No row while a restore is under way: it creates

@@ -4,8 +4,9 @@
 
 Each round has a fresh database: 10,000 proxies labelled `size:10000`, 1,000 labelled `size:1000` and 9,000 others, over
 12 nodes. Each write runs alone beside one client that reads GET /proxies?limit=50, GET /proxies/{id} and /health/ready
-in turns over a kept connection. With `--beside`, the master of another working tree takes turns with this one. Printed
-are the median and the range of each write, and p50, p99 and the longest of the reads during it, over all rounds.
+in turns over a kept connection, until a second after the write. With `--beside`, the master of another working tree
+takes turns with this one. Printed are the median and the range of each write, and p50, p99 and the longest of the reads
+beside it, over all rounds.
 """
 
 import argparse
@@ -35,6 +36,8 @@ HERE = Path(__file__).parents[2]
 NODES = 12
 SIZES = {"1000": 1_000, "10000": 10_000}
 LIMIT_S = 120
+AFTERMATH_S = 1.0
+"""Reads go on for so long after a write: its events are delivered then."""
 FILL = (
     "INSERT INTO locations (name) VALUES ('bench')",
     "INSERT INTO nodes (name, ip, location_id, engines, challenge_hash, broker_password_hash)"
@@ -165,6 +168,7 @@ async def measured(url: str, name: str, size: str, figures: Figures) -> None:
         began = time.perf_counter()
         answer = await WRITES[name](writer, size)
         figures.writes.append(time.perf_counter() - began)
+        await asyncio.sleep(AFTERMATH_S)
         task.cancel()
         assert answer.is_success, (name, size, answer.text[:500])
 
