@@ -33,6 +33,7 @@ SCREENS = (
     "/events",
     "/usage",
     "/lookup",
+    "/lookup?ip=127.0.0.1&port={port}",
     "/links",
     "/webhooks",
     "/settings",
@@ -80,4 +81,5 @@ async def subjects_of(demo: Cluster) -> dict[str, int]:
         "failed": await first("/proxies?name=taken-port"),
         "sold": await first("/proxies?label=customer:3"),
         "stack": await first("/stacks"),
+        "port": succeeded(await demo.api.get("/proxies?label=customer:3")).json()["items"][0]["port"],
     }

@@ -11,7 +11,7 @@ export const isKeysOpen = signal(false);
 const AFTER_G_MS = 1200;
 
 const PLACES = NAVIGATION.flatMap((group) => group.items).filter((item) => item.key);
-const OTHERS = [["j", "k"], ["x"], ["Enter"], ["c"], ["/"], ["Ctrl", "K"], ["?"]];
+const OTHERS = [["j", "k"], ["x"], ["Enter"], ["c"], ["p"], ["/"], ["Ctrl", "K"], ["?"]];
 
 export function useShellKeys() {
   useEffect(() => {

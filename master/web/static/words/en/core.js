@@ -54,6 +54,7 @@ export default {
   "key.x": "select the row",
   "key.Enter": "open the row",
   "key.c": "copy what the row stands for",
+  "key.p": "pause or resume the events",
   "key./": "go to the filter",
   "key.CtrlK": "find anything",
   "key.?": "this list",
