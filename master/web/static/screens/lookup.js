@@ -15,7 +15,7 @@ import { t } from "../words.js";
 /** Further sections of words. */
 export const words = ["insight"];
 
-const MOST = 20;
+const MOST = 10;
 const DAY_MS = 86_400_000;
 /** The clocks of the browser and the master may differ. */
 const SLACK_MS = 60_000;
