@@ -11,9 +11,9 @@ from tests.integration.conftest import Api
 from tests.openapi.operations import Operation, operations, requests
 
 ALL = {operation.id: operation for operation in operations()}
-AT_ODDS = ("create_location", "remove_location", "remove_node")
+AT_ODDS = ("create_location", "remove_location", "remove_node", "claim_proxies")
 """With what there is in this world, which has the names of the examples."""
-FLEETS = ("change_proxies", "remove_proxies", "rotate_proxies")
+FLEETS = ("change_proxies", "remove_proxies", "rotate_proxies", "check_proxies")
 DOCUMENTATION = {
     "/api": "text/html; charset=utf-8",
     "/api-json": "application/json",
