@@ -14,6 +14,7 @@ def screen(cluster: Cluster, proxies: Sequence[Mapping[str, Any]], options: UpOp
     return f"""
 The cluster is up.
 
+  web page            {api}
   API documentation   {api}/api
   RabbitMQ messages   {vhost.management_url}  (user {vhost.user}, password {vhost.password})
   Logs and data       {cluster.folder.path}
