@@ -168,7 +168,7 @@ async def test_an_unknown_field_is_answered_with_the_known_and_the_nearest(
     [
         ("/proxies?locaton=x", "unknown parameter locaton; did you mean location?"),
         ("/usage?form=2026-11-01T00:00:00Z", "did you mean from?"),
-        ("/proxies/1?expect=1", "unknown parameter expect; known: none"),
+        ("/proxies/1?expect=1", "unknown parameter expect; known: secrets"),
         ("/events?zzz=1", "unknown parameter zzz; known: type, node_id"),
     ],
 )
