@@ -5,6 +5,8 @@ Beside plain statements (`-- name: delete`) a file may have:
 - Parts: `-- part: matching` in proxies.sql stands wherever a statement says `{proxies.matching}`.
 - Optional conditions: `AND (:state::text[] IS NULL OR ...)` is left out of the statement while the parameter is None,
   so that PostgreSQL plans for the conditions that are given. As written, it means the same.
+- Flags: `CASE WHEN :by_state::boolean THEN` has the flag's value in the SQL instead of a parameter: PostgreSQL
+  would otherwise come to keep one plan for all values, which joins and groups by everything.
 - Sorts: a statement with `-- sort:` lines becomes one statement for each order, "proxies.select_page by -name". A line
   `-- sort: name = sort_name::text` names the key, its expression and its type; the id decides between equal keys.
   `{key}` stands for the key, `{beyond}` for the condition of rows after the last one seen (`:after_id` and
@@ -22,10 +24,11 @@ BLOCK = re.compile(r"^-- (name|part): (\w+)\n(.*?)(?=^-- (?:name|part): |\Z)", r
 SORT = re.compile(r"^-- sort: (\w+)(?: = (\w+))?(?:::(\w+))?$", re.M)
 PART = re.compile(r"\{(\w+\.\w+)\}")
 OPTIONAL = re.compile(r"AND \(:(\w+)(::[\w\[\]]+) IS NULL OR ")
+FLAG = re.compile(r"(?<=CASE WHEN ):(\w+)::boolean(?= THEN)")
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 """The double colon of a cast is no parameter."""
 MOST_FORMS = 2000
-"""The most statements without some of their optional conditions that are kept."""
+"""The most forms of statements, by their optional conditions and flags, that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Statement:
     parameters: tuple[str, ...]
     optional: frozenset[str]
     """The parameters of optional conditions."""
+    flags: frozenset[str]
 
 
 @cache
@@ -102,12 +106,16 @@ def numbered(name: str, text: str) -> Statement:
 
     body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip().rstrip(";")
     optional = frozenset(match[1] for match in OPTIONAL.finditer(body))
-    return Statement(name, body, PARAMETER.sub(number, body), tuple(parameters), optional)
+    flags = frozenset(FLAG.findall(body))
+    return Statement(name, body, PARAMETER.sub(number, body), tuple(parameters), optional, flags)
 
 
 @lru_cache(MOST_FORMS)
-def without(statement: Statement, omitted: frozenset[str]) -> Statement:
-    """Return the statement without the optional conditions of these parameters, and with the others as plain ones."""
+def form_of(statement: Statement, omitted: frozenset[str], raised: frozenset[str] = frozenset()) -> Statement:
+    """Return the statement without the optional conditions of `omitted`, and with the flags of `raised` set.
+
+    Its other conditions are plain ones, and its other flags are false.
+    """
     text, rest = "", statement.source
     while match := OPTIONAL.search(rest):
         end = closing(rest, match.end())
@@ -115,7 +123,8 @@ def without(statement: Statement, omitted: frozenset[str]) -> Statement:
         typed = re.sub(rf":{match[1]}\b(?!::)", f":{match[1]}{match[2]}", condition)
         text += rest[: match.start()] + ("" if match[1] in omitted else f"AND ({typed})")
         rest = rest[end + 1 :]
-    return numbered(statement.name, text + rest)
+    plain = FLAG.sub(lambda match: str(match[1] in raised).lower(), text + rest)
+    return numbered(statement.name, plain)
 
 
 def closing(text: str, begin: int) -> int:
@@ -129,7 +138,7 @@ def closing(text: str, begin: int) -> int:
 
 
 def bound(name: str, parameters: Mapping[str, object]) -> tuple[str, list[object]]:
-    """Return the SQL of a statement, without the optional conditions whose parameter is None, and its values in order.
+    """Return the SQL of a statement in the form for these values, and the values in order.
 
     Raises TypeError for a missing or unknown parameter.
     """
@@ -137,5 +146,6 @@ def bound(name: str, parameters: Mapping[str, object]) -> tuple[str, list[object
     if set(parameters) != set(statement.parameters):
         raise TypeError(f"{name} takes {sorted(statement.parameters)}, not {sorted(parameters)}")
     omitted = frozenset(one for one in statement.optional if parameters[one] is None)
-    form = without(statement, omitted) if statement.optional else statement
+    raised = frozenset(one for one in statement.flags if parameters[one])
+    form = form_of(statement, omitted, raised) if statement.optional or statement.flags else statement
     return form.sql, [parameters[one] for one in form.parameters]

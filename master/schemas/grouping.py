@@ -26,10 +26,12 @@ class Grouping:
     keys: tuple[str, ...] = ()
 
     def parameters(self, known: Sequence[str]) -> dict[str, Any]:
-        """Return the parameters of a statement: `by_state` and so on, and the keys as `label_1`, `label_2`, ..."""
-        by = {f"by_{name}": name in self.members for name in known}
+        """Return the parameters of a statement: `by_state` and so on, and the keys as `label_1`, ..."""
+        by: dict[str, Any] = {f"by_{name}": name in self.members for name in known}
         keys = dict(enumerate(self.keys, 1))
-        return {**by, **{f"label_{place}": keys.get(place) for place in range(1, MOST_GROUPS + 1)}}
+        for place in range(1, MOST_GROUPS + 1):
+            by |= {f"by_label_{place}": place in keys, f"label_{place}": keys.get(place)}
+        return by
 
     def labels(self, row: Row) -> dict[str, str | None]:
         """Return the values of the labels in a row of that statement."""

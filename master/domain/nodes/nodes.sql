@@ -53,9 +53,9 @@ SELECT
     CASE WHEN :by_state::boolean THEN state END AS state,
     CASE WHEN :by_link::boolean THEN link END AS link,
     CASE WHEN :by_location::boolean THEN location_id END AS location_id,
-    labels ->> :label_1::text AS label_1,
-    labels ->> :label_2::text AS label_2,
-    labels ->> :label_3::text AS label_3,
+    CASE WHEN :by_label_1::boolean THEN labels ->> :label_1::text END AS label_1,
+    CASE WHEN :by_label_2::boolean THEN labels ->> :label_2::text END AS label_2,
+    CASE WHEN :by_label_3::boolean THEN labels ->> :label_3::text END AS label_3,
     count(*) AS count,
     (sum(count(*)) OVER ())::bigint AS total
 FROM node_resources

@@ -119,8 +119,7 @@ JOIN proxy_resources ON id = found_id
 LEFT JOIN schedule_resources ON proxy_id = id
 ORDER BY {order};
 
--- Counts of proxies that match, by up to three groups, the largest first. Groups that are not wanted are NULL. PostgreSQL
--- plans it for the values given, as that costs less, and then joins only what they need.
+-- Counts of proxies that match, by up to three groups, the largest first. Groups that are not wanted are NULL.
 -- name: count
 SELECT
     CASE WHEN :by_state::boolean THEN state END AS state,
@@ -131,9 +130,9 @@ SELECT
     CASE WHEN :by_engine::boolean THEN engine END AS engine,
     CASE WHEN :by_enabled::boolean THEN enabled END AS enabled,
     CASE WHEN :by_reason::boolean THEN reason END AS reason,
-    labels ->> :label_1::text AS label_1,
-    labels ->> :label_2::text AS label_2,
-    labels ->> :label_3::text AS label_3,
+    CASE WHEN :by_label_1::boolean THEN labels ->> :label_1::text END AS label_1,
+    CASE WHEN :by_label_2::boolean THEN labels ->> :label_2::text END AS label_2,
+    CASE WHEN :by_label_3::boolean THEN labels ->> :label_3::text END AS label_3,
     count(*) AS count,
     sum(CASE WHEN :live::boolean THEN connections END)::bigint AS connections,
     sum(CASE WHEN :live::boolean THEN rx_bps END)::bigint AS rx_bps,

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import master
-from master.db.statements import numbered, sorts, statements, without
+from master.db.statements import form_of, numbered, sorts, statements
 from tests.services.postgres import Database
 
 
@@ -12,7 +12,7 @@ async def test_postgresql_understands_every_query_on_the_migrated_schema(databas
     refused: dict[str, str] = {}
     async with database.connection() as connection:
         for name, query in statements().items():
-            for form in {query, without(query, frozenset()), without(query, query.optional)}:
+            for form in {query, form_of(query, frozenset(), query.flags), form_of(query, query.optional)}:
                 try:
                     await connection.prepare(form.sql)
                 except Exception as error:  # noqa: BLE001 (all of them are told at once)
@@ -32,10 +32,17 @@ def test_an_optional_condition_stands_in_the_statement_only_while_its_parameter_
         "SELECT 1 WHERE true AND (:a::text[] IS NULL OR (x = ANY (:a)) IS NOT TRUE) AND (:b::int IS NULL OR y < :b)"
     )
     statement = numbered("one", source)
-    assert without(statement, frozenset("ab")).sql == "SELECT 1 WHERE true"
-    only_b = without(statement, frozenset("a"))
+    assert form_of(statement, frozenset("ab")).sql == "SELECT 1 WHERE true"
+    only_b = form_of(statement, frozenset("a"))
     assert (" ".join(only_b.sql.split()), only_b.parameters) == ("SELECT 1 WHERE true AND (y < $1::int)", ("b",))
-    assert without(statement, frozenset()).sql.count("$1::text[]") == 1
+    assert form_of(statement, frozenset()).sql.count("$1::text[]") == 1
+
+
+def test_a_flag_stands_in_the_statement_as_its_value():
+    statement = numbered("one", "SELECT CASE WHEN :a::boolean THEN x END, CASE WHEN :b::boolean THEN y END, :c::text")
+    plain = form_of(statement, frozenset(), frozenset("a"))
+    assert plain.sql == "SELECT CASE WHEN true THEN x END, CASE WHEN false THEN y END, $1::text"
+    assert plain.parameters == ("c",)
 
 
 def test_a_sorted_statement_becomes_one_for_each_order():
