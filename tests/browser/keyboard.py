@@ -48,6 +48,11 @@ class Keyboard:
         await expect(palette.get_by_role("option", selected=True)).to_contain_text(words)
         await self.keys("Enter")
 
+    async def go(self, key: str, title: str) -> None:
+        """Go to a screen by its key, and wait for it."""
+        await self.keys("g", key)
+        await expect(self.page.get_by_role("heading", level=1)).to_have_text(title, timeout=SOON_MS)
+
     async def filter(self, words: str) -> None:
         """Add words to the filter of the list, and leave the filter bar."""
         bar = self.page.get_by_role("combobox", name="Filter", exact=True)

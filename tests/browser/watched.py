@@ -58,7 +58,12 @@ async def watched_context(
     """Provide a fresh context, like a first visit, and what is noticed in it."""
     locale = {"en": "en-GB", "ru": "ru-RU"}[look.language]
     context = await browser.new_context(
-        base_url=origin, locale=locale, color_scheme=look.theme, viewport=look.size, timezone_id="UTC"
+        base_url=origin,
+        locale=locale,
+        color_scheme=look.theme,
+        viewport=look.size,
+        timezone_id="UTC",
+        reduced_motion="reduce",
     )
     watched = Watched(origin)
     context.on("request", watched.requested)

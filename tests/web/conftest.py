@@ -1,4 +1,7 @@
-"""One browser and one demo fleet for all browser tests of a run."""
+"""One browser and one demo fleet for all browser tests of a run.
+
+They end with the folder, since clusters of other tests use the same ports.
+"""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -21,7 +24,7 @@ from tests.services.rabbitmq import RabbitMQ
 from tests.services.sources import Where
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser(where: Where) -> AsyncIterator[Browser]:
     """Chromium; without one, and where none can be installed, the tests are skipped."""
     try:
@@ -32,7 +35,7 @@ async def browser(where: Where) -> AsyncIterator[Browser]:
         yield opened
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def demo(where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ, browser: Browser) -> AsyncIterator[Cluster]:
     """The demo fleet. It depends on the browser: without one, nothing is started in vain."""
     name = f"maybe-{secrets.token_hex(4)}"

@@ -78,7 +78,7 @@ async def make_stack(keyboard: Keyboard) -> None:
 async def use_one(keyboard: Keyboard, demo: Cluster) -> None:
     """Copy the curl line of a proxy and run it, with this machine in place of the line's destination."""
     page = keyboard.page
-    await keyboard.keys("g", "p")
+    await keyboard.go("p", "Proxies")
     await keyboard.filter(f"stack={STACK}")
     await expect(page.get_by_role("main")).to_contain_text(f"{COUNT} matches", timeout=DONE_MS)
     await keyboard.keys("j", "Enter")
@@ -108,7 +108,7 @@ async def check_and_rotate(keyboard: Keyboard, demo: Cluster) -> None:
 async def scale(keyboard: Keyboard, demo: Cluster) -> None:
     """Scale the stack; the dry run says first what would go."""
     page = keyboard.page
-    await keyboard.keys("g", "s")
+    await keyboard.go("s", "Stacks")
     await keyboard.filter(f"name={STACK}")
     await expect(page.get_by_role("main")).to_contain_text("1 match", timeout=DONE_MS)
     await keyboard.keys("j", "Enter")
@@ -124,7 +124,7 @@ async def scale(keyboard: Keyboard, demo: Cluster) -> None:
 
 async def drain(keyboard: Keyboard, demo: Cluster) -> None:
     page = keyboard.page
-    await keyboard.keys("g", "n")
+    await keyboard.go("n", "Nodes")
     await keyboard.filter(f"name={NAME}")
     await expect(page.get_by_role("main")).to_contain_text("1 match", timeout=DONE_MS)
     await keyboard.keys("j", "x")

@@ -33,7 +33,7 @@ export default function Create() {
   const body = { ...place, ...rest };
   const key = JSON.stringify([count, body, name]);
   const call = useMemo(() => prepared({ ...callOf(count, body, name), wait: WAIT_S }), [key]);
-  const isPlaced = Object.keys(place).length > 0 && count >= 1;
+  const isPlaced = (place.location_id !== undefined || place.node_ids?.length > 0) && count >= 1;
   const { outcome, problem } = useDryRun(call, isPlaced);
   const isNamed = count === 1 || name.trim() !== "";
 

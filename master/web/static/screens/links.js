@@ -35,7 +35,7 @@ export default function Links() {
         ? html`<${Waiting} read=${read} />`
         : read.data.items.length === 0
           ? html`<${Empty} title=${t("links.none")}><p>${t("links.none_text")}</p><div class="bar">${buttons}</div><//>`
-          : html`<section class="panel scrolls"><${LinkTable} items=${read.data.items} onRemove=${setGone} /></section>`
+          : html`<section class="panel"><div class="scrolls" tabindex="0" role="region" aria-label=${t("nav./links")}><${LinkTable} items=${read.data.items} onRemove=${setGone} /></div></section>`
     }
     ${
       kind &&

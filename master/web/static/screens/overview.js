@@ -3,11 +3,11 @@ import { attention } from "../attention.js";
 import { number, speed } from "../format.js";
 import { named, nameOf } from "../names.js";
 import { Attention } from "../parts/attention_list.js";
+import { DayTraffic } from "../parts/day_traffic.js";
 import { EventList } from "../parts/event_list.js";
 import { Empty, Stale, Waiting } from "../parts/notice.js";
 import { Page } from "../parts/screen.js";
 import { PROXY_STATES, StateBar, StateLinks, tallied } from "../parts/states.js";
-import { UsageChart } from "../parts/usage_chart.js";
 import { link } from "../router.js";
 import { useRead } from "../store.js";
 import { html, useMemo } from "../view.js";
@@ -32,7 +32,7 @@ export default function Overview() {
         ${counts.data ? html`<${Totals} data=${counts.data} />` : html`<${Waiting} read=${counts} />`}</section>
       <section class="panel two-thirds"><h2>${t("overview.locations")}</h2>
         ${counts.data ? html`<${Locations} items=${counts.data.items} nodes=${nodes.data?.items ?? []} />` : html`<${Waiting} read=${counts} />`}</section>
-      <section class="panel third"><${UsageChart} spans=${["day"]} title=${t("overview.traffic")} /></section>
+      <section class="panel third"><${DayTraffic} /></section>
       <section class="panel"><div class="panel-head"><h2>${t("overview.events")}</h2><a href=${link("/events")}>${t("overview.all_events")}</a></div>
         <${EventList} limit=${12} subjects /></section>
     </div>

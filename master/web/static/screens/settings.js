@@ -73,13 +73,13 @@ function Versions({ system: { version, cluster, postgresql, rabbitmq, retention 
 
 /** @param {{system: any}} props */
 function Masters({ system }) {
-  return html`<section class="panel scrolls"><h2>${t("settings.masters")}</h2><table class="plain">
+  return html`<section class="panel"><h2>${t("settings.masters")}</h2><div class="scrolls" tabindex="0" role="region" aria-label=${t("settings.masters")}><table class="plain">
     <thead><tr><th>${t("settings.host")}</th><th>${t("column.state")}</th><th>${t("column.version")}</th><th>${t("settings.started")}</th><th>${t("settings.seen")}</th><th>${t("settings.master_id")}</th></tr></thead>
     <tbody>${system.masters.map(
       (/** @type {any} */ one) => html`<tr key=${one.id}><td>${one.host}</td>
         <td><${Badge} state=${Date.parse(system.time) - Date.parse(one.last_seen_at) > SILENT_MS ? "offline" : "online"} /></td>
         <td class=${one.version === system.version ? "" : "warn-text"}>${one.version}</td><td>${time(one.started_at)}</td><td>${ago(one.last_seen_at)}</td><td class="mono">${one.id}</td></tr>`,
-    )}</tbody></table></section>`;
+    )}</tbody></table></div></section>`;
 }
 
 /** @param {{items: any[]}} props */

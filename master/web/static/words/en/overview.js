@@ -45,4 +45,6 @@ export default {
     one: "{n} node is there and has nothing to do.",
     other: "{n} nodes are there and have nothing to do.",
   },
+  "overview.hour": "hour",
+  "overview.now": "now",
 };
