@@ -29,7 +29,7 @@ REFUSAL_EVENT_EVERY_S = 60.0
 KEY_LIMIT = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Forged(Exception):
     """A message whose claimed sender differs from the one that the broker has validated."""
 

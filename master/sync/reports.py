@@ -27,7 +27,7 @@ OFFLINE_AFTER_S = 45.0
 CLONE_EVENT_EVERY_S = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Implausible(Exception):
     """A report that no working node sends."""
 

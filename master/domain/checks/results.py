@@ -42,7 +42,7 @@ class Endpoint:
     password: str | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class ProbeFailure(Exception):
     """The step that failed, and why, for a person. A `limited` proxy works, but its limits stop it for now."""
 

@@ -18,7 +18,7 @@ from shared.proxies import NodeId, ProxyId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fleet:
+class LockedFleet:
     """Proxies by node; the rows of all nodes that a change of them affects are locked."""
 
     nodes: Sequence[Row]
@@ -54,14 +54,14 @@ async def remove_fleet(session: Session, filter_: FleetFilter) -> WriteOutcome:
     return await delete(session, fleet.ids, fleet.nodes)
 
 
-async def lock_fleet(session: Session, filter_: FleetFilter) -> Fleet:
+async def lock_fleet(session: Session, filter_: FleetFilter) -> LockedFleet:
     """Lock the nodes of all proxies that match, and those of their second endpoints. Raises CountDiffers, Invalid."""
     check_filtered(filter_)
     found = await ids_by_node(session, filter_)
     proxy_ids = [id_ for ids in found.values() for id_ in ids]
     ids = [row["node_id"] for row in await session.rows("placement.select_nodes_of_proxies", proxy_ids=proxy_ids)]
     nodes = await session.rows("placement.lock_nodes", ids=ids)
-    fleet = Fleet(nodes=nodes, by_node=await ids_by_node(session, filter_, node_ids=ids))
+    fleet = LockedFleet(nodes=nodes, by_node=await ids_by_node(session, filter_, node_ids=ids))
     check_count(filter_, len(fleet.ids))
     return fleet
 

@@ -11,7 +11,7 @@ from shared.proxies import NodeId, ProxyId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Removed:
+class RemovedProxies:
     """Removed proxies, in rows by node and stack."""
 
     rows: Sequence[Row]
@@ -50,9 +50,9 @@ async def delete(session: Session, ids: Sequence[ProxyId], nodes: Iterable[Row])
     return WriteOutcome(matched=len(removed.ids), changed=removed.ids, revisions=revisions, by_node=by_node)
 
 
-async def delete_rows(session: Session, ids: Sequence[ProxyId], nodes: Iterable[Row]) -> Removed:
+async def delete_rows(session: Session, ids: Sequence[ProxyId], nodes: Iterable[Row]) -> RemovedProxies:
     """Remove proxies of these locked nodes without events."""
-    removed = Removed(rows=await session.rows("proxies.delete", ids=ids) if ids else [])
+    removed = RemovedProxies(rows=await session.rows("proxies.delete", ids=ids) if ids else [])
     disabled = {node["id"] for node in nodes if node["state"] == "disabled"}
     counts = Counter[int]()
     for row in removed.rows:
@@ -69,7 +69,7 @@ async def record_removals(session: Session, counts: Mapping[int, int]) -> None:
         await session.execute("proxies.insert_removals", ids=list(real), counts=list(real.values()))
 
 
-async def scaled_down_events(session: Session, removed: Removed) -> list[NewEvent]:
+async def scaled_down_events(session: Session, removed: RemovedProxies) -> list[NewEvent]:
     """Return an event for each stack that these removed proxies belonged to."""
     counts = Counter[int]()
     for row in removed.rows:
