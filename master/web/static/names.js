@@ -38,5 +38,13 @@ onChanges((changes) => {
   for (const kind of wanted) if (changes.has(kind)) void sources[kind].refresh();
 });
 
-/** @param {typeof KINDS[number]} kind @param {number | null | undefined} id */
-export const nameOf = (kind, id) => (id == null ? "–" : (named(kind).get(id)?.name ?? `#${id}`));
+/**
+ * The name of a resource; "…" until names are there, and its number if it has none.
+ * @param {typeof KINDS[number]} kind
+ * @param {number | null | undefined} id
+ */
+export function nameOf(kind, id) {
+  if (id == null) return "–";
+  const name = named(kind).get(id)?.name;
+  return name ?? (sources[kind].state.value.loading ? "…" : `#${id}`);
+}
