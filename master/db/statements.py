@@ -2,7 +2,7 @@
 
 Beside plain statements (`-- name: delete`) a file may have:
 
-- Parts: `-- part: matching` in proxies.sql stands wherever a statement says `{proxies.matching}`.
+- Parts: `-- part: matching` in proxies.sql stands wherever a statement or another part has `{proxies.matching}`.
 - Optional conditions: `AND (:state::text[] IS NULL OR ...)` is left out of the statement while the parameter is None,
   so that PostgreSQL plans for the conditions that are given. As written, it means the same.
 - Flags: `CASE WHEN :by_state::boolean THEN` has the flag's value in the SQL instead of a parameter: PostgreSQL
@@ -51,11 +51,16 @@ def statements() -> Mapping[str, Statement]:
     Raises ValueError when two packages define the same name.
     """
     found: dict[str, Statement] = {}
-    texts, parts = blocks("name"), blocks("part")
+    texts, parts = blocks("name"), {name: without_comments(text) for name, text in blocks("part").items()}
     for name, text in texts.items():
         for suffix, sorted_text in sorts(text):
-            found[f"{name}{suffix}"] = numbered(f"{name}{suffix}", PART.sub(lambda match: parts[match[1]], sorted_text))
+            found[f"{name}{suffix}"] = numbered(f"{name}{suffix}", with_parts(sorted_text, parts))
     return found
+
+
+def with_parts(text: str, parts: Mapping[str, str]) -> str:
+    """Put the parts into a text, also those that are parts of parts."""
+    return PART.sub(lambda match: with_parts(parts[match[1]], parts), text)
 
 
 def blocks(kind: str) -> dict[str, str]:
@@ -104,10 +109,15 @@ def numbered(name: str, text: str) -> Statement:
             parameters.append(match[1])
         return f"${parameters.index(match[1]) + 1}"
 
-    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip().rstrip(";")
+    body = without_comments(text).rstrip(";")
     optional = frozenset(match[1] for match in OPTIONAL.finditer(body))
     flags = frozenset(FLAG.findall(body))
     return Statement(name, body, PARAMETER.sub(number, body), tuple(parameters), optional, flags)
+
+
+def without_comments(text: str) -> str:
+    """Leave out lines that are comments."""
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip()
 
 
 @lru_cache(MOST_FORMS)

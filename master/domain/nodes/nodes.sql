@@ -10,24 +10,19 @@ WHERE id = :id;
 
 -- The conditions of a filter of nodes, for statements over `node_resources` that select no other `id`.
 -- part: matching
-  AND (:id::bigint[] IS NULL OR id = ANY (:id))
+  {filters.matching}
   AND (:location_id::bigint[] IS NULL OR location_id = ANY (:location_id))
   AND (:state::text[] IS NULL OR state = ANY (:state))
   AND (:link::text[] IS NULL OR link = ANY (:link))
   AND (:name::text[] IS NULL OR name = ANY (:name))
   AND (:ip::text[] IS NULL OR ip = ANY (:ip))
-  AND (:labels::jsonb[] IS NULL OR labels @> ALL (:labels))
-  AND (:label_keys::text[] IS NULL OR labels ?& :label_keys)
   AND (:q::text IS NULL OR id::text = :q OR starts_with(sort_name, lower(:q)) OR starts_with(ip, lower(:q))
       OR starts_with(lower(host), lower(:q)))
-  AND (:not_id::bigint[] IS NULL OR id <> ALL (:not_id))
   AND (:not_location_id::bigint[] IS NULL OR (location_id = ANY (:not_location_id)) IS NOT TRUE)
   AND (:not_state::text[] IS NULL OR state <> ALL (:not_state))
   AND (:not_link::text[] IS NULL OR link <> ALL (:not_link))
   AND (:not_name::text[] IS NULL OR name <> ALL (:not_name))
   AND (:not_ip::text[] IS NULL OR ip <> ALL (:not_ip))
-  AND (:not_labels::jsonb[] IS NULL OR NOT labels @> ANY (:not_labels))
-  AND (:not_label_keys::text[] IS NULL OR NOT labels ?| :not_label_keys)
 
 -- name: select_page
 -- sort: id

@@ -33,7 +33,7 @@ WHERE id = :id;
 -- The conditions of a filter of proxies, for statements over `proxy_resources` that select no other `id`. Members that
 -- are not given are NULL. `q` looks up its four kinds apart, so that each can use an index.
 -- part: matching
-  AND (:id::bigint[] IS NULL OR id = ANY (:id))
+  {filters.matching}
   AND (:location_id::bigint[] IS NULL OR location_id = ANY (:location_id))
   AND (:node_id::bigint[] IS NULL OR node_id = ANY (:node_id))
   AND (:stack_id::bigint[] IS NULL OR stack_id = ANY (:stack_id))
@@ -45,8 +45,6 @@ WHERE id = :id;
   AND (:port::integer[] IS NULL OR port = ANY (:port))
   AND (:name::text[] IS NULL OR name = ANY (:name))
   AND (:username::text[] IS NULL OR username = ANY (:username))
-  AND (:labels::jsonb[] IS NULL OR labels @> ALL (:labels))
-  AND (:label_keys::text[] IS NULL OR labels ?& :label_keys)
   AND (:q::text IS NULL OR id IN (
       SELECT named.id FROM proxies named
       WHERE COALESCE(lower(named.name), U&'\+10FFFF') COLLATE "C" BETWEEN lower(:q) AND lower(:q) || U&'\+10FFFF'
@@ -64,7 +62,6 @@ WHERE id = :id;
   AND (:created_since::timestamptz IS NULL OR created_at >= :created_since)
   AND (:updated_since::timestamptz IS NULL OR updated_at >= :updated_since)
   AND (:quota_from::integer IS NULL OR quota_percent >= :quota_from)
-  AND (:not_id::bigint[] IS NULL OR id <> ALL (:not_id))
   AND (:not_location_id::bigint[] IS NULL OR (location_id = ANY (:not_location_id)) IS NOT TRUE)
   AND (:not_node_id::bigint[] IS NULL OR node_id <> ALL (:not_node_id))
   AND (:not_stack_id::bigint[] IS NULL OR (stack_id = ANY (:not_stack_id)) IS NOT TRUE)
@@ -76,8 +73,6 @@ WHERE id = :id;
   AND (:not_port::integer[] IS NULL OR port <> ALL (:not_port))
   AND (:not_name::text[] IS NULL OR (name = ANY (:not_name)) IS NOT TRUE)
   AND (:not_username::text[] IS NULL OR (username = ANY (:not_username)) IS NOT TRUE)
-  AND (:not_labels::jsonb[] IS NULL OR NOT labels @> ANY (:not_labels))
-  AND (:not_label_keys::text[] IS NULL OR NOT labels ?| :not_label_keys)
 
 -- Proxies that match, by id; all of them without a limit. Live figures, quota and check are left out, which would have
 -- to be looked up for each.

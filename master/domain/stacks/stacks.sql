@@ -18,15 +18,7 @@ SELECT
 FROM (SELECT *, lower(name) COLLATE "C" AS sort_name FROM stacks) AS s
 WHERE true
   AND {beyond}
-  AND (:id::bigint[] IS NULL OR id = ANY (:id))
-  AND (:name::text[] IS NULL OR name = ANY (:name))
-  AND (:labels::jsonb[] IS NULL OR labels @> ALL (:labels))
-  AND (:label_keys::text[] IS NULL OR labels ?& :label_keys)
-  AND (:q::text IS NULL OR starts_with(sort_name, lower(:q)) OR id::text = :q)
-  AND (:not_id::bigint[] IS NULL OR id <> ALL (:not_id))
-  AND (:not_name::text[] IS NULL OR name <> ALL (:not_name))
-  AND (:not_labels::jsonb[] IS NULL OR NOT labels @> ANY (:not_labels))
-  AND (:not_label_keys::text[] IS NULL OR NOT labels ?| :not_label_keys)
+  {filters.matching_named}
 ORDER BY {order}
 LIMIT :limit::bigint;
 

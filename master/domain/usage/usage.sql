@@ -114,17 +114,17 @@ SELECT rolled_until FROM usage_rollup;
           SELECT l.proxy_id FROM latest_labels l WHERE l.labels ?| :not_label_keys
       ))
 
--- One row for each group, by (began_s, stack_id, proxy_id, node_id, location_id, label), each 0 or '' where it is not
--- grouped by. A label that a proxy has is '=' and its value. The cursor appears in both WHERE clauses, so that an index
--- can start there. Rows with refusals are few, and their reasons are read only for the groups that are returned:
--- `reasons_sum` takes 70 us for each row.
--- name: select_page
-WITH labels AS MATERIALIZED (
+-- The values of the label by which usage is grouped.
+-- part: labels_of_key
+labels AS MATERIALIZED (
     SELECT proxy_id, '=' || (labels ->> :label_key::text) AS label
     FROM latest_labels
     WHERE :label_key IS NOT NULL AND labels ? :label_key
-), periods AS NOT MATERIALIZED (
-    SELECT
+)
+
+-- The groups of usage `h`, which is joined with `labels`.
+-- part: grouped
+SELECT
         CASE :span::text
             WHEN 'hour' THEN date_part('epoch', h.hour)::bigint
             WHEN 'day' THEN ((h.hour AT TIME ZONE 'UTC')::date - date '1970-01-01') * 86400::bigint
@@ -136,6 +136,47 @@ WITH labels AS MATERIALIZED (
         CASE WHEN :by_location::boolean THEN COALESCE(h.location_id, 0) ELSE 0 END AS location_group,
         CASE WHEN :label_key IS NULL THEN '' ELSE COALESCE(l.label, '') END COLLATE "C" AS label_group,
         h.received_bytes, h.sent_bytes, h.connections, h.refused
+
+-- part: groups
+began_s, stack_group, proxy_group, node_group, location_group, label_group
+
+-- The reasons of `refusals` by group.
+-- part: reasons
+reasons AS (
+    SELECT {usage.groups}, jsonb_object_agg(reason, count) AS refused
+    FROM (
+        SELECT {usage.groups}, r.reason,
+            LEAST(sum(r.count::numeric), 9223372036854775807) AS count
+        FROM refusals
+        JOIN sums USING ({usage.groups})
+        CROSS JOIN LATERAL jsonb_each_text(refused) AS r (reason, count)
+        GROUP BY {usage.groups}, r.reason
+    ) AS counts
+    GROUP BY {usage.groups}
+)
+
+-- The sums with their reasons.
+-- part: sums_with_reasons
+SELECT
+    {usage.groups},
+    LEAST(s.received_bytes, 9223372036854775807)::bigint AS received_bytes,
+    LEAST(s.sent_bytes, 9223372036854775807)::bigint AS sent_bytes,
+    LEAST(s.connections, 9223372036854775807)::bigint AS connections,
+    COALESCE(r.refused, '{}') AS refused,
+    COALESCE(
+        (SELECT p.name FROM proxies p WHERE p.id = s.proxy_group),
+        (SELECT f.name FROM former_proxies f WHERE f.proxy_id = s.proxy_group ORDER BY f.left_at DESC LIMIT 1)
+    ) AS name
+FROM sums s
+LEFT JOIN reasons r USING ({usage.groups})
+
+-- One row for each group, by (began_s, stack_id, proxy_id, node_id, location_id, label), each 0 or '' where it is not
+-- grouped by. A label that a proxy has is '=' and its value. The cursor appears in both WHERE clauses, so that an index
+-- can start there. Rows with refusals are few, and their reasons are read only for the groups that are returned:
+-- `reasons_sum` takes 70 us for each row.
+-- name: select_page
+WITH {usage.labels_of_key}, periods AS NOT MATERIALIZED (
+    {usage.grouped}
     FROM usage_hours h
     LEFT JOIN labels l ON :label_key IS NOT NULL AND l.proxy_id = h.proxy_id
     WHERE true
@@ -149,67 +190,30 @@ WITH labels AS MATERIALIZED (
       )
 ), sums AS MATERIALIZED (
     SELECT
-        began_s, stack_group, proxy_group, node_group, location_group, label_group,
+        {usage.groups},
         sum(received_bytes) AS received_bytes, sum(sent_bytes) AS sent_bytes, sum(connections) AS connections
     FROM periods
-    WHERE (began_s, stack_group, proxy_group, node_group, location_group, label_group) > (
+    WHERE ({usage.groups}) > (
         :after_began::bigint, :after_stack::bigint, :after_proxy::bigint, :after_node::bigint, :after_location::bigint,
         :after_label::text
     )
-    GROUP BY began_s, stack_group, proxy_group, node_group, location_group, label_group
-    ORDER BY began_s, stack_group, proxy_group, node_group, location_group, label_group
+    GROUP BY {usage.groups}
+    ORDER BY {usage.groups}
     LIMIT :limit::bigint
 ), refusals AS MATERIALIZED (
-    SELECT began_s, stack_group, proxy_group, node_group, location_group, label_group, refused
+    SELECT {usage.groups}, refused
     FROM periods
     WHERE refused <> '{}'
       AND proxy_group BETWEEN (SELECT min(proxy_group) FROM sums) AND (SELECT max(proxy_group) FROM sums)
-), reasons AS (
-    SELECT began_s, stack_group, proxy_group, node_group, location_group, label_group, jsonb_object_agg(reason, count) AS refused
-    FROM (
-        SELECT began_s, stack_group, proxy_group, node_group, location_group, label_group, r.reason,
-            LEAST(sum(r.count::numeric), 9223372036854775807) AS count
-        FROM refusals
-        JOIN sums USING (began_s, stack_group, proxy_group, node_group, location_group, label_group)
-        CROSS JOIN LATERAL jsonb_each_text(refused) AS r (reason, count)
-        GROUP BY began_s, stack_group, proxy_group, node_group, location_group, label_group, r.reason
-    ) AS counts
-    GROUP BY began_s, stack_group, proxy_group, node_group, location_group, label_group
-)
-SELECT
-    s.began_s, s.stack_group, s.proxy_group, s.node_group, s.location_group, s.label_group,
-    LEAST(s.received_bytes, 9223372036854775807)::bigint AS received_bytes,
-    LEAST(s.sent_bytes, 9223372036854775807)::bigint AS sent_bytes,
-    LEAST(s.connections, 9223372036854775807)::bigint AS connections,
-    COALESCE(r.refused, '{}') AS refused,
-    COALESCE(
-        (SELECT p.name FROM proxies p WHERE p.id = s.proxy_group),
-        (SELECT f.name FROM former_proxies f WHERE f.proxy_id = s.proxy_group ORDER BY f.left_at DESC LIMIT 1)
-    ) AS name
-FROM sums s
-LEFT JOIN reasons r USING (began_s, stack_group, proxy_group, node_group, location_group, label_group)
-ORDER BY s.began_s, s.stack_group, s.proxy_group, s.node_group, s.location_group, s.label_group;
+), {usage.reasons}
+{usage.sums_with_reasons}
+ORDER BY {usage.groups};
 
 -- The groups with the most bytes, otherwise as in select_page. The days from `days_from` to `days_until` are read as
 -- days, and the hours before and after them as hours: a month has 24 times fewer rows.
 -- name: select_largest
-WITH labels AS MATERIALIZED (
-    SELECT proxy_id, '=' || (labels ->> :label_key::text) AS label
-    FROM latest_labels
-    WHERE :label_key IS NOT NULL AND labels ? :label_key
-), periods AS NOT MATERIALIZED (
-    SELECT
-        CASE :span::text
-            WHEN 'hour' THEN date_part('epoch', h.hour)::bigint
-            WHEN 'day' THEN ((h.hour AT TIME ZONE 'UTC')::date - date '1970-01-01') * 86400::bigint
-            ELSE 0
-        END AS began_s,
-        CASE WHEN :by_stack::boolean THEN COALESCE(h.stack_id, 0) ELSE 0 END AS stack_group,
-        CASE WHEN :by_proxy::boolean THEN h.proxy_id ELSE 0 END AS proxy_group,
-        CASE WHEN :by_node::boolean THEN h.node_id ELSE 0 END AS node_group,
-        CASE WHEN :by_location::boolean THEN COALESCE(h.location_id, 0) ELSE 0 END AS location_group,
-        CASE WHEN :label_key IS NULL THEN '' ELSE COALESCE(l.label, '') END COLLATE "C" AS label_group,
-        h.received_bytes, h.sent_bytes, h.connections, h.refused
+WITH {usage.labels_of_key}, periods AS NOT MATERIALIZED (
+    {usage.grouped}
     FROM (
         SELECT day AS hour, proxy_id, node_id, location_id, stack_id, received_bytes, sent_bytes, connections, refused
         FROM usage_days
@@ -230,43 +234,21 @@ WITH labels AS MATERIALIZED (
       {usage.matching}
 ), sums AS MATERIALIZED (
     SELECT
-        began_s, stack_group, proxy_group, node_group, location_group, label_group,
+        {usage.groups},
         sum(received_bytes) AS received_bytes, sum(sent_bytes) AS sent_bytes, sum(connections) AS connections
     FROM periods
-    GROUP BY began_s, stack_group, proxy_group, node_group, location_group, label_group
+    GROUP BY {usage.groups}
     ORDER BY
         sum(received_bytes) + sum(sent_bytes) DESC,
-        began_s, stack_group, proxy_group, node_group, location_group, label_group
+        {usage.groups}
     LIMIT :limit::bigint
 ), refusals AS MATERIALIZED (
-    SELECT began_s, stack_group, proxy_group, node_group, location_group, label_group, refused
+    SELECT {usage.groups}, refused
     FROM periods
     WHERE refused <> '{}'
-), reasons AS (
-    SELECT began_s, stack_group, proxy_group, node_group, location_group, label_group, jsonb_object_agg(reason, count) AS refused
-    FROM (
-        SELECT began_s, stack_group, proxy_group, node_group, location_group, label_group, r.reason,
-            LEAST(sum(r.count::numeric), 9223372036854775807) AS count
-        FROM refusals
-        JOIN sums USING (began_s, stack_group, proxy_group, node_group, location_group, label_group)
-        CROSS JOIN LATERAL jsonb_each_text(refused) AS r (reason, count)
-        GROUP BY began_s, stack_group, proxy_group, node_group, location_group, label_group, r.reason
-    ) AS counts
-    GROUP BY began_s, stack_group, proxy_group, node_group, location_group, label_group
-)
-SELECT
-    s.began_s, s.stack_group, s.proxy_group, s.node_group, s.location_group, s.label_group,
-    LEAST(s.received_bytes, 9223372036854775807)::bigint AS received_bytes,
-    LEAST(s.sent_bytes, 9223372036854775807)::bigint AS sent_bytes,
-    LEAST(s.connections, 9223372036854775807)::bigint AS connections,
-    COALESCE(r.refused, '{}') AS refused,
-    COALESCE(
-        (SELECT p.name FROM proxies p WHERE p.id = s.proxy_group),
-        (SELECT f.name FROM former_proxies f WHERE f.proxy_id = s.proxy_group ORDER BY f.left_at DESC LIMIT 1)
-    ) AS name
-FROM sums s
-LEFT JOIN reasons r USING (began_s, stack_group, proxy_group, node_group, location_group, label_group)
-ORDER BY s.received_bytes + s.sent_bytes DESC, s.began_s, s.stack_group, s.proxy_group, s.node_group, s.location_group, s.label_group;
+), {usage.reasons}
+{usage.sums_with_reasons}
+ORDER BY s.received_bytes + s.sent_bytes DESC, {usage.groups};
 
 -- Add the first hour that has ended and is not yet part of its day. Nothing is added to an hour that has ended, but by
 -- transactions that began in it: they are given `settled`. Of several masters only one does it at a time.
