@@ -62,16 +62,23 @@ API_PAGE = """<!DOCTYPE html>
 """
 
 
-def page_html() -> bytes:
-    """Write the page."""
-    return _html(build())
+@lru_cache(4)
+def page_file_of(made: str) -> PageFile:
+    """Write the page. Everything that the first screen imports is named, so that no import waits for another."""
+    preloads = "\n".join(f'<link rel="modulepreload" href="/ui/{made}/{name}">' for name in needed("main.js"))
+    return html_file(PAGE.format(build=made, preloads=preloads))
 
 
 @lru_cache(4)
-def _html(made: str) -> bytes:
-    """Name everything that the first screen imports in advance, so that no import waits for another."""
-    preloads = "\n".join(f'<link rel="modulepreload" href="/ui/{made}/{name}">' for name in needed("main.js"))
-    return PAGE.format(build=made, preloads=preloads).encode()
+def api_page_file_of(made: str) -> PageFile:
+    """Write the page of Swagger UI."""
+    return html_file(API_PAGE.format(build=made))
+
+
+def html_file(text: str) -> PageFile:
+    """Make a file out of a page."""
+    content = text.encode()
+    return PageFile(MediaType.HTML, content, gzip.compress(content, 6, mtime=0))
 
 
 def answer(file: PageFile, cache: str, accept_encoding: str, if_none_match: str) -> Response[bytes]:
@@ -86,22 +93,16 @@ def answer(file: PageFile, cache: str, accept_encoding: str, if_none_match: str)
     return written(file.content, file.media_type, headers=headers)
 
 
-def html_file(content: bytes) -> PageFile:
-    """Make a file out of a page."""
-    return PageFile(MediaType.HTML, content, gzip.compress(content, 6, mtime=0))
-
-
 @get("/")
 async def page(accept_encoding: AcceptEncoding = "", if_none_match: IfNoneMatch = "") -> Response[bytes]:
     """Serve the web page."""
-    return answer(html_file(await asyncio.to_thread(page_html)), ASK_AGAIN, accept_encoding, if_none_match)
+    return answer(await asyncio.to_thread(lambda: page_file_of(build())), ASK_AGAIN, accept_encoding, if_none_match)
 
 
 @get("/api")
 async def api_page(accept_encoding: AcceptEncoding = "", if_none_match: IfNoneMatch = "") -> Response[bytes]:
     """Serve Swagger UI."""
-    made = API_PAGE.format(build=await asyncio.to_thread(build)).encode()
-    return answer(html_file(made), ASK_AGAIN, accept_encoding, if_none_match)
+    return answer(await asyncio.to_thread(lambda: api_page_file_of(build())), ASK_AGAIN, accept_encoding, if_none_match)
 
 
 @get("/ui/{made:str}/{name:path}")
