@@ -1,4 +1,7 @@
-"""The composition root: builds the master and runs it as one group of tasks."""
+"""The composition root: builds the master and runs it as one group of tasks.
+
+Longer than most modules because every part of the program is built here, once.
+"""
 
 import asyncio
 import socket
@@ -174,32 +177,33 @@ class Master:
             await self._enrolment.close()
             await self._deliveries.close()
 
-    async def _serve(self) -> None:
-        app = create_app(
-            Dependencies(
-                database=self._database,
-                enroller=self._enrolment,
-                notifications=self._notifications,
-                syncer=self._outbox,
-                event_stream=self._stream,
-                deliveries=self._deliveries,
-                meters=self._meters,
-                fleet=Fleet(self._database),
-                health_reports=HealthReports(partial(examined, self._settings)),
-                configuration=Configuration(
-                    settings=shown(self._settings),
-                    events_days=self._settings.events_keep_days,
-                    history_days=self._settings.history_keep_days,
-                ),
-                broker_state=lambda: self._bus.state,
-                broker_version=lambda: self._bus.broker_version,
-                check_target=self._settings.check_target,
-                own_hosts=self._settings.own_hosts,
-                public_url=self._settings.public_url,
-            )
+    def _dependencies(self) -> Dependencies:
+        """Return what the routes need of the master's parts."""
+        return Dependencies(
+            database=self._database,
+            enroller=self._enrolment,
+            notifications=self._notifications,
+            syncer=self._outbox,
+            event_stream=self._stream,
+            deliveries=self._deliveries,
+            meters=self._meters,
+            fleet=Fleet(self._database),
+            health_reports=HealthReports(partial(examined, self._settings)),
+            configuration=Configuration(
+                settings=shown(self._settings),
+                events_days=self._settings.events_keep_days,
+                history_days=self._settings.history_keep_days,
+            ),
+            broker_state=lambda: self._bus.state,
+            broker_version=lambda: self._bus.broker_version,
+            check_target=self._settings.check_target,
+            own_hosts=self._settings.own_hosts,
+            public_url=self._settings.public_url,
         )
+
+    async def _serve(self) -> None:
         config = uvicorn.Config(
-            app,
+            create_app(self._dependencies()),
             http=HttpProtocol,
             ws="none",
             log_config=None,

@@ -13,7 +13,7 @@ from typing import Any
 
 from master.api.writes.outcomes import WriteOutcome, outcomes_by_node, revisions_of
 from master.db.database import Row, Session
-from master.domain.events.log import EventBatch
+from master.domain.events.log import EventBatch, record_events
 from master.domain.proxies.changes import (
     LOGIN,
     SHARED_SETTINGS,
@@ -21,16 +21,17 @@ from master.domain.proxies.changes import (
     OwnLogin,
     SettingsChange,
     change_of_group,
+    check_engines,
+    check_exits,
     is_drawn,
 )
 from master.domain.proxies.removal import record_removals
-from master.domain.proxies.settings import PASSWORD_LETTERS, USERNAME_LETTERS, random_texts
+from master.domain.proxies.settings import LOGIN_LETTERS, check_expiries, random_texts
 from master.errors import rotation_under_way
 from shared.proxies import ProxyId
 from shared.tasks import in_turns
 
 ROTATED = frozenset({"port", "username", "password", "engine", "exit"})
-LETTERS = {"username": USERNAME_LETTERS, "password": PASSWORD_LETTERS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,19 @@ class Written:
 
     changed: tuple[str, ...]
     ids: Sequence[ProxyId]
+
+
+async def change_proxies(
+    session: Session, ids: Sequence[ProxyId], nodes: Iterable[Row], rule: ChangeRule, *, allow_past: bool
+) -> WriteOutcome:
+    """Change proxies of these locked nodes. Raises Invalid, EngineMissing, ExitMissing, RotationUnderWay."""
+    changes = await plan_changes(session, ids, rule)
+    await check_expiries(session, [(one.before, one.after) for one in changes], allow_past=allow_past)
+    check_engines(nodes, changes)
+    check_exits(nodes, changes)
+    outcome, events = await write_changes(session, changes, rule)
+    await record_events(session, events)
+    return outcome
 
 
 async def select_groups(session: Session, ids: Sequence[ProxyId]) -> list[Row]:
@@ -100,7 +114,7 @@ def drawn_texts(name: str, changes: Iterable[SettingsChange], rule: ChangeRule) 
     found: list[str | None] = []
     for one in changes:
         if is_drawn(name, one, rule):
-            found += random_texts(len(one.ids), LETTERS[name])
+            found += random_texts(len(one.ids), LOGIN_LETTERS[name])
         else:
             found += [None] * len(one.ids)
     return found

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from master.api.writes.outcomes import WriteOutcome
 from master.db.database import Row, Session
-from master.domain.events.log import record_events
-from master.domain.proxies.bulk_changes import plan_changes, write_changes
-from master.domain.proxies.changes import ChangeRule, check_engines, check_exits
+from master.domain.proxies.bulk_changes import change_proxies
+from master.domain.proxies.changes import ChangeRule
 from master.domain.proxies.removal import delete
 from master.domain.proxies.schemas import FleetFilter, FleetPatch, ProxyFilter
 from master.domain.proxies.service import matching
-from master.domain.proxies.settings import check_expiries, patched_settings
+from master.domain.proxies.settings import patched_settings
 from master.errors import CountDiffers, Invalid
 from master.schemas.filters import filter_parameters, is_unfiltered
 from shared.proxies import NodeId, ProxyId
@@ -39,13 +38,7 @@ async def change_fleet(
     rule = ChangeRule(
         settings=lambda _, before: patched_settings(before, given), login=given, labels=given.get("labels") or {}
     )
-    changes = await plan_changes(session, fleet.ids, rule)
-    await check_expiries(session, [(one.before, one.after) for one in changes], allow_past=allow_past)
-    check_engines(fleet.nodes, changes)
-    check_exits(fleet.nodes, changes)
-    outcome, events = await write_changes(session, changes, rule)
-    await record_events(session, events)
-    return outcome
+    return await change_proxies(session, fleet.ids, fleet.nodes, rule, allow_past=allow_past)
 
 
 async def remove_fleet(session: Session, filter_: FleetFilter) -> WriteOutcome:

@@ -16,17 +16,16 @@ from shared.proxies import Exit, Limits
 
 NESTED_OPTIONS = ("exit", "limits", "destinations", "rotation")
 ALPHABET = string.ascii_letters + string.digits
-USERNAME_LETTERS = 10
-PASSWORD_LETTERS = 20
-"""119 bits."""
+LOGIN_LETTERS = {"username": 10, "password": 20}
+"""The letters of generated logins. Those of a password have 119 bits."""
 UNEVEN = bytes(range(256 - 256 % len(ALPHABET), 256))
 """Bytes that are dropped, so that every letter stands for equally many of the others."""
 LETTER_OF_BYTE = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
 
 
-def random_text(letters: int) -> str:
-    """Draw random letters and digits."""
-    return random_texts(1, letters)[0]
+def random_login() -> dict[str, str]:
+    """Draw a user name and a password."""
+    return {name: random_texts(1, letters)[0] for name, letters in LOGIN_LETTERS.items()}
 
 
 def random_texts(count: int, letters: int) -> list[str]:
@@ -46,7 +45,7 @@ def new_settings(body: ProxyOptions) -> dict[str, Any]:
     options = {name: getattr(body, name).given() for name in NESTED_OPTIONS}
     username, password = body.username, body.password
     if username is None and "username" not in body.model_fields_set and (password or not body.allow_ips):
-        username = random_text(USERNAME_LETTERS)
+        username = random_login()["username"]
     login = with_password({**body.model_dump(include=fields), "username": username, "password": password})
     given = {
         name: {key: value for key, value in members.items() if value is not None} for name, members in options.items()
@@ -72,7 +71,7 @@ def with_password(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["username"] is None and not settings["allow_ips"]:
         raise invalid_at("a proxy without a user name needs allow_ips: no proxy may be open to everybody", "/allow_ips")
     if settings["username"] is not None and settings["password"] is None:
-        return {**settings, "password": random_text(PASSWORD_LETTERS)}
+        return {**settings, "password": random_login()["password"]}
     return settings
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from master.db.database import Row, Session
+from master.domain.proxies.changes import LOGIN
 from master.domain.proxies.creation import no_capacity
 from master.domain.proxies.rotatable import next_exit
 from master.domain.proxies.service import lock_placement_among
-from master.domain.proxies.settings import PASSWORD_LETTERS, USERNAME_LETTERS, random_text
+from master.domain.proxies.settings import random_login
 from master.errors import invalid_at, not_rotatable
 from master.placement.candidates import Candidate, Demand, Obstacle, choose_node
 from shared.proxies import NodeId
@@ -15,17 +16,14 @@ from shared.proxies import NodeId
 
 async def insert_endpoint(session: Session, row: Row, node: Row, exit_: Mapping[str, Any]) -> None:
     """Write the new endpoint. Raises InsufficientCapacity."""
-    username, password = row["username"], row["password"]
-    if "credentials" in row["what"]:
-        username, password = random_text(USERNAME_LETTERS), random_text(PASSWORD_LETTERS)
+    login = random_login() if "credentials" in row["what"] else {name: row[name] for name in LOGIN}
     await session.execute(
         "rotation.insert_endpoint",
         proxy_id=row["proxy_id"],
         rotation_id=row["id"],
         node_id=node["id"],
         port=await port_of(session, row, node),
-        username=username,
-        password=password,
+        **login,
         exit=exit_,
     )
 

@@ -6,12 +6,10 @@ from typing import Any
 
 from master.domain.proxies.changes import LOGIN, ChangeRule
 from master.domain.proxies.settings import (
-    PASSWORD_LETTERS,
-    USERNAME_LETTERS,
+    LOGIN_LETTERS,
     new_settings,
     normalized,
     patched_settings,
-    random_text,
     random_texts,
     with_password,
 )
@@ -83,20 +81,18 @@ def proxy_settings(template: Template) -> dict[str, Any]:
 
 def draw_login(template: Template) -> tuple[str | None, str | None]:
     """Return the login of a new proxy, drawn where the template leaves it open."""
-    username = template["username"] if "username" in template else random_text(USERNAME_LETTERS)
-    if username is None:
-        return None, None
-    return username, template["password"] if "password" in template else random_text(PASSWORD_LETTERS)
+    usernames, passwords = draw_logins(template, 1)
+    return usernames[0], passwords[0]
 
 
 def draw_logins(template: Template, count: int) -> tuple[Sequence[str | None], Sequence[str | None]]:
     """Return the user names and the passwords of new proxies, drawn where the template leaves them open."""
     if "username" in template and template["username"] is None:
         return [None] * count, [None] * count
-    letters = {"username": USERNAME_LETTERS, "password": PASSWORD_LETTERS}
-    given = {name: [str(template[name])] * count for name in LOGIN if name in template}
-    username, password = (given.get(name) or random_texts(count, letters[name]) for name in LOGIN)
-    return username, password
+    usernames, passwords = (
+        [template[name]] * count if name in template else random_texts(count, LOGIN_LETTERS[name]) for name in LOGIN
+    )
+    return usernames, passwords
 
 
 def template_rule(before: Template, after: Template) -> ChangeRule:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from master.domain.proxies.export.template import FIELDS, ExportFormat, pieces
 from master.domain.proxies.export.writers import COLUMNS, WRITERS, ExportedProxy, csv_line, guarded, writer
-from master.domain.proxies.settings import random_text
+from master.domain.proxies.settings import random_texts
 from shared.proxies import carried_password
 
 ROW: dict[str, Any] = {
@@ -115,7 +115,7 @@ def test_in_other_forms_nothing_is_altered():
 
 @given(st.integers(1, 40))
 def test_no_drawn_login_begins_with_a_sign_that_a_spreadsheet_minds(letters: int):
-    login = random_text(letters)
+    login = random_texts(1, letters)[0]
     assert guarded(login) is login
 
 

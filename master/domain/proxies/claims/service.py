@@ -4,20 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from master.api.writes.outcomes import WriteOutcome
-from master.db.database import Session
-from master.domain.events.log import record_events
-from master.domain.proxies.bulk_changes import plan_changes, write_changes
+from master.db.database import Row, Session
+from master.domain.proxies.bulk_changes import change_proxies
 from master.domain.proxies.changes import ChangeRule
 from master.domain.proxies.claims.schemas import MAX_CLAIMED, ClaimRequest
 from master.domain.proxies.schemas import Proxy, ProxyFilter, ProxyList
 from master.domain.proxies.service import page
-from master.domain.proxies.settings import (
-    PASSWORD_LETTERS,
-    USERNAME_LETTERS,
-    check_expiries,
-    patched_settings,
-    random_text,
-)
+from master.domain.proxies.settings import patched_settings, random_login
 from master.errors import Conflict, TooFewProxies
 from master.schemas.filters import filter_parameters
 from shared.proxies import ProxyId
@@ -39,10 +32,10 @@ async def claim(session: Session, body: ClaimRequest, *, allow_past: bool = Fals
             raise TooFewProxies(detail, {"wanted": body.count, "possible": len(candidates)})
         try:
             async with session.savepoint():
-                ids = await lock(session, body, candidates)
+                nodes, ids = await lock(session, body, candidates)
         except OvertakenError:
             continue
-        return await change(session, ids, body, allow_past=allow_past)
+        return await change_proxies(session, ids, nodes, rule_of(body), allow_past=allow_past)
     raise Conflict("other requests are changing these proxies: repeat the claim")
 
 
@@ -59,26 +52,21 @@ async def select_free(session: Session, body: ClaimRequest, node_ids: Sequence[i
     return [row["id"] for row in rows]
 
 
-async def lock(session: Session, body: ClaimRequest, candidates: Sequence[int]) -> list[ProxyId]:
-    """Lock the nodes of the candidates, then free proxies of these nodes; return their ids. Raises OvertakenError."""
+async def lock(session: Session, body: ClaimRequest, candidates: Sequence[int]) -> tuple[list[Row], list[ProxyId]]:
+    """Lock the nodes of the candidates, then free proxies of these nodes; return both. Raises OvertakenError."""
     found = await session.rows("placement.select_nodes_of_proxies", proxy_ids=candidates)
     node_ids = [row["node_id"] for row in found]
-    await session.rows("placement.lock_nodes", ids=node_ids)
+    nodes = await session.rows("placement.lock_nodes", ids=node_ids)
     free = await select_free(session, body, node_ids)
     locked = [row["id"] for row in await session.rows("claims.lock", ids=free)]
     if len(locked) < body.count:
         raise OvertakenError
-    return locked
+    return nodes, locked
 
 
-async def change(session: Session, ids: Sequence[ProxyId], body: ClaimRequest, *, allow_past: bool) -> WriteOutcome:
-    """Change these proxies, which are locked. Raises Invalid."""
-    rule = ChangeRule(settings=lambda _, before: patched_settings(before, given(body)), labels=body.labels)
-    changes = await plan_changes(session, ids, rule)
-    await check_expiries(session, [(one.before, one.after) for one in changes], allow_past=allow_past)
-    outcome, events = await write_changes(session, changes, rule)
-    await record_events(session, events)
-    return outcome
+def rule_of(body: ClaimRequest) -> ChangeRule:
+    """Return how the body changes proxies."""
+    return ChangeRule(settings=lambda _, before: patched_settings(before, given(body)), labels=body.labels)
 
 
 def given(body: ClaimRequest) -> dict[str, Any]:
@@ -86,7 +74,7 @@ def given(body: ClaimRequest) -> dict[str, Any]:
     shared = {"labels": body.labels, "limits": body.limits.given()}
     if not body.rotate:
         return shared
-    return {**shared, "username": random_text(USERNAME_LETTERS), "password": random_text(PASSWORD_LETTERS)}
+    return {**shared, **random_login()}
 
 
 async def claimed(session: Session, outcome: WriteOutcome) -> list[Proxy]:
