@@ -45,5 +45,5 @@ def node_actor(node_id: int) -> str:
 
 
 def link_actor(link_id: int) -> str:
-    """Return the actor of whoever uses a link."""
+    """Return the actor of the user of a link."""
     return f"link {link_id}"

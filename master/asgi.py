@@ -143,7 +143,7 @@ class Dependencies:
     broker_version: Callable[[], str | None]
     check_target: str | None = None
     own_hosts: frozenset[str] = frozenset()
-    """Host names of the API, besides those that nobody outside can control."""
+    """Host names of the API, besides the names that nobody outside can control."""
     public_url: str | None = None
     """Where customers reach the API's links, without a slash at the end; None: under the Host of the request."""
 

@@ -1,6 +1,6 @@
 """RabbitMQ's management API: exchanges, queues, and one login for each node with exactly its permissions.
 
-Everything is created by importing definitions, which creates what is missing and changes nothing else: one call at each
+Everything is created by importing definitions, which creates missing objects and changes nothing else: one call at each
 connect rebuilds a wiped broker from PostgreSQL (RabbitMQ docs, "Definition Export and Import").
 """
 

@@ -1,5 +1,7 @@
 """The errors of the master, for its users.
 
+Longer than most modules because it is one table: each class has the type, title and status of its problem document.
+
 MasterError
 ├── BadConfiguration         a setting is missing or unreadable; the program ends with exit code 2
 ├── DatabaseError            PostgreSQL did not execute a statement

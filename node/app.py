@@ -60,7 +60,7 @@ class Node:
         await keep_on(self._recover_store, loop="store", endurance=endurance)
 
     async def _recover_store(self) -> None:
-        """Write what is outstanding, if anything is. Raises StoreFailed."""
+        """Repeat the outstanding writes, if there are any. Raises StoreFailed."""
         await asyncio.sleep(STORE_CHECK_S)
         if self._store.is_read and not self._store.write_error:
             return

@@ -107,10 +107,10 @@ class Limits(BaseModel):
 
 
 class Destinations(BaseModel):
-    """Destinations that a proxy's clients may connect to, besides those that the node always denies.
+    """Destinations that a proxy's clients may connect to, besides the destinations that the node always denies.
 
-    Ports are numbers or ranges "from-to". With `allow_ports` only these are open; without it, all except those that the
-    node denies. `deny_hosts` are names (with their subdomains), addresses and networks. Denials win.
+    Ports are numbers or ranges "from-to". With `allow_ports` only these are open; without it, all except the ports that
+    the node denies. `deny_hosts` are names (with their subdomains), addresses and networks. Denials win.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -59,7 +59,7 @@ def statements() -> Mapping[str, Statement]:
 
 
 def with_parts(text: str, parts: Mapping[str, str]) -> str:
-    """Put the parts into a text, also those that are parts of parts."""
+    """Put the parts into a text, also parts of parts."""
     return PART.sub(lambda match: with_parts(parts[match[1]], parts), text)
 
 

@@ -176,7 +176,7 @@ def next_move(projected: ProjectedNodes, kinds: ProxyKinds, stuck: set[NodeId]) 
 
 
 def next_kind(kinds: Sequence[list[MovableProxy]], target: RebalanceNode) -> list[MovableProxy] | None:
-    """Return the kind to move next among those that the target can take."""
+    """Return the kind to move next among the kinds that the target can take."""
     able = [kind for kind in kinds if kind and obstacle(target.candidate_for(kind[-1].demand), kind[-1].demand) is None]
     return max(able, key=lambda kind: (not kind[-1].serves, kind[-1].id), default=None)
 

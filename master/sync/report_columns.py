@@ -32,7 +32,7 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
 
 
 def live_columns(report: Report) -> dict[str, list[int]]:
-    """Return the columns that store live figures, each proxy once: those that come last."""
+    """Return the columns that store live figures, each proxy once: the last figures of each."""
     live = {one.id: one for one in report.live}.values()
     return {
         "ids": [one.id for one in live],

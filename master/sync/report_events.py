@@ -63,7 +63,7 @@ def running_event(node_id: NodeId, row: Row) -> NewEvent:
 
 
 def is_change_shown(columns: Mapping[str, object], before: Row) -> bool:
-    """Whether a report changes what is shown of its node, apart from its time and its load."""
+    """Whether a report changes a shown property of its node other than its time and its load."""
     return any(before[name] != columns[name] for name in SHOWN_COLUMNS)
 
 

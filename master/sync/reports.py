@@ -171,7 +171,7 @@ class Reports:
     async def _mark_ran(
         self, session: Session, node_id: NodeId, confirmed: int, failed: Sequence[NewEvent]
     ) -> list[NewEvent]:
-        """Mark proxies that failed, and those that run for the first time. Return the events of the latter."""
+        """Mark proxies that failed, and proxies that run for the first time. Return the events of the latter."""
         await session.value("sync.lock_node", node_id=node_id)
         ids = [event.proxy_id for event in failed if event.type == "proxy.failed"]
         if ids:

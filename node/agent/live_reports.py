@@ -72,7 +72,7 @@ def bits_per_second(count: int, seconds: float) -> int:
 
 
 def figures_of(moved: Growth, connections: Mapping[ProxyId, int], seconds: float) -> dict[ProxyId, LiveFigures]:
-    """Return the figures of each proxy, without those that are all zero."""
+    """Return the figures of each proxy that has any other than zero."""
     found: dict[ProxyId, LiveFigures] = {}
     for id_ in moved.keys() | connections.keys():
         rx_bps, tx_bps = (bits_per_second(count, seconds) for count in moved.get(id_, (0, 0)))

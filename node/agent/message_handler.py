@@ -1,4 +1,4 @@
-"""Handler of the master's messages: applies them to the local copy and wakes whoever must act on the change."""
+"""Handler of the master's messages: applies them to the local copy and wakes the parts that act on the change."""
 
 import asyncio
 from collections.abc import Callable

@@ -136,7 +136,7 @@ class Report(MessageModel):
     the node stores; `missing` counts wanted records that have not arrived. `failed` is complete for the ids from
     `failed_from` to `failed_to`. The pair (`session`, `number`) grows with every report: milliseconds since 1970 at the
     agent's start, and a count. `usage` are some of the node's counters; repeated or late ones do no harm. `live` are
-    figures of some proxies: all that changed are reported, and those that are not zero again every minute.
+    figures of some proxies: changed figures are reported, and figures other than zero again every minute.
     """
 
     rev: Rev

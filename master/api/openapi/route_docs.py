@@ -49,7 +49,7 @@ class RouteDocs:
 
     `answers` describes each status below 400, the usual one first; by default it is the handler's status alone. Each
     has the resource of the return annotation as its body, except 204 and those in `bodiless`. `problems` lists the
-    kinds beside those that follow from the signature (see `master.api.openapi.document.Operation`).
+    kinds that do not follow from the signature (see `master.api.openapi.document.Operation`).
     """
 
     answers: Mapping[int, str] = field(default_factory=dict[int, str])

@@ -22,7 +22,7 @@ def unknown(what: str, name: str, known: Sequence[str]) -> str:
 
 
 def listing(known: Sequence[str]) -> str:
-    """List names; those of members that exclude are shortened to those that they negate."""
+    """List names. Members that exclude are listed once, by the names of the members that they negate."""
     plain = [name for name in known if not name.startswith(NOT)]
     negated = [name.removeprefix(NOT) for name in known if name.startswith(NOT)]
     exclusions = f"; {NOT} may stand before {', '.join(negated)}" if negated else ""

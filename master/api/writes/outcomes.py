@@ -10,7 +10,7 @@ from shared.proxies import NodeId, ProxyId
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeOutcome:
-    """The proxies of one node that a write was meant for, and those that it changed."""
+    """The numbers of proxies of one node that a write was meant for and that it changed."""
 
     node_id: NodeId
     matched: int

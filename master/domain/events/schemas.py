@@ -118,7 +118,7 @@ PATTERNS: tuple[str, ...] = (*sorted({f"{type_.partition('.')[0]}.*" for type_ i
 SUBJECTS = ("node_id", "proxy_id", "stack_id", "location_id")
 """The members that name the subjects of an event."""
 FILTERED = ("request_id", "proxy_id", "stack_id", "node_id", "location_id", "actor")
-"""The members that a filter compares, besides the type; those that few events share come first."""
+"""The members that a filter compares, besides the type; members that few events share come first."""
 
 
 class EventLike(Protocol):

@@ -65,7 +65,7 @@ async def show_location(location_id: PathId, database: Injected[Database]) -> Lo
     opt=documented(answers={200: "The location after the change."}, problems=(NameTaken,)),
 )
 async def change_location(location_id: PathId, data: JSONBody[LocationPatch], database: Injected[Database]) -> Location:
-    """Change the members that are in the body. Labels are merged into those that the location has."""
+    """Change the members that are in the body. Labels are merged into the labels of the location."""
     async with writing(database) as session:
         return await locations.change(session, location_id, data)
 

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """The latest value, made when it is asked for. Whoever asks while it is being made waits for that one."""
+    """The latest value, made when it is asked for. A caller that asks while it is being made waits for that one."""
 
     def __init__(self, make: Callable[[], Awaitable[T]], kept_s: float) -> None:
         """Make it again when it is older than `kept_s`."""

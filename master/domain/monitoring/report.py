@@ -8,7 +8,7 @@ from master.domain.monitoring.schemas import HealthFinding, HealthReport
 from shared.doctor.findings import Finding, Level, one_line
 
 KEPT_S = 10.0
-"""The age of a report. An examination asks PostgreSQL, the broker and the API anew each time, whoever wants it."""
+"""The age of a report. Each examination asks PostgreSQL, the broker and the API again."""
 WORST: tuple[Level, ...] = ("problem", "warning", "ok")
 
 Examine = Callable[[], Awaitable[Sequence[Finding]]]

@@ -154,7 +154,7 @@ async def evacuate(session: Session, drain: Drain) -> None:
 async def insert_rotations(
     session: Session, rows: Sequence[Row], overlap_s: int, *, drained_node_id: int | None
 ) -> list[Row]:
-    """Request rotations of proxies to nodes (`proxy_id`, `node_id`). Return those that no open rotation prevents."""
+    """Request rotations of proxies to nodes (`proxy_id`, `node_id`). Return the rotations that no open one prevents."""
     now = cause()
     whence = {"drained_node_id": drained_node_id, "actor": now.actor, "request_id": now.request_id}
     return await session.rows("drain.insert_rotations", rows=rows, overlap_s=overlap_s, **whence)

@@ -103,7 +103,7 @@ async def show_node(node_id: PathId, database: Injected[Database]) -> Node:
     opt=documented(answers={200: "The node after the change."}, problems=CHANGED),
 )
 async def change_node(node_id: PathId, data: JSONBody[NodePatch], database: Injected[Database]) -> Node:
-    """Change the members that are in the body. Labels are merged into those that the node has.
+    """Change the members that are in the body. Labels are merged into the labels of the node.
 
     A node whose `state` is `draining` takes no new proxies; a `disabled` node stops its proxies. With `move` a draining
     node moves its proxies to other nodes, make-before-break; `moving` shows the progress.

@@ -30,7 +30,7 @@ OWN_LOGIN: Mapping[str, OwnLogin] = {name: OwnLogin(name) for name in LOGIN}
 class SettingsChange:
     """Present and new settings of proxies of one node that have the same ones.
 
-    Where they are several, the settings are those that they share: without names and ports, with the labels left empty,
+    Where they are several, the settings are the shared ones: without names and ports, with the labels left empty,
     and with OWN_LOGIN in the place of their logins.
     """
 

@@ -90,7 +90,7 @@ class ProxyLimits(Resource):
 
 
 class ProxyDestinations(Resource):
-    """The destinations that a proxy refuses, beside those that its node refuses to all."""
+    """The destinations that a proxy refuses, beside the destinations that its node refuses to all."""
 
     deny_ports: list[int | str] = Field(
         default_factory=list[int | str], description="The ports that are refused: numbers and ranges `from-to`."

@@ -134,7 +134,7 @@ async def change_proxy(
     if_match: Injected[IfMatch],
     preference: Injected[Preference],
 ) -> Response[Proxy]:
-    """Change the members that are in the body. Labels are merged into those that the proxy has.
+    """Change the members that are in the body. Labels are merged into the labels of the proxy.
 
     The version grows only if the request changes something.
     """

@@ -54,7 +54,7 @@ async def lock_placement(session: Session) -> None:
 async def lock_placement_among(
     session: Session, *, location_ids: Sequence[int] | None = None, node_ids: Sequence[int] | None = None
 ) -> list[NodeId]:
-    """Lock placement among the nodes of these locations, these nodes, or those that are both; return their ids.
+    """Lock placement among the nodes of these locations, these nodes, or the nodes that are both; return their ids.
 
     A transaction that then chooses among these nodes alone needs no lock of the others.
     """

@@ -51,7 +51,7 @@ Removed = Annotated[list[Id], Field(max_length=MOST_PROXIES), AfterValidator(dis
 class StackProxy(ProxyOptions):
     """The template of a stack's proxies.
 
-    They are placed on nodes of the locations, or on the named nodes, or on those that are both. A user name and a
+    They are placed on nodes of the locations, or on the named nodes, or on the nodes that are both. A user name and a
     password that are given here are shared by all proxies; otherwise each proxy has its own.
     """
 

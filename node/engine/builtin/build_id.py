@@ -11,7 +11,7 @@ _OF_SHARED = ("destinations.py", "engine/defaults.py", "engine/permutation.py", 
 
 
 def build_id() -> str:
-    """A digest of the source files of this package and of those that it imports. Raises OSError."""
+    """A digest of the source files of this package and of the packages that it imports. Raises OSError."""
     digest = hashlib.sha256()
     for path in [*sorted(_HERE.rglob("*.py")), *(_SHARED / name for name in _OF_SHARED)]:
         digest.update(b"%b\0%b\0" % (path.name.encode(), path.read_bytes()))

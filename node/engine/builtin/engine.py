@@ -34,7 +34,7 @@ class BuiltinEngine:
     """Runs proxies in the workers of one directory, each proxy in exactly one of them.
 
     Leaving the context leaves the workers running. An engine opened again on the same directory finds them, and
-    replaces those that run other code. A worker that dies is started again with the proxies that it ran.
+    replaces workers that run other code. A worker that dies is started again with the proxies that it ran.
 
     `listen` is a literal address, None for all addresses of the host. Proxies may connect to the networks of
     `allow_destinations` although they are private to the node (see policy/destination_guard.py); `deny_ports` are

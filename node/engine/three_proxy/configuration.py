@@ -48,7 +48,7 @@ def configuration(
     guard: DenyRules = OPEN,
     deny_ports: Sequence[int | str] = (),
 ) -> str:
-    """The complete file. Users and rules precede the service line, which uses those that it finds.
+    """The complete file. Users and rules precede the service line, which uses the ones above it.
 
     Raises EngineError for a proxy that would serve everybody, or that needs features that 3proxy does not have.
     """
@@ -86,7 +86,7 @@ def limits(values: Limits) -> Iterator[str]:
     """Limits for all clients together.
 
     With a period of 0 s, `connlim` limits concurrent connections; unlike `maxconn`, it notifies the client, and does
-    not count those that it refuses. Bandwidth is held on average: a connection moves up to 64 KiB before it waits.
+    not count refused ones. Bandwidth is held on average: a connection moves up to 64 KiB before it waits.
     """
     if values.connections is not None:
         yield f"connlim {values.connections} 0 *"

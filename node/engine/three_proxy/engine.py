@@ -168,7 +168,7 @@ class ThreeProxyEngine:
                 self._served[state.id] = Served(state, process)
 
     async def _end_strays(self) -> None:
-        """End processes that a killed agent had started and not recorded, and those that it had replaced."""
+        """End processes that a killed agent had started and not recorded, and processes that it had replaced."""
         kept = {served.state.pid for served in self._served.values()}
         for pid in set(all_pids()) - kept:
             pidfd = open_pidfd(pid, partial(is_stray, self._folder.path))

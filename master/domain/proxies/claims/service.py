@@ -78,6 +78,6 @@ def given(body: ClaimRequest) -> dict[str, Any]:
 
 
 async def claimed(session: Session, outcome: WriteOutcome) -> list[Proxy]:
-    """Return the claimed proxies as they are now; those that were removed since are left out."""
+    """Return the claimed proxies as they are now; proxies that were removed since are left out."""
     query = ProxyList.model_construct(id=list(outcome.changed), limit=MAX_CLAIMED)
     return (await page(session, query)).items

@@ -1,4 +1,7 @@
-"""One socket of a connection: non-blocking, with its unsent data and the events it is watched for."""
+"""One socket of a connection: non-blocking, with its unsent data and the events it is watched for.
+
+Longer than most modules because all of it is the data path: a call into another module would cost each read and write.
+"""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Addresses to which proxies may connect: public ones, and those that a setting of the node opens."""
+"""Addresses to which proxies may connect: public ones, and networks that a setting of the node opens."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network

@@ -185,7 +185,7 @@ def _limits(fields: Mapping[str, object]) -> LimitsRecord:
 
 
 def _members(fields: Mapping[str, object], name: str, allowed: frozenset[str]) -> Mapping[str, object]:
-    """The members of an object; those that are left out are None."""
+    """The members of an object; omitted members are None."""
     value = fields[name]
     if not isinstance(value, dict) or not allowed.issuperset(cast("dict[object, object]", value)):
         raise ValueError(f"{name} has unexpected fields")

@@ -14,7 +14,7 @@ from shared.proxies import ProxyId
 
 
 class CounterReader:
-    """Reads the counters of all workers; those that do not answer are left out."""
+    """Reads the counters of all workers; workers that do not answer are left out."""
 
     def __init__(self, worker_pool: WorkerPool) -> None:
         self._pool = worker_pool

@@ -18,7 +18,7 @@ Found = tuple[int, WorkerHandle]
 
 
 class RunningProxies:
-    """Asks all workers; those that do not answer are left out."""
+    """Asks all workers; workers that do not answer are left out."""
 
     def __init__(self, worker_pool: WorkerPool) -> None:
         self._pool = worker_pool

@@ -129,7 +129,7 @@ class WorkerHandle:
         return answer
 
     async def refresh(self) -> None:
-        """Read which proxies it runs; those that are being put meanwhile stay noted."""
+        """Read which proxies it runs; proxies that are being put meanwhile stay noted."""
         noted = {id_ for id_, ports in self.ports.items() if ports}
         try:
             answer = await self.call("list")

@@ -142,8 +142,9 @@ class Commands:
         return {"since": last, "lines": [line.decode() for line in lines]}
 
     def _taken(self, message: Message) -> object:
-        """Acknowledge lives, each [proxy, epoch, received, sent, connections]; returns those that are not reported
-        again."""
+        """Acknowledge lives, each [proxy, epoch, received, sent, connections]; returns the lives that are not reported
+        again.
+        """
         return [
             [proxy, epoch]
             for proxy, epoch, received, sent, connections in message["lives"]

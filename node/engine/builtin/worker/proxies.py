@@ -21,7 +21,8 @@ from shared.destinations import canonical_ports
 class Proxies:
     """All proxies of a worker. `put` and `remove` take the same time however many there are.
 
-    `handed_over` are those that another process has taken over, each with the connections that could not be moved.
+    `handed_over` has the proxies that another process has taken over, each with the connections that could not be
+    moved.
     """
 
     def __init__(self, reactor: Reactor, ledger: Ledger) -> None:
@@ -156,7 +157,7 @@ class Proxies:
         ]
 
     def open_connections(self) -> list[tuple[int, int]]:
-        """(id, connections) of the proxies with connections, also of those that are handed over."""
+        """(id, connections) of the proxies with connections, also of proxies that are handed over."""
         return [(proxy.record.id, count) for proxy in self._all() if (count := len(proxy.open))]
 
     def _all(self) -> list[Proxy]:
