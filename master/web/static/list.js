@@ -28,7 +28,6 @@ export class List {
    * @param {{path?: string, counts?: boolean}} [options] `counts`: whether the API counts this kind
    */
   constructor(kind, query, { path = `/${kind}`, counts = false } = {}) {
-    Object.assign(this, { kind, query, path, counts });
     this.kind = kind;
     this.query = query;
     this.path = path;

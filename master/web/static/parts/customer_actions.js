@@ -55,7 +55,7 @@ export function CustomerActions({ list, selection, label, filterOf }) {
     ${chosen.length === 1 && html`<${ExportMenu} filter=${filterOf(only)} /><button type="button" onClick=${() => setAction("link")}>${t("customers.link")}</button>`}
     <${Menu} label=${t("more")} align="left">${keys.slice(IN_SIGHT).map(button)}<//>
     <span class="gap" /><button type="button" class="quiet" onClick=${clear}>${t("deselect")}</button>
-    ${action === "link" && html`<${NewLinkDialog} title=${t("customers.link_title", { customer: only.customer })} filter=${filterOf(only)} onClose=${close} />`}
+    ${action === "link" && html`<${NewLinkDialog} title=${t("customers.link_title", { customer: only.customer })} body=${{ kind: "list", filter: filterOf(only) }} onClose=${close} />`}
     ${action && action in ACTIONS && html`<${CustomersDialog} name=${action} label=${label} customers=${chosen} filterOf=${filterOf} onClose=${close} />`}
   </div>`;
 }

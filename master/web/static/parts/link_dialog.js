@@ -1,4 +1,4 @@
-// A new link to a list of proxies. Its secret is shown once.
+// A new link. Its secret is shown once.
 
 import { html, useState } from "../view.js";
 import { t } from "../words.js";
@@ -6,16 +6,26 @@ import { CopyButton } from "./copy.js";
 import { Dialog } from "./dialog.js";
 import { Write } from "./write.js";
 
-/** @param {{title: string, filter: import("../query.js").Query, onClose: () => void}} props */
-export function NewLinkDialog({ title, filter, onClose }) {
+/**
+ * @param {{title: string, body: any, text?: string, fields?: string[], inputs?: Record<string, any>, onClose: () => void}} props
+ *     `body`: the kind and the filter of the link. `fields`, `inputs`: as of a Write
+ */
+export function NewLinkDialog({
+  title,
+  body,
+  text = t("link_text"),
+  fields = ["format", "expires_at"],
+  inputs,
+  onClose,
+}) {
   const [made, setMade] = useState(/** @type {any} */ (null));
   const show = (/** @type {any} */ link) => {
     setMade(link);
     return true;
   };
   if (made) return html`<${Texts} title=${title} hint=${t("link_once")} texts=${[made.url]} onClose=${onClose} />`;
-  return html`<${Write} title=${title} call=${{ method: "POST", path: "/links", body: { kind: "list", filter } }} schema="NewLink" fields=${["format", "expires_at"]}
-    text=${t("link_text")} kind="links" action=${t("link_create")} done=${t("saved")} onClose=${onClose} onDone=${show} />`;
+  return html`<${Write} title=${title} call=${{ method: "POST", path: "/links", body }} schema="NewLink" fields=${fields} inputs=${inputs}
+    text=${text} kind="links" action=${t("link_create")} done=${t("saved")} onClose=${onClose} onDone=${show} />`;
 }
 
 /** Texts to copy. @param {{title: string, hint: string, texts: string[], onClose: () => void, children?: any}} props */

@@ -15,9 +15,9 @@ const SPANS = {
   quarter: { by: "day", seconds: 90 * DAY_S },
 };
 
-/** @param {{query?: import("../query.js").Query, spans?: string[], title?: string}} props */
-export function UsageChart({ query = {}, spans = ["day", "month", "quarter"], title = t("usage") }) {
-  const [span, setSpan] = useState(spans[0]);
+/** @param {{query?: import("../query.js").Query}} props */
+export function UsageChart({ query = {} }) {
+  const [span, setSpan] = useState("day");
   const { by, seconds } = SPANS[span];
   const step = by === "hour" ? HOUR_S : DAY_S;
   const from = useMemo(() => (Math.floor(Date.now() / 1000 / step) + 1) * step - seconds, [span]);
@@ -31,9 +31,9 @@ export function UsageChart({ query = {}, spans = ["day", "month", "quarter"], ti
   const total = series
     ?.flatMap((/** @type {any} */ one) => one.values)
     .reduce((/** @type {number} */ sum, /** @type {number} */ value) => sum + value, 0);
-  return html`<div class="panel-head"><h2>${title}</h2>${total !== undefined && html`<span class="muted">${bytes(total)}</span>`}
-      ${spans.length > 1 && spans.map((one) => html`<button type="button" class="quiet" key=${one} aria-pressed=${one === span} onClick=${() => setSpan(one)}>${t(`span.${one}`)}</button>`)}</div>
-    ${series ? html`<${Chart} times=${times} series=${series} format=${bytes} label=${`${title}: ${bytes(total)}`} />` : html`<${Waiting} read=${read} />`}`;
+  return html`<div class="panel-head"><h2>${t("usage")}</h2>${total !== undefined && html`<span class="muted">${bytes(total)}</span>`}
+      ${Object.keys(SPANS).map((one) => html`<button type="button" class="quiet" key=${one} aria-pressed=${one === span} onClick=${() => setSpan(one)}>${t(`span.${one}`)}</button>`)}</div>
+    ${series ? html`<${Chart} times=${times} series=${series} format=${bytes} label=${`${t("usage")}: ${bytes(total)}`} />` : html`<${Waiting} read=${read} />`}`;
 }
 
 /**

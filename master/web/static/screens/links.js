@@ -2,9 +2,9 @@
 
 import { filterOf, queryOf, text, words as wordsIn, wordsOf } from "../filter.js";
 import { ago, number, time } from "../format.js";
+import { NewLinkDialog } from "../parts/link_dialog.js";
 import { Empty, Stale, Waiting } from "../parts/notice.js";
 import { Page } from "../parts/screen.js";
-import { Secret } from "../parts/secret.js";
 import { Write } from "../parts/write.js";
 import { link, route } from "../router.js";
 import { useRead } from "../store.js";
@@ -21,7 +21,6 @@ const FIELDS = {
 export default function Links() {
   const read = useRead("/links", { limit: 1000 }, { on: ["links", "events"], every: 30, pause: 3000 });
   const [kind, setKind] = useState(/** @type {"list" | "rotate" | null} */ (null));
-  const [address, setAddress] = useState("");
   const [gone, setGone] = useState(/** @type {any} */ (null));
   const filter = filterOf(route.value.query);
   const buttons = KINDS.map(
@@ -39,11 +38,9 @@ export default function Links() {
     }
     ${
       kind &&
-      html`<${Write} title=${t(`links.create_${kind}`)} text=${t("links.create_text")} schema="NewLink" fields=${["filter", ...FIELDS[kind]]} inputs=${{ "/filter": FilterInput }} kind="links"
-        call=${{ method: "POST", path: "/links", body: { kind, ...(Object.keys(filter).length ? { filter } : {}), ...(kind === "rotate" ? { rotate: { what: ["credentials"] } } : {}) } }}
-        action=${t("create")} done=${t("links.created")} onDone=${(/** @type {any} */ made) => setAddress(made.url)} onClose=${() => setKind(null)} />`
+      html`<${NewLinkDialog} title=${t(`links.create_${kind}`)} text=${t("links.create_text")} fields=${["filter", ...FIELDS[kind]]} inputs=${{ "/filter": FilterInput }}
+        body=${{ kind, ...(Object.keys(filter).length ? { filter } : {}), ...(kind === "rotate" ? { rotate: { what: ["credentials"] } } : {}) }} onClose=${() => setKind(null)} />`
     }
-    ${address && html`<${Secret} title=${t("links.address")} text=${t("links.address_text")} secret=${address} onClose=${() => setAddress("")} />`}
     ${
       gone &&
       html`<${Write} title=${t("links.remove")} call=${{ method: "DELETE", path: `/links/${gone.id}` }} text=${t("links.remove_text", { id: gone.id })} kind="links"

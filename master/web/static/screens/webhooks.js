@@ -4,10 +4,10 @@ import { announce } from "../changes.js";
 import { ago, number, time } from "../format.js";
 import { nameOf } from "../names.js";
 import { CopyCurl } from "../parts/copy.js";
+import { Texts } from "../parts/link_dialog.js";
 import { Menu } from "../parts/menu.js";
 import { Empty, problemText, Stale, Waiting } from "../parts/notice.js";
 import { Page } from "../parts/screen.js";
-import { Secret } from "../parts/secret.js";
 import { Badge } from "../parts/states.js";
 import { toast } from "../parts/toast.js";
 import { Write } from "../parts/write.js";
@@ -42,7 +42,7 @@ export default function Webhooks() {
         fields=${["url", "types", ...SUBJECTS, "after", "enabled"]} action=${t("create")} done=${t("webhooks.created")}
         onDone=${(/** @type {any} */ made) => setSecret(made.secret)} onClose=${() => setCreating(false)} />`
     }
-    ${secret && html`<${Secret} title=${t("webhooks.secret")} text=${t("webhooks.secret_text")} secret=${secret} onClose=${() => setSecret("")} />`}
+    ${secret && html`<${Texts} title=${t("webhooks.secret")} hint=${t("webhooks.secret_text")} texts=${[secret]} onClose=${() => setSecret("")} />`}
     ${chosen && html`<${Change} ...${chosen} onClose=${() => setChosen(null)} />`}
   <//>`;
 }
@@ -53,11 +53,11 @@ function Webhook({ webhook, choose }) {
   const enable = { method: "PATCH", path: `/webhooks/${id}`, body: { enabled: !webhook.enabled } };
   return html`<section class="panel half">
     <div class="panel-head"><h2 class="clipped" title=${url}>${url}</h2>
-      <button type="button" onClick=${() => test(id)}>${t("webhooks.test")}</button>
+      <button type="button" onClick=${() => send({ method: "POST", path: `/webhooks/${id}/test` }, tested)}>${t("webhooks.test")}</button>
       <${Menu} label=${t("webhooks.more", { id })} icon="more">
         <button type="button" onClick=${() => choose(webhook, "edit")}>${t("edit")}</button>
         <button type="button" onClick=${() => choose(webhook, "replay")}>${t("webhooks.replay")}</button>
-        <button type="button" onClick=${() => write(enable)}>${t(webhook.enabled ? "disable" : "enable")}</button>
+        <button type="button" onClick=${() => send(enable, () => ({ text: t("saved") }))}>${t(webhook.enabled ? "disable" : "enable")}</button>
         <${CopyCurl} call=${enable} />
         <button type="button" class="bad" onClick=${() => choose(webhook, "remove")}>${t("delete")}</button>
       <//></div>
@@ -80,28 +80,28 @@ function subjectOf({ node_id, stack_id, location_id, proxy_id }) {
   return location_id && nameOf("locations", location_id);
 }
 
-/** @param {import("../curl.js").Call} call */
-async function write(call) {
+/**
+ * Makes a call, and shows how it ended.
+ * @param {import("../curl.js").Call} call
+ * @param {(data: any) => {text: string, kind?: "good" | "bad"}} outcome
+ */
+async function send(call, outcome) {
   const whole = prepared(call);
   await run(whole).then(
-    () => toast(t("saved"), { call: whole }),
+    ({ data }) => {
+      const { text, kind } = outcome(data);
+      toast(text, { kind, call: whole });
+    },
     (error) => toast(problemText(problemOf(error)), { kind: "bad" }),
   );
   announce("webhooks");
 }
 
-/** Posts a sample event, and says what the receiver answered. @param {number} id */
-async function test(id) {
-  const call = prepared({ method: "POST", path: `/webhooks/${id}/test` });
-  await run(call).then(
-    ({ data }) =>
-      data.ok
-        ? toast(t("webhooks.tested", { status: data.status, latency: data.latency_ms }), { call })
-        : toast(t("webhooks.test_failed", { reason: data.reason ?? data.status }), { call, kind: "bad" }),
-    (error) => toast(problemText(problemOf(error)), { kind: "bad" }),
-  );
-  announce("webhooks");
-}
+/** What the receiver answered to a sample event. @param {any} data @returns {{text: string, kind?: "good" | "bad"}} */
+const tested = (data) =>
+  data.ok
+    ? { text: t("webhooks.tested", { status: data.status, latency: data.latency_ms }) }
+    : { text: t("webhooks.test_failed", { reason: data.reason ?? data.status }), kind: "bad" };
 
 /** @param {{webhook: any, action: Action, onClose: () => void}} props */
 function Change({ webhook, action, onClose }) {
@@ -116,3 +116,6 @@ function Change({ webhook, action, onClose }) {
     current=${action === "edit" ? webhook : undefined} text=${action === "replay" && t("webhooks.replay_text", { id: number(webhook.position) })}
     action=${t(action === "replay" ? "webhooks.replay" : "save")} done=${t("saved")} />`;
 }
+
+/** Further sections of words. */
+export const words = ["fleet"];

@@ -160,6 +160,5 @@ export default {
   "column.stack": "Stack",
   time: "Time",
   create: "Create",
-  copy: "Copy",
   "state.failing": "failing",
 };

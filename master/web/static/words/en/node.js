@@ -18,7 +18,6 @@ export default {
   "node.held_title": "A list is held back",
   "node.held_text":
     "The list in the database would stop {stops} of {of} running proxies. That may be what you want, or a database that was restored from an old backup. Nothing happens until it is confirmed.",
-  "node.held_type": "Type {stops} to confirm that they stop",
   "node.held_confirm": "Stop them",
   "node.held_confirmed": "The node acts on the list",
   "node.declared": "Declared addresses",

@@ -165,6 +165,5 @@ export default {
   "column.stack": "Стек",
   time: "Время",
   create: "Создать",
-  copy: "Скопировать",
   "state.failing": "сбоит",
 };
