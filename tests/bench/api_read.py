@@ -23,13 +23,10 @@ import uvicorn
 from litestar import Litestar, get
 from litestar.params import FromPath
 
-from master.db.migrations import migrate
 from shared.http_server import Server, bound_socket
+from tests.bench.grounds import with_database
 from tests.master.api_servers import master
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
 from tests.services.postgres import Database
-from tests.services.sources import Where, find_source
 
 CONNECTIONS = 8
 PROXIES = 1_000
@@ -117,27 +114,14 @@ async def compared(database: Database, rounds: int, count: int) -> None:
     print(f"ratio {statistics.median(ratios):.2f} (of the medians {medians['master'] / medians['bare']:.2f})")
 
 
-async def measured(where: Where, rounds: int, count: int) -> None:
-    postgres = await where.postgres()
-    await postgres.start()
-    try:
-        database = await postgres.create("maybe_read")
+async def main() -> None:
+    rounds, count = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 5), (2, 2_000)))
+    async with with_database() as database:
         async with database.connection() as rows:
-            await migrate(rows)
             for statement in FILL:
                 await rows.execute(statement)
         await compared(database, rounds, count)
-    finally:
-        await postgres.end()
-
-
-def main() -> None:
-    rounds, count = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 5), (2, 2_000)))
-    folder = scratch()
-    with claim_block().held() as ports:
-        asyncio.run(measured(Where(find_source(print), folder, ports, print), rounds, count))
-    remove(folder)
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

@@ -27,10 +27,7 @@ import httpx
 
 from master.db.migrations import migrate
 from tests.master.api_servers import master
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
 from tests.services.postgres import Database, PostgreSQL
-from tests.services.sources import Where, find_source
 
 HERE = Path(__file__).parents[2]
 NODES = 12
@@ -186,19 +183,17 @@ async def round_of(postgres: PostgreSQL, tree: Path, template: str, word: str, r
     await postgres.drop(database.name)
 
 
-async def compared(where: Where, rounds: int, word: str, trees: list[Path]) -> Results:
+async def compared(rounds: int, word: str, trees: list[Path]) -> Results:
+    from tests.bench.grounds import with_postgres  # not above: the programs of another tree import this file, too
+
     results: Results = defaultdict(Figures)
-    postgres = await where.postgres()
-    await postgres.start()
-    try:
+    async with with_postgres() as postgres:
         for number, tree in enumerate(trees):
             async with program(tree, "fill", await postgres.create(f"filled_{number}")) as process:
                 assert await process.wait() == 0
         for _ in range(rounds):
             for number, tree in enumerate(trees):
                 await round_of(postgres, tree, f"filled_{number}", word, results)
-    finally:
-        await postgres.end()
     return results
 
 
@@ -222,12 +217,7 @@ def main() -> None:
     parser.add_argument("--beside", type=Path)
     given = parser.parse_args()
     trees = [*([given.beside.resolve()] if given.beside else []), HERE]
-    folder = scratch()
-    with claim_block().held() as ports:
-        where = Where(find_source(print), folder, ports, print)
-        results = asyncio.run(compared(where, given.rounds, given.only, trees))
-    remove(folder)
-    print("\n".join(lines(results)))
+    print("\n".join(lines(asyncio.run(compared(given.rounds, given.only, trees)))))
 
 
 def as_program(verb: str, host: str, port: str, user: str, name: str) -> None:

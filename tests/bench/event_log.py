@@ -18,13 +18,10 @@ import asyncpg
 
 from master.actors import acting
 from master.db.database import Database
-from master.db.migrations import migrate
 from master.domain.events import log
 from master.domain.events.log import NewEvent, record_events
 from master.domain.events.schemas import EventList
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
-from tests.services.sources import Where, find_source
+from tests.bench.grounds import with_database
 
 ROUNDS = 21
 WRITES = 15
@@ -144,24 +141,14 @@ async def write(database: Database, connection: "asyncpg.Connection[Any]") -> No
 
 async def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
-    folder = scratch()
-    with claim_block().held() as ports:
-        postgres = await Where(find_source(print), folder, ports, print).postgres()
-        try:
-            await postgres.start()
-            address = await postgres.create("bench")
-            async with address.connection() as connection:
-                await migrate(connection)
-                await fill(connection, count)
-                database = Database(address.connect)
-                print("a page of 50:")
-                await read(database, connection)
-                print("writes:")
-                await write(database, connection)
-                await database.close()
-        finally:
-            await postgres.end()
-    remove(folder)
+    async with with_database() as address, address.connection() as connection:
+        await fill(connection, count)
+        database = Database(address.connect)
+        print("a page of 50:")
+        await read(database, connection)
+        print("writes:")
+        await write(database, connection)
+        await database.close()
 
 
 if __name__ == "__main__":

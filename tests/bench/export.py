@@ -7,7 +7,6 @@ three times, and the medians are told.
 """
 
 import asyncio
-import multiprocessing
 import statistics
 import sys
 import time
@@ -15,12 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from master.db.migrations import migrate
-from tests.master.api_servers import master
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
-from tests.services.postgres import Database
-from tests.services.sources import Where, find_source
+from tests.bench.grounds import with_database, with_master
 
 NODES = 5
 FORMATS = ("plain", "url", "csv", "json")
@@ -35,16 +29,6 @@ FILL = (
 def rss_kib(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-
-
-def serve(database: Database, told: "multiprocessing.Queue[str]") -> None:
-    asyncio.run(serving(database, told))
-
-
-async def serving(database: Database, told: "multiprocessing.Queue[str]") -> None:
-    async with master(database) as one:
-        told.put(str(one.http.base_url))
-        await asyncio.Event().wait()
 
 
 async def measured(url: str, pid: int, lines: int) -> None:
@@ -66,37 +50,16 @@ async def read(http: httpx.AsyncClient, format_: str, pid: int) -> tuple[float, 
     return time.perf_counter() - began, size, peak
 
 
-async def filled(where: Where, lines: int) -> None:
-    postgres = await where.postgres()
-    await postgres.start()
-    try:
-        database = await postgres.create("maybe_export")
+async def main() -> None:
+    lines = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
+    async with with_database() as database:
         async with database.connection() as rows:
-            await migrate(rows)
             await rows.execute(f"{NODE} FROM generate_series(1, {NODES}) AS n")
             await rows.execute(FILL, lines, NODES)
             await rows.execute("ANALYZE")
-        told: multiprocessing.Queue[str] = multiprocessing.get_context("spawn").Queue()
-        process = multiprocessing.get_context("spawn").Process(target=serve, args=(database, told), daemon=True)
-        process.start()
-        url = await asyncio.to_thread(told.get, True, 60)
-        assert process.pid
-        await measured(url, process.pid, lines)
-        process.kill()
-        process.join()
-    finally:
-        await postgres.end()
-
-
-def main() -> None:
-    folder, ports = scratch(), claim_block()
-    try:
-        where = Where(find_source(print), folder, ports, print)
-        asyncio.run(filled(where, int(sys.argv[1]) if len(sys.argv) > 1 else 50_000))
-    finally:
-        ports.close()
-        remove(folder)
+        async with with_master(database) as (url, pid):
+            await measured(url, pid, lines)
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

@@ -7,7 +7,6 @@ whole answer is read.
 """
 
 import asyncio
-import multiprocessing
 import statistics
 import sys
 import time
@@ -15,12 +14,8 @@ from collections.abc import Sequence
 
 import httpx
 
-from master.db.migrations import migrate
-from tests.bench.export import serve
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
+from tests.bench.grounds import with_database, with_master
 from tests.services.postgres import Database
-from tests.services.sources import Where, find_source
 
 NODES = 1000
 FILL = (
@@ -103,38 +98,18 @@ def summary(times: Sequence[float]) -> str:
 
 async def filled(database: Database, proxies: int) -> None:
     async with database.connection() as rows:
-        await migrate(rows)
         for statement in FILL:
             await rows.execute(statement.replace("%d", str(proxies)))
 
 
-async def run(where: Where, proxies: int, rounds: int) -> None:
-    postgres = await where.postgres()
-    await postgres.start()
-    try:
-        database = await postgres.create("maybe_fleet")
-        await filled(database, proxies)
-        context = multiprocessing.get_context("spawn")
-        said: multiprocessing.Queue[str] = context.Queue()
-        process = context.Process(target=serve, args=(database, said), daemon=True)
-        process.start()
-        print(f"{proxies} proxies on {NODES} nodes, {rounds} rounds: median (range)")
-        await measured(await asyncio.to_thread(said.get, True, 60), rounds)
-        process.kill()
-        process.join()
-    finally:
-        await postgres.end()
-
-
-def main() -> None:
-    folder, ports = scratch(), claim_block()
+async def main() -> None:
     proxies, rounds = (int(text) for text in (*sys.argv[1:3], *("100000", "15")[len(sys.argv) - 1 :]))
-    try:
-        asyncio.run(run(Where(find_source(print), folder, ports, print), proxies, rounds))
-    finally:
-        ports.close()
-        remove(folder)
+    async with with_database() as database:
+        await filled(database, proxies)
+        async with with_master(database) as (url, _):
+            print(f"{proxies} proxies on {NODES} nodes, {rounds} rounds: median (range)")
+            await measured(url, rounds)
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

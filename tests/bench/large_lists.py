@@ -14,13 +14,10 @@ import httpx
 
 from master.asgi import create_app
 from master.db.database import Database
-from master.db.migrations import migrate
 from master.domain.usage import service as usage
+from tests.bench.grounds import with_database
 from tests.master.dependencies import api_parts
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
 from tests.services.postgres import Database as Address
-from tests.services.sources import Where, find_source
 
 NODES, STACKS, PROXIES, CUSTOMERS, HOURS, ROTATIONS = 100, 500, 100_000, 400, 10, 1_000_000
 FILL = (
@@ -69,7 +66,6 @@ REQUESTS = (
 async def measured(address: Address, rounds: int) -> None:
     database = Database(address.connect)
     async with address.connection() as rows:
-        await migrate(rows)
         for statement in FILL:
             await rows.execute(statement)
     async with database.session() as session:
@@ -99,15 +95,8 @@ async def timed(http: httpx.AsyncClient, request: str, rounds: int) -> str:
 
 
 async def main() -> None:
-    folder = scratch()
-    with claim_block().held() as ports:
-        postgres = await Where(find_source(print), folder, ports, print).postgres()
-        try:
-            await postgres.start()
-            await measured(await postgres.create("bench"), int(sys.argv[1]) if len(sys.argv) > 1 else 15)
-        finally:
-            await postgres.end()
-    remove(folder)
+    async with with_database() as address:
+        await measured(address, int(sys.argv[1]) if len(sys.argv) > 1 else 15)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ median and the range. The heap is read after a garbage collection, every minute.
 """
 
 import asyncio
-import multiprocessing
 import statistics
 import sys
 import time
@@ -18,14 +17,9 @@ from pathlib import Path
 import httpx
 from playwright.async_api import Browser, CDPSession, Page
 
-from master.db.migrations import migrate
+from tests.bench.grounds import with_database, with_master
 from tests.browser.chromium import browser, ensure_chromium
 from tests.browser.watched import watched_context
-from tests.master.api_servers import master
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
-from tests.services.postgres import Database
-from tests.services.sources import Where, find_source
 
 PROXIES = 20_000
 EVENTS_A_SECOND = 50
@@ -119,34 +113,11 @@ async def change(origin: str) -> None:
 @asynccontextmanager
 async def fleet() -> AsyncIterator[str]:
     """Provide the address of a master with the fleet."""
-    folder = scratch()
-    with claim_block().held() as ports:
-        postgres = await Where(find_source(print), folder, ports, print).postgres()
-        await postgres.start()
-        try:
-            database = await postgres.create("maybe_page")
-            async with database.connection() as rows:
-                await migrate(rows)
-                await rows.execute((Path(__file__).parent / "page.sql").read_text())
-            spawn = multiprocessing.get_context("spawn")
-            answers: multiprocessing.Queue[str] = spawn.Queue()
-            process = spawn.Process(target=serve, args=(database, answers), daemon=True)
-            process.start()
-            yield (await asyncio.to_thread(answers.get)).rstrip("/")
-            process.terminate()
-        finally:
-            await postgres.end()
-    remove(folder)
-
-
-def serve(database: Database, answers: "multiprocessing.Queue[str]") -> None:
-    asyncio.run(serving(database, answers))
-
-
-async def serving(database: Database, answers: "multiprocessing.Queue[str]") -> None:
-    async with master(database) as one:
-        answers.put(str(one.http.base_url))
-        await asyncio.Event().wait()
+    async with with_database() as database:
+        async with database.connection() as rows:
+            await rows.execute((Path(__file__).parent / "page.sql").read_text())
+        async with with_master(database) as (origin, _):
+            yield origin
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from pydantic import SecretStr
 
 from master.broker import Broker
 from master.db.database import Database
-from master.db.migrations import migrate
 from master.db.notifications import Notifications
 from master.domain.events.schemas import EventFilter
 from master.domain.events.stream import EventStream
@@ -29,10 +28,8 @@ from master.sync.reports import Reports
 from shared.bus.failures import BusDown
 from shared.messages.bodies import Report, UsageCounters
 from shared.proxies import NodeId
+from tests.bench.grounds import with_database
 from tests.bench.usage_reports import MADE
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
-from tests.services.sources import Where, find_source
 
 REPORT_EVERY_S = 15.0
 PROXIES = 100
@@ -154,26 +151,17 @@ async def main() -> None:
     nodes, seconds, readers = (
         int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 1_000), (2, 30), (3, 20))
     )
-    folder = scratch()
-    with claim_block().held() as ports:
-        postgres = await Where(find_source(print), folder, ports, print).postgres()
-        try:
-            await postgres.start()
-            address = await postgres.create("bench")
-            async with address.connection() as connection:
-                await migrate(connection)
-                await connection.execute(MADE[0], nodes)
-                await connection.execute(MADE[1], nodes, PROXIES)
-                await connection.execute(CONFIRMED, PROXIES)
-                await connection.execute("ANALYZE")
-            near, far = Database(address.connect), Database(address.connect)
-            print(f"{nodes} nodes with {PROXIES} proxies each, {readers} readers, {seconds} s:")
-            await measure(near, far, nodes, seconds, readers)
-            await near.close()
-            await far.close()
-        finally:
-            await postgres.end()
-    remove(folder)
+    async with with_database() as address:
+        async with address.connection() as connection:
+            await connection.execute(MADE[0], nodes)
+            await connection.execute(MADE[1], nodes, PROXIES)
+            await connection.execute(CONFIRMED, PROXIES)
+            await connection.execute("ANALYZE")
+        near, far = Database(address.connect), Database(address.connect)
+        print(f"{nodes} nodes with {PROXIES} proxies each, {readers} readers, {seconds} s:")
+        await measure(near, far, nodes, seconds, readers)
+        await near.close()
+        await far.close()
 
 
 if __name__ == "__main__":

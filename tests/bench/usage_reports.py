@@ -19,7 +19,6 @@ from pydantic import SecretStr
 
 from master.broker import Broker
 from master.db.database import Database
-from master.db.migrations import migrate
 from master.domain.proxies.schemas import ProxyFilter
 from master.domain.proxies.service import matching
 from master.sync.outbox import Outbox
@@ -27,9 +26,7 @@ from master.sync.reports import Reports
 from shared.bus.failures import BusDown
 from shared.messages.bodies import LiveFigures, LoadReport, Report, UsageCounters
 from shared.proxies import NodeId
-from tests.services.folders import remove, scratch
-from tests.services.ports import claim_block
-from tests.services.sources import Where, find_source
+from tests.bench.grounds import with_database
 
 ROUNDS = 60
 COUNTERS = 200
@@ -43,24 +40,14 @@ MADE = (
 
 async def main() -> None:
     nodes, proxies = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 1000), (2, 100)))
-    folder = scratch()
-    with claim_block().held() as ports:
-        postgres = await Where(find_source(print), folder, ports, print).postgres()
-        try:
-            await postgres.start()
-            address = await postgres.create("bench")
-            async with address.connection() as connection:
-                await migrate(connection)
-                await connection.execute(MADE[0], nodes)
-                await connection.execute(MADE[1], nodes, proxies)
-                await connection.execute("ANALYZE")
-            where = {"host": address.host, "port": address.port, "user": address.user, "password": address.password}
-            database = Database({**where, "database": address.name})
-            await measure(database, nodes, proxies)
-            await database.close()
-        finally:
-            await postgres.end()
-    remove(folder)
+    async with with_database() as address:
+        async with address.connection() as connection:
+            await connection.execute(MADE[0], nodes)
+            await connection.execute(MADE[1], nodes, proxies)
+            await connection.execute("ANALYZE")
+        database = Database(address.connect)
+        await measure(database, nodes, proxies)
+        await database.close()
 
 
 async def measure(database: Database, nodes: int, proxies: int) -> None:
