@@ -1,9 +1,13 @@
+-- A node as the API shows it.
+-- part: resource
+id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
+revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
+held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving, load,
+(SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble
+
 -- name: select_one
 SELECT
-    id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
-    revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving, load,
-    (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble
+    {nodes.resource}
 FROM node_resources
 LEFT JOIN drain_progress ON node_id = id
 WHERE id = :id;
@@ -30,10 +34,7 @@ WHERE id = :id;
 -- sort: created_at::timestamptz
 -- sort: updated_at::timestamptz
 SELECT
-    id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
-    revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-    held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving, load,
-    (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble, {key} AS sort_key
+    {nodes.resource}, {key} AS sort_key
 FROM node_resources
 LEFT JOIN drain_progress ON node_id = id
 WHERE true

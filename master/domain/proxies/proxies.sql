@@ -20,12 +20,19 @@ VALUES (
 )
 RETURNING id;
 
+-- The settings and the state of a proxy, with its schedule.
+-- part: settings
+id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
+destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
+observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
+
+-- A proxy as the API shows it.
+-- part: resource
+{proxies.settings}, connections, rx_bps, tx_bps, quota_used, quota_limit, last_check
+
 -- name: select_one
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
-    destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, connections, rx_bps, tx_bps,
-    quota_used, quota_limit, last_check
+    {proxies.resource}
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
 WHERE id = :id;
@@ -78,9 +85,7 @@ WHERE id = :id;
 -- to be looked up for each.
 -- name: select_matching
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
-    destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
+    {proxies.settings}
 FROM proxy_resources
 LEFT JOIN schedule_resources ON proxy_id = id
 WHERE true
@@ -97,10 +102,7 @@ LIMIT :limit::bigint;
 -- sort: updated_at::timestamptz
 -- sort: expires_at = sort_expires_at::timestamptz
 SELECT
-    id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
-    destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
-    observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id, connections, rx_bps, tx_bps,
-    quota_used, quota_limit, last_check, {key} AS sort_key
+    {proxies.resource}, {key} AS sort_key
 FROM (
     SELECT id AS found_id
     FROM proxy_resources
