@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from master.schemas.base import Row, single_value
+from master.schemas.base import Resource, Row, single_value
 from master.schemas.similar_names import likely
 
 MOST_GROUPS = 3
 MOST_COUNTS = 1000
 MOST_LETTERS = 255
 LABEL = "label:"
+G = TypeVar("G", bound=Resource)
 GroupLimit = Annotated[int, Field(ge=1, le=MOST_COUNTS, description="The most groups to return, the largest first.")]
 
 
@@ -39,6 +40,12 @@ class Grouping:
 
     def __bool__(self) -> bool:
         return bool(self.members or self.keys)
+
+
+def group_from_row(kind: type[G], row: Row, by: Grouping) -> G:
+    """Make a group out of a row of the statement that counts. `kind` has a member `labels`."""
+    plain = {name: row[name] for name in kind.model_fields if name != "labels"}
+    return kind.model_validate({**plain, "labels": by.labels(row)})
 
 
 def read_grouping(text: str, known: Sequence[str]) -> Grouping:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from master.domain.nodes.schemas import NodeFilter, NodeLink, NodeState
-from master.schemas.base import Resource, Row
+from master.schemas.base import Resource
 from master.schemas.grouping import MOST_COUNTS, Grouping, GroupLimit, GroupsOf, no_groups
 
 GROUPS = ("state", "link", "location")
@@ -44,9 +44,3 @@ class NodeCounts(Resource):
 
     items: list[NodeCount]
     total: int = Field(description="The number of all nodes that match, also of those in groups beyond the limit.")
-
-
-def count_from_row(row: Row, by: Grouping) -> NodeCount:
-    """Make a count out of a row of `nodes.count`."""
-    plain = {name: row[name] for name in NodeCount.model_fields if name != "labels"}
-    return NodeCount.model_validate({**plain, "labels": by.labels(row)})

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from master.domain.proxies.proxy_parts import ProxyState
 from master.domain.proxies.schemas import ProxyFilter
-from master.schemas.base import Resource, Row
+from master.schemas.base import Resource
 from master.schemas.grouping import MOST_COUNTS, Grouping, GroupLimit, GroupsOf, no_groups
 from shared.proxies import EngineName, Protocol
 
@@ -79,9 +79,3 @@ class ProxyCounts(Resource):
 
     items: list[ProxyGroup]
     total: int = Field(description="The number of all proxies that match, also of those in groups beyond the limit.")
-
-
-def count_from_row(row: Row, by: Grouping) -> ProxyGroup:
-    """Make a count out of a row of `proxies.count`."""
-    plain = {name: row[name] for name in ProxyGroup.model_fields if name != "labels"}
-    return ProxyGroup.model_validate({**plain, "labels": by.labels(row)})
