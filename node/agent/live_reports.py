@@ -110,7 +110,6 @@ class LiveReports:
         self._engines = [engine for engine in engines if isinstance(engine, Gauging)]
         self._samples: deque[LoadSample] = deque(maxlen=SAMPLES)
         self._connections: Mapping[ProxyId, int] = {}
-        self._figures: Mapping[ProxyId, LiveFigures] = {}
         self._reported: dict[ProxyId, ReportedFigures] = {}
         self._due: list[LiveFigures] = []
         self.load: LoadReport | None = None
@@ -132,18 +131,18 @@ class LiveReports:
         self._measure(self._samples[0], self._samples[-1])
 
     def _measure(self, before: LoadSample, after: LoadSample) -> None:
+        if before is after:
+            return
         seconds = after.at - before.at
         moved = growth(before, after)
-        self._figures = figures_of(moved, self._connections, seconds)
-        if before is not after:
-            self.load = LoadReport(
-                cpu=cpu_share(before.cpu, after.cpu),
-                memory=read_memory_share(),
-                rx_bps=bits_per_second(sum(received for received, _ in moved.values()), seconds),
-                tx_bps=bits_per_second(sum(sent for _, sent in moved.values()), seconds),
-                connections=sum(self._connections.values()),
-            )
-            self._due = due(self._figures, self._reported, after.at)
+        self.load = LoadReport(
+            cpu=cpu_share(before.cpu, after.cpu),
+            memory=read_memory_share(),
+            rx_bps=bits_per_second(sum(received for received, _ in moved.values()), seconds),
+            tx_bps=bits_per_second(sum(sent for _, sent in moved.values()), seconds),
+            connections=sum(self._connections.values()),
+        )
+        self._due = due(figures_of(moved, self._connections, seconds), self._reported, after.at)
 
     def next(self, room: int) -> tuple[LiveFigures, ...]:
         """Return the figures for the next report, which has `room` bytes for them."""
