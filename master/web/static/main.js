@@ -1,5 +1,5 @@
 // The entry: words first, then the shell, then the stream.
-import { Shell } from "./parts/shell.js";
+import { Shell } from "./parts/shell/shell.js";
 import { followTheme } from "./prefs.js";
 import { startStream } from "./stream.js";
 import { html, render } from "./view.js";

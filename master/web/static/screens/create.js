@@ -1,11 +1,11 @@
 // Create proxies: the body on the left; on the right, live, what a dry run of it says.
 import { prepared, run } from "../api.js";
 import { named } from "../names.js";
-import { CopyCurl } from "../parts/copy.js";
-import { Fields } from "../parts/form.js";
-import { Placement, useDryRun } from "../parts/placement.js";
-import { Page } from "../parts/screen.js";
-import { toast } from "../parts/toast.js";
+import { CopyCurl } from "../parts/elements/copy.js";
+import { toast } from "../parts/elements/toast.js";
+import { Fields } from "../parts/forms/form.js";
+import { Placement, useDryRun } from "../parts/proxies/placement.js";
+import { Page } from "../parts/shell/screen.js";
 import { go, route } from "../router.js";
 import { problemOf } from "../store.js";
 import { html, useMemo, useState } from "../view.js";

@@ -3,16 +3,16 @@ import { customersOf, sorted } from "../customers.js";
 import { filterOf } from "../filter.js";
 import { ago, bytes, number, speed, time } from "../format.js";
 import { named } from "../names.js";
-import { ColumnMenu } from "../parts/columns.js";
-import { copy } from "../parts/copy.js";
-import { CustomerActions } from "../parts/customer_actions.js";
-import { FilterBar } from "../parts/filterbar.js";
-import { Empty, Stale } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { Sell } from "../parts/sell.js";
-import { StateBar } from "../parts/states.js";
-import { Table, Total } from "../parts/table.js";
-import { toast } from "../parts/toast.js";
+import { CustomerActions } from "../parts/customers/actions.js";
+import { Sell } from "../parts/customers/sell.js";
+import { copy } from "../parts/elements/copy.js";
+import { Empty, Stale } from "../parts/elements/notice.js";
+import { StateBar } from "../parts/elements/states.js";
+import { toast } from "../parts/elements/toast.js";
+import { Page } from "../parts/shell/screen.js";
+import { ColumnMenu } from "../parts/table/columns.js";
+import { FilterBar } from "../parts/table/filterbar.js";
+import { Table, Total } from "../parts/table/table.js";
 import { customerLabel } from "../prefs.js";
 import { values } from "../query.js";
 import { go, link, route, setQuery } from "../router.js";
@@ -32,7 +32,7 @@ const HOUR_MS = 3_600_000;
 /** Members of a filter of proxies that usage knows, too. */
 const OF_USAGE = ["node_id", "node", "stack_id", "stack", "location_id", "location", "label", "not.label"];
 
-/** @param {(one: import("../customers.js").Customer) => import("../query.js").Query} filter @returns {import("../parts/columns.js").Column[]} */
+/** @param {(one: import("../customers.js").Customer) => import("../query.js").Query} filter @returns {import("../parts/table/columns.js").Column[]} */
 const columns = (filter) => [
   {
     key: "customer",

@@ -1,10 +1,10 @@
 // Enrol a node: where it belongs, what to run on its host, the challenge, and each step until a proxy serves.
 import { prepared, run } from "../api.js";
 import { named } from "../names.js";
-import { CopyButton, CopyCurl } from "../parts/copy.js";
-import { EnrolSteps } from "../parts/enrol_steps.js";
-import { Fields } from "../parts/form.js";
-import { Page } from "../parts/screen.js";
+import { CopyButton, CopyCurl } from "../parts/elements/copy.js";
+import { Fields } from "../parts/forms/form.js";
+import { EnrolSteps } from "../parts/nodes/enrol_steps.js";
+import { Page } from "../parts/shell/screen.js";
 import { errorsOf } from "../schema.js";
 import { problemOf } from "../store.js";
 import { html, useMemo, useState } from "../view.js";

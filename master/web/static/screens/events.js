@@ -3,16 +3,16 @@ import { Feed, isPast, useFeed } from "../feed.js";
 import { filterOf } from "../filter.js";
 import { day, logged, number, time } from "../format.js";
 import { named, nameOf } from "../names.js";
-import { ColumnMenu } from "../parts/columns.js";
-import { CopyButton, CopyCurl, copy } from "../parts/copy.js";
-import { Dialog } from "../parts/dialog.js";
-import { actorText, BAD, detailText, Subjects } from "../parts/event_list.js";
-import { FilterBar } from "../parts/filterbar.js";
-import { Empty } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { Table } from "../parts/table.js";
-import { isTyping } from "../parts/table_keys.js";
-import { WhenInput } from "../parts/when.js";
+import { CopyButton, CopyCurl, copy } from "../parts/elements/copy.js";
+import { Dialog } from "../parts/elements/dialog.js";
+import { Empty } from "../parts/elements/notice.js";
+import { WhenInput } from "../parts/elements/when.js";
+import { actorText, BAD, detailText, Subjects } from "../parts/events/event_list.js";
+import { Page } from "../parts/shell/screen.js";
+import { ColumnMenu } from "../parts/table/columns.js";
+import { FilterBar } from "../parts/table/filterbar.js";
+import { isTyping } from "../parts/table/keys.js";
+import { Table } from "../parts/table/table.js";
 import { link, route, setQuery } from "../router.js";
 import { useRead } from "../store.js";
 import { html, useEffect, useState } from "../view.js";
@@ -24,7 +24,7 @@ export const words = ["insight"];
 const narrowed = (/** @type {import("../query.js").Query} */ word) =>
   link("/events", { ...filterOf(route.value.query), ...word });
 
-/** @type {import("../parts/columns.js").Column[]} */
+/** @type {import("../parts/table/columns.js").Column[]} */
 const COLUMNS = [
   {
     key: "at",

@@ -2,10 +2,10 @@
 
 import { filterOf, queryOf, text, words as wordsIn, wordsOf } from "../filter.js";
 import { ago, number, time } from "../format.js";
-import { NewLinkDialog } from "../parts/link_dialog.js";
-import { Empty, Stale, Waiting } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { Write } from "../parts/write.js";
+import { NewLinkDialog } from "../parts/customers/link_dialog.js";
+import { Empty, Stale, Waiting } from "../parts/elements/notice.js";
+import { Write } from "../parts/forms/write.js";
+import { Page } from "../parts/shell/screen.js";
 import { link, route } from "../router.js";
 import { useRead } from "../store.js";
 import { html, useState } from "../view.js";

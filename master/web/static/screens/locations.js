@@ -3,17 +3,17 @@ import { together } from "../capacity.js";
 import { ago, number } from "../format.js";
 import { useList } from "../list.js";
 import { named } from "../names.js";
-import { ColumnMenu } from "../parts/columns.js";
-import { copy } from "../parts/copy.js";
-import { FilterBar } from "../parts/filterbar.js";
-import { Labels } from "../parts/labels.js";
-import { LocationActions, NewLocation } from "../parts/location_actions.js";
-import { Meter } from "../parts/meter.js";
-import { Empty } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { StateBar, tallied } from "../parts/states.js";
-import { Table, Total } from "../parts/table.js";
-import { toast } from "../parts/toast.js";
+import { copy } from "../parts/elements/copy.js";
+import { Labels } from "../parts/elements/labels.js";
+import { Meter } from "../parts/elements/meter.js";
+import { Empty } from "../parts/elements/notice.js";
+import { StateBar, tallied } from "../parts/elements/states.js";
+import { toast } from "../parts/elements/toast.js";
+import { LocationActions, NewLocation } from "../parts/locations/actions.js";
+import { Page } from "../parts/shell/screen.js";
+import { ColumnMenu } from "../parts/table/columns.js";
+import { FilterBar } from "../parts/table/filterbar.js";
+import { Table, Total } from "../parts/table/table.js";
 import { go, link, route, setQuery } from "../router.js";
 import { NOTHING } from "../selection.js";
 import { useRead } from "../store.js";
@@ -25,7 +25,7 @@ import { t } from "../words.js";
 /**
  * @param {(id: number) => Sums} sums of the nodes of a location
  * @param {(id: number) => Record<string, number>} states of its proxies
- * @returns {import("../parts/columns.js").Column[]}
+ * @returns {import("../parts/table/columns.js").Column[]}
  */
 const columns = (sums, states) => [
   {

@@ -2,11 +2,11 @@
 import { endpointOf, keptAt } from "../endpoint.js";
 import { day, time } from "../format.js";
 import { nameOf } from "../names.js";
-import { CopyCurl } from "../parts/copy.js";
-import { Holder } from "../parts/holder.js";
-import { Empty, Waiting } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { instant, localTime } from "../parts/when.js";
+import { CopyCurl } from "../parts/elements/copy.js";
+import { Empty, Waiting } from "../parts/elements/notice.js";
+import { instant, localTime } from "../parts/elements/when.js";
+import { Holder } from "../parts/events/holder.js";
+import { Page } from "../parts/shell/screen.js";
 import { route, setQuery } from "../router.js";
 import { useRead } from "../store.js";
 import { html, useMemo, useState } from "../view.js";

@@ -3,16 +3,16 @@ import { roomOf } from "../capacity.js";
 import { ago, number, percent, speed } from "../format.js";
 import { useList } from "../list.js";
 import { named, nameOf } from "../names.js";
-import { ColumnMenu } from "../parts/columns.js";
-import { copy } from "../parts/copy.js";
-import { FilterBar } from "../parts/filterbar.js";
-import { Labels } from "../parts/labels.js";
-import { NodeActions } from "../parts/node_actions.js";
-import { Empty } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { Badge, StateBar } from "../parts/states.js";
-import { Table, Total } from "../parts/table.js";
-import { toast } from "../parts/toast.js";
+import { copy } from "../parts/elements/copy.js";
+import { Labels } from "../parts/elements/labels.js";
+import { Empty } from "../parts/elements/notice.js";
+import { Badge, StateBar } from "../parts/elements/states.js";
+import { toast } from "../parts/elements/toast.js";
+import { NodeActions } from "../parts/nodes/actions.js";
+import { Page } from "../parts/shell/screen.js";
+import { ColumnMenu } from "../parts/table/columns.js";
+import { FilterBar } from "../parts/table/filterbar.js";
+import { Table, Total } from "../parts/table/table.js";
 import { go, link, route, setQuery } from "../router.js";
 import { NOTHING } from "../selection.js";
 import { html, signal, useMemo } from "../view.js";
@@ -26,7 +26,7 @@ const countsOf = ({ status }) => ({
   running: Math.max(0, status.running - status.limited),
 });
 
-/** @type {import("../parts/columns.js").Column[]} */
+/** @type {import("../parts/table/columns.js").Column[]} */
 const COLUMNS = [
   {
     key: "name",

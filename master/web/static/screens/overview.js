@@ -2,12 +2,12 @@
 import { attention } from "../attention.js";
 import { number, speed } from "../format.js";
 import { named, nameOf } from "../names.js";
-import { Attention } from "../parts/attention_list.js";
-import { DayTraffic } from "../parts/day_traffic.js";
-import { EventList } from "../parts/event_list.js";
-import { Empty, Stale, Waiting } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { PROXY_STATES, StateBar, StateLinks, tallied } from "../parts/states.js";
+import { Empty, Stale, Waiting } from "../parts/elements/notice.js";
+import { PROXY_STATES, StateBar, StateLinks, tallied } from "../parts/elements/states.js";
+import { EventList } from "../parts/events/event_list.js";
+import { Attention } from "../parts/overview/attention_list.js";
+import { Page } from "../parts/shell/screen.js";
+import { DayTraffic } from "../parts/usage/day_traffic.js";
 import { link } from "../router.js";
 import { useRead } from "../store.js";
 import { html, useMemo } from "../view.js";

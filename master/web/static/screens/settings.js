@@ -1,8 +1,8 @@
 // Settings: what the doctor finds, the masters and their versions, and how this browser shows the page.
 import { ago, clock, number, time } from "../format.js";
-import { Stale, Waiting } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { Badge } from "../parts/states.js";
+import { Stale, Waiting } from "../parts/elements/notice.js";
+import { Badge } from "../parts/elements/states.js";
+import { Page } from "../parts/shell/screen.js";
 import { customerLabel, density, theme } from "../prefs.js";
 import { useRead } from "../store.js";
 import { html } from "../view.js";

@@ -3,16 +3,16 @@ import { get } from "../api.js";
 import { ago, number } from "../format.js";
 import { useList } from "../list.js";
 import { nameOf } from "../names.js";
-import { ColumnMenu } from "../parts/columns.js";
-import { copy } from "../parts/copy.js";
-import { FilterBar } from "../parts/filterbar.js";
-import { Labels } from "../parts/labels.js";
-import { Empty } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { StackActions } from "../parts/stack_actions.js";
-import { StateBar } from "../parts/states.js";
-import { Table, Total } from "../parts/table.js";
-import { toast } from "../parts/toast.js";
+import { copy } from "../parts/elements/copy.js";
+import { Labels } from "../parts/elements/labels.js";
+import { Empty } from "../parts/elements/notice.js";
+import { StateBar } from "../parts/elements/states.js";
+import { toast } from "../parts/elements/toast.js";
+import { Page } from "../parts/shell/screen.js";
+import { StackActions } from "../parts/stacks/actions.js";
+import { ColumnMenu } from "../parts/table/columns.js";
+import { FilterBar } from "../parts/table/filterbar.js";
+import { Table, Total } from "../parts/table/table.js";
 import { go, link, route, setQuery } from "../router.js";
 import { NOTHING } from "../selection.js";
 import { thereOf } from "../stacks.js";
@@ -35,7 +35,7 @@ const wanted = (stack) =>
     ? number(stack.count)
     : html`<span class="badge pending">${number(thereOf(stack))} / ${number(stack.count)}</span>`;
 
-/** @type {import("../parts/columns.js").Column[]} */
+/** @type {import("../parts/table/columns.js").Column[]} */
 const COLUMNS = [
   {
     key: "name",

@@ -2,12 +2,12 @@
 import { filterOf } from "../filter.js";
 import { bytes, number, percent, time, utcDay } from "../format.js";
 import { named } from "../names.js";
-import { CopyCurl } from "../parts/copy.js";
-import { FilterBar } from "../parts/filterbar.js";
-import { Meter } from "../parts/meter.js";
-import { Empty, Stale, Waiting } from "../parts/notice.js";
-import { Page } from "../parts/screen.js";
-import { UsageStack } from "../parts/usage_stack.js";
+import { CopyCurl } from "../parts/elements/copy.js";
+import { Meter } from "../parts/elements/meter.js";
+import { Empty, Stale, Waiting } from "../parts/elements/notice.js";
+import { Page } from "../parts/shell/screen.js";
+import { FilterBar } from "../parts/table/filterbar.js";
+import { UsageStack } from "../parts/usage/by_group.js";
 import { customerLabel } from "../prefs.js";
 import { link, route, setQuery } from "../router.js";
 import { bytesOf, SPANS, spanOf } from "../spans.js";
