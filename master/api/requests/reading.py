@@ -13,11 +13,11 @@ from pydantic_core import ErrorDetails
 from master.api.requests.admission import JSON_TYPES
 from master.api.requests.cross_origin import media_type
 from master.api.requests.query_parameters import ParameterError, misspelt, read_parameters, repeatable
-from master.api.requests.strict_json import DuplicateMemberError, NotJsonError, check_json
 from master.api.requests.suggestions import fields_at, known_fields, unknown
 from master.errors import BadRequest, Invalid, NotJson
 from master.schemas.base import Query, RequestBody
 from shared.proxies import MAX_BIGINT
+from shared.strict_json import DuplicateMemberError, NotJsonError, check_json
 from shared.validation_errors import error_text, printable
 
 MOST_WAIT_S = 60
