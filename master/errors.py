@@ -4,6 +4,7 @@ Longer than most modules because it is one table: each class has the type, title
 
 MasterError
 ├── BadConfiguration         a setting is missing or unreadable; the program ends with exit code 2
+├── BundleError              bundles cannot be made, read or trusted; the text names the file and the reason
 ├── DatabaseError            PostgreSQL did not execute a statement
 │   ├── DatabaseAway         it does not answer now (Reported)
 │   ├── DatabaseFailed       it answers with an unforeseen error, such as a missing table (Reported)
@@ -31,6 +32,10 @@ class MasterError(Exception):
 
 class BadConfiguration(ConfigurationError, MasterError):
     """A setting is missing or unreadable."""
+
+
+class BundleError(MasterError):
+    """Bundles of the node cannot be made, read or trusted. The text names the file and the reason."""
 
 
 class NoMembers(TypedDict):

@@ -1,0 +1,1 @@
+"""Small signed bundles for tests, and wrong ones."""
