@@ -71,7 +71,7 @@ class Membership:
         waiting.proven.set()
 
     def _listener(self) -> "EnrolmentServer":
-        """Import the server late: it takes ten megabytes, which an enrolled node does not need."""
+        """Import the server late: it takes megabytes that an enrolled node does not need."""
         from node.enrolment.server import EnrolmentServer as Listener  # noqa: PLC0415
 
         challenge = self._identity.challenge if self._identity is not None else None

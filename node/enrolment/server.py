@@ -16,14 +16,12 @@ from typing import Any
 
 import structlog
 import uvicorn
-from litestar import Litestar, Response, post
-from litestar.exceptions import HTTPException
-from litestar.params import JSONBody
 
+from node.enrolment.application import Answer, Application
 from node.errors import NodeConfigurationError
 from node.settings import Settings
 from node.state.identity import Identity, write_secret
-from shared.enrolment.bodies import REFUSED, Box, Hello, NodeFacts
+from shared.enrolment.bodies import Box, Hello, NodeFacts
 from shared.enrolment.challenge import CHALLENGE_TTL_S, new_challenge
 from shared.enrolment.handshake import NodeHandshake
 from shared.enrolment.keys import BadHandshake
@@ -35,7 +33,7 @@ log = structlog.get_logger()
 SESSIONS = 4
 """Unfinished handshakes that are kept at once; only a caller that knows the challenge begins one."""
 REFUSALS_PER_S = 20
-BODY_LIMIT = 65_536
+JSON = b"application/json"
 
 
 class EnrolmentServer:
@@ -59,14 +57,18 @@ class EnrolmentServer:
     async def run(self) -> None:
         """Serve the two routes until `proven` is set, with a new challenge whenever the last one expires."""
         listener = enrolment_socket(self._settings.enrol_host, self._settings.enrol_port)
-        app = Litestar(
-            [self._hello_route(), self._config_route()],
-            openapi_config=None,
-            logging_config=None,
-            request_max_body_size=BODY_LIMIT,
-            exception_handlers={HTTPException: unreadable_request, RecursionError: unreadable_request},
+        app = Application({"/enrol/hello": self._hello, "/enrol/config": self._config})
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=2,
         )
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
         server = Server(config)
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve(sockets=[listener]))
@@ -92,43 +94,37 @@ class EnrolmentServer:
             with logged_file_errors(self._settings.challenge_file):
                 await asyncio.to_thread(write_secret, self._settings.challenge_file, text)
 
-    def _hello_route(self) -> Any:
-        @post("/enrol/hello", status_code=200)
-        async def hello(data: JSONBody[Hello]) -> Response[Any]:
-            try:
-                session = await asyncio.to_thread(NodeHandshake, self._challenge, data)
-                answer = session.answer(self._facts)
-            except BadHandshake:
-                return self._refuse()
-            self._sessions = [*self._sessions[-SESSIONS + 1 :], session]
-            return Response(answer.model_dump())
-
-        return hello
-
-    def _config_route(self) -> Any:
-        @post("/enrol/config", status_code=200)
-        async def config(data: JSONBody[Box]) -> Response[Any]:
-            for session in reversed(self._sessions):
-                try:
-                    received = session.read_config(data)
-                except BadHandshake:
-                    continue
-                self._sessions.remove(session)
-                await self._accept(Identity(received, challenge=self._challenge))
-                return Response(session.confirmation(received).model_dump())
+    async def _hello(self, body: bytes) -> Answer:
+        hello = Hello.model_validate_json(body)
+        try:
+            session = await asyncio.to_thread(NodeHandshake, self._challenge, hello)
+            answer = session.answer(self._facts)
+        except BadHandshake:
             return self._refuse()
+        self._sessions = [*self._sessions[-SESSIONS + 1 :], session]
+        return Answer(200, answer.model_dump_json().encode(), JSON)
 
-        return config
+    async def _config(self, body: bytes) -> Answer:
+        box = Box.model_validate_json(body)
+        for session in reversed(self._sessions):
+            try:
+                received = session.read_config(box)
+            except BadHandshake:
+                continue
+            self._sessions.remove(session)
+            await self._accept(Identity(received, challenge=self._challenge))
+            return Answer(200, session.confirmation(received).model_dump_json().encode(), JSON)
+        return self._refuse()
 
-    def _refuse(self) -> Response[Any]:
+    def _refuse(self) -> Answer:
         """Refuse with a constant text, whatever was wrong. Refusals are rate-limited, correct requests never are."""
         now = time.monotonic()
         self._refusals = [at for at in self._refusals if now - at < 1] + [now]
         if len(self._refusals) > REFUSALS_PER_S:
             self._refusals.pop()
-            return Response(REFUSED, status_code=429, media_type="text/plain", headers={"Retry-After": "1"})
+            return Answer(429, headers=((b"retry-after", b"1"),))
         log.warning("enrolment.refused")
-        return Response(REFUSED, status_code=403, media_type="text/plain")
+        return Answer(403)
 
 
 @contextmanager
@@ -138,12 +134,6 @@ def logged_file_errors(path: Path) -> Generator[None]:
         yield
     except OSError as error:
         log.error("enrolment.challenge_file_failed", path=str(path), reason=error.strerror)
-
-
-def unreadable_request(_: Any, error: Exception) -> Response[bytes]:
-    """Answer a request that cannot be read (JSON nested too deep included), without quoting any of it."""
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    return Response(REFUSED, status_code=status, media_type="text/plain")
 
 
 def enrolment_socket(host: str, port: int) -> socket.socket:

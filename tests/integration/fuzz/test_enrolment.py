@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from master.domain.nodes.enrolment.service import Enrolment
-from node.enrolment.server import BODY_LIMIT
+from node.enrolment.application import BODY_LIMIT
 from shared.enrolment.bodies import REFUSED
 from shared.enrolment.challenge import new_challenge, read_challenge
 from shared.enrolment.handshake import MasterHandshake
@@ -22,6 +22,8 @@ from tests.services.ports import HOST
 ROUTES = (b"/enrol/hello", b"/enrol/config")
 UNSPOKEN = b"Invalid HTTP request received."
 """What uvicorn says to what is not HTTP."""
+CHUNKED_UNSPOKEN = b"%x\r\n%b\r\n0\r\n\r\n" % (len(UNSPOKEN), UNSPOKEN)
+"""The same after a head that could be read."""
 HOSTILE = settings(
     max_examples=150,
     deadline=None,
@@ -42,7 +44,7 @@ def assert_refused(answer: bytes) -> None:
         status = re.match(rb"HTTP/1\.1 (4[0-9]{2}) ", answer)
         body = answer.partition(b"\r\n\r\n")[2]
         assert status is not None, answer
-        assert body in (REFUSED, UNSPOKEN, b""), answer
+        assert body in (REFUSED, UNSPOKEN, CHUNKED_UNSPOKEN, b""), answer
 
 
 def hello(challenge: str, **changes: Any) -> bytes:
@@ -161,6 +163,69 @@ async def test_a_huge_body_is_refused_before_it_has_come(node: WaitingNode) -> N
     head = b"POST /enrol/hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\n"
     for told in (b"Content-Length: 100000000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"):
         assert_refused(await said(node.port, head + told, *[b"10000\r\n" + b"x" * 65536 + b"\r\n"] * 100))
+
+
+HEAD = b"POST /enrol/hello HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+
+
+def chunked(body: bytes, size: int) -> bytes:
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_a_hello_may_come_in_chunks(node: WaitingNode, size: int) -> None:
+    head = HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert (await said(node.port, head, chunked(hello(node.challenge), size))).startswith(b"HTTP/1.1 200")
+
+
+async def test_chunks_that_are_too_many_or_malformed_are_refused(node: WaitingNode) -> None:
+    head = HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for body in (
+        chunked(b" " * (BODY_LIMIT + 1), 4096),
+        b"zz\r\n{}\r\n0\r\n\r\n",
+        b"-1\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}x",
+    ):
+        answer = await said(node.port, head, body)
+        assert_refused(answer)
+        assert answer
+
+
+async def test_a_content_length_that_lies_gets_nothing_more(node: WaitingNode) -> None:
+    right = hello(node.challenge)
+    short, long = (HEAD + b"Content-Length: %d\r\n\r\n" % (len(right) + more) + right for more in (-1, 1))
+    answers = (await said(node.port, short, end=True)).split(b"HTTP/1.1 ")
+    assert [answer[:3] for answer in answers] == [b"", b"400"]
+    assert await said(node.port, long, end=True) == b""
+    assert_refused(await said(node.port, HEAD + b"Content-Length: -1\r\n\r\n" + right))
+    assert_refused(await said(node.port, HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + right))
+
+
+TYPES = [b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data", b"application/msgpack", b"\xff"]
+
+
+@pytest.mark.parametrize("media_type", TYPES)
+async def test_a_content_type_changes_nothing(node: WaitingNode, media_type: bytes) -> None:
+    right = request(hello(node.challenge)).replace(b"application/json", media_type)
+    assert (await said(node.port, right)).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"PUT"])
+async def test_only_post_is_allowed_on_the_routes_and_no_answer_to_head_has_a_body(
+    node: WaitingNode, method: bytes
+) -> None:
+    for path, status in ((ROUTES[0], b"405"), (ROUTES[1], b"405"), (b"/", b"404"), (ROUTES[0] + b"/", b"404")):
+        head, _, body = (await said(node.port, request(b"", method=method, path=path))).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 " + status)
+        assert body == (b"" if method == b"HEAD" else REFUSED)
+
+
+async def test_requests_that_come_one_behind_the_other_are_answered_in_their_order(node: WaitingNode) -> None:
+    right, wrong = (request(hello(each)) for each in (node.challenge, new_challenge()))
+    kept = [each.replace(b"Connection: close\r\n", b"") for each in (right, wrong, right)]
+    answers = (await said(node.port, b"".join(kept) + request(b"", path=b"/"))).split(b"HTTP/1.1 ")
+    assert [answer[:3] for answer in answers] == [b"", b"200", b"403", b"200", b"404"]
 
 
 async def test_after_a_thousand_wrong_proofs_and_beside_those_who_drip_the_right_one_enrols(
