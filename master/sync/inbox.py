@@ -16,7 +16,16 @@ from master.sync.reports import Implausible, Reports
 from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming, Outgoing
 from shared.bus.failures import BusDown
-from shared.messages.bodies import MESSAGE_TYPES, WIRE_VERSION, CheckSync, Header, NeedSync, Report, Sync
+from shared.messages.bodies import (
+    MESSAGE_TYPES,
+    WIRE_VERSION,
+    CheckSync,
+    Header,
+    NeedSync,
+    Report,
+    Sync,
+    UpgradeRequest,
+)
 from shared.messages.reading import READ_LIMIT, Unreadable, decode, decode_header
 from shared.messages.routes import DEAD_QUEUE, NODE_EXCHANGE, node_login, report_key
 from shared.messages.writing import encode_records
@@ -84,7 +93,7 @@ class Inbox:
                 case Report():
                     with acting(node_actor(node_id)):
                         await self._reports.take(node_id, body)
-                case CheckSync() | Sync():
+                case CheckSync() | Sync() | UpgradeRequest():
                     await self._refuse(message, "a node does not send this")
                     return "refused"
         except Implausible as error:

@@ -16,7 +16,7 @@ from node.state.local_copy import CopyChange, LocalCopy, StoredProxy, on_list, o
 from node.state.store import Store
 from shared.bus.envelopes import Incoming
 from shared.messages.assembly import Assemblies, assemble
-from shared.messages.bodies import CheckSync, Header, NeedSync, Report, Sync
+from shared.messages.bodies import CheckSync, Header, NeedSync, Report, Sync, UpgradeRequest
 from shared.messages.reading import Unreadable, decode, decode_header
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class Agent:
                 await self._on_part(message.round or "", header, body)
             case Sync(items=items):
                 await self._take(lambda: on_records(self._copy, header, items))
-            case NeedSync() | Report():
+            case NeedSync() | Report() | UpgradeRequest():
                 log.warning("message.unexpected", type=message.type)
 
     async def came_up(self) -> None:

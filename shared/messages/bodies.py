@@ -15,8 +15,8 @@ AGREED = ((MAX_BIGINT, 10**9),)
 ASK_LIMIT = 4_000
 """Most ids in one need-sync. The node requests the others when these have arrived."""
 
-MessageType = Literal["check-sync", "need-sync", "sync", "report"]
-MESSAGE_TYPES: tuple[MessageType, ...] = ("check-sync", "need-sync", "sync", "report")
+MessageType = Literal["check-sync", "need-sync", "sync", "report", "upgrade"]
+MESSAGE_TYPES: tuple[MessageType, ...] = ("check-sync", "need-sync", "sync", "report", "upgrade")
 
 CountField = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
 LiveCount = Annotated[int, Field(ge=0, le=10**12)]
@@ -32,6 +32,13 @@ Short = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]
 FailureKind = Literal["failed", "limited", "expired"]
 """`limited` and `expired`: the proxy runs at its version, but serves nobody now."""
 RefusalReason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+ReleaseVersion = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6}){2}(rc[0-9]{1,4})?$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+WebAddress = Annotated[str, Field(max_length=500, pattern=r"^https?://[!-~]+$")]
+UpgradeStateName = Annotated[str, Field(pattern=r"^[a-z_]{0,32}$")]
+"""One of UPGRADE_STATES, or a state that only a newer node knows."""
+UPGRADE_STATES = ("fetching", "verifying", "installing", "restarting", "checking", "done", "rolled_back", "refused")
+"""The states of an upgrade on its node, in order. The last three are final."""
 REQUEST_ID = r"[A-Za-z0-9._-]{1,64}"
 REQUESTS = 5
 """Most ids of API requests in a check-sync. One that stands for a burst of changes names the last requests."""
@@ -128,6 +135,19 @@ class LiveFigures(MessageModel):
     tx_bps: LiveCount = 0
 
 
+class UpgradeReport(MessageModel):
+    """The upgrade of which the node was asked last, and whether it can upgrade itself at all (`able`).
+
+    `id` is that of the request. A node that was never asked leaves out all members but `able`.
+    """
+
+    able: bool = False
+    id: Id | None = None
+    version: Short = ""
+    state: UpgradeStateName = ""
+    reason: Reason = ""
+
+
 class Report(MessageModel):
     """A node's acknowledgement, refusal and sign of life.
 
@@ -165,6 +185,21 @@ class Report(MessageModel):
     load: LoadReport | None = None
     """None of an agent that has just started, or that knows no `live` figures."""
     live: Annotated[tuple[LiveFigures, ...], Field(max_length=5_000)] = ()
+    upgrade: UpgradeReport | None = None
+    """None of an agent that knows no upgrades."""
+
+
+class UpgradeRequest(MessageModel):
+    """A request that the node installs this version, sent again until a report names its `id`.
+
+    `url` is where the manifest of the version is, and `sha256` its checksum. Later requests have higher ids, also after
+    a restore of the master's database. The node checks the manifest's signature by its own keys.
+    """
+
+    id: Id
+    version: ReleaseVersion
+    url: WebAddress
+    sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,6 +223,6 @@ class Sync:
     items: tuple[SyncItem, ...]
 
 
-MessageBody = CheckSync | NeedSync | Sync | Report
+MessageBody = CheckSync | NeedSync | Sync | Report | UpgradeRequest
 
 IDS: TypeAdapter[tuple[Id, ...]] = TypeAdapter(tuple[Id, ...])

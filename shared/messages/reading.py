@@ -13,6 +13,7 @@ from shared.messages.bodies import (
     Report,
     Sync,
     SyncItem,
+    UpgradeRequest,
 )
 from shared.validation_errors import ERROR_TEXT_LIMIT, first_error, printable
 
@@ -42,6 +43,8 @@ def decode(type_: str | None, body: bytes) -> MessageBody:
                 return Sync(items=tuple(sync_item(raw) for raw in RAW_RECORDS.validate_json(body)))
             case "report":
                 return Report.model_validate_json(body)
+            case "upgrade":
+                return UpgradeRequest.model_validate_json(body)
             case _:
                 raise Unreadable(f"unknown type {str(type_)[:40]!r}")
     except ValidationError as error:

@@ -12,7 +12,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.messages.assembly import assemble
-from shared.messages.bodies import MESSAGE_TYPES, CheckSync, Header, Held, NeedSync, ProxyFailure, Report, Sync
+from shared.messages.bodies import (
+    MESSAGE_TYPES,
+    CheckSync,
+    Header,
+    Held,
+    NeedSync,
+    ProxyFailure,
+    Report,
+    Sync,
+    UpgradeReport,
+    UpgradeRequest,
+)
 from shared.messages.reading import Unreadable, decode, decode_header
 from shared.messages.writing import encode, encode_pairs
 from shared.proxies import MAX_BIGINT
@@ -44,15 +55,23 @@ REPORTS = st.builds(
     lambda right, odd: right | odd,
     st.just({"rev": 7, "seen": 8, "top": 3, "digest": "0" * 16, "content": "0" * 16, "count": 2, "running": 1}),
     members(Report)
-    | st.fixed_dictionaries({"failed": st.lists(members(ProxyFailure), max_size=3), "held": members(Held)}),
+    | st.fixed_dictionaries(
+        {
+            "failed": st.lists(members(ProxyFailure), max_size=3),
+            "held": members(Held),
+            "upgrade": members(UpgradeReport),
+        }
+    ),
 )
+UPGRADE = {"id": 1, "version": "0.2.0", "url": "http://198.51.100.1/bundle/manifest.json", "sha256": "ab" * 32}
 BODIES: dict[str, st.SearchStrategy[Any]] = {
     "check-sync": st.lists(PAIR, max_size=4) | ODD,
     "need-sync": st.lists(ODD, max_size=4) | ODD,
     "sync": st.lists(RECORD, max_size=3) | ODD,
     "report": REPORTS | ODD,
+    "upgrade": st.builds(lambda odd: UPGRADE | odd, members(UpgradeRequest)) | ODD,
 }
-KINDS = {"check-sync": CheckSync, "need-sync": NeedSync, "sync": Sync, "report": Report}
+KINDS = {"check-sync": CheckSync, "need-sync": NeedSync, "sync": Sync, "report": Report, "upgrade": UpgradeRequest}
 WIRE_VALUES = st.one_of(
     ODD,
     st.binary(max_size=5),
@@ -87,6 +106,7 @@ def test_a_damaged_body_is_read_or_refused(type_: str, seed: int) -> None:
         "need-sync": b"[12,14]",
         "sync": b'[{"id":1,"version":2,"content":-3,"port":20000,"password":"x"}]',
         "report": encode(Report(rev=7, seen=8, top=3, digest="0" * 16, content="0" * 16, count=2, running=1)),
+        "upgrade": json.dumps(UPGRADE).encode(),
     }
     for _ in range(500):
         body = bytearray(bodies[type_])

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from shared.messages.assembly import assemble
 from shared.messages.bodies import (
+    MESSAGE_TYPES,
     CheckSync,
     Header,
     LiveFigures,
@@ -17,6 +19,8 @@ from shared.messages.bodies import (
     ProxyFailure,
     Report,
     Sync,
+    UpgradeReport,
+    UpgradeRequest,
     UsageCounters,
 )
 from shared.messages.reading import Unreadable, decode, decode_header
@@ -31,6 +35,12 @@ from shared.messages.writing import (
 )
 from shared.proxies import MAX_BIGINT, digest
 
+UPGRADE = UpgradeRequest(
+    id=1763838000000001,
+    version="0.2.0",
+    url="http://198.51.100.1:3007/bundle/manifest.json",
+    sha256="ab" * 32,
+)
 REPORT = Report(rev=7, seen=8, top=3, digest="00000000000000ab", content="00000000000000cd", count=2, running=1)
 
 
@@ -88,11 +98,48 @@ def test_a_report_says_how_busy_the_node_and_its_proxies_are():
     assert decode("report", encode(report)) == report
 
 
-def test_members_that_only_a_newer_node_knows_are_ignored():
-    newer = encode(REPORT)[:-1] + b',"load":{"cpu":0.5,"gpu":1},"live":[{"id":4,"colour":"red"}],"mood":"good"}'
-    assert decode("report", newer) == REPORT.model_copy(
-        update={"load": LoadReport(cpu=0.5), "live": (LiveFigures(id=4),)}
+def test_an_upgrade_names_a_version_and_where_its_manifest_is():
+    assert encode(UPGRADE) == (
+        b'{"id":1763838000000001,"version":"0.2.0","url":"http://198.51.100.1:3007/bundle/manifest.json","sha256":"'
+        + b"ab" * 32
+        + b'"}'
     )
+    assert decode("upgrade", encode(UPGRADE)) == UPGRADE
+
+
+def test_a_report_says_how_the_nodes_upgrade_goes():
+    upgrade = UpgradeReport(able=True, id=5, version="0.2.0", state="rolled_back", reason="no proxy accepts")
+    report = REPORT.model_copy(update={"upgrade": upgrade})
+    assert encode(report) == encode(REPORT)[:-1] + (
+        b',"upgrade":{"able":true,"id":5,"version":"0.2.0","state":"rolled_back","reason":"no proxy accepts"}}'
+    )
+    assert decode("report", encode(report)) == report
+
+
+def test_members_that_only_a_newer_node_knows_are_ignored():
+    newer = encode(REPORT)[:-1] + (
+        b',"load":{"cpu":0.5,"gpu":1},"live":[{"id":4,"colour":"red"}],"mood":"good",'
+        b'"upgrade":{"able":true,"state":"rehearsing","speed":9}}'
+    )
+    assert decode("report", newer) == REPORT.model_copy(
+        update={
+            "load": LoadReport(cpu=0.5),
+            "live": (LiveFigures(id=4),),
+            "upgrade": UpgradeReport(able=True, state="rehearsing"),
+        }
+    )
+
+
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=12).filter(lambda name: name not in UpgradeRequest.model_fields),
+        st.none() | st.integers() | st.text(max_size=5) | st.lists(st.booleans(), max_size=2),
+        max_size=4,
+    )
+)
+def test_what_only_a_newer_master_writes_in_an_upgrade_is_ignored(further: dict[str, object]):
+    body = json.dumps({**json.loads(encode(UPGRADE)), **further}).encode()
+    assert decode("upgrade", body) == UPGRADE
 
 
 def test_a_report_full_of_failures_still_has_room_for_counters():
@@ -125,6 +172,14 @@ def test_a_report_full_of_failures_still_has_room_for_counters():
         ("report", encode(REPORT)[:-1] + b',"live":[{"id":1,"tx_bps":-1}]}'),
         ("report", encode(REPORT)[:-1] + b',"live":[{"id":1,"connections":1000000000001}]}'),
         ("report", b"[" * 100_000),
+        ("report", encode(REPORT)[:-1] + b',"upgrade":{"id":0}}'),
+        ("report", encode(REPORT)[:-1] + b',"upgrade":{"state":"Done!"}}'),
+        ("upgrade", b"[]"),
+        ("upgrade", encode(UPGRADE).replace(b"0.2.0", b"../../x")),
+        ("upgrade", encode(UPGRADE).replace(b"http://", b"file://")),
+        ("upgrade", encode(UPGRADE).replace(b"manifest.json", b"a b")),
+        ("upgrade", encode(UPGRADE).replace(b"abab", b"ABab")),
+        ("upgrade", encode(UPGRADE).replace(b"1763838000000001", b"0")),
         ("unheard-of", b"[]"),
         (None, b"[]"),
         ("check-sync", b"\xff\xfe"),
@@ -142,7 +197,7 @@ def test_no_complaint_repeats_what_was_sent():
     assert "a-secret" not in str(caught.value)
 
 
-@given(st.sampled_from(["check-sync", "need-sync", "sync", "report", "x", None]), st.binary(max_size=300))
+@given(st.sampled_from([*MESSAGE_TYPES, "x", None]), st.binary(max_size=300))
 def test_no_bytes_make_the_decoder_raise_anything_else(type_: str | None, body: bytes):
     with contextlib.suppress(Unreadable):
         decode(type_, body)

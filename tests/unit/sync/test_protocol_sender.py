@@ -7,7 +7,7 @@ from shared.bus.envelopes import Incoming
 from shared.messages.bodies import Header
 
 USERS = (None, "node-1", "node-2", "node-11", "master")
-TYPES = (None, "check-sync", "need-sync", "sync", "report", "dead")
+TYPES = (None, "check-sync", "need-sync", "sync", "report", "upgrade", "dead")
 KEYS = ("node-1.need-sync", "node-1.report", "node-1.sync", "node-2.need-sync", "node-2.report", "node-1", "")
 CLUSTERS = ("c", "d")
 
