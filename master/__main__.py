@@ -12,10 +12,11 @@ import structlog
 from master.app import run_master
 from master.doctor.examination import findings
 from master.errors import BadConfiguration
-from master.settings import OPTIONAL, REQUIRED, Settings, read_settings
+from master.settings import OPTIONAL, REQUIRED, SECRETS, Settings, read_settings
 from shared.doctor.examination import print_findings
 from shared.logs import configure
 from shared.settings.errors import NOT_SET
+from shared.settings.secret_files import file_variable
 from shared.tasks import leaves
 from shared.version import listed, program_version
 
@@ -57,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
         prog="maybe-master",
         description="The controlling program: HTTP API, rotation of proxies, and management of nodes.\n\n"
         "Settings come from the environment. Required:\n"
-        f"{listed(REQUIRED)}\n\nOptional:\n{listed(OPTIONAL)}",
+        f"{listed(REQUIRED)}\n\nOptional:\n{listed(OPTIONAL)}\n\n"
+        f"Secrets may come from files that these variables name:\n{listed(map(file_variable, SECRETS))}",
     )
     made.add_argument(
         "--version", action="version", help="print the version and exit", version=f"%(prog)s {program_version()}"

@@ -10,7 +10,15 @@ from pydantic import AfterValidator, Field, PlainValidator, SecretStr
 from master.errors import BadConfiguration
 from master.schemas.hosts import plain_host, url_host
 from shared.logs import LogLevel
-from shared.settings.reading import EnvironmentSettings, literal_address, one_of, read, variables, whole_number
+from shared.settings.reading import (
+    EnvironmentSettings,
+    literal_address,
+    one_of,
+    read,
+    secret_variables,
+    variables,
+    whole_number,
+)
 
 QueueType = Literal["classic", "quorum"]
 Flag = Literal["yes", "no"]
@@ -159,6 +167,7 @@ class Settings(EnvironmentSettings):
 
 
 HIDDEN = frozenset({"DATABASE_PASSWORD", "LICENSE_KEY"})
+SECRETS = secret_variables(Settings)
 REQUIRED = variables(Settings, required=True)
 OPTIONAL = variables(Settings, required=False)
 

@@ -34,6 +34,8 @@ from shared.doctor.examination import Check, examine, likely_meant
 from shared.doctor.findings import Finding, ok, problem
 from shared.messages.routes import MASTER_QUEUE, node_queue
 from shared.proxies import NodeId
+from shared.settings.errors import NOT_SET
+from shared.settings.secret_files import file_variable
 
 STAND_INS = {
     "DATABASE_HOST": "localhost",
@@ -75,13 +77,15 @@ def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfigu
     except BadConfiguration as error:
         errors = error.errors()
     substitutes = {error.variable: STAND_INS.get(error.variable, "") for error in errors}
-    return read_settings({**env, **substitutes}), errors
+    files = {file_variable(error.variable): "" for error in errors}
+    return read_settings({**env, **substitutes, **files}), errors
 
 
 def setting_findings(errors: Sequence[BadConfiguration], env: Mapping[str, str]) -> list[Finding]:
     """Return a finding for each variable that cannot be read."""
     advice = "set it as docs/operations.md describes, then run the doctor again: checks that depend on it were skipped"
-    return [problem("settings", f"{error}{likely_meant(error.variable, env)}", advice) for error in errors] or [
+    hints = [likely_meant(error.variable, env) if error.reason == NOT_SET else "" for error in errors]
+    return [problem("settings", f"{error}{hint}", advice) for error, hint in zip(errors, hints, strict=True)] or [
         ok("settings", "readable")
     ]
 

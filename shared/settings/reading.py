@@ -1,18 +1,20 @@
 """Reads settings from environment variables by pydantic-settings, and the kinds of values that both programs have.
 
 A value is refused unless it has exactly the documented form, so each kind reads the text itself: pydantic would also
-accept `3_005`, ` 3005` and `+3005` as numbers. An empty variable counts as unset. Files with variables (.env) and
-arguments of the command line are not read.
+accept `3_005`, ` 3005` and `+3005` as numbers. An empty variable counts as unset. The value of a secret may come from a
+file instead. Files with variables (.env) and arguments of the command line are not read.
 """
 
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import PlainValidator, ValidationError
+from pydantic import PlainValidator, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.settings.errors import NOT_SET, ConfigurationError
+from shared.settings.secret_files import SecretFiles, file_variable, read_secret_files
 from shared.validation_errors import error_text
 
 LONGEST_NUMBER = 9
@@ -54,21 +56,39 @@ S = TypeVar("S", bound=EnvironmentSettings)
 
 def read(settings: type[S], env: Mapping[str, str], error: type[ConfigurationError]) -> S:
     """Read all settings. Raises `error` with every variable that is missing or invalid, and no secret value."""
+    files = read_secret_files(secret_variables(settings), env)
     try:
-        return settings(environment=env)
+        found, details = settings(environment={**env, **files.values}), []
     except ValidationError as invalid:
-        details = invalid.errors(include_url=False, include_context=False, include_input=False)
-    first, *others = [
-        error(str(each["loc"][0]), NOT_SET if each["type"] == "missing" else error_text(each)) for each in details
-    ]
+        found, details = None, invalid.errors(include_url=False, include_context=False, include_input=False)
     # Outside of the handler: pydantic's error holds the values, which may be secrets.
-    raise error(first.variable, first.reason, tuple(others))
+    reasons = {str(each["loc"][0]): reason(each, files) for each in details} | files.reasons
+    if found is None or reasons:
+        first, *others = [error(variable, text) for variable, text in reasons.items()]
+        raise error(first.variable, first.reason, tuple(others))
+    return found
+
+
+def reason(detail: ErrorDetails, files: SecretFiles) -> str:
+    """Return why a variable is refused."""
+    if detail["type"] != "missing":
+        return error_text(detail)
+    variable = str(detail["loc"][0])
+    return f"the file of {file_variable(variable)} is empty" if variable in files.values else NOT_SET
 
 
 def variables(settings: type[EnvironmentSettings], *, required: bool) -> tuple[str, ...]:
     """List the names of the required or of the optional variables."""
     fields = settings.model_fields.values()
     return tuple(str(field.validation_alias) for field in fields if field.is_required() == required)
+
+
+def secret_variables(settings: type[EnvironmentSettings]) -> tuple[str, ...]:
+    """List the names of the variables whose values are secrets, which may come from files."""
+    fields = settings.model_fields.values()
+    return tuple(
+        str(field.validation_alias) for field in fields if SecretStr in (field.annotation, *get_args(field.annotation))
+    )
 
 
 def whole_number(least: int, most: int, kind: str = "") -> PlainValidator:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from master import __main__ as master_program
-from master.settings import OPTIONAL, REQUIRED
+from master.settings import OPTIONAL, REQUIRED, SECRETS
 from node import __main__ as node_program
 from node.settings import VARIABLES
+from shared.settings.secret_files import file_variable
 
 ROOT = Path(__file__).parents[3]
 SYSTEM_VARIABLES = {"PATH"}
@@ -27,7 +28,8 @@ def listed_in_help(program: object) -> set[str]:
 
 
 def test_the_masters_help_names_every_setting_that_it_reads() -> None:
-    assert read_by("master") == {*REQUIRED, *OPTIONAL} == listed_in_help(master_program)
+    files = set(map(file_variable, SECRETS))
+    assert read_by("master") | files == {*REQUIRED, *OPTIONAL, *files} == listed_in_help(master_program)
 
 
 def test_the_nodes_help_names_every_setting_that_it_reads() -> None:
