@@ -1,4 +1,4 @@
-"""The command line of the master: `maybe-master [run|doctor]`."""
+"""The command line of the master: `maybe-master [run|doctor|bundle|install-command]`."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import structlog
 
 from master.app import run_master
+from master.distribution.commands import run_command
 from master.doctor.examination import findings
 from master.errors import BadConfiguration
 from master.settings import OPTIONAL, REQUIRED, SECRETS, Settings, read_settings
@@ -23,11 +24,17 @@ from shared.version import listed, program_version
 COMMANDS = {
     "run": "run the master until SIGTERM or Ctrl-C (the default)",
     "doctor": "examine settings, database and broker; exit with 0 without a problem, with 1 otherwise",
+    "bundle": "build, export or verify the bundles that nodes are installed from (see bundle --help)",
+    "install-command": "print the line that installs a node (see install-command --help)",
 }
+DISTRIBUTION = ("bundle", "install-command")
+"""The commands with arguments of their own."""
 
 
 def main() -> None:
     """Run the command. Exits with 0 after a signal, 2 for bad configuration; the doctor with 0 or, on problems, 1."""
+    if sys.argv[1:2] and sys.argv[1] in DISTRIBUTION:
+        sys.exit(run_command(sys.argv[1], sys.argv[2:]))
     arguments = parser().parse_args()
     if arguments.command == "doctor":
         configure("error")
@@ -51,7 +58,7 @@ def lines(errors: Sequence[BadConfiguration]) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    text = "commands:\n" + "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
+    text = "commands:\n" + "\n".join(f"  {name:16} {what}" for name, what in COMMANDS.items())
     made = argparse.ArgumentParser(
         epilog=text,
         formatter_class=argparse.RawDescriptionHelpFormatter,

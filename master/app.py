@@ -5,7 +5,9 @@ Longer than most modules because every part of the program is built here, once.
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +23,7 @@ from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, tra
 from master.db.migrations import migrate
 from master.db.notifications import Notifications
 from master.db.peer_watchdog import PeerWatchdog
+from master.distribution.downloads.listener import downloads_of, serve_downloads
 from master.doctor.examination import examined
 from master.domain.events.stream import EventStream
 from master.domain.monitoring.fleet import Fleet
@@ -44,11 +47,20 @@ from master.sync.reports import Reports
 from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming
 from shared.bus.intake import Intake
-from shared.http_server import Server, bound_socket
+from shared.http_server import bound_socket, serve
 from shared.messages.routes import MASTER_QUEUE
 from shared.tasks import insist, run_until
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The sockets that a master listens on. Without `downloads`, bundles are served on the API's alone."""
+
+    api: socket.socket
+    downloads: socket.socket | None = None
+
 
 LANES = 8
 """Messages of one node are handled in order, messages of different nodes side by side."""
@@ -56,13 +68,24 @@ HANDLE_S = 90.0
 """The limit of handling one message: above the sum of the limits on a connection, a command and a publish."""
 
 
-def api_socket(settings: Settings) -> socket.socket:
-    """Open the API's socket. Raises BadConfiguration when the port is not available."""
+def opened_socket(variable: str, host: str, port: int) -> socket.socket:
+    """Open a listening socket. Raises BadConfiguration when the port of this variable is not available."""
     try:
-        return bound_socket(settings.api_host, settings.api_port)
+        return bound_socket(host, port)
     except OSError as error:
-        reason = f"{settings.api_host}:{settings.api_port} cannot be listened on: {error.strerror}"
-        raise BadConfiguration("API_PORT", reason) from error
+        raise BadConfiguration(variable, f"{host}:{port} cannot be listened on: {error.strerror}") from error
+
+
+@contextmanager
+def opened_sockets(settings: Settings) -> Generator[Sockets]:
+    """Open the sockets of the API and of downloads. Raises BadConfiguration."""
+    with ExitStack() as opened:
+        api = opened.enter_context(opened_socket("API_PORT", settings.api_host, settings.api_port))
+        if settings.download_port is None:
+            yield Sockets(api)
+        else:
+            made = opened_socket("DOWNLOAD_PORT", settings.download_host, settings.download_port)
+            yield Sockets(api, opened.enter_context(made))
 
 
 async def prepared_database(settings: Settings) -> str:
@@ -95,9 +118,10 @@ async def prepare(database: Mapping[str, Any]) -> str:
 class Master:
     """A running master."""
 
-    def __init__(self, settings: Settings, cluster: str, listener: socket.socket) -> None:
-        """Build all parts. The database is up to date; the broker may be away."""
-        self._listener = listener
+    def __init__(self, settings: Settings, cluster: str, sockets: Sockets) -> None:
+        """Build all parts. The database is up to date; the broker may be away. Raises BadConfiguration."""
+        self._sockets = sockets
+        self._downloads = downloads_of(settings)
         self._database, self._reserve = Database(settings.database), Database(settings.database, size=1)
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
         self._logins = Logins(self._database, self._broker)
@@ -166,6 +190,7 @@ class Master:
                     self._watchdog.run,
                     self._outbox.run,
                     self._outbox.sweep,
+                    self._serve_downloads,
                     *own,
                 ):
                     group.create_task(program())
@@ -199,6 +224,7 @@ class Master:
             check_target=self._settings.check_target,
             own_hosts=self._settings.own_hosts,
             public_url=self._settings.public_url,
+            downloads=self._downloads,
         )
 
     async def _serve(self) -> None:
@@ -211,20 +237,15 @@ class Master:
             server_header=False,
             timeout_graceful_shutdown=5,
         )
-        server = Server(config)
-        host, port = self._listener.getsockname()[:2]
+        host, port = self._sockets.api.getsockname()[:2]
         log.info("api.listening", host=host, port=port)
         if public := exposed(host, own_addresses()):
             log.warning("api.public", addresses=public, advice=ADVICE)
-        async with asyncio.TaskGroup() as group:
-            serving = group.create_task(server.serve(sockets=[self._listener]))
-            try:
-                await asyncio.shield(serving)
-            except asyncio.CancelledError:
-                server.should_exit = True
-                self._stream.close()
-                await serving
-                raise
+        await serve(config, self._sockets.api, self._stream.close)
+
+    async def _serve_downloads(self) -> None:
+        if self._sockets.downloads is not None:
+            await serve_downloads(self._downloads, self._sockets.downloads)
 
     async def _keep_logins(self) -> None:
         await self._logins.keep(lambda: self._bus.state == "up")
@@ -251,11 +272,11 @@ def lane_of(message: Incoming) -> int:
 
 async def run_master(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`. Raises BadConfiguration, alone or in a group."""
-    with api_socket(settings) as listener:
+    with opened_sockets(settings) as sockets:
 
         async def program() -> None:
             cluster = await prepared_database(settings)
-            await Master(settings, cluster, listener).run()
+            await Master(settings, cluster, sockets).run()
 
         await run_until(stop, program)
     log.info("master.stopped")

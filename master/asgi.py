@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.routes import BaseRoute, HTTPRoute
-from litestar.types import LifeSpanScope, Message, Scope
+from litestar.types import ASGIApp, LifeSpanScope, Message, Scope
 
 from master.api.dependencies import Injected, idempotency_key_of, if_match_of, parameters_of
 from master.api.dry_run import database_of, on_dry_run
@@ -23,6 +23,7 @@ from master.api.writes.waiting import Preference, preference_of
 from master.db.database import Database
 from master.db.dry_run import DryRunDone
 from master.db.notifications import Notifications
+from master.distribution.downloads.app import DOWNLOAD_ROUTE, Downloads, is_download
 from master.domain.checks import routes as checks
 from master.domain.events import routes as events
 from master.domain.events.stream import EventStream
@@ -35,6 +36,7 @@ from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.nodes import routes as nodes
 from master.domain.nodes.counts import routes as node_counts
+from master.domain.nodes.installation import routes as installation
 from master.domain.nodes.protocols import Enroller, Syncer
 from master.domain.proxies import routes as proxies
 from master.domain.proxies.claims import routes as claim_routes
@@ -52,7 +54,7 @@ from master.instruments import Meters
 from master.schemas.base import Query
 from master.web import page
 
-METERS, OWN_HOSTS = "meters", "own_hosts"
+METERS, OWN_HOSTS, DOWNLOADS = "meters", "own_hosts", "downloads"
 ROUTES = (
     locations.router,
     nodes.router,
@@ -67,6 +69,7 @@ ROUTES = (
     *claim_routes.handlers,
     proxy_counts.count_proxies,
     node_counts.count_nodes,
+    installation.show_install_command,
     links.router,
     links.use_link,
     webhooks.router,
@@ -87,6 +90,8 @@ ROUTES = (
 class Api(Litestar):
     """Answers HEAD wherever it answers GET, without the body (RFC 9110 §9.3.2), and counts its answers.
 
+    The paths of downloads are served by an application of their own, which knows HEAD.
+
     HEAD of a link is refused, because using a link may rotate proxies.
     """
 
@@ -96,15 +101,15 @@ class Api(Litestar):
             await super().__call__(scope, receive, send)
             return
         request: Any = in_origin_form(scope)
-        if request["method"] != "HEAD" or request["path"].startswith(LINK_PATH):
-            await self._enter(request, receive, send)
+        if is_download(request["path"]):
+            await self._enter(self.state[DOWNLOADS], {**request, "path_template": DOWNLOAD_ROUTE}, receive, send)
+        elif request["method"] != "HEAD" or request["path"].startswith(LINK_PATH):
+            await self._enter(super().__call__, request, receive, send)
         else:
             await self._bodiless({**request, "method": "GET"}, receive, send)
 
-    async def _enter(self, scope: Any, receive: Any, send: Any) -> None:
-        await with_request_log(
-            checked(super().__call__, self.state[OWN_HOSTS]), self.state[METERS], scope, receive, send
-        )
+    async def _enter(self, app: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
+        await with_request_log(checked(app, self.state[OWN_HOSTS]), self.state[METERS], scope, receive, send)
 
     async def _bodiless(self, scope: Any, receive: Any, send: Any) -> None:
         ended = False
@@ -117,7 +122,7 @@ class Api(Litestar):
                 ended = True  # a stream continues, but its body is dropped
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await self._enter(scope, receive, bodiless)
+        await self._enter(super().__call__, scope, receive, bodiless)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +146,7 @@ class Dependencies:
     configuration: Configuration
     broker_state: Callable[[], str]
     broker_version: Callable[[], str | None]
+    downloads: Downloads
     check_target: str | None = None
     own_hosts: frozenset[str] = frozenset()
     """Host names of the API, besides the names that nobody outside can control."""
@@ -162,7 +168,7 @@ def create_app(parts: Dependencies) -> Litestar:
         logging_config=None,
     )
     resolve_in_turn(app.routes)
-    app.state[METERS], app.state[OWN_HOSTS] = parts.meters, parts.own_hosts
+    app.state[METERS], app.state[OWN_HOSTS], app.state[DOWNLOADS] = parts.meters, parts.own_hosts, parts.downloads
     return app
 
 
@@ -188,7 +194,7 @@ def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
     }
     names = (
         *("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "health_reports", "configuration"),
-        *("broker_state", "broker_version", "check_target"),
+        *("broker_state", "broker_version", "check_target", "downloads"),
     )
     of_master = {name: constant(getattr(parts, name)) for name in names}
     return {name: Provide(provider, sync_to_thread=False) for name, provider in {**of_request, **of_master}.items()}

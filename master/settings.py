@@ -1,7 +1,9 @@
 """Reads the master's settings from the environment."""
 
 import re
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
@@ -108,11 +110,38 @@ def vhost(amqp_url: str) -> str:
     return unquote(urlsplit(amqp_url).path[1:]) or "/"
 
 
+def script_url(text: str) -> str:
+    """Read where nodes download from: a URL that can stand in a shell script as it is."""
+    address = plain_web_url(text)
+    if not re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._/-]*)?", address):
+        raise ValueError("is not an address of the form http://host:port, with letters, digits and ._-/ alone")
+    return address
+
+
+def absolute_path(text: str) -> Path:
+    """Read the absolute path of a file or folder."""
+    if not text.startswith("/") or "\x00" in text:
+        raise ValueError(f"{text!r} is not an absolute path")
+    return Path(text)
+
+
 PortNumber = Annotated[int, whole_number(1, 65535, "a port number")]
 Days = Annotated[int, whole_number(1, MOST_DAYS, f"a number of days from 1 to {MOST_DAYS}")]
 
 
-class Settings(EnvironmentSettings):
+class DistributionSettings(EnvironmentSettings):
+    """Where the bundles for nodes are, and how nodes get them."""
+
+    bundle_dir: Annotated[Path, PlainValidator(absolute_path)] = Field(
+        Path(sys.prefix) / "share/maybe-proxy/bundles", validation_alias="BUNDLE_DIR"
+    )
+    release_keys_file: Annotated[Path | None, PlainValidator(absolute_path)] = Field(
+        None, validation_alias="RELEASE_KEYS_FILE"
+    )
+    download_url: Annotated[str | None, PlainValidator(script_url)] = Field(None, validation_alias="DOWNLOAD_URL")
+
+
+class Settings(DistributionSettings):
     """The settings. `amqp_url` has the master's own login, an administrator's."""
 
     amqp_url: Annotated[SecretStr, PlainValidator(broker_url)] = Field(validation_alias="AMQP_URL")
@@ -132,6 +161,8 @@ class Settings(EnvironmentSettings):
     api_host: Annotated[str, PlainValidator(literal_address)] = Field("0.0.0.0", validation_alias="API_HOST")
     api_port: PortNumber = Field(3005, validation_alias="API_PORT")
     api_hosts: Annotated[frozenset[str], PlainValidator(host_names)] = Field(frozenset(), validation_alias="API_HOSTS")
+    download_host: Annotated[str, PlainValidator(literal_address)] = Field("0.0.0.0", validation_alias="DOWNLOAD_HOST")
+    download_port: PortNumber | None = Field(None, validation_alias="DOWNLOAD_PORT")
     public_url: Annotated[str | None, PlainValidator(plain_web_url)] = Field(None, validation_alias="PUBLIC_URL")
     enrol_ports: Annotated[tuple[range, ...], PlainValidator(port_ranges)] = Field(
         (range(3006, 3007),), validation_alias="ENROL_PORTS"

@@ -1,6 +1,8 @@
 """HTTP server (uvicorn) as one task of a program's own task group."""
 
+import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,6 +15,21 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Any:
         """Install no signal handler."""
         return nullcontext()
+
+
+async def serve(config: uvicorn.Config, listener: socket.socket, on_stop: Callable[[], None] | None = None) -> None:
+    """Serve until cancelled, then let requests end within the limit of the configuration. `on_stop` ends streams."""
+    server = Server(config)
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            if on_stop is not None:
+                on_stop()
+            await serving
+            raise
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

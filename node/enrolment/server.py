@@ -17,11 +17,12 @@ from typing import Any
 import structlog
 import uvicorn
 
-from node.enrolment.application import Answer, Application
+from node.enrolment.application import Application
 from node.errors import NodeConfigurationError
 from node.settings import Settings
 from node.state.identity import Identity, write_secret
-from shared.enrolment.bodies import Box, Hello, NodeFacts
+from shared.asgi import JSON, Answer
+from shared.enrolment.bodies import REFUSED, Box, Hello, NodeFacts
 from shared.enrolment.challenge import CHALLENGE_TTL_S, new_challenge
 from shared.enrolment.handshake import NodeHandshake
 from shared.enrolment.keys import BadHandshake
@@ -33,7 +34,6 @@ log = structlog.get_logger()
 SESSIONS = 4
 """Unfinished handshakes that are kept at once; only a caller that knows the challenge begins one."""
 REFUSALS_PER_S = 20
-JSON = b"application/json"
 
 
 class EnrolmentServer:
@@ -122,9 +122,9 @@ class EnrolmentServer:
         self._refusals = [at for at in self._refusals if now - at < 1] + [now]
         if len(self._refusals) > REFUSALS_PER_S:
             self._refusals.pop()
-            return Answer(429, headers=((b"retry-after", b"1"),))
+            return Answer(429, REFUSED, headers=((b"retry-after", b"1"),))
         log.warning("enrolment.refused")
-        return Answer(403)
+        return Answer(403, REFUSED)
 
 
 @contextmanager

@@ -1,15 +1,20 @@
 """The parts of a master that the API needs, as far as a test has them."""
 
+from pathlib import Path
 from typing import Any
 
 from master.asgi import Dependencies
 from master.db.database import Database
+from master.distribution.downloads.app import Downloads
+from master.distribution.folder import BundleFolder
+from master.distribution.install_script import InstallScript
 from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.system.schemas import Configuration
 from master.instruments import Meters
 from shared.doctor.findings import Finding
 
+NOWHERE = Path("/nonexistent/bundles")
 UNUSED = ("enroller", "notifications", "syncer", "event_stream", "deliveries")
 
 
@@ -26,5 +31,6 @@ def api_parts(rows: Database, **given: Any) -> Dependencies:
         "health_reports": HealthReports(nothing),
         "configuration": Configuration(),
         "broker_version": lambda: None,
+        "downloads": Downloads(BundleFolder(NOWHERE, ()), InstallScript(None, ())),
     }
     return Dependencies(database=rows, **parts | given)

@@ -84,6 +84,22 @@ def without_doubles(entries: Iterable[Entry], *, source: str) -> list[Entry]:
     return ordered
 
 
+def resolved(entry: Entry) -> str:
+    """Return the path that a link leads to."""
+    parts: list[str] = list(PurePosixPath(entry.path).parent.parts)
+    for part in (entry.target or "").split("/"):
+        if part == "..":
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
 def checksums(entries: Iterable[Entry]) -> bytes:
-    """Write the file FILES, in the form that sha256sum -c reads: links count as what they lead to."""
-    return "".join(f"{entry.sha256()}  {entry.path}\n" for entry in entries if entry.target is None).encode()
+    """Write the file FILES in the form that sha256sum -c reads: a link has the hash of the file that it leads to."""
+    by_path = {entry.path: entry for entry in entries}
+    hashes = {path: entry.sha256() for path, entry in by_path.items() if entry.target is None}
+    lines = (
+        f"{hashes[resolved(entry)] if entry.target else hashes[path]}  {path}\n" for path, entry in by_path.items()
+    )
+    return "".join(lines).encode()

@@ -13,6 +13,8 @@ from shared.release.signing import public_key, sign
 
 RELEASE_KEYS_NAME = "release-keys"
 SOURCE_DATE = "SOURCE_DATE_EPOCH"
+MIN_UPGRADABLE_FROM = "0.1.0"
+"""The oldest version whose nodes may be upgraded to this one at once."""
 
 
 def bundle_file(

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from node.enrolment.application import BODY_LIMIT, Answer, Application
+from node.enrolment.application import BODY_LIMIT, Application
+from shared.asgi import Answer
 from shared.enrolment.bodies import REFUSED, Box
 
 Events = Callable[[], Awaitable[dict[str, Any]]]

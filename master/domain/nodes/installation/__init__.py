@@ -1,0 +1,1 @@
+"""The line that installs a node."""

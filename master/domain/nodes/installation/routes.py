@@ -1,0 +1,35 @@
+"""/install-command"""
+
+from litestar import get
+
+from master.api.dependencies import Injected
+from master.api.openapi.route_docs import documented
+from master.api.requests.reading import ApiRequest
+from master.distribution.downloads.app import HOW_TO, Downloads
+from master.distribution.install_script import NoScript, install_line
+from master.domain.nodes.installation.schemas import InstallCommand, InstallCommandQuery
+from master.errors import BadRequest, NoBundles
+
+
+@get(
+    "/install-command",
+    summary="Show the line that installs a node",
+    opt=documented(answers={200: "The line."}, problems=(NoBundles,)),
+)
+async def show_install_command(
+    request: ApiRequest, parameters: Injected[InstallCommandQuery], downloads: Injected[Downloads]
+) -> InstallCommand:
+    """Show the line to paste into a shell on a host, which installs a node of the newest version that this master has.
+
+    The node then waits for its enrolment by `POST /nodes`.
+    """
+    release = (await downloads.folder.contents()).newest
+    if release is None:
+        raise NoBundles(HOW_TO.strip())
+    try:
+        url = downloads.script.base_url(request.headers.get("host"))
+        script = downloads.script.text(release, request.headers.get("host"))
+    except NoScript as error:
+        raise BadRequest(str(error)) from error
+    line = install_line(url, script, is_user=parameters.user)
+    return InstallCommand(command=line.text, sha256=line.sha256, version=release.version, url=url)
