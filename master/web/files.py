@@ -1,7 +1,6 @@
 """Reads the files of the web page and compresses them, each once for each time that it changes."""
 
 import gzip
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,12 +20,8 @@ MEDIA_TYPES: Mapping[str, MediaType] = {
 }
 """The types that are served. Others, such as declarations of types, are not."""
 
-COMMENT = re.compile(
-    rb"/\*\*? ?@(?:(?!\*/).)*\*/ ?|^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$|^[ \t]*//[^\n]*$", re.MULTILINE | re.DOTALL
-)
-"""A comment of our own files: a type, or one that stands on lines of its own."""
-IMPORT = re.compile(r"""^(?:import|export)\b[^;]*?["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
-"""An import of a module as our own files and those of third parties write it."""
+CONTENTS = FOLDER / "packed/contents.json"
+"""Which sources the packed form of the page was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ def build() -> str:
 
 @lru_cache(1)
 def _build_in(_period: int) -> str:
-    stats = [(path, path.stat()) for path in sorted(FOLDER.rglob("*")) if path.suffix in MEDIA_TYPES]
+    stats = [(path, path.stat()) for path in sorted(FOLDER.rglob("*")) if is_sent(path) or path == CONTENTS]
     return _hash_of(tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats))
 
 
@@ -66,23 +61,15 @@ def _hash_of(stats: tuple[tuple[Path, int, int], ...]) -> str:
     return digest.hexdigest()[:16]
 
 
-def needed(name: str) -> list[str]:
-    """Return a module and everything that it imports in turn, by their paths below the folder."""
-    found: list[str] = []
-    waiting = [FOLDER / name]
-    while waiting:
-        path = waiting.pop()
-        here = path.relative_to(FOLDER).as_posix()
-        if here not in found:
-            found.append(here)
-            waiting += [(path.parent / other).resolve() for other in IMPORT.findall(path.read_text())]
-    return found
+def is_sent(path: Path) -> bool:
+    """Whether the type of a file is one that is sent."""
+    return path.suffix in MEDIA_TYPES
 
 
 def page_file(name: str) -> PageFile:
     """Return a file by its path below the folder. Raises NotFound."""
     path = (FOLDER / name).resolve()
-    if path.suffix not in MEDIA_TYPES or not path.is_relative_to(FOLDER) or not path.is_file():
+    if not is_sent(path) or not path.is_relative_to(FOLDER) or not path.is_file():
         raise NotFound("there is no such file")
     return _read(path, path.stat().st_mtime_ns)
 
@@ -90,11 +77,4 @@ def page_file(name: str) -> PageFile:
 @lru_cache(256)
 def _read(path: Path, _changed_at: int) -> PageFile:
     content = path.read_bytes()
-    if "vendor" not in path.parts:
-        content = without_comments(content)
     return PageFile(MEDIA_TYPES[path.suffix], content, gzip.compress(content, 9, mtime=0))
-
-
-def without_comments(content: bytes) -> bytes:
-    """Leave out comments, which are a third of our files, and keep the numbers of the lines."""
-    return COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), content)

@@ -12,7 +12,8 @@ from litestar.params import FromPath, HeaderParameter
 from master.api.encoding import empty, written
 from master.errors import NotFound
 from master.schemas.media_types import MediaType
-from master.web.files import PageFile, build, needed, page_file
+from master.web.files import PageFile, build, page_file
+from master.web.first_load import FirstLoad, first_load
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -33,11 +34,9 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="/ui/{build}/icon.svg">
-<link rel="stylesheet" href="/ui/{build}/style/base.css">
-<link rel="stylesheet" href="/ui/{build}/style/parts.css">
-<link rel="stylesheet" href="/ui/{build}/style/screens.css">
+<link rel="stylesheet" href="/ui/{build}/{style}">
 {preloads}
-<script type="module" src="/ui/{build}/main.js"></script>
+<script type="module" src="/ui/{build}/{entry}"></script>
 </head>
 <body>
 <noscript>This page needs JavaScript. Everything that it does is a call of the API: see /api.</noscript>
@@ -64,9 +63,14 @@ API_PAGE = """<!DOCTYPE html>
 
 @lru_cache(4)
 def page_file_of(made: str) -> PageFile:
-    """Write the page. Everything that the first screen imports is named, so that no import waits for another."""
-    preloads = "\n".join(f'<link rel="modulepreload" href="/ui/{made}/{name}">' for name in needed("main.js"))
-    return html_file(PAGE.format(build=made, preloads=preloads))
+    """Write the page."""
+    return html_file(page_html(made, first_load()))
+
+
+def page_html(made: str, first: FirstLoad) -> str:
+    """Write the page that loads this first."""
+    preloads = "\n".join(f'<link rel="modulepreload" href="/ui/{made}/{name}">' for name in first.modules)
+    return PAGE.format(build=made, preloads=preloads, style=first.style, entry=first.entry)
 
 
 @lru_cache(4)

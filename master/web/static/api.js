@@ -47,6 +47,9 @@ export function prepared({ version, wait, ...call }) {
   return { ...call, headers };
 }
 
+/** Readings under way, by their addresses. @type {Map<string, Promise<any>>} */
+const underWay = new Map();
+
 /**
  * Makes a call. Throws Problem; throws AbortError when `signal` aborts.
  * @param {Call} call
@@ -61,6 +64,7 @@ export async function run(call, signal) {
     throw new Problem(0, { title: "unreachable", detail: String(error.message ?? error) });
   });
   isReached.value = true;
+  if (call.method !== "GET") readAfresh();
   calls.push({ call, status: answer.status });
   if (calls.length > KEPT) calls.shift();
   if (answer.status >= 400) throw new Problem(answer.status, answer.data ?? {});
@@ -83,13 +87,22 @@ async function sent(call, signal) {
 }
 
 /**
- * Reads a resource. Throws Problem.
+ * Reads a resource. Throws Problem. A reading that cannot be given up is shared by all who ask for it meanwhile.
  * @param {string} path
  * @param {Query} [query]
  * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  */
-export const get = async (path, query, signal) => (await run({ method: "GET", path, query }, signal)).data;
+export async function get(path, query, signal) {
+  if (signal) return (await run({ method: "GET", path, query }, signal)).data;
+  const key = address(path, query);
+  const reading = underWay.get(key) ?? run({ method: "GET", path, query }).finally(() => underWay.delete(key));
+  underWay.set(key, reading);
+  return (await reading).data;
+}
+
+/** Lets no later reader share a reading that was begun before something changed. */
+export const readAfresh = () => underWay.clear();
 
 /**
  * Opens the event stream. Throws when it cannot be opened.

@@ -1,4 +1,5 @@
 // What changed, by kind and id: the news of the stream, gathered for a moment and given to whoever shows it.
+import { readAfresh } from "./api.js";
 import { onNews } from "./stream.js";
 
 /** @typedef {"proxies" | "nodes" | "stacks" | "locations" | "links" | "webhooks" | "rotations" | "events"} Kind */
@@ -62,6 +63,7 @@ function schedule() {
     const changes = gathered;
     gathered = new Map();
     timer = undefined;
+    readAfresh();
     for (const reader of readers) reader(changes);
   }, GATHER_MS);
 }

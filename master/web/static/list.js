@@ -18,6 +18,7 @@ import { signal, useEffect, useMemo } from "./view.js";
  * @property {number} at when it was read
  */
 
+const FIRST = 60; // what a large window shows, so that rows are there soon
 const PAGE = 200;
 const MOST = 1000;
 
@@ -69,10 +70,11 @@ export class List {
   /** Reads as much from the start as was read before. */
   reload() {
     return this.inTurn(async () => {
-      const limit = Math.min(Math.max(this.state.peek().rows.length, PAGE), MOST);
-      const [page, total] = await Promise.all([this.read({ limit }), this.count()]);
+      const limit = Math.min(Math.max(this.state.peek().rows.length, FIRST), MOST);
+      const page = await this.read({ limit });
       this.next = page.next;
-      this.become({ rows: page.items, complete: page.next === null, total: total ?? full(page), at: Date.now() });
+      this.become({ rows: page.items, complete: page.next === null, at: Date.now() });
+      this.become({ total: full(page) ?? (await this.count()) });
     });
   }
 
@@ -113,8 +115,26 @@ export class List {
   }
 }
 
-/** How many rows there are when the first page is all. @param {{items: unknown[], next: unknown}} page */
+/** How many rows match when the first page is all. @param {{items: unknown[], next: unknown}} page */
 const full = (page) => (page.next === null ? page.items.length : null);
+
+/** Lists that were begun before their screen was shown. @type {Map<string, List>} */
+const begun = new Map();
+
+/** @param {Kind} kind @param {Query} query @param {{path?: string, counts?: boolean}} options */
+const keyOf = (kind, query, options) => JSON.stringify([kind, query, options]);
+
+/**
+ * Begins to read a list that the first screen is about to show.
+ * @param {Kind} kind
+ * @param {Query} query
+ * @param {{path?: string, counts?: boolean}} [options]
+ */
+export function beginList(kind, query, options = {}) {
+  const list = new List(kind, query, options);
+  begun.set(keyOf(kind, query, options), list);
+  void list.reload();
+}
 
 /**
  * A list while the component is shown.
@@ -123,10 +143,11 @@ const full = (page) => (page.next === null ? page.items.length : null);
  * @param {{path?: string, counts?: boolean}} [options]
  */
 export function useList(kind, query, options = {}) {
-  const key = JSON.stringify([kind, query, options]);
-  const list = useMemo(() => new List(kind, query, options), [key]);
+  const key = keyOf(kind, query, options);
+  const list = useMemo(() => begun.get(key) ?? new List(kind, query, options), [key]);
   useEffect(() => {
-    void list.reload();
+    if (begun.get(key) !== list) void list.reload();
+    begun.clear();
     const end = onChanges((changes) => {
       const ids = changes.get(kind);
       if (ids !== undefined) void list.refresh(ids);

@@ -1,4 +1,4 @@
-// Texts in the reader's language by their keys. Each screen has a section of its own, loaded with it.
+// Texts in the reader's language by their keys.
 import { remembered } from "./prefs.js";
 import { effect, signal } from "./view.js";
 
@@ -16,20 +16,12 @@ export const language = remembered("language", /** @type {Language} */ (preferre
 export const shown = signal(language.peek());
 /** @type {import("@preact/signals").Signal<Words>} */
 const words = signal({});
-/** @type {Set<string>} */
-const sections = new Set();
 
-/** @param {Language} code @param {string} section @returns {Promise<Words>} */
-const fetched = async (code, section) => (await import(`./words/${code}/${section}.js`)).default;
+/** @type {Record<Language, () => Promise<{default: Words}>>} */
+const texts = { en: () => import("./words/en.js"), ru: () => import("./words/ru.js") };
 
-/** Loads a section, unless it is there. @param {string} section */
-export async function loadWords(section) {
-  if (sections.has(section)) return;
-  const code = shown.peek();
-  const more = await fetched(code, section);
-  sections.add(section);
-  if (code === shown.peek()) words.value = { ...words.peek(), ...more };
-}
+/** Loads the texts of the language that is chosen. */
+export const loadWords = () => switchTo(language.peek());
 
 /** Shows the page in the language that is chosen, now and whenever another one is. */
 export function followLanguage() {
@@ -42,9 +34,9 @@ export function followLanguage() {
 
 /** @param {Language} code */
 async function switchTo(code) {
-  const all = await Promise.all([...sections].map((section) => fetched(code, section)));
+  const all = (await texts[code]()).default;
   if (code !== language.peek()) return;
-  words.value = Object.assign({}, ...all);
+  words.value = all;
   shown.value = code;
 }
 

@@ -1,9 +1,11 @@
 """The wheel in an environment that has what a plain installation brings and nothing else. Needs no network."""
 
+import json
 import re
 import subprocess
 import sys
 import zipfile
+from hashlib import sha256
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -103,5 +105,10 @@ def test_the_wheel_offers_no_extras_and_has_its_queries_and_pages(wheel: Path) -
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         [metadata] = [archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")]
+        contents = json.loads(archive.read("master/web/static/packed/contents.json"))
+        sources = {name: archive.read(f"master/web/static/{name}") for name in contents["sources"]}
+    assert {name: sha256(text).hexdigest() for name, text in sources.items()} == contents["sources"]
+    packed = ("main.js", "page.css", *contents["modules"])
+    assert {"master/web/static/vendor/LICENSE.preact", *(f"master/web/static/packed/{one}" for one in packed)} <= {*names}
     assert "Provides-Extra" not in metadata
     assert {"master/domain/proxies/proxies.sql", "master/db/migrations/0001_tables.sql"} <= set(names)

@@ -1,24 +1,25 @@
-"""The files of the web page: their sizes, imports, words and types."""
+"""The files of the web page: their packed form, sizes, imports, words and types."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from master.web.files import FOLDER, build, needed, page_file, without_comments
+from master.web import first_load
+from master.web.files import CONTENTS, FOLDER, build, page_file
+from master.web.first_load import needed, packed, unpacked
 from master.web.page import API_PAGE, PAGE, POLICY, page_file_of
 from tests.openapi.document import digest
 
 KB = 1000
-FIRST_LOAD_KB, ALL_KB = 60, 180
-"""All: every screen, chart and QR code in one language, each file compressed by itself."""
-VENDOR_LATER = ("uplot.js", "uplot.css", "uqr.js")
-"""Loaded on demand; Swagger UI belongs to another page."""
-OWN = sorted(path for path in FOLDER.rglob("*.js") if "vendor" not in path.parts)
+FIRST_LOAD_KB, ALL_KB = 60, 115
+"""All: every screen, chart and QR code in one language."""
+OWN = sorted(path for path in FOLDER.rglob("*.js") if not {"vendor", "packed"} & {*path.parts})
 
 
-def zipped(*paths: Path) -> int:
-    return sum(len(page_file(path.relative_to(FOLDER).as_posix()).zipped) for path in paths)
+def zipped(*names: str) -> int:
+    return sum(len(page_file(name).zipped) for name in names)
 
 
 def words(language: str, section: str) -> dict[str, str]:
@@ -34,17 +35,44 @@ SECTIONS = sorted(path.stem for path in (FOLDER / "words" / "en").glob("*.js"))
 
 
 def test_the_first_load_and_all_of_it_stay_within_the_budget():
-    styles = sorted(FOLDER.glob("style/*.css"))
-    names = {
-        *needed("main.js"),
-        *needed("screens/overview.js"),
-        *(f"words/en/{one}.js" for one in ("core", "overview", "insight")),
-    }
-    first = {FOLDER / name for name in names}
-    assert len(page_file_of(build()).zipped) + zipped(*first, *styles) <= FIRST_LOAD_KB * KB
-    english = [path for path in OWN if "ru" not in path.parts]
-    later = [FOLDER / "vendor" / name for name in VENDOR_LATER]
-    assert zipped(*{*english, *first, *styles, *later}) <= ALL_KB * KB
+    first = packed()
+    assert first
+    english, russian = (next(CONTENTS.parent.glob(f"{language}-*.js")) for language in ("en", "ru"))
+    names = {first.style, first.entry, *first.modules, f"packed/{english.name}"}
+    every = {f"packed/{path.name}" for path in CONTENTS.parent.glob("*.js") if path != russian}
+    html = len(page_file_of(build()).zipped)
+    assert html + zipped(*names) <= FIRST_LOAD_KB * KB
+    assert html + zipped(*names | every) <= ALL_KB * KB
+
+
+def test_the_packed_form_is_served_only_while_the_sources_are_those_that_it_was_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source, contents = tmp_path / "main.js", tmp_path / "packed/contents.json"
+    contents.parent.mkdir()
+    monkeypatch.setattr(first_load, "FOLDER", tmp_path)
+    monkeypatch.setattr(first_load, "CONTENTS", contents)
+    source.write_text("first")
+    assert packed() is None
+    made_from = {"main.js": "a7937b64b8caa58f03721bb6bacf5c78cb235febe0e70b1b84cd99541461a08e"}
+    contents.write_text(json.dumps({"sources": made_from, "modules": ["a.js"]}))
+    assert packed() == first_load.FirstLoad("packed/page.css", "packed/main.js", ("packed/a.js",))
+    source.write_text("second")
+    assert packed() is None
+    source.unlink()
+    assert packed() is None
+
+
+def test_the_sources_load_what_the_first_screens_import_and_no_other_screen():
+    modules = unpacked().modules
+    assert {"view.js", "screens/proxies.js", "vendor/signals-core.js"} <= {*modules}
+    assert "screens/webhooks.js" not in modules
+
+
+def test_each_screen_of_an_address_is_in_one_of_the_two_groups():
+    screens = re.findall(r'^  \["[^"]+", "(\w+)"\],', (FOLDER / "routes.js").read_text(), re.M)
+    groups = "".join((FOLDER / f"screens/{name}.js").read_text() for name in ("first", "others"))
+    assert sorted(screens) == sorted(re.findall(r"^import (\w+)", groups, re.M))
 
 
 def test_a_module_is_short_and_takes_part_in_no_cycle_of_imports():
@@ -97,10 +125,3 @@ def test_the_pages_run_no_inline_script_and_name_no_other_server():
 def test_the_types_of_the_page_are_those_of_the_document():
     first = (FOLDER / "openapi.d.ts").read_text().partition("\n")[0]
     assert first.endswith(digest()), "the API has changed: run ./dev web"
-
-
-def test_comments_are_not_sent_and_lines_keep_their_numbers():
-    sent = without_comments(
-        b"// a\n/**\n * b\n */\nf(/** @type {any} */ (x)); // c\n  /** @type {X} */ (y).z();\n/* d */\n"
-    )
-    assert sent == b"\n\n\n\nf((x)); // c\n  (y).z();\n\n"

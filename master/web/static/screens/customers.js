@@ -22,9 +22,6 @@ import { useRead } from "../store.js";
 import { html, signal, useMemo, useState } from "../view.js";
 import { t } from "../words.js";
 
-/** Further sections of words. */
-export const words = ["fleet"];
-
 const MOST = 1000;
 const EXPIRING = 200;
 const PERIOD_MS = 30 * 86_400_000;

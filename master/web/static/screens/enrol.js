@@ -13,9 +13,6 @@ import { t } from "../words.js";
 const INSTALL =
   "pip install .   # in a checkout of maybe-proxy, in a virtual environment\nNODE_DATA_DIR=/var/lib/maybe-node maybe-node";
 
-/** Further sections of words. */
-export const words = ["fleet"];
-
 export default function Enrol() {
   const [body, setBody] = useState(/** @type {any} */ ({}));
   const [limits, setLimits] = useState(/** @type {any} */ ({}));

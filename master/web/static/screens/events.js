@@ -18,9 +18,6 @@ import { useRead } from "../store.js";
 import { html, useEffect, useState } from "../view.js";
 import { t } from "../words.js";
 
-/** Further sections of words. */
-export const words = ["insight"];
-
 const narrowed = (/** @type {import("../query.js").Query} */ word) =>
   link("/events", { ...filterOf(route.value.query), ...word });
 

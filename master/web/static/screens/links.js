@@ -82,6 +82,3 @@ const isOver = (one) => one.expires_at !== null && Date.parse(one.expires_at) <=
 
 /** @param {Record<string, any>} filter */
 const filterText = (filter) => wordsOf(filter).map(text).join(" ");
-
-/** Further sections of words. */
-export const words = ["fleet", "insight"];

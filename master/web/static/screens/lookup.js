@@ -12,9 +12,6 @@ import { useRead } from "../store.js";
 import { html, useMemo, useState } from "../view.js";
 import { t } from "../words.js";
 
-/** Further sections of words. */
-export const words = ["insight"];
-
 const MOST = 10;
 const DAY_MS = 86_400_000;
 /** The clocks of the browser and the master may differ. */

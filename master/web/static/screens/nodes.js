@@ -1,7 +1,7 @@
 // Nodes: the hosts of the fleet, and what is done to many of them.
 import { roomOf } from "../capacity.js";
 import { ago, number, percent, speed } from "../format.js";
-import { useList } from "../list.js";
+import { beginList, useList } from "../list.js";
 import { named, nameOf } from "../names.js";
 import { copy } from "../parts/elements/copy.js";
 import { Labels } from "../parts/elements/labels.js";
@@ -80,12 +80,14 @@ function confirmed({ status, revision }) {
   return html`<span class="badge pending">${number(status.confirmed_rev)} / ${number(revision)}</span>`;
 }
 
-/** Further sections of words. */
-export const words = ["fleet"];
+const COUNTED = { counts: true };
+
+/** Begins to read the list, before the screen can be shown. @param {import("../query.js").Query} query */
+Nodes.begin = (query) => beginList("nodes", query, COUNTED);
 
 export default function Nodes() {
   const query = route.value.query;
-  const list = useList("nodes", query, { counts: true });
+  const list = useList("nodes", query, COUNTED);
   const selection = useMemo(() => signal(NOTHING), [list]);
   const locations = [...named("locations").values()].map((one) => one.name);
   const onSort = (/** @type {string} */ sort) => setQuery({ ...query, sort: sort === "id" ? null : sort });

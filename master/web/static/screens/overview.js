@@ -16,9 +16,6 @@ import { t } from "../words.js";
 const WEEK_MS = 7 * 86_400_000;
 const DAY_MS = 86_400_000;
 
-/** Further sections of words. */
-export const words = ["insight"];
-
 export default function Overview() {
   const nodes = useRead("/nodes", { limit: 1000 }, { on: ["nodes"], every: 30 });
   const counts = useRead("/proxies/count", { by: "state,location", live: true }, { on: ["proxies"], every: 15 });

@@ -1,7 +1,7 @@
 // Proxies: the fleet as one list, and what is done to many of them.
 
 import { filterOf } from "../filter.js";
-import { useList } from "../list.js";
+import { beginList, useList } from "../list.js";
 import { named } from "../names.js";
 import { Empty } from "../parts/elements/notice.js";
 import { StateLinks, tallied } from "../parts/elements/states.js";
@@ -19,13 +19,17 @@ import { useRead } from "../store.js";
 import { html, signal, useMemo } from "../view.js";
 import { t } from "../words.js";
 
-/** Further sections of words. */
-export const words = ["fleet"];
+const COUNTED = { counts: true };
+/** What the list asks for. @param {import("../query.js").Query} query */
+const asked = (query) => ({ ...query, secrets: "no" });
+
+/** Begins to read the list, before the screen can be shown. @param {import("../query.js").Query} query */
+Proxies.begin = (query) => beginList("proxies", asked(query), COUNTED);
 
 export default function Proxies() {
   const query = route.value.query;
   const filter = filterOf(query);
-  const list = useList("proxies", { ...query, secrets: "no" }, { counts: true });
+  const list = useList("proxies", asked(query), COUNTED);
   const selection = useMemo(() => signal(NOTHING), [list]);
   const states = useRead(
     "/proxies/count",

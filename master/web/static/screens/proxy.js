@@ -20,9 +20,6 @@ import { t } from "../words.js";
 
 /** @typedef {import("../resources.d.ts").Proxy} Proxy */
 
-/** Further sections of words. */
-export const words = ["fleet", "insight"];
-
 /** @param {{id: string}} props */
 export default function ProxyScreen({ id }) {
   const read = useResource("proxies", id);

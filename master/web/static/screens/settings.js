@@ -88,6 +88,3 @@ function Values({ items }) {
     <p class="hint">${t("settings.variables_text")}</p>
     <div class="scrolls"><table class="plain"><tbody>${items.map((one) => html`<tr key=${one.name}><td class="mono">${one.name}</td><td class="mono">${one.value ?? html`<span class="muted">–</span>`}</td></tr>`)}</tbody></table></div></details></section>`;
 }
-
-/** Further sections of words. */
-export const words = ["fleet"];

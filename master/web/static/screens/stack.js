@@ -25,9 +25,6 @@ import { useRead, useResource } from "../store.js";
 import { html, signal, useMemo } from "../view.js";
 import { t } from "../words.js";
 
-/** Further sections of words. */
-export const words = ["fleet", "insight"];
-
 /** @param {{id: string}} props */
 export default function StackScreen({ id }) {
   const read = useResource("stacks", id, { secrets: "no" });

@@ -19,9 +19,6 @@ import { thereOf } from "../stacks.js";
 import { html, signal, useMemo } from "../view.js";
 import { t } from "../words.js";
 
-/** Further sections of words. */
-export const words = ["fleet", "stack"];
-
 /** Where new proxies of a stack are placed. @param {any} stack */
 const places = ({ proxy }) =>
   [

@@ -16,9 +16,6 @@ import { GROUPS } from "../usage_groups.js";
 import { html } from "../view.js";
 import { isWord, t } from "../words.js";
 
-/** Further sections of words. */
-export const words = ["insight"];
-
 const TOP = 20;
 const names = (/** @type {"nodes" | "stacks" | "locations"} */ kind) =>
   [...named(kind).values()].map((one) => one.name).filter(Boolean);

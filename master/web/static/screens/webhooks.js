@@ -116,6 +116,3 @@ function Change({ webhook, action, onClose }) {
     current=${action === "edit" ? webhook : undefined} text=${action === "replay" && t("webhooks.replay_text", { id: number(webhook.position) })}
     action=${t(action === "replay" ? "webhooks.replay" : "save")} done=${t("saved")} />`;
 }
-
-/** Further sections of words. */
-export const words = ["fleet"];

@@ -2,7 +2,7 @@
 import { apiDocument } from "../../api.js";
 import { changed, errorsOf, fieldsOf, patchOf, shownValue, valueAt } from "../../schema.js";
 import { classes, html, useEffect, useState } from "../../view.js";
-import { isWord, loadWords, t } from "../../words.js";
+import { isWord, t } from "../../words.js";
 import { Input } from "./input.js";
 
 /** @typedef {import("../../schema.js").Field} Field */
@@ -16,9 +16,8 @@ export function useFields(schema) {
   const [fields, setFields] = useState(/** @type {Field[]} */ ([]));
   useEffect(() => {
     let isGone = false;
-    const ready = Promise.all([apiDocument(), loadWords("fields")]);
-    ready.then(
-      ([document]) => isGone || setFields(fieldsOf(document, schema)),
+    apiDocument().then(
+      (document) => isGone || setFields(fieldsOf(document, schema)),
       () => {},
     ); // the shell says that the master is away
     return () => {

@@ -10,10 +10,12 @@ import { Icon } from "../elements/icon.js";
 import { Toasts } from "../elements/toast.js";
 import { Footer } from "./footer.js";
 import { isKeysOpen, Keys, useShellKeys } from "./keys.js";
+import { Outlet } from "./outlet.js";
 import { isPaletteOpen, Palette } from "./palette.js";
-import { Screen } from "./screen.js";
 
 const isMenuOpen = signal(false);
+/** The address of the icon, which is that of the page. */
+const icon = document.querySelector("link[rel=icon]")?.getAttribute("href");
 
 export function Shell() {
   useShellKeys();
@@ -24,7 +26,7 @@ export function Shell() {
   return html`<a class="skip" href="#main" onClick=${skip}>${t("skip")}</a>
     <div class=${classes("shell", isMenuOpen.value && "menu-open", state === "cut" && "is-cut")}>
       <${Navigation} />
-      <main id="main" tabindex="-1"><${Screen} /></main>
+      <main id="main" tabindex="-1"><${Outlet} /></main>
       <${Footer} />
     </div>
     <${Toasts} /><${Palette} />${isKeysOpen.value && html`<${Keys} />`}`;
@@ -42,7 +44,7 @@ function Navigation() {
   const failed = counts.data?.items.find((/** @type {any} */ one) => one.state === "failed")?.count;
   return html`<header class="side">
     <div class="brand">
-      <a href="#/"><img src=${new URL("../../icon.svg", import.meta.url).href} alt="" width="22" height="22" /><b>maybe-proxy</b></a>
+      <a href="#/"><img src=${icon} alt="" width="22" height="22" /><b>maybe-proxy</b></a>
       <button type="button" class="quiet icon-only menu-button" aria-label=${t("menu")} aria-expanded=${isMenuOpen.value}
         onClick=${() => {
           isMenuOpen.value = !isMenuOpen.value;

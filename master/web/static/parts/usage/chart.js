@@ -14,13 +14,6 @@ let library;
 
 function uplot() {
   library ??= import("../../vendor/uplot.js").then((module) => module.default);
-  if (!document.querySelector("link[data-uplot]")) {
-    const style = document.createElement("link");
-    style.rel = "stylesheet";
-    style.href = new URL("../../vendor/uplot.css", import.meta.url).href;
-    style.dataset.uplot = "";
-    document.head.append(style);
-  }
   return library;
 }
 
