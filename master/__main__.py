@@ -1,4 +1,4 @@
-"""The command line of the master: `maybe-master [run|doctor|bundle|install-command]`."""
+"""The command line of the master: `maybe-master [run|doctor|bundle|install-command|license]`."""
 
 import argparse
 import asyncio
@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
 from master.app import run_master
 from master.distribution.commands import run_command
 from master.doctor.examination import findings
+from master.domain.license.commands import run_license
 from master.errors import BadConfiguration
 from master.settings import OPTIONAL, REQUIRED, SECRETS, Settings, read_settings
 from shared.doctor.examination import print_findings
@@ -26,15 +28,20 @@ COMMANDS = {
     "doctor": "examine settings, database and broker; exit with 0 without a problem, with 1 otherwise",
     "bundle": "build, export or verify the bundles that nodes are installed from (see bundle --help)",
     "install-command": "print the line that installs a node (see install-command --help)",
+    "license": "issue or inspect a licence key (see license --help)",
 }
-DISTRIBUTION = ("bundle", "install-command")
-"""The commands with arguments of their own."""
+PROGRAMS = {
+    "bundle": partial(run_command, "bundle"),
+    "install-command": partial(run_command, "install-command"),
+    "license": run_license,
+}
+"""The commands with arguments of their own; each returns the exit code."""
 
 
 def main() -> None:
     """Run the command. Exits with 0 after a signal, 2 for bad configuration; the doctor with 0 or, on problems, 1."""
-    if sys.argv[1:2] and sys.argv[1] in DISTRIBUTION:
-        sys.exit(run_command(sys.argv[1], sys.argv[2:]))
+    if program := PROGRAMS.get("".join(sys.argv[1:2])):
+        sys.exit(program(sys.argv[2:]))
     arguments = parser().parse_args()
     if arguments.command == "doctor":
         configure("error")

@@ -26,6 +26,7 @@ from master.db.peer_watchdog import PeerWatchdog
 from master.distribution.downloads.listener import downloads_of, serve_downloads
 from master.doctor.examination import examined
 from master.domain.events.stream import EventStream
+from master.domain.license.runner import LicenseRunner
 from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.nodes.drain_runner import DrainRunner
@@ -148,6 +149,7 @@ class Master:
         self._rotations = RotationRunner(self._database, self._notifications, settings.check_target)
         self._watchdog = PeerWatchdog(self._database, self._reserve)
         self._presence = Presence(self._database)
+        self._license = LicenseRunner(self._database, settings.configured_license)
         self._drains = DrainRunner(self._database, self._notifications, self._enrolment.remove)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
@@ -181,6 +183,7 @@ class Master:
                     self._rotations.run,
                     self._drains.run,
                     self._presence.run,
+                    self._license.run,
                 )
                 for program in (
                     self._bus.run,
@@ -221,6 +224,7 @@ class Master:
             ),
             broker_state=lambda: self._bus.state,
             broker_version=lambda: self._bus.broker_version,
+            license_problem=lambda: self._license.problem,
             check_target=self._settings.check_target,
             own_hosts=self._settings.own_hosts,
             public_url=self._settings.public_url,

@@ -28,6 +28,8 @@ from master.domain.checks import routes as checks
 from master.domain.events import routes as events
 from master.domain.events.stream import EventStream
 from master.domain.labels import routes as labels
+from master.domain.license import routes as license_routes
+from master.domain.license.schemas import UnusableKey
 from master.domain.links import routes as links
 from master.domain.locations import routes as locations
 from master.domain.lookup import routes as lookups
@@ -76,6 +78,7 @@ ROUTES = (
     search.search,
     labels.list_labels,
     system.show_system,
+    *license_routes.handlers,
     metrics_routes.show_metrics,
     health_routes.live,
     health_routes.ready,
@@ -147,6 +150,7 @@ class Dependencies:
     broker_state: Callable[[], str]
     broker_version: Callable[[], str | None]
     downloads: Downloads
+    license_problem: Callable[[], UnusableKey | None] = lambda: None
     check_target: str | None = None
     own_hosts: frozenset[str] = frozenset()
     """Host names of the API, besides the names that nobody outside can control."""
@@ -194,7 +198,7 @@ def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
     }
     names = (
         *("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "health_reports", "configuration"),
-        *("broker_state", "broker_version", "check_target", "downloads"),
+        *("broker_state", "broker_version", "check_target", "downloads", "license_problem"),
     )
     of_master = {name: constant(getattr(parts, name)) for name in names}
     return {name: Provide(provider, sync_to_thread=False) for name, provider in {**of_request, **of_master}.items()}

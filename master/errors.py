@@ -264,6 +264,22 @@ class TooSoon(RequestRefused):
         retry_after_s: int
 
 
+class LicenseRefused(RequestRefused):
+    """The licence allows nothing new of this kind: it has expired, or its limit is reached. What runs goes on.
+
+    `counted` is how many there are and `allowed` how many the licence allows, if a limit is the reason.
+    """
+
+    type = "/problems/license"
+    title = "Refused by the licence"
+    status = 403
+
+    class Members(TypedDict):
+        kind: str
+        counted: int | None
+        allowed: int | None
+
+
 class NodeRefused(RequestRefused):
     """The node refuses the challenge, because it prints another one."""
 

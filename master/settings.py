@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, Field, PlainValidator, SecretStr
+from pydantic import AfterValidator, Field, PlainValidator, PrivateAttr, SecretStr
 
 from master.errors import BadConfiguration
 from master.schemas.hosts import plain_host, url_host
@@ -21,6 +21,7 @@ from shared.settings.reading import (
     variables,
     whole_number,
 )
+from shared.settings.secret_files import file_text, file_variable
 
 QueueType = Literal["classic", "quorum"]
 Flag = Literal["yes", "no"]
@@ -174,6 +175,21 @@ class Settings(DistributionSettings):
         False, validation_alias="WEBHOOK_ALLOW_PRIVATE"
     )
     log_level: Annotated[LogLevel, one_of(LogLevel)] = Field("info", validation_alias="LOG_LEVEL")
+    _license_key_file: Path | None = PrivateAttr(None)
+
+    def __init__(self, *, environment: Mapping[str, str]) -> None:
+        EnvironmentSettings.__init__(self, environment=environment)
+        path = environment.get(file_variable("LICENSE_KEY"))
+        self._license_key_file = Path(path) if path else None
+
+    def configured_license(self) -> tuple[str, str] | None:
+        """Return the variable and the text of the licence key, None without one. Its file is read each time.
+
+        Raises OSError, ValueError.
+        """
+        if self._license_key_file is not None:
+            return file_variable("LICENSE_KEY"), file_text(self._license_key_file)
+        return None if self.license_key is None else ("LICENSE_KEY", self.license_key.get_secret_value())
 
     @property
     def database(self) -> Mapping[str, Any]:

@@ -25,7 +25,10 @@ from master.doctor.broker import (
 from master.doctor.broker_inspection import Contents, Inspection, NotInspected
 from master.doctor.database import NodeSeen, address_finding, api_finding, clock_finding, node_findings, schema_finding
 from master.doctor.database import server_findings as database_findings
+from master.doctor.license import license_findings
 from master.doctor.topology import Topology, topology, topology_findings
+from master.domain.license.runner import configured_key
+from master.domain.license.service import read_current
 from master.errors import BadConfiguration, DatabaseError
 from master.exposure import exposure_finding, own_addresses
 from master.settings import Settings, read_settings
@@ -124,9 +127,13 @@ class MasterExamination:
         applied = {row["version"]: row["sha256"] for row in history} if history is not None else None
         known = [(version, name, hashlib.sha256(sql.encode()).hexdigest()) for version, name, sql in steps()]
         schema = schema_finding(applied, known, may_create=server["may_create"])
+        found = [*database_findings(server), schema, clock_finding(ahead)]
         if schema.level == "ok":
             self.nodes = [node_seen(row) for row in await session.rows("doctor.nodes")]
-        return [*database_findings(server), schema, clock_finding(ahead)]
+            current = await read_current(session)
+            _, unusable = await asyncio.to_thread(configured_key, self.settings.configured_license)
+            found += license_findings(current.license, current.now, unusable)
+        return found
 
     async def examine_bus(self) -> list[Finding]:
         """Examine the login of AMQP_URL."""

@@ -22,6 +22,7 @@ GROUPS: Mapping[str, str] = {
     "lookup": "Finds the proxy that had an address at a given time.",
     "search": "Finds anything by name, address or id.",
     "labels": "The keys and values of labels that are in use.",
+    "license": "The licence, which limits only what is created; without one everything works without limits.",
     "system": "The masters, what they run on, and their settings.",
     "monitoring": "Health of this master, and metrics for Prometheus.",
 }

@@ -579,6 +579,15 @@ CREATE TABLE links (
     CHECK ((kind = 'rotate') = (rotate IS NOT NULL))
 ) WITH (fillfactor = 80);
 
+-- Licence keys that some master was given. The one that was issued last counts; `stage` is the last one announced.
+CREATE TABLE license_keys (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key text NOT NULL CONSTRAINT license_keys_key_key UNIQUE CHECK (length(key) BETWEEN 1 AND 8192),
+    source text NOT NULL CHECK (source IN ('environment', 'api')),
+    received_at timestamptz NOT NULL DEFAULT now(),
+    stage text NOT NULL DEFAULT ''
+);
+
 CREATE TABLE idempotency_keys (
     key text PRIMARY KEY CHECK (length(key) BETWEEN 1 AND 255),
     request_hash text NOT NULL,

@@ -13,6 +13,10 @@ from master.schemas.timestamps import LenientTimestamp
 from shared.proxies import MAX_BIGINT, Id
 
 EventType = Literal[
+    "license.expired",
+    "license.expiring",
+    "license.grace_over",
+    "license.installed",
     "link.created",
     "link.deleted",
     "location.created",

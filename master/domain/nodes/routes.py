@@ -25,6 +25,7 @@ from master.errors import (
     EngineMissing,
     ExitsUsed,
     InsufficientCapacity,
+    LicenseRefused,
     NameTaken,
     NodeRefused,
     NodeTooSlow,
@@ -58,7 +59,7 @@ async def list_nodes(database: Injected[Database], parameters: Injected[NodeList
             201: "The node was enrolled.",
             200: "The challenge was used before; this is the node that was enrolled with it.",
         },
-        problems=(*CALLED, NameTaken),
+        problems=(*CALLED, NameTaken, LicenseRefused),
     ),
 )
 async def enrol_node(

@@ -5,6 +5,7 @@ from typing import Any
 
 from master.db.database import Row, Session
 from master.domain.events.log import NewEvent, record_events
+from master.domain.license.service import admit
 from master.domain.proxies.ports import check_port, port_outside
 from master.domain.proxies.schemas import NewProxy, Proxy
 from master.domain.proxies.service import get, lock_placement_among
@@ -25,13 +26,15 @@ from shared.proxies import NodeId
 async def create(session: Session, body: NewProxy, *, allow_past: bool = False) -> Proxy:
     """Create a proxy on the least loaded node that can take it.
 
-    Raises Invalid, InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange; NameTaken at the transaction's end.
+    Raises Invalid, LicenseRefused, InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange; NameTaken at the
+    transaction's end.
     """
     settings = new_settings(body)
     await check_placement(session, body)
     await check_expiries(session, [(NO_EXPIRY, settings)], allow_past=allow_past)
     location_ids = None if body.location_id is None else [body.location_id]
     node_ids = await lock_placement_among(session, location_ids=location_ids, node_ids=body.node_ids)
+    await admit(session, "proxies", 1)
     node_id = await select_node(session, body, node_ids, settings["exit"])
     port = await claim_port(session, node_id, body.port)
     rotation = settings.pop("rotation")

@@ -36,6 +36,7 @@ from master.errors import (
     EngineMissing,
     ExitMissing,
     InsufficientCapacity,
+    LicenseRefused,
     NameTaken,
     NotFound,
     PortOutsideRange,
@@ -61,7 +62,7 @@ async def list_proxies(database: Injected[Database], parameters: Injected[ProxyL
     summary="Create a proxy",
     opt=documented(
         answers={201: "The proxy was created.", 202: NOT_YET},
-        problems=(NameTaken, InsufficientCapacity, ExitMissing, PortTaken, PortOutsideRange),
+        problems=(NameTaken, InsufficientCapacity, LicenseRefused, ExitMissing, PortTaken, PortOutsideRange),
     ),
 )
 async def create_proxy(

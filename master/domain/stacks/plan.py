@@ -8,6 +8,7 @@ from typing import Any
 from master.db.constraints import existing
 from master.db.database import Row, Session
 from master.domain.events.log import EventBatch
+from master.domain.license.service import admit
 from master.domain.proxies import removal
 from master.domain.proxies.bulk_changes import plan_changes, write_changes
 from master.domain.proxies.changes import ChangeRule, check_engines, check_exits
@@ -57,16 +58,17 @@ class Applied:
 
 
 async def plan_new(session: Session, desired: DesiredStack) -> Plan:
-    """Plan a new stack. Raises InsufficientCapacity."""
+    """Plan a new stack. Raises InsufficientCapacity, LicenseRefused."""
     new = NewProxies(count=desired.count or 0, template=desired.proxy, spread=desired.spread)
     places = await lock_places(session, desired.proxy) if desired.count else []
+    await admit(session, "proxies", desired.count or 0)
     chosen = await choose_nodes(session, None, new, places)
     nodes = await session.rows("placement.lock_nodes", ids=sorted(set(chosen)))
     return Plan(delete=(), keep=(), create=chosen, nodes=nodes)
 
 
 async def plan(session: Session, id_: int, desired: DesiredStack) -> Plan:
-    """Plan the change of a stack and lock all affected nodes. Raises Invalid, InsufficientCapacity.
+    """Plan the change of a stack and lock all affected nodes. Raises Invalid, InsufficientCapacity, LicenseRefused.
 
     Proxies may be removed, or rotated to another node, while this waits for the locks; then it plans again. Without a
     count nothing is created, so no node is chosen.
@@ -75,6 +77,7 @@ async def plan(session: Session, id_: int, desired: DesiredStack) -> Plan:
     while True:
         members = await select_members(session, id_)
         to_delete, count = difference(list(members), desired)
+        await admit(session, "proxies", count - len(to_delete))
         leaving = Counter(members[proxy_id] for proxy_id in to_delete)
         new = NewProxies(count=count, template=desired.proxy, spread=desired.spread, leaving=leaving)
         chosen = await choose_nodes(session, id_, new, places)

@@ -21,7 +21,7 @@ from master.domain.rotation import service as rotation
 from master.domain.rotation.schemas import FleetRotation, RotateRequest
 from master.domain.stacks import service as stacks
 from master.domain.stacks.schemas import NamedStack, NewStack, Stack, StackList, StackName, StackPage, StackPatch
-from master.errors import InsufficientCapacity, NameTaken, NotFound, NotRotatable, RotationUnderWay
+from master.errors import InsufficientCapacity, LicenseRefused, NameTaken, NotFound, NotRotatable, RotationUnderWay
 from master.schemas.base import SecretsQuery
 from master.schemas.dry_run import DryRunnable, TimedWrite
 
@@ -47,7 +47,10 @@ async def list_stacks(database: Injected[Database], parameters: Injected[StackLi
 @post(
     "/stacks",
     summary="Create a stack",
-    opt=documented(answers={201: "The stack was created.", 202: NOT_YET}, problems=(NameTaken, InsufficientCapacity)),
+    opt=documented(
+        answers={201: "The stack was created.", 202: NOT_YET},
+        problems=(NameTaken, InsufficientCapacity, LicenseRefused),
+    ),
 )
 async def create_stack(
     data: JSONBody[NewStack],
@@ -162,7 +165,7 @@ async def remove_named_stack(
     summary="Change a stack",
     opt=documented(
         answers={200: "The stack after the change.", 202: NOT_YET},
-        problems=(*CHANGED, NameTaken, InsufficientCapacity),
+        problems=(*CHANGED, NameTaken, InsufficientCapacity, LicenseRefused),
     ),
 )
 async def change_stack(
@@ -191,7 +194,7 @@ async def change_stack(
     summary="Create or update a stack by its name",
     opt=documented(
         answers={200: "The stack matches the body.", 201: "The stack was created.", 202: NOT_YET},
-        problems=(*CHANGED, NameTaken, InsufficientCapacity),
+        problems=(*CHANGED, NameTaken, InsufficientCapacity, LicenseRefused),
     ),
 )
 async def put_stack(

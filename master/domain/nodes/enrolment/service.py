@@ -14,6 +14,7 @@ from master.broker import Broker, password_hash
 from master.db.constraints import refusal
 from master.db.database import Database, Row
 from master.domain.events.log import NewEvent, record_events
+from master.domain.license.service import admit
 from master.domain.nodes.enrolment.client import (
     ANSWER_TIMEOUT_S,
     EnrolmentClient,
@@ -65,7 +66,8 @@ class Enrolment:
     ) -> tuple[NodeId, bool]:
         """Return the node's id, and whether it is new. A repeated challenge returns the same node.
 
-        Raises Invalid, NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway, DatabaseError.
+        Raises Invalid, LicenseRefused, NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway,
+        DatabaseError.
         """
         where = self._client.where(ip, port)
         request = EnrolmentRequest(ip=where.ip, name=name, location_id=location_id, labels=labels)
@@ -105,6 +107,7 @@ class Enrolment:
         """Refuse an impossible request before the node is called; the schema decides later."""
         async with self._database.session() as session:
             row = await session.row("enrolment.check_request", location_id=request.location_id, name=request.name)
+            await admit(session, "nodes", 1)
         if row is None or (request.location_id is not None and not row["location_exists"]):
             raise no_location(request)
         if row["name_node_id"] is not None:
@@ -117,6 +120,8 @@ class Enrolment:
         for attempt in range(NAME_TRIES):
             try:
                 async with self._database.transaction() as session:
+                    if await session.row("enrolment.select_by_challenge", challenge_hash=hash_) is None:
+                        await admit(session, "nodes", 1)
                     row = await session.row(
                         "enrolment.upsert",
                         name=request.name or random_name(attempt),
