@@ -13,11 +13,12 @@ from typing import Any
 
 import asyncpg
 import structlog
-import uvicorn
 
 from master.api.http_protocol import HttpProtocol
+from master.api.servers import api_config, serve_links
 from master.asgi import Dependencies, create_app
 from master.broker import Broker
+from master.certificate import certificate_of
 from master.db.background import endurance
 from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, translated
 from master.db.migrations import migrate
@@ -57,10 +58,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """The sockets that a master listens on. Without `downloads`, bundles are served on the API's alone."""
+    """The sockets that a master listens on. Without `downloads` and `links`, the API's socket serves these alone."""
 
     api: socket.socket
     downloads: socket.socket | None = None
+    links: socket.socket | None = None
 
 
 LANES = 8
@@ -81,12 +83,15 @@ def opened_socket(variable: str, host: str, port: int) -> socket.socket:
 def opened_sockets(settings: Settings) -> Generator[Sockets]:
     """Open the sockets of the API and of downloads. Raises BadConfiguration."""
     with ExitStack() as opened:
-        api = opened.enter_context(opened_socket("API_PORT", settings.api_host, settings.api_port))
-        if settings.download_port is None:
-            yield Sockets(api)
-        else:
-            made = opened_socket("DOWNLOAD_PORT", settings.download_host, settings.download_port)
-            yield Sockets(api, opened.enter_context(made))
+
+        def open_if_set(variable: str, host: str, port: int | None) -> socket.socket | None:
+            return None if port is None else opened.enter_context(opened_socket(variable, host, port))
+
+        yield Sockets(
+            opened.enter_context(opened_socket("API_PORT", settings.api_host, settings.api_port)),
+            open_if_set("DOWNLOAD_PORT", settings.download_host, settings.download_port),
+            open_if_set("LINKS_PORT", settings.links_host, settings.links_port),
+        )
 
 
 async def prepared_database(settings: Settings) -> str:
@@ -123,6 +128,7 @@ class Master:
         """Build all parts. The database is up to date; the broker may be away. Raises BadConfiguration."""
         self._sockets = sockets
         self._downloads = downloads_of(settings)
+        self._certificate = certificate_of(settings.api_tls_cert, settings.api_tls_key)
         self._database, self._reserve = Database(settings.database), Database(settings.database, size=1)
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
         self._logins = Logins(self._database, self._broker)
@@ -232,20 +238,17 @@ class Master:
         )
 
     async def _serve(self) -> None:
-        config = uvicorn.Config(
-            create_app(self._dependencies()),
-            http=HttpProtocol,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-        )
+        app = create_app(self._dependencies())
         host, port = self._sockets.api.getsockname()[:2]
-        log.info("api.listening", host=host, port=port)
+        log.info("api.listening", host=host, port=port, tls=self._certificate is not None)
         if public := exposed(host, own_addresses()):
             log.warning("api.public", addresses=public, advice=ADVICE)
-        await serve(config, self._sockets.api, self._stream.close)
+        async with asyncio.TaskGroup() as group:
+            if self._certificate is not None:
+                group.create_task(self._certificate.run())
+            if self._sockets.links is not None:
+                group.create_task(serve_links(app, self._sockets.links, self._certificate))
+            await serve(api_config(app, HttpProtocol, self._certificate), self._sockets.api, self._stream.close)
 
     async def _serve_downloads(self) -> None:
         if self._sockets.downloads is not None:

@@ -161,9 +161,13 @@ class Settings(DistributionSettings):
     license_key: SecretStr | None = Field(None, validation_alias="LICENSE_KEY")
     api_host: Annotated[str, PlainValidator(literal_address)] = Field("0.0.0.0", validation_alias="API_HOST")
     api_port: PortNumber = Field(3005, validation_alias="API_PORT")
+    api_tls_cert: Path | None = Field(None, validation_alias="API_TLS_CERT")
+    api_tls_key: Path | None = Field(None, validation_alias="API_TLS_KEY")
     api_hosts: Annotated[frozenset[str], PlainValidator(host_names)] = Field(frozenset(), validation_alias="API_HOSTS")
     download_host: Annotated[str, PlainValidator(literal_address)] = Field("0.0.0.0", validation_alias="DOWNLOAD_HOST")
     download_port: PortNumber | None = Field(None, validation_alias="DOWNLOAD_PORT")
+    links_host: Annotated[str, PlainValidator(literal_address)] = Field("0.0.0.0", validation_alias="LINKS_HOST")
+    links_port: PortNumber | None = Field(None, validation_alias="LINKS_PORT")
     public_url: Annotated[str | None, PlainValidator(plain_web_url)] = Field(None, validation_alias="PUBLIC_URL")
     enrol_ports: Annotated[tuple[range, ...], PlainValidator(port_ranges)] = Field(
         (range(3006, 3007),), validation_alias="ENROL_PORTS"

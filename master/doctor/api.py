@@ -6,17 +6,22 @@ import socket
 import httpx
 
 from master.doctor.database import ApiState
-from master.tls import trusted
+from master.tls import trusted, unverified
 
 ANSWER_S = 3.0
 
 
-async def api_state(host: str, port: int) -> tuple[ApiState, str]:
-    """Return whether a master answers there and its broker's state; else whether the port is free."""
+async def api_state(host: str, port: int, *, tls: bool) -> tuple[ApiState, str]:
+    """Return whether a master answers there and its broker's state; else whether the port is free.
+
+    The certificate is not verified: it names the host by which clients know it, and this asks the own host.
+    """
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    url = f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+    scheme = "https" if tls else "http"
+    url = f"{scheme}://[{reached}]:{port}" if ":" in reached else f"{scheme}://{reached}:{port}"
+    trust = unverified() if tls else trusted()
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, verify=trusted(), trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, verify=trust, trust_env=False) as http:
             answer = await http.get("/health/ready")
             broker = answer.json().get("broker") if answer.status_code == 200 else "unknown: its database is away"
             if answer.status_code in (200, 503) and broker:

@@ -166,7 +166,7 @@ class MasterExamination:
     async def examine_api(self) -> list[Finding]:
         """Examine the API's port: a master answers, or it is free, or another program has it."""
         host, port = self.settings.api_host, self.settings.api_port
-        state, reason = await api_state(host, port)
+        state, reason = await api_state(host, port, tls=self.settings.api_tls_cert is not None)
         self.master_here = state == "master"
         addresses = await asyncio.to_thread(own_addresses)
         return [api_finding(state, f"{host}:{port}", reason), exposure_finding(host, addresses)]
