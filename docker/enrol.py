@@ -1,8 +1,7 @@
-"""Enrols every node container that waits, whenever it comes, and tells the master the address of one that came back
-with another.
+"""Enrols the node containers that wait, and reports to the master the addresses that containers have now.
 
 NODE_SLOTS is the folder in which each container has a slot (docker/node-entry.sh), MASTER_URL the API. Runs until it is
-stopped. Standard library only.
+stopped, with the standard library alone.
 """
 
 import fcntl
@@ -16,73 +15,79 @@ import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from ipaddress import IPv6Address
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 PAUSE_S = 1.0
-AGAIN_S = 5.0
-"""Until what failed is tried again, and until a node that was enrolled should have logged in to the broker."""
-COUNT_S = 15.0
-SAID_AGAIN_S = 600.0
-LOOKED = Path("/tmp/looked")  # noqa: S108 (of the container alone)
-"""Touched after each look, for the container's health."""
-ASIDE = IPv6Address("2001:db8::")
+RETRY_S = 5.0
+"""Until a failed enrolment is tried again."""
+COMPARE_S = 15.0
+"""Between two comparisons of the slots with the master's nodes."""
+REPEAT_S = 600.0
+"""Until the same problem is printed again."""
+LAST_ROUND = Path("/tmp/last-round")  # noqa: S108 (of the container alone)
+"""Touched after each round, for the health check of the container."""
+SPARE_ADDRESSES = IPv6Address("2001:db8::")
+"""The range for documentation (RFC 3849)."""
 
 
-class Refused(Exception):
-    """The master's answer was an error."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
+class RequestFailed(Exception):
+    """The master refused the request or sent no readable answer."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One node's data. `is_held`: a container runs it now."""
+    """The data of one node. `is_taken`: a container runs this node now."""
 
     path: Path
-    is_held: bool
+    is_taken: bool
 
     @property
     def name(self) -> str:
+        """The number of the slot."""
         return self.path.name
 
     @property
     def waiting(self) -> dict[str, Any] | None:
-        """Port and challenge of a node that waits. What a container that is gone has left is not looked at."""
-        return read_json(self.path / "challenge.json") if self.is_held else None
+        """The port and challenge of a node that waits. A container that ended may have left old ones."""
+        return read_json(self.path / "challenge.json") if self.is_taken else None
 
     @property
     def node_id(self) -> int | None:
+        """The id of an enrolled node."""
         return (read_json(self.path / "identity.json") or {}).get("config", {}).get("node_id")
 
     @property
     def enrolled_at(self) -> float:
+        """The time of the enrolment, 0 if there was none."""
         path = self.path / "identity.json"
         return path.stat().st_mtime if path.exists() else 0.0
 
     @property
     def address(self) -> str:
+        """The address of the container."""
         return (self.path / "address").read_text().strip()
 
     @property
-    def told(self) -> str | None:
-        """The address that the master was told last. It is the operator's to change it there to another one."""
-        path = self.path / "told"
+    def reported(self) -> str | None:
+        """The address that was reported to the master last. An operator may have changed it there since."""
+        path = self.path / "reported"
         return path.read_text().strip() if path.exists() else None
 
-    def tell(self, address: str) -> None:
-        (self.path / "told").write_text(f"{address}\n")
+    def remember_report(self, address: str) -> None:
+        """Keep the address that the master has."""
+        (self.path / "reported").write_text(f"{address}\n")
 
     @property
     def is_removed(self) -> bool:
+        """Whether the node was removed from the master."""
         return (self.path / "removed").exists()
 
     def mark(self, *, removed: bool) -> None:
-        """The next container that takes a removed slot begins anew."""
+        """Have the next container of this slot start as a new node, or keep the node."""
         if removed:
             (self.path / "removed").touch()
         else:
@@ -91,39 +96,39 @@ class Slot:
 
 @dataclass
 class Enroller:
-    """Looks at all slots, again and again. The same trouble is said every ten minutes."""
+    """Compares all slots with the master, round by round."""
 
     folder: Path
     master: str
-    not_before: dict[str, float] = field(default_factory=dict[str, float])
-    said: dict[str, float] = field(default_factory=dict[str, float])
-    next_count: float = 0.0
+    retry_at: dict[str, float] = field(default_factory=dict[str, float])
+    repeat_at: dict[str, float] = field(default_factory=dict[str, float])
+    compare_at: float = 0.0
 
-    def look(self) -> None:
-        with lock(self.folder / "lock"):
+    def run_once(self) -> None:
+        """Enrol, report and compare. Prints each problem, but the same one not before REPEAT_S have passed."""
+        with locked(self.folder / "lock"):
             slots = [slot_at(path) for path in sorted(self.folder.glob("[0-9]*"))]
-        troubles = [*self.enrol_waiting(slots), *self.follow(slots)]
         now = time.monotonic()
-        for trouble in troubles:
-            if now >= self.said.get(trouble, now):
-                print(trouble, flush=True)
-                self.said[trouble] = now + SAID_AGAIN_S
+        for problem in [*self.enrol_waiting(slots), *self.report_addresses(slots)]:
+            if now >= self.repeat_at.get(problem, now):
+                print(problem, flush=True)
+                self.repeat_at[problem] = now + REPEAT_S
 
     def enrol_waiting(self, slots: list[Slot]) -> Iterator[str]:
-        """Answers what went wrong."""
+        """Enrol every node that waits. Yields problems."""
         for slot in slots:
             waiting = slot.waiting
-            if waiting is None or time.monotonic() < self.not_before.get(waiting["challenge"], 0.0):
+            if waiting is None or time.monotonic() < self.retry_at.get(waiting["challenge"], 0.0):
                 continue
-            self.not_before[waiting["challenge"]] = time.monotonic() + AGAIN_S
+            self.retry_at[waiting["challenge"]] = time.monotonic() + RETRY_S
             try:
                 node = self.enrol(slot, waiting)
                 print(f"slot {slot.name}: node {node['id']} ({node['name']}) at {node['ip']} is enrolled", flush=True)
-            except (Refused, OSError) as error:
+            except (RequestFailed, OSError) as error:
                 yield f"slot {slot.name} waits to be enrolled: {error}"
 
     def enrol(self, slot: Slot, waiting: dict[str, Any]) -> dict[str, Any]:
-        """The same challenge again answers the same node. Raises Refused, OSError."""
+        """Return the enrolled node: the same one for the same challenge. Raises RequestFailed, OSError."""
         address = slot.address
         body = {
             "ip": address,
@@ -131,60 +136,57 @@ class Enroller:
             "challenge": waiting["challenge"],
             "labels": {"slot": slot.name},
         }
-        node = self.ask("POST", "/nodes", body)
-        slot.tell(address)
+        node = self.request("POST", "/nodes", body)
+        slot.remember_report(address)
         return node
 
-    def follow(self, slots: list[Slot]) -> Iterator[str]:
-        """Tell the master where containers are that came back with other addresses. Answers what went wrong."""
+    def report_addresses(self, slots: list[Slot]) -> Iterator[str]:
+        """Report the addresses that have changed, and mark the slots of removed nodes. Yields problems."""
         members = enrolled(slots)
-        moved = [slot for slot in members if slot.is_held and slot.told != slot.address]
+        moved = [slot for slot in members if slot.is_taken and not slot.is_removed and slot.reported != slot.address]
+        reports = {slot: str(SPARE_ADDRESSES + (slot.node_id or 0)) for slot in holding(members, moved)}
         try:
             self.mark_removed(slots, members)
-            for slot in in_the_way(members, {slot.address for slot in moved}):
-                self.move(slot, str(ASIDE + (slot.node_id or 0)))
-        except (Refused, OSError) as error:
+        except (RequestFailed, OSError) as error:
             yield f"the nodes could not be compared with the master's: {error}"
-        for slot in moved:
+        for slot, address in [*reports.items(), *((slot, slot.address) for slot in moved)]:
             try:
-                self.move(slot, slot.address)
-                print(f"slot {slot.name}: node {slot.node_id} is at {slot.address}", flush=True)
-            except (Refused, OSError) as error:
-                yield f"slot {slot.name}: the address {slot.address} of node {slot.node_id} could not be told: {error}"
+                self.report(slot, address)
+                print(f"slot {slot.name}: the address of node {slot.node_id} is {address}", flush=True)
+            except (RequestFailed, OSError) as error:
+                yield f"slot {slot.name}: the address {address} of node {slot.node_id} was not accepted: {error}"
         for slot in slots:
-            if slot.is_held and slot.is_removed:
-                yield (
-                    f"slot {slot.name}: node {slot.node_id} is not this container's any more; when the container is "
-                    "restarted, it waits to be enrolled as a new node"
-                )
+            if slot.is_taken and slot.is_removed:
+                yield f"slot {slot.name}: node {slot.node_id} was removed; restart its container to enrol a new node"
 
     def mark_removed(self, slots: list[Slot], members: list[Slot]) -> None:
-        """Mark the slots of nodes that the master no longer knows, or that another slot has replaced."""
-        if time.monotonic() < self.next_count:
+        """Mark the slots of nodes that the master does not know, or that another slot has replaced."""
+        if time.monotonic() < self.compare_at:
             return
-        known = self.every_id()
+        known = self.known_ids()
         for slot in slots:
             if slot.node_id and slot.waiting is None:
                 slot.mark(removed=slot not in members or slot.node_id not in known)
-        self.next_count = time.monotonic() + COUNT_S
+        self.compare_at = time.monotonic() + COMPARE_S
 
-    def every_id(self) -> set[int]:
-        """The master's nodes, page by page. Raises Refused, OSError."""
+    def known_ids(self) -> set[int]:
+        """Return the ids of the master's nodes, read page by page. Raises RequestFailed, OSError."""
         found: set[int] = set()
         after = ""
         while True:
-            page = self.ask("GET", f"/nodes?limit=1000{after}")
+            page = self.request("GET", f"/nodes?limit=1000{after}")
             found |= {node["id"] for node in page["items"]}
             if page["next"] is None:
                 return found
             after = f"&after={page['next']}"
 
-    def move(self, slot: Slot, address: str) -> None:
-        self.ask("PATCH", f"/nodes/{slot.node_id}", {"ip": address})
-        slot.tell(address)
+    def report(self, slot: Slot, address: str) -> None:
+        """Report the address of a node. Raises RequestFailed, OSError."""
+        self.request("PATCH", f"/nodes/{slot.node_id}", {"ip": address})
+        slot.remember_report(address)
 
-    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """The answer's JSON. Raises Refused with the master's words, OSError when it does not answer."""
+    def request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Return the JSON of the answer. Raises RequestFailed, or OSError without an answer."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.master + path, data, headers, method=method)  # noqa: S310 (the operator's)
@@ -192,12 +194,14 @@ class Enroller:
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            text = f"{method} {path}: {error.code} {error.read(500).decode(errors='replace')}"
-            raise Refused(error.code, text) from error
+            text = error.read(500).decode(errors="replace")
+            raise RequestFailed(f"{method} {path}: {error.code} {text}") from error
+        except (HTTPException, ValueError) as error:
+            raise RequestFailed(f"{method} {path}: no readable answer: {error!r}") from error
 
 
 def enrolled(slots: list[Slot]) -> list[Slot]:
-    """Those with an identity whose challenge is spent; of several with the same one the last."""
+    """Return the slots of enrolled nodes: of several slots with the same node the last one."""
     found: dict[int, Slot] = {}
     for slot in slots:
         id_ = slot.node_id
@@ -206,33 +210,36 @@ def enrolled(slots: list[Slot]) -> list[Slot]:
     return list(found.values())
 
 
-def in_the_way(members: list[Slot], addresses: set[str]) -> list[Slot]:
-    """Nodes that the master knows by an address which is another container's now: they have changed places, or
-    theirs is gone. The master refuses an address whose ports are another node's, so these go first, into the range that
-    is reserved for examples (RFC 3849)."""
-    return [slot for slot in members if slot.told in addresses and not (slot.is_held and slot.told == slot.address)]
+def holding(members: list[Slot], moved: list[Slot]) -> list[Slot]:
+    """Return the slots that the master still has at addresses which now belong to slots that have moved.
+
+    The master refuses an address at which another node has the same ports, so these nodes get spare addresses first.
+    """
+    wanted = {slot.address for slot in moved}
+    present = [slot for slot in members if not slot.is_removed]
+    return [slot for slot in present if slot.reported in wanted and (slot in moved or not slot.is_taken)]
 
 
 def slot_at(path: Path) -> Slot:
-    """With the word whether a container holds its lock at this moment."""
+    """Read whether a container holds the lock of the slot now."""
     with (path / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return Slot(path, is_held=True)
-    return Slot(path, is_held=False)
+            return Slot(path, is_taken=True)
+    return Slot(path, is_taken=False)
 
 
 @contextmanager
-def lock(path: Path) -> Generator[None]:
-    """Containers that look for a slot meanwhile wait: to them a lock that is only being looked at would be taken."""
+def locked(path: Path) -> Generator[None]:
+    """Keep containers from choosing slots, since a slot whose lock is tried here would look taken to them."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """None when it is not there."""
+    """Return the content of a file, None if the file does not exist."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -240,15 +247,17 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def stop(_number: int, _frame: FrameType | None) -> None:
+    """End the program."""
     sys.exit(0)
 
 
 def main() -> None:
+    """Run until SIGTERM."""
     signal.signal(signal.SIGTERM, stop)
     enroller = Enroller(Path(os.environ["NODE_SLOTS"]), os.environ["MASTER_URL"])
     while True:
-        enroller.look()
-        LOOKED.touch()
+        enroller.run_once()
+        LAST_ROUND.touch()
         time.sleep(PAUSE_S)
 
 

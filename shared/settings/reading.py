@@ -62,7 +62,7 @@ def read(settings: type[S], env: Mapping[str, str], error: type[ConfigurationErr
     except ValidationError as invalid:
         found, details = None, invalid.errors(include_url=False, include_context=False, include_input=False)
     # Outside of the handler: pydantic's error holds the values, which may be secrets.
-    reasons = {str(each["loc"][0]): reason(each, files) for each in details} | dict(files.reasons)
+    reasons = {**{str(each["loc"][0]): reason(each, files) for each in details}, **files.reasons}
     if found is None or reasons:
         first, *others = [error(variable, text) for variable, text in reasons.items()]
         raise error(first.variable, first.reason, tuple(others))

@@ -1,0 +1,1 @@
+"""Compose projects for tests that run the images."""
