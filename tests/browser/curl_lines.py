@@ -1,63 +1,112 @@
-"""Calls of a page, each written as curl by the page itself and made by the real curl."""
+"""Calls of pages, each written as curl by the page's own module and made by the real curl."""
 
 import asyncio
 import json
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.async_api import Page, Request, Route
+from playwright.async_api import Browser, BrowserContext, Page, Request, Route
+
+from master.web.files import build
 
 OURS = ("x-request-id", "idempotency-key", "if-match", "prefer")
 """Header fields that the page sets; the browser adds the others."""
 CURL_S = 40
-LINE = """async ([call, origin]) => {
-    const main = document.querySelector('script[src$="/main.js"]').src;
-    return (await import(main.replace("main.js", "curl.js"))).curl(call, origin);
-}"""
+NO_ANSWER = 0
+MODULE = "async (module) => { window.curl = (await import(module)).curl; }"
+LINE = "([call, origin]) => window.curl(call, origin)"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes calls as command lines, by the module of the page that does so for its readers."""
+
+    origin: str
+    page: Page
+    compared: set[str] = field(default_factory=set[str])
+    """The forms of the readings that were made by both, see `form_of`."""
+
+    async def line(self, request: Request) -> str:
+        return await self.page.evaluate(LINE, [call_of(request), self.origin])
+
+
+@asynccontextmanager
+async def writer(browser: Browser, origin: str) -> AsyncGenerator[Writer]:
+    """Provide a writer, in a browser tab that has the module and nothing else of the page."""
+    page = await browser.new_page()
+    await page.route(re.compile("/packed/"), lambda route: route.abort())
+    await page.goto(origin)
+    await page.evaluate(MODULE, f"/ui/{build()}/curl.js")
+    try:
+        yield Writer(origin, page)
+    finally:
+        await page.close()
 
 
 @dataclass
 class CurlLines:
-    """Makes the calls of a page by curl: writes by curl alone, whose answer the page gets; reads by both."""
+    """Makes calls of pages by curl: writes by curl alone, whose answer the page gets; each form of reading by both."""
 
-    origin: str
+    writer: Writer
     lines: list[str] = field(default_factory=list[str])
     differences: list[str] = field(default_factory=list[str])
 
     @asynccontextmanager
-    async def following(self, page: Page) -> AsyncIterator[None]:
-        """Make the calls of the page until the end of the block; those that the page gives up are forgotten."""
-        await page.route(lambda url: is_call(url, self.origin), self._make)
+    async def following(self, context: BrowserContext) -> AsyncGenerator[None]:
+        """Make the calls of all pages of the context until the end of the block, and then wait for the last one."""
+        await context.route(re.compile(rf"^{re.escape(self.writer.origin)}/(?!ui/|$|[?#])"), self._make)
         try:
             yield
         finally:
-            await page.unroute_all(behavior="ignoreErrors")
+            await context.unroute_all(behavior="wait")
 
     async def _make(self, route: Route, request: Request) -> None:
-        if request.headers.get("accept") == "text/event-stream":
+        if is_of_browsers_alone(request):
             await route.continue_()
+        elif request.method == "GET":
+            await route.continue_()
+            await self._compare(request)
+        else:
+            answer = await made(await self._written(request))
+            if answer["status"] == NO_ANSWER:
+                self.differences.append(f"{request.method} {request.url} could not be made by curl")
+                await route.abort()
+            else:
+                await route.fulfill(**answer)
+
+    async def _compare(self, request: Request) -> None:
+        """Make a reading by curl too, unless one of its form was. One that the page gives up has no answer."""
+        form = form_of(request.url)
+        if form in self.writer.compared:
             return
-        line = await request.frame.page.evaluate(LINE, [call_of(request), self.origin])
+        self.writer.compared.add(form)
+        by_page, line = await request.response(), await self._written(request)
+        if by_page is None:
+            self.writer.compared.discard(form)
+        elif (by_curl := await made(line))["status"] != by_page.status:
+            self.differences.append(f"{by_page.status} in the page, {by_curl['status']} by {line}")
+
+    async def _written(self, request: Request) -> str:
+        line = await self.writer.line(request)
         self.lines.append(line)
-        if request.method != "GET":
-            await route.fulfill(**await made(line))
-            return
-        by_browser, by_curl = await route.fetch(), await made(line)
-        if by_browser.status != by_curl["status"]:
-            self.differences.append(f"{by_browser.status} in the page, {by_curl['status']} by {line}")
-        await route.fulfill(response=by_browser)
+        return line
 
 
-def is_call(url: str, origin: str) -> bool:
-    """Whether the address is one of the API, and not a file of the page."""
-    path = urlsplit(url).path
-    return url.startswith(origin) and path != "/" and not path.startswith("/ui/")
+def is_of_browsers_alone(request: Request) -> bool:
+    """Whether no line stands for a request: the event stream, which does not end, pages and downloads."""
+    return request.headers.get("accept") == "text/event-stream" or request.resource_type != "fetch"
+
+
+def form_of(url: str) -> str:
+    """Return the path without its numbers, and the names of the query's parameters."""
+    parts = urlsplit(url)
+    return f"{re.sub(r'[0-9]+', '0', parts.path)}?{'&'.join(sorted(parse_qs(parts.query, keep_blank_values=True)))}"
 
 
 def call_of(request: Request) -> dict[str, Any]:
@@ -78,7 +127,7 @@ async def made(line: str) -> dict[str, Any]:
         async with asyncio.timeout(CURL_S):
             _, error = await shell.communicate()
         if shell.returncode:
-            raise AssertionError(f"curl ended with {shell.returncode}: {error.decode()} ({line})")
+            return {"status": NO_ANSWER, "body": error}
         return {**parsed(head.read_text()), "body": body.read_bytes() if body.exists() else b""}
 
 

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page
 
 from tests.browser.chromium import browser as running_browser
 from tests.browser.chromium import ensure_chromium
+from tests.browser.curl_lines import CurlLines, Writer, writer
 from tests.browser.watched import PLAIN, Look, Watched, watched_context
 from tests.cluster.cluster import Cluster, cluster
 from tests.launch.demo.demo import MASTER_SETTINGS, demo_cluster
@@ -51,26 +52,48 @@ async def demo(where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ, browser: 
     await postgres.drop(name)
 
 
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def curl_writer(browser: Browser, demo: Cluster) -> AsyncIterator[Writer]:
+    """It is shared by all tests, so that each form of reading is made by curl once in a run."""
+    async with writer(browser, origin_of(demo)) as opened:
+        yield opened
+
+
+def origin_of(demo: Cluster) -> str:
+    return str(demo.api.base_url).rstrip("/")
+
+
 class Visit:
-    """Opens pages as a first visitor, each in a browser of its own; `watched` is what they said and asked for."""
+    """Opens pages as a first visitor, each in a browser of its own.
 
-    def __init__(self, browser: Browser, origin: str, stack: AsyncExitStack) -> None:
+    `watched` is what they said and asked for, `curl` their calls as command lines, by which they are made.
+    """
+
+    def __init__(self, browser: Browser, writer: Writer, stack: AsyncExitStack) -> None:
         self.watched: list[Watched] = []
-        self._browser, self._origin, self._stack = browser, origin, stack
+        self.curl = CurlLines(writer)
+        self._browser, self._origin, self._stack = browser, writer.origin, stack
 
-    async def __call__(self, path: str = "/", look: Look = PLAIN) -> Page:
+    async def __call__(self, path: str = "/", look: Look = PLAIN, *, by_curl: bool = True) -> Page:
+        """Open a page. Where an answer is cut, its calls cannot be made by curl."""
         context, watched = await self._stack.enter_async_context(watched_context(self._browser, self._origin, look))
         self.watched.append(watched)
+        if by_curl:
+            await self._stack.enter_async_context(self.curl.following(context))
         page = await context.new_page()
         await page.goto(path)
         return page
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visit(browser: Browser, demo: Cluster) -> AsyncIterator[Visit]:
-    """In the end no page may have said anything on its console, or asked another host."""
+async def visit(browser: Browser, curl_writer: Writer) -> AsyncIterator[Visit]:
+    """In the end no page may have said anything on its console, or asked another host.
+
+    All its calls were made as the command lines that the page writes for them, with the same status.
+    """
     async with AsyncExitStack() as stack:
-        visit = Visit(browser, str(demo.api.base_url).rstrip("/"), stack)
+        visit = Visit(browser, curl_writer, stack)
         yield visit
-        assert [watched.console for watched in visit.watched if watched.console] == []
-        assert [watched.outside for watched in visit.watched if watched.outside] == []
+    assert [watched.console for watched in visit.watched if watched.console] == []
+    assert [watched.outside for watched in visit.watched if watched.outside] == []
+    assert visit.curl.differences == []

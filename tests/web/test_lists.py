@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from playwright.async_api import Page, Request, expect
+from playwright.async_api import Page, Response, expect
 
 from tests.browser.settled import settled
 from tests.cluster.cluster import Cluster, succeeded
@@ -33,19 +33,14 @@ async def test_a_list_is_read_by_the_page_and_keeps_only_the_rows_in_sight(visit
 
 async def test_lists_never_carry_a_password(visit: Visit, demo: Cluster):
     page = await visit("about:blank")
-    answers: list[str] = []
-
-    async def note(request: Request) -> None:
-        answer = await request.response()
-        if answer and "/proxies?" in request.url:
-            answers.append(await answer.text())
-
-    page.on("requestfinished", note)
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer) if "/proxies?" in answer.url else None)
     await page.goto("/#/proxies")
     await settled(page)
+    texts = [await answer.text() for answer in answers]
     passwords = {one["password"] for one in json.loads(await all_proxies(demo))["items"]} - {None}
-    assert answers
-    assert not any(password in answer for answer in answers for password in passwords)
+    assert texts
+    assert not any(password in text for text in texts for password in passwords)
 
 
 async def test_numbers_keep_their_width_while_they_change(visit: Visit):
