@@ -44,6 +44,11 @@ def node_actor(node_id: int) -> str:
     return f"node {node_id}"
 
 
+def invitation_actor(invitation_id: int) -> str:
+    """Return the actor of a node that enrols itself by this invitation."""
+    return f"invitation {invitation_id}"
+
+
 def link_actor(link_id: int) -> str:
     """Return the actor of the user of a link."""
     return f"link {link_id}"

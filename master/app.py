@@ -32,6 +32,7 @@ from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.nodes.drain_runner import DrainRunner
 from master.domain.nodes.enrolment.service import Enrolment
+from master.domain.nodes.invitations.announcements import Announcements
 from master.domain.rotation.runner import RotationRunner
 from master.domain.system.presence import Presence
 from master.domain.system.schemas import Configuration
@@ -127,7 +128,6 @@ class Master:
     def __init__(self, settings: Settings, cluster: str, sockets: Sockets) -> None:
         """Build all parts. The database is up to date; the broker may be away. Raises BadConfiguration."""
         self._sockets = sockets
-        self._downloads = downloads_of(settings)
         self._certificate = certificate_of(settings.api_tls_cert, settings.api_tls_key)
         self._database, self._reserve = Database(settings.database), Database(settings.database, size=1)
         self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
@@ -140,6 +140,8 @@ class Master:
             node_amqp_url=settings.node_amqp_url,
             enrol_ports=settings.enrol_ports,
         )
+        self._announcements = Announcements(self._database, self._enrolment)
+        self._downloads = downloads_of(settings, self._announcements)
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._meters = Meters()
         self._reports = Reports(self._database, self._outbox)
@@ -188,6 +190,7 @@ class Master:
                     self._keep_logins,
                     self._rotations.run,
                     self._drains.run,
+                    self._announcements.run,
                     self._presence.run,
                     self._license.run,
                 )

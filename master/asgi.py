@@ -39,6 +39,7 @@ from master.domain.monitoring.report import HealthReports
 from master.domain.nodes import routes as nodes
 from master.domain.nodes.counts import routes as node_counts
 from master.domain.nodes.installation import routes as installation
+from master.domain.nodes.invitations import routes as invitations
 from master.domain.nodes.protocols import Enroller, Syncer
 from master.domain.proxies import routes as proxies
 from master.domain.proxies.claims import routes as claim_routes
@@ -60,6 +61,7 @@ METERS, OWN_HOSTS, DOWNLOADS = "meters", "own_hosts", "downloads"
 ROUTES = (
     locations.router,
     nodes.router,
+    invitations.router,
     proxies.router,
     *stacks.handlers,
     *rotation.handlers,

@@ -102,6 +102,7 @@ async def run_command(command: str, settings: Settings) -> int:
             if is_running(settings):
                 raise NodeError("the agent is running; stop it first")
             settings.identity_file.unlink(missing_ok=True)
+            settings.nonce_file.unlink(missing_ok=True)
         case "upgrade-engine":
             from node.commands.upgrade_engine import upgrade_engine
 

@@ -7,18 +7,22 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, SecretStr
 
 from node.errors import NodeConfigurationError
 from shared.destinations import DENY_PORTS, canonical_ports
 from shared.engine.defaults import FAILED_LOGINS, HALF_CLOSED_S, VIA
+from shared.enrolment.challenge import read_code
 from shared.logs import LogLevel
 from shared.settings.reading import EnvironmentSettings, literal_address, one_of, read, variables, whole_number
 
 DATA_DIR = Path("/var/lib/maybe-node")
 """The default of NODE_DATA_DIR."""
 
+_HOST = re.compile(r"[0-9A-Za-z._:-]{1,253}")
+_URL = re.compile(r"[!$&'()*+,./0-9:;=A-Z\[\]_a-z~%-]{1,500}")
 _PSEUDONYM = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}(:[0-9]{1,5})?")
 
 
@@ -73,6 +77,29 @@ def pseudonym(text: str) -> str:
     return text
 
 
+def invitation_code(text: str) -> SecretStr:
+    """Read the code of an invitation, which errors never repeat."""
+    read_code(text)
+    return SecretStr(text)
+
+
+def master_address(text: str) -> str:
+    """Read the http or https URL of a master, which errors do not repeat, since it may hold a login by mistake."""
+    try:
+        parts = urlsplit(text)
+        is_plain = (
+            parts.scheme in ("http", "https")
+            and bool(_HOST.fullmatch(parts.hostname or ""))
+            and parts.port != 0
+            and bool(_URL.fullmatch(text))
+        )
+    except ValueError:
+        is_plain = False
+    if not is_plain:
+        raise ValueError("is not an address of the form http://host:port, without login, query and fragment")
+    return text.rstrip("/")
+
+
 class Settings(EnvironmentSettings):
     """The settings.
 
@@ -80,7 +107,8 @@ class Settings(EnvironmentSettings):
     networks of `allow_destinations`, although they are private to the node. `connections_per_source` and
     `unadmitted_connections` default to a share of the descriptors that a worker may have. `via` is the name of the
     proxies in Via fields; empty: they add none. A client that has closed its side may receive for `half_closed_s`
-    more seconds.
+    more seconds. A node that has no identity enrols itself at `master_url` by `invitation`, and asks to be called at
+    `announce_ip`.
     """
 
     may_be_empty = frozenset({"NODE_VIA"})
@@ -91,6 +119,13 @@ class Settings(EnvironmentSettings):
     listen: Annotated[str | None, PlainValidator(literal_address)] = Field(None, validation_alias="NODE_LISTEN")
     enrol_host: Annotated[str, PlainValidator(literal_address)] = Field("0.0.0.0", validation_alias="NODE_ENROL_HOST")
     enrol_port: Annotated[int, whole_number(1, 65535)] = Field(3006, validation_alias="NODE_ENROL_PORT")
+    invitation: Annotated[SecretStr | None, PlainValidator(invitation_code)] = Field(
+        None, validation_alias="NODE_INVITATION"
+    )
+    master_url: Annotated[str | None, PlainValidator(master_address)] = Field(None, validation_alias="NODE_MASTER_URL")
+    announce_ip: Annotated[str | None, PlainValidator(literal_address)] = Field(
+        None, validation_alias="NODE_ANNOUNCE_IP"
+    )
     challenge_file: Path | None = Field(None, validation_alias="NODE_CHALLENGE_FILE")
     workers: Annotated[int, whole_number(1, 256)] = Field(
         default_factory=lambda: os.cpu_count() or 1, validation_alias="NODE_WORKERS"
@@ -119,6 +154,11 @@ class Settings(EnvironmentSettings):
         return self.data_dir / "identity.json"
 
     @property
+    def nonce_file(self) -> Path:
+        """The file with the nonce under which a master began to enrol this node by its invitation."""
+        return self.data_dir / "invitation.json"
+
+    @property
     def builtin_dir(self) -> Path:
         """The folder of the built-in engine."""
         return self.data_dir / "builtin"
@@ -140,6 +180,8 @@ VARIABLES = variables(Settings, required=False)
 def read_settings(env: Mapping[str, str]) -> Settings:
     """Read all settings. Raises NodeConfigurationError with every invalid variable."""
     settings = read(Settings, env, NodeConfigurationError)
+    if settings.invitation is not None and settings.master_url is None:
+        raise NodeConfigurationError("NODE_MASTER_URL", "is not set; a node with NODE_INVITATION needs it")
     if settings.three_proxy:
         return settings
     found = shutil.which("3proxy", path=env.get("PATH"))

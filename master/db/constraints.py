@@ -32,6 +32,8 @@ def refusal(constraint: str) -> RequestRefused | None:  # noqa: PLR0911 (one for
             return StillUsed("a proxy is being rotated away from the node or to it")
         case "proxies_not_open":
             return invalid_at("a proxy without a user name needs allow_ips", "/allow_ips")
+        case "invitations_location_id_fkey":
+            return StillUsed("an invitation gives this location to its nodes; remove the invitation first")
         case "nodes_challenge_hash_key":
             return ChallengeUsed("another node is being enrolled with this challenge")
         case "nodes_location_id_fkey":

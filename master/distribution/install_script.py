@@ -95,13 +95,19 @@ def install_line(
 ) -> InstallLine:
     """Return the line to paste into a shell on a host. `environment` is what the installer is given.
 
+    The installer gets it with its text, since arguments of programs can be read by every user of a host.
+
     The file comes from mktemp: at a fixed path, another user of the host could put a script of their own between the
     check and the start. Where root has no sudo, it is left out.
     """
     url, sha256 = shlex.quote(f"{base_url}/install.sh"), hashlib.sha256(script).hexdigest()
-    given = "".join(f" {name}={shlex.quote(value)}" for name, value in (environment or {}).items())
-    run = [*(() if is_user else ("$(command -v sudo)",)), *((f"env{given}",) if given else ())]
-    start = " ".join([*run, 'sh "$f"', *(("--user",) if is_user else ())])
+    shell = "sh" if is_user else "$(command -v sudo) sh"
+    arguments = " --user" if is_user else ""
+    start = f'{shell} "$f"{arguments}'
+    if environment:
+        exports = "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+        given = f"{{ printf '%s\\n' {shlex.quote(exports)}; cat \"$f\"; }}"
+        start = f"{given} | {shell} -s --{arguments}"
     fetch = f'{{ curl -fsSL {url} -o "$f" || wget -qO "$f" {url}; }}'
     text = f'f=$(mktemp) && {fetch} && echo "{sha256}  $f" | sha256sum -c - && {start}'
     return InstallLine(text, sha256)

@@ -7,6 +7,7 @@ from master.db.background import keep_on
 from master.db.database import Database
 from master.domain.events import log
 from master.domain.lookup import service as lookups
+from master.domain.nodes.invitations import service as invitations
 from master.domain.usage import service as usage
 from master.sync.reports import Reports
 
@@ -57,3 +58,4 @@ class Housekeeping:
         async with self._database.session() as session:
             await log.forget(session, self._events_kept)
             await lookups.forget(session, self._history_kept)
+            await invitations.forget(session)

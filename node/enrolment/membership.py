@@ -17,6 +17,8 @@ from shared.tasks import Endurance, insist, run_until
 from shared.version import program_version
 
 if TYPE_CHECKING:
+    from node.enrolment.announcer import Announcer
+    from node.enrolment.invited import InvitedChallenge
     from node.enrolment.server import EnrolmentServer
 
 
@@ -34,6 +36,7 @@ class Membership:
         self._renewed = asyncio.Event()
         self._logged_in = asyncio.Event()
         self._waiting: EnrolmentServer | None = None
+        self._invited: InvitedChallenge | None = None
 
     async def run(self, work: Callable[[Identity], Awaitable[None]]) -> None:
         """Run `work` under the node's identity, once it has one, and again whenever it changes. Raises BadIdentity."""
@@ -43,6 +46,10 @@ class Membership:
                 self._waiting = self._listener()
                 group.create_task(self._waiting.run())
                 group.create_task(self._spend_challenge(self._waiting))
+                if self._invited is not None:
+                    group.create_task(
+                        run_until(self._waiting.proven, self._announcer(self._waiting, self._invited).run)
+                    )
             while True:
                 if self._identity is None:
                     await self._renewed.wait()
@@ -65,6 +72,8 @@ class Membership:
             if self._proven is not None:
                 spent = replace(self._proven, challenge=None)
                 await asyncio.to_thread(write_identity, self._settings.identity_file, spent)
+            if self._invited is not None:
+                await asyncio.to_thread(self._invited.forget)
 
         await self._logged_in.wait()
         await insist(write, loop="identity", endurance=Endurance(away=(OSError,)))
@@ -74,8 +83,32 @@ class Membership:
         """Import the server late: it takes megabytes that an enrolled node does not need."""
         from node.enrolment.server import EnrolmentServer as Listener  # noqa: PLC0415
 
+        self._invited = self._invited_challenge()
         challenge = self._identity.challenge if self._identity is not None else None
-        return Listener(self._settings, self._facts(), self._accept, challenge)
+        return Listener(self._settings, self._facts(), self._accept, challenge, self._invited)
+
+    def _invited_challenge(self) -> "InvitedChallenge | None":
+        """Return the challenge of the node's invitation; None if it has none."""
+        settings = self._settings
+        if settings.invitation is None:
+            return None
+        from node.enrolment.invited import InvitedChallenge as Challenge  # noqa: PLC0415 (as in _listener)
+        from shared.enrolment.invitation import read_invitation  # noqa: PLC0415
+
+        invitation = read_invitation(settings.invitation.get_secret_value())
+        return Challenge(invitation, settings.nonce_file, port=settings.enrol_port, ip=settings.announce_ip)
+
+    def _announcer(self, waiting: "EnrolmentServer", invited: "InvitedChallenge") -> "Announcer":
+        from node.enrolment.announcer import Announcer as Invited  # noqa: PLC0415 (as in _listener)
+
+        settings = self._settings
+        return Invited(
+            settings.master_url or "",
+            invited,
+            source=None if settings.enrol_host in ("0.0.0.0", "::") else settings.enrol_host,
+            is_accepted=lambda: self._identity is not None,
+            on_closed=waiting.show_challenge,
+        )
 
     async def _accept(self, identity: Identity) -> None:
         await asyncio.to_thread(write_identity, self._settings.identity_file, identity)

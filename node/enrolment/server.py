@@ -10,7 +10,8 @@ import json
 import socket
 import time
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import structlog
 import uvicorn
 
 from node.enrolment.application import Application
+from node.enrolment.invited import InvitedChallenge
 from node.errors import NodeConfigurationError
 from node.settings import Settings
 from node.state.identity import Identity, write_secret
@@ -36,6 +38,15 @@ SESSIONS = 4
 REFUSALS_PER_S = 20
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """An unfinished handshake, with the challenge that the master has proven, and its nonce if it is an invited one."""
+
+    handshake: NodeHandshake
+    challenge: str = field(repr=False)
+    nonce: str | None = None
+
+
 class EnrolmentServer:
     """Serves until `proven` is set. `accept` stores an identity; it may be called several times until then."""
 
@@ -45,12 +56,14 @@ class EnrolmentServer:
         facts: NodeFacts,
         accept: Callable[[Identity], Awaitable[None]],
         challenge: str | None = None,
+        invited: InvitedChallenge | None = None,
     ) -> None:
-        """`challenge` is an earlier one that is not spent yet, if there is any."""
+        """`challenge` is an earlier one that is not spent yet, if there is any; `invited` counts beside it."""
+        self._invited = invited
         self._settings, self._facts, self._accept = settings, facts, accept
         self._challenge = challenge or new_challenge()
         self._drawn_at = time.monotonic()
-        self._sessions: list[NodeHandshake] = []
+        self._sessions: list[Session] = []
         self._refusals: list[float] = []
         self.proven = asyncio.Event()
 
@@ -72,16 +85,18 @@ class EnrolmentServer:
         server = Server(config)
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve(sockets=[listener]))
-            await self._announce()
+            if self._invited is None:
+                await self.show_challenge()
             while not await wait_for_event(self.proven, self._drawn_at + CHALLENGE_TTL_S - time.monotonic()):
                 self._challenge, self._drawn_at, self._sessions = new_challenge(), time.monotonic(), []
-                await self._announce()
+                if self._invited is None or self._invited.is_closed:
+                    await self.show_challenge()
             server.should_exit = True
         if self._settings.challenge_file is not None:
             with logged_file_errors(self._settings.challenge_file):
                 self._settings.challenge_file.unlink(missing_ok=True)
 
-    async def _announce(self) -> None:
+    async def show_challenge(self) -> None:
         """Print the challenge with instructions, and write it to the challenge file if one is set."""
         ip = next(iter(self._facts.addresses), "127.0.0.1")
         host, port = self._settings.enrol_host, self._settings.enrol_port
@@ -96,11 +111,12 @@ class EnrolmentServer:
 
     async def _hello(self, body: bytes) -> Answer:
         hello = Hello.model_validate_json(body)
-        try:
-            session = await asyncio.to_thread(NodeHandshake, self._challenge, hello)
-            answer = session.answer(self._facts)
-        except BadHandshake:
+        session = await asyncio.to_thread(begin_session, hello, self._challenge, self._invited)
+        if session is None:
             return self._refuse()
+        if self._invited is not None and session.nonce is not None:
+            await self._invited.keep(session.nonce)
+        answer = session.handshake.answer(self._facts)
         self._sessions = [*self._sessions[-SESSIONS + 1 :], session]
         return Answer(200, answer.model_dump_json().encode(), JSON)
 
@@ -108,12 +124,14 @@ class EnrolmentServer:
         box = Box.model_validate_json(body)
         for session in reversed(self._sessions):
             try:
-                received = session.read_config(box)
+                received = session.handshake.read_config(box)
             except BadHandshake:
                 continue
             self._sessions.remove(session)
-            await self._accept(Identity(received, challenge=self._challenge))
-            return Answer(200, session.confirmation(received).model_dump_json().encode(), JSON)
+            if self._invited is not None and session.nonce is not None and not await self._invited.admits(received):
+                return self._refuse()
+            await self._accept(Identity(received, challenge=session.challenge))
+            return Answer(200, session.handshake.confirmation(received).model_dump_json().encode(), JSON)
         return self._refuse()
 
     def _refuse(self) -> Answer:
@@ -125,6 +143,18 @@ class EnrolmentServer:
             return Answer(429, REFUSED, headers=((b"retry-after", b"1"),))
         log.warning("enrolment.refused")
         return Answer(403, REFUSED)
+
+
+def begin_session(hello: Hello, own: str, invited: InvitedChallenge | None) -> Session | None:
+    """Begin a handshake with a master that knows the invitation's challenge or the node's own; None with any other."""
+    challenges: list[tuple[str, str | None]] = [(own, None)]
+    if invited is not None:
+        nonce = invited.nonce
+        challenges.insert(0, (invited.challenge_of(nonce), nonce))
+    for challenge, nonce in challenges:
+        with suppress(BadHandshake):
+            return Session(NodeHandshake(challenge, hello), challenge, nonce)
+    return None
 
 
 @contextmanager

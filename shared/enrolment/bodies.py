@@ -54,7 +54,10 @@ class NodeFacts(BaseModel):
 
 
 class NodeConfig(BaseModel):
-    """Configuration of a node, from its master. `amqp_url` holds the node's own login."""
+    """Configuration of a node, from its master. `amqp_url` holds the node's own login.
+
+    `ip` is the address at which the master called the node, and at which clients are sent to it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -63,3 +66,4 @@ class NodeConfig(BaseModel):
     cluster: Annotated[str, Field(max_length=100)]
     amqp_url: SecretStr
     queue: Annotated[str, Field(max_length=100)]
+    ip: Annotated[str, Field(max_length=64)] = ""

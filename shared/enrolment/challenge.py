@@ -1,6 +1,7 @@
 """The challenge of a waiting node: drawing it, writing it, and reading it as a person typed it."""
 
 import hashlib
+import re
 import secrets
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -46,6 +47,20 @@ def read_challenge(text: str) -> str:
     if check_letters(letters[:LETTERS]) != letters[LETTERS:]:
         raise BadChallenge("is mistyped: the check letters at its end do not match")
     return letters[:LETTERS]
+
+
+def invitation_code(id_: int, challenge: str) -> str:
+    """Write the code of an invitation: its id, a dash, and its secret in the form of a challenge."""
+    return f"{id_}-{challenge}"
+
+
+def read_code(code: str) -> tuple[int, str]:
+    """Read the id and the secret of an invitation's code. Raises BadChallenge with a reason that never quotes it."""
+    number, dash, challenge = code.strip().partition("-")
+    if not dash or not re.fullmatch(r"[1-9][0-9]{0,17}", number):
+        raise BadChallenge("must begin with the number of an invitation and a dash")
+    read_challenge(challenge)
+    return int(number), challenge
 
 
 def challenge_hash(challenge: str) -> str:

@@ -81,6 +81,34 @@ CREATE TABLE locations (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- Invitations: nodes that enrol themselves
+
+-- `key` is derived from the secret in the invitation's code, and proves announcements; the code itself is not stored.
+-- NULL limits are the defaults of nodes. `used` counts the nodes that were ever made by it. A removed invitation stays
+-- for a month, so that nodes that still have its code learn why they are refused.
+CREATE TABLE invitations (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key text NOT NULL CHECK (key ~ '^[0-9a-f]{64}$'),
+    location_id bigint CONSTRAINT invitations_location_id_fkey REFERENCES locations (id),
+    labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
+    max_proxies integer CHECK (max_proxies BETWEEN 0 AND 60000),
+    port_from integer CHECK (port_from BETWEEN 1 AND 65535),
+    port_to integer CHECK (port_to BETWEEN 1 AND 65535),
+    exit_addresses text[] NOT NULL DEFAULT '{}',
+    ipv6_prefixes text[] NOT NULL DEFAULT '{}',
+    name_prefix text CHECK (length(name_prefix) BETWEEN 1 AND 60),
+    uses integer NOT NULL CHECK (uses >= 1),
+    used integer NOT NULL DEFAULT 0,
+    expires_at timestamptz NOT NULL CONSTRAINT invitations_expires_at_finite CHECK (isfinite(expires_at)),
+    last_error text,
+    last_error_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    removed_at timestamptz,
+    CONSTRAINT invitations_used CHECK (used BETWEEN 0 AND uses),
+    CHECK (port_from <= port_to AND (port_from IS NULL) = (port_to IS NULL))
+);
+CREATE INDEX invitations_location_id_idx ON invitations (location_id);
+
 -- Nodes
 
 -- `revision` is the outbox: it grows with every change of what the node should run, and the node has to be sent its
@@ -120,10 +148,12 @@ CREATE TABLE nodes (
     exit_key text NOT NULL
         DEFAULT md5(gen_random_uuid()::text || gen_random_uuid()::text) CHECK (exit_key ~ '^[0-9a-f]{32}$'),
     sent_at timestamptz NOT NULL DEFAULT now(),
+    invitation_id bigint REFERENCES invitations (id) ON DELETE SET NULL,
     CHECK (port_from <= port_to)
 );
 CREATE INDEX nodes_location_id_idx ON nodes (location_id);
 CREATE INDEX nodes_ip_idx ON nodes (ip);
+CREATE INDEX nodes_invitation_id_idx ON nodes (invitation_id) WHERE invitation_id IS NOT NULL;
 CREATE INDEX nodes_unsent_idx ON nodes (id) WHERE revision > sent_revision;
 CREATE INDEX nodes_sweep_at_idx ON nodes (sweep_at);
 

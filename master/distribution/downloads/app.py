@@ -66,7 +66,10 @@ def is_download(path: str) -> bool:
 
 
 class Downloads:
-    """Serves one request at a time on each connection; requests of a client are limited."""
+    """Serves one request at a time on each connection; requests of a client are limited.
+
+    Announcements have limits of their own, which false ones do not use up for genuine ones.
+    """
 
     def __init__(self, folder: BundleFolder, script: InstallScript, announcements: Announcements | None = None) -> None:
         """Without `announcements`, /announce is not there."""
@@ -86,10 +89,10 @@ class Downloads:
             content.close()
 
     async def _answer(self, scope: Scope, receive: Receive, address: str) -> Content | Answer:
-        if not self._rates.admit(client_of(address)):
-            return TOO_MANY
         if scope["path"] == ANNOUNCE_PATH and self._announcements is not None:
             return await announced(self._announcements, scope, receive, address)
+        if not self._rates.admit(client_of(address)):
+            return TOO_MANY
         if not is_download(scope["path"]):
             return NOT_FOUND
         return await self._content(scope) if scope["method"] in ("GET", "HEAD") else ONLY_READ

@@ -5,7 +5,7 @@ import socket
 import structlog
 import uvicorn
 
-from master.distribution.downloads.app import Downloads
+from master.distribution.downloads.app import Announcements, Downloads
 from master.distribution.downloads.limits import Connections
 from master.distribution.downloads.protocol import HEAD_LIMIT, download_protocol
 from master.distribution.folder import BundleFolder
@@ -17,10 +17,10 @@ from shared.http_server import serve
 log = structlog.get_logger()
 
 
-def downloads_of(settings: DistributionSettings) -> Downloads:
+def downloads_of(settings: DistributionSettings, announcements: Announcements | None = None) -> Downloads:
     """Make the application. Raises BadConfiguration for a file of keys that cannot be read."""
     keys = trusted_keys(settings.release_keys_file)
-    return Downloads(BundleFolder(settings.bundle_dir, keys), InstallScript(settings.download_url, keys))
+    return Downloads(BundleFolder(settings.bundle_dir, keys), InstallScript(settings.download_url, keys), announcements)
 
 
 def listener_config(downloads: Downloads, connections: Connections) -> uvicorn.Config:

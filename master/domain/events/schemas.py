@@ -13,6 +13,9 @@ from master.schemas.timestamps import LenientTimestamp
 from shared.proxies import MAX_BIGINT, Id
 
 EventType = Literal[
+    "invitation.created",
+    "invitation.removed",
+    "invitation.used",
     "license.expired",
     "license.expiring",
     "license.grace_over",
@@ -100,7 +103,8 @@ class Event(Resource):
     location_id: int | None
     actor: str = Field(
         description="Who caused it: `api`, `schedule` (a rotation that was due), `node 7` (a report of that node), "
-        "`link 3` (whoever used that link), or `master` (everything else, such as drains and housekeeping)."
+        "`link 3` (whoever used that link), `invitation 2` (a node that enrolled itself by it), "
+        "or `master` (everything else, such as drains and housekeeping)."
     )
     request_id: str | None = Field(
         description="The `X-Request-Id` of the request that caused it, also for the later steps of a rotation."

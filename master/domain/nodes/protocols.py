@@ -1,5 +1,6 @@
 """What the routes of nodes need of the programs around them; `master.asgi` provides it."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from shared.proxies import NodeId
@@ -29,6 +30,14 @@ class Enroller(Protocol):
     async def remove(self, node_id: NodeId) -> None:
         """Delete the broker's login of a node that was removed. Raises BrokerAway."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class InstallSource:
+    """Where hosts find this master, and the installer that they get there; None: this master serves none."""
+
+    url: str
+    script: bytes | None = None
 
 
 class Syncer(Protocol):

@@ -126,6 +126,7 @@ class EnrolmentClient:
             cluster=self._cluster,
             amqp_url=self._login_url(node_id, password),
             queue=node_queue(node_id),
+            ip=where.ip,
         )
         try:
             confirmation = await self._post(where, "/enrol/config", handshake.config(config), Box)

@@ -12,19 +12,20 @@ import structlog
 
 from master.broker import Broker, password_hash
 from master.db.constraints import refusal
-from master.db.database import Database, Row
+from master.db.database import Database, Row, Session
 from master.domain.events.log import NewEvent, record_events
 from master.domain.license.service import admit
 from master.domain.nodes.enrolment.client import (
     ANSWER_TIMEOUT_S,
     EnrolmentClient,
+    WaitingAddress,
     begin_handshake,
     fact_columns,
     invalid_member,
 )
 from master.domain.nodes.names import random_name
 from master.domain.nodes.replacement import Replacement
-from master.errors import Invalid, NameTaken, RowConflict, RowReferenced
+from master.errors import Invalid, MasterError, NameTaken, RowConflict, RowReferenced
 from shared.enrolment.bodies import NodeFacts
 from shared.proxies import NodeId
 
@@ -33,14 +34,31 @@ log = structlog.get_logger()
 NAME_TRIES = 8
 
 
+class InvitationClosed(MasterError):
+    """The invitation was used up, expired or removed while a node was being enrolled by it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invited:
+    """The invitation by which a node enrols itself. Its row has the node's limits and exits."""
+
+    id: int
+    name_prefix: str | None
+
+    def name(self, drawn: str) -> str:
+        """Return the name of a node for which this one was drawn."""
+        return f"{self.name_prefix}-{drawn}" if self.name_prefix else drawn
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnrolmentRequest:
-    """The request of POST /nodes."""
+    """The request of POST /nodes, or of a node that enrols itself."""
 
     ip: str
     name: str | None
     location_id: int | None
     labels: Mapping[str, str]
+    invited: Invited | None = None
 
 
 class Enrolment:
@@ -69,8 +87,16 @@ class Enrolment:
         Raises Invalid, LicenseRefused, NameTaken, ChallengeUsed, NodeRefused, NodeUnreachable, NodeTooSlow, BrokerAway,
         DatabaseError.
         """
-        where = self._client.where(ip, port)
+        where = self.where(ip, port)
         request = EnrolmentRequest(ip=where.ip, name=name, location_id=location_id, labels=labels)
+        return await self.enrol_at(where, challenge, request)
+
+    def where(self, ip: str, port: int) -> WaitingAddress:
+        """Return the address of a waiting node if the master may call it. Raises Invalid."""
+        return self._client.where(ip, port)
+
+    async def enrol_at(self, where: WaitingAddress, challenge: str, request: EnrolmentRequest) -> tuple[NodeId, bool]:
+        """Enrol the node that waits there. Raises InvitationClosed, and the errors of `enrol`."""
         hash_, handshake = begin_handshake(challenge)
         enrolled = await self._select_enrolled(hash_)
         if enrolled is not None and enrolled["session"] > 0:
@@ -124,7 +150,7 @@ class Enrolment:
                         await admit(session, "nodes", 1)
                     row = await session.row(
                         "enrolment.upsert",
-                        name=request.name or random_name(attempt),
+                        name=request.name or drawn_name(request, attempt),
                         ip=request.ip,
                         location_id=request.location_id,
                         labels=dict(request.labels),
@@ -135,8 +161,10 @@ class Enrolment:
                     assert row is not None  # noqa: S101 (an upsert returns its row)
                     node_id = NodeId(row["id"])
                     if row["created"]:
+                        used = await use_invitation(session, node_id, request.invited)
                         details = {"name": row["name"], "ip": request.ip}
-                        await record_events(session, [NewEvent(type="node.enrolled", node_id=node_id, details=details)])
+                        enrolled = NewEvent(type="node.enrolled", node_id=node_id, details=details)
+                        await record_events(session, [enrolled, *used])
                     return node_id, row["name"], row["created"]
             except RowConflict as error:
                 if error.constraint != "nodes_name_key" or request.name is not None:
@@ -147,6 +175,23 @@ class Enrolment:
             except RowReferenced as error:
                 raise no_location(request) from error
         raise NameTaken(detail="no free name was found; give the node a name")
+
+
+async def use_invitation(session: Session, node_id: NodeId, invited: Invited | None) -> list[NewEvent]:
+    """Count one use for a new node and give it the invitation's limits and exits. Raises InvitationClosed."""
+    if invited is None:
+        return []
+    row = await session.row("enrolment.use_invitation", id=invited.id, node_id=node_id)
+    if row is None:
+        raise InvitationClosed("the invitation was used up, expired or removed meanwhile")
+    details = {"invitation_id": invited.id, "used": row["used"], "uses": row["uses"]}
+    return [NewEvent(type="invitation.used", node_id=node_id, details=details)]
+
+
+def drawn_name(request: EnrolmentRequest, attempt: int) -> str:
+    """Draw a name for a node that is given none."""
+    drawn = random_name(attempt)
+    return drawn if request.invited is None else request.invited.name(drawn)
 
 
 def no_location(request: EnrolmentRequest) -> Invalid:
