@@ -17,7 +17,7 @@ from shared.tasks import Endurance, insist, run_until
 from shared.version import program_version
 
 if TYPE_CHECKING:
-    from node.enrolment.announcer import Announcer
+    from node.enrolment.announcer import Announcer, Pace
     from node.enrolment.invited import InvitedChallenge
     from node.enrolment.server import EnrolmentServer
 
@@ -28,8 +28,9 @@ log = structlog.get_logger()
 class Membership:
     """The identity that the node has, or waits for."""
 
-    def __init__(self, settings: Settings, engines: Mapping[str, str]) -> None:
-        """`engines` maps the engines of this node to their versions."""
+    def __init__(self, settings: Settings, engines: Mapping[str, str], pace: "Pace | None" = None) -> None:
+        """`engines` maps the engines of this node to their versions; `pace` is that of its announcements."""
+        self._pace = pace
         self._settings, self._engines = settings, engines
         self._identity: Identity | None = None
         self._proven: Identity | None = None
@@ -108,6 +109,7 @@ class Membership:
             source=None if settings.enrol_host in ("0.0.0.0", "::") else settings.enrol_host,
             is_accepted=lambda: self._identity is not None,
             on_closed=waiting.show_challenge,
+            pace=self._pace,
         )
 
     async def _accept(self, identity: Identity) -> None:

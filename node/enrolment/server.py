@@ -10,7 +10,7 @@ import json
 import socket
 import time
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,13 @@ class EnrolmentServer:
 
     async def run(self) -> None:
         """Serve the two routes until `proven` is set, with a new challenge whenever the last one expires."""
-        listener = enrolment_socket(self._settings.enrol_host, self._settings.enrol_port)
+        with closing(enrolment_socket(self._settings.enrol_host, self._settings.enrol_port)) as listener:
+            await self._serve(listener)
+        if self._settings.challenge_file is not None:
+            with logged_file_errors(self._settings.challenge_file):
+                self._settings.challenge_file.unlink(missing_ok=True)
+
+    async def _serve(self, listener: socket.socket) -> None:
         app = Application({"/enrol/hello": self._hello, "/enrol/config": self._config})
         config = uvicorn.Config(
             app,
@@ -92,9 +98,6 @@ class EnrolmentServer:
                 if self._invited is None or self._invited.is_closed:
                     await self.show_challenge()
             server.should_exit = True
-        if self._settings.challenge_file is not None:
-            with logged_file_errors(self._settings.challenge_file):
-                self._settings.challenge_file.unlink(missing_ok=True)
 
     async def show_challenge(self) -> None:
         """Print the challenge with instructions, and write it to the challenge file if one is set."""

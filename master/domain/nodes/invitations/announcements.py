@@ -33,7 +33,7 @@ from shared.enrolment.invitation import (
 
 log = structlog.get_logger()
 
-AGAIN_S = 5.0
+AGAIN_S = 2.0
 """A nonce leads to at most one handshake in this time."""
 DONE_S = 60.0
 """A node that is enrolled, or whose invitation is closed, is answered from memory for this time."""
