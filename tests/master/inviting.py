@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from master.db.database import Database
+from master.distribution.downloads.app import Downloads
+from master.distribution.downloads.limits import Connections
+from master.distribution.downloads.listener import listener_config
+from master.distribution.folder import BundleFolder
+from master.distribution.install_script import InstallScript
 from master.domain.nodes.enrolment.service import Enrolment
 from master.domain.nodes.invitations import service as invitations
 from master.domain.nodes.invitations.announcements import Announcements
-from master.domain.nodes.invitations.endpoint import AnnouncementEndpoint
 from master.domain.nodes.invitations.schemas import Invitation, InvitationCreated, NewInvitation
 from master.domain.nodes.protocols import InstallSource
 from node.enrolment.announcer import Pace
@@ -21,6 +23,7 @@ from node.enrolment.membership import Membership
 from node.settings import read_settings
 from node.state.identity import Identity
 from shared.http_server import Server, bound_socket
+from tests.master.dependencies import NOWHERE
 
 QUICK = Pace(call_s=0.4, config_s=0.3, login_s=0.5, closed_s=0.3, retry_most_s=0.2, busy_most_s=0.2)
 LIMIT_S = 20.0
@@ -50,10 +53,8 @@ async def listening(rows: Database, enrolment: Enrolment, port: int = 0) -> Asyn
     announcements = Announcements(rows, enrolment)
     with closing(bound_socket("127.0.0.1", port)) as listener:
         listener.listen(128)
-        config = uvicorn.Config(
-            AnnouncementEndpoint(announcements), lifespan="off", log_config=None, timeout_graceful_shutdown=1
-        )
-        server = Server(config)
+        downloads = Downloads(BundleFolder(NOWHERE, ()), InstallScript(None, ()), announcements)
+        server = Server(listener_config(downloads, Connections()))
         async with asyncio.TaskGroup() as group:
             receiving = group.create_task(announcements.run())
             serving = group.create_task(server.serve(sockets=[listener]))

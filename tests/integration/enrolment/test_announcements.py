@@ -41,7 +41,7 @@ async def genuine(rows: Database, port: int, ip: str | None = None, **members: A
 async def test_a_genuine_announcement_is_accepted_at_the_senders_address(
     announcements: Announcements, rows: Database, block: PortBlock
 ):
-    answer = await announcements.receive("127.0.0.5", await genuine(rows, block.port(1)))
+    answer = await announcements.announce(await genuine(rows, block.port(1)), "127.0.0.5")
     assert (answer.status, answer.body) == (202, b'{"ip":"127.0.0.5"}')
 
 
@@ -51,13 +51,13 @@ async def test_a_false_announcement_is_refused_in_constant_words_and_bounded(
     good = Announcement.model_validate_json(await genuine(rows, block.port(1)))
     wrong_mac = body(good.model_copy(update={"mac": "0" * 64}))
     unknown = body(good.model_copy(update={"invitation": 4711}))
-    refused = [await announcements.receive("192.0.2.1", each) for each in (b"junk", wrong_mac, unknown)]
+    refused = [await announcements.announce(each, "192.0.2.1") for each in (b"junk", wrong_mac, unknown)]
     assert {(answer.status, answer.body) for answer in refused} == {(403, b"refused\n")}
     for _ in range(REFUSALS_PER_MINUTE):
-        last = await announcements.receive("192.0.2.1", wrong_mac)
+        last = await announcements.announce(wrong_mac, "192.0.2.1")
     assert (last.status, last.body) == (429, b"refused\n")
-    assert last.retry_after_s is not None
-    assert (await announcements.receive("192.0.2.1", body(good))).status == 202
+    assert dict(last.headers)[b"retry-after"]
+    assert (await announcements.announce(body(good), "192.0.2.1")).status == 202
 
 
 async def test_a_flood_of_false_announcements_holds_up_no_genuine_one(
@@ -91,10 +91,10 @@ async def test_a_captured_announcement_leads_nowhere_from_another_address(
     announcements: Announcements, rows: Database, block: PortBlock
 ):
     captured = await genuine(rows, block.port(1))
-    await announcements.receive("127.0.0.5", captured)
-    copy = await announcements.receive("127.0.0.6", captured)
+    await announcements.announce(captured, "127.0.0.5")
+    copy = await announcements.announce(captured, "127.0.0.6")
     assert copy.status == 429
-    assert (await announcements.receive("127.0.0.5", captured)).status == 202
+    assert (await announcements.announce(captured, "127.0.0.5")).status == 202
 
 
 async def test_a_replayed_announcement_of_an_enrolled_node_makes_no_second_one(
@@ -110,7 +110,7 @@ async def test_a_replayed_announcement_of_an_enrolled_node_makes_no_second_one(
         async with asyncio.TaskGroup() as group:
             task = group.create_task(again.run())
             await asyncio.sleep(0)
-            assert (await again.receive("127.0.0.9", heard[0])).status == 202
+            assert (await again.announce(heard[0], "127.0.0.9")).status == 202
             await until(lambda: any(line["event"] in ("node.not_enrolled", "node.enrolled") for line in logs))
             task.cancel()
     assert [line["event"] for line in logs if line["event"].startswith("node.")][-1] == "node.not_enrolled"
@@ -121,14 +121,14 @@ async def test_a_replayed_announcement_of_an_enrolled_node_makes_no_second_one(
 async def recording(rows: Database, enrolment: Enrolment) -> AsyncIterator[tuple[str, list[bytes]]]:
     """A listener for announcements; its URL, and the bodies that it heard."""
     heard: list[bytes] = []
-    receive = Announcements.receive
+    receive = Announcements.announce
 
-    async def remembered(announcements: Announcements, sender: str, body: bytes) -> Any:
+    async def remembered(announcements: Announcements, body: bytes, address: str) -> Any:
         heard.append(body)
-        return await receive(announcements, sender, body)
+        return await receive(announcements, body, address)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Announcements, "receive", remembered)
+        patch.setattr(Announcements, "announce", remembered)
         async with listening(rows, enrolment) as url:
             yield url, heard
 
@@ -138,13 +138,13 @@ async def test_a_node_refuses_a_configuration_that_was_passed_on_from_another_ad
 ):
     """Somebody repeats an announcement faster than the node, from his own address, and passes the handshake on."""
     made = await invite(rows)
-    thief, receive = Announcements(rows, enrolment), Announcements.receive
+    thief, receive = Announcements(rows, enrolment), Announcements.announce
     relay = await asyncio.start_server(passing_to("127.0.0.2", block.port(1)), "127.0.0.66", block.port(1))
 
-    async def overtaken(announcements: Announcements, sender: str, body: bytes) -> Any:
-        await receive(thief, "127.0.0.66", body)
+    async def overtaken(announcements: Announcements, body: bytes, address: str) -> Any:
+        await receive(thief, body, "127.0.0.66")
         await until(lambda: is_noticed(logs))
-        return await receive(announcements, sender, body)
+        return await receive(announcements, body, address)
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(thief.run())
@@ -152,7 +152,7 @@ async def test_a_node_refuses_a_configuration_that_was_passed_on_from_another_ad
             async with listening(rows, enrolment) as url:
                 node = invited_node(tmp_path, 1, made.code, url, block.port(1))
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(Announcements, "receive", overtaken)
+                    patch.setattr(Announcements, "announce", overtaken)
                     async with running(node):
                         await until(lambda: is_noticed(logs))
                         patch.undo()
@@ -188,7 +188,7 @@ def passing_to(host: str, port: int) -> Any:
 async def test_the_master_calls_no_address_that_no_node_can_have(
     announcements: Announcements, rows: Database, block: PortBlock
 ):
-    answer = await announcements.receive("127.0.0.5", await genuine(rows, block.port(1), "169.254.169.254"))
+    answer = await announcements.announce(await genuine(rows, block.port(1), "169.254.169.254"), "127.0.0.5")
     assert answer.status == 422
     assert b"link-local" in answer.body
 
@@ -196,7 +196,7 @@ async def test_the_master_calls_no_address_that_no_node_can_have(
 async def test_the_master_calls_no_private_address_for_a_public_sender(
     announcements: Announcements, rows: Database, block: PortBlock
 ):
-    answer = await announcements.receive("198.51.100.7", await genuine(rows, block.port(1), "127.0.0.1"))
+    answer = await announcements.announce(await genuine(rows, block.port(1), "127.0.0.1"), "198.51.100.7")
     assert answer.status == 422
     assert b"private address" in answer.body
 
@@ -205,7 +205,7 @@ async def test_the_master_calls_no_private_address_for_a_public_sender(
 async def test_a_sender_that_is_no_address_of_a_node_is_refused(
     sender: str, announcements: Announcements, rows: Database, block: PortBlock
 ):
-    assert (await announcements.receive(sender, await genuine(rows, block.port(1)))).status == 403
+    assert (await announcements.announce(await genuine(rows, block.port(1)), sender)).status == 403
 
 
 async def test_handshakes_of_one_sender_are_bounded(announcements: Announcements, rows: Database, block: PortBlock):
@@ -213,7 +213,7 @@ async def test_handshakes_of_one_sender_are_bounded(announcements: Announcements
     with closing(bound_socket("127.0.0.1", block.port(1))) as silent:
         silent.listen()
         bodies = [body(announce(made, new_nonce(), block.port(1))) for _ in range(HANDSHAKES_PER_SENDER + 3)]
-        statuses = [(await announcements.receive("127.0.0.1", each)).status for each in bodies]
+        statuses = [(await announcements.announce(each, "127.0.0.1")).status for each in bodies]
     assert statuses == [202] * HANDSHAKES_PER_SENDER + [429] * 3
 
 
@@ -223,6 +223,6 @@ async def test_a_removed_invitation_is_told_only_to_nodes_that_have_its_code(
     made = await invite(rows)
     good = announce(read_invitation(made.code), new_nonce(), block.port(1))
     await remove(rows, made.id)
-    assert (await announcements.receive("127.0.0.1", body(good))).status == 410
+    assert (await announcements.announce(body(good), "127.0.0.1")).status == 410
     wrong = body(good.model_copy(update={"mac": "0" * 64}))
-    assert (await announcements.receive("127.0.0.1", wrong)).status == 403
+    assert (await announcements.announce(wrong, "127.0.0.1")).status == 403
