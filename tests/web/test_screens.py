@@ -20,6 +20,7 @@ SCREENS = (
     "/",
     "/nodes",
     "/nodes/enrol",
+    "/nodes/invitations",
     "/nodes/{held}",
     "/nodes/{offline}",
     "/proxies",

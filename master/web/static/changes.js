@@ -2,11 +2,13 @@
 import { readAfresh } from "./api.js";
 import { onNews } from "./stream.js";
 
-/** @typedef {"proxies" | "nodes" | "stacks" | "locations" | "links" | "webhooks" | "rotations" | "events"} Kind */
+/** @typedef {"proxies" | "nodes" | "stacks" | "locations" | "links" | "webhooks" | "invitations" | "rotations" | "events"} Kind */
 /** @typedef {Map<string, Set<number> | null>} Changes ids by kind; null: any of them may have changed */
 
 const GATHER_MS = 250;
 const MANY = 200;
+/** Kinds that events do not name by an id. */
+const OF_NO_SUBJECT = ["links", "webhooks", "invitations"];
 const SUBJECTS = { proxies: "proxy_id", nodes: "node_id", stacks: "stack_id", locations: "location_id" };
 
 /**
@@ -23,13 +25,13 @@ export function added(changes, news) {
       if (news.event[member] != null) add(changes, kind, [news.event[member]]);
     }
     const kind = `${news.event.type.split(".")[0]}s`;
-    if (kind === "links" || kind === "webhooks") add(changes, kind, null);
+    if (OF_NO_SUBJECT.includes(kind)) add(changes, kind, null);
     if (news.event.type.includes("rotat") || news.event.type.includes("move")) add(changes, "rotations", null);
   }
   return changes;
 }
 
-const ALL = [...Object.keys(SUBJECTS), "links", "webhooks", "rotations", "events"];
+const ALL = [...Object.keys(SUBJECTS), ...OF_NO_SUBJECT, "rotations", "events"];
 
 /** @param {Changes} changes @param {string} kind @param {number[] | null} ids */
 function add(changes, kind, ids) {

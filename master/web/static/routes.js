@@ -5,6 +5,7 @@ export const ROUTES = [
   ["/", "overview"],
   ["/nodes", "nodes"],
   ["/nodes/enrol", "enrol"],
+  ["/nodes/invitations", "invitations"],
   ["/nodes/:id", "node"],
   ["/proxies", "proxies"],
   ["/proxies/create", "create"],

@@ -5,6 +5,7 @@ import { CopyButton, CopyCurl } from "../parts/elements/copy.js";
 import { Fields } from "../parts/forms/form.js";
 import { EnrolSteps } from "../parts/nodes/enrol_steps.js";
 import { Page } from "../parts/shell/screen.js";
+import { link } from "../router.js";
 import { errorsOf } from "../schema.js";
 import { problemOf } from "../store.js";
 import { html, useMemo, useState } from "../view.js";
@@ -46,7 +47,7 @@ export default function Enrol() {
   const form = (/** @type {string[]} */ only) =>
     html`<${Fields} schema="NewNode" only=${only} body=${body} onChange=${setBody} problem=${problem} inputs=${inputs} />`;
   const isReady = body.ip && body.challenge;
-  return html`<${Page} title=${t("nav./nodes/enrol")}><form class="wizard" onSubmit=${commit}>
+  return html`<${Page} title=${t("nav./nodes/enrol")}><p class="explained"><a href=${link("/nodes/invitations")}>${t("invitations.instead")}</a></p><form class="wizard" onSubmit=${commit}>
     <section class="panel"><h2><span class="step-number">1</span>${t("enrol.run")}</h2><p class="muted">${t("enrol.run_text")}</p>
       <div class="command-box"><pre class="command" tabindex="0">${INSTALL}</pre><${CopyButton} text=${INSTALL} label=${t("enrol.copy")} /></div>
       <p class="muted">${t("enrol.prints")}</p></section>

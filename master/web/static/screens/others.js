@@ -3,6 +3,7 @@ import create from "./create.js";
 import customers from "./customers.js";
 import enrol from "./enrol.js";
 import events from "./events.js";
+import invitations from "./invitations.js";
 import links from "./links.js";
 import locations from "./locations.js";
 import lookup from "./lookup.js";
@@ -19,6 +20,7 @@ export default {
   customers,
   enrol,
   events,
+  invitations,
   links,
   locations,
   lookup,

@@ -7,6 +7,7 @@ import events from "./en/events.js";
 import fields from "./en/fields.js";
 import fleet from "./en/fleet.js";
 import insight from "./en/insight.js";
+import invitations from "./en/invitations.js";
 import links from "./en/links.js";
 import locations from "./en/locations.js";
 import lookup from "./en/lookup.js";
@@ -30,6 +31,7 @@ export default {
   ...fields,
   ...fleet,
   ...insight,
+  ...invitations,
   ...links,
   ...locations,
   ...lookup,

@@ -7,6 +7,7 @@ import events from "./ru/events.js";
 import fields from "./ru/fields.js";
 import fleet from "./ru/fleet.js";
 import insight from "./ru/insight.js";
+import invitations from "./ru/invitations.js";
 import links from "./ru/links.js";
 import locations from "./ru/locations.js";
 import lookup from "./ru/lookup.js";
@@ -30,6 +31,7 @@ export default {
   ...fields,
   ...fleet,
   ...insight,
+  ...invitations,
   ...links,
   ...locations,
   ...lookup,

@@ -29,6 +29,7 @@ const screens = () => [
   })),
   { words: t("nav./proxies/create"), detail: t("action"), path: "/proxies/create" },
   { words: t("nav./nodes/enrol"), detail: t("action"), path: "/nodes/enrol" },
+  { words: t("invitations.create"), detail: t("action"), path: "/nodes/invitations" },
 ];
 
 export function Palette() {

@@ -6,6 +6,7 @@ export default {
   "nav./": "Overview",
   "nav./nodes": "Nodes",
   "nav./nodes/enrol": "Enrol a node",
+  "nav./nodes/invitations": "Invitations",
   "nav./proxies": "Proxies",
   "nav./proxies/create": "Create proxies",
   "nav./stacks": "Stacks",

@@ -6,6 +6,7 @@ export default {
   "nav./": "Обзор",
   "nav./nodes": "Узлы",
   "nav./nodes/enrol": "Добавить узел",
+  "nav./nodes/invitations": "Приглашения",
   "nav./proxies": "Прокси",
   "nav./proxies/create": "Создать прокси",
   "nav./stacks": "Стеки",

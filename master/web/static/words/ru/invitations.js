@@ -1,0 +1,33 @@
+// Приглашения.
+export default {
+  "invitations.create": "Пригласить узлы",
+  "invitations.created": "Приглашение создано",
+  "invitations.none": "Приглашений пока нет",
+  "invitations.text":
+    "Машины, у которых есть код приглашения, подключаются сами: по вставленной команде или через cloud-init при первом запуске.",
+  "invitations.one": "Приглашение {id}",
+  "invitations.once": "Код показан один раз: скопируйте его сейчас. Любой, у кого он есть, может подключить узел.",
+  "invitations.no_installer":
+    "У этого мастера нет сборок узла, поэтому он не раздаёт установщик: запустите агент на каждой машине с этими переменными.",
+  "invitations.command": "Команда для оболочки машины",
+  "invitations.copy_command": "Скопировать команду",
+  "invitations.cloud_init": "Данные для cloud-init",
+  "invitations.copy_cloud_init": "Скопировать данные",
+  "invitations.environment": "Переменные агента",
+  "invitations.copy_environment": "Скопировать переменные",
+  "invitations.watch": "Готово: смотреть, кто подключается",
+  "invitations.uses": "Использовано",
+  "invitations.used": "{used} из {uses}",
+  "invitations.nobody": "пока никто",
+  "invitations.more": "и ещё {n}",
+  "invitations.error": "Последняя ошибка",
+  "invitations.remove": "Удалить приглашение",
+  "invitations.remove_one": "Удалить приглашение {id}",
+  "invitations.remove_text": "По коду приглашения {id} больше никто не подключится. Подключённые узлы останутся.",
+  "invitations.removed": "Приглашение удалено",
+  "invitations.instead": "Машин много или они ещё не запущены? Пригласите их, и они подключатся сами.",
+  "state.open": "открыто",
+  "state.used_up": "исчерпано",
+  "field/uses": "Сколько узлов",
+  "field/name_prefix": "Начало имён",
+};
