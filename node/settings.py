@@ -11,15 +11,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PlainValidator, SecretStr
 
+from node.data_directory import DATA_DIR, DataDirectory
 from node.errors import NodeConfigurationError
 from shared.destinations import DENY_PORTS, canonical_ports
 from shared.engine.defaults import FAILED_LOGINS, HALF_CLOSED_S, VIA
 from shared.enrolment.challenge import read_code
 from shared.logs import LogLevel
 from shared.settings.reading import EnvironmentSettings, literal_address, one_of, read, variables, whole_number
-
-DATA_DIR = Path("/var/lib/maybe-node")
-"""The default of NODE_DATA_DIR."""
 
 _HOST = re.compile(r"[0-9A-Za-z._:-]{1,253}")
 _URL = re.compile(r"[!$&'()*+,./0-9:;=A-Z\[\]_a-z~%-]{1,500}")
@@ -149,9 +147,14 @@ class Settings(EnvironmentSettings):
     log_level: Annotated[LogLevel, one_of(LogLevel)] = Field("info", validation_alias="LOG_LEVEL")
 
     @property
+    def files(self) -> DataDirectory:
+        """The files in the data directory."""
+        return DataDirectory(self.data_dir)
+
+    @property
     def identity_file(self) -> Path:
         """The file with the node's identity."""
-        return self.data_dir / "identity.json"
+        return self.files.identity_file
 
     @property
     def nonce_file(self) -> Path:
@@ -161,17 +164,17 @@ class Settings(EnvironmentSettings):
     @property
     def builtin_dir(self) -> Path:
         """The folder of the built-in engine."""
-        return self.data_dir / "builtin"
+        return self.files.builtin_dir
 
     @property
     def copy_file(self) -> Path:
         """The file of the local copy."""
-        return self.data_dir / "copy.db"
+        return self.files.copy_file
 
     @property
     def pid_file(self) -> Path:
         """The file with the agent's pid; locked while the agent runs."""
-        return self.data_dir / "agent.pid"
+        return self.files.pid_file
 
 
 VARIABLES = variables(Settings, required=False)

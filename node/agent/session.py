@@ -15,6 +15,7 @@ from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
 from node.state.identity import Identity
 from node.state.local_copy import LocalCopy
+from node.state.status_file import BrokerLink
 from node.state.store import Store
 from shared.bus.client import REFUSED_WAIT_S, Bus
 from shared.bus.intake import Intake
@@ -57,6 +58,11 @@ class Session:
             on_up=self._came_up,
             refused_wait_s=REFUSED_WAIT_S if identity.challenge is None else FIRST_WAIT_S,
         )
+
+    @property
+    def link(self) -> BrokerLink:
+        """The state of the connection to the broker."""
+        return self._bus.state
 
     async def run(self) -> None:
         """Work for the master until cancelled."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from node.commands.options import options
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.builtin.pool.processes import end_process
 from node.engine.builtin.pool.processes import is_ours as is_builtin
@@ -14,13 +15,23 @@ from node.engine.three_proxy.engine import ThreeProxyEngine
 from node.engine.three_proxy.process import all_pids, arguments, configuration_of, is_stray, open_pidfd
 from node.engine.three_proxy.state import STEM
 from node.errors import NodeError
-from node.settings import Settings
+from node.settings import Settings, read_settings
 from node.state.agent_lock import is_running
+from shared.logs import configure
 
 THREE_PROXY = "3proxy"
 """Folder of the 3proxy engine in a data directory."""
 PATIENCE_S = 3.0
 """Time that a process has to end before it is killed."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """End the processes and print how many there were. Raises NodeError."""
+    options("stop", "End every proxy of NODE_DATA_DIR. The agent must not run.").parse_args(arguments)
+    settings = read_settings(os.environ)
+    configure(settings.log_level)
+    print("\n".join(asyncio.run(stop_proxies(settings)).lines()))
+    return 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,17 +3,29 @@
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
+from node.commands.options import options
 from node.engine.builtin.pool.directory import home_of
 from node.engine.builtin.pool.processes import ask_worker, worker_names, worker_pid
 from node.engine.interface import EngineError
 from node.errors import NodeError
-from node.settings import Settings
+from node.settings import Settings, read_settings
 from node.state.agent_lock import agent_pid, is_running
+from shared.logs import configure
 
 LIMIT_S = 120.0
 CHECK_S = 0.1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Replace the workers and print a line for each. Raises NodeError."""
+    options("upgrade-engine", "Move all proxies into new processes with the installed code.").parse_args(arguments)
+    settings = read_settings(os.environ)
+    configure(settings.log_level)
+    print("\n".join(asyncio.run(upgrade_engine(settings))))
+    return 0
 
 
 async def upgrade_engine(settings: Settings) -> list[str]:

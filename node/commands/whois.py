@@ -1,15 +1,27 @@
 """`maybe-node whois ADDRESS`: finds the proxy that used a random IPv6 exit address, from the address alone."""
 
-from collections.abc import Collection, Iterable
+import os
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
+from node.commands.options import options
 from node.doctor.local_copy import inspect_copy
 from node.engine.builtin.net.exit_counter import CounterKey, drawn_so_far, noted_keys
 from node.errors import NodeError
-from node.settings import Settings
+from node.settings import Settings, read_settings
 from node.state.agent_lock import is_running
 from shared.engine.permutation import Permutation
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print which proxy used an exit address. Raises NodeError."""
+    parser = options("whois", "Name the proxy that used a random IPv6 exit address.")
+    parser.add_argument("address", metavar="ADDRESS", help="the address to look up")
+    text = parser.parse_args(arguments).address
+    for trace in whois(read_settings(os.environ), text):
+        print(trace)
+    return 0
 
 
 @dataclass(frozen=True, slots=True)

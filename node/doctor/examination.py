@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from node.data_directory import DATA_DIR
 from node.doctor.exits import exit_findings
 from node.doctor.findings import (
     agent_finding,
@@ -38,7 +39,7 @@ from node.doctor.local_copy import CopyInspection, copy_finding, inspect_copy
 from node.engine.builtin.pool.directory import home_of
 from node.engine.three_proxy.binary import version as three_proxy_version
 from node.errors import BadIdentity, NodeConfigurationError
-from node.settings import DATA_DIR, Settings, read_settings
+from node.settings import Settings, read_settings
 from node.state.agent_lock import agent_pid, is_running
 from node.state.identity import Identity, read_identity
 from shared.bus.logins import try_login

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,6 +13,7 @@ from node.errors import IdentityUnread
 from node.host import addresses, host_name, os_name
 from node.settings import Settings
 from node.state.identity import Identity, read_identity, write_identity
+from node.state.status_file import WaitingChallenge
 from shared.enrolment.bodies import NodeFacts
 from shared.tasks import Endurance, insist, run_until
 from shared.version import program_version
@@ -32,6 +34,10 @@ class Membership:
         """`engines` maps the engines of this node to their versions; `pace` is that of its announcements."""
         self._pace = pace
         self._settings, self._engines = settings, engines
+        self.challenge: WaitingChallenge | None = None
+        """The challenge that waits to be answered."""
+        self.known = asyncio.Event()
+        """Set once the node has an identity, or waits for one."""
         self._identity: Identity | None = None
         self._proven: Identity | None = None
         self._renewed = asyncio.Event()
@@ -44,13 +50,16 @@ class Membership:
         self._identity = await insist(self._read, loop="identity", endurance=Endurance(away=(IdentityUnread,)))
         async with asyncio.TaskGroup() as group:
             if self._identity is None or self._identity.challenge is not None:
-                self._waiting = self._listener()
+                self._waiting = await self._listener()
                 group.create_task(self._waiting.run())
                 group.create_task(self._spend_challenge(self._waiting))
                 if self._invited is not None:
+                    self.known.set()
                     group.create_task(
                         run_until(self._waiting.proven, self._announcer(self._waiting, self._invited).run)
                     )
+            else:
+                self.known.set()
             while True:
                 if self._identity is None:
                     await self._renewed.wait()
@@ -80,13 +89,14 @@ class Membership:
         await insist(write, loop="identity", endurance=Endurance(away=(OSError,)))
         waiting.proven.set()
 
-    def _listener(self) -> "EnrolmentServer":
+    async def _listener(self) -> "EnrolmentServer":
         """Import the server late: it takes megabytes that an enrolled node does not need."""
-        from node.enrolment.server import EnrolmentServer as Listener  # noqa: PLC0415
-
+        module = await asyncio.to_thread(import_module, "node.enrolment.server")
         self._invited = self._invited_challenge()
         challenge = self._identity.challenge if self._identity is not None else None
-        return Listener(self._settings, self._facts(), self._accept, challenge, self._invited)
+        return module.EnrolmentServer(
+            self._settings, self._facts(), self._accept, challenge, self._invited, on_challenge=self._offer
+        )
 
     def _invited_challenge(self) -> "InvitedChallenge | None":
         """Return the challenge of the node's invitation; None if it has none."""
@@ -111,6 +121,10 @@ class Membership:
             on_closed=waiting.show_challenge,
             pace=self._pace,
         )
+
+    def _offer(self, challenge: WaitingChallenge | None) -> None:
+        self.challenge = challenge
+        self.known.set()
 
     async def _accept(self, identity: Identity) -> None:
         await asyncio.to_thread(write_identity, self._settings.identity_file, identity)

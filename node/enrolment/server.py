@@ -13,16 +13,17 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import structlog
 import uvicorn
 
 from node.enrolment.application import Application
+from node.enrolment.instructions import instructions, request_body
 from node.enrolment.invited import InvitedChallenge
 from node.errors import NodeConfigurationError
 from node.settings import Settings
 from node.state.identity import Identity, write_secret
+from node.state.status_file import WaitingChallenge
 from shared.asgi import JSON, Answer
 from shared.enrolment.bodies import REFUSED, Box, Hello, NodeFacts
 from shared.enrolment.challenge import CHALLENGE_TTL_S, new_challenge
@@ -57,10 +58,15 @@ class EnrolmentServer:
         accept: Callable[[Identity], Awaitable[None]],
         challenge: str | None = None,
         invited: InvitedChallenge | None = None,
+        *,
+        on_challenge: Callable[[WaitingChallenge | None], None] = lambda _: None,
     ) -> None:
-        """`challenge` is an earlier one that is not spent yet, if there is any; `invited` counts beside it."""
+        """`challenge` is an earlier one that is not spent yet, if there is any; `invited` counts beside it.
+
+        `on_challenge` is called with each challenge once it can be answered, and with None when the last one is spent.
+        """
         self._invited = invited
-        self._settings, self._facts, self._accept = settings, facts, accept
+        self._settings, self._facts, self._accept, self._on_challenge = settings, facts, accept, on_challenge
         self._challenge = challenge or new_challenge()
         self._drawn_at = time.monotonic()
         self._sessions: list[Session] = []
@@ -98,6 +104,7 @@ class EnrolmentServer:
                 if self._invited is None or self._invited.is_closed:
                     await self.show_challenge()
             server.should_exit = True
+        self._on_challenge(None)
 
     async def show_challenge(self) -> None:
         """Print the challenge with instructions, and write it to the challenge file if one is set."""
@@ -105,8 +112,11 @@ class EnrolmentServer:
         host, port = self._settings.enrol_host, self._settings.enrol_port
         if host not in ("0.0.0.0", "::"):
             ip = host
-        body = {"ip": ip, "challenge": self._challenge} | ({"port": port} if port != 3006 else {})
-        print(invitation(body), flush=True)
+        expires_at = time.time() + self._drawn_at + CHALLENGE_TTL_S - time.monotonic()
+        challenge = WaitingChallenge(ip=ip, port=port, challenge=self._challenge, expires_at=round(expires_at))
+        body = request_body(challenge)
+        print(instructions(body), flush=True)
+        self._on_challenge(challenge)
         if self._settings.challenge_file is not None:
             text = json.dumps(body | {"port": port}).encode()
             with logged_file_errors(self._settings.challenge_file):
@@ -177,15 +187,3 @@ def enrolment_socket(host: str, port: int) -> socket.socket:
         raise NodeConfigurationError("NODE_ENROL_PORT", f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.listen(64)
     return listener
-
-
-def invitation(body: dict[str, Any]) -> str:
-    """Explain to the operator how to enrol this node."""
-    return (
-        f"\nThis node is waiting to be enrolled. Its challenge, valid for {CHALLENGE_TTL_S // 60} minutes:\n\n"
-        f"    {body['challenge']}\n\n"
-        "Enrol it by this call. Replace MASTER by the address of your master, and the ip if the master reaches this\n"
-        "host at another one:\n\n"
-        f"    curl -X POST http://MASTER:3005/nodes -H 'Content-Type: application/json' \\\n"
-        f"         -d '{json.dumps(body)}'\n"
-    )

@@ -51,6 +51,9 @@ class Reconciler:
         self._stale = True
         self._has_refreshed = False
         self._wake = asyncio.Event()
+        self._wake.set()
+        self.has_passed = asyncio.Event()
+        """Set after the first pass: every record of the copy has been tried."""
 
     def wake(self, ids: Collection[int] | None = None) -> None:
         """Reconcile these ids soon, or all after asking the engines what they run."""
@@ -72,6 +75,7 @@ class Reconciler:
                 self._stale = True
             self._wake.clear()
             await self.reconcile()
+            self.has_passed.set()
 
     def running_count(self) -> int:
         """Count the proxies that accept connections and whose exits work; proxies at a limit count as running."""

@@ -1,17 +1,16 @@
-"""Reads settings from environment variables by pydantic-settings, and the kinds of values that both programs have.
+"""Reads settings from environment variables, and the kinds of values that both programs have.
 
 A value is refused unless it has exactly the documented form, so each kind reads the text itself: pydantic would also
 accept `3_005`, ` 3005` and `+3005` as numbers. An empty variable counts as unset. The value of a secret may come from a
-file instead. Files with variables (.env) and arguments of the command line are not read.
+file instead.
 """
 
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import PlainValidator, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.settings.errors import NOT_SET, ConfigurationError
 from shared.settings.secret_files import SecretFiles, file_variable, read_secret_files
@@ -21,34 +20,19 @@ LONGEST_NUMBER = 9
 """Digits. int() refuses thousands of them with a text of its own."""
 
 
-class EnvironmentSettings(BaseSettings):
+class EnvironmentSettings(BaseModel):
     """Settings whose variables are the validation aliases of the fields.
 
     Those of `may_be_empty` have a meaning when they are set to nothing.
     """
 
-    model_config = SettingsConfigDict(
-        case_sensitive=True, enable_decoding=False, frozen=True, hide_input_in_errors=True, validate_default=False
-    )
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
     may_be_empty: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, *, environment: Mapping[str, str]) -> None:
-        super().__init__(environment=environment)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the variables of the given environment, and nothing else."""
-        given: Mapping[str, str] = init_settings()["environment"]
-        source = EnvSettingsSource(settings_cls)
-        source.env_vars = {name: value for name, value in given.items() if value or name in cls.may_be_empty}
-        return (source,)
+        """Read the variables of this environment. Raises ValidationError."""
+        may_be_empty = type(self).may_be_empty
+        super().__init__(**{name: value for name, value in environment.items() if value or name in may_be_empty})
 
 
 S = TypeVar("S", bound=EnvironmentSettings)

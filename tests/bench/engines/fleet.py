@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from node.__main__ import tune_garbage_collector
+from node.commands.run import tune_garbage_collector
 from node.engine.builtin.engine import BuiltinEngine
 from shared.proxies import ProxyRecord
 from shared.tasks import for_each

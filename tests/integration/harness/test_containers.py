@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from node.settings import read_settings
-from node.state.agent_lock import sole_agent
+from node.state.sole_agent import sole_agent
 from tests.launch.registry import ROOT
 
 pytestmark = pytest.mark.skipif(

@@ -9,7 +9,7 @@ from master import errors
 from master.domain.events.schemas import TYPES
 from master.settings import OPTIONAL, REQUIRED, SECRETS
 from node.__main__ import COMMANDS
-from node.enrolment.server import invitation
+from node.enrolment.instructions import instructions
 from node.settings import VARIABLES
 from shared.logs import LogLevel
 from shared.settings.secret_files import file_variable
@@ -83,4 +83,4 @@ def test_the_row_of_the_log_level_lists_all_of_them(document: str) -> None:
 @pytest.mark.parametrize("document", ["docs/nodes.md", "docs/ru/nodes.md"])
 def test_a_waiting_node_prints_what_the_nodes_page_shows(document: str) -> None:
     [shown] = [block for block in blocks(document, "text") if "waiting to be enrolled" in block]
-    assert shown.strip() in invitation({"ip": "203.0.113.7", "challenge": shown.split()[-1]})
+    assert shown.strip() in instructions({"ip": "203.0.113.7", "challenge": shown.split()[-1]})
