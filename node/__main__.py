@@ -34,6 +34,9 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "whois": Command(
             "whois", "name the proxy that used ADDRESS, a random IPv6 exit. Exits with 1 if there is none"
         ),
+        "apply-upgrade": Command(
+            "apply_upgrade", "carry out the upgrade that the agent requested (for maybe-node-upgrade.service)"
+        ),
         "forget": Command("forget", "delete this node's identity: its next start waits for enrolment. Proxies go on"),
     }
 )

@@ -56,6 +56,7 @@ class Node:
     ) -> None:
         """`changed` is set by an engine whose proxies changed unasked, `upgrade` by the operator. `copy` is what the
         store has loaded."""
+        self._data_dir = settings.data_dir
         self._engines, self._changed, self._upgrade, self._store = engines, changed, upgrade, store
         self._copy = copy
         self._reconciler = Reconciler(self._copy, engines.by_name, on_change=self._reconciled, listen=settings.listen)
@@ -167,7 +168,13 @@ class Node:
         module = await asyncio.to_thread(import_module, "node.agent.session")
         prove = partial(self._membership.prove, identity)
         self._session = session = module.Session(
-            identity, self._copy, self._store, self._reconciler, self._engines, on_login=prove
+            identity,
+            self._copy,
+            self._store,
+            self._reconciler,
+            self._engines,
+            on_login=prove,
+            data_dir=self._data_dir,
         )
         await session.run()
 

@@ -9,6 +9,7 @@ import structlog
 from node.agent.publisher import Publisher
 from node.agent.record_requests import RecordRequests
 from node.agent.reports import NodeReports
+from node.agent.upgrade_requests import UpgradeRequests
 from node.errors import StoreFailed
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
@@ -34,6 +35,7 @@ class Agent:
         publisher: Publisher,
         reports: NodeReports,
         progress: Progress,
+        upgrades: UpgradeRequests,
         on_address: Callable[[], None] = lambda: None,
     ) -> None:
         """`copy` mirrors the store. `on_address` is called when the master reports another ip of this node."""
@@ -41,6 +43,8 @@ class Agent:
         self._copy, self._store, self._reconciler = copy, store, reconciler
         self._publisher, self._reports, self._progress = publisher, reports, progress
         self._record_requests = RecordRequests(copy, publisher)
+        self._upgrades = upgrades
+        upgrades.on_change = reports.wake
         self._assemblies: Assemblies = {}
 
     async def handle(self, message: Incoming) -> None:
@@ -60,7 +64,9 @@ class Agent:
                 await self._on_part(message.round or "", header, body)
             case Sync(items=items):
                 await self._take(lambda: on_records(self._copy, header, items))
-            case NeedSync() | Report() | UpgradeRequest():
+            case UpgradeRequest():
+                self._upgrades.take(body)
+            case NeedSync() | Report():
                 log.warning("message.unexpected", type=message.type)
 
     async def came_up(self) -> None:
@@ -92,11 +98,12 @@ class Agent:
                 log.error("store.write_failed", reason=str(error))
 
     async def run(self) -> None:
-        """Send record requests and reports until cancelled."""
+        """Send record requests and reports, and follow an upgrade, until cancelled."""
         await self._reports.begin_session()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._record_requests.run())
             group.create_task(self._reports.run())
+            group.create_task(self._upgrades.run())
 
     def _is_current(self, stored: StoredProxy) -> bool:
         current = self._copy.proxies.get(stored.id)

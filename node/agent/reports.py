@@ -9,6 +9,7 @@ import structlog
 
 from node.agent.live_reports import LiveReports
 from node.agent.publisher import Publisher
+from node.agent.upgrade_requests import UpgradeRequests
 from node.agent.usage_reports import COLLECT_EVERY_S, UsageReports
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
@@ -44,8 +45,10 @@ class NodeReports:
         *,
         version: str,
         engines: Mapping[str, str],
+        upgrades: UpgradeRequests,
     ) -> None:
         """`engines` maps the engines of this node to their versions."""
+        self._upgrades = upgrades
         self._copy, self._reconciler, self._publisher = copy, reconciler, publisher
         self._usage_reports, self._live_reports = usage_reports, live_reports
         self._progress, self._store = progress, store
@@ -143,4 +146,5 @@ class NodeReports:
             agent=self._version,
             engines=self._engines,
             load=self._live_reports.load,
+            upgrade=self._upgrades.report,
         )

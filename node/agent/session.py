@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from node.agent.broker_addresses import broker_addresses
 from node.agent.live_reports import LiveReports
 from node.agent.message_handler import Agent
 from node.agent.publisher import Publisher
 from node.agent.reports import NodeReports
+from node.agent.upgrade_requests import UpgradeRequests
 from node.agent.usage_reports import UsageReports
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.installed import Engines
@@ -17,6 +19,7 @@ from node.state.identity import Identity
 from node.state.local_copy import LocalCopy
 from node.state.status_file import BrokerLink
 from node.state.store import Store
+from node.upgrade.layout import CODE, layout_of
 from shared.bus.client import REFUSED_WAIT_S, Bus
 from shared.bus.intake import Intake
 from shared.proxies import NodeId
@@ -37,6 +40,7 @@ class Session:
         reconciler: Reconciler,
         engines: Engines,
         on_login: Callable[[], Awaitable[None]],
+        data_dir: Path,
     ) -> None:
         """`on_login` is awaited whenever the broker has accepted the login of this identity."""
         config = identity.config
@@ -45,11 +49,19 @@ class Session:
         usage_reports, live_reports = UsageReports(engines.by_name.values()), LiveReports(engines.by_name.values())
         progress = Progress(copy.wanted)
         parts = (copy, reconciler, usage_reports, live_reports, publisher, progress, store)
-        reports = NodeReports(*parts, version=program_version(), engines=engines.versions)
+        upgrades = UpgradeRequests(layout_of(CODE), data_dir)
+        reports = NodeReports(*parts, version=program_version(), engines=engines.versions, upgrades=upgrades)
         self._copy, self._readdressed = copy, asyncio.Event()
         on_address = self._readdressed.set
         self.agent = Agent(
-            copy, store, reconciler, publisher=publisher, reports=reports, progress=progress, on_address=on_address
+            copy,
+            store,
+            reconciler,
+            publisher=publisher,
+            reports=reports,
+            progress=progress,
+            upgrades=upgrades,
+            on_address=on_address,
         )
         publisher.bus = self._bus = Bus(
             config.amqp_url,

@@ -200,6 +200,8 @@ class UpgradeRequest(MessageModel):
     version: ReleaseVersion
     url: WebAddress
     sha256: Sha256
+    downgrade: bool = False
+    """Whether the version may be older than the installed one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

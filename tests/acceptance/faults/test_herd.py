@@ -14,6 +14,7 @@ from node.agent.live_reports import LiveReports
 from node.agent.message_handler import Agent
 from node.agent.publisher import Publisher
 from node.agent.reports import NodeReports
+from node.agent.upgrade_requests import UpgradeRequests
 from node.agent.usage_reports import UsageReports
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
@@ -69,8 +70,13 @@ async def light(
         publisher = Publisher(NodeId(id_), cluster_id, copy)
         progress = Progress({})
         figures = UsageReports(()), LiveReports(())
-        reports = NodeReports(copy, reconciler, *figures, publisher, progress, store, version="light", engines={})
-        agent = Agent(copy, store, reconciler, publisher=publisher, reports=reports, progress=progress)
+        upgrades = UpgradeRequests(None, folder)
+        reports = NodeReports(
+            copy, reconciler, *figures, publisher, progress, store, version="light", engines={}, upgrades=upgrades
+        )
+        agent = Agent(
+            copy, store, reconciler, publisher=publisher, reports=reports, progress=progress, upgrades=upgrades
+        )
         vhost = cluster.vhost
         url = SecretStr(f"amqp://node-{id_}:{PASSWORD}@{vhost.host}:{vhost.port}/{vhost.name}")
         intake = Intake(f"mp.node.{id_}", agent.handle, exclusive=True)

@@ -1,0 +1,54 @@
+"""Files and symlinks that are replaced whole or not at all, also by a power loss."""
+
+import os
+import shutil
+from pathlib import Path
+
+
+def write_file(path: Path, body: bytes, mode: int = 0o644) -> None:
+    """Replace a file. The folder must be writable by this user alone. Raises OSError."""
+    aside = path.with_name(f".{path.name}.new")
+    aside.unlink(missing_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fchmod(file.fileno(), mode)
+        os.fsync(file.fileno())
+    aside.rename(path)
+    sync_folder(path.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it is there. Raises OSError."""
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def point(link: Path, target: Path) -> None:
+    """Make a symlink point to a folder beside or below it, by a relative path. Raises OSError."""
+    wanted = str(target.relative_to(link.parent))
+    if link.is_symlink() and os.readlink(link) == wanted:
+        return
+    aside = link.with_name(f".{link.name}.new")
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(wanted)
+    aside.rename(link)
+    sync_folder(link.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Write the folder's entries to disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and everything in it, or a file, if it is there. Raises OSError."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
