@@ -19,7 +19,7 @@ STATUS_LIMIT = 1 << 20
 RECORD_LIMIT = 4 << 20
 """Bytes of the ports that accepted before: ten for each of at most some hundred thousand ports."""
 TEXT_LIMIT = 65_536
-POLL_S = 0.5
+POLL_S = 0.2
 PASSED = ("PATH", "LANG", "HOME", "LOG_LEVEL", "THREE_PROXY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 """Variables that commands get, beside those of the node."""
 

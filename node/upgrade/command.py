@@ -72,22 +72,22 @@ def check_folders(layout: Layout) -> None:
 @contextmanager
 def sole_upgrade(layout: Layout) -> Generator[None]:
     """Hold the lock that keeps upgrades and install.sh apart. Raises BlockingIOError, OSError."""
-    file = os.open(layout.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    folder = os.open(layout.work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         limit = time.monotonic() + LOCK_S
-        while not is_locked(file):
+        while not is_locked(folder):
             if time.monotonic() > limit:
                 raise BlockingIOError(f"another upgrade or installation of {layout.prefix} is at work")
             time.sleep(TRY_EVERY_S)
         yield
     finally:
-        os.close(file)
+        os.close(folder)
 
 
-def is_locked(file: int) -> bool:
-    """Try to lock the file; whether it is ours now. Raises OSError."""
+def is_locked(folder: int) -> bool:
+    """Try to lock the folder; whether it is ours now. Raises OSError."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

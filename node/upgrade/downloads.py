@@ -61,7 +61,7 @@ def fetch_file(url: str, path: Path, size: int, sha256: str) -> None:
             digest.update(piece)
             write(file, piece)
     if length != size:
-        raise Refused(f"{url} has {'more' if length > size else 'only'} {min(length, size)} of {size} bytes")
+        raise Refused(f"{url} has {'more than' if length > size else f'only {length} of'} {size} bytes")
     if digest.hexdigest() != sha256:
         raise Refused(f"{url} has not the SHA-256 that the manifest names")
 

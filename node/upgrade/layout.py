@@ -32,13 +32,9 @@ class Layout:
 
     @property
     def work(self) -> Path:
-        """The folder for downloads, which nobody else may open."""
+        """The folder for downloads. Its lock keeps upgrades and install.sh apart; other users may not open it, so none
+        can hold the lock."""
         return self.prefix / ".upgrade"
-
-    @property
-    def lock_file(self) -> Path:
-        """The file whose lock keeps upgrades and install.sh apart. Other users may not open it, so none can hold it."""
-        return self.state_dir / "lock"
 
     @property
     def current(self) -> Path:

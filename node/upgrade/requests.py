@@ -20,7 +20,7 @@ ASK_S = 10.0
 def why_unable(layout: Layout | None) -> str:
     """Return why this node cannot be upgraded by its master; empty when it can. Blocks while it asks systemd."""
     if layout is None:
-        if any(mark.exists() for mark in CONTAINER_MARKS) or os.environ.get("container"):
+        if any(mark.exists() for mark in CONTAINER_MARKS) or os.environ.get("container"):  # noqa: SIM112 (podman's spelling)
             return "this node runs in a container: start it from a newer image"
         return "this node was not installed by install.sh: upgrade it as it was installed, by pip for example"
     systemctl = shutil.which("systemctl")
@@ -28,9 +28,8 @@ def why_unable(layout: Layout | None) -> str:
         return f"this host has no systemd to start {PATH_UNIT}: run the install line again to upgrade this node"
     scope = ["--user"] if layout.is_user else []
     try:
-        asked = subprocess.run(
-            [systemctl, *scope, "is-active", PATH_UNIT], check=False, timeout=ASK_S, capture_output=True
-        )  # noqa: S603 (the host's own program)
+        command = [systemctl, *scope, "is-active", PATH_UNIT]
+        asked = subprocess.run(command, check=False, timeout=ASK_S, capture_output=True)  # noqa: S603 (the host's)
     except (subprocess.TimeoutExpired, OSError) as error:
         return f"systemd does not answer whether {PATH_UNIT} runs: {type(error).__name__}"
     return "" if asked.returncode == 0 else f"{PATH_UNIT} does not run: `systemctl enable --now {PATH_UNIT}` starts it"

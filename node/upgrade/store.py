@@ -45,7 +45,7 @@ class UpgradeStore:
         forget(self._layout.data_dir, self._user, f"{FOLDER}/{REQUEST}")
 
     def keep_reserve(self) -> None:
-        """Occupy some room, so that how the upgrade ends can be written when the disk is full by then. Raises OSError."""
+        """Occupy some room, so that the end can be written when the disk is full by then. Raises OSError."""
         self._layout.reserve_file.write_bytes(bytes(RESERVE))
 
     def use_reserve(self) -> None:

@@ -23,7 +23,8 @@ FILES = "FILES"
 VERSION = "VERSION"
 LAUNCHER = "maybe-node"
 CACHE = "__pycache__"
-"""Compiled modules are written after the bundle was verified."""
+LATER = (FILES, ".bundle", ".compiled")
+"""Files that no bundle lists: its list, and those that an installation adds, as it does compiled modules."""
 LISTED = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
@@ -145,7 +146,7 @@ def verify(folder: Path, version: str) -> None:
     """Check every file of an unpacked bundle, and that it is of this version. Raises Refused, OSError."""
     listed = read_list((folder / FILES).read_text()) if (folder / FILES).is_file() else {}
     found = {str(path.relative_to(folder)): path for path in files_below(folder)}
-    found.pop(FILES, None)
+    found = {name: path for name, path in found.items() if name not in LATER}
     differing = sorted(listed.keys() ^ found.keys())
     differing += [name for name in sorted(listed.keys() & found.keys()) if sha256_of(found[name]) != listed[name]]
     if not listed or differing:

@@ -1,0 +1,1 @@
+"""Helpers for tests of upgrades of a node: an installation of stand-ins, and releases for it."""
