@@ -20,7 +20,16 @@ RECORD_LIMIT = 4 << 20
 """Bytes of the ports that accepted before: ten for each of at most some hundred thousand ports."""
 TEXT_LIMIT = 65_536
 POLL_S = 0.2
-PASSED = ("PATH", "LANG", "HOME", "LOG_LEVEL", "THREE_PROXY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+PASSED = (
+    "PATH",
+    "LANG",
+    "HOME",
+    "MAYBE_NODE_PYTHON",
+    "LOG_LEVEL",
+    "THREE_PROXY",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+)
 """Variables that commands get, beside those of the node."""
 
 
@@ -64,6 +73,12 @@ class AgentControl:
         """Return which ports accept now, as the installed version writes it. Raises Unhealthy."""
         return self._health(version, "--record", "-")
 
+    def try_out(self, version: str) -> None:
+        """Have a version that does not run yet name itself. Raises Unhealthy."""
+        answer = last_line(self._run(version, "--version"))
+        if answer.split()[-1:] != [version]:
+            raise Unhealthy(f"version {version} does not run on this host: it calls itself {answer!r}")
+
     def check(self, version: str) -> None:
         """Wait until this version runs and every port that accepted before accepts again. Raises Unhealthy.
 
@@ -100,9 +115,12 @@ class AgentControl:
             raise Unhealthy(f"{STATUS} of the agent cannot be read: {error}") from error
 
     def _health(self, version: str, *options: str) -> bytes:
-        """Run the health check of a version as the agent's user. Raises Unhealthy."""
-        launcher = self.layout.versions / version / LAUNCHER
-        command = [str(launcher), "health", "--deep", *options]
+        """Run the health check of a version. Raises Unhealthy."""
+        return self._run(version, "health", "--deep", *options)
+
+    def _run(self, version: str, *arguments: str) -> bytes:
+        """Run a command of a version as the agent's user. Raises Unhealthy."""
+        command = [str(self.layout.versions / version / LAUNCHER), *arguments]
         user = None if self.user.is_self else self.user
         return run(limited(command), self.patience.health_s, environment(self.layout.data_dir), user)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.upgrade.downloads import DeadlinePassed, deadline
+from node.upgrade.durable import sync_file
 
 COPY = "copy.db"
 BACKUP = "copy.db.before-upgrade"
@@ -117,7 +118,7 @@ def save_here(data_dir: Path) -> str:
         source.backup(target)
         target.execute("PRAGMA journal_mode=DELETE")
         digest = schema_of(target)
-    sync(aside)
+    sync_file(aside)
     aside.rename(data_dir / BACKUP)
     return digest
 
@@ -130,7 +131,7 @@ def restore_here(data_dir: Path, schema: str) -> str:
     aside.unlink(missing_ok=True)
     with closing(connected(data_dir / BACKUP)) as source, closing(sqlite3.connect(aside)) as target:
         source.backup(target)
-    sync(aside)
+    sync_file(aside)
     for suffix in SIDECARS:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     aside.rename(path)
@@ -158,12 +159,3 @@ def schema_of(db: sqlite3.Connection) -> str:
     rows = db.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
     version = db.execute("PRAGMA user_version").fetchone()
     return hashlib.sha256(repr((rows, version)).encode()).hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Write a file to disk. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,7 @@ from shared.release.versions import BadVersion, is_older
 
 ATTEMPTS = 3
 """Interruptions after which an upgrade is given up: it may be what ends the host."""
-ROOM_FACTOR = 6
+ROOM_FACTOR = 7
 """Bytes on disk for each byte of a bundle: the file, its content (3.5 times as large) and the compiled modules."""
 ROOM_FLOOR = 16 << 20
 """Bytes that have to stay free for the node itself."""

@@ -46,6 +46,25 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """Write a folder and everything in it to disk. Raises OSError."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if not path.is_symlink():
+                sync_file(path)
+        sync_folder(Path(parent))
+
+
+def sync_file(path: Path) -> None:
+    """Write a file to disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove_tree(folder: Path) -> None:
     """Remove a folder and everything in it, or a file, if it is there. Raises OSError."""
     if folder.is_symlink() or folder.is_file():

@@ -23,7 +23,9 @@ FILES = "FILES"
 VERSION = "VERSION"
 LAUNCHER = "maybe-node"
 CACHE = "__pycache__"
-LATER = (FILES, ".bundle", ".compiled")
+COMPILED = ".compiled"
+BUNDLE_MARK = ".bundle"
+LATER = (FILES, COMPILED, BUNDLE_MARK)
 """Files that no bundle lists: its list, and those that an installation adds, as it does compiled modules."""
 LISTED = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
@@ -148,13 +150,19 @@ def verify(folder: Path, version: str) -> None:
     found = {str(path.relative_to(folder)): path for path in files_below(folder)}
     found = {name: path for name, path in found.items() if name not in LATER}
     differing = sorted(listed.keys() ^ found.keys())
-    differing += [name for name in sorted(listed.keys() & found.keys()) if sha256_of(found[name]) != listed[name]]
+    compiled = read_list((folder / COMPILED).read_text()) if (folder / COMPILED).is_file() else {}
+    differing += [name for name, sha256 in (listed | compiled).items() if not is_file(folder / name, sha256)]
     if not listed or differing:
         raise Refused(f"{folder.name} is not whole: {differing[0] if differing else FILES} differs from {FILES}")
     if (folder / VERSION).read_text().strip() != version:
         raise Refused(f"the bundle is not of version {version}")
     if not os.access(folder / LAUNCHER, os.X_OK):
         raise Refused(f"the bundle's {LAUNCHER} is not executable")
+
+
+def is_file(path: Path, sha256: str) -> bool:
+    """Whether a file is there and has this checksum. Raises OSError."""
+    return path.is_file() and sha256_of(path) == sha256
 
 
 def read_list(text: str) -> dict[str, str]:

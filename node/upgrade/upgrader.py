@@ -15,7 +15,7 @@ from node.upgrade.durable import remove_tree, write_file
 from node.upgrade.layout import Layout
 from node.upgrade.records import REASON_LENGTH, Journal, State, Step
 from node.upgrade.store import UpgradeStore, check_checksum, free_bytes, manifest_keys
-from node.upgrade.unpacking import unpack, verify
+from node.upgrade.unpacking import sha256_of, unpack, verify
 from node.upgrade.versions import Versions
 from shared.messages.bodies import UpgradeRequest
 from shared.release.manifest import MANIFEST_LIMIT, SIGNATURE, BadManifest, BundleFile, bundle_folder, read_manifest
@@ -108,7 +108,6 @@ class Upgrader:
         if bundle.exists():
             unpack(bundle, unpacked, bundle_folder(journal.version))
             verify(unpacked, journal.version)
-            bundle.unlink()
         return at(journal, "installing")
 
     def _install(self, journal: Journal) -> Journal:
@@ -117,7 +116,8 @@ class Upgrader:
         if version == journal.before:
             return at(journal, "committing")
         if unpacked.exists():
-            self._versions.place(unpacked, version)
+            self._versions.place(unpacked, version, sha256_of(self._layout.work / BUNDLE))
+        self._agent.try_out(version)
         write_file(self._layout.ports_file, self._agent.record(journal.before))
         schema = copy_backup.save(self._layout.data_dir, self._agent.user)
         return at(journal, "flipping").model_copy(update={"schema_before": schema})

@@ -2,19 +2,15 @@
 
 import os
 import platform
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+from node.upgrade.compilation import OWN_PYTHON, compile_modules, minor_version
 from node.upgrade.decisions import Host, Refused
-from node.upgrade.durable import point, remove_tree, sync_folder, write_file
+from node.upgrade.durable import point, remove_tree, sync_folder, sync_tree, write_file
 from node.upgrade.layout import Layout
 from node.upgrade.unpacking import verify
 
-COMPILE_S = 300.0
 UNITS = ("maybe-node.service", "maybe-node-upgrade.service", "maybe-node-upgrade.path")
-OWN_PYTHON = "python/bin/python3"
 
 
 class Versions:
@@ -44,18 +40,17 @@ class Versions:
 
     def host(self, version: str) -> Host:
         """Describe this host for the choice of a bundle of the same kind as this version."""
-        has_python = (self.folder(version) / OWN_PYTHON).exists()
-        python = None if has_python else f"{sys.version_info[0]}.{sys.version_info[1]}"
+        python = None if (self.folder(version) / OWN_PYTHON).exists() else minor_version()
         libc = "gnu" if platform.libc_ver()[0] == "glibc" else "musl"
         return Host(python=python, machine=platform.machine(), libc=libc)
 
-    def place(self, unpacked: Path, version: str) -> None:
-        """Compile a verified folder and make it the one of this version. Raises OSError.
+    def place(self, unpacked: Path, version: str, bundle_sha256: str) -> None:
+        """Compile a verified folder and make it the one of this version. Raises Refused, OSError.
 
-        A folder of this version that is there is damaged, and is not in use: it is neither current nor requested twice.
+        A folder of this version that is there is damaged, and is not the current one.
         """
-        compile_modules(unpacked)
-        os.sync()  # thousands of files at once
+        compile_modules(unpacked, bundle_sha256)
+        sync_tree(unpacked)
         remove_tree(self.folder(version))
         unpacked.rename(self.folder(version))
         sync_folder(self._layout.versions)
@@ -134,21 +129,3 @@ def is_used(folder: Path) -> bool:
             except OSError:
                 continue  # it has ended meanwhile
     return False
-
-
-def compile_modules(folder: Path) -> None:
-    """Compile the modules, since the agent's user cannot. Without that each start would compile them; no error."""
-    own = folder / OWN_PYTHON
-    python = str(own) if own.exists() else sys.executable if not owns_python() else shutil.which("python3")
-    options = ["-q", "--invalidation-mode", "unchecked-hash"]
-    if python is not None:
-        command = [python, "-I", "-m", "compileall", *options, str(folder / "lib")]
-        try:
-            subprocess.run(command, check=False, timeout=COMPILE_S, capture_output=True)  # noqa: S603 (our own path)
-        except subprocess.TimeoutExpired:
-            return
-
-
-def owns_python() -> bool:
-    """Whether the running Python came with a bundle."""
-    return "versions" in Path(sys.executable).parts

@@ -19,6 +19,8 @@ LAUNCHER = r"""#!/bin/sh
 # The health check of a stand-in: what FAULT names is wrong with this version.
 here=$(cd -P "$(dirname "$0")" && pwd)
 fault=$(cat "$here/FAULT")
+[ "$1" = --version ] && [ "$fault" = broken ] && exit 3
+[ "$1" = --version ] && exec echo "maybe-node $(cat "$here/VERSION")"
 [ "$1 $2" = "health --deep" ] || exit 9
 id -u > "$NODE_DATA_DIR/checked-by" 2>/dev/null || :
 case "$3:$fault" in

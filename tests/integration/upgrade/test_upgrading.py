@@ -39,6 +39,7 @@ def test_a_signed_version_is_installed_and_serves(node: Installation, releases: 
     assert not node.layout.upgrader.is_symlink()
     assert not (node.layout.data_dir / "upgrade/request.json").exists()
     assert list((node.layout.current / "lib/node/__pycache__").iterdir())
+    assert len((node.layout.current / ".bundle").read_text().split()) == 3
 
 
 def test_the_agent_is_examined_as_its_own_user(node: Installation, releases: Releases) -> None:
@@ -86,6 +87,13 @@ def test_a_version_that_does_not_serve_is_rolled_back(
     assert_untouched(node, "rolled_back")
     assert not (node.layout.versions / NEW).exists()
     assert unit.read_text() == f"# of {OLD}\n"
+
+
+def test_a_version_that_does_not_even_start_is_never_switched_to(node: Installation, releases: Releases) -> None:
+    assert "maybe-node --version ended with 3" in upgrade(node, releases, Release(releases[1], fault="broken").write())
+    assert_untouched(node)
+    assert node.restarts == []
+    assert not (node.layout.versions / NEW).exists()
 
 
 def test_a_version_that_was_rolled_back_is_not_tried_twice(node: Installation, releases: Releases) -> None:
