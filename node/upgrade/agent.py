@@ -175,6 +175,7 @@ def limited(command: list[str]) -> list[str]:
 
 
 def last_line(text: bytes) -> str:
-    """Return the last line with text, printable."""
-    lines = [line.strip() for line in text.decode(errors="replace").splitlines() if line.strip()]
-    return "".join(letter if letter.isprintable() else "?" for letter in lines[-1][:200]) if lines else ""
+    """Return the last line with text, printable, without the level of a finding of the doctor."""
+    lines = [" ".join(line.split()) for line in text.decode(errors="replace").splitlines() if line.strip()]
+    line = lines[-1].removeprefix("problem ") if lines else ""
+    return "".join(letter if letter.isprintable() else "?" for letter in line[:200])

@@ -9,25 +9,12 @@ from node.upgrade.copy_backup import User, forget
 from node.upgrade.decisions import Refused
 from node.upgrade.durable import remove_file, write_file
 from node.upgrade.layout import Layout
-from node.upgrade.records import (
-    RECORD_LIMIT,
-    REQUEST_LIMIT,
-    BadRecord,
-    BadVersion,
-    BadVersions,
-    Journal,
-    RecordT,
-    UpgradeState,
-    parsed,
-    written,
-)
-from node.upgrade.untrusted import read_below
+from node.upgrade.reading import FOLDER, REQUEST, read_own, read_request
+from node.upgrade.records import BadVersion, BadVersions, Journal, UpgradeState, written
 from shared.messages.bodies import UpgradeRequest
 from shared.release.signing import KEYS_LIMIT, read_public_keys
 
 RESERVE = 65_536
-FOLDER = "upgrade"
-REQUEST = "request.json"
 
 
 class UpgradeStore:
@@ -80,21 +67,6 @@ class UpgradeStore:
         """Note that a version was rolled back. Raises BadRecord, OSError."""
         bad = BadVersion(version=version, manifest=manifest, reason=reason, at=at)
         write_file(self._layout.bad_file, written(self.bad_versions().with_one(bad)))
-
-
-def read_request(data_dir: Path) -> UpgradeRequest | None:
-    """Read the request below a data folder. Raises BadRecord, OSError."""
-    raw = read_below(data_dir, FOLDER, REQUEST, limit=REQUEST_LIMIT)
-    return None if raw is None else parsed(UpgradeRequest, raw)
-
-
-def read_own(model: type[RecordT], path: Path) -> RecordT | None:
-    """Read a file that only the owner of the installation can write. Raises BadRecord, OSError."""
-    raw = read_below(path.parent, path.name, limit=RECORD_LIMIT)
-    try:
-        return None if raw is None else parsed(model, raw)
-    except BadRecord as error:
-        raise BadRecord(f"{path}: {error}; remove it") from error
 
 
 def manifest_keys(layout: Layout) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from node.upgrade import command
+from node.commands import apply_upgrade
 from node.upgrade.layout import Layout, system_layout
 from tests.services.sandbox import NOBODY
 
@@ -129,7 +129,7 @@ class Installation:
 
     def apply(self, *arguments: str) -> int:
         """Run the program in this process."""
-        return command.main([*QUICK, "--systemctl", str(self.systemctl), *arguments], self.code)
+        return apply_upgrade.main([*QUICK, "--systemctl", str(self.systemctl), *arguments], self.code)
 
     def install(self, version: str, fault: str = "") -> None:
         """Place a version as install.sh does."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from node.agent.upgrade_requests import UpgradeRequests
+from node.upgrade.reading import REQUEST
 from node.upgrade.records import UpgradeState
 from node.upgrade.requests import current_report, last_state, waiting_request, why_unable, write_request
-from node.upgrade.store import REQUEST
 from shared.messages.bodies import UpgradeReport, UpgradeRequest
 from tests.upgrades.installation import Installation
 

@@ -5,7 +5,7 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -26,7 +26,7 @@ LOCK_S = 60.0
 TRY_EVERY_S = 0.2
 
 
-def main(arguments: list[str], code: Path = CODE) -> int:
+def main(arguments: Sequence[str], code: Path = CODE) -> int:
     """Run the command and return the exit code."""
     options = parser().parse_args(arguments)
     data_dir = os.environ.get("NODE_DATA_DIR")
