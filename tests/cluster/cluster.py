@@ -72,6 +72,8 @@ class Cluster(Faults):
     disks: dict[str, Disk] = field(default_factory=dict[str, Disk])
     master_settings: Mapping[str, str] = field(default_factory=dict[str, str])
     """Further settings of the masters."""
+    code: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """Where the code of "master" and "node" is, when it is not this checkout's."""
 
     @property
     def api(self) -> httpx.AsyncClient:
@@ -235,7 +237,7 @@ class Cluster(Faults):
         passed.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling our modules takes a tenth of a second at each start
         if "THREE_PROXY" in passed:
             passed["THREE_PROXY"] = passed["THREE_PROXY"].split(os.pathsep)[0]
-        environment = {**passed, "PYTHONPATH": str(ROOT), **settings}
+        environment = {**passed, "PYTHONPATH": str(self.code.get(module, ROOT)), **settings}
         command = [sys.executable, "-m", module]
         return Process(name, command, self.folder.log(name), environment, whole=False)
 

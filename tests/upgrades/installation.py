@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from node.commands import apply_upgrade
-from node.upgrade.layout import Layout, system_layout
+from node.upgrade.layout import Layout, system_layout, user_layout
 from tests.services.sandbox import NOBODY
 
 OLD, NEW = "0.1.0", "0.2.0"
@@ -34,6 +34,7 @@ esac
 SYSTEMCTL = r"""#!/bin/sh
 # Restarts the stand-in of an agent: one that starts writes its version and a new process id.
 echo "$*" >> "@ROOT@/systemctl.log"
+[ "$1" = --user ] && shift
 version=$(cat "@PREFIX@/current/VERSION")
 fault=$(cat "@PREFIX@/current/FAULT")
 start() {
@@ -61,10 +62,12 @@ class Installation:
 
     root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="maybe-upgrade-")))
     owner: int = field(default_factory=lambda: 0 if os.geteuid() else NOBODY)
+    is_user: bool = False
+    """Whether it is one of `--user`, below the home directory `root`."""
 
     def __post_init__(self) -> None:
         self.root.chmod(0o755)
-        self.owner = self.owner or os.geteuid()
+        self.owner = os.geteuid() if self.is_user else self.owner or os.geteuid()
         layout = self.layout
         for folder in (layout.versions, layout.keys_file.parent, layout.data_dir / "upgrade", layout.units_dir):
             folder.mkdir(parents=True)
@@ -78,6 +81,8 @@ class Installation:
 
     @property
     def layout(self) -> Layout:
+        if self.is_user:
+            return user_layout(self.root, self.root / ".local/share/maybe-node/versions" / OLD)
         return system_layout(self.root, self.root / "opt/maybe-node/versions" / OLD)
 
     @property

@@ -7,7 +7,7 @@ import pytest
 from node.upgrade import downloads
 from shared.release.signing import new_key
 from tests.upgrades.installation import NEW, OLD, Installation
-from tests.upgrades.releases import Release
+from tests.upgrades.releases import Release, trust
 
 Releases = tuple[str, Path]
 
@@ -206,3 +206,14 @@ def test_an_upgrade_by_hand_refuses_a_damaged_or_older_version(node: Installatio
     assert node.apply("--unpacked", "0.0.9") == 1
     assert (node.current, node.restarts) == (OLD, [])
     assert node.apply("--unpacked", "0.0.9", "--allow-downgrade") == 0
+
+
+def test_an_installation_of_one_user_is_upgraded_without_root(releases: Releases) -> None:
+    node = Installation(is_user=True)
+    try:
+        trust(node)
+        assert upgrade(node, releases, Release(releases[1]).write()) == ""
+        assert (node.current, node.running, node.restarts) == (NEW, NEW, ["--user restart maybe-node.service"])
+        assert node.layout.state_file == node.root / ".local/state/maybe-node-upgrade/state.json"
+    finally:
+        node.remove()
