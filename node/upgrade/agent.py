@@ -171,7 +171,7 @@ def run(command: list[str], seconds: float, variables: dict[str, str], user: Use
 
 def limited(command: list[str]) -> list[str]:
     """Wrap a command so that no file that it writes grows beyond RECORD_LIMIT."""
-    return ["/bin/sh", "-c", f'ulimit -f {RECORD_LIMIT // 512}; exec "$0" "$@"', *command]
+    return ["/bin/sh", "-c", f'ulimit -f {RECORD_LIMIT // 512} 2>/dev/null; exec "$0" "$@"', *command]
 
 
 def last_line(text: bytes) -> str:
