@@ -1,9 +1,12 @@
 """Where a benchmark takes place: services of its own, a migrated database, a master in a process of its own."""
 
 import asyncio
+import logging
 import multiprocessing
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import structlog
 
 from master.db.migrations import migrate
 from tests.cluster.cluster import Cluster, cluster, succeeded
@@ -65,6 +68,7 @@ async def with_master(database: Database) -> AsyncGenerator[tuple[str, int]]:
 
 
 def serve(database: Database, answers: "multiprocessing.Queue[str]") -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     asyncio.run(serving(database, answers))
 
 

@@ -7,6 +7,7 @@ median and the range. The heap is read after a garbage collection, every minute.
 """
 
 import asyncio
+import itertools
 import statistics
 import sys
 import time
@@ -22,7 +23,7 @@ from tests.browser.chromium import browser, ensure_chromium
 from tests.browser.watched import watched_context
 
 PROXIES = 20_000
-EVENTS_A_SECOND = 50
+EVENTS_A_SECOND, LANES = 50, 5
 FILTERS = ("label=customer:7", "state=failed", "protocol=socks5", "q=user1234")
 """One filter a round, each different from the one before."""
 ROWS = '[role="row"][aria-rowindex]'
@@ -100,14 +101,20 @@ async def footer(page: Page) -> str:
 
 
 async def change(origin: str) -> None:
-    """Change proxies one after the other, so that so many events a second arise."""
-    made, began = 0, time.monotonic()
-    async with httpx.AsyncClient(base_url=origin, trust_env=False) as http:
-        while True:
-            body = {"labels": {"seen": str(made)}}
-            (await http.patch(f"/proxies/{1 + made * 7 % PROXIES}", json=body)).raise_for_status()
-            made += 1
-            await asyncio.sleep(max(0.0, began + made / EVENTS_A_SECOND - time.monotonic()))
+    """Change proxies, so that so many events a second arise."""
+    async with httpx.AsyncClient(base_url=origin, trust_env=False) as http, asyncio.TaskGroup() as group:
+        for lane in range(LANES):
+            group.create_task(change_in_turn(http, lane))
+
+
+async def change_in_turn(http: httpx.AsyncClient, lane: int) -> None:
+    """Change every so many proxies one after the other."""
+    began = time.monotonic()
+    for made in itertools.count():
+        number = made * LANES + lane
+        body = {"labels": {"seen": str(number)}}
+        (await http.patch(f"/proxies/{1 + number * 7 % PROXIES}", json=body)).raise_for_status()
+        await asyncio.sleep(max(0.0, began + (made + 1) * LANES / EVENTS_A_SECOND - time.monotonic()))
 
 
 @asynccontextmanager
