@@ -1,8 +1,11 @@
 """What the page may do in a browser, and how much it loads."""
 
 import pytest
-from playwright.async_api import Page, Response
+from playwright.async_api import Page, Response, Route
 
+from master.web.files import build
+from master.web.first_load import unpacked
+from master.web.page import page_html
 from tests.browser.settled import settled
 from tests.cluster.cluster import Cluster
 from tests.web.conftest import Visit
@@ -14,7 +17,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-FIRST_BYTES, ALL_BYTES = 60_000, 175_000
+FIRST_BYTES, ALL_BYTES = 60_000, 115_000
 """As they are transferred, compressed: for the first screen, and for all of them."""
 INJECT = """() => {
     const script = document.createElement("script");
@@ -43,6 +46,23 @@ async def test_both_pages_carry_the_policy_and_no_text_becomes_html_or_a_script(
 async def test_the_api_page_shows_the_calls_under_the_policy(visit: Visit):
     page = await visit("/api")
     await page.locator("#operations-Proxies-ListProxies, .opblock").first.wait_for()
+
+
+async def test_the_page_works_from_its_sources_as_it_does_packed(visit: Visit, demo: Cluster):
+    page = await visit("about:blank")
+    scripts: list[str] = []
+    page.on("request", lambda asked: scripts.append(asked.url) if asked.resource_type == "script" else None)
+    await page.route(f"{demo.api.base_url}", answer_unpacked)
+    for path in ("/#/proxies", "/#/settings"):
+        await page.goto(path)
+        await settled(page)
+    assert [url for url in scripts if "/packed/" in url] == []
+    assert any(url.endswith("/screens/others.js") for url in scripts)
+
+
+async def answer_unpacked(route: Route) -> None:
+    headers = {"content-security-policy": POLICY, "content-type": "text/html; charset=utf-8"}
+    await route.fulfill(body=page_html(build(), unpacked()), headers=headers)
 
 
 async def test_the_first_load_and_all_screens_together_stay_within_their_budgets(visit: Visit, demo: Cluster):
