@@ -134,6 +134,7 @@ SELECT
     sum(CASE WHEN :live::boolean THEN connections END)::bigint AS connections,
     sum(CASE WHEN :live::boolean THEN rx_bps END)::bigint AS rx_bps,
     sum(CASE WHEN :live::boolean THEN tx_bps END)::bigint AS tx_bps,
+    min(expires_at) FILTER (WHERE expires_at > now()) AS next_expiry,
     (sum(count(*)) OVER ())::bigint AS total
 FROM proxy_resources
 WHERE true

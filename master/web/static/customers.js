@@ -9,7 +9,7 @@
  * @property {number | null} connections
  * @property {number | null} rate bits per second, both ways
  * @property {number | null} bytes of the period, both ways; null: not known yet
- * @property {string | null} expires_at when the first of them expires
+ * @property {string | null} expires_at when the next of them expires
  */
 
 /** @type {Map<string, number>} */
@@ -27,16 +27,14 @@ function idOf(value) {
  * @param {any[]} all counts by the label
  * @param {any[]} troubled counts by the label and the state, without those that run
  * @param {any[] | undefined} usage sums by the label
- * @param {any[]} expiring proxies in the order in which they expire
  * @returns {Customer[]}
  */
-export function customersOf(key, all, troubled, usage, expiring) {
+export function customersOf(key, all, troubled, usage) {
   const nameOf = (/** @type {any} */ one) => one.labels?.[key] ?? null;
   const spent = new Map((usage ?? []).map((one) => [nameOf(one), one.received_bytes + one.sent_bytes]));
   /** @type {Map<string, Record<string, number>>} */
   const states = new Map();
   for (const one of troubled) states.set(nameOf(one), { ...states.get(nameOf(one)), [one.state]: one.count });
-  const first = new Map([...expiring].reverse().map((one) => [nameOf(one), one.limits.expires_at]));
   return all
     .filter((one) => nameOf(one) !== null)
     .map((one) => {
@@ -51,7 +49,7 @@ export function customersOf(key, all, troubled, usage, expiring) {
         connections: one.connections,
         rate: one.rx_bps === null ? null : one.rx_bps + one.tx_bps,
         bytes: usage ? (spent.get(value) ?? 0) : null,
-        expires_at: first.get(value) ?? null,
+        expires_at: one.next_expiry,
       };
     });
 }

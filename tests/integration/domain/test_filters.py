@@ -195,6 +195,23 @@ async def test_live_figures_are_summed_up_on_request(filled: Api):
     assert (one["connections"], one["rx_bps"], one["tx_bps"]) == (None, None, None)
 
 
+async def test_each_group_says_when_the_next_of_its_proxies_expires(filled: Api):
+    await filled.rows.execute(
+        "UPDATE proxies SET limits = CASE WHEN id % 3 = 0 THEN '{}' ELSE jsonb_build_object('expires_at', "
+        "to_char(timestamp '2025-01-01' + id % 2 * interval '100 years' + id * interval '1 hour', "
+        """'YYYY-MM-DD"T"HH24:MI:SS"Z"')) END"""
+    )
+    proxies = (await filled.call("GET", "/proxies?limit=1000", 200))["items"]
+    expected: dict[int, str | None] = {one["node_id"]: None for one in proxies}
+    for one in proxies:
+        moment = one["limits"].get("expires_at")
+        if moment is not None and moment > "2100":
+            expected[one["node_id"]] = min(moment, expected[one["node_id"]] or moment)
+    found = (await filled.call("GET", "/proxies/count?by=node", 200))["items"]
+    assert {one["node_id"]: one["next_expiry"] for one in found} == expected
+    assert any(expected.values())
+
+
 async def test_groups_that_are_not_known_are_refused_with_those_that_are(api: Api):
     for path, by, words in [
         ("/proxies", "stat", "did you mean state?"),

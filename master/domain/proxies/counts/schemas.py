@@ -1,5 +1,6 @@
 """The query and the resources of counts of proxies."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -45,6 +46,7 @@ class ProxyGroup(Resource):
     tx_bps: int | None = Field(
         description="Bits per second that their clients receive. null: unknown, or not asked for."
     )
+    next_expiry: datetime | None = Field(description="The time when the next of them expires. null: none will.")
 
 
 class ProxyCounts(Resource):
@@ -69,6 +71,7 @@ class ProxyCounts(Resource):
                             "connections": 31,
                             "rx_bps": 120000,
                             "tx_bps": 2400000,
+                            "next_expiry": "2026-12-24T00:00:00Z",
                         }
                     ],
                     "total": 12,

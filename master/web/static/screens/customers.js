@@ -23,7 +23,6 @@ import { html, signal, useMemo, useState } from "../view.js";
 import { t } from "../words.js";
 
 const MOST = 1000;
-const EXPIRING = 200;
 const PERIOD_MS = 30 * 86_400_000;
 const HOUR_MS = 3_600_000;
 /** Members of a filter of proxies that usage knows, too. */
@@ -112,28 +111,16 @@ export default function Customers() {
 function useCustomers(label, filter) {
   const owned = { ...filter, label: [...values(filter, "label"), label] };
   const others = { ...owned, "not.state": [...values(filter, "not.state"), "running"] };
-  const [from, now] = useMemo(() => [since(PERIOD_MS), since(0)], []);
+  const from = useMemo(() => since(PERIOD_MS), []);
   const shared = Object.fromEntries(Object.entries(owned).filter(([name]) => OF_USAGE.includes(name)));
   const on = /** @type {import("../changes.js").Kind[]} */ (["proxies"]);
   const by = `label:${label}`;
   const counts = useRead("/proxies/count", { ...owned, by, live: true }, { on, every: 30, pause: 2000 });
   const troubled = useRead("/proxies/count", { ...others, by: `${by},state` }, { on, every: 30, pause: 2000 });
   const usage = useRead("/usage", { ...shared, by, from, sort: "-bytes", limit: MOST }, { every: 60 });
-  const expiring = useRead(
-    "/proxies",
-    { ...owned, expires_after: now, sort: "expires_at", limit: EXPIRING, secrets: "no" },
-    { on, every: 60, pause: 5000 },
-  );
   const rows = useMemo(
-    () =>
-      customersOf(
-        label,
-        counts.data?.items ?? [],
-        troubled.data?.items ?? [],
-        usage.data?.items,
-        expiring.data?.items ?? [],
-      ),
-    [label, counts.data, troubled.data, usage.data, expiring.data],
+    () => customersOf(label, counts.data?.items ?? [], troubled.data?.items ?? [], usage.data?.items),
+    [label, counts.data, troubled.data, usage.data],
   );
   return { counts, rows };
 }
