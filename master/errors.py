@@ -217,14 +217,6 @@ class NotFound(RequestRefused):
     status = 404
 
 
-class NoBundles(RequestRefused):
-    """This master has no bundles that it could install nodes from."""
-
-    type = "/problems/no-bundles"
-    title = "No bundles"
-    status = 404
-
-
 class Invalid(RequestRefused):
     """The request is well-formed but invalid. `errors` gives each place and reason."""
 

@@ -8,13 +8,13 @@ from master.api.requests.reading import ApiRequest
 from master.distribution.downloads.app import HOW_TO, Downloads
 from master.distribution.install_script import NoScript, install_line
 from master.domain.nodes.installation.schemas import InstallCommand, InstallCommandQuery
-from master.errors import BadRequest, NoBundles
+from master.errors import BadRequest
 
 
 @get(
     "/install-command",
     summary="Show the line that installs a node",
-    opt=documented(answers={200: "The line."}, problems=(NoBundles,)),
+    opt=documented(answers={200: "The line."}, problems=(BadRequest,)),
 )
 async def show_install_command(
     request: ApiRequest, parameters: Injected[InstallCommandQuery], downloads: Injected[Downloads]
@@ -23,13 +23,13 @@ async def show_install_command(
 
     The node then waits for its enrolment by `POST /nodes`.
     """
+    host = request.headers.get("host")
     release = (await downloads.folder.contents()).newest
-    if release is None:
-        raise NoBundles(HOW_TO.strip())
     try:
-        url = downloads.script.base_url(request.headers.get("host"))
-        script = downloads.script.text(release, request.headers.get("host"))
+        url = downloads.script.base_url(host)
+        if release is None:
+            return InstallCommand(command=None, sha256=None, version=None, url=url, advice=HOW_TO.strip())
+        line = install_line(url, downloads.script.text(release, host), is_user=parameters.user)
     except NoScript as error:
         raise BadRequest(str(error)) from error
-    line = install_line(url, script, is_user=parameters.user)
-    return InstallCommand(command=line.text, sha256=line.sha256, version=release.version, url=url)
+    return InstallCommand(command=line.text, sha256=line.sha256, version=release.version, url=url, advice=None)

@@ -26,12 +26,14 @@ class InstallCommand(Resource):
                     "sha256": "0" * 64,
                     "version": "0.2.0",
                     "url": "http://192.0.2.1:3007",
+                    "advice": None,
                 }
             ]
         }
     )
 
-    command: str = Field(description="The line. Hosts have to reach `url`.")
-    sha256: str = Field(description="SHA-256 of install.sh, in hexadecimal digits.")
-    version: str = Field(description="The version that is installed.")
+    command: str | None = Field(description="The line. Hosts have to reach `url`. null: there are no bundles here.")
+    sha256: str | None = Field(description="SHA-256 of install.sh, in hexadecimal digits.")
+    version: str | None = Field(description="The version that is installed.")
     url: str = Field(description="DOWNLOAD_URL, or else the address that this request was sent to.")
+    advice: str | None = Field(description="What to do when `command` is null.")

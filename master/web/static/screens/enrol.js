@@ -4,6 +4,7 @@ import { named } from "../names.js";
 import { CopyButton, CopyCurl } from "../parts/elements/copy.js";
 import { Fields } from "../parts/forms/form.js";
 import { EnrolSteps } from "../parts/nodes/enrol_steps.js";
+import { InstallLine } from "../parts/nodes/install_line.js";
 import { Page } from "../parts/shell/screen.js";
 import { link } from "../router.js";
 import { errorsOf } from "../schema.js";
@@ -49,7 +50,8 @@ export default function Enrol() {
   const isReady = body.ip && body.challenge;
   return html`<${Page} title=${t("nav./nodes/enrol")}><p class="explained"><a href=${link("/nodes/invitations")}>${t("invitations.instead")}</a></p><form class="wizard" onSubmit=${commit}>
     <section class="panel"><h2><span class="step-number">1</span>${t("enrol.run")}</h2><p class="muted">${t("enrol.run_text")}</p>
-      <div class="command-box"><pre class="command" tabindex="0">${INSTALL}</pre><${CopyButton} text=${INSTALL} label=${t("enrol.copy")} /></div>
+      <${InstallLine} />
+      <details class="more"><summary>${t("enrol.by_hand")}</summary><div class="command-box"><pre class="command" tabindex="0">${INSTALL}</pre><${CopyButton} text=${INSTALL} label=${t("enrol.copy")} /></div></details>
       <p class="muted">${t("enrol.prints")}</p></section>
     <section class="panel form"><h2><span class="step-number">2</span>${t("enrol.challenge")}</h2>${form(["ip", "challenge"])}
       <details class="more" open=${Boolean(errorsOf(problem)["/port"])}><summary>${t("enrol.port")}</summary>${form(["port"])}</details></section>

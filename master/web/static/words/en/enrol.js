@@ -1,7 +1,13 @@
 // Enrolling a node.
 export default {
-  "enrol.run": "Start the agent on the host",
+  "enrol.run": "Install the node on its host",
   "enrol.run_text": "The host needs Linux, Python 3.11 or newer, and a way to the broker.",
+  "enrol.copy_line": "Copy the line",
+  "enrol.no_bundles":
+    "This master has no bundles, so no line can install the node. Make them with “maybe-master bundle build” and name their folder by BUNDLE_DIR, or install by hand.",
+  "enrol.own_url":
+    "Only this host reaches {url}. Open this page under an address that other hosts reach, or set DOWNLOAD_URL.",
+  "enrol.by_hand": "By hand, from a checkout",
   "enrol.copy": "Copy the commands",
   "enrol.prints": "It prints a challenge, valid for 30 minutes.",
   "enrol.challenge": "Paste the address and the challenge",
