@@ -1,4 +1,4 @@
-"""The examination of settings, PostgreSQL, RabbitMQ, nodes and the API's port, which changes nothing."""
+"""The examination of settings, PostgreSQL, RabbitMQ, nodes, bundles and the API's port, which changes nothing."""
 
 import asyncio
 import hashlib
@@ -23,6 +23,7 @@ from master.doctor.broker import (
     version_finding,
 )
 from master.doctor.broker_inspection import Contents, Inspection, NotInspected
+from master.doctor.bundles import bundle_findings
 from master.doctor.database import NodeSeen, address_finding, api_finding, clock_finding, node_findings, schema_finding
 from master.doctor.database import server_findings as database_findings
 from master.doctor.license import license_findings
@@ -69,6 +70,8 @@ async def examined(settings: Settings, bad: Collection[str] = ()) -> list[Findin
             first["management API"] = examination.examine_broker
     if "API_HOST" not in bad and "API_PORT" not in bad:
         first["API"] = examination.examine_api
+    if not any(variable.startswith(("BUNDLE_", "RELEASE_", "DOWNLOAD_")) for variable in bad):
+        first["bundles"] = examination.examine_bundles
     found = await examine(first)
     return [*found, *await examine({"nodes": examination.compare})]
 
@@ -170,6 +173,10 @@ class MasterExamination:
         self.master_here = state == "master"
         addresses = await asyncio.to_thread(own_addresses)
         return [api_finding(state, f"{host}:{port}", reason), exposure_finding(host, addresses)]
+
+    async def examine_bundles(self) -> list[Finding]:
+        """Examine the bundles that nodes are installed from."""
+        return await asyncio.to_thread(bundle_findings, self.settings)
 
     async def compare(self) -> list[Finding]:
         """Compare the database with the broker, and examine the nodes."""
