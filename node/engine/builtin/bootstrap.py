@@ -7,6 +7,7 @@ another tenth of the start and of the memory.
 Run as `python -I -S bootstrap.py MODULE ARGUMENTS...`.
 """
 
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from types import ModuleType
 
 def main() -> None:
     sys.modules["ssl"] = None  # pyright: ignore[reportArgumentType] (makes the import fail, see sys.modules)
+    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ  # -I ignores the variable
     here = Path(__file__).resolve().parent
     for name, path in (
         ("node", here.parent.parent),

@@ -184,7 +184,7 @@ def _spawn(directory: Path, connection: socket.socket) -> int:
     return os.posix_spawn(
         sys.executable,
         [sys.executable, isolated, without_site, str(_BOOTSTRAP), module, str(directory)],
-        {name: os.environ[name] for name in _INHERITED if name in os.environ},
+        {name: os.environ[name] for name in _INHERITED if name in os.environ} | _no_bytecode(),
         file_actions=[
             (os.POSIX_SPAWN_DUP2, connection.fileno(), 0),
             (os.POSIX_SPAWN_OPEN, 1, str(directory / _LOG), flags, 0o600),
@@ -194,6 +194,11 @@ def _spawn(directory: Path, connection: socket.socket) -> int:
         setsigmask=[],
         setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
     )
+
+
+def _no_bytecode() -> dict[str, str]:
+    """Return the variable by which the agent's own `python -B` counts for its workers, too."""
+    return {"PYTHONDONTWRITEBYTECODE": "1"} if sys.dont_write_bytecode else {}
 
 
 def _rotate_log(log: Path) -> None:
