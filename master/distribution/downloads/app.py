@@ -26,12 +26,7 @@ DOWNLOAD_ROUTE = "/bundle"
 """The name of all paths in the figures of the API's port."""
 ANNOUNCE_LIMIT = 4096
 ANNOUNCE_S = 10.0
-SCRIPT_TYPE, JSON_TYPE, TEXT_TYPE, ARCHIVE_TYPE = (
-    "text/plain; charset=utf-8",
-    "application/json",
-    "text/plain; charset=us-ascii",
-    "application/gzip",
-)
+TEXT_TYPE, JSON_TYPE, ARCHIVE_TYPE = "text/plain; charset=utf-8", "application/json", "application/gzip"
 HOW_TO = (
     "There are no bundles on this master, so it cannot install nodes. Make them with `maybe-master bundle build`, "
     "and set BUNDLE_DIR to their folder; see docs/nodes.md.\n"
@@ -118,7 +113,7 @@ class Downloads:
         if newest is None:
             return Answer(404, HOW_TO.encode())
         try:
-            return Content.of(self.script.text(newest, header(scope, b"host")), SCRIPT_TYPE)
+            return Content.of(self.script.text(newest, header(scope, b"host")), TEXT_TYPE)
         except NoScript as error:
             return Answer(400, f"{error}\n".encode())
 

@@ -47,8 +47,10 @@ class DownloadProtocol(H11Protocol):
             self.connections_of.close(self._counted_as)
 
     def data_received(self, data: bytes) -> None:
-        """Stop the clock when a request has begun."""
-        super().data_received(data)
+        """Read in pieces, since h11 limits only a head whose end is missing. A request stops the clock."""
+        for start in range(0, len(data), HEAD_LIMIT):
+            if not self.transport.is_closing():
+                super().data_received(data[start : start + HEAD_LIMIT])
         if self.cycle and not self.cycle.response_complete:
             self._stop_head()
 
