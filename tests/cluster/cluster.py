@@ -112,11 +112,18 @@ class Cluster(Faults):
         return node
 
     async def launch(
-        self, *, number: int | None = None, ports: PortBlock | None = None, id_: int | None = None, host: str = HOST
+        self,
+        *,
+        number: int | None = None,
+        ports: PortBlock | None = None,
+        id_: int | None = None,
+        host: str = HOST,
+        program: Path | None = None,
     ) -> Node:
         """Start one more agent. `id_` is that of a node which an earlier run enrolled under the same number.
 
-        `host` may be any loopback address, which gives the node all ports of its own.
+        `host` may be any loopback address, which gives the node all ports of its own. `program` is an installed
+        `maybe-node`, which gets nothing of this environment but PATH.
         """
         number = number or self.free_number()
         data = self.folder.private(f"node-{number}")
@@ -130,6 +137,9 @@ class Cluster(Faults):
             "NODE_CHALLENGE_FILE": str(data / "challenge.json"),
         }
         agent = self._program(f"node-{number}", "node", environment)
+        if program is not None:
+            path = {"PATH": os.environ["PATH"], "MAYBE_NODE_PYTHON": sys.executable}
+            agent = Process(agent.name, [str(program)], agent.log, path | environment, whole=False)
         node = Node(agent, data, enrol_port, ports or claim_block(), id_, host, back=id_ is not None)
         self.nodes[agent.name] = node
         await agent.start()

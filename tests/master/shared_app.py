@@ -5,11 +5,21 @@ from typing import Any, cast
 
 from litestar import Litestar
 
-from master.asgi import METERS, Dependencies, create_app
+from master.asgi import DOWNLOADS, METERS, Dependencies, create_app
 from master.db.database import Database
 from tests.master.dependencies import api_parts
 
-SHARED = ("database", "enroller", "notifications", "syncer", "event_stream", "deliveries", "meters", "fleet")
+SHARED = (
+    "database",
+    "enroller",
+    "notifications",
+    "syncer",
+    "event_stream",
+    "deliveries",
+    "meters",
+    "fleet",
+    "downloads",
+)
 
 
 class Place:
@@ -34,5 +44,5 @@ def app_over(parts: Dependencies) -> Litestar:
     app, places = shared()
     for name, place in places.items():
         place.behind = getattr(parts, name)
-    app.state[METERS] = parts.meters
+    app.state[METERS], app.state[DOWNLOADS] = parts.meters, parts.downloads
     return app
