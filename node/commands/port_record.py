@@ -1,12 +1,14 @@
 """A record of the ports that accepted, as text: `{"format": 1, "ports": "20001-20950,21000"}`. Pure."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 FORMAT = 1
 READ_LIMIT = 1_048_576
 HIGHEST = 65_535
+RANGE = re.compile(r"([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?")
 
 
 class BadPortRecord(Exception):
@@ -40,10 +42,10 @@ def read(body: bytes) -> frozenset[int]:
 
 def ports_in(part: str) -> range:
     """Read "from-to", or one port. Raises ValueError."""
-    first, _, last = part.partition("-")
-    if not all(each.isascii() and each.isdigit() and len(each) <= 5 for each in (first, last or first)):
+    matched = RANGE.fullmatch(part)
+    if matched is None:
         raise ValueError("not a range of ports")
-    found = range(int(first), int(last or first) + 1)
-    if not found or not found[0] or found[-1] > HIGHEST:
+    found = range(int(matched[1]), int(matched[2] or matched[1]) + 1)
+    if not found or found[-1] > HIGHEST:
         raise ValueError("not a range of ports")
     return found

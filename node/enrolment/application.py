@@ -19,7 +19,7 @@ BODY_LIMIT = 65_536
 BODY_S = 30.0
 """Longest time for a body to arrive. The master's comes with its head."""
 
-Route = Callable[[bytes], Awaitable[Answer]]
+BodyHandler = Callable[[bytes], Awaitable[Answer]]
 """Answers a body. It may raise ValidationError for one that it cannot read, and OSError for a disk that refuses."""
 
 CLOSE = (b"connection", b"close")
@@ -34,7 +34,7 @@ NOT_STORED = Answer(500, REFUSED)
 class Application:
     """Serves each path of `routes` to POST, and nothing else."""
 
-    def __init__(self, routes: Mapping[str, Route], *, body_s: float = BODY_S) -> None:
+    def __init__(self, routes: Mapping[str, BodyHandler], *, body_s: float = BODY_S) -> None:
         self._routes, self._body_s = routes, body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +62,7 @@ class Application:
         return await answered(route, body) if len(body) <= BODY_LIMIT else TOO_LONG
 
 
-async def answered(route: Route, body: bytes) -> Answer:
+async def answered(route: BodyHandler, body: bytes) -> Answer:
     """Call the route."""
     try:
         return await route(body)

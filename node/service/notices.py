@@ -12,12 +12,14 @@ STATUS_LENGTH = 200
 
 
 class Notices:
-    """Sends notices to the service manager, if there is one. No notice is repeated, and none fails the agent."""
+    """Sends notices to the service manager, if there is one, and waits for nothing. None fails the agent."""
 
     def __init__(self, address: str | None = None, watchdog_s: float | None = None) -> None:
         """`address` is a path, or `@` and an abstract name. The manager expects a sign of life every `watchdog_s`."""
         self._address, self.watchdog_s = address, watchdog_s
         self._failed = False
+        self._unsent: dict[str, str] = {}
+        """The last notice of each kind that the manager has not taken yet."""
 
     def ready(self) -> None:
         """Report that the start is complete."""
@@ -30,22 +32,29 @@ class Notices:
     def alive(self) -> None:
         """Report that the event loop runs."""
         self._send("WATCHDOG=1")
+        self._unsent.pop("WATCHDOG", None)
 
     def status(self, text: str) -> None:
         """Show a line to people: `systemctl status`."""
         self._send(f"STATUS={' '.join(text.split())[:STATUS_LENGTH]}")
 
-    def _send(self, notice: str) -> None:
-        if self._address is None:
+    def repeat(self) -> None:
+        """Send again what the manager has not taken yet: its queue holds ten notices (unix(7))."""
+        if self._address is None or not self._unsent:
             return
         try:
-            send(self._address, notice)
+            for kind, notice in list(self._unsent.items()):
+                send(self._address, notice)
+                del self._unsent[kind]
+            self._failed = False
         except OSError as error:
             if not self._failed:
-                log.warning("notice.not_sent", notice=notice.partition("=")[0], reason=error.strerror)
+                log.warning("notice.not_sent", notices=list(self._unsent), reason=error.strerror)
             self._failed = True
-        else:
-            self._failed = False
+
+    def _send(self, notice: str) -> None:
+        self._unsent[notice.partition("=")[0]] = notice
+        self.repeat()
 
 
 def send(address: str, notice: str) -> None:

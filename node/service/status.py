@@ -61,6 +61,7 @@ class StatusKeeper:
         while True:
             self._due.clear()
             await self._write_changes()
+            self._notices.repeat()
             await asyncio.sleep(REST_S)
             await wait_for_event(self._due, LOOK_S)
 

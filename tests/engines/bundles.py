@@ -1,0 +1,48 @@
+"""A folder in the layout of a node's bundle, with links to the code and to this environment's packages."""
+
+import re
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+START = """import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
+
+from node.__main__ import main
+
+main()
+"""
+
+
+def linked_bundle(folder: Path, version: str = "9.9.9") -> list[str]:
+    """Make the folder. Returns the beginning of a command that starts a node from it."""
+    library = folder / "lib"
+    library.mkdir(parents=True)
+    (folder / "VERSION").write_text(f"{version}\n")
+    (folder / "start.py").write_text(START)
+    for name in ("node", "shared"):
+        copied(ROOT / name, library / name)
+    for name in re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-node.txt").read_text(), re.MULTILINE):
+        link_distribution(name, library)
+    return [sys.executable, "-I", str(folder / "start.py")]
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy modules: one finds its neighbours by its own path, with links resolved."""
+    for path in source.rglob("*.py"):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+
+
+def link_distribution(name: str, library: Path) -> None:
+    """Link each folder and module that the distribution has at its top."""
+    found = distribution(name)
+    tops = {Path(str(file)).parts[0] for file in found.files or ()} - {"..", "__pycache__"}
+    for top in tops:
+        place = library / top
+        if not place.exists():
+            place.symlink_to(Path(str(found.locate_file(top))))
