@@ -11,7 +11,7 @@ from typing import Any, Literal
 from node.network.exit_requirements import ExitRequirement, source_of
 from node.state.local_copy_file import DamagedCopy, is_damage, reading
 from shared.doctor.findings import Finding, ok, problem, some, warning
-from shared.proxies import Exit
+from shared.proxies import EngineName, Exit
 
 BUSY_S = 2.0
 
@@ -98,11 +98,11 @@ def read_copy(db: sqlite3.Connection) -> CopyInspection:
         wanted=wanted,
         refused=tuple(id_ for id_, _, refusal in rows if refusal),
         ports={id_: record["port"] for id_, record in records.items()},
-        builtin=sum(record["engine"] == "builtin" for record in records.values()),
+        builtin=sum(engine_of(record) == "builtin" for record in records.values()),
         exits={
             id_: Exit.model_validate(record.get("exit", {}))
             for id_, record in records.items()
-            if record["engine"] == "builtin"
+            if engine_of(record) == "builtin"
         },
         required=tuple(requirements_in(records.values())),
     )
@@ -113,7 +113,12 @@ def requirements_in(records: Iterable[Mapping[str, Any]]) -> Iterator[ExitRequir
     for record in records:
         source = source_of(Exit.model_validate(record.get("exit", {})))
         if source is not None:
-            yield ExitRequirement(source, record["engine"])
+            yield ExitRequirement(source, engine_of(record))
+
+
+def engine_of(record: Mapping[str, Any]) -> EngineName:
+    """Return the engine of a stored record, which leaves out defaults."""
+    return record.get("engine", "builtin")
 
 
 def copy_finding(copy: CopyInspection, owner: str | None) -> Finding:

@@ -241,28 +241,37 @@ def read_copy(db: sqlite3.Connection, owner: str | None) -> LocalCopy:
 
 def row_of(stored: StoredProxy) -> tuple[object, ...]:
     """Convert a stored proxy to its row."""
-    record = stored.record.model_dump_json() if stored.record else None
+    record = record_json(stored.record)
     good = record if stored.good is stored.record else good_json(stored)
     return (stored.id, stored.version, stored.content, stored.rec_rev, record, stored.refusal, good)
 
 
 def good_json(stored: StoredProxy) -> str | None:
     """Serialise the last record that really ran."""
-    return stored.good.model_dump_json() if stored.good else None
+    return record_json(stored.good)
+
+
+def record_json(record: ProxyRecord | None) -> str | None:
+    """Serialise a record without defaults, as the master sends it. Records that are read share theirs, which saves most
+    of their memory."""
+    return record.model_dump_json(exclude_defaults=True) if record is not None else None
 
 
 def read_stored_proxy(row: tuple[int, int, int, int, str | None, str, str | None]) -> StoredProxy | None:
     """Convert a row to its stored proxy; None when another version of the program wrote an unreadable record."""
     id_, version, content, rec_rev, record, refusal, good = row
     try:
+        newest = ProxyRecord.model_validate_json(record) if record else None
+        # A record that has run is one object, so it is not written as good once more.
+        proven = newest if good == record else ProxyRecord.model_validate_json(good) if good else None
         return StoredProxy(
             id=id_,
             version=version,
             content=content,
             rec_rev=rec_rev,
-            record=ProxyRecord.model_validate_json(record) if record else None,
+            record=newest,
             refusal=refusal,
-            good=ProxyRecord.model_validate_json(good) if good else None,
+            good=proven,
             pair_hash=pair_hash(id_, version),
         )
     except ValidationError:
