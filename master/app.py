@@ -32,7 +32,7 @@ from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.nodes.drain_runner import DrainRunner
 from master.domain.nodes.enrolment.service import Enrolment
-from master.domain.nodes.invitations.announcements import Announcements
+from master.domain.nodes.invitations.announcements import AnnouncementReceiver
 from master.domain.rotation.runner import RotationRunner
 from master.domain.system.presence import Presence
 from master.domain.system.schemas import Configuration
@@ -140,7 +140,7 @@ class Master:
             node_amqp_url=settings.node_amqp_url,
             enrol_ports=settings.enrol_ports,
         )
-        self._announcements = Announcements(self._database, self._enrolment)
+        self._announcements = AnnouncementReceiver(self._database, self._enrolment)
         self._downloads = downloads_of(settings, self._announcements)
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._meters = Meters()

@@ -13,7 +13,7 @@ import structlog
 
 from node.state.identity import write_secret
 from shared.enrolment.bodies import NodeConfig
-from shared.enrolment.invitation import Announcement, Invitation, announce, new_nonce, node_challenge
+from shared.enrolment.invitation import Announcement, InvitationSecret, announce, new_nonce, node_challenge
 from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
@@ -26,7 +26,7 @@ FILE_LIMIT = 1_024
 class InvitedChallenge:
     """The nonce and the challenge. `called` is set once a master has proven that it knows this challenge."""
 
-    def __init__(self, invitation: Invitation, file: Path, *, port: int, ip: str | None) -> None:
+    def __init__(self, invitation: InvitationSecret, file: Path, *, port: int, ip: str | None) -> None:
         """`ip` is the address at which the node asks to be called; None: the one that the master sees."""
         self.invitation, self._file, self._port, self._ip = invitation, file, port, ip
         self._kept = read_nonce(file, invitation.id)

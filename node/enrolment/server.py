@@ -40,7 +40,7 @@ REFUSALS_PER_S = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Session:
+class ProvenHandshake:
     """An unfinished handshake, with the challenge that the master has proven, and its nonce if it is an invited one."""
 
     handshake: NodeHandshake
@@ -69,7 +69,7 @@ class EnrolmentServer:
         self._settings, self._facts, self._accept, self._on_challenge = settings, facts, accept, on_challenge
         self._challenge = challenge or new_challenge()
         self._drawn_at = time.monotonic()
-        self._sessions: list[Session] = []
+        self._handshakes: list[ProvenHandshake] = []
         self._refusals: list[float] = []
         self.proven = asyncio.Event()
 
@@ -100,7 +100,7 @@ class EnrolmentServer:
             if self._invited is None:
                 await self.show_challenge()
             while not await wait_for_event(self.proven, self._drawn_at + CHALLENGE_TTL_S - time.monotonic()):
-                self._challenge, self._drawn_at, self._sessions = new_challenge(), time.monotonic(), []
+                self._challenge, self._drawn_at, self._handshakes = new_challenge(), time.monotonic(), []
                 if self._invited is None or self._invited.is_closed:
                     await self.show_challenge()
             server.should_exit = True
@@ -124,23 +124,23 @@ class EnrolmentServer:
 
     async def _hello(self, body: bytes) -> Answer:
         hello = Hello.model_validate_json(body)
-        session = await asyncio.to_thread(begin_session, hello, self._challenge, self._invited)
+        session = await asyncio.to_thread(begin_handshake, hello, self._challenge, self._invited)
         if session is None:
             return self._refuse()
         if self._invited is not None and session.nonce is not None:
             await self._invited.keep(session.nonce)
         answer = session.handshake.answer(self._facts)
-        self._sessions = [*self._sessions[-SESSIONS + 1 :], session]
+        self._handshakes = [*self._handshakes[-SESSIONS + 1 :], session]
         return Answer(200, answer.model_dump_json().encode(), JSON)
 
     async def _config(self, body: bytes) -> Answer:
         box = Box.model_validate_json(body)
-        for session in reversed(self._sessions):
+        for session in reversed(self._handshakes):
             try:
                 received = session.handshake.read_config(box)
             except BadHandshake:
                 continue
-            self._sessions.remove(session)
+            self._handshakes.remove(session)
             if self._invited is not None and session.nonce is not None and not await self._invited.admits(received):
                 return self._refuse()
             await self._accept(Identity(received, challenge=session.challenge))
@@ -158,7 +158,7 @@ class EnrolmentServer:
         return Answer(403, REFUSED)
 
 
-def begin_session(hello: Hello, own: str, invited: InvitedChallenge | None) -> Session | None:
+def begin_handshake(hello: Hello, own: str, invited: InvitedChallenge | None) -> ProvenHandshake | None:
     """Begin a handshake with a master that knows the invitation's challenge or the node's own; None with any other."""
     challenges: list[tuple[str, str | None]] = [(own, None)]
     if invited is not None:
@@ -166,7 +166,7 @@ def begin_session(hello: Hello, own: str, invited: InvitedChallenge | None) -> S
         challenges.insert(0, (invited.challenge_of(nonce), nonce))
     for challenge, nonce in challenges:
         with suppress(BadHandshake):
-            return Session(NodeHandshake(challenge, hello), challenge, nonce)
+            return ProvenHandshake(NodeHandshake(challenge, hello), challenge, nonce)
     return None
 
 

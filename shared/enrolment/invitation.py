@@ -32,7 +32,7 @@ class BadAnnouncement(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Invitation:
+class InvitationSecret:
     """An invitation: its id at the master, and the key that its secret stands for."""
 
     id: int
@@ -69,10 +69,10 @@ def invitation_key(challenge: str) -> bytes:
     return derive(read_challenge(challenge).encode(), b"", PURPOSE_KEY)
 
 
-def read_invitation(code: str) -> Invitation:
+def read_invitation(code: str) -> InvitationSecret:
     """Read an invitation as a person typed it. Raises BadChallenge with a reason that never quotes the text."""
     id_, challenge = read_code(code)
-    return Invitation(id_, invitation_key(challenge))
+    return InvitationSecret(id_, invitation_key(challenge))
 
 
 def new_nonce() -> str:
@@ -88,7 +88,7 @@ def node_challenge(key: bytes, nonce: str) -> str:
     return dashed(letters + check_letters(letters))
 
 
-def announce(invitation: Invitation, nonce: str, port: int, ip: str | None = None) -> Announcement:
+def announce(invitation: InvitationSecret, nonce: str, port: int, ip: str | None = None) -> Announcement:
     """Make the announcement of a node that waits at this port."""
     mac = announcement_mac(invitation.key, invitation.id, nonce, port, ip)
     return Announcement(invitation=invitation.id, nonce=nonce, port=port, ip=ip, mac=mac)

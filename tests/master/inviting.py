@@ -15,7 +15,7 @@ from master.distribution.folder import BundleFolder
 from master.distribution.install_script import InstallScript
 from master.domain.nodes.enrolment.service import Enrolment
 from master.domain.nodes.invitations import service as invitations
-from master.domain.nodes.invitations.announcements import Announcements
+from master.domain.nodes.invitations.announcements import AnnouncementReceiver
 from master.domain.nodes.invitations.schemas import Invitation, InvitationCreated, NewInvitation
 from master.domain.nodes.protocols import InstallSource
 from node.enrolment.announcer import Pace
@@ -50,7 +50,7 @@ async def remove(rows: Database, id_: int) -> None:
 @asynccontextmanager
 async def listening(rows: Database, enrolment: Enrolment, port: int = 0) -> AsyncGenerator[str]:
     """A master's listener for announcements; its URL."""
-    announcements = Announcements(rows, enrolment)
+    announcements = AnnouncementReceiver(rows, enrolment)
     with closing(bound_socket("127.0.0.1", port)) as listener:
         listener.listen(128)
         downloads = Downloads(BundleFolder(NOWHERE, ()), InstallScript(None, ()), announcements)

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from master.db.database import Database
 from master.domain.nodes.enrolment.service import Enrolment
-from master.domain.nodes.invitations.announcements import Announcements
+from master.domain.nodes.invitations.announcements import AnnouncementReceiver
 from master.domain.nodes.invitations.limits import HANDSHAKES_PER_SENDER, REFUSALS_PER_MINUTE
 from shared.enrolment.invitation import Announcement, announce, new_nonce, read_invitation
 from shared.http_server import bound_socket
@@ -20,8 +20,8 @@ from tests.services.ports import PortBlock
 
 
 @pytest.fixture
-async def announcements(rows: Database, enrolment: Enrolment) -> AsyncIterator[Announcements]:
-    made = Announcements(rows, enrolment)
+async def announcements(rows: Database, enrolment: Enrolment) -> AsyncIterator[AnnouncementReceiver]:
+    made = AnnouncementReceiver(rows, enrolment)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(made.run())
         await asyncio.sleep(0)
@@ -39,14 +39,14 @@ async def genuine(rows: Database, port: int, ip: str | None = None, **members: A
 
 
 async def test_a_genuine_announcement_is_accepted_at_the_senders_address(
-    announcements: Announcements, rows: Database, block: PortBlock
+    announcements: AnnouncementReceiver, rows: Database, block: PortBlock
 ):
     answer = await announcements.announce(await genuine(rows, block.port(1)), "127.0.0.5")
     assert (answer.status, answer.body) == (202, b'{"ip":"127.0.0.5"}')
 
 
 async def test_a_false_announcement_is_refused_in_constant_words_and_bounded(
-    announcements: Announcements, rows: Database, block: PortBlock
+    announcements: AnnouncementReceiver, rows: Database, block: PortBlock
 ):
     good = Announcement.model_validate_json(await genuine(rows, block.port(1)))
     wrong_mac = body(good.model_copy(update={"mac": "0" * 64}))
@@ -61,7 +61,7 @@ async def test_a_false_announcement_is_refused_in_constant_words_and_bounded(
 
 
 async def test_a_flood_of_false_announcements_holds_up_no_genuine_one(
-    announcements: Announcements, rows: Database, enrolment: Enrolment, tmp_path: Path, block: PortBlock
+    announcements: AnnouncementReceiver, rows: Database, enrolment: Enrolment, tmp_path: Path, block: PortBlock
 ):
     made = await invite(rows)
     async with listening(rows, enrolment) as url:
@@ -88,7 +88,7 @@ async def flooding(host: str, port: int, request: bytes) -> None:
 
 
 async def test_a_captured_announcement_leads_nowhere_from_another_address(
-    announcements: Announcements, rows: Database, block: PortBlock
+    announcements: AnnouncementReceiver, rows: Database, block: PortBlock
 ):
     captured = await genuine(rows, block.port(1))
     await announcements.announce(captured, "127.0.0.5")
@@ -105,7 +105,7 @@ async def test_a_replayed_announcement_of_an_enrolled_node_makes_no_second_one(
         node = invited_node(tmp_path, 1, made.code, url, block.port(1))
         async with running(node):
             await until(lambda: node.is_in)
-    again = Announcements(rows, enrolment)
+    again = AnnouncementReceiver(rows, enrolment)
     with capture_logs() as logs:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(again.run())
@@ -121,14 +121,14 @@ async def test_a_replayed_announcement_of_an_enrolled_node_makes_no_second_one(
 async def recording(rows: Database, enrolment: Enrolment) -> AsyncIterator[tuple[str, list[bytes]]]:
     """A listener for announcements; its URL, and the bodies that it heard."""
     heard: list[bytes] = []
-    receive = Announcements.announce
+    receive = AnnouncementReceiver.announce
 
-    async def remembered(announcements: Announcements, body: bytes, address: str) -> Any:
+    async def remembered(announcements: AnnouncementReceiver, body: bytes, address: str) -> Any:
         heard.append(body)
         return await receive(announcements, body, address)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Announcements, "announce", remembered)
+        patch.setattr(AnnouncementReceiver, "announce", remembered)
         async with listening(rows, enrolment) as url:
             yield url, heard
 
@@ -138,10 +138,10 @@ async def test_a_node_refuses_a_configuration_that_was_passed_on_from_another_ad
 ):
     """Somebody repeats an announcement faster than the node, from his own address, and passes the handshake on."""
     made = await invite(rows)
-    thief, receive = Announcements(rows, enrolment), Announcements.announce
+    thief, receive = AnnouncementReceiver(rows, enrolment), AnnouncementReceiver.announce
     relay = await asyncio.start_server(passing_to("127.0.0.2", block.port(1)), "127.0.0.66", block.port(1))
 
-    async def overtaken(announcements: Announcements, body: bytes, address: str) -> Any:
+    async def overtaken(announcements: AnnouncementReceiver, body: bytes, address: str) -> Any:
         await receive(thief, body, "127.0.0.66")
         await until(lambda: is_noticed(logs))
         return await receive(announcements, body, address)
@@ -152,7 +152,7 @@ async def test_a_node_refuses_a_configuration_that_was_passed_on_from_another_ad
             async with listening(rows, enrolment) as url:
                 node = invited_node(tmp_path, 1, made.code, url, block.port(1))
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(Announcements, "announce", overtaken)
+                    patch.setattr(AnnouncementReceiver, "announce", overtaken)
                     async with running(node):
                         await until(lambda: is_noticed(logs))
                         patch.undo()
@@ -186,7 +186,7 @@ def passing_to(host: str, port: int) -> Any:
 
 
 async def test_the_master_calls_no_address_that_no_node_can_have(
-    announcements: Announcements, rows: Database, block: PortBlock
+    announcements: AnnouncementReceiver, rows: Database, block: PortBlock
 ):
     answer = await announcements.announce(await genuine(rows, block.port(1), "169.254.169.254"), "127.0.0.5")
     assert answer.status == 422
@@ -194,7 +194,7 @@ async def test_the_master_calls_no_address_that_no_node_can_have(
 
 
 async def test_the_master_calls_no_private_address_for_a_public_sender(
-    announcements: Announcements, rows: Database, block: PortBlock
+    announcements: AnnouncementReceiver, rows: Database, block: PortBlock
 ):
     answer = await announcements.announce(await genuine(rows, block.port(1), "127.0.0.1"), "198.51.100.7")
     assert answer.status == 422
@@ -203,12 +203,14 @@ async def test_the_master_calls_no_private_address_for_a_public_sender(
 
 @pytest.mark.parametrize("sender", ["", "unix", "fe80::1%eth0", "169.254.169.254", "x" * 10_000])
 async def test_a_sender_that_is_no_address_of_a_node_is_refused(
-    sender: str, announcements: Announcements, rows: Database, block: PortBlock
+    sender: str, announcements: AnnouncementReceiver, rows: Database, block: PortBlock
 ):
     assert (await announcements.announce(await genuine(rows, block.port(1)), sender)).status == 403
 
 
-async def test_handshakes_of_one_sender_are_bounded(announcements: Announcements, rows: Database, block: PortBlock):
+async def test_handshakes_of_one_sender_are_bounded(
+    announcements: AnnouncementReceiver, rows: Database, block: PortBlock
+):
     made = read_invitation((await invite(rows, uses=100)).code)
     with closing(bound_socket("127.0.0.1", block.port(1))) as silent:
         silent.listen()
@@ -218,7 +220,7 @@ async def test_handshakes_of_one_sender_are_bounded(announcements: Announcements
 
 
 async def test_a_removed_invitation_is_told_only_to_nodes_that_have_its_code(
-    announcements: Announcements, rows: Database, block: PortBlock
+    announcements: AnnouncementReceiver, rows: Database, block: PortBlock
 ):
     made = await invite(rows)
     good = announce(read_invitation(made.code), new_nonce(), block.port(1))

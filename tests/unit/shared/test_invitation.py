@@ -10,7 +10,7 @@ from shared.enrolment.invitation import (
     ANNOUNCEMENT_LIMIT,
     Announcement,
     BadAnnouncement,
-    Invitation,
+    InvitationSecret,
     announce,
     is_genuine,
     new_nonce,
@@ -26,7 +26,7 @@ PORTS = st.integers(1, 65535)
 IPS = st.none() | st.ip_addresses().map(str)
 
 
-def invitation(id_: int = 3) -> Invitation:
+def invitation(id_: int = 3) -> InvitationSecret:
     return read_invitation(invitation_code(id_, new_challenge()))
 
 

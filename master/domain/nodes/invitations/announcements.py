@@ -61,7 +61,7 @@ def again(status: int, seconds: float) -> Answer:
     return Answer(status, REFUSED, headers=((b"retry-after", b"%d" % max(1, round(seconds))),))
 
 
-class Announcements:
+class AnnouncementReceiver:
     """Receive announcements while `run` runs."""
 
     def __init__(self, database: Database, enrolment: Enrolment) -> None:

@@ -23,7 +23,7 @@ REFUSALS_PER_MINUTE = 60
 SENDERS = 4_096
 IPV6_NETWORK_BITS = 64
 
-AnswerT = TypeVar("AnswerT")
+ReplyT = TypeVar("ReplyT")
 
 
 def sender_of(address: str) -> str:
@@ -69,30 +69,30 @@ class Refusals:
 
 
 @dataclass(slots=True)
-class Known(Generic[AnswerT]):
+class Heard(Generic[ReplyT]):
     """An announcement that was taken: its sender, and the answer that it gets again before `until`."""
 
     sender: str
     bound_until: float
     until: float
-    answer: AnswerT | None = field(default=None)
+    answer: ReplyT | None = field(default=None)
 
 
-class Recent(Generic[AnswerT]):
+class Recent(Generic[ReplyT]):
     """Remembers announcements by invitation and nonce, the latest RECENT of them."""
 
     def __init__(self, size: int = RECENT) -> None:
         self._size = size
-        self._known: OrderedDict[tuple[int, str], Known[AnswerT]] = OrderedDict()
+        self._known: OrderedDict[tuple[int, str], Heard[ReplyT]] = OrderedDict()
 
-    def find(self, key: tuple[int, str], now: float) -> Known[AnswerT] | None:
+    def find(self, key: tuple[int, str], now: float) -> Heard[ReplyT] | None:
         """Return the announcement if it is still bound to its sender."""
         known = self._known.get(key)
         return known if known is not None and now < known.bound_until else None
 
-    def remember(self, key: tuple[int, str], sender: str, answer: AnswerT, now: float, seconds: float) -> None:
+    def remember(self, key: tuple[int, str], sender: str, answer: ReplyT, now: float, seconds: float) -> None:
         """Have this sender's announcement answered so for some seconds, and nobody else's with its nonce."""
-        self._known[key] = Known(sender, now + max(BOUND_S, seconds), now + seconds, answer)
+        self._known[key] = Heard(sender, now + max(BOUND_S, seconds), now + seconds, answer)
         self._known.move_to_end(key)
         while len(self._known) > self._size:
             self._known.popitem(last=False)
