@@ -17,7 +17,15 @@ from shared.destinations import DENY_PORTS, canonical_ports
 from shared.engine.defaults import FAILED_LOGINS, HALF_CLOSED_S, VIA
 from shared.enrolment.challenge import read_code
 from shared.logs import LogLevel
-from shared.settings.reading import EnvironmentSettings, literal_address, one_of, read, variables, whole_number
+from shared.settings.reading import (
+    EnvironmentSettings,
+    literal_address,
+    one_of,
+    read,
+    secret_variables,
+    variables,
+    whole_number,
+)
 
 _HOST = re.compile(r"[0-9A-Za-z._:-]{1,253}")
 _URL = re.compile(r"[!$&'()*+,./0-9:;=A-Z\[\]_a-z~%-]{1,500}")
@@ -178,6 +186,7 @@ class Settings(EnvironmentSettings):
 
 
 VARIABLES = variables(Settings, required=False)
+SECRETS = secret_variables(Settings)
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:

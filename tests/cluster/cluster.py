@@ -205,7 +205,7 @@ class Cluster(Faults):
             await self.halt(node.agent.name)
         else:
             await node.agent.stop()
-            await end_proxies(node)
+            await end_proxies(node.agent)
         node.ports.close()
 
     async def halt(self, who: str) -> None:
@@ -258,16 +258,16 @@ class Cluster(Faults):
             return False
 
 
-async def end_proxies(node: Node) -> None:
+async def end_proxies(agent: Process) -> None:
     """Do what `maybe-node stop` does, without a process. Raises ProgramError."""
     from node.commands.stop import stop_proxies
     from node.errors import NodeError
     from node.settings import read_settings
 
     try:
-        await stop_proxies(read_settings(node.agent.environment))
+        await stop_proxies(read_settings(agent.environment))
     except NodeError as error:
-        raise ProgramError(f"the proxies of {node.agent.name} did not end: {error}") from error
+        raise ProgramError(f"the proxies of {agent.name} did not end: {error}") from error
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from master.domain.events.schemas import TYPES
 from master.settings import OPTIONAL, REQUIRED, SECRETS
 from node.__main__ import COMMANDS
 from node.enrolment.instructions import instructions
+from node.settings import SECRETS as NODE_SECRETS
 from node.settings import VARIABLES
 from shared.logs import LogLevel
 from shared.settings.secret_files import file_variable
@@ -37,7 +38,7 @@ def rows(document: str) -> str:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_setting_that_a_document_names_is_read_by_a_program(document: str) -> None:
     read = "".join(path.read_text() for pattern in READ_BY for path in ROOT.glob(pattern))
-    named = set(SETTING.findall(text_of(document))) - set(map(file_variable, SECRETS))
+    named = set(SETTING.findall(text_of(document))) - set(map(file_variable, (*SECRETS, *NODE_SECRETS)))
     assert {name for name in named if not re.search(rf"\b{name}\b", read)} == set()
 
 

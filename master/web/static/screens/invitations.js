@@ -1,6 +1,6 @@
 // Invitations: hosts that enrol themselves. Which are open, who came in by them, and why somebody did not.
 import { ago, number, time } from "../format.js";
-import { nameOf, named } from "../names.js";
+import { named, nameOf } from "../names.js";
 import { Empty, Stale, Waiting } from "../parts/elements/notice.js";
 import { Badge } from "../parts/elements/states.js";
 import { Write } from "../parts/forms/write.js";
