@@ -111,13 +111,14 @@ def origin(host: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Print nothing."""
 
-    server = ThreadingHTTPServer((host, 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://{host}:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with ThreadingHTTPServer((host, 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://{host}:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def through(proxy: str, target: str) -> str:

@@ -42,7 +42,7 @@ class Local(Project):
         return sorted(node["status"]["state"] for node in self.get("/nodes")["items"])
 
     def serves(self) -> None:
-        """Every node is enrolled once, is online with its own data, and its proxy serves this machine."""
+        """Every node is enrolled once, is online with its own data, gets changes, and its proxy serves this machine."""
         found = self.get("/nodes")["items"]
         assert sorted(node["labels"]["slot"] for node in found) == ["1", "2", "3"]
         assert [node["status"]["state"] for node in found] == ["online"] * self.nodes
@@ -53,6 +53,11 @@ class Local(Project):
         assert {node["ip"] for node in found} == addresses
         proxies = self.get("/proxies")["items"]
         assert len(proxies) == self.nodes
+        for proxy in proxies:
+            changed = self.request(
+                "PATCH", f"/proxies/{proxy['id']}", {"limits": {"connections": random.randint(100, 10_000)}}
+            )
+            assert changed["status"]["observed_version"] == changed["version"]
         with origin(self.gateway) as url:
             assert [through(proxy["urls"][0], url) for proxy in proxies] == ["origin"] * self.nodes
 
@@ -110,8 +115,11 @@ def test_the_cluster_serves_again_after_a_restart_of(cluster: Local, service: st
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_cluster_serves_again_after_the_program_was_killed_in(cluster: Local, service: str) -> None:
-    for container in cluster.containers(service).values():
+    killed = cluster.containers(service)
+    for container in killed.values():
         os.kill(container["State"]["Pid"], signal.SIGKILL)
+    before = {name: each["State"]["StartedAt"] for name, each in killed.items()}
+    eventually(lambda: require(not before.items() & cluster.started().items(), "not all were started again"))
     eventually(cluster.serves)
 
 

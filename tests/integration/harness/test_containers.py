@@ -146,7 +146,7 @@ def master() -> Iterator[tuple[str, list[tuple[str, str, Any]], dict[str, tuple[
             """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", requests, answers
         server.shutdown()
