@@ -123,7 +123,7 @@ class Cluster(Faults):
         """Start one more agent. `id_` is that of a node which an earlier run enrolled under the same number.
 
         `host` may be any loopback address, which gives the node all ports of its own. `program` is an installed
-        `maybe-node`, which gets nothing of this environment but PATH.
+        `maybe-node`, which gets nothing of this environment and finds no other program.
         """
         number = number or self.free_number()
         data = self.folder.private(f"node-{number}")
@@ -138,7 +138,7 @@ class Cluster(Faults):
         }
         agent = self._program(f"node-{number}", "node", environment)
         if program is not None:
-            path = {"PATH": os.environ["PATH"], "MAYBE_NODE_PYTHON": sys.executable}
+            path = {"PATH": "/nonexistent", "MAYBE_NODE_PYTHON": sys.executable}
             agent = Process(agent.name, [str(program)], agent.log, path | environment, whole=False)
         node = Node(agent, data, enrol_port, ports or claim_block(), id_, host, back=id_ is not None)
         self.nodes[agent.name] = node

@@ -71,7 +71,7 @@ def is_needed(path: str) -> bool:
     *folders, name = path.split("/")
     if "__pycache__" in folders or name.endswith((".pyc", ".pyi", ".pyx", ".pxd", ".c", ".h")) or name == "py.typed":
         return False
-    if any(folder in TESTS for folder in folders):
+    if any(folder in TESTS for folder in folders) or name.startswith("_testcapi"):
         return False
     return not (folders and folders[0].endswith(".dist-info") and name in METADATA_DROPPED)
 

@@ -39,3 +39,15 @@ def test_every_file_of_a_bundle_is_the_one_that_its_list_names(unpacked: Path) -
     listed = {line[66:] for line in (unpacked / "FILES").read_text().splitlines()}
     there = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     assert (done.returncode, there - listed - {path for path in there if "__pycache__" in path}) == (0, {"FILES"})
+
+
+def test_the_launcher_finds_its_folder_through_links_and_without_a_path(unpacked: Path, tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(unpacked)
+    env = {"PATH": os.environ["PATH"]}
+    for words, folder in (
+        ([str(tmp_path / "current/maybe-node")], tmp_path),
+        (["sh", "maybe-node"], unpacked),
+        (["./maybe-node"], unpacked),
+    ):
+        done = subprocess.run([*words, "--version"], cwd=folder, env=env, capture_output=True, text=True, check=False)
+        assert (words, done.stdout) == (words, "maybe-node 0.2.0\n")
