@@ -127,13 +127,18 @@ class Upgrader:
         return at(journal, "restarting")
 
     def _restart(self, journal: Journal) -> Journal:
-        """Restart the agent. What systemd says of a version that fails is left to the check, which knows why."""
+        self._restart_agent(journal.version)
+        return at(journal, "checking")
+
+    def _restart_agent(self, version: str) -> None:
+        """Restart the agent with this version. Whether that succeeded is left to the check, which knows why not: a
+        command of systemd that ends early or late need not be a failure of the agent. Raises OSError."""
         try:
-            self._place_units(journal.version)
+            if self._versions.place_units(version):
+                self._agent.reload_units()
             self._agent.restart()
         except Unhealthy as error:
             self._log(f"the restart: {error}")
-        return at(journal, "checking")
 
     def _check(self, journal: Journal) -> Journal:
         self._agent.check(journal.version)
@@ -168,13 +173,7 @@ class Upgrader:
         if schema is not None and copy_backup.is_changed(data_dir, user, schema):
             self._agent.stop()
             copy_backup.restore(data_dir, user, schema)
-        self._place_units(journal.before)
-        self._agent.restart()
-
-    def _place_units(self, version: str) -> None:
-        """Have systemd use the units of this version. Raises Unhealthy, OSError."""
-        if self._versions.place_units(version):
-            self._agent.reload_units()
+        self._restart_agent(journal.before)
 
     def _end(self, journal: Journal, state: State, reason: str) -> Ending:
         """Publish how it ended, and remove all that only an upgrade under way has. Raises OSError."""

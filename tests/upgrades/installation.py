@@ -13,7 +13,7 @@ from node.upgrade.layout import Layout, system_layout, user_layout
 from tests.services.sandbox import NOBODY
 
 OLD, NEW = "0.1.0", "0.2.0"
-QUICK = ("--restart-seconds", "0.5", "--check-seconds", "0.1", "--steady-seconds", "0.01")
+QUICK = ("--restart-seconds", "20", "--check-seconds", "0.1", "--steady-seconds", "0.01")
 
 LAUNCHER = r"""#!/bin/sh
 # The health check of a stand-in: what FAULT names is wrong with this version.
