@@ -187,12 +187,15 @@ class Settings(DistributionSettings):
         self._license_key_file = Path(path) if path else None
 
     def configured_license(self) -> tuple[str, str] | None:
-        """Return the variable and the text of the licence key, None without one. Its file is read each time.
+        """Return the variable and the text of the licence key, None without one or with an empty file.
+
+        The file is read each time.
 
         Raises OSError, ValueError.
         """
         if self._license_key_file is not None:
-            return file_variable("LICENSE_KEY"), file_text(self._license_key_file)
+            text = file_text(self._license_key_file)
+            return (file_variable("LICENSE_KEY"), text) if text else None
         return None if self.license_key is None else ("LICENSE_KEY", self.license_key.get_secret_value())
 
     @property

@@ -81,7 +81,8 @@ def test_a_folder_in_place_of_a_file_is_reported(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_leaves_an_optional_secret_unset_and_a_required_one_missing(tmp_path: Path) -> None:
-    assert read_settings({**ENV, **SECRET, "LICENSE_KEY": "", "LICENSE_KEY_FILE": "/dev/null"}).license_key is None
+    unlicensed = read_settings({**ENV, **SECRET, "LICENSE_KEY": "", "LICENSE_KEY_FILE": "/dev/null"})
+    assert (unlicensed.license_key, unlicensed.configured_license()) == (None, None)
     files = in_files(tmp_path, DATABASE_PASSWORD="\n")
     assert reasons({**ENV, "AMQP_URL": "amqp://h/", **files}) == {
         "DATABASE_PASSWORD": "the file of DATABASE_PASSWORD_FILE is empty"
