@@ -25,11 +25,12 @@ async def test_a_browser_that_has_a_file_gets_no_body(api: Api):
 
 
 async def test_files_are_compressed_for_those_who_take_that(api: Api):
-    path = f"/ui/{build()}/main.js"
-    zipped = await api.http.get(path, headers={"Accept-Encoding": "gzip"})
-    plain = await api.http.get(path, headers={"Accept-Encoding": "identity"})
-    assert (zipped.headers["content-encoding"], plain.headers.get("content-encoding")) == ("gzip", None)
-    assert zipped.text == plain.text
+    for path in (f"/ui/{build()}/main.js", "/api-json"):
+        zipped = await api.http.get(path, headers={"Accept-Encoding": "gzip"})
+        plain = await api.http.get(path, headers={"Accept-Encoding": "identity"})
+        assert (zipped.headers["content-encoding"], plain.headers.get("content-encoding")) == ("gzip", None)
+        assert zipped.headers["vary"] == "Accept-Encoding"
+        assert zipped.text == plain.text
 
 
 async def test_no_other_files_are_served(api: Api):
