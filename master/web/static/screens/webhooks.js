@@ -52,7 +52,7 @@ function Webhook({ webhook, choose }) {
   const { id, url, types, state, lag, failures, last_error, last_delivered_at, next_at, position } = webhook;
   const enable = { method: "PATCH", path: `/webhooks/${id}`, body: { enabled: !webhook.enabled } };
   return html`<section class="panel half">
-    <div class="panel-head"><h2 class="clipped" title=${url}>${url}</h2>
+    <div class="panel-head"><h2 class="address">${url}</h2>
       <button type="button" onClick=${() => send({ method: "POST", path: `/webhooks/${id}/test` }, tested)}>${t("webhooks.test")}</button>
       <${Menu} label=${t("webhooks.more", { id })} icon="more">
         <button type="button" onClick=${() => choose(webhook, "edit")}>${t("edit")}</button>

@@ -44,7 +44,7 @@ export function Stale({ read }) {
   </div>`;
 }
 
-/** A reading's state until there is data: nothing for a moment, or the refusal. @param {{read: import("../../store.js").Read<any>}} props */
+/** A reading's state until there is data: nothing for a moment, or the refusal. @param {{read: {problem: import("../../api.js").Problem | null}}} props */
 export function Waiting({ read }) {
   if (read.problem) return html`<${ProblemNotice} problem=${read.problem} />`;
   return html`<p class="waiting" aria-busy="true">${t("loading")}</p>`;

@@ -1,30 +1,34 @@
 // Forms out of the OpenAPI document: descriptions, limits and choices are those of the API.
 import { apiDocument } from "../../api.js";
 import { changed, errorsOf, fieldsOf, patchOf, shownValue, valueAt } from "../../schema.js";
+import { problemOf } from "../../store.js";
 import { classes, html, useEffect, useState } from "../../view.js";
 import { isWord, t } from "../../words.js";
+import { Waiting } from "../elements/notice.js";
 import { Input } from "./input.js";
 
 /** @typedef {import("../../schema.js").Field} Field */
 
 /**
- * The fields of a request body, once the document is there.
+ * The fields of a request body, once the document is there; null until then.
  * @param {string} schema
- * @returns {Field[]}
  */
-export function useFields(schema) {
-  const [fields, setFields] = useState(/** @type {Field[]} */ ([]));
+function useFields(schema) {
+  const [read, setRead] = useState({
+    fields: /** @type {Field[] | null} */ (null),
+    problem: /** @type {any} */ (null),
+  });
   useEffect(() => {
     let isGone = false;
     apiDocument().then(
-      (document) => isGone || setFields(fieldsOf(document, schema)),
-      () => {},
-    ); // the shell says that the master is away
+      (document) => isGone || setRead({ fields: fieldsOf(document, schema), problem: null }),
+      (error) => isGone || setRead({ fields: null, problem: problemOf(error) }),
+    );
     return () => {
       isGone = true;
     };
   }, [schema]);
-  return fields;
+  return read;
 }
 
 /**
@@ -34,7 +38,8 @@ export function useFields(schema) {
  *     `current`: what is shown until it is changed. `only`: these members, in this order. `inputs`: what stands in place of the usual input, by pointer; null: nothing does
  */
 export function Fields({ schema, body, current, onChange, problem, only, without = [], inputs = {} }) {
-  const all = useFields(schema);
+  const { fields: all, problem: away } = useFields(schema);
+  if (!all) return html`<${Waiting} read=${{ problem: away }} />`;
   const errors = errorsOf(problem);
   const chosen = only ? only.flatMap((name) => all.filter((one) => one.name === name)) : all;
   const set = (/** @type {string} */ pointer, /** @type {any} */ value) => onChange(changed(body, pointer, value));

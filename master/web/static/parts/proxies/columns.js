@@ -57,7 +57,7 @@ export const COLUMNS = [
   },
   {
     key: "state",
-    width: "84px",
+    width: "104px",
     rank: 1,
     cell: (proxy) => html`<${Badge} state=${proxy.status.state} title=${proxy.status.reason} />`,
   },
