@@ -7,7 +7,8 @@ import { signal, useLayoutEffect, useMemo } from "./view.js";
  * @returns {any} what a Table and a Total take
  */
 export function useRows(rows, { loading, problem, at }) {
-  const now = { rows, loading, problem, at, complete: true, total: loading ? null : rows.length };
+  const isKnown = !loading && (rows.length > 0 || !problem);
+  const now = { rows, loading, problem, at, complete: isKnown, total: isKnown ? rows.length : null };
   const list = useMemo(() => ({ state: signal(now), more() {} }), []);
   useLayoutEffect(() => {
     list.state.value = now;

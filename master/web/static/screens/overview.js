@@ -24,7 +24,7 @@ export default function Overview() {
   return html`<${Page} title=${t("nav./")}>
     <${Stale} read=${nodes.problem ? nodes : counts} />
     <div class="panels">
-      <${AttentionPanel} nodes=${nodes.data?.items} counts=${counts.data?.items} />
+      <${AttentionPanel} nodes=${nodes} counts=${counts} />
       <section class="panel"><div class="panel-head"><h2><a href=${link("/proxies")}>${t("nav./proxies")}</a></h2></div>
         ${counts.data ? html`<${Totals} data=${counts.data} />` : html`<${Waiting} read=${counts} />`}</section>
       <section class="panel two-thirds"><h2>${t("overview.locations")}</h2>
@@ -36,7 +36,7 @@ export default function Overview() {
   <//>`;
 }
 
-/** @param {{nodes?: any[], counts?: any[]}} props */
+/** @param {{nodes: import("../store.js").Read<any>, counts: import("../store.js").Read<any>}} props */
 function AttentionPanel({ nodes, counts }) {
   const now = useMemo(() => Date.now(), []);
   const on = /** @type {import("../changes.js").Kind[]} */ (["proxies"]);
@@ -56,9 +56,9 @@ function AttentionPanel({ nodes, counts }) {
   const health = useRead("/health/report", {}, { every: 30 });
   const system = useRead("/system");
   const items = attention({
-    nodes,
+    nodes: nodes.data?.items,
     failing: failing.data?.items,
-    pending: tallied(counts, "state").pending,
+    pending: tallied(counts.data?.items, "state").pending,
     rotations: rotations.data?.items,
     webhooks: webhooks.data?.items,
     quota: quota.data?.total,
@@ -66,7 +66,8 @@ function AttentionPanel({ nodes, counts }) {
     health: health.data,
     version: system.data?.version,
   });
-  return html`<${Attention} items=${items} isKnown=${nodes !== undefined && failing.data !== undefined && health.data !== undefined} />`;
+  const reads = [nodes, counts, failing, quota, expiring, rotations, webhooks, health, system];
+  return html`<${Attention} items=${items} reads=${reads} />`;
 }
 
 /** @param {{data: {items: any[], total: number}}} props */

@@ -1,5 +1,6 @@
 // Forms out of the OpenAPI document: descriptions, limits and choices are those of the API.
 import { apiDocument } from "../../api.js";
+import { onChanges } from "../../changes.js";
 import { changed, errorsOf, fieldsOf, patchOf, shownValue, valueAt } from "../../schema.js";
 import { problemOf } from "../../store.js";
 import { classes, html, useEffect, useState } from "../../view.js";
@@ -19,13 +20,21 @@ function useFields(schema) {
     problem: /** @type {any} */ (null),
   });
   useEffect(() => {
-    let isGone = false;
-    apiDocument().then(
-      (document) => isGone || setRead({ fields: fieldsOf(document, schema), problem: null }),
-      (error) => isGone || setRead({ fields: null, problem: problemOf(error) }),
-    );
+    let isWanted = true;
+    const begin = () =>
+      apiDocument().then(
+        (document) => {
+          if (isWanted) setRead({ fields: fieldsOf(document, schema), problem: null });
+          isWanted = false;
+        },
+        (error) => isWanted && setRead({ fields: null, problem: problemOf(error) }),
+      );
+    void begin();
+    // Also when the stream is back after the master was away.
+    const end = onChanges(() => isWanted && void begin());
     return () => {
-      isGone = true;
+      isWanted = false;
+      end();
     };
   }, [schema]);
   return read;

@@ -153,9 +153,10 @@ function Line({ name, row, at, shown, rows, selection, isActive, isSelected, onA
   </div>`;
 }
 
-/** How many rows match, and how many are selected. @param {{list: import("../../list.js").List}} props */
+/** How many rows match; nothing while that is not known. @param {{list: import("../../list.js").List}} props */
 export function Total({ list }) {
   const { rows, total, complete } = list.state.value;
   const known = total ?? (complete ? rows.length : null);
+  if (known === null && rows.length === 0) return null;
   return html`<span class="total">${known === null ? t("at_least", { n: rows.length }) : t("matching", { n: known, shown: number(known) })}</span>`;
 }

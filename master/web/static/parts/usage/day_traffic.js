@@ -20,7 +20,7 @@ export function DayTraffic() {
   const moved = hours.map((one) => (one ? one.received_bytes + one.sent_bytes : 0));
   const most = Math.max(1, ...moved);
   const sum = moved.reduce((total, one) => total + one, 0);
-  return html`<div class="panel-head"><h2><a href=${link("/usage")}>${t("overview.traffic")}</a></h2><span class="muted">${bytes(sum)}</span></div>
+  return html`<div class="panel-head"><h2><a href=${link("/usage")}>${t("overview.traffic")}</a></h2>${read.data && html`<span class="muted">${bytes(sum)}</span>`}</div>
     ${
       read.data
         ? html`<svg class="hours" viewBox=${`0 0 ${HOURS * 10} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label=${`${t("overview.traffic")}: ${bytes(sum)}`}>
