@@ -101,6 +101,12 @@ def test_both_languages_have_the_same_words_with_the_forms_that_their_plurals_ne
         assert forms in (set(), {"one", "few", "many", "other"}), key
 
 
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_each_section_is_part_of_the_texts_of_its_language(language: str):
+    text = (FOLDER / "words" / f"{language}.js").read_text()
+    assert re.findall(r"^import (\w+)", text, re.M) == re.findall(r"^  \.\.\.(\w+),", text, re.M) == SECTIONS
+
+
 def test_no_word_stands_in_two_sections_and_each_is_used():
     keys = [key for section in SECTIONS for key in words("en", section)]
     assert len(keys) == len(set(keys))

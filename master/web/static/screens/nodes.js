@@ -36,7 +36,7 @@ const COLUMNS = [
     cell: (node) => html`<a href=${link(`/nodes/${node.id}`)}>${node.name}</a>`,
   },
   { key: "link", width: "120px", rank: 1, cell: (node) => html`<${Badge} state=${node.status.state} />` },
-  { key: "state", width: "110px", cell: (node) => html`<${Badge} state=${node.state} />` },
+  { key: "state", width: "124px", cell: (node) => html`<${Badge} state=${node.state} />` },
   { key: "location", width: "minmax(90px, 1fr)", cell: (node) => nameOf("locations", node.location_id) },
   { key: "ip", width: "minmax(110px, 1fr)", rank: 3, cell: (node) => html`<span class="mono">${node.ip}</span>` },
   { key: "proxies", width: "70px", end: true, rank: 1, cell: (node) => number(node.status.count) },
