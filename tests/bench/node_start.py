@@ -2,7 +2,8 @@
 
     ./dev python -m tests.bench.node_start [--proxies 1000] [--times 5] [--tree DIRECTORY]
 
-Each run has a host without workers, as after a boot. `accepts` is the time from exec until the last of all ports
+The node runs from a folder like a bundle's, with its own packages alone. Each run has a host without workers, as after
+a boot. `accepts` is the time from exec until the last of all ports
 accepts, `serves` until a proxy has answered on the last of them; `cpu` is the agent's own processor time by then.
 `rss` and `pss` are of the agent alone, as /proc/PID/smaps_rollup has them, ten seconds after the broker has a consumer.
 `health` is the processor time of `maybe-node health`. `--tree` measures another checkout with this interpreter.
@@ -10,13 +11,13 @@ accepts, `serves` until a proxy has answered on the last of them; `cpu` is the a
 
 import argparse
 import asyncio
+import compileall
 import json
 import os
 import resource
 import socket
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from node.state.store import Store
 from shared.proxies import ProxyRecord
 from tests.bench.grounds import with_place
 from tests.bench.handover import free_ports, proxy_at
+from tests.engines.bundles import linked_bundle
 from tests.services.rabbitmq import Vhost
 
 HOST = "127.0.0.1"
@@ -57,16 +59,17 @@ class Host:
     data: Path
     tree: Path
     ports: Sequence[int]
+    command: Sequence[str]
 
     @property
     def environment(self) -> Mapping[str, str]:
         settings = {"NODE_DATA_DIR": str(self.data), "NODE_LISTEN": HOST, "LOG_LEVEL": "warning"}
-        return {"PATH": os.environ["PATH"], "PYTHONPATH": str(self.tree), **settings}
+        return {"PATH": os.environ["PATH"], **settings}
 
     def popen(self, command: str) -> "subprocess.Popen[bytes]":
         with (self.data / f"{command}.out").open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "node", command], cwd="/", env=self.environment, stdout=output, stderr=output
+                [*self.command, command], cwd="/", env=self.environment, stdout=output, stderr=output
             )
 
 
@@ -83,7 +86,9 @@ def prepared(data: Path, tree: Path, vhost: Vhost, ports: Sequence[int]) -> Host
     store.write(change)
     store.mark_good(list(map(stored, records)))
     store.close()
-    return Host(data, tree, ports)
+    command = linked_bundle(data / "bundle", tree=tree)
+    compileall.compile_dir(data / "bundle", quiet=1)
+    return Host(data, tree, ports, command)
 
 
 def stored(record: ProxyRecord) -> StoredProxy:

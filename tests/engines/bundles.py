@@ -2,7 +2,8 @@
 
 import re
 import sys
-from importlib.metadata import distribution
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,17 +18,20 @@ main()
 """
 
 
-def linked_bundle(folder: Path, version: str = "9.9.9") -> list[str]:
-    """Make the folder. Returns the beginning of a command that starts a node from it."""
+def linked_bundle(folder: Path, version: str = "9.9.9", tree: Path = ROOT) -> list[str]:
+    """Make the folder with the code of that tree. Returns the beginning of a command that starts a node from it."""
     library = folder / "lib"
     library.mkdir(parents=True)
     (folder / "VERSION").write_text(f"{version}\n")
     (folder / "start.py").write_text(START)
     for name in ("node", "shared"):
-        copied(ROOT / name, library / name)
-    for name in re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-node.txt").read_text(), re.MULTILINE):
-        link_distribution(name, library)
-    return [sys.executable, "-I", str(folder / "start.py")]
+        copied(tree / name, library / name)
+    lists = [tree / name for name in ("requirements-node.txt", "requirements.txt")]
+    locked = next(path for path in lists if path.exists()).read_text()
+    for name in re.findall(r"^([a-z0-9-]+)==", locked, re.MULTILINE):
+        with suppress(PackageNotFoundError):  # of another platform
+            link_distribution(name, library)
+    return [sys.executable, "-I", "-S", str(folder / "start.py")]
 
 
 def copied(source: Path, target: Path) -> None:
