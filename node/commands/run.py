@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import structlog
 
 from node.app import run_node
-from node.commands.options import options
 from node.data_directory import DATA_DIR
 from node.service.notices import notices_of
 from node.settings import Settings, read_settings
@@ -21,6 +20,8 @@ from shared.logs import configure
 def main(arguments: Sequence[str]) -> int:
     """Run the agent. Raises NodeError."""
     if arguments:
+        from node.commands.options import options  # noqa: PLC0415 (half a megabyte that a running agent does not need)
+
         options("run", "Run the agent until SIGTERM or Ctrl-C. Proxies keep running afterwards.").parse_args(arguments)
     settings = read_settings(os.environ)
     configure(settings.log_level)

@@ -4,19 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.builtin.net.own_addresses import own_networks
 from node.engine.interface import Engine
-from node.engine.three_proxy.binary import version as three_proxy_version
-from node.engine.three_proxy.engine import ThreeProxyEngine
 from node.errors import NodeError
 from node.settings import Settings
 from shared.special_addresses import CLOSED
 from shared.version import program_version
+
+if TYPE_CHECKING:
+    from node.engine.three_proxy.engine import ThreeProxyEngine
 
 log = structlog.get_logger()
 
@@ -36,7 +37,7 @@ class Engines:
     by_name: Mapping[str, HaltingEngine]
     versions: Mapping[str, str]
     builtin: BuiltinEngine
-    three_proxy: ThreeProxyEngine | None = None
+    three_proxy: "ThreeProxyEngine | None" = None
 
     async def reached_at(self, ip: str) -> None:
         """Keep proxies from connecting to this address of the node, which the master has reported; empty until it
@@ -71,6 +72,9 @@ async def opened_engines(settings: Settings, changed: asyncio.Event) -> AsyncGen
         versions = {"builtin": program_version()}
         three_proxy = None
         if settings.three_proxy is not None:
+            from node.engine.three_proxy.binary import version as three_proxy_version  # noqa: PLC0415 (few hosts have it)
+            from node.engine.three_proxy.engine import ThreeProxyEngine  # noqa: PLC0415
+
             three_proxy = ThreeProxyEngine(
                 settings.data_dir / "3proxy",
                 binary=settings.three_proxy,

@@ -14,6 +14,7 @@ from node.state.sqlite_image import image_of
 log = structlog.get_logger()
 
 SCHEMA = """
+PRAGMA cache_size=-256;
 PRAGMA journal_mode=WAL;
 PRAGMA synchronous=FULL;
 CREATE TABLE IF NOT EXISTS heads (

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import structlog
-from pydantic import ValidationError
 
 from node.errors import StoreFailed
 from node.state.local_copy import CopyChange, LocalCopy, StoredProxy
@@ -26,7 +25,7 @@ from node.state.local_copy_file import (
     put_aside,
     reading,
 )
-from shared.proxies import ProxyRecord, pair_hash
+from node.state.rows import RowReader, good_json, row_of
 
 log = structlog.get_logger()
 
@@ -232,48 +231,9 @@ def read_copy(db: sqlite3.Connection, owner: str | None) -> LocalCopy:
     if owner not in (None, theirs):
         return LocalCopy()
     wanted = dict(db.execute(READ_WANTED).fetchall())
-    proxies = [stored for row in db.execute(READ_PROXIES) if (stored := read_stored_proxy(row)) is not None]
+    reader = RowReader()
+    proxies = [stored for row in db.execute(READ_PROXIES) if (stored := reader.stored_proxy(row)) is not None]
     (ip,) = db.execute(READ_IP).fetchone()
     return LocalCopy(
         rev=rev, seen=seen, top=top, wanted=wanted, proxies={stored.id: stored for stored in proxies}, ip=ip
     )
-
-
-def row_of(stored: StoredProxy) -> tuple[object, ...]:
-    """Convert a stored proxy to its row."""
-    record = record_json(stored.record)
-    good = record if stored.good is stored.record else good_json(stored)
-    return (stored.id, stored.version, stored.content, stored.rec_rev, record, stored.refusal, good)
-
-
-def good_json(stored: StoredProxy) -> str | None:
-    """Serialise the last record that really ran."""
-    return record_json(stored.good)
-
-
-def record_json(record: ProxyRecord | None) -> str | None:
-    """Serialise a record without defaults, as the master sends it. Records that are read share theirs, which saves most
-    of their memory."""
-    return record.model_dump_json(exclude_defaults=True) if record is not None else None
-
-
-def read_stored_proxy(row: tuple[int, int, int, int, str | None, str, str | None]) -> StoredProxy | None:
-    """Convert a row to its stored proxy; None when another version of the program wrote an unreadable record."""
-    id_, version, content, rec_rev, record, refusal, good = row
-    try:
-        newest = ProxyRecord.model_validate_json(record) if record else None
-        # A record that has run is one object, so it is not written as good once more.
-        proven = newest if good == record else ProxyRecord.model_validate_json(good) if good else None
-        return StoredProxy(
-            id=id_,
-            version=version,
-            content=content,
-            rec_rev=rec_rev,
-            record=newest,
-            refusal=refusal,
-            good=proven,
-            pair_hash=pair_hash(id_, version),
-        )
-    except ValidationError:
-        log.warning("store.record_unreadable", proxy_id=id_, version=version)
-        return None

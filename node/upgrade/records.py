@@ -42,7 +42,7 @@ class BadRecord(ValueError):
 class Record(BaseModel):
     """Base of the models. Unknown members are ignored, since a newer version may have written them."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", hide_input_in_errors=True)
 
 
 class UpgradeState(Record):

@@ -1,4 +1,7 @@
-"""JSON bodies of an enrolment, and the contents that are sealed in them."""
+"""JSON bodies of an enrolment, and the contents that are sealed in them.
+
+Their validators are built at the first use: an enrolled node needs one of them.
+"""
 
 from typing import Annotated
 
@@ -13,7 +16,7 @@ REFUSED = b"refused\n"
 class Hello(BaseModel):
     """The master's first message, with byte strings in base64. `mac` proves that the master knows the challenge."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     v: Annotated[int, Field(ge=1, le=1)] = 1
     e_m: Annotated[str, Field(max_length=64)]
@@ -24,7 +27,7 @@ class Hello(BaseModel):
 class HelloAnswer(BaseModel):
     """The node's answer. `box` holds NodeFacts and proves that the node knows the challenge."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     e_n: Annotated[str, Field(max_length=64)]
     n_n: Annotated[str, Field(max_length=64)]
@@ -34,7 +37,7 @@ class HelloAnswer(BaseModel):
 class Box(BaseModel):
     """One sealed body."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     box: Annotated[str, Field(max_length=65_536)]
 
@@ -42,7 +45,7 @@ class Box(BaseModel):
 class NodeFacts(BaseModel):
     """Facts that a node reports of itself and its host. `engines` maps the name of each engine to its version."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     host: Annotated[str, Field(max_length=255)] = ""
     os: Annotated[str, Field(max_length=255)] = ""
@@ -59,7 +62,7 @@ class NodeConfig(BaseModel):
     `ip` is the address at which the master called the node, and at which clients are sent to it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", hide_input_in_errors=True)
 
     node_id: Id
     name: Annotated[str, Field(max_length=100)]

@@ -45,9 +45,10 @@ REQUESTS = 5
 
 
 class MessageModel(BaseModel):
-    """Base of all models of messages. Unknown members are ignored, since a newer sender may add some."""
+    """Base of all models of messages. Unknown members are ignored, since a newer sender may add some. Validators are
+    built at the first use: a node starts its proxies before it reads any message."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Header(MessageModel):

@@ -59,7 +59,7 @@ ReleaseVersion = Annotated[str, AfterValidator(known_version)]
 class BundleFile(BaseModel):
     """A bundle. `python` is the minor version of the host's Python for a thin one, such as 3.11, else None."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", strict=True)
 
     name: Annotated[str, Field(pattern=rf"^{NAME}$")]
     kind: BundleKind
@@ -79,7 +79,7 @@ class BundleFile(BaseModel):
 class Manifest(BaseModel):
     """The bundles of one version. A node may be upgraded to it from `min_upgradable_from` or a later version."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", strict=True)
 
     format: Literal[1] = 1
     product: Literal["maybe-node"] = PRODUCT

@@ -7,15 +7,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-START = """import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
-
-from node.__main__ import main
-
-main()
-"""
+START = ROOT / "master/distribution/bundles/launcher/start.py"
 
 
 def linked_bundle(folder: Path, version: str = "9.9.9", tree: Path = ROOT) -> list[str]:
@@ -23,7 +15,7 @@ def linked_bundle(folder: Path, version: str = "9.9.9", tree: Path = ROOT) -> li
     library = folder / "lib"
     library.mkdir(parents=True)
     (folder / "VERSION").write_text(f"{version}\n")
-    (folder / "start.py").write_text(START)
+    (folder / "start.py").write_bytes(START.read_bytes())
     for name in ("node", "shared"):
         copied(tree / name, library / name)
     lists = [tree / name for name in ("requirements-node.txt", "requirements.txt")]
