@@ -15,7 +15,6 @@ MANIFEST_SHA256='@MANIFEST_SHA256@'
 RELEASE_KEYS='@RELEASE_KEYS@'
 
 STANDARD_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # also that of a service
-HEALTHY_S=120
 
 usage() {
     cat <<'TEXT'
@@ -141,6 +140,7 @@ check_host() {
     for program in awk cmp cp cut df find grep gzip head id mktemp mv readlink sed sha256sum stat tar tr; do
         have "$program" || die "$program is missing: install it ($(package_line "$program"))"
     done
+    find_helper
 }
 
 # Names the command that installs a program on this distribution.
@@ -172,13 +172,16 @@ take_lock() {
         lock 9 || { undo='' && die "another installation or upgrade is under way on this host: wait for its end, then run \
 this line again"; }
         [ "$(stat -Lc %d:%i "/proc/$$/fd/9")" != "$(stat -c %d:%i "$prefix$base/.upgrade" 2>/dev/null)" ] || break
-        mkdir -p -m 700 "$prefix$base/.upgrade" # the one before has failed, and removed the folder that was locked
+        planned='' # the run that had the lock has failed, and removed the folder
+        [ -d "$prefix$base/.upgrade" ] || make_folder "$base/.upgrade" 700 "$root"
     done
 }
 
 # An upgrade that was interrupted is finished or undone by the code from before it.
 finish_upgrade() {
-    change "finish or undo the upgrade that was interrupted" "$prefix$base/upgrader/maybe-node" apply-upgrade ||
+    upgrader=$prefix$base/upgrader/maybe-node
+    [ -x "$upgrader" ] || upgrader=$prefix$base/current/maybe-node
+    change "finish or undo the upgrade that was interrupted" "$upgrader" apply-upgrade ||
         die "the upgrade that was interrupted could be neither finished nor undone; see $state"
 }
 
@@ -186,8 +189,8 @@ finish_upgrade() {
 lock() {
     if have flock; then
         flock -n "$1"
-    elif python=$(any_python); then
-        "$python" -I -S -c 'import fcntl, sys; fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)' "$1" 2>/dev/null
+    elif [ -n "$helper" ]; then
+        "$helper" -I -S -c 'import fcntl, sys; fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)' "$1" 2>/dev/null
     else
         die "flock is missing: install it ($(package_line flock))"
     fi
@@ -231,7 +234,7 @@ download() {
     elif have wget; then
         wget -q -T 60 -O - "$1"
     else
-        "$(any_python)" -I -S -c 'import shutil, sys, urllib.request as request
+        "$helper" -I -S -c 'import shutil, sys, urllib.request as request
 with request.urlopen(sys.argv[1], timeout=60) as answer:
     shutil.copyfileobj(answer, sys.stdout.buffer)' "$1"
     fi
@@ -244,12 +247,12 @@ fetch() {
         (tar -xOf "$offline" "$1" || : >"$scratch/failed") 2>"$scratch/error" | head -c "$(($3 + 1))" >"$2"
         where="$offline"
     else
-        (download "$BASE_URL/bundle/$1" || : >"$scratch/failed") 2>"$scratch/error" | head -c "$(($3 + 1))" >"$2"
-        where="$BASE_URL/bundle"
+        (download "$BASE_URL/bundle/versions/$VERSION/$1" || : >"$scratch/failed") 2>"$scratch/error" | head -c "$(($3 + 1))" >"$2"
+        where="$BASE_URL/bundle/versions/$VERSION"
     fi
     # A download that was ended for its size has failed, too: its size tells.
     if [ "$(size_of "$2")" -le "$3" ] && [ -e "$scratch/failed" ]; then
-        reason=$(tail -n 1 "$scratch/error" | tr -cd '[:print:]' | cut -c 1-300)
+        reason=$(last_line "$scratch/error")
         die "$1 could not be fetched from $where: ${reason:-no reason is given}; \
 check the address, and that this host reaches it"
     fi
@@ -272,7 +275,7 @@ trusted_keys() {
 }
 
 fetch_manifest() {
-    if [ -z "$offline" ] && ! have curl && ! have wget && ! any_python >/dev/null; then
+    if [ -z "$offline" ] && ! have curl && ! have wget && [ -z "$helper" ]; then
         die "neither curl nor wget nor Python is there to download with: install one ($(package_line curl)), or use --offline"
     fi
     manifest=$scratch/manifest.json
@@ -289,6 +292,15 @@ the master has another version by now, or it was changed on the way; take the in
     [ "$(text_of product)" = maybe-node ] || die "the manifest is of another product"
     [ "$(text_of version)" = "$VERSION" ] || die "the manifest is of version $(text_of version) instead of $VERSION"
     files=$(printf '%s' "$packed" | sed 's/^.*"files":\[//; s/\].*$//' | tr '}' '\n' | grep '"name"')
+    [ -z "$offline" ] || files=$(files_in_archive)
+}
+
+# The master may have exported only some of a version's bundles.
+files_in_archive() {
+    tar -tf "$offline" >"$scratch/names" 2>/dev/null || die "$offline is no file of maybe-master bundle export"
+    printf '%s\n' "$files" | while IFS= read -r line; do
+        if grep -qxF "$(text_of name "$line")" "$scratch/names"; then printf '%s\n' "$line"; fi
+    done
 }
 
 # The text or number of a member, from the manifest or a line of its files. It is read after it was verified.
@@ -296,8 +308,8 @@ text_of() { printf '%s' "${2:-$packed}" | sed -n "s/^.*\"$1\":\"\{0,1\}\([^\",}]
 
 check_signature() {
     keys=$(trusted_keys)
-    if python=$(any_python); then
-        "$python" -I -S -c "$(verifier)" "$manifest" "$manifest.sig" "$keys" && return 0
+    if [ -n "$helper" ]; then
+        "$helper" -I -S -c "$(verifier)" "$manifest" "$manifest.sig" "$keys" && return 0
     elif have openssl && openssl_can_verify; then
         verified_by_openssl && return 0
     else
@@ -388,9 +400,9 @@ PYTHON
 # Whether this OpenSSL verifies test 2 of RFC 8032, section 7.1: one that cannot do it may not be taken for a refusal.
 openssl_can_verify() {
     printf '\162' >"$scratch/test"
-    signed=kqAJqfDUyrhyDoILX2QlQKKyeUFQP4+z92Ii8bhW2aCLc3g3TLB5sFMcQ8iaWRB4y5sPqfuhWf7yL7VQG1eMAA==
-    openssl_verifies "PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=" "$signed" "$scratch/test" &&
-        ! openssl_verifies "PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=" "$signed" "$manifest"
+    key=PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=
+    signed=kqAJqfDUyrhyDoILX2QlQKKye1QWUD+Ps3YiI+vbadoIWsHkPhWZbkWPNhPQ8R2MOHsurrQwKu6wDSkWErsMAA==
+    openssl_verifies "$key" "$signed" "$scratch/test" && ! openssl_verifies "$key" "$signed" "$manifest"
 }
 
 # openssl_verifies KEY SIGNATURE FILE. The first 12 bytes of a public key in DER (RFC 8410) are the same for each key.
@@ -414,12 +426,12 @@ verified_by_openssl() {
 
 # --- which bundle -----------------------------------------------------------------------------------------------------
 
-# Any Python 3, for what the standard library can do. Which one runs the node is another question.
-any_python() {
+# Sets `helper` to any Python 3, for what its standard library can do. Which one runs the node is another question.
+find_helper() {
     for name in python3 python3.14 python3.13 python3.12 python3.11; do
-        found=$(command -v "$name") && "$found" -I -S -c 'import hashlib' 2>/dev/null && echo "$found" && return 0
+        if helper=$(command -v "$name") && "$helper" -I -S -c 'import hashlib' 2>/dev/null; then return 0; fi
     done
-    return 1
+    helper=''
 }
 
 # The line of the manifest for a kind, version of Python, machine and libc.
@@ -440,8 +452,7 @@ choose_bundle() {
         try_python "$python" && break
     done
     [ -z "$bundle" ] || return 0
-    python='' machine=$(uname -m) libc=gnu
-    for file in /lib/ld-musl-*; do [ ! -e "$file" ] || libc=musl; done
+    python='' machine=$(uname -m) libc=$(libc_of_host)
     bundle=$(bundle_for full '' "$machine" "$libc")
     [ -z "$bundle" ] || return 0
     offered=$(printf '%s\n' "$files" | while IFS= read -r line; do
@@ -456,13 +467,23 @@ build one on the master (maybe-master bundle build)" ;;
 or have the master offer a full bundle. It has: ${offered%, }"
 }
 
+# By the dynamic linker: a Python before 3.12 does not know that it was built for musl.
+libc_of_host() {
+    for file in /lib/ld-linux* /lib64/ld-linux* /lib/ld-musl-*; do
+        [ -e "$file" ] || continue
+        case $file in *musl*) echo musl ;; *) echo gnu ;; esac
+        return 0
+    done
+    echo gnu
+}
+
 # Whether there is a thin bundle for this Python; `problem` then says why not.
 try_python() {
     facts=$("$1" -I -S -c 'import sys
 print("%d.%d %s" % (sys.version_info[0], sys.version_info[1], getattr(sys.implementation, "_multiarch", "")))' 2>/dev/null) ||
         return 1
-    python_version=${facts%% *} triple=${facts#* } libc=gnu
-    case $triple in *musl*) libc=musl ;; esac
+    python_version=${facts%% *} triple=${facts#* } libc=$(libc_of_host)
+    [ -n "$triple" ] || triple=$(uname -m)
     [ "$for_user" = yes ] || case $(readlink -f "$1") in /root/* | /home/* | /run/* | /tmp/*)
         problem=${problem:-"$1 is in a folder that a service cannot read"}
         return 1
@@ -473,7 +494,7 @@ print("%d.%d %s" % (sys.version_info[0], sys.version_info[1], getattr(sys.implem
         problem=${problem:-"there is no bundle for Python $python_version ($1)"}
         return 1
     fi
-    if ! "$1" -I -S -c 'import asyncio, ctypes, fcntl, json, select, sqlite3, ssl' 2>/dev/null; then
+    if ! "$1" -I -S -c 'import _ctypes, _sqlite3, _ssl, fcntl, json, select' 2>/dev/null; then
         problem="Python $python_version ($1) lacks modules of its standard library (python3-minimal is not enough)"
         return 1
     fi
@@ -552,7 +573,7 @@ place() {
 put() {
     aside=$prefix$2.new-$$
     on_failure rm -f "$aside"
-    cp "$1" "$aside"
+    (umask 077 && cp "$1" "$aside") # it may hold a secret
     if [ $# -ge 4 ] && [ "$(id -u)" = 0 ]; then chown "0:$(gid_of "$4")" "$aside"; fi
     chmod "$3" "$aside"
     mv -f "$aside" "$prefix$2"
@@ -577,18 +598,18 @@ make_user() {
 
 add_user() {
     if have useradd; then
-        set -- --system --user-group --home-dir "$data" --no-create-home --shell "$(nologin)" "$owner"
+        set -- --system --user-group --home-dir "$data" --no-create-home --shell "$(no_login_shell)" "$owner"
         [ -z "$prefix" ] || set -- --prefix "$prefix" "$@"
-        useradd "$@" >/dev/null 2>"$scratch/error" || die "useradd failed: $(tail -n 1 "$scratch/error")"
+        useradd "$@" >/dev/null 2>"$scratch/error" || die "useradd failed: $(last_line "$scratch/error")"
     elif have adduser && [ -z "$prefix" ]; then
         addgroup -S "$owner" 2>/dev/null || :
-        adduser -S -D -H -h "$data" -s "$(nologin)" -G "$owner" "$owner" >/dev/null || die "adduser failed"
+        adduser -S -D -H -h "$data" -s "$(no_login_shell)" -G "$owner" "$owner" >/dev/null || die "adduser failed"
     else
         die "useradd is missing: install it, or create the user $owner yourself"
     fi
 }
 
-nologin() { command -v nologin || echo /bin/false; }
+no_login_shell() { command -v nologin || echo /bin/false; }
 
 remove_user() {
     if have userdel; then
@@ -606,13 +627,16 @@ remove_user() {
 
 # --- a version's folder -----------------------------------------------------------------------------------------------
 
-# Has versions/VERSION there and whole. Sets `is_changed` when it had to be made or mended.
-place_version() {
-    new=$prefix$versions/.new-$VERSION there=$prefix$versions/$VERSION
-    if [ -d "$there" ] && is_whole "$there"; then return 0; fi
+# Before anything else of the host is changed: the version's folder, aside and verified.
+prepare_version() {
     is_changed=yes
     change "fetch $bundle_name ($((bundle_size / 1024)) KiB)" fetch_bundle
     change "unpack and verify it" unpack
+}
+
+# Has versions/VERSION there, once its program has answered.
+place_version() {
+    [ "$print" = yes ] || try_program
     if [ ! -d "$there" ]; then
         on_failure rm -rf "$there"
         change "create $versions/$VERSION" mv -T "$new" "$there"
@@ -625,6 +649,11 @@ place_version() {
         is_replaced=yes
     fi
     sync
+}
+
+try_program() {
+    answer=$(as_owner "$new/maybe-node" --version 2>&1) || die "the program does not run here: $answer"
+    case $answer in *" $VERSION") ;; *) die "the program reports another version: $answer" ;; esac
 }
 
 replace_version() {
@@ -656,7 +685,7 @@ unpack() {
     mkdir -m 700 "$new/folder"
     # The owners in the archive are root's, which an ordinary user cannot give.
     if ! gzip -dc "$new/bundle.tar.gz" | tar -xpf - -C "$new/folder" -o 2>"$scratch/error"; then
-        die "the bundle could not be unpacked: $(tail -n 1 "$scratch/error")"
+        die "the bundle could not be unpacked: $(last_line "$scratch/error")"
     fi
     mv "$new/folder/maybe-node-$VERSION" "$new.unpacked"
     on_failure rm -rf "$new.unpacked"
@@ -667,8 +696,6 @@ unpack() {
         die "the unpacked bundle differs from its list: $(grep -v ': OK$' "$scratch/error" | head -n 1); is the disk full?"
     compile "$new"
     chmod 755 "$new"
-    answer=$(as_owner "$new/maybe-node" --version 2>&1) || die "the program does not run here: $answer"
-    case $answer in *" $VERSION") ;; *) die "the program reports another version: $answer" ;; esac
 }
 
 # Compiles the modules: the user of the service may not write here, and each start would compile them again.
@@ -677,7 +704,7 @@ compile() {
     for folder in "$1/lib" "$1/python"; do
         [ -d "$folder" ] || continue
         "$compiler" -I -S -m compileall -q --invalidation-mode unchecked-hash "$folder" >"$scratch/error" 2>&1 ||
-            die "the modules could not be compiled: $(tail -n 1 "$scratch/error")"
+            die "the modules could not be compiled: $(last_line "$scratch/error")"
     done
     (cd "$1" && find . -name '*.pyc' -type f | sort | while IFS= read -r file; do sha256sum "$file"; done) >"$1/.compiled"
     printf '%s %s %s\n' "$(text_of sha256 "$bundle")" "$(sha256_of "$1/FILES")" "$(sha256_of "$1/.compiled")" >"$1/.bundle"
@@ -711,7 +738,6 @@ place_settings() {
         place "$scratch/release-keys" "$settings/release-keys" 644
     fi
     if [ ! -e "$prefix$settings/node.env" ]; then
-        write_settings >"$scratch/node.env"
         place "$scratch/node.env" "$settings/node.env" 640 "$owner"
     fi
     write_command >"$scratch/command"
@@ -816,10 +842,11 @@ enable_units() {
 keep_after_logout() {
     name=$(id -un)
     [ ! -e "/var/lib/systemd/linger/$name" ] || return 0
-    record "linger $name"
-    if [ "$print" = yes ]; then say "would have the services of $name run without a login"; return 0; fi
-    if loginctl enable-linger "$name" 2>/dev/null; then
+    if [ "$print" = yes ]; then
+        say "would have the services of $name run without a login"
+    elif loginctl enable-linger "$name" 2>/dev/null; then
         say "have the services of $name run without a login"
+        record "linger $name"
     else
         say "note: the node ends when $name logs out, until root runs: loginctl enable-linger $name"
     fi
@@ -839,8 +866,8 @@ begin_unit() {
 # --- installing, repairing, upgrading ---------------------------------------------------------------------------------
 
 install_node() {
-    case "$VERSION$BASE_URL" in *@*VERSION@* | *@BASE_URL@*)
-        die "this file is a template: take the install line from the master (maybe-master install-command)" ;;
+    case $MANIFEST_SHA256 in
+        *[!0-9a-f]*) die "this file is a template: take the install line from the master (maybe-master install-command)" ;;
     esac
     [ -z "$offline" ] || [ -r "$offline" ] || die "$offline cannot be read"
     installed=$(installed_version)
@@ -853,6 +880,7 @@ install_node() {
     is_changed=no is_replaced=no
     [ "$step" = repair ] || say "maybe-node $VERSION: $step$from, $(text_of kind "$bundle") bundle${python:+ for $python}"
     [ -d "$prefix$versions/$VERSION" ] || check_room
+    [ -e "$prefix$settings/node.env" ] || write_settings >"$scratch/node.env"
     place_node
     take_step
     write_records
@@ -862,20 +890,23 @@ install_node() {
 
 place_node() {
     take_lock
-    installed_now=$(installed_version)
-    [ "$installed_now" = "$installed" ] || die "another run has installed $installed_now meanwhile: run this line again"
-    make_user
+    meanwhile=$(installed_version)
+    [ "$meanwhile" = "$installed" ] || die "another run has installed $meanwhile meanwhile: run this line again"
     make_folder "$versions" 755 "$root"
+    for left in "$prefix$versions"/.new-*; do
+        [ ! -e "$left" ] || change "remove ${left#"$prefix"}, left by a run that was cut off" rm -rf "$left"
+    done
+    new=$prefix$versions/.new-$VERSION there=$prefix$versions/$VERSION is_wanted=yes
+    if [ -d "$there" ] && is_whole "$there"; then is_wanted=no; fi
+    [ "$is_wanted" = no ] || prepare_version
+    make_user
     make_folder "$settings" 755 "$root"
     make_folder "$data" 700 "$owner"
     make_folder "$state" 755 "$root"
     make_folder "$bin" 755 "$root"
-    for left in "$prefix$versions"/.new-*; do
-        [ ! -e "$left" ] || change "remove ${left#"$prefix"}, left by a run that was cut off" rm -rf "$left"
-    done
     [ -e "$made" ] || on_failure rm -f "$made"
     write_records
-    place_version
+    [ "$is_wanted" = no ] || place_version
     place_settings
 }
 
@@ -925,69 +956,46 @@ take_step() {
             if has_systemd; then
                 place_units "$VERSION"
                 enable_units
-                [ "$is_replaced$start" != yesyes ] || change "restart maybe-node.service" restart_agent
+                [ "$is_replaced$start" != yesyes ] || change "restart maybe-node.service" systemd restart maybe-node.service
             fi
             ;;
         *) switch_version ;;
     esac
 }
 
-# Restarts the agent with the new version, and goes back when it is not healthy. Workers and connections outlive it.
+# Hands over to the program that also carries out upgrades which the master asks for. It is the one from before, so that
+# it works whatever the new version does: it restarts the agent, and goes back when not each proxy accepts again.
 switch_version() {
-    if ! has_systemd || [ "$start" = no ]; then
-        change "make $VERSION the current version" flip "$installed" "$VERSION"
+    if has_systemd && [ "$start" = yes ]; then
+        set -- apply-upgrade --unpacked "$VERSION" --locked
+        [ "$downgrade" = no ] || set -- "$@" --allow-downgrade
+        change "restart the agent with version $VERSION, and see each proxy accept again" upgrade "$@"
+        enable_units
+    else
+        change "make $VERSION the current version" flip
         ! has_systemd || place_units "$VERSION"
         say "restart the agent for it to run version $VERSION"
-        return 0
     fi
-    change "note which proxies accept" note_health
-    on_failure go_back
-    change "make $VERSION the current version" flip "$installed" "$VERSION"
-    place_units "$VERSION"
-    change "restart maybe-node.service" restart_agent
-    change "wait until each proxy accepts again" wait_healthy
-    enable_units
+}
+
+# It is not interrupted: it has time limits, and whatever ends it, its journal has it finished or undone.
+upgrade() {
+    commit
+    (trap '' HUP INT TERM && exec "$prefix$base/current/maybe-node" "$@") 2>"$scratch/error" && return 0
+    if [ ! -e "$prefix$state/journal.json" ] && [ "$(installed_version)" = "$installed" ]; then
+        change "remove $versions/$VERSION" rm -rf "$there"
+    fi
+    die "version $installed stays, since the upgrade to $VERSION failed: $(last_line "$scratch/error")"
 }
 
 flip() {
-    link previous "versions/$1"
-    link current "versions/$2"
+    link previous "versions/$installed"
+    link current "versions/$VERSION"
     sync
 }
 
-note_health() {
-    NODE_DATA_DIR=$data as_owner "$prefix$base/current/maybe-node" health --deep --record - \
-        >"$scratch/health" 2>"$scratch/error" || : >"$scratch/health"
-    chmod 711 "$scratch"
-    chmod 644 "$scratch/health"
-}
-
-restart_agent() {
-    systemd restart maybe-node.service 2>"$scratch/error" ||
-        die "version $VERSION does not start: $(reason_of_agent)"
-}
-
-reason_of_agent() {
-    line=$(tail -n 1 "$scratch/error" | tr -cd '[:print:]' | cut -c 1-300)
-    printf '%s; see: %s' "${line:-no reason is given}" "$journal"
-}
-
-wait_healthy() {
-    set -- health --deep
-    [ ! -s "$scratch/health" ] || set -- "$@" --against "$scratch/health"
-    limit=$(($(date +%s) + HEALTHY_S))
-    until NODE_DATA_DIR=$data as_owner "$prefix$versions/$VERSION/maybe-node" "$@" >/dev/null 2>"$scratch/error"; do
-        [ "$(date +%s)" -lt "$limit" ] || die "version $VERSION is not healthy: $(reason_of_agent)"
-        sleep 1
-    done
-}
-
-go_back() {
-    change "make $installed the current version again" link current "versions/$installed"
-    if [ -n "$earlier" ]; then link previous "$earlier"; else rm -f "$prefix$base/previous"; fi
-    place_units "$installed"
-    change "restart maybe-node.service" systemd restart maybe-node.service
-}
+# A stranger's program may have written it, so it is bounded and printable.
+last_line() { tail -n 1 "$1" | tr -cd '[:print:]' | cut -c 1-500; }
 
 write_records() {
     [ "$print" = no ] || return 0
@@ -1070,10 +1078,10 @@ uninstall_node() {
     say "nothing of maybe-node is left"
 }
 
-disable_unit() { systemd disable --now -q "$1" 2>"$scratch/error" || die "$1 could not be stopped: $(tail -n 1 "$scratch/error")"; }
+disable_unit() { systemd disable --now -q "$1" 2>"$scratch/error" || die "$1 could not be stopped: $(last_line "$scratch/error")"; }
 
 end_proxies() {
-    "$bin/maybe-node" stop >"$scratch/error" 2>&1 || die "the proxies could not be ended: $(tail -n 1 "$scratch/error")"
+    "$bin/maybe-node" stop >"$scratch/error" 2>&1 || die "the proxies could not be ended: $(last_line "$scratch/error")"
 }
 
 remove() {
@@ -1093,7 +1101,7 @@ unmake() {
 
 main() {
     umask 022
-    LC_ALL=C PATH=$STANDARD_PATH:${PATH:-} IFS=' 	
+    LC_ALL=C PATH=$STANDARD_PATH${PATH:+:$PATH} IFS=' 	
 '
     export LC_ALL PATH
     unset CDPATH GREP_OPTIONS TAR_OPTIONS GZIP POSIXLY_CORRECT
@@ -1104,7 +1112,6 @@ main() {
         version) say "maybe-node $VERSION"; exit 0 ;;
     esac
     name_paths
-    earlier=$(readlink "$prefix$base/previous" 2>/dev/null) || earlier=''
     ctl=systemctl journal='journalctl -u maybe-node'
     if [ "$for_user" = yes ]; then ctl='systemctl --user' journal='journalctl --user -u maybe-node' root=$owner; fi
     check_host
