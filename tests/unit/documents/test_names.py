@@ -19,7 +19,14 @@ from tests.documents.markdown import DOCUMENTS, ROOT, blocks, code_spans, text_o
 SETTING = re.compile(r"(?<![\w{$/.-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w-])")
 READ_BY = (
     *("master/settings.py", "master/distribution/bundles/release.py", "node/settings.py", "dev", "compose.yaml"),
-    *("docker/*.yaml", "docker/*.sh", "docker/Dockerfile", "tests/services/*.py", "tests/browser/*.py"),
+    *(
+        "master/distribution/install.sh",
+        "docker/*.yaml",
+        "docker/*.sh",
+        "docker/Dockerfile",
+        "tests/services/*.py",
+        "tests/browser/*.py",
+    ),
 )
 FILE = re.compile(r"(?:master|node|shared|tests|docker|docs)/[\w./-]*[\w-]|(?:pyproject\.toml|compose\.yaml|dev)")
 PROBLEM = re.compile(r"/problems/[a-z-]+")
