@@ -22,7 +22,7 @@ export default {
   "invitations.more": "and {n} more",
   "invitations.error": "Last error",
   "invitations.remove": "Remove the invitation",
-  "invitations.remove_one": "Remove invitation {id}",
+  "invitations.remove_one": "Delete invitation {id}",
   "invitations.remove_text":
     "No further node is enrolled by the code of invitation {id}. Nodes that were enrolled by it stay.",
   "invitations.removed": "The invitation was removed",

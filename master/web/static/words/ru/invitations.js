@@ -30,4 +30,6 @@ export default {
   "state.used_up": "исчерпано",
   "field/uses": "Сколько узлов",
   "field/name_prefix": "Начало имён",
+  "hint/uses": "Сколько узлов подключится по приглашению самое большее.",
+  "hint/name_prefix": "`fra` даёт имена вида `fra-brave-otter`. Пусто: два случайных слова.",
 };
