@@ -26,13 +26,13 @@ from shared.release.versions import BadVersion, version_order
 from shared.settings.reading import read
 from shared.version import program_version
 
-Command = Callable[[argparse.Namespace, Mapping[str, str]], int]
+Subcommand = Callable[[argparse.Namespace, Mapping[str, str]], int]
 
 
 def run_command(program: str, words: Sequence[str], env: Mapping[str, str] = os.environ) -> int:
     """Run `bundle` or `install-command` and return the exit code: 0 done, 1 failed, 2 bad configuration."""
     arguments = parser(program).parse_args(words)
-    command: Command = arguments.run
+    command: Subcommand = arguments.run
     try:
         return command(arguments, env)
     except BadConfiguration as error:

@@ -27,7 +27,7 @@ Stamp = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Contents:
+class FolderContents:
     """What was read last: the newest version, all versions by their names, and why the newest one is not trusted."""
 
     newest: Release | None = None
@@ -41,13 +41,13 @@ class BundleFolder:
     def __init__(self, path: Path, keys: Sequence[str]) -> None:
         """`keys` are those whose signatures count."""
         self.path, self.keys = path, tuple(keys)
-        self._contents = Contents()
+        self._contents = FolderContents()
         self._stamps: object = None
         self._looked_at = -LOOK_EVERY_S
         self._turn = asyncio.Lock()
         self._verified: dict[Path, Stamp] = {}
 
-    async def contents(self) -> Contents:
+    async def contents(self) -> FolderContents:
         """Return what the folder has, at most a second old."""
         if time.monotonic() - self._looked_at >= LOOK_EVERY_S:
             async with self._turn:
@@ -73,7 +73,7 @@ class BundleFolder:
     def _stamps_of(self, folder: Path) -> object:
         return folder, stamp_at(folder / MANIFEST), stamp_at(folder / SIGNATURE)
 
-    def _read(self, before: Contents) -> Contents:
+    def _read(self, before: FolderContents) -> FolderContents:
         others = {folder.name: self._other(folder) for folder in version_folders(self.path)}
         releases = {name: release for name, release in others.items() if release is not None}
         newest, reason = None, ""
@@ -84,7 +84,7 @@ class BundleFolder:
         except Untrusted as error:
             reason = str(error)
             newest = releases.get(before.newest.version, before.newest) if before.newest else None
-        return Contents(newest, releases | ({newest.version: newest} if newest else {}), reason)
+        return FolderContents(newest, releases | ({newest.version: newest} if newest else {}), reason)
 
     def _other(self, folder: Path) -> Release | None:
         try:
@@ -128,7 +128,7 @@ def stamp_at(path: Path) -> Stamp | None:
         return None
 
 
-def logged(before: Contents, now: Contents, path: Path) -> None:
+def logged(before: FolderContents, now: FolderContents, path: Path) -> None:
     """Log that a version is served from now on, or why none is."""
     serving = now.newest.version if now.newest else None
     if now.reason and now.reason != before.reason:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from master.domain.license.keys import License
+from master.domain.license.keys import SignedLicense
 from master.domain.license.schemas import UnusableKey
 from master.domain.license.state import NOTICE_DAYS, grace_until, state_of
 from shared.doctor.findings import Finding, ok, problem, warning
@@ -11,7 +11,7 @@ CHECK = "licence"
 RENEW = "install a new key with PUT /license; what exists keeps running"
 
 
-def license_findings(current: License | None, now: datetime, unusable: UnusableKey | None) -> list[Finding]:
+def license_findings(current: SignedLicense | None, now: datetime, unusable: UnusableKey | None) -> list[Finding]:
     """Judge the licence that counts, and the key of the settings if it is unusable."""
     found = [state_finding(current, now)]
     if unusable is not None:
@@ -20,7 +20,7 @@ def license_findings(current: License | None, now: datetime, unusable: UnusableK
     return found
 
 
-def state_finding(current: License | None, now: datetime) -> Finding:
+def state_finding(current: SignedLicense | None, now: datetime) -> Finding:
     """Judge the licence that counts."""
     if current is None:
         return ok(CHECK, "none; everything works without limits")

@@ -27,7 +27,7 @@ class FirstLoad:
     """What the entry imports, and what that imports in turn: named in the page, so that no import waits for another."""
 
 
-class Contents(BaseModel):
+class PackedContents(BaseModel):
     """How the packed form was made."""
 
     sources: Mapping[str, str]
@@ -43,7 +43,7 @@ def first_load() -> FirstLoad:
 def packed() -> FirstLoad | None:
     """Return the packed form; None if there is none, or if it was made from other sources."""
     try:
-        contents = Contents.model_validate_json(CONTENTS.read_bytes())
+        contents = PackedContents.model_validate_json(CONTENTS.read_bytes())
         if any(sha256((FOLDER / name).read_bytes()).hexdigest() != made for name, made in contents.sources.items()):
             return None
     except (FileNotFoundError, ValidationError):

@@ -16,7 +16,7 @@ from node.upgrade.layout import CODE, Layout, layout_of
 from node.upgrade.records import BadRecord, Journal
 from node.upgrade.store import UpgradeStore
 from node.upgrade.unpacking import LAUNCHER, verify
-from node.upgrade.untrusted import Untrusted, check_trusted
+from node.upgrade.untrusted import UntrustedFile, check_trusted
 from node.upgrade.upgrader import Upgrader
 from node.upgrade.versions import Versions
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str], code: Path = CODE) -> int:
         with nullcontext() if options.locked else sole_upgrade(layout):
             agent = AgentControl(layout, user_of(layout.data_dir), options.systemctl, patience)
             return apply_unpacked(layout, agent, options) if options.unpacked else apply(layout, agent)
-    except (BadRecord, Untrusted, Refused, BackupFailed, OSError) as error:
+    except (BadRecord, UntrustedFile, Refused, BackupFailed, OSError) as error:
         log(str(error))
         return BUSY if isinstance(error, BlockingIOError) else FAILED
 

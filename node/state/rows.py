@@ -12,11 +12,11 @@ from shared.proxies import ProxyRecord, pair_hash
 
 log = structlog.get_logger()
 
-Row = tuple[int, int, int, int, str | None, str, str | None]
+CopyRow = tuple[int, int, int, int, str | None, str, str | None]
 """Id, version, content, revision of the record, record, refusal, last good record."""
 
 
-def row_of(stored: StoredProxy) -> Row:
+def row_of(stored: StoredProxy) -> CopyRow:
     """Convert a stored proxy to its row."""
     record = record_json(stored.record)
     good = record if stored.good is stored.record else good_json(stored)
@@ -39,7 +39,7 @@ class RowReader:
     def __init__(self) -> None:
         self._given: dict[frozenset[str], set[str]] = {}
 
-    def stored_proxy(self, row: Row) -> StoredProxy | None:
+    def stored_proxy(self, row: CopyRow) -> StoredProxy | None:
         """Convert a row to its stored proxy; None when another version of the program wrote an unreadable record."""
         id_, version, content, rec_rev, record, refusal, good = row
         try:

@@ -21,7 +21,7 @@ DECIDED: tuple[Step, ...] = ("committing", "undoing")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Host:
+class HostPlatform:
     """What a bundle has to fit: the Python (3.11) that runs the present one if that came without its own, and the
     machine."""
 
@@ -60,7 +60,7 @@ def check_direction(version: str, installed: str, *, downgrade: bool) -> None:
         raise Refused(f"the version {version!r} or the installed {installed!r} {error}") from error
 
 
-def chosen_file(manifest: Manifest, host: Host) -> BundleFile:
+def chosen_file(manifest: Manifest, host: HostPlatform) -> BundleFile:
     """Choose the bundle for this host: of the kind that is installed, or else a full one. Raises Refused."""
     for python in dict.fromkeys((host.python, None)):
         found = manifest.file_for(python=python, machine=host.machine, libc=host.libc)

@@ -11,8 +11,10 @@ from shared.validation_errors import first_error
 Step = Literal["fetching", "verifying", "installing", "flipping", "restarting", "checking", "committing", "undoing"]
 """The steps in their order. Before `flipping` the installed version is untouched. After it, `committing` makes the new
 version the installed one, or `undoing` brings the old one back."""
-State = Literal["fetching", "verifying", "installing", "restarting", "checking", "done", "rolled_back", "refused"]
-STATE_OF: dict[Step, State] = {
+UpgradeProgress = Literal[
+    "fetching", "verifying", "installing", "restarting", "checking", "done", "rolled_back", "refused"
+]
+STATE_OF: dict[Step, UpgradeProgress] = {
     "fetching": "fetching",
     "verifying": "verifying",
     "installing": "installing",
@@ -23,7 +25,7 @@ STATE_OF: dict[Step, State] = {
     "undoing": "restarting",
 }
 """What the public state shows at each step."""
-FINAL: tuple[State, ...] = ("done", "rolled_back", "refused")
+FINAL: tuple[UpgradeProgress, ...] = ("done", "rolled_back", "refused")
 REASON_LENGTH = 300
 REQUEST_LIMIT = 4096
 """Bytes of a request."""
@@ -32,31 +34,31 @@ RECORD_LIMIT = 65_536
 BAD_KEPT = 50
 """Versions that were rolled back which are remembered."""
 
-Text = Annotated[str, Field(max_length=200)]
+RecordText = Annotated[str, Field(max_length=200)]
 
 
 class BadRecord(ValueError):
     """A file does not have the form that it should have."""
 
 
-class Record(BaseModel):
+class UpgradeRecord(BaseModel):
     """Base of the models. Unknown members are ignored, since a newer version may have written them."""
 
     model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", hide_input_in_errors=True)
 
 
-class UpgradeState(Record):
+class UpgradeState(UpgradeRecord):
     """The last upgrade, or the one under way, for the agent and for people. `at` is a moment in ISO 8601."""
 
     id: int
-    version: Text
-    before: Text = Field(validation_alias=AliasChoices("from", "before"), serialization_alias="from")
-    state: State
+    version: RecordText
+    before: RecordText = Field(validation_alias=AliasChoices("from", "before"), serialization_alias="from")
+    state: UpgradeProgress
     reason: Annotated[str, Field(max_length=REASON_LENGTH)] = ""
-    at: Text = ""
+    at: RecordText = ""
 
 
-class Journal(Record):
+class Journal(UpgradeRecord):
     """The step of the upgrade under way. It is on disk before the step begins.
 
     `before` is the version that is installed when it begins. An upgrade by hand has no `request`. `attempts` counts how
@@ -64,8 +66,8 @@ class Journal(Record):
     `reason` is why the upgrade is being undone.
     """
 
-    version: Text
-    before: Text
+    version: RecordText
+    before: RecordText
     request: UpgradeRequest | None = None
     step: Step = "fetching"
     attempts: int = 0
@@ -73,25 +75,25 @@ class Journal(Record):
     schema_before: Annotated[str, Field(max_length=64)] | None = None
 
 
-class BadVersion(Record):
+class VersionRolledBack(UpgradeRecord):
     """A version that was rolled back: its manifest's checksum, and why."""
 
-    version: Text
-    manifest: Text
+    version: RecordText
+    manifest: RecordText
     reason: str = ""
-    at: Text = ""
+    at: RecordText = ""
 
 
-class BadVersions(Record):
+class BadVersions(UpgradeRecord):
     """All versions that were rolled back."""
 
-    versions: tuple[BadVersion, ...] = ()
+    versions: tuple[VersionRolledBack, ...] = ()
 
     def reason(self, manifest: str) -> str | None:
         """Return why the version of this manifest was rolled back; None for one that never was."""
         return next((each.reason or "no reason" for each in self.versions if each.manifest == manifest), None)
 
-    def with_one(self, bad: BadVersion) -> "BadVersions":
+    def with_one(self, bad: VersionRolledBack) -> "BadVersions":
         """Add a version; the oldest are forgotten."""
         others = [each for each in self.versions if each.manifest != bad.manifest]
         return BadVersions(versions=(*others, bad)[-BAD_KEPT:])

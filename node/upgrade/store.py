@@ -10,7 +10,7 @@ from node.upgrade.decisions import Refused
 from node.upgrade.durable import remove_file, write_file
 from node.upgrade.layout import Layout
 from node.upgrade.reading import FOLDER, REQUEST, read_own, read_request
-from node.upgrade.records import BadVersion, BadVersions, Journal, UpgradeState, written
+from node.upgrade.records import BadVersions, Journal, UpgradeState, VersionRolledBack, written
 from shared.messages.bodies import UpgradeRequest
 from shared.release.signing import KEYS_LIMIT, read_public_keys
 
@@ -65,7 +65,7 @@ class UpgradeStore:
 
     def mark_bad(self, version: str, manifest: str, reason: str, at: str) -> None:
         """Note that a version was rolled back. Raises BadRecord, OSError."""
-        bad = BadVersion(version=version, manifest=manifest, reason=reason, at=at)
+        bad = VersionRolledBack(version=version, manifest=manifest, reason=reason, at=at)
         write_file(self._layout.bad_file, written(self.bad_versions().with_one(bad)))
 
 

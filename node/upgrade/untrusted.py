@@ -13,7 +13,7 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-class Untrusted(Exception):
+class UntrustedFile(Exception):
     """Another user could exchange a folder that the upgrade relies on."""
 
 
@@ -65,7 +65,7 @@ def check_trusted(path: Path, owner: int) -> None:
         for each in (chain, *chain.parents):
             status = each.lstat()
             if status.st_uid not in (0, owner):
-                raise Untrusted(f"{each} belongs to another user (uid {status.st_uid})")
+                raise UntrustedFile(f"{each} belongs to another user (uid {status.st_uid})")
             is_link, is_sticky = stat.S_ISLNK(status.st_mode), status.st_mode & stat.S_ISVTX
             if status.st_mode & OTHERS_WRITE and not is_link and not (is_sticky and each != chain):
-                raise Untrusted(f"{each} can be written by others; chmod go-w {each}")
+                raise UntrustedFile(f"{each} can be written by others; chmod go-w {each}")

@@ -13,7 +13,7 @@ from node.upgrade.decisions import DECIDED, UNTOUCHED, Refused, bundle_room, che
 from node.upgrade.downloads import beside, fetch_file, fetch_small
 from node.upgrade.durable import remove_tree, write_file
 from node.upgrade.layout import Layout
-from node.upgrade.records import REASON_LENGTH, Journal, State, Step
+from node.upgrade.records import REASON_LENGTH, Journal, Step, UpgradeProgress
 from node.upgrade.store import UpgradeStore, check_checksum, free_bytes, manifest_keys
 from node.upgrade.unpacking import sha256_of, unpack, verify
 from node.upgrade.versions import Versions
@@ -31,7 +31,7 @@ UNPACKED = "unpacked"
 class Ending:
     """How an upgrade ended, and why."""
 
-    state: State
+    state: UpgradeProgress
     reason: str
 
 
@@ -175,7 +175,7 @@ class Upgrader:
             copy_backup.restore(data_dir, user, schema)
         self._restart_agent(journal.before)
 
-    def _end(self, journal: Journal, state: State, reason: str) -> Ending:
+    def _end(self, journal: Journal, state: UpgradeProgress, reason: str) -> Ending:
         """Publish how it ended, and remove all that only an upgrade under way has. Raises OSError."""
         ending = Ending(state, printable(reason, REASON_LENGTH))
         self._try(self._clear_work)

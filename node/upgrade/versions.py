@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 
 from node.upgrade.compilation import OWN_PYTHON, compile_modules, minor_version
-from node.upgrade.decisions import Host, Refused
+from node.upgrade.decisions import HostPlatform, Refused
 from node.upgrade.durable import point, remove_tree, sync_folder, sync_tree, write_file
 from node.upgrade.layout import Layout
 from node.upgrade.unpacking import verify
@@ -38,11 +38,11 @@ class Versions:
             return False
         return True
 
-    def host(self, version: str) -> Host:
+    def host(self, version: str) -> HostPlatform:
         """Describe this host for the choice of a bundle of the same kind as this version."""
         python = None if (self.folder(version) / OWN_PYTHON).exists() else minor_version()
         libc = "gnu" if platform.libc_ver()[0] == "glibc" else "musl"
-        return Host(python=python, machine=platform.machine(), libc=libc)
+        return HostPlatform(python=python, machine=platform.machine(), libc=libc)
 
     def place(self, unpacked: Path, version: str, bundle_sha256: str) -> None:
         """Compile a verified folder and make it the one of this version. Raises Refused, OSError.

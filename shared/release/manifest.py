@@ -53,7 +53,7 @@ def checked_moment(text: str) -> str:
     return text
 
 
-ReleaseVersion = Annotated[str, AfterValidator(known_version)]
+ManifestVersion = Annotated[str, AfterValidator(known_version)]
 
 
 class BundleFile(BaseModel):
@@ -83,9 +83,9 @@ class Manifest(BaseModel):
 
     format: Literal[1] = 1
     product: Literal["maybe-node"] = PRODUCT
-    version: ReleaseVersion
+    version: ManifestVersion
     created_at: Annotated[str, AfterValidator(checked_moment)]
-    min_upgradable_from: ReleaseVersion
+    min_upgradable_from: ManifestVersion
     files: Annotated[tuple[BundleFile, ...], Field(min_length=1, max_length=MOST_FILES)]
 
     @model_validator(mode="after")

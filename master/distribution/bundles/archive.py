@@ -16,7 +16,7 @@ LEVEL = 9
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenArchive:
     """A file that was written."""
 
     path: Path
@@ -24,7 +24,9 @@ class Written:
     sha256: str
 
 
-def write_archive(path: Path, folder: str, entries: Sequence[Entry], *, mtime: int, level: int = LEVEL) -> Written:
+def write_archive(
+    path: Path, folder: str, entries: Sequence[Entry], *, mtime: int, level: int = LEVEL
+) -> WrittenArchive:
     """Write `entries`, sorted by path, under one folder into a .tar.gz, which appears when it is complete.
 
     All belongs to root. GNU's format: unlike pax headers, busybox reads its long names.
@@ -42,7 +44,7 @@ def write_archive(path: Path, folder: str, entries: Sequence[Entry], *, mtime: i
         raw.flush()
         os.fsync(raw.fileno())
     written = aside.replace(path)
-    return Written(written, path.stat().st_size, file_sha256(written))
+    return WrittenArchive(written, path.stat().st_size, file_sha256(written))
 
 
 def add(archive: tarfile.TarFile, name: str, entry: Entry, mtime: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from master.distribution.bundles.archive import Written
+from master.distribution.bundles.archive import WrittenArchive
 from master.errors import BundleError
 from shared.release.manifest import MANIFEST, SIGNATURE, BundleFile, BundleKind, Manifest, bundle_name
 from shared.release.signing import public_key, sign
@@ -18,7 +18,7 @@ MIN_UPGRADABLE_FROM = "0.1.0"
 
 
 def bundle_file(
-    written: Written, version: str, kind: BundleKind, *, python: str | None, machine: str, libc: str
+    written: WrittenArchive, version: str, kind: BundleKind, *, python: str | None, machine: str, libc: str
 ) -> BundleFile:
     """Describe a bundle that was written."""
     name = bundle_name(version, kind, python=python, machine=machine, libc=libc)

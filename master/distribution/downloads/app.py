@@ -48,7 +48,7 @@ class Announcements(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A file of a release: bytes at hand, or the name of a bundle."""
 
     release: Release
@@ -117,14 +117,14 @@ class Downloads:
         except NoScript as error:
             return Answer(400, f"{error}\n".encode())
 
-    async def _release_of(self, path: str) -> Found | None:
+    async def _release_of(self, path: str) -> FoundFile | None:
         contents = await self.folder.contents()
         if path.startswith(VERSIONS_PATH):
             version, _, name = path.removeprefix(VERSIONS_PATH).partition("/")
             release = contents.releases.get(version)
         else:
             name, release = path.removeprefix(BUNDLE_PATH), contents.newest
-        return Found(release, name) if release is not None else None
+        return FoundFile(release, name) if release is not None else None
 
     async def _bundle(self, release: Release, name: str) -> Content | Answer:
         file = release.file(name)

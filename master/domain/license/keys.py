@@ -31,7 +31,7 @@ KEYS: Mapping[str, str] = {
 
 Moment = Annotated[int, Field(ge=0, le=253_402_300_799)]
 """Seconds of Unix time, up to the year 9999."""
-Limit = Annotated[int, Field(ge=0, le=10**9)]
+LimitClaim = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class BadLicense(ValueError):
@@ -49,8 +49,8 @@ class Claims(BaseModel):
     nbf: Moment
     exp: Moment
     grace_days: Annotated[int, Field(ge=0, le=365)] = GRACE_DAYS
-    max_nodes: Limit | None = None
-    max_proxies: Limit | None = None
+    max_nodes: LimitClaim | None = None
+    max_proxies: LimitClaim | None = None
 
     @model_validator(mode="after")
     def _ends_after_its_beginning(self) -> "Claims":
@@ -60,7 +60,7 @@ class Claims(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class License:
+class SignedLicense:
     """A licence whose signature is valid. A limit of None is no limit."""
 
     id: str
@@ -74,7 +74,7 @@ class License:
     max_proxies: int | None
 
 
-def read_license(text: str, keys: Mapping[str, str] = KEYS) -> License:
+def read_license(text: str, keys: Mapping[str, str] = KEYS) -> SignedLicense:
     """Verify a licence key by the public key that its header names. Raises BadLicense."""
     text = text.strip()
     if len(text) > LONGEST or not FORM.fullmatch(text):
@@ -83,7 +83,7 @@ def read_license(text: str, keys: Mapping[str, str] = KEYS) -> License:
 
 
 @lru_cache(64)
-def _verified(text: str, keys: tuple[tuple[str, str], ...]) -> License:
+def _verified(text: str, keys: tuple[tuple[str, str], ...]) -> SignedLicense:
     """Verify a token. Raises BadLicense."""
     try:
         name = jwt.get_unverified_header(text).get("kid")
@@ -109,12 +109,12 @@ _NO_DATES: Any = {
 }
 
 
-def _license(content: Mapping[str, Any], signed_by: str) -> License:
+def _license(content: Mapping[str, Any], signed_by: str) -> SignedLicense:
     try:
         claims = Claims.model_validate(content)
     except ValidationError as error:
         raise BadLicense(f"has an unusable claim: {first_error(error)}") from None
-    return License(
+    return SignedLicense(
         id=claims.jti,
         customer=claims.sub,
         signed_by=signed_by,

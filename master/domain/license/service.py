@@ -11,10 +11,19 @@ from master.domain.events.schemas import EventType
 from master.domain.license import keys
 from master.domain.license.keys import BadLicense, read_license
 from master.domain.license.schemas import License, LicenseSource, LicenseUse, UnusableKey
-from master.domain.license.state import Kind, Stage, grace_until, is_later, newest, refusal_of, stage_of, state_of
+from master.domain.license.state import (
+    LicenseStage,
+    LimitedKind,
+    grace_until,
+    is_later,
+    newest,
+    refusal_of,
+    stage_of,
+    state_of,
+)
 from master.errors import LicenseRefused, invalid_at
 
-EVENTS: dict[Stage, EventType] = {
+EVENTS: dict[LicenseStage, EventType] = {
     "30_days": "license.expiring",
     "14_days": "license.expiring",
     "3_days": "license.expiring",
@@ -27,7 +36,7 @@ EVENTS: dict[Stage, EventType] = {
 class Current:
     """The licence that counts with its row, None without one, and the time by which it ends."""
 
-    license: keys.License | None
+    license: keys.SignedLicense | None
     row: Row | None
     now: datetime
 
@@ -63,7 +72,7 @@ async def install(session: Session, text: str, source: LicenseSource) -> None:
         await record_events(session, [NewEvent(type="license.installed", details=details)])
 
 
-async def admit(session: Session, kind: Kind, new: int) -> None:
+async def admit(session: Session, kind: LimitedKind, new: int) -> None:
     """Refuse to create so many nodes or proxies if the licence does not allow it. Raises LicenseRefused.
 
     With a licence, creations take turns from here to the end of their transactions.
@@ -106,7 +115,7 @@ async def read_current(session: Session, statement: str = "license.select_all") 
     return Current(license=counting, row=row, now=now)
 
 
-def readable_keys(rows: list[Row]) -> Iterator[tuple[keys.License, Row]]:
+def readable_keys(rows: list[Row]) -> Iterator[tuple[keys.SignedLicense, Row]]:
     """Yield the licences of these rows that can be verified."""
     for row in rows:
         try:

@@ -9,7 +9,7 @@ from master.domain.nodes.invitations.limits import (
     REFUSALS_PER_MINUTE,
     SENDERS,
     Recent,
-    Refusals,
+    RefusalRates,
     Slots,
     may_name,
     sender_of,
@@ -19,7 +19,7 @@ KEY = (3, "nonce")
 
 
 def test_a_sender_of_false_announcements_is_told_to_wait_and_others_are_not():
-    refusals = Refusals()
+    refusals = RefusalRates()
     assert all(refusals.admit("a", 0.0) for _ in range(REFUSALS_PER_MINUTE))
     assert not refusals.admit("a", 1.0)
     assert refusals.admit("b", 1.0)
@@ -27,14 +27,14 @@ def test_a_sender_of_false_announcements_is_told_to_wait_and_others_are_not():
 
 
 def test_false_announcements_are_admitted_again_after_a_minute():
-    refusals = Refusals()
+    refusals = RefusalRates()
     for _ in range(REFUSALS_PER_MINUTE + 5):
         refusals.admit("a", 0.0)
     assert refusals.admit("a", 60.0)
 
 
 def test_senders_beyond_the_bound_share_one_count():
-    refusals = Refusals()
+    refusals = RefusalRates()
     for number in range(SENDERS + REFUSALS_PER_MINUTE + 1):
         refusals.admit(str(number), 0.0)
     assert not refusals.admit("another", 0.0)

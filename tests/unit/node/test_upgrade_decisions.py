@@ -10,7 +10,7 @@ from node.upgrade.decisions import (
     ATTEMPTS,
     DECIDED,
     UNTOUCHED,
-    Host,
+    HostPlatform,
     Refused,
     check_order,
     check_room,
@@ -19,14 +19,14 @@ from node.upgrade.decisions import (
     upgrade_report,
 )
 from node.upgrade.layout import layout_of, system_layout, user_layout
-from node.upgrade.records import FINAL, BadVersion, BadVersions, Journal, Step, UpgradeState
+from node.upgrade.records import FINAL, BadVersions, Journal, Step, UpgradeState, VersionRolledBack
 from shared.messages.bodies import UpgradeReport, UpgradeRequest
 from shared.release.manifest import BundleFile, BundleKind, Manifest
 from shared.release.versions import is_older
 
 STEPS: tuple[Step, ...] = (*UNTOUCHED, "flipping", "restarting", "checking", *DECIDED)
 VERSIONS = st.builds("{}.{}.{}".format, *[st.integers(0, 2)] * 3)
-GLIBC = Host(python="3.11", machine="x86_64", libc="gnu")
+GLIBC = HostPlatform(python="3.11", machine="x86_64", libc="gnu")
 
 
 def request(version: str = "0.2.0", *, id_: int = 5, downgrade: bool = False) -> UpgradeRequest:
@@ -78,7 +78,7 @@ def test_a_manifest_of_another_version_than_requested_is_refused() -> None:
 
 
 def test_a_version_that_was_rolled_back_is_refused_until_its_manifest_changes() -> None:
-    bad = BadVersions().with_one(BadVersion(version="0.2.0", manifest="ab" * 32, reason="it was deaf"))
+    bad = BadVersions().with_one(VersionRolledBack(version="0.2.0", manifest="ab" * 32, reason="it was deaf"))
     with pytest.raises(Refused, match="was rolled back on this node before: it was deaf"):
         check_order(request(), manifest(), installed="0.1.0", bad=bad)
     rebuilt = request().model_copy(update={"sha256": "ef" * 32})
@@ -88,7 +88,7 @@ def test_a_version_that_was_rolled_back_is_refused_until_its_manifest_changes() 
 def test_only_the_last_bad_versions_are_remembered() -> None:
     bad = BadVersions()
     for number in range(200):
-        bad = bad.with_one(BadVersion(version="0.2.0", manifest=str(number)))
+        bad = bad.with_one(VersionRolledBack(version="0.2.0", manifest=str(number)))
     assert len(bad.versions) == 50
     assert bad.reason("199") is not None
 
@@ -102,10 +102,10 @@ def test_a_host_gets_a_bundle_of_its_own_kind_or_a_full_one() -> None:
     full = bundle("full", None)
     both = manifest("0.2.0", "0.0.0", full, bundle())
     assert chosen_file(both, GLIBC).kind == "thin"
-    assert chosen_file(both, Host(python=None, machine="x86_64", libc="gnu")) == full
-    assert chosen_file(both, Host(python="3.13", machine="x86_64", libc="gnu")) == full
+    assert chosen_file(both, HostPlatform(python=None, machine="x86_64", libc="gnu")) == full
+    assert chosen_file(both, HostPlatform(python="3.13", machine="x86_64", libc="gnu")) == full
     with pytest.raises(Refused, match=r"no bundle for Python 3\.11 for x86_64 with musl libc"):
-        chosen_file(both, Host(python="3.11", machine="x86_64", libc="musl"))
+        chosen_file(both, HostPlatform(python="3.11", machine="x86_64", libc="musl"))
 
 
 def test_a_full_disk_is_noticed_before_anything_is_fetched() -> None:

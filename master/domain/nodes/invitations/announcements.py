@@ -16,7 +16,7 @@ from master.db.database import Database, Row
 from master.domain.nodes.enrolment.client import WaitingAddress
 from master.domain.nodes.enrolment.service import Enrolment, EnrolmentRequest, InvitationClosed, Invited
 from master.domain.nodes.invitations.keys import InvitationKeys
-from master.domain.nodes.invitations.limits import Recent, Refusals, Slots, may_name, sender_of
+from master.domain.nodes.invitations.limits import Recent, RefusalRates, Slots, may_name, sender_of
 from master.errors import DatabaseError, Invalid, MasterError, Reported
 from master.schemas.addresses import node_ip
 from shared.asgi import JSON, Answer
@@ -67,7 +67,7 @@ class AnnouncementReceiver:
     def __init__(self, database: Database, enrolment: Enrolment) -> None:
         self._database, self._enrolment = database, enrolment
         self._keys = InvitationKeys(database)
-        self._refusals, self._slots = Refusals(), Slots()
+        self._refusals, self._slots = RefusalRates(), Slots()
         self._recent: Recent[Answer] = Recent()
         self._under_way: set[str] = set()
         self._group: asyncio.TaskGroup | None = None

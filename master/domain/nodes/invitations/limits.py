@@ -47,7 +47,7 @@ def may_name(sender: str, ip: str) -> bool:
     return reach(ip) <= reach(sender)
 
 
-class Refusals:
+class RefusalRates:
     """Counts false announcements by sender, in windows of a minute. At most SENDERS are told apart."""
 
     def __init__(self) -> None:
