@@ -1,5 +1,6 @@
 """What the installer refuses: nothing of a bundle has run then, and nothing is left behind."""
 
+import gzip
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,22 +100,12 @@ def test_a_release_that_was_changed_is_refused(bare: Root, release: Release, cha
 
 
 def test_a_bundle_that_differs_from_its_own_list_or_does_not_run_is_refused(bare: Root) -> None:
-    for change, text in (
-        (lambda body: body.replace(b"SERVES = True", b"SERVES = None"), "differs from its list"),
-        (lambda body: body.replace(b"--version) echo", b"--version) exit"), "differs from its list"),
-    ):
-        made = Release("0.2.0", KEY)
-        packed = repacked(stand_in("0.2.0", python=VERSION), change)
-        made.add(packed, kind="thin", python=VERSION, machine="x86_64", libc="gnu")
-        assert text in refused(bare, made, made.script(URL))
+    made = Release("0.2.0", KEY)
+    packed = gzip.decompress(stand_in("0.2.0", python=VERSION)).replace(b"SERVES = True", b"SERVES = None")
+    made.add(gzip.compress(packed), kind="thin", python=VERSION, machine="x86_64", libc="gnu")
+    assert "differs from its list" in refused(bare, made, made.script(URL))
     broken = released("0.2.0", extra="this is no Python\n")
     assert "could not be compiled" in refused(bare, broken, broken.script(URL))
-
-
-def repacked(bundle: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    import gzip
-
-    return gzip.compress(change(gzip.decompress(bundle)))
 
 
 def test_a_script_that_was_cut_off_anywhere_does_nothing(bare: Root, release: Release) -> None:
