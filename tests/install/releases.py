@@ -25,6 +25,7 @@ case $1 in
     challenge) echo "challenge 7KQ2-M0XA of $NODE_DATA_DIR: curl -X POST http://MASTER:3005/nodes" ;;
     apply-upgrade)
         cd "$here/../.."
+        [ -n "${2:-}" ] || exec rm /var/lib/maybe-node-upgrade/journal.json
         BEHAVIOUR
         ln -sfn "$(readlink current)" previous && ln -sfn "versions/$3" current
         ;;

@@ -46,6 +46,7 @@ def test_print_names_each_change_and_makes_none(root: Root, release: Release, se
     )
     assert all(any(change in line for line in lines) for change in changes.split("|"))
     assert calls(root) == []
+    assert succeeded(root.install(release.script(URL), "--version")) == "maybe-node 0.2.0\n"
 
 
 def test_programs_of_the_present_folder_are_never_taken(root: Root, release: Release, served: list[str]) -> None:
@@ -79,7 +80,9 @@ def test_settings_are_written_once_and_the_command_runs_with_them_as_the_service
     root: Root, release: Release, served: list[str]
 ) -> None:
     environment = {"NODE_VIA": "a`b$c|d", "LOG_LEVEL": "debug", "NODE_INVITATION": "3-ABC", "OTHER": "x"}
-    succeeded(root.install(release.script(URL), **environment, NODE_ALLOW_DESTINATIONS="10.0.0.0/8 192.168.0.0/16"))
+    environment |= {"NODE_ALLOW_DESTINATIONS": "10.0.0.0/8 192.168.0.0/16"}
+    told = succeeded(root.install(release.script(URL), **environment))
+    assert "no systemd here that starts it: start it yourself, as maybe-node" in told
     lines = root.text("etc/maybe-node/node.env").splitlines()[1:]
     assert lines == [
         "NODE_DATA_DIR=/var/lib/maybe-node",
@@ -136,6 +139,8 @@ def test_uninstalling_keeps_identity_and_settings_for_a_later_installation(
     root.write("var/lib/maybe-node/identity.json", "{}")
     assert "are kept in /var/lib/maybe-node" in succeeded(root.install(release.script(URL), "--uninstall"))
     assert not (root.path / "opt/maybe-node/versions").exists()
-    succeeded(root.install(release.script(URL)))
+    add_systemd(root)
+    assert "start it by: systemctl start" in succeeded(root.install(release.script(URL), "--no-start"))
+    assert not any(call.startswith(("start", "restart")) for call in calls(root))
     assert "NODE_WORKERS=3" in root.text("etc/maybe-node/node.env")
     assert root.text("var/lib/maybe-node/identity.json") == "{}"

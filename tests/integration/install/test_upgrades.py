@@ -44,3 +44,14 @@ def test_a_version_that_fails_leaves_the_present_one_and_its_reason(root: Root) 
     assert done.returncode == 1
     assert "0.2.0 stays, since the upgrade to 0.2.1 failed: maybe-node: port 8000 no longer accepts" in done.stderr
     assert root.listing() == before | {"tmp": root.listing()["tmp"]}
+
+
+def test_an_upgrade_that_was_interrupted_is_finished_or_undone_first(root: Root) -> None:
+    release = released("0.2.0")
+    with serving(root, release.files):
+        succeeded(root.install(release.script(URL)))
+        root.write("var/lib/maybe-node-upgrade/journal.json", "{}")
+        root.calls()
+        assert "finish or undo the upgrade that was interrupted" in succeeded(root.install(release.script(URL)))
+    assert root.calls() == ["root apply-upgrade"]
+    assert not (root.path / "var/lib/maybe-node-upgrade/journal.json").exists()
