@@ -105,6 +105,8 @@ def test_an_upgrade_names_a_version_and_where_its_manifest_is():
         + b'"}'
     )
     assert decode("upgrade", encode(UPGRADE)) == UPGRADE
+    back = UPGRADE.model_copy(update={"downgrade": True})
+    assert encode(back) == encode(UPGRADE)[:-1] + b',"downgrade":true}'
 
 
 def test_a_report_says_how_the_nodes_upgrade_goes():
