@@ -36,6 +36,8 @@ from master.domain.nodes.invitations.announcements import AnnouncementReceiver
 from master.domain.rotation.runner import RotationRunner
 from master.domain.system.presence import Presence
 from master.domain.system.schemas import Configuration
+from master.domain.upgrades.releases import OfferedReleases
+from master.domain.upgrades.runner import UpgradeRunner
 from master.domain.webhooks.delivery import DeliveryRunner
 from master.errors import BadConfiguration, DatabaseAway
 from master.exposure import ADVICE, exposed, own_addresses
@@ -47,6 +49,7 @@ from master.sync.inbox import Inbox
 from master.sync.outbox import Outbox
 from master.sync.rate_limits import PREFETCH, RateLimits
 from master.sync.reports import Reports
+from master.sync.upgrade_requests import UpgradeRequests
 from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming
 from shared.bus.intake import Intake
@@ -159,6 +162,9 @@ class Master:
         self._presence = Presence(self._database)
         self._license = LicenseRunner(self._database, settings.configured_license)
         self._drains = DrainRunner(self._database, self._notifications, self._enrolment.remove)
+        requests = UpgradeRequests(cluster)
+        releases = OfferedReleases(self._downloads.folder)
+        self._upgrades = UpgradeRunner(self._database, self._notifications, releases, requests)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
             settings.amqp_url,
@@ -167,7 +173,7 @@ class Master:
             prepare=self._logins.prepare_broker,
             on_up=self._came_up,
         )
-        inbox.bus = self._outbox.bus = self._bus
+        inbox.bus = self._outbox.bus = requests.bus = self._bus
 
     def _intake(self, inbox: Inbox) -> Intake:
         return Intake(
@@ -191,6 +197,7 @@ class Master:
                     self._rotations.run,
                     self._drains.run,
                     self._announcements.run,
+                    self._upgrades.run,
                     self._presence.run,
                     self._license.run,
                 )

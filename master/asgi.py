@@ -50,6 +50,7 @@ from master.domain.search import routes as search
 from master.domain.stacks import routes as stacks
 from master.domain.system import routes as system
 from master.domain.system.schemas import Configuration
+from master.domain.upgrades import routes as upgrades
 from master.domain.usage import routes as usage
 from master.domain.webhooks import routes as webhooks
 from master.domain.webhooks.delivery import DeliveryRunner
@@ -65,6 +66,7 @@ ROUTES = (
     proxies.router,
     *stacks.handlers,
     *rotation.handlers,
+    upgrades.router,
     *checks.handlers,
     events.list_events,
     usage.sum_usage,

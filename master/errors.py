@@ -20,7 +20,7 @@ its end build the errors that several packages raise.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 from shared.proxies import NodeId, ProxyId
 from shared.settings.errors import ConfigurationError
@@ -443,6 +443,44 @@ class CountDiffers(Conflict):
     class Members(TypedDict):
         expected: int
         matched: int
+
+
+class UpgradeUnderWay(Conflict):
+    """An upgrade is running, paused or halted already. `upgrade_id` is that upgrade, if it is known."""
+
+    type = "/problems/upgrade-under-way"
+    title = "Upgrade under way"
+
+    class Members(TypedDict, total=False):
+        upgrade_id: int
+        state: str
+
+
+class UpgradeEnded(Conflict):
+    """The upgrade cannot change to this state any more. `state` is the one that it is in."""
+
+    type = "/problems/upgrade-ended"
+    title = "Upgrade ended"
+
+    class Members(TypedDict):
+        upgrade_id: int
+        state: str
+
+
+class NoRelease(Conflict):
+    """This master has no bundles of the version that nodes could trust. `why` is the reason.
+
+    `no-bundles`: it has none at all. `unknown-version`: `known` lists its versions. `untrusted`: the newest manifest
+    cannot be read, or no trusted key has signed it.
+    """
+
+    type = "/problems/no-release"
+    title = "No release to install"
+
+    class Members(TypedDict, total=False):
+        why: Literal["no-bundles", "unknown-version", "untrusted"]
+        version: str
+        known: list[str]
 
 
 class RotationUnderWay(Conflict):

@@ -15,6 +15,7 @@ from master.errors import (
     RowConflict,
     RowReferenced,
     StillUsed,
+    UpgradeUnderWay,
     invalid_at,
 )
 
@@ -28,6 +29,8 @@ def refusal(constraint: str) -> RequestRefused | None:  # noqa: PLR0911 (one for
             return PortTaken("another proxy of the node has this port")
         case "rotations_open_key":
             return RotationUnderWay("a rotation of the proxy is under way")
+        case "upgrades_open_key":
+            return UpgradeUnderWay("another upgrade was just started")
         case "endpoints_node_id_fkey":
             return StillUsed("a proxy is being rotated away from the node or to it")
         case "proxies_not_open":

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from shared.destinations import canonical_host, canonical_ports
 from shared.proxies import CanonicalNetwork, Id, Port
+from shared.release.versions import version_order
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 """Control characters and Unicode's line separators: refused in texts that are shown in lines."""
@@ -55,6 +56,12 @@ def label_members(said: Any) -> Any:
     raise ValueError(f"labels are an object of texts, for example {json.dumps(example)}")
 
 
+def known_version(text: str) -> str:
+    """The same. Raises ValueError unless it is a version of the product."""
+    version_order(text)
+    return text
+
+
 def distinct(items: list[Any]) -> list[Any]:
     """Each item once, in the order of its first coming."""
     return list(dict.fromkeys(items))
@@ -81,6 +88,11 @@ LabelPatch = Annotated[
         max_length=64,
         description="Labels to merge into the existing ones. A label whose value is null is removed (RFC 7396).",
     ),
+]
+PlainVersion = Annotated[
+    str,
+    Field(max_length=30, examples=["0.2.0"], description="A version of the product, such as 0.2.0 or 0.2.0rc1."),
+    AfterValidator(known_version),
 ]
 PortRange = Annotated[
     str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", examples=["20000-29999"]), AfterValidator(port_range)

@@ -26,9 +26,17 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
         "held_stops": held.stops if held else None,
         "held_of": held.of if held else None,
         "trouble": storable(report.trouble),
+        "upgrade": upgrade_column(report),
         **{name: getattr(report, name) for name in STORED_MEMBERS},
         **{name: getattr(load, name, None) for name in LoadReport.model_fields},
     }
+
+
+def upgrade_column(report: Report) -> dict[str, object] | None:
+    """Return the report's member as it is stored."""
+    if report.upgrade is None:
+        return None
+    return {**report.upgrade.model_dump(), "reason": storable(report.upgrade.reason)}
 
 
 def live_columns(report: Report) -> dict[str, list[int]]:

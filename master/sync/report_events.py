@@ -26,6 +26,7 @@ SHOWN_COLUMNS = (
     "held_stops",
     "held_of",
     "trouble",
+    "upgrade",
 )
 
 

@@ -13,6 +13,7 @@ from master.domain.events.log import NewEvent, record_events, touch
 from master.domain.events.touches import all_proxies_of
 from master.domain.proxies.ports import move_ports
 from master.domain.rotation import service as rotation
+from master.domain.upgrades import service as upgrades
 from master.domain.usage import service as usage
 from master.sync import report_events, report_rules
 from master.sync.outbox import Outbox
@@ -128,6 +129,8 @@ class Reports:
         details = {"seen": report.seen, "revision": revision}
         log.error(type_, node_id=node_id, **details)
         await record_events(session, [NewEvent(type=type_, node_id=node_id, details=details)])
+        if decision.raise_to is not None:
+            await upgrades.pause_after_restore(session)
 
     async def _store(
         self, session: Session, node_id: NodeId, report: Report, decision: report_rules.ReportDecision
@@ -153,7 +156,8 @@ class Reports:
         await session.execute("sync.store_status", node_id=node_id, **columns)
         if report.live:
             await session.execute("sync.store_live", node_id=node_id, **live_columns(report))
-        if report.agent and (report.agent, report.engines) != (node["agent"], node["engines"]):
+        is_other = bool(report.agent) and (report.agent, report.engines) != (node["agent"], node["engines"])
+        if is_other:
             await session.execute(
                 "sync.store_program", node_id=node_id, agent=report.agent, engines=dict(report.engines)
             )
@@ -162,7 +166,8 @@ class Reports:
             started = await self._mark_ran(session, node_id, confirmed, failed)
         news = [*report_events.status_events(node_id, report, before), *failed, *started, *passed]
         await record_events(session, news)
-        if news or confirmed > before["confirmed_rev"] or report_events.is_change_shown(columns, before):
+        is_shown = is_other or report_events.is_change_shown(columns, before)
+        if news or confirmed > before["confirmed_rev"] or is_shown:
             payload = report_events.report_touch(node_id, before, confirmed)
             await session.execute("sync.notify_reported", payloads=[payload])
         if report.usage or report.live or report_events.is_load_changed(columns, before):

@@ -102,7 +102,7 @@ SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 -- A report older than the last one stored changes nothing. Comparing with this row shows what changed.
 -- name: lock_status
 SELECT online, rev, confirmed_rev, count, running, missing, failed, limited, held_rev, held_stops, held_of, session,
-    number, retired_session, trouble, cpu, memory, rx_bps, tx_bps, connections
+    number, retired_session, trouble, cpu, memory, rx_bps, tx_bps, connections, upgrade
 FROM node_status
 WHERE node_id = :node_id
 FOR UPDATE;
@@ -114,7 +114,8 @@ SET online = true, reported_at = now(), rev = :rev, seen = :seen, confirmed_rev 
     count = :count,
     running = :running, missing = :missing, failed = :failed, limited = :limited, held_rev = :held_rev,
     held_stops = :held_stops, held_of = :held_of, trouble = :trouble, session = :session,
-    number = :number, cpu = :cpu, memory = :memory, rx_bps = :rx_bps, tx_bps = :tx_bps, connections = :connections
+    number = :number, cpu = :cpu, memory = :memory, rx_bps = :rx_bps, tx_bps = :tx_bps, connections = :connections,
+    upgrade = :upgrade::jsonb
 WHERE node_id = :node_id;
 
 -- The figures of proxies that the node has, or had the second endpoint of. The status of the node is locked, so that

@@ -74,6 +74,7 @@ class Master:
     address: Address
     vhost: Vhost
     running: asyncio.Task[None]
+    bus: Bus
 
     async def login(self, node: int) -> Login:
         connection = await aio_pika.connect(
@@ -126,6 +127,6 @@ async def served(rows: Database, database: Address, broker: Broker, vhost: Vhost
         async with asyncio.timeout(15):
             while bus.state != "up":
                 await asyncio.sleep(0.01)
-        yield Master(rows, database, vhost, running)
+        yield Master(rows, database, vhost, running, bus)
         running.cancel()
         shutting_out.cancel()

@@ -91,7 +91,7 @@ class Operation:
         status = self.handler.status_code
         words = self.docs.answers or {status: HTTPStatus(status).phrase}
         found = {
-            status: (text, None if status in (204, *self.docs.bodiless) else self.model)
+            status: (text, None if status in (204, *self.docs.bodiless) else self.docs.bodies.get(status, self.model))
             for status, text in words.items()
         }
         return found if HTTPStatus.OK in found or not self.is_dry_runnable else {**found, 200: (DRY_RUN_DONE, None)}

@@ -15,6 +15,8 @@ GROUPS: Mapping[str, str] = {
     "rotation": "A rotation changes a proxy's exit, login, port or node. The new endpoint serves before the former one "
     "ends.",
     "checks": "A check connects through a proxy as a client would, and reports how far it came.",
+    "upgrades": "An upgrade changes the agents of many nodes to another version, a few at a time, while their proxies "
+    "continue to serve. It stops when too many nodes fail.",
     "links": "A link is a secret address that lists or rotates proxies. Whoever has it needs no other permission.",
     "events": "The log of what happened, as pages or as a stream of server-sent events.",
     "webhooks": "A webhook is an address to which the master posts events, in order and at least once each.",

@@ -54,6 +54,8 @@ class RouteDocs:
 
     answers: Mapping[int, str] = field(default_factory=dict[int, str])
     bodiless: Sequence[int] = ()
+    bodies: Mapping[int, type[BaseModel]] = field(default_factory=dict[int, type[BaseModel]])
+    """Resources of statuses that answer with another one than the return annotation's first."""
     streams: Mapping[MediaType, type[BaseModel] | None] = field(default_factory=dict[MediaType, type[BaseModel] | None])
     """Media types of 200 beside JSON: the model of a list's items, or None for text."""
     gives: Sequence[str] = ()

@@ -116,7 +116,8 @@ CREATE INDEX invitations_location_id_idx ON invitations (location_id);
 -- or disabled. `sent_at` is the time of the oldest list that the node has not confirmed. `addresses` were reported by
 -- the node, `exit_addresses` were declared by an operator. `exit_key` is the node's own: it links an address out of a
 -- prefix to the proxy that used it. A node has no broker login before `shut_out_until`, because it flooded the master.
--- The triggers of `proxies` keep `proxy_count`, so that placement counts no proxies.
+-- The triggers of `proxies` keep `proxy_count`, so that placement counts no proxies. Upgrades leave out a node that has
+-- a `pinned_version`, unless it is theirs.
 CREATE TABLE nodes (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL CONSTRAINT nodes_name_key UNIQUE CHECK (length(name) BETWEEN 1 AND 100),
@@ -149,6 +150,7 @@ CREATE TABLE nodes (
         DEFAULT md5(gen_random_uuid()::text || gen_random_uuid()::text) CHECK (exit_key ~ '^[0-9a-f]{32}$'),
     sent_at timestamptz NOT NULL DEFAULT now(),
     invitation_id bigint REFERENCES invitations (id) ON DELETE SET NULL,
+    pinned_version text,
     CHECK (port_from <= port_to)
 );
 CREATE INDEX nodes_location_id_idx ON nodes (location_id);
@@ -162,6 +164,7 @@ CREATE INDEX nodes_sweep_at_idx ON nodes (sweep_at);
 -- `progressed_at` is when the node last confirmed a revision or came back to the broker. `trouble` is why the node
 -- cannot take changes, in its own words; empty when it can. `cpu`, `memory` (shares from 0 to 1), `rx_bps`, `tx_bps` and
 -- `connections` are its load. An agent that reports no load, of an earlier version for example, leaves them NULL.
+-- `upgrade` is the member of its report: whether it can upgrade itself, and the last request that it got. NULL: unknown.
 CREATE TABLE node_status (
     node_id bigint PRIMARY KEY REFERENCES nodes (id) ON DELETE CASCADE,
     online boolean NOT NULL DEFAULT false,
@@ -186,7 +189,8 @@ CREATE TABLE node_status (
     memory double precision,
     rx_bps bigint,
     tx_bps bigint,
-    connections bigint
+    connections bigint,
+    upgrade jsonb
 );
 CREATE INDEX node_status_online_idx ON node_status (reported_at) WHERE online;
 
@@ -390,6 +394,69 @@ CREATE TABLE drain_failures (
     next_at timestamptz NOT NULL CONSTRAINT drain_failures_next_at_finite CHECK (isfinite(next_at))
 );
 CREATE INDEX drain_failures_node_id_idx ON drain_failures (node_id);
+
+-- Upgrades: agents that change to another version, a few at a time
+
+-- `filter` is the request's own. At most `batch_size` nodes are under way at a time, which `batch` was at the start.
+-- Failures up to `forgiven` do not count, since an operator resumed the upgrade in spite of them. Nodes get the manifest
+-- below `base_url`. The master that works on an upgrade sets `next_check_at` first, so that others leave it alone, and
+-- `checked_at` when it has compared it with the reports: a long pause between two of these means that no master ran.
+CREATE TABLE upgrades (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    version text NOT NULL,
+    sha256 text NOT NULL,
+    min_upgradable_from text NOT NULL,
+    base_url text NOT NULL,
+    filter jsonb NOT NULL CHECK (jsonb_typeof(filter) = 'object'),
+    canary integer NOT NULL CHECK (canary >= 0),
+    batch text NOT NULL,
+    batch_size integer NOT NULL CHECK (batch_size >= 1),
+    soak_s integer NOT NULL CHECK (soak_s >= 0),
+    most_failed integer NOT NULL CHECK (most_failed >= 0),
+    downgrade boolean NOT NULL,
+    forgiven integer NOT NULL DEFAULT 0,
+    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'halted', 'aborted', 'done')),
+    reason text,
+    actor text NOT NULL,
+    request_id text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz,
+    checked_at timestamptz NOT NULL DEFAULT now(),
+    next_check_at timestamptz NOT NULL DEFAULT '-infinity'
+);
+CREATE UNIQUE INDEX upgrades_open_key ON upgrades ((true)) WHERE state IN ('running', 'paused', 'halted');
+
+-- The nodes of an upgrade, in the order in which they are asked. Rows outlive their node. `request` is the id under which
+-- the node was asked last, and `failed_before` how many of its proxies failed then. A node soaks until `soak_until`, and
+-- again when its agent starts again (`session` differs), but no longer than `soak_limit`. `steps` has the last states
+-- with their times.
+CREATE TABLE upgrade_nodes (
+    upgrade_id bigint NOT NULL REFERENCES upgrades (id) ON DELETE CASCADE,
+    node_id bigint NOT NULL,
+    name text NOT NULL,
+    place integer NOT NULL,
+    from_version text NOT NULL,
+    state text NOT NULL CHECK (state IN (
+        'waiting', 'asked', 'fetching', 'restarting', 'soaking', 'done', 'rolled_back', 'failed', 'unreachable',
+        'skipped'
+    )),
+    reason text,
+    at timestamptz NOT NULL,
+    steps jsonb NOT NULL CHECK (jsonb_typeof(steps) = 'array'),
+    request bigint,
+    asked_at timestamptz,
+    sent_at timestamptz,
+    deadline timestamptz,
+    soak_until timestamptz,
+    soak_limit timestamptz,
+    session bigint NOT NULL DEFAULT 0,
+    failed_before bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (upgrade_id, node_id)
+) WITH (fillfactor = 80);
+CREATE INDEX upgrade_nodes_node_id_idx ON upgrade_nodes (node_id, upgrade_id);
+CREATE INDEX upgrade_nodes_open_idx ON upgrade_nodes (upgrade_id)
+WHERE state IN ('waiting', 'asked', 'fetching', 'restarting', 'soaking', 'unreachable');
 
 -- Events and webhooks
 

@@ -211,7 +211,8 @@ SELECT
     s.limited, n.exit_addresses, n.ipv6_prefixes, lower(n.name) COLLATE "C" AS sort_name,
     CASE WHEN s.online AND s.connections IS NOT NULL THEN jsonb_build_object(
         'cpu', s.cpu, 'memory', s.memory, 'rx_bps', s.rx_bps, 'tx_bps', s.tx_bps, 'connections', s.connections
-    ) END AS load
+    ) END AS load,
+    n.pinned_version, s.upgrade
 FROM nodes n
 JOIN node_status s ON s.node_id = n.id;
 

@@ -48,6 +48,8 @@ EventType = Literal[
     "node.replaced",
     "node.troubled",
     "node.updated",
+    "node.upgrade_failed",
+    "node.upgraded",
     "proxy.created",
     "proxy.deleted",
     "proxy.expired",
@@ -66,6 +68,12 @@ EventType = Literal[
     "stack.deleted",
     "stack.scaled",
     "stack.updated",
+    "upgrade.aborted",
+    "upgrade.finished",
+    "upgrade.halted",
+    "upgrade.paused",
+    "upgrade.resumed",
+    "upgrade.started",
     "usage.threshold",
 ]
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.proxies import MAX_BIGINT
 
-TouchedKind = Literal["nodes", "proxies", "stacks"]
+TouchedKind = Literal["nodes", "proxies", "stacks", "upgrades"]
 Ids = frozenset[int] | None
 """None: more than MOST_IDS."""
 Touched = Mapping[TouchedKind, Ids]

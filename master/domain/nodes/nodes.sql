@@ -2,7 +2,7 @@
 -- part: resource
 id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
 revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
-held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving, load,
+held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving, load, pinned_version, upgrade,
 (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble
 
 -- name: select_one
@@ -64,7 +64,7 @@ LIMIT :limit::bigint;
 -- Taken before a node is deleted or renamed: no report may come between.
 -- name: lock_for_update
 SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, addresses, exit_addresses,
-    ipv6_prefixes
+    ipv6_prefixes, pinned_version
 FROM nodes
 WHERE id = :id
 FOR UPDATE;
@@ -73,7 +73,7 @@ FOR UPDATE;
 UPDATE nodes
 SET name = :name, ip = :ip, location_id = :location_id, labels = :labels::jsonb, state = :state,
     max_proxies = :max_proxies, port_from = :port_from, port_to = :port_to, exit_addresses = :exit_addresses::text[],
-    ipv6_prefixes = :ipv6_prefixes::text[], updated_at = now()
+    ipv6_prefixes = :ipv6_prefixes::text[], pinned_version = :pinned_version::text, updated_at = now()
 WHERE id = :id;
 
 -- Exits other than the default that proxies of this node use, each once, with the number of proxies.

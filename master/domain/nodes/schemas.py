@@ -3,6 +3,7 @@
 Longer than most modules because each model documents its members and carries the example that the API shows.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,17 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from master.schemas.addresses import ExitAddress, NodeIp, Prefix
 from master.schemas.base import Query, RequestBody, Resource, Row, Text, omitted
-from master.schemas.fields import LabelPatch, LocationName, Name, NodeIds, NodeNames, Overlap, PortRange, distinct
+from master.schemas.fields import (
+    LabelPatch,
+    LocationName,
+    Name,
+    NodeIds,
+    NodeNames,
+    Overlap,
+    PlainVersion,
+    PortRange,
+    distinct,
+)
 from master.schemas.filters import LabelFilter, Many, SearchText, any_of, none_of
 from master.schemas.pages import Page
 from master.schemas.sorting import Sort, Sorted
@@ -58,6 +69,21 @@ class NodeLoad(Resource):
     connections: int = Field(description="Client connections that are open, without those of 3proxy.")
 
 
+class NodeUpgrade(Resource):
+    """The upgrade of which the node was asked last, by its latest report."""
+
+    able: bool = Field(
+        description="Whether the node can upgrade itself. A container cannot, nor an agent that was not installed by "
+        "the install script."
+    )
+    version: str | None = Field(description="The version that it was asked to install. null: it was never asked.")
+    state: str | None = Field(
+        description="`fetching`, `verifying`, `installing`, `restarting`, `checking`, `done`, `rolled_back`, "
+        "`refused`, or a state that only a newer node knows. null: it was never asked."
+    )
+    reason: str | None = Field(description="Why it was rolled back or refused.")
+
+
 class NodeStatus(Resource):
     """The latest report of a node."""
 
@@ -79,6 +105,7 @@ class NodeStatus(Resource):
         "nothing."
     )
     load: NodeLoad | None = Field(description="null: the node is offline, has just started, or reports no load.")
+    upgrade: NodeUpgrade | None = Field(description="null: the agent reports no upgrades, or has not reported yet.")
     reported_at: datetime | None = Field(description="The time of the report.")
 
 
@@ -130,6 +157,7 @@ class Node(Resource):
                     "os": "Debian GNU/Linux 12",
                     "addresses": ["203.0.113.7"],
                     "agent": "1.0.0",
+                    "pinned_version": None,
                     "revision": 12,
                     "status": {
                         "state": "online",
@@ -149,6 +177,7 @@ class Node(Resource):
                             "tx_bps": 18_000_000,
                             "connections": 312,
                         },
+                        "upgrade": {"able": True, "version": None, "state": None, "reason": None},
                         "reported_at": "2026-05-01T09:31:00Z",
                     },
                     "moving": None,
@@ -172,6 +201,9 @@ class Node(Resource):
     os: str = Field(description="The operating system that the node reports.")
     addresses: list[str] = Field(description="The local addresses that the node reports.")
     agent: str = Field(description="The version of the node's agent.")
+    pinned_version: str | None = Field(
+        description="Upgrades to any other version leave this node out. null: it takes part in all."
+    )
     revision: int = Field(description="Grows with every change of what the node should run.")
     status: NodeStatus
     moving: Moving | None = Field(description="null: the node does not drain by moving its proxies.")
@@ -201,11 +233,19 @@ def node_status(row: Row) -> NodeStatus:
         held=held,
         trouble=row["trouble"] or None,
         load=row["load"],
+        upgrade=node_upgrade(row["upgrade"]),
         **{
             name: row[name]
             for name in ("rev", "confirmed_rev", "count", "running", "failed", "limited", "missing", "reported_at")
         },
     )
+
+
+def node_upgrade(stored: Mapping[str, Any] | None) -> NodeUpgrade | None:
+    """Make the upgrade out of the stored member of a report."""
+    if stored is None:
+        return None
+    return NodeUpgrade(able=stored["able"], **{name: stored[name] or None for name in ("version", "state", "reason")})
 
 
 NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in ("limits", "exits", "status"))
@@ -302,6 +342,10 @@ class NodePatch(RequestBody):
     )
     limits: NodeLimitsPatch = Field(default_factory=omitted)
     exits: NodeExitOptions = Field(default_factory=omitted)
+    pinned_version: PlainVersion | None = Field(
+        default_factory=omitted,
+        description="Leave this node out of upgrades to any other version. null: it takes part in all.",
+    )
     move: bool = Field(
         default_factory=omitted,
         description="Whether the proxies of a draining node move to other nodes, make-before-break. false stops "

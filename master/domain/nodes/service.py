@@ -23,6 +23,9 @@ STATE_EVENTS: Mapping[str, EventType] = {
     "disabled": "node.disabled",
 }
 
+PLAIN = ("name", "ip", "location_id", "labels", "state", "pinned_version")
+"""The settings that are columns of their own names."""
+
 
 async def get(session: Session, id_: int) -> Node:
     """Return one node. Raises NotFound."""
@@ -60,7 +63,7 @@ async def change(session: Session, id_: int, body: NodePatch) -> Node:
 
 def settings(row: Row) -> dict[str, Any]:
     """Return the settings of a node that a request may change, in the form of the API."""
-    plain = {name: row[name] for name in ("name", "ip", "location_id", "labels", "state")}
+    plain = {name: row[name] for name in PLAIN}
     return {
         **plain,
         "limits": {"max_proxies": row["max_proxies"], "ports": f"{row['port_from']}-{row['port_to']}"},
@@ -71,7 +74,7 @@ def settings(row: Row) -> dict[str, Any]:
 def columns(after: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings as columns of the table."""
     low, high = port_bounds(after["limits"]["ports"])
-    plain = {name: after[name] for name in ("name", "ip", "location_id", "labels", "state")}
+    plain = {name: after[name] for name in PLAIN}
     limits = {"max_proxies": after["limits"]["max_proxies"], "port_from": low, "port_to": high}
     exits = {"exit_addresses": after["exits"]["addresses"], "ipv6_prefixes": after["exits"]["ipv6_prefixes"]}
     return {**plain, **limits, **exits}
