@@ -30,6 +30,7 @@ class NodeSeen:
     count: int
     failed: int
     held: tuple[int, int] | None
+    agent: str = ""
     password_hash: str = field(repr=False)
 
     def __str__(self) -> str:

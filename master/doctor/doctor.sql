@@ -17,7 +17,11 @@ SELECT version, sha256 FROM migrations ORDER BY version;
 SELECT
     s.id, s.name, s.ip, s.link, s.count, s.failed, s.held_rev, s.held_stops, s.held_of,
     EXTRACT(epoch FROM clock_timestamp() - COALESCE(s.reported_at, s.created_at))::float8 AS silent_s,
-    n.broker_password_hash
+    n.broker_password_hash, n.agent
 FROM node_resources s
 JOIN nodes n ON n.id = s.id
 ORDER BY s.id;
+
+-- The upgrade that is open, if there is one.
+-- name: upgrade
+SELECT id, version, state, reason FROM upgrades WHERE state IN ('running', 'paused', 'halted');

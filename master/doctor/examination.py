@@ -28,6 +28,7 @@ from master.doctor.database import NodeSeen, address_finding, api_finding, clock
 from master.doctor.database import server_findings as database_findings
 from master.doctor.license import license_findings
 from master.doctor.topology import Topology, topology, topology_findings
+from master.doctor.upgrades import agent_findings, upgrade_findings
 from master.domain.license.runner import configured_key
 from master.domain.license.service import read_current
 from master.errors import BadConfiguration, DatabaseError
@@ -40,6 +41,7 @@ from shared.messages.routes import MASTER_QUEUE, node_queue
 from shared.proxies import NodeId
 from shared.settings.errors import NOT_SET
 from shared.settings.secret_files import file_variable
+from shared.version import program_version
 
 STAND_INS = {
     "DATABASE_HOST": "localhost",
@@ -135,6 +137,7 @@ class MasterExamination:
             self.nodes = [node_seen(row) for row in await session.rows("doctor.nodes")]
             current = await read_current(session)
             _, unusable = await asyncio.to_thread(configured_key, self.settings.configured_license)
+            found += upgrade_findings(await session.row("doctor.upgrade"))
             found += license_findings(current.license, current.now, unusable)
         return found
 
@@ -195,7 +198,8 @@ class MasterExamination:
     def _nodes(self, nodes: Sequence[NodeSeen], consumers: Mapping[str, int]) -> list[Finding]:
         connected = {node.id: consumers.get(node_queue(NodeId(node.id)), 0) for node in nodes}
         master_runs = self.master_here or consumers.get(MASTER_QUEUE, 0) > 0
-        return node_findings(nodes, connected, master_runs=master_runs)
+        found = node_findings(nodes, connected, master_runs=master_runs)
+        return [*found, *agent_findings({str(node): node.agent for node in nodes}, program_version())]
 
     async def _desired(self, nodes: Sequence[NodeSeen]) -> Topology:
         """Return the topology that a master would create for these nodes."""
@@ -218,6 +222,7 @@ def node_seen(row: Row) -> NodeSeen:
         count=row["count"],
         failed=row["failed"],
         held=(row["held_stops"] or 0, row["held_of"] or 0) if row["held_rev"] is not None else None,
+        agent=row["agent"],
         password_hash=row["broker_password_hash"],
     )
 

@@ -27,6 +27,8 @@ class Fleet:
             nodes = await session.rows("metrics.nodes")
             lag = await session.row("metrics.lag") or {}
             hooks = await session.rows("metrics.webhooks", max_lag=MOST_LAG)
+            agents = await session.rows("metrics.agents")
+            upgraded = await session.rows("metrics.upgrade_nodes")
             last = (await log.bounds(session))["last"]
         counts = {(row["state"],): row["count"] for row in proxies}
         links = {(row["state"], row["link"]): row["count"] for row in nodes}
@@ -35,6 +37,18 @@ class Fleet:
             (
                 by("maybe_proxies", "Proxies by state.", ("state",), counts),
                 by("maybe_nodes", "Nodes by state and link.", ("state", "link"), links),
+                by(
+                    "maybe_agents",
+                    "Nodes by the version of their agent.",
+                    ("version",),
+                    {(row["version"],): row["count"] for row in agents},
+                ),
+                by(
+                    "maybe_upgrade_nodes",
+                    "Nodes of the newest upgrade, by state.",
+                    ("state",),
+                    {(row["state"],): row["count"] for row in upgraded},
+                ),
                 gauge("maybe_sync_lag_max", "Revisions that the node furthest behind has to confirm.", lag["max"]),
                 gauge("maybe_sync_lag", "Revisions that nodes have to confirm.", lag["sum"]),
                 gauge("maybe_sync_lagging_nodes", "Nodes that have something to confirm.", lag["nodes"]),

@@ -21,3 +21,13 @@ CROSS JOIN LATERAL (
     FROM (SELECT FROM events e WHERE e.id > w.position AND webhook_matches(e, w) LIMIT :max_lag::bigint) AS behind
 ) AS b
 GROUP BY 1;
+
+-- name: agents
+SELECT agent AS version, count(*) AS count FROM nodes WHERE agent <> '' GROUP BY agent;
+
+-- Nodes by state in the newest upgrade.
+-- name: upgrade_nodes
+SELECT state, count(*) AS count
+FROM upgrade_nodes
+WHERE upgrade_id = (SELECT max(id) FROM upgrades)
+GROUP BY state;
