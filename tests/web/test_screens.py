@@ -29,6 +29,8 @@ SCREENS = (
     "/proxies/{sold}",
     "/stacks",
     "/stacks/{stack}",
+    "/upgrades",
+    "/upgrades/{upgrade}",
     "/customers",
     "/locations",
     "/events",
@@ -82,5 +84,6 @@ async def subjects_of(demo: Cluster) -> dict[str, int]:
         "failed": await first("/proxies?name=taken-port"),
         "sold": await first("/proxies?label=customer:3"),
         "stack": await first("/stacks"),
+        "upgrade": await first("/upgrades"),
         "port": succeeded(await demo.api.get("/proxies?label=customer:3")).json()["items"][0]["port"],
     }

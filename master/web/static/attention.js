@@ -47,7 +47,7 @@ function finding({ check, level, text, advice }) {
       key: "finding",
       level: level === "problem" ? "bad" : "warn",
       values: { check, text },
-      path: "/settings",
+      path: check === "upgrade" ? "/upgrades" : "/settings",
       detail: advice ?? undefined,
     },
   ];
@@ -65,7 +65,9 @@ function ofNode({ id, name, status, agent, state, moving }, version) {
   if (status.held) add("held", "bad", { stops: status.held.stops, of: status.held.of });
   if (status.trouble) found.push({ key: "trouble", level: "bad", values: { name }, path, detail: status.trouble });
   if (moving?.failed > 0) add("moving", "warn", { n: moving.failed });
-  if (version && agent && agent !== version && state !== "disabled") add("old_agent", "warn", { agent, version });
+  if (version && agent && agent !== version && state !== "disabled") {
+    found.push({ key: "old_agent", level: "warn", values: { name, agent, version }, path: "/upgrades" });
+  }
   return found;
 }
 

@@ -2,13 +2,13 @@
 import { readAfresh } from "./api.js";
 import { onNews } from "./stream.js";
 
-/** @typedef {"proxies" | "nodes" | "stacks" | "locations" | "links" | "webhooks" | "invitations" | "rotations" | "events"} Kind */
+/** @typedef {"proxies" | "nodes" | "stacks" | "locations" | "links" | "webhooks" | "invitations" | "upgrades" | "rotations" | "events"} Kind */
 /** @typedef {Map<string, Set<number> | null>} Changes ids by kind; null: any of them may have changed */
 
 const GATHER_MS = 250;
 const MANY = 200;
 /** Kinds that events do not name by an id. */
-const OF_NO_SUBJECT = ["links", "webhooks", "invitations"];
+const OF_NO_SUBJECT = ["links", "webhooks", "invitations", "upgrades"];
 const SUBJECTS = { proxies: "proxy_id", nodes: "node_id", stacks: "stack_id", locations: "location_id" };
 
 /**

@@ -12,6 +12,8 @@ export const ROUTES = [
   ["/proxies/:id", "proxy"],
   ["/stacks", "stacks"],
   ["/stacks/:id", "stack"],
+  ["/upgrades", "upgrades"],
+  ["/upgrades/:id", "upgrade"],
   ["/customers", "customers"],
   ["/locations", "locations"],
   ["/events", "events"],
@@ -33,6 +35,7 @@ export const NAVIGATION = [
       { path: "/stacks", icon: "stacks", key: "s" },
       { path: "/locations", icon: "locations", key: "l" },
       { path: "/customers", icon: "customers", key: "c" },
+      { path: "/upgrades", icon: "upgrades" },
     ],
   },
   {

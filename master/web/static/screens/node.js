@@ -20,7 +20,7 @@ import { Page } from "../parts/shell/screen.js";
 import { FilterBar } from "../parts/table/filterbar.js";
 import { Table, Total } from "../parts/table/table.js";
 import { UsageChart } from "../parts/usage/over_time.js";
-import { go, route, setQuery } from "../router.js";
+import { go, link, route, setQuery } from "../router.js";
 import { NOTHING } from "../selection.js";
 import { useRead, useResource } from "../store.js";
 import { html, signal, useMemo } from "../view.js";
@@ -62,13 +62,22 @@ function Facts({ node }) {
     <div><small>${t("column.traffic")}</small>${load ? `↓ ${speed(load.rx_bps)} ↑ ${speed(load.tx_bps)}` : "–"}</div>
     <div><small>${t("column.connections")}</small>${number(load?.connections)}</div>
     <div><small>${t("node.host")}</small><span title=${node.os}>${node.host}</span></div>
-    <div><small>${t("column.agent")}</small>${node.agent}</div>
+    <${Agent} node=${node} />
     <div><small>${t("column.engines")}</small>${Object.entries(node.engines)
       .map(([name, version]) => `${name} ${version}`)
       .join(", ")}</div>
     <div><small>${t("column.reported")}</small><span title=${time(at)}>${ago(at)}</span></div>
     ${Object.keys(node.labels).length > 0 && html`<div><small>${t("column.labels")}</small><${Labels} labels=${node.labels} path="/nodes" /></div>`}
   </div>`;
+}
+
+/** The version of the agent, and what upgrades it takes part in. @param {{node: any}} props */
+function Agent({ node }) {
+  const { version, state, reason } = node.status.upgrade ?? {};
+  const pinned = node.pinned_version && t("node.pinned", { version: node.pinned_version });
+  const upgrade = version && t("node.upgrade", { version, state });
+  return html`<div><small>${t("column.agent")}</small><span>${node.agent} ${pinned && html`<small>${pinned}</small>`}
+    ${upgrade && html`<a href=${link("/upgrades")} title=${reason}>${upgrade}</a>`}</span></div>`;
 }
 
 /** @param {{name: string, node: any}} props */

@@ -93,7 +93,7 @@ export default function Nodes() {
   const onSort = (/** @type {string} */ sort) => setQuery({ ...query, sort: sort === "id" ? null : sort });
   const copyAddress = (/** @type {any} */ node) => copy(node.ip).then(() => toast(t("copied")));
   return html`<${Page} fills title=${t("nav./nodes")} lead=${html`<${Total} list=${list} />`}
-    actions=${html`<${ColumnMenu} name="nodes" columns=${COLUMNS} /><a class="button" href=${link("/nodes/invitations")}>${t("nav./nodes/invitations")}</a><a class="button primary" href=${link("/nodes/enrol")}>${t("nav./nodes/enrol")}</a>`}>
+    actions=${html`<${ColumnMenu} name="nodes" columns=${COLUMNS} /><a class="button" href=${link("/upgrades")}>${t("nav./upgrades")}</a><a class="button" href=${link("/nodes/invitations")}>${t("nav./nodes/invitations")}</a><a class="button primary" href=${link("/nodes/enrol")}>${t("nav./nodes/enrol")}</a>`}>
     <${FilterBar} name="nodes" path="/nodes" values=${{ location: locations }} counts />
     <${NodeActions} list=${list} selection=${selection} />
     <${Table} name="nodes" label=${t("nav./nodes")} list=${list} columns=${COLUMNS} selection=${selection} sort=${String(query.sort ?? "id")}

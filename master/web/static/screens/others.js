@@ -12,6 +12,8 @@ import proxy from "./proxy.js";
 import settings from "./settings.js";
 import stack from "./stack.js";
 import stacks from "./stacks.js";
+import upgrade from "./upgrade.js";
+import upgrades from "./upgrades.js";
 import usage from "./usage.js";
 import webhooks from "./webhooks.js";
 
@@ -29,6 +31,8 @@ export default {
   settings,
   stack,
   stacks,
+  upgrade,
+  upgrades,
   usage,
   webhooks,
 };

@@ -19,6 +19,8 @@ import proxy from "./en/proxy.js";
 import settings from "./en/settings.js";
 import stack from "./en/stack.js";
 import stacks from "./en/stacks.js";
+import upgrade from "./en/upgrade.js";
+import upgrades from "./en/upgrades.js";
 import usage from "./en/usage.js";
 import webhooks from "./en/webhooks.js";
 
@@ -43,6 +45,8 @@ export default {
   ...settings,
   ...stack,
   ...stacks,
+  ...upgrade,
+  ...upgrades,
   ...usage,
   ...webhooks,
 };

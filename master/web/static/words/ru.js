@@ -19,6 +19,8 @@ import proxy from "./ru/proxy.js";
 import settings from "./ru/settings.js";
 import stack from "./ru/stack.js";
 import stacks from "./ru/stacks.js";
+import upgrade from "./ru/upgrade.js";
+import upgrades from "./ru/upgrades.js";
 import usage from "./ru/usage.js";
 import webhooks from "./ru/webhooks.js";
 
@@ -43,6 +45,8 @@ export default {
   ...settings,
   ...stack,
   ...stacks,
+  ...upgrade,
+  ...upgrades,
   ...usage,
   ...webhooks,
 };

@@ -21,7 +21,7 @@ export function NodeMenu({ node }) {
     ${found && html`<${NodesDialog} action=${found} nodes=${[node]} onClose=${close} />`}
     ${
       action === "edit" &&
-      html`<${Write} title=${t("edit")} call=${{ method: "PATCH", path, body: {} }} schema="NodePatch" fields=${["name", "ip", "location_id", "labels", "limits"]}
+      html`<${Write} title=${t("edit")} call=${{ method: "PATCH", path, body: {} }} schema="NodePatch" fields=${["name", "ip", "location_id", "labels", "limits", "pinned_version"]}
       current=${node} kind="nodes" action=${t("save")} done=${t("saved")} onClose=${close} />`
     }`;
 }

@@ -11,6 +11,7 @@ export default {
   "nav./proxies/create": "Create proxies",
   "nav./stacks": "Stacks",
   "nav./locations": "Locations",
+  "nav./upgrades": "Upgrades",
   "nav./customers": "Customers",
   "nav./events": "Events",
   "nav./usage": "Usage",

@@ -74,4 +74,11 @@ export default {
   "field/filter": "Filter",
   "field/template": "Template",
   "field/min_interval_s": "Least time between uses, s",
+  "field/version": "Version",
+  "field/canary": "Go first",
+  "field/batch": "At a time",
+  "field/soak_s": "Watch each for, s",
+  "field/most_failed": "May fail",
+  "field/downgrade": "Go back from newer versions",
+  "field/pinned_version": "Pinned version",
 };

@@ -50,4 +50,6 @@ export default {
     one: "It and its {n} proxy are removed. This cannot be undone.",
     other: "It and its {n} proxies are removed. This cannot be undone.",
   },
+  "node.pinned": "pinned to {version}",
+  "node.upgrade": "upgrade to {version}: {state}",
 };

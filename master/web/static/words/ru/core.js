@@ -11,6 +11,7 @@ export default {
   "nav./proxies/create": "Создать прокси",
   "nav./stacks": "Стеки",
   "nav./locations": "Локации",
+  "nav./upgrades": "Обновления",
   "nav./customers": "Клиенты",
   "nav./events": "События",
   "nav./usage": "Трафик",
