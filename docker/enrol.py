@@ -24,6 +24,9 @@ from typing import Any
 PAUSE_S = 1.0
 RETRY_S = 5.0
 """Until a failed enrolment is tried again."""
+LOGIN_S = 60.0
+"""Until a node that has its configuration is enrolled again, if it has not logged in to the broker by then. A repeated
+enrolment gives the node another login: soon after the first one it would overtake it."""
 COMPARE_S = 15.0
 """Between two comparisons of the slots with the master's nodes."""
 REPEAT_S = 600.0
@@ -123,6 +126,7 @@ class Enroller:
             self.retry_at[waiting["challenge"]] = time.monotonic() + RETRY_S
             try:
                 node = self.enrol(slot, waiting)
+                self.retry_at[waiting["challenge"]] = time.monotonic() + LOGIN_S
                 print(f"slot {slot.name}: node {node['id']} ({node['name']}) at {node['ip']} is enrolled", flush=True)
             except (RequestFailed, OSError) as error:
                 yield f"slot {slot.name} waits to be enrolled: {error}"

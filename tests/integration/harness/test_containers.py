@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -170,7 +171,9 @@ def test_a_waiting_node_is_enrolled_at_its_address_with_its_slot_as_a_label(
     (path / "address").write_text("10.0.0.4\n")
     with (path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        enrol.Enroller(tmp_path, url).run_once()
+        enroller = enrol.Enroller(tmp_path, url)
+        enroller.run_once()
+    assert enroller.retry_at["7KQ2"] > time.monotonic() + enrol.RETRY_S
     body = {"ip": "10.0.0.4", "port": 3006, "challenge": "7KQ2", "labels": {"slot": "1"}}
     assert requests[0] == ("POST", "/nodes", body)
     assert (path / "reported").read_text() == "10.0.0.4\n"
