@@ -56,15 +56,24 @@ function kept(map, key, make) {
 }
 
 /**
+ * The form for a number. The rules of a language take 20 ms to load, so they wait for the first text that needs them.
+ * @param {Plural} forms
+ * @param {number} n
+ * @param {string} code
+ */
+function formFor(forms, n, code) {
+  const rule = kept(rules, code, () => new Intl.PluralRules(code));
+  return forms[rule.select(n)] ?? forms.other ?? "";
+}
+
+/**
  * Writes a text out of its forms. `{n}` decides the plural form.
  * @param {string | Plural} text
  * @param {Record<string, unknown>} values
  * @param {string} code
  */
 export function written(text, values, code) {
-  const n = Number(values.n ?? 0);
-  const rule = kept(rules, code, () => new Intl.PluralRules(code));
-  const form = typeof text === "string" ? text : (text[rule.select(n)] ?? text.other ?? "");
+  const form = typeof text === "string" ? text : formFor(text, Number(values.n ?? 0), code);
   return form.replace(/\{(\w+)\}/g, (whole, name) => {
     const value = values[name];
     if (typeof value === "number") return kept(numbers, code, () => new Intl.NumberFormat(code)).format(value);
