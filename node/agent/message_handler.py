@@ -9,7 +9,7 @@ import structlog
 from node.agent.publisher import Publisher
 from node.agent.record_requests import RecordRequests
 from node.agent.reports import NodeReports
-from node.agent.upgrade_requests import UpgradeRequests
+from node.agent.upgrade_requests import UpgradeReceiver
 from node.errors import StoreFailed
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
@@ -35,7 +35,7 @@ class Agent:
         publisher: Publisher,
         reports: NodeReports,
         progress: Progress,
-        upgrades: UpgradeRequests,
+        upgrades: UpgradeReceiver,
         on_address: Callable[[], None] = lambda: None,
     ) -> None:
         """`copy` mirrors the store. `on_address` is called when the master reports another ip of this node."""

@@ -9,7 +9,7 @@ import structlog
 
 from node.agent.live_reports import LiveReports
 from node.agent.publisher import Publisher
-from node.agent.upgrade_requests import UpgradeRequests
+from node.agent.upgrade_requests import UpgradeReceiver
 from node.agent.usage_reports import COLLECT_EVERY_S, UsageReports
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
@@ -45,7 +45,7 @@ class NodeReports:
         *,
         version: str,
         engines: Mapping[str, str],
-        upgrades: UpgradeRequests,
+        upgrades: UpgradeReceiver,
     ) -> None:
         """`engines` maps the engines of this node to their versions."""
         self._upgrades = upgrades

@@ -9,7 +9,7 @@ from node.agent.live_reports import LiveReports
 from node.agent.message_handler import Agent
 from node.agent.publisher import Publisher
 from node.agent.reports import NodeReports
-from node.agent.upgrade_requests import UpgradeRequests
+from node.agent.upgrade_requests import UpgradeReceiver
 from node.agent.usage_reports import UsageReports
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.installed import Engines
@@ -49,7 +49,7 @@ class Session:
         usage_reports, live_reports = UsageReports(engines.by_name.values()), LiveReports(engines.by_name.values())
         progress = Progress(copy.wanted)
         parts = (copy, reconciler, usage_reports, live_reports, publisher, progress, store)
-        upgrades = UpgradeRequests(layout_of(CODE), data_dir)
+        upgrades = UpgradeReceiver(layout_of(CODE), data_dir)
         reports = NodeReports(*parts, version=program_version(), engines=engines.versions, upgrades=upgrades)
         self._copy, self._readdressed = copy, asyncio.Event()
         on_address = self._readdressed.set

@@ -19,7 +19,7 @@ LOOK_S = 5.0
 """Time between two looks at the state, which another program writes."""
 
 
-class UpgradeRequests:
+class UpgradeReceiver:
     """Takes requests, and knows what reports contain of them."""
 
     def __init__(self, layout: Layout | None, data_dir: Path) -> None:

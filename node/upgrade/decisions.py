@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from node.upgrade.records import FINAL, STATE_OF, BadVersions, Journal, Step, UpgradeState
+from node.upgrade.records import FINAL, STATE_OF, BadVersions, Journal, NodeUpgradeState, Step
 from shared.messages.bodies import UpgradeReport, UpgradeRequest
 from shared.release.manifest import BundleFile, Manifest
 from shared.release.versions import BadVersion, is_older
@@ -102,18 +102,18 @@ def resumed(journal: Journal) -> Journal:
     return journal.model_copy(update={"step": "undoing", "reason": reason, "attempts": attempts})
 
 
-def is_answered(request: UpgradeRequest, state: UpgradeState | None) -> bool:
+def is_answered(request: UpgradeRequest, state: NodeUpgradeState | None) -> bool:
     """Whether the request, or a later one, was carried out already."""
     return state is not None and (request.id < state.id or (request.id == state.id and state.state in FINAL))
 
 
-def shown(journal: Journal, request: UpgradeRequest, at: str) -> UpgradeState:
+def shown(journal: Journal, request: UpgradeRequest, at: str) -> NodeUpgradeState:
     """Return the public state at this step."""
     state = STATE_OF[journal.step]
-    return UpgradeState(id=request.id, version=journal.version, before=journal.before, state=state, at=at)
+    return NodeUpgradeState(id=request.id, version=journal.version, before=journal.before, state=state, at=at)
 
 
-def upgrade_report(unable: str, request: UpgradeRequest | None, state: UpgradeState | None) -> UpgradeReport:
+def upgrade_report(unable: str, request: UpgradeRequest | None, state: NodeUpgradeState | None) -> UpgradeReport:
     """Derive what a report contains from what is on disk.
 
     `unable` is why the node cannot upgrade itself, empty when it can. `request` waits for being carried out.

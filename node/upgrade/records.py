@@ -47,7 +47,7 @@ class UpgradeRecord(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", hide_input_in_errors=True)
 
 
-class UpgradeState(UpgradeRecord):
+class NodeUpgradeState(UpgradeRecord):
     """The last upgrade, or the one under way, for the agent and for people. `at` is a moment in ISO 8601."""
 
     id: int

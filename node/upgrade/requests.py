@@ -9,7 +9,7 @@ from node.upgrade.decisions import is_answered, upgrade_report
 from node.upgrade.durable import write_file
 from node.upgrade.layout import Layout
 from node.upgrade.reading import FOLDER, REQUEST, read_own, read_request
-from node.upgrade.records import BadRecord, UpgradeState, written
+from node.upgrade.records import BadRecord, NodeUpgradeState, written
 from shared.messages.bodies import UpgradeReport, UpgradeRequest
 
 PATH_UNIT = "maybe-node-upgrade.path"
@@ -35,7 +35,7 @@ def why_unable(layout: Layout | None) -> str:
     return "" if asked.returncode == 0 else f"{PATH_UNIT} does not run: `systemctl enable --now {PATH_UNIT}` starts it"
 
 
-def write_request(data_dir: Path, request: UpgradeRequest, state: UpgradeState | None) -> bool:
+def write_request(data_dir: Path, request: UpgradeRequest, state: NodeUpgradeState | None) -> bool:
     """Write the request, once for each id; whether it was written. A later request takes the place of an earlier one.
 
     Raises OSError.
@@ -59,10 +59,10 @@ def waiting_request(data_dir: Path) -> UpgradeRequest | None:
         return None
 
 
-def last_state(layout: Layout | None) -> UpgradeState | None:
+def last_state(layout: Layout | None) -> NodeUpgradeState | None:
     """Read the state of the last upgrade; None when there is none, or when it cannot be read."""
     try:
-        return None if layout is None else read_own(UpgradeState, layout.state_file)
+        return None if layout is None else read_own(NodeUpgradeState, layout.state_file)
     except (BadRecord, OSError):
         return None
 

@@ -10,7 +10,7 @@ from node.upgrade.decisions import Refused
 from node.upgrade.durable import remove_file, write_file
 from node.upgrade.layout import Layout
 from node.upgrade.reading import FOLDER, REQUEST, read_own, read_request
-from node.upgrade.records import BadVersions, Journal, UpgradeState, VersionRolledBack, written
+from node.upgrade.records import BadVersions, Journal, NodeUpgradeState, VersionRolledBack, written
 from shared.messages.bodies import UpgradeRequest
 from shared.release.signing import KEYS_LIMIT, read_public_keys
 
@@ -51,11 +51,11 @@ class UpgradeStore:
         """Remove the journal: the upgrade has ended. Raises OSError."""
         remove_file(self._layout.journal_file)
 
-    def state(self) -> UpgradeState | None:
+    def state(self) -> NodeUpgradeState | None:
         """Read the state of the last upgrade. Raises BadRecord, OSError."""
-        return read_own(UpgradeState, self._layout.state_file)
+        return read_own(NodeUpgradeState, self._layout.state_file)
 
-    def write_state(self, state: UpgradeState) -> None:
+    def write_state(self, state: NodeUpgradeState) -> None:
         """Write the state for everybody to read. Raises OSError."""
         write_file(self._layout.state_file, written(state))
 

@@ -16,7 +16,7 @@ from node.engine.builtin.pool.directory import home_of
 from node.engine.builtin.pool.processes import worker_names, worker_pid
 from node.upgrade.layout import Layout, system_layout
 from node.upgrade.reading import read_own
-from node.upgrade.records import UpgradeState
+from node.upgrade.records import NodeUpgradeState
 from node.upgrade.unpacking import sha256_of, unpack
 from node.upgrade.versions import Versions
 from shared.proxies import ProxyRecord
@@ -92,8 +92,8 @@ class RealNode:
         return self.root / "systemctl"
 
     @property
-    def state(self) -> UpgradeState | None:
-        return read_own(UpgradeState, self.layout.state_file)
+    def state(self) -> NodeUpgradeState | None:
+        return read_own(NodeUpgradeState, self.layout.state_file)
 
     @property
     def current(self) -> str:

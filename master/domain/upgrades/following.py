@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from master.domain.upgrades.schemas import UpgradeNodeState, UpgradeState
+from master.domain.upgrades.schemas import FleetUpgradeState, UpgradeNodeState
 from shared.release.versions import BadVersion, version_order
 
 ASKED = timedelta(minutes=2)
@@ -67,7 +67,7 @@ class UpgradePlan:
     most_failed: int
     forgiven: int = 0
     downgrade: bool = False
-    state: UpgradeState = "running"
+    state: FleetUpgradeState = "running"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

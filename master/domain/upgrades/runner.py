@@ -23,7 +23,7 @@ from master.domain.upgrades.following import FAILED, UpgradeNode
 from master.domain.upgrades.protocols import UpgradeSender
 from master.domain.upgrades.releases import OfferedRelease, OfferedReleases
 from master.domain.upgrades.rows import node_from_row, plan_from_row, stored_node
-from master.domain.upgrades.schemas import UpgradeState
+from master.domain.upgrades.schemas import FleetUpgradeState
 from master.domain.upgrades.service import event
 from master.domain.upgrades.steps import ASKING, UpgradeStep, counts, next_step
 from master.errors import NoRelease
@@ -41,7 +41,7 @@ MAX_UPGRADES = 10
 """Upgrades of one turn. One is open at most; others may have unreachable nodes left."""
 MOST_STEPS = 20
 """States of a node that are kept."""
-EVENTS: Mapping[UpgradeState, EventType] = {
+EVENTS: Mapping[FleetUpgradeState, EventType] = {
     "halted": "upgrade.halted",
     "paused": "upgrade.paused",
     "done": "upgrade.finished",

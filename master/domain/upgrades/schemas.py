@@ -13,7 +13,7 @@ from master.schemas.pages import Page
 from master.schemas.sorting import SortById, Sorted
 from shared.proxies import Id
 
-UpgradeState = Literal["running", "paused", "halted", "aborted", "done"]
+FleetUpgradeState = Literal["running", "paused", "halted", "aborted", "done"]
 UpgradeNodeState = Literal[
     "waiting",
     "asked",
@@ -161,7 +161,7 @@ class UpgradeSummary(Resource):
 
     id: int
     version: str = Field(description="The version that the nodes install.")
-    state: UpgradeState = Field(
+    state: FleetUpgradeState = Field(
         description="`halted`: too many nodes failed. `done`: every node has come to its end, or is unreachable; such "
         "nodes are asked when they return, until another upgrade starts."
     )
@@ -236,7 +236,7 @@ class UpgradePreview(Resource):
 class UpgradeList(Sorted[SortById]):
     """A page of upgrades."""
 
-    state: Many[UpgradeState] = any_of("Only upgrades in this state.")
+    state: Many[FleetUpgradeState] = any_of("Only upgrades in this state.")
     node_id: Many[Id] = any_of("Only upgrades of this node.")
     version: Many[PlainVersion] = any_of("Only upgrades to this version.")
 

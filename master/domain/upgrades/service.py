@@ -15,6 +15,7 @@ from master.domain.upgrades.releases import OfferedRelease
 from master.domain.upgrades.rows import plan_from_row, seen_from_row
 from master.domain.upgrades.schemas import (
     MOST_NODES,
+    FleetUpgradeState,
     NewUpgrade,
     PlannedNode,
     RequestedState,
@@ -23,7 +24,6 @@ from master.domain.upgrades.schemas import (
     UpgradeList,
     UpgradePage,
     UpgradePreview,
-    UpgradeState,
     UpgradeSummary,
 )
 from master.domain.upgrades.steps import counts
@@ -31,8 +31,8 @@ from master.errors import UpgradeEnded, UpgradeUnderWay, invalid_at
 from master.schemas.fields import ID_BY_NAME
 from master.schemas.filters import filter_parameters
 
-OPEN: tuple[UpgradeState, ...] = ("running", "paused", "halted")
-CHANGES: Mapping[tuple[UpgradeState, RequestedState], EventType] = {
+OPEN: tuple[FleetUpgradeState, ...] = ("running", "paused", "halted")
+CHANGES: Mapping[tuple[FleetUpgradeState, RequestedState], EventType] = {
     ("running", "paused"): "upgrade.paused",
     ("paused", "running"): "upgrade.resumed",
     ("halted", "running"): "upgrade.resumed",

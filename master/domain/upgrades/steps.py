@@ -15,7 +15,7 @@ from master.domain.upgrades.following import (
     follow,
     postponed,
 )
-from master.domain.upgrades.schemas import UpgradeNodeState, UpgradeState
+from master.domain.upgrades.schemas import FleetUpgradeState, UpgradeNodeState
 
 RESEND = timedelta(seconds=15)
 STRAGGLERS = timedelta(minutes=2)
@@ -25,7 +25,7 @@ AWAY = timedelta(seconds=30)
 FORGOTTEN = timedelta(hours=1)
 """A pause after which an upgrade is paused: most likely the database is an older one that was restored."""
 FAR_FUTURE = timedelta(days=366)
-ASKING: tuple[UpgradeState, ...] = ("running", "done")
+ASKING: tuple[FleetUpgradeState, ...] = ("running", "done")
 """States of an upgrade in which nodes are asked. One that is done has unreachable nodes at most."""
 RESTORED = "the database was restored or no master ran for an hour: resume it if it is still wanted"
 
@@ -36,7 +36,7 @@ class UpgradeStep:
 
     nodes: Sequence[UpgradeNode]
     send: Sequence[UpgradeNode]
-    state: UpgradeState
+    state: FleetUpgradeState
     reason: str | None
 
 
@@ -63,7 +63,7 @@ def next_step(
     return UpgradeStep(nodes=nodes, send=[node for node in nodes if node.node_id in sent], state=state, reason=reason)
 
 
-def outcome(nodes: Sequence[UpgradeNode], plan: UpgradePlan, now: datetime) -> tuple[UpgradeState, str | None]:
+def outcome(nodes: Sequence[UpgradeNode], plan: UpgradePlan, now: datetime) -> tuple[FleetUpgradeState, str | None]:
     """Return the state of the upgrade, and why it is halted."""
     failed = failed_nodes(nodes)
     if plan.state in ASKING and len(failed) - plan.forgiven > plan.most_failed:

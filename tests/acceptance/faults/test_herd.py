@@ -14,7 +14,7 @@ from node.agent.live_reports import LiveReports
 from node.agent.message_handler import Agent
 from node.agent.publisher import Publisher
 from node.agent.reports import NodeReports
-from node.agent.upgrade_requests import UpgradeRequests
+from node.agent.upgrade_requests import UpgradeReceiver
 from node.agent.usage_reports import UsageReports
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
@@ -70,7 +70,7 @@ async def light(
         publisher = Publisher(NodeId(id_), cluster_id, copy)
         progress = Progress({})
         figures = UsageReports(()), LiveReports(())
-        upgrades = UpgradeRequests(None, folder)
+        upgrades = UpgradeReceiver(None, folder)
         reports = NodeReports(
             copy, reconciler, *figures, publisher, progress, store, version="light", engines={}, upgrades=upgrades
         )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from node.agent.upgrade_requests import UpgradeRequests
+from node.agent.upgrade_requests import UpgradeReceiver
 from node.upgrade.reading import REQUEST
-from node.upgrade.records import UpgradeState
+from node.upgrade.records import NodeUpgradeState
 from node.upgrade.requests import current_report, last_state, waiting_request, why_unable, write_request
 from shared.messages.bodies import UpgradeReport, UpgradeRequest
 from tests.upgrades.installation import Installation
@@ -22,8 +22,8 @@ def request(id_: int = 5, version: str = "0.2.0") -> UpgradeRequest:
     return UpgradeRequest(id=id_, version=version, url=url, sha256="ab" * 32)
 
 
-def state(id_: int, name: str) -> UpgradeState:
-    return UpgradeState.model_validate({"id": id_, "version": "0.2.0", "from": "0.1.0", "state": name})
+def state(id_: int, name: str) -> NodeUpgradeState:
+    return NodeUpgradeState.model_validate({"id": id_, "version": "0.2.0", "from": "0.1.0", "state": name})
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_reports_follow_what_is_on_disk(node: Installation) -> None:
 class Following:
     """Requests that are followed, and an event for each report that is due."""
 
-    def __init__(self, upgrades: UpgradeRequests) -> None:
+    def __init__(self, upgrades: UpgradeReceiver) -> None:
         self.upgrades, self.due = upgrades, asyncio.Event()
         upgrades.on_change = self.due.set
 
@@ -110,7 +110,7 @@ class Following:
 
 @pytest.fixture
 async def following(with_systemd: Installation) -> AsyncIterator[Following]:
-    upgrades = UpgradeRequests(with_systemd.layout, with_systemd.layout.data_dir)
+    upgrades = UpgradeReceiver(with_systemd.layout, with_systemd.layout.data_dir)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(upgrades.run())
         yield Following(upgrades)
@@ -127,7 +127,7 @@ async def test_a_message_becomes_a_request_and_its_end_is_reported(node: Install
 
 
 async def test_a_node_that_is_not_able_refuses_with_the_reason(tmp_path: Path) -> None:
-    upgrades = UpgradeRequests(None, tmp_path)
+    upgrades = UpgradeReceiver(None, tmp_path)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(upgrades.run())
         upgrades.take(request())

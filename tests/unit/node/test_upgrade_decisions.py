@@ -19,7 +19,7 @@ from node.upgrade.decisions import (
     upgrade_report,
 )
 from node.upgrade.layout import layout_of, system_layout, user_layout
-from node.upgrade.records import FINAL, BadVersions, Journal, Step, UpgradeState, VersionRolledBack
+from node.upgrade.records import FINAL, BadVersions, Journal, NodeUpgradeState, Step, VersionRolledBack
 from shared.messages.bodies import UpgradeReport, UpgradeRequest
 from shared.release.manifest import BundleFile, BundleKind, Manifest
 from shared.release.versions import is_older
@@ -44,8 +44,8 @@ def bundle(kind: BundleKind = "thin", python: str | None = "3.11", libc: str = "
     return BundleFile(name=name, kind=kind, python=python, machine="x86_64", libc=libc, size=9, sha256="cd" * 32)
 
 
-def state(id_: int = 5, name: str = "checking", reason: str = "") -> UpgradeState:
-    return UpgradeState.model_validate(
+def state(id_: int = 5, name: str = "checking", reason: str = "") -> NodeUpgradeState:
+    return NodeUpgradeState.model_validate(
         {"id": id_, "version": "0.2.0", "from": "0.1.0", "state": name, "reason": reason}
     )
 
