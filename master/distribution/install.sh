@@ -169,8 +169,13 @@ take_lock() {
     [ -d "$prefix$base/.upgrade" ] || make_folder "$base/.upgrade" 700 "$root"
     while :; do
         exec 9<"$prefix$base/.upgrade"
-        lock 9 || { undo='' && die "another installation or upgrade is under way on this host: wait for its end, then run \
-this line again"; }
+        code=0
+        lock 9 || code=$?
+        # What was made for the lock belongs to the run that holds it.
+        [ "$code" != 1 ] || undo=''
+        [ "$code" != 1 ] || die "another installation or upgrade is under way on this host: wait for its end, then run \
+this line again"
+        [ "$code" = 0 ] || die "$base/.upgrade cannot be locked"
         [ "$(stat -Lc %d:%i "/proc/$$/fd/9")" != "$(stat -c %d:%i "$prefix$base/.upgrade" 2>/dev/null)" ] || break
         planned='' # the run that had the lock has failed, and removed the folder
         [ -d "$prefix$base/.upgrade" ] || make_folder "$base/.upgrade" 700 "$root"
@@ -190,7 +195,13 @@ lock() {
     if have flock; then
         flock -n "$1"
     elif [ -n "$helper" ]; then
-        "$helper" -I -S -c 'import fcntl, sys; fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)' "$1" 2>/dev/null
+        "$helper" -I -S -c 'import fcntl, sys
+try:
+    fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit(1)
+except OSError:
+    sys.exit(2)' "$1"
     else
         die "flock is missing: install it ($(package_line flock))"
     fi
@@ -232,7 +243,10 @@ download() {
     if have curl; then
         curl -q -fsS --proto '=http,https' --connect-timeout 15 --speed-limit 100 --speed-time 60 "$1"
     elif have wget; then
-        wget -q -T 60 -O - "$1"
+        case $(wget --help 2>&1) in *' -T'*) set -- "$1" -T 60 ;; esac # busybox may lack it
+        address=$1
+        shift
+        wget -q "$@" -O - "$address"
     else
         "$helper" -I -S -c 'import shutil, sys, urllib.request as request
 with request.urlopen(sys.argv[1], timeout=60) as answer:
@@ -609,7 +623,13 @@ add_user() {
     fi
 }
 
-no_login_shell() { command -v nologin || echo /bin/false; }
+# By its path: the shell of busybox may name its own applets without one.
+no_login_shell() {
+    for shell in /usr/sbin/nologin /sbin/nologin /usr/bin/nologin; do
+        if [ -x "$prefix$shell" ]; then echo "$shell" && return 0; fi
+    done
+    echo /bin/false
+}
 
 remove_user() {
     if have userdel; then
@@ -995,7 +1015,7 @@ flip() {
 }
 
 # A stranger's program may have written it, so it is bounded and printable.
-last_line() { tail -n 1 "$1" | tr -cd '[:print:]' | cut -c 1-500; }
+last_line() { tail -n 1 "$1" | tr -cd ' -~' | cut -c 1-500; }
 
 write_records() {
     [ "$print" = no ] || return 0
