@@ -27,31 +27,18 @@ pytestmark = pytest.mark.long
 
 
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
-BUNDLES = ROOT / ".dev/test-bundles"
 
 
 @pytest.fixture(scope="module")
-def bundles() -> Path:
-    """Real bundles for both Debians, built once by the master's command. It downloads the wheels of the lock."""
-    if not (BUNDLES / "manifest.json").exists():
-        hosts = [word for python in PYTHONS.values() for word in ("--python", python)]
-        command = [
-            "-m",
-            "master",
-            "bundle",
-            "build",
-            "--out",
-            str(BUNDLES),
-            *hosts,
-            "--machine",
-            "x86_64",
-            "--libc",
-            "gnu",
-        ]
-        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"the bundles could not be built: {done.stderr[-500:]}")
-    return BUNDLES
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real bundles for both Debians, built by the master's command, which downloads the wheels of the lock."""
+    folder = tmp_path_factory.mktemp("bundles") / "out"
+    hosts = [word for python in PYTHONS.values() for word in ("--python", python)]
+    command = ["-m", "master", "bundle", "build", "--out", str(folder), *hosts, "--machine", "x86_64", "--libc", "gnu"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"the bundles could not be built: {done.stderr[-500:]}")
+    return folder
 
 
 @dataclass
