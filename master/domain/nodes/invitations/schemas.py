@@ -76,8 +76,8 @@ class NewInvitation(RequestBody):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"location": "fra", "uses": 30, "name_prefix": "fra", "labels": {"rack": "12"}},
-                {"uses": 2, "expires_at": "2030-01-31T18:00:00Z", "limits": {"max_proxies": 500}},
+                {"location": "Frankfurt", "uses": 30, "name_prefix": "fra", "labels": {"rack": "12"}},
+                {"uses": 2, "limits": {"max_proxies": 500}},
             ]
         }
     )
