@@ -116,9 +116,8 @@ def follow(node: UpgradeNode, plan: UpgradePlan, now: datetime) -> UpgradeNode:
     if node.state in FAILED:
         is_late = node.soak_until is None and has_arrived(node, node.seen, plan)
         return begin_soak(node, node.seen, plan, now) if is_late else node
-    if node.state == "soaking":
-        return soak(node, node.seen, plan, now)
-    return progressed(node, node.seen, plan, now)
+    step = soak if node.state == "soaking" else progressed
+    return step(node, node.seen, plan, now)
 
 
 def placed(node: UpgradeNode, seen: SeenNode, plan: UpgradePlan, now: datetime) -> UpgradeNode:
@@ -128,9 +127,10 @@ def placed(node: UpgradeNode, seen: SeenNode, plan: UpgradePlan, now: datetime) 
     obstacle = decided_obstacle(seen, plan) or (reported_obstacle(seen, plan) if seen.online else None)
     if obstacle:
         return enter(node, "skipped", now, obstacle)
-    state: UpgradeNodeState = "waiting" if seen.online else "unreachable"
-    reason = None if seen.online else "it is offline; it is asked when it returns"
-    return node if state == node.state else enter(node, state, now, reason)
+    if seen.online:
+        return node if node.state == "waiting" else enter(node, "waiting", now)
+    reason = "it is offline; it is asked when it returns"
+    return node if node.state == "unreachable" else enter(node, "unreachable", now, reason)
 
 
 def decided_obstacle(seen: SeenNode, plan: UpgradePlan) -> str | None:
@@ -245,8 +245,5 @@ def postponed(node: UpgradeNode, pause: timedelta, now: datetime) -> UpgradeNode
     def later(time: datetime | None) -> datetime | None:
         return None if time is None else max(time + pause, least)
 
-    if node.state not in UNDER_WAY:
-        return node
-    return replace(
-        node, deadline=later(node.deadline), soak_until=later(node.soak_until), soak_limit=later(node.soak_limit)
-    )
+    times = {name: later(getattr(node, name)) for name in ("deadline", "soak_until", "soak_limit")}
+    return replace(node, **times) if node.state in UNDER_WAY else node
