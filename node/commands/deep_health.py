@@ -36,7 +36,10 @@ class Examination:
     """Examines the node of a data directory, as its owner."""
 
     def __init__(self, files: DataDirectory, env: Mapping[str, str]) -> None:
+        """Raises OSError."""
         self._files, self._env = files, env
+        # Read before root gives up its rights: the owner of the data need not be able to read the program.
+        self._build = build_id()
 
     def record(self, target: str) -> int:
         """Write which ports accept now. Raises NodeError."""
@@ -75,7 +78,7 @@ class Examination:
                 status = status_or_none(self._files)
                 return [
                     agent_finding(self._files),
-                    *await worker_findings(self._files),
+                    *await worker_findings(self._files, self._build),
                     await self._port_finding(status, recorded),
                 ]
         except TimeoutError:
@@ -137,9 +140,9 @@ def agent_finding(files: DataDirectory) -> Finding:
     return ok("agent", f"ready, version {status.version}, pid {status.pid}")
 
 
-async def worker_findings(files: DataDirectory) -> list[Finding]:
+async def worker_findings(files: DataDirectory, build: str) -> list[Finding]:
     """Examine the workers of the built-in engine: each number has one that serves, with the installed code."""
-    directory, build = home_of(files.builtin_dir), build_id()
+    directory = home_of(files.builtin_dir)
     states: dict[WorkerName, tuple[str, str]] = {}
     found: list[Finding] = []
     for name in worker_names(directory):

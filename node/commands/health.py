@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from node.data_directory import DataDirectory, data_directory_of
+from node.errors import NodeError
 from node.state.agent_lock import is_running
 
 
@@ -44,7 +45,11 @@ def deep(arguments: Sequence[str], files: DataDirectory) -> int:
         return shallow(files)
     from node.commands.deep_health import Examination  # noqa: PLC0415
 
-    examination = Examination(files, os.environ)
-    if wanted.record:
-        return examination.record(wanted.record)
-    return examination.judge(wanted.against, wait_s=wanted.wait)
+    try:
+        examination = Examination(files, os.environ)
+        if wanted.record:
+            return examination.record(wanted.record)
+        return examination.judge(wanted.against, wait_s=wanted.wait)
+    except OSError as error:
+        reason = f"{error.filename or files.data_dir} cannot be examined: {error.strerror}"
+        raise NodeError(f"{reason}; run the command as root or as the agent's user") from error

@@ -37,13 +37,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     to_program = parser.parse_args(arguments).json
     files = data_directory_of(os.environ)
+    version = program_version()  # the owner of the data need not be able to read the program
     act_as_owner(files)
-    found = described(files)
+    found = described(files, version)
     sys.stdout.write(as_json(found) if to_program else as_text(found))
     return 0 if found.agent is not None else 1
 
 
-def described(files: DataDirectory) -> Description:
+def described(files: DataDirectory, version: str) -> Description:
     """Read all files."""
     agent, reason = None, ""
     try:
@@ -53,7 +54,7 @@ def described(files: DataDirectory) -> Description:
     except OSError as error:
         reason = f"{files.data_dir} cannot be read: {error.strerror}; run the command as root or as the agent's user"
     return Description(
-        version=program_version(),
+        version=version,
         data_dir=str(files.data_dir),
         agent=agent,
         reason=reason,

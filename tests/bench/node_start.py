@@ -1,12 +1,13 @@
 """How soon an agent serves the proxies of its local copy, and the memory that it takes once it is connected.
 
-    ./dev python -m tests.bench.node_start [--proxies 1000] [--times 5] [--tree DIRECTORY]
+    ./dev python -m tests.bench.node_start [--proxies 1000] [--times 5] [--python FILE] [--tree DIRECTORY...]
 
 The node runs from a folder like a bundle's, with its own packages alone. Each run has a host without workers, as after
 a boot. `accepts` is the time from exec until the last of all ports
 accepts, `serves` until a proxy has answered on the last of them; `cpu` is the agent's own processor time by then.
 `rss` and `pss` are of the agent alone, as /proc/PID/smaps_rollup has them, ten seconds after the broker has a consumer.
-`health` is the processor time of `maybe-node health`. `--tree` measures another checkout with this interpreter.
+`health` is the processor time of `maybe-node health`. `--python` is the interpreter, such as the host's own; `--tree`
+measures other checkouts, in turns.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import resource
 import socket
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -73,7 +75,7 @@ class Host:
             )
 
 
-def prepared(data: Path, tree: Path, vhost: Vhost, ports: Sequence[int]) -> Host:
+def prepared(data: Path, tree: Path, vhost: Vhost, ports: Sequence[int], python: str = sys.executable) -> Host:
     """Write the identity and the local copy of a node that has these proxies."""
     data.mkdir(mode=0o700)
     config = {"node_id": 1, "name": "bench", "cluster": "bench", "amqp_url": vhost.amqp_url, "queue": QUEUE}
@@ -86,9 +88,9 @@ def prepared(data: Path, tree: Path, vhost: Vhost, ports: Sequence[int]) -> Host
     store.write(change)
     store.mark_good(list(map(stored, records)))
     store.close()
-    command = linked_bundle(data / "bundle", tree=tree)
+    _, *options = linked_bundle(data / "bundle", tree=tree)
     compileall.compile_dir(data / "bundle", quiet=1)
-    return Host(data, tree, ports, command)
+    return Host(data, tree, ports, [python, *options])
 
 
 def stored(record: ProxyRecord) -> StoredProxy:
@@ -175,6 +177,7 @@ async def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--proxies", type=int, default=1000)
     arguments.add_argument("--times", type=int, default=5)
+    arguments.add_argument("--python", default=sys.executable)
     arguments.add_argument("--tree", type=Path, nargs="+", default=[ROOT])
     wanted = arguments.parse_args()
     async with with_place() as where:
@@ -186,7 +189,9 @@ async def main() -> None:
             ports = free_ports(wanted.proxies)
             folder = where.folder.private("hosts")
             trees = [tree.resolve() for tree in wanted.tree]
-            hosts = [prepared(folder / str(number), tree, vhost, ports) for number, tree in enumerate(trees)]
+            hosts = [
+                prepared(folder / str(number), tree, vhost, ports, wanted.python) for number, tree in enumerate(trees)
+            ]
             figures: dict[Path, list[Figures]] = {tree: [] for tree in trees}
             for _ in range(wanted.times):
                 for host in hosts:

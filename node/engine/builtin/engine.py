@@ -47,8 +47,8 @@ class BuiltinEngine:
     none. `on_change` is called when a proxy may have started or stopped running.
     """
 
-    at_once = 2 * MAX_FDS
-    """While one batch of records is applied, the next is prepared."""
+    at_once = MAX_FDS
+    """Enough for two batches: while one is applied, the next is prepared. More only takes memory."""
 
     def __init__(
         self,
