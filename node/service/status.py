@@ -28,16 +28,15 @@ class StatusKeeper:
     def __init__(self, path: Path, notices: Notices, current: Callable[[], AgentStatus]) -> None:
         """`current` returns the status of this moment; its `ready` does not count."""
         self._path, self._notices, self._current = path, notices, current
-        self._is_ready = False
+        self._is_ready = self._is_announced = False
         self._written: AgentStatus | None = None
         self._beat_at = 0.0
         self._due = asyncio.Event()
         self._write_failed = False
 
     def ready(self) -> None:
-        """Note that the start is complete."""
+        """Note that the start is complete. It is reported once the status shows it."""
         self._is_ready = True
-        self._notices.ready()
         self.wake()
 
     def wake(self) -> None:
@@ -60,7 +59,7 @@ class StatusKeeper:
     async def _keep_writing(self) -> None:
         while True:
             self._due.clear()
-            await self._write_changes()
+            await self._write_changes(is_ready=self._is_ready)
             self._notices.repeat()
             await asyncio.sleep(REST_S)
             await wait_for_event(self._due, LOOK_S)
@@ -71,10 +70,15 @@ class StatusKeeper:
             self._notices.alive()
             await asyncio.sleep(period_s)
 
-    async def _write_changes(self) -> None:
-        status, now = replace(self._current(), ready=self._is_ready), time.monotonic()
-        if status == self._written and now - self._beat_at < BEAT_S:
-            return
+    async def _write_changes(self, *, is_ready: bool) -> None:
+        status, now = replace(self._current(), ready=is_ready), time.monotonic()
+        if status != self._written or now - self._beat_at >= BEAT_S:
+            await self._write_status(status, now)
+        if is_ready and not self._is_announced:
+            self._is_announced = True
+            self._notices.ready()
+
+    async def _write_status(self, status: AgentStatus, now: float) -> None:
         if self._written is None or line(status) != line(self._written):
             self._notices.status(line(status))
         self._beat_at = now
