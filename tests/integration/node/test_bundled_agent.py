@@ -21,6 +21,7 @@ from shared.enrolment.challenge import read_challenge
 from shared.proxies import ProxyRecord
 from tests.clients.streams import HERE, echo, echoes, free_port, record, serving, tunnel
 from tests.engines.bundles import linked_bundle
+from tests.engines.three_proxy_binaries import binaries
 
 READY_S = 30.0
 QUEUE = 10
@@ -39,7 +40,8 @@ class Installed:
         settings = {"NODE_DATA_DIR": str(self.data), "NODE_LISTEN": HERE, "NODE_WORKERS": "1", "LOG_LEVEL": "warning"}
         ports = {"NODE_ENROL_HOST": HERE, "NODE_ENROL_PORT": str(free_port()), "NODE_ALLOW_DESTINATIONS": HERE}
         service = {"NOTIFY_SOCKET": self.manager.getsockname(), "WATCHDOG_USEC": "400000"}
-        return {"PATH": os.defpath, **settings, **ports, **service}
+        engines = {"THREE_PROXY": str(binary)} if (binary := next(iter(binaries()), None)) else {}
+        return {"PATH": os.defpath, **settings, **ports, **service, **engines}
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -160,6 +162,18 @@ async def test_a_port_that_accepts_no_more_fails_the_deep_health_check_with_a_re
             usual = await asyncio.to_thread(installed.run, "health", "--deep")
     assert (sick.returncode, usual.returncode) == (1, 0)
     assert f"1 of 1 ports that accepted before do not accept now: {lost.port}" in sick.stderr
+
+
+@pytest.mark.skipif(not binaries(), reason="3proxy is neither named by THREE_PROXY nor on PATH")
+async def test_proxies_of_3proxy_are_examined_as_well(installed: Installed) -> None:
+    hold(installed.data, record(1), other := record(2, engine="3proxy", protocol="http"))
+    async with installed.agent():
+        kept = await asyncio.to_thread(installed.run, "health", "--deep", "--record", "-")
+        assert str(other.port) in kept.stdout
+        healthy = await asyncio.to_thread(installed.run, "health", "--deep")
+        assert "2 of 2 ports accept" in healthy.stdout
+    ended = await asyncio.to_thread(installed.run, "stop")
+    assert "1 process of 3proxy" in ended.stdout
 
 
 async def test_the_event_loop_gives_signs_of_life(installed: Installed) -> None:
