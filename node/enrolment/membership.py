@@ -40,6 +40,8 @@ class Membership:
         """Set once the node has an identity, or waits for one."""
         self._identity: Identity | None = None
         self._proven: Identity | None = None
+        self._changing = asyncio.Lock()
+        """Held while the identity on disk is written, so that a spent challenge never brings back an older login."""
         self._renewed = asyncio.Event()
         self._logged_in = asyncio.Event()
         self._waiting: EnrolmentServer | None = None
@@ -68,25 +70,39 @@ class Membership:
                 await run_until(self._renewed, partial(work, self._identity))
 
     async def prove(self, identity: Identity) -> None:
-        """Note that the broker accepted this login: the challenge is spent as soon as that is on disk."""
-        self._proven = identity
-        self._logged_in.set()
+        """Note that the broker accepted this login: the challenge is spent as soon as that is on disk.
+
+        A login that a newer configuration has replaced meanwhile proves nothing.
+        """
+        if identity is self._identity:
+            self._proven = identity
+            self._logged_in.set()
 
     async def _read(self) -> Identity | None:
         return await asyncio.to_thread(read_identity, self._settings.identity_file)
 
     async def _spend_challenge(self, waiting: "EnrolmentServer") -> None:
-        """Erase the challenge after the first login; while the disk is full, try again."""
+        """Erase the challenge after the first login; while the disk is full, try again.
 
-        async def write() -> None:
-            if self._proven is not None:
+        A master that has begun another handshake may have given the node another password at the broker already, so
+        its configuration is awaited first.
+        """
+
+        async def write() -> bool:
+            async with self._changing:
+                if self._proven is None:
+                    return False
                 spent = replace(self._proven, challenge=None)
                 await asyncio.to_thread(write_identity, self._settings.identity_file, spent)
-            if self._invited is not None:
-                await asyncio.to_thread(self._invited.forget)
+                if self._invited is not None:
+                    await asyncio.to_thread(self._invited.forget)
+                return True
 
-        await self._logged_in.wait()
-        await insist(write, loop="identity", endurance=Endurance(away=(OSError,)))
+        is_spent = False
+        while not is_spent:
+            await self._logged_in.wait()
+            await waiting.settled()
+            is_spent = await insist(write, loop="identity", endurance=Endurance(away=(OSError,)))
         waiting.proven.set()
 
     async def _listener(self) -> "EnrolmentServer":
@@ -127,7 +143,10 @@ class Membership:
         self.known.set()
 
     async def _accept(self, identity: Identity) -> None:
-        await asyncio.to_thread(write_identity, self._settings.identity_file, identity)
+        async with self._changing:
+            await asyncio.to_thread(write_identity, self._settings.identity_file, identity)
+            self._proven = None
+            self._logged_in.clear()
         log.info("node.enrolled", node_id=identity.config.node_id, name=identity.config.name)
         self._identity = identity
         self._renewed.set()

@@ -37,6 +37,8 @@ log = structlog.get_logger()
 SESSIONS = 4
 """Unfinished handshakes that are kept at once; only a caller that knows the challenge begins one."""
 REFUSALS_PER_S = 20
+UNFINISHED_S = 15.0
+"""Time for which a handshake may still bring a configuration: above the master's limit on an answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +48,7 @@ class ProvenHandshake:
     handshake: NodeHandshake
     challenge: str = field(repr=False)
     nonce: str | None = None
+    begun_at: float = field(default_factory=time.monotonic)
 
 
 class EnrolmentServer:
@@ -71,6 +74,7 @@ class EnrolmentServer:
         self._drawn_at = time.monotonic()
         self._handshakes: list[ProvenHandshake] = []
         self._refusals: list[float] = []
+        self._finished = asyncio.Event()
         self.proven = asyncio.Event()
 
     async def run(self) -> None:
@@ -105,6 +109,14 @@ class EnrolmentServer:
                     await self.show_challenge()
             server.should_exit = True
         self._on_challenge(None)
+
+    async def settled(self) -> None:
+        """Wait until no handshake is under way that may still bring a configuration."""
+        while self._handshakes:
+            self._finished.clear()
+            left = self._handshakes[-1].begun_at + UNFINISHED_S - time.monotonic()
+            if not await wait_for_event(self._finished, left):
+                return
 
     async def show_challenge(self) -> None:
         """Print the challenge with instructions, and write it to the challenge file if one is set."""
@@ -141,6 +153,7 @@ class EnrolmentServer:
             except BadHandshake:
                 continue
             self._handshakes.remove(session)
+            self._finished.set()
             if self._invited is not None and session.nonce is not None and not await self._invited.admits(received):
                 return self._refuse()
             await self._accept(Identity(received, challenge=session.challenge))
