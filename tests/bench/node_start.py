@@ -105,7 +105,7 @@ async def one_start(host: Host, vhost: Vhost) -> Figures:
     agent = host.popen("run")
     try:
         for port in host.ports:
-            wait_until_accepting(port, agent)
+            wait_until_accepting(port, agent, host.data / "run.out")
         accepts = time.monotonic() - began
         wait_until_served(host.ports[-1])
         serves, cpu = time.monotonic() - began, processor_time(agent.pid)
@@ -120,12 +120,12 @@ async def one_start(host: Host, vhost: Vhost) -> Figures:
     return Figures(accepts, serves, cpu, rss, pss, health)
 
 
-def wait_until_accepting(port: int, agent: "subprocess.Popen[bytes]") -> None:
+def wait_until_accepting(port: int, agent: "subprocess.Popen[bytes]", log: Path) -> None:
     while True:
         with suppress(ConnectionRefusedError), socket.create_connection((HOST, port)):
             return
         if agent.poll() is not None:
-            raise SystemExit("the agent has ended; see run.out")
+            raise SystemExit(f"the agent has ended:\n{log.read_text()[-2000:]}")
         time.sleep(0.002)
 
 
