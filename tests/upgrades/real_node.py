@@ -69,7 +69,9 @@ class RealNode:
         self.root.chmod(0o755)
         is_root = os.geteuid() == 0 and Path("/usr/bin/python3.11").exists()
         self.owner = NOBODY if is_root else os.geteuid()
-        self.path = SYSTEM_PATH if is_root else os.environ["PATH"]
+        self.path = (
+            f"{self.root}:{SYSTEM_PATH if is_root else os.environ['PATH']}"  # the stand-in is the first systemctl
+        )
         layout = self.layout
         for folder in (layout.versions, layout.keys_file.parent, layout.data_dir, layout.units_dir):
             folder.mkdir(parents=True)
