@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import chain, repeat
 
 import structlog
 
@@ -20,6 +21,9 @@ _POLL_S = 0.05
 _END_S = 1.0
 _HANDOVER_S = 60.0
 """Time for a handover that an earlier agent has begun."""
+_RETRY_S = (5.0, 15.0, 60.0, 300.0)
+"""Pauses before a worker whose replacement failed is tried again; the last one repeats. A host that is busy with the
+start of its agent may not start a worker in time."""
 
 _log = structlog.get_logger(__name__)
 
@@ -96,21 +100,32 @@ class WorkerPool:
         self.workers.remove(worker)
 
     async def _clean_up(self) -> None:
-        """Complete what an earlier agent left unfinished, and replace workers that run other code."""
-        async with self._upgrading:
+        """Complete what an earlier agent left unfinished, and replace workers that run other code, until all have the
+        code on disk."""
+        for pause in chain(_RETRY_S, repeat(_RETRY_S[-1])):
+            async with self._upgrading:
+                if await self._bring_up_to_date():
+                    return
+            await asyncio.sleep(pause)
+
+    async def _bring_up_to_date(self) -> bool:
+        """Try once. Returns whether nothing is left to do."""
+        try:
+            build = await asyncio.to_thread(build_id)
+        except OSError as error:
+            _log.error("worker.build_unknown", reason=error.strerror)
+            return False
+        is_done = True
+        for worker in [each for each in self.workers if each.permanent]:
             try:
-                build = await asyncio.to_thread(build_id)
-            except OSError as error:
-                _log.error("worker.build_unknown", reason=error.strerror)
-                return
-            for worker in [each for each in self.workers if each.permanent]:
-                try:
-                    for before in [each for each in self.workers if each.index == worker.index and each is not worker]:
-                        await self._merge(before, worker)
-                    if worker.alive and worker.build != build:
-                        await self._replace(worker)
-                except EngineError as error:
-                    _log.error("worker.upgrade_failed", worker=worker.index, reason=str(error))
+                for before in [each for each in self.workers if each.index == worker.index and each is not worker]:
+                    await self._merge(before, worker)
+                if worker.alive and worker.build != build:
+                    await self._replace(worker)
+            except EngineError as error:
+                _log.error("worker.upgrade_failed", worker=worker.index, reason=str(error))
+                is_done = False
+        return is_done
 
     async def _merge(self, before: WorkerHandle, worker: WorkerHandle) -> None:
         """Have an older generation that still runs proxies give them to the newer one. Raises EngineError."""

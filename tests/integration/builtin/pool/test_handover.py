@@ -19,7 +19,10 @@ from node.engine.builtin.engine import BuiltinEngine
 from node.engine.builtin.frames import FrameReader, Message, frame
 from node.engine.builtin.pool.batches import record_fields
 from node.engine.builtin.pool.listeners import open_listener
+from node.engine.builtin.pool.pool import WorkerPool
 from node.engine.builtin.pool.processes import connect_worker, worker_names, worker_pid
+from node.engine.builtin.pool.upgrade import Moved
+from node.engine.builtin.pool.worker_handle import WorkerHandle
 from node.engine.interface import EngineError
 from shared.proxies import ProxyRecord
 from tests.bench.handover import Loss, measure
@@ -341,6 +344,31 @@ async def test_an_engine_opened_with_other_code_relieves_the_workers_it_finds(
             assert await engine.running() == {1: 1, 2: 1, 3: 1, 4: 1}
             for streams in tunnels:
                 assert await echoes(streams)
+
+
+async def test_a_worker_whose_replacement_failed_is_relieved_later(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(directory, 1) as engine:
+        await engine.start(record())
+        before = pids(directory)
+    real, calls = WorkerPool._replace, list[WorkerHandle]()
+
+    async def replace(pool: WorkerPool, old: WorkerHandle) -> Moved:
+        calls.append(old)
+        if len(calls) == 1:
+            raise EngineError("the host is too busy")
+        return await real(pool, old)
+
+    async def relieved() -> bool:
+        return not before & pids(directory)
+
+    monkeypatch.setattr("node.engine.builtin.pool.pool.build_id", lambda: "another")
+    monkeypatch.setattr("node.engine.builtin.pool.pool._RETRY_S", (0.05,))
+    monkeypatch.setattr(WorkerPool, "_replace", replace)
+    async with opened(directory, 1) as engine:
+        await until(relieved)
+        assert await engine.running() == {1: 1}
 
 
 async def test_a_handover_that_no_agent_saw_the_end_of_is_found_finished_by_the_next(directory: Path) -> None:
