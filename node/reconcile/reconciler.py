@@ -39,7 +39,7 @@ class Reconciler:
         on_change: Callable[[list[StoredProxy]], Awaitable[None]],
         listen: str | None = None,
     ) -> None:
-        """`on_change` is called after each pass that changed something, with the proxies whose records now run.
+        """`on_change` is called after each pass that changed or found something, with the proxies whose records now run.
         `listen` is the address on which the engines listen, or None for every address."""
         self._copy, self._engines, self._on_change = copy, engines, on_change
         self._running: dict[int, Running] = {}
@@ -101,7 +101,7 @@ class Reconciler:
 
     async def reconcile(self) -> None:
         """Make one pass over the ids that were touched, or over everything."""
-        everything, known = self._stale, self._impediments.known
+        everything, known, running = self._stale, self._impediments.known, self._running
         if everything:
             self._stale = False
             await self._refresh()
@@ -115,7 +115,7 @@ class Reconciler:
         self._has_refreshed = self._has_refreshed or (everything and not todo.stop)
         if not todo.stop and not todo.start:
             self._in_progress = set()
-            if self._impediments.known != known:
+            if (self._impediments.known, self._running) != (known, running):
                 await self._on_change([])
             return
         await self._stop_all(todo.stop)

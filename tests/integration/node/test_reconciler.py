@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.interface import Condition
 from node.reconcile.reconciler import Reconciler
-from node.state.local_copy import LocalCopy, on_list, on_records
+from node.state.local_copy import LocalCopy, StoredProxy, on_list, on_records
 from node.state.store import Store
 from shared.messages.bodies import Header, SyncItem
 from shared.proxies import ProxyId
@@ -72,3 +73,22 @@ async def test_nothing_is_confirmed_before_it_is_known_whether_it_serves(engine:
         assert (reconciler.reached(1), reconciler.failures()) == (2, [])
         engine.may_answer.set()
     assert (reconciler.reached(1), reconciler.failures()) == (None, [])
+
+
+async def test_proxies_that_are_found_running_are_a_change_too(engine: Thoughtful, tmp_path: Path):
+    """An agent that was restarted has nothing to start, but more to show than before."""
+    copy, port = Store(tmp_path / "copy.db").load(), free_port()
+    counts: list[int] = []
+
+    async def on_change(ran: list[StoredProxy]) -> None:
+        copy.proxies.update({stored.id: replace(stored, good=stored.record) for stored in ran})
+        counts.append(reconciler.running_count())
+
+    told(copy, 1, port=port)
+    reconciler = Reconciler(copy, {"builtin": engine}, on_change=on_change)
+    await reconciler.reconcile()
+    reconciler = Reconciler(copy, {"builtin": engine}, on_change=on_change)
+    await reconciler.reconcile()
+    reconciler.wake()
+    await reconciler.reconcile()
+    assert counts == [1, 1]
