@@ -63,6 +63,14 @@ def test_the_agents_end_is_not_the_end_of_its_proxies() -> None:
         assert not any(line.startswith(("DynamicUser", "RuntimeDirectory")) for line in lines)
 
 
+def test_an_upgrade_that_fails_before_it_has_read_the_request_is_not_tried_without_a_pause() -> None:
+    """The request is still there then, and the path unit starts the service again as soon as it has ended."""
+    for folder in (UNITS, UNITS / "user"):
+        lines = (folder / "maybe-node-upgrade.service").read_text().splitlines()
+        [after] = [line.partition("=")[2] for line in lines if line.startswith("ExecStopPost=")]
+        assert after == "/bin/sh -c 'test \"$SERVICE_RESULT\" = success || exec sleep 60'"
+
+
 def test_the_user_of_the_service_may_write_its_own_data_alone() -> None:
     lines = (UNITS / "maybe-node.service").read_text().splitlines()
     assert {"ProtectSystem=strict", "ProtectHome=yes", "NoNewPrivileges=yes", "StateDirectory=maybe-node"} <= set(lines)
