@@ -35,7 +35,10 @@ def main(arguments: Sequence[str], code: Path = CODE) -> int:
         log("this code was not installed by install.sh; upgrade it as it was installed (pip, or a newer image)")
         return FAILED
     patience = Patience(
-        restart_s=options.restart_seconds, check_s=options.check_seconds, steady_s=options.steady_seconds
+        restart_s=options.restart_seconds,
+        health_s=options.health_seconds,
+        check_s=options.check_seconds,
+        steady_s=options.steady_seconds,
     )
     try:
         check_folders(layout)
@@ -55,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--locked", action="store_true", help="the caller holds the lock")
     made.add_argument("--systemctl", default="systemctl", metavar="PROGRAM", help="controls the agent: systemctl")
     limits = Patience()
-    for name, seconds in (("restart", limits.restart_s), ("check", limits.check_s), ("steady", limits.steady_s)):
+    for name in ("restart", "health", "check", "steady"):
+        seconds = float(getattr(limits, f"{name}_s"))
         made.add_argument(f"--{name}-seconds", type=float, default=seconds, metavar="S", help=f"default: {seconds:.0f}")
     return made
 
