@@ -1,0 +1,1 @@
+"""Helpers for tests under a real systemd: a Debian that QEMU runs without KVM; nothing is installed on this machine."""
