@@ -39,8 +39,9 @@ class Reconciler:
         on_change: Callable[[list[StoredProxy]], Awaitable[None]],
         listen: str | None = None,
     ) -> None:
-        """`on_change` is called after each pass that changed or found something, with the proxies whose records now
-        run. `listen` is the address on which the engines listen, or None for every address."""
+        """`on_change` is called after each pass that changed something or found that something had changed, with the
+        proxies whose records now run. `listen` is the address on which the engines listen, or None for every address.
+        """
         self._copy, self._engines, self._on_change = copy, engines, on_change
         self._running: dict[int, Running] = {}
         self._retries = Retries(copy)
