@@ -133,14 +133,14 @@ class Master:
         self._sockets = sockets
         self._certificate = certificate_of(settings.api_tls_cert, settings.api_tls_key)
         self._database, self._reserve = Database(settings.database), Database(settings.database, size=1)
-        self._broker = Broker(settings.management_url, settings.amqp_url, settings.queue_type)
+        self._broker = Broker(settings.management, settings.queue_type)
         self._logins = Logins(self._database, self._broker)
         self._settings = settings
         self._enrolment = Enrolment(
             self._database,
             self._broker,
             cluster=cluster,
-            node_amqp_url=settings.node_amqp_url,
+            node_broker=settings.node_broker,
             enrol_ports=settings.enrol_ports,
         )
         self._announcements = AnnouncementReceiver(self._database, self._enrolment)
@@ -167,7 +167,7 @@ class Master:
         self._upgrades = UpgradeRunner(self._database, self._notifications, releases, requests)
         inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
         self._bus = Bus(
-            settings.amqp_url,
+            settings.broker,
             program="master",
             intake=self._intake(inbox),
             prepare=self._logins.prepare_broker,

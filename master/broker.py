@@ -16,11 +16,10 @@ from urllib.parse import quote
 
 import httpx
 import structlog
-from pydantic import SecretStr
 
 from master.errors import BrokerAway
-from master.settings import QueueType, login, vhost
-from master.tls import trusted
+from master.management import ManagementApi
+from master.settings import QueueType
 from shared.messages.routes import DEAD_QUEUE, MASTER_EXCHANGE, MASTER_QUEUE, NODE_EXCHANGE, node_login, node_queue
 from shared.proxies import NodeId
 
@@ -46,12 +45,16 @@ def password_hash(password: str) -> str:
 class Broker:
     """The management API of one broker, as an administrator."""
 
-    def __init__(self, management_url: str, amqp_url: SecretStr, queue_type: QueueType = "classic") -> None:
-        """The management API takes the login of the bus. A queue that exists keeps its type."""
+    def __init__(self, management: ManagementApi, queue_type: QueueType = "classic") -> None:
+        """A queue that exists keeps its type."""
         self._queue_type = queue_type
-        self._vhost = vhost(amqp_url.get_secret_value())
+        self._vhost = management.vhost
         self._http = httpx.AsyncClient(
-            base_url=management_url, auth=login(amqp_url), timeout=TIMEOUT_S, verify=trusted(), trust_env=False
+            base_url=management.urls[0],
+            auth=management.login,
+            timeout=TIMEOUT_S,
+            verify=management.trust,
+            trust_env=False,
         )
 
     async def ensure_all(self, nodes: Mapping[NodeId, str]) -> None:

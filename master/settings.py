@@ -3,14 +3,17 @@
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PlainValidator, PrivateAttr, SecretStr
 
 from master.errors import BadConfiguration
+from master.management import ManagementApi, management_of
 from master.schemas.hosts import plain_host, url_host
+from shared.bus.addresses import BrokerAddresses, addresses, ssl_context, without_login
 from shared.logs import LogLevel
 from shared.settings.reading import (
     EnvironmentSettings,
@@ -40,19 +43,48 @@ def url(text: str, *schemes: str) -> str:
     return text
 
 
-def broker_url(text: str) -> SecretStr:
-    """Read the address of a broker, which may have a login."""
-    return SecretStr(url(text, "amqp", "amqps"))
+def broker_urls(text: str) -> tuple[SecretStr, ...]:
+    """Read the addresses of the brokers of one cluster with commas between, which may have a login."""
+    return addresses(parts(text)).urls
 
 
-def broker_url_for_nodes(text: str) -> str:
-    """Read the address of a broker without its login: every node has its own."""
-    return without_login(url(text, "amqp", "amqps"))
+def broker_urls_for_nodes(text: str) -> tuple[str, ...]:
+    """Read the addresses of the brokers of one cluster without their login: every node has its own."""
+    return addresses(parts(text)).bare_urls
 
 
-def management_address(text: str) -> str:
-    """Read the address of the management API. The login is that of AMQP_URL."""
-    return without_login(web_url(text)).rstrip("/")
+def management_addresses(text: str) -> tuple[str, ...]:
+    """Read the addresses of the management API of each broker of a cluster. The login is that of AMQP_URL."""
+    return tuple(without_login(web_url(part)).rstrip("/") for part in parts(text))
+
+
+def parts(text: str) -> list[str]:
+    """Return the parts of a list with commas between."""
+    return [part.strip() for part in text.split(",")]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityFile:
+    """A file with the certificates of authorities, and its text when it was read."""
+
+    path: Path
+    pem: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def authority_file(text: str) -> AuthorityFile:
+    """Read a file with certificates of authorities in PEM."""
+    path = absolute_path(text)
+    try:
+        pem = path.read_text("ascii")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} has no certificates in PEM") from error
+    ssl_context(pem)
+    return AuthorityFile(path, pem)
 
 
 def web_url(text: str) -> str:
@@ -88,27 +120,10 @@ def port_ranges(text: str) -> tuple[range, ...]:
     return tuple(ranges)
 
 
-def without_login(address: str) -> str:
-    """Return the address without user name and password."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
 def bare_address(address: str) -> str:
     """Return the address without login, query and fragment, which may hold secrets."""
     parts = urlsplit(address)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def login(amqp_url: SecretStr) -> tuple[str, str]:
-    """Return (user name, password) of an address; guest where there is none, as AMQP clients do."""
-    parts = urlsplit(amqp_url.get_secret_value())
-    return unquote(parts.username or "guest"), unquote(parts.password or "guest")
-
-
-def vhost(amqp_url: str) -> str:
-    """Return the virtual host of an address: "/" if its path is empty or just a slash."""
-    return unquote(urlsplit(amqp_url).path[1:]) or "/"
 
 
 def script_url(text: str) -> str:
@@ -143,18 +158,21 @@ class DistributionSettings(EnvironmentSettings):
 
 
 class Settings(DistributionSettings):
-    """The settings. `amqp_url` has the master's own login, an administrator's."""
+    """The settings. `amqp_urls` have the master's own login, an administrator's."""
 
-    amqp_url: Annotated[SecretStr, PlainValidator(broker_url)] = Field(validation_alias="AMQP_URL")
-    management_url: Annotated[str, PlainValidator(management_address)] = Field(
+    amqp_urls: Annotated[tuple[SecretStr, ...], PlainValidator(broker_urls)] = Field(validation_alias="AMQP_URL")
+    management_urls: Annotated[tuple[str, ...], PlainValidator(management_addresses)] = Field(
         validation_alias="RABBITMQ_MANAGEMENT_URL"
+    )
+    amqp_ca: Annotated[AuthorityFile | None, PlainValidator(authority_file)] = Field(
+        None, validation_alias="AMQP_CA_FILE"
     )
     database_host: str = Field(validation_alias="DATABASE_HOST")
     database_username: str = Field(validation_alias="DATABASE_USERNAME")
     database_password: SecretStr = Field(validation_alias="DATABASE_PASSWORD")
     database_name: str = Field(validation_alias="DATABASE_NAME")
     database_port: PortNumber = Field(5432, validation_alias="DATABASE_PORT")
-    given_node_amqp_url: Annotated[str | None, PlainValidator(broker_url_for_nodes)] = Field(
+    given_node_amqp_urls: Annotated[tuple[str, ...] | None, PlainValidator(broker_urls_for_nodes)] = Field(
         None, validation_alias="NODE_AMQP_URL"
     )
     queue_type: Annotated[QueueType, one_of(QueueType)] = Field("classic", validation_alias="QUEUE_TYPE")
@@ -210,9 +228,23 @@ class Settings(DistributionSettings):
         }
 
     @property
-    def node_amqp_url(self) -> str:
-        """The address of the broker that nodes receive, without a login."""
-        return self.given_node_amqp_url or without_login(self.amqp_url.get_secret_value())
+    def broker(self) -> BrokerAddresses:
+        """The addresses of the broker, with the master's own login."""
+        return self._trusted(self.amqp_urls)
+
+    @property
+    def node_broker(self) -> BrokerAddresses:
+        """The addresses of the broker that nodes receive, without a login."""
+        return self._trusted(tuple(map(SecretStr, self.given_node_amqp_urls or self.broker.bare_urls)))
+
+    @property
+    def management(self) -> ManagementApi:
+        """The management API of the broker."""
+        return management_of(self.management_urls, self.broker, None if self.amqp_ca is None else self.amqp_ca.pem)
+
+    def _trusted(self, urls: tuple[SecretStr, ...]) -> BrokerAddresses:
+        is_checked = self.amqp_ca is not None and urls[0].get_secret_value().startswith("amqps:")
+        return BrokerAddresses(urls, self.amqp_ca.pem if self.amqp_ca is not None and is_checked else None)
 
     @property
     def own_hosts(self) -> frozenset[str]:
@@ -234,7 +266,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 def shown(settings: Settings) -> list[tuple[str, str | None]]:
     """Return each variable with its value as text, None if it is not set. Secrets are left out."""
     values = {str(field.validation_alias): getattr(settings, name) for name, field in Settings.model_fields.items()}
-    values["AMQP_URL"] = settings.amqp_url.get_secret_value()
+    values["AMQP_URL"] = settings.broker.bare_urls
     return [(name, shown_value(value)) for name, value in values.items() if name not in HIDDEN]
 
 
@@ -246,9 +278,15 @@ def shown_value(value: object) -> str | None:
         case frozenset():
             return ",".join(sorted(cast("frozenset[str]", value))) or None
         case tuple():
-            ranges = cast("tuple[range, ...]", value)
-            return ",".join(f"{one[0]}-{one[-1]}" if len(one) > 1 else str(one[0]) for one in ranges)
+            return ",".join(map(shown_part, cast("tuple[range | str, ...]", value)))
         case None:
             return None
         case _:
             return bare_address(str(value)) if "://" in str(value) else str(value)
+
+
+def shown_part(part: range | str) -> str:
+    """Write a range of ports, or an address without its login."""
+    if isinstance(part, str):
+        return bare_address(part)
+    return f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0])

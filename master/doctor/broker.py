@@ -13,6 +13,9 @@ OLDEST = (3, 10)
 CONNECTIONS_PER_NODE = 2
 BACKLOG = 1_000
 EVERYTHING = (".*", ".*", ".*")
+CERTIFICATE_ADVICE = (
+    "set AMQP_CA_FILE to the authority of the broker's certificate, and use a host name of the certificate in AMQP_URL"
+)
 
 
 def version_finding(version: str) -> Finding:
@@ -22,14 +25,17 @@ def version_finding(version: str) -> Finding:
     return ok("RabbitMQ version", version)
 
 
-def login_finding(login: LoginResult, place: str) -> Finding:
-    """Judge the broker's answer to the login of AMQP_URL; `place` is host:port."""
+def login_finding(login: LoginResult) -> Finding:
+    """Judge the broker's answer to the login of AMQP_URL."""
+    place = login.endpoint
     match login.state:
         case "accepted":
             return ok("RabbitMQ", f"the login is accepted at {place}, heartbeat {HEARTBEAT_S} s")
         case "away":
             advice = "check that it runs, that AMQP_URL is right, and that no firewall is in between"
             return problem("RabbitMQ", f"{place} cannot be used: {login.reason}", advice)
+        case "untrusted":
+            return problem("RabbitMQ", f"{place}: {login.reason}", CERTIFICATE_ADVICE)
         case "login refused":
             advice = "correct user name and password in AMQP_URL; guest may log in from the broker's own host only"
             return problem("RabbitMQ", f"{place} refuses the login: {login.reason}", advice)

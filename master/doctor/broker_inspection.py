@@ -6,11 +6,9 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
-from pydantic import SecretStr
 
 from master.doctor.topology import Topology, topology
-from master.settings import login, vhost
-from master.tls import trusted
+from master.management import ManagementApi
 
 ANSWER_S = 5.0
 
@@ -59,14 +57,13 @@ class Contents:
 class Inspection:
     """A series of requests with the login of AMQP_URL."""
 
-    def __init__(self, management_url: str, amqp_url: SecretStr) -> None:
-        self._user = login(amqp_url)[0]
-        self._vhost = vhost(amqp_url.get_secret_value())
+    def __init__(self, management: ManagementApi) -> None:
+        self._user, self._vhost = management.login[0], management.vhost
         self._http = httpx.AsyncClient(
-            base_url=f"{management_url}/api/",
-            auth=login(amqp_url),
+            base_url=f"{management.urls[0]}/api/",
+            auth=management.login,
             timeout=ANSWER_S,
-            verify=trusted(),
+            verify=management.trust,
             trust_env=False,
         )
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from shared.doctor.findings import Finding, ok, problem, some, warning
 
@@ -168,9 +167,8 @@ def failure_findings(nodes: Sequence[NodeSeen]) -> list[Finding]:
     ]
 
 
-def address_finding(node_amqp_url: str, nodes: Sequence[NodeSeen]) -> Finding:
+def address_finding(host: str, nodes: Sequence[NodeSeen]) -> Finding:
     """Judge whether the broker's address that nodes get leads from their hosts to the broker."""
-    host = urlsplit(node_amqp_url).hostname or ""
     if not is_loopback(host):
         return ok("NODE_AMQP_URL", f"nodes use the broker's address {host}")
     away = [node for node in nodes if not is_loopback(node.ip)]

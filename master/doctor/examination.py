@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from master.broker import Broker
 from master.db.database import Row, Session
@@ -34,7 +33,7 @@ from master.domain.license.service import read_current
 from master.errors import BadConfiguration, DatabaseError
 from master.exposure import exposure_finding, own_addresses
 from master.settings import Settings, read_settings
-from shared.bus.logins import try_login
+from shared.bus.logins import try_logins
 from shared.doctor.examination import Check, examine, likely_meant
 from shared.doctor.findings import Finding, ok, problem
 from shared.messages.routes import MASTER_QUEUE, node_queue
@@ -142,17 +141,16 @@ class MasterExamination:
         return found
 
     async def examine_bus(self) -> list[Finding]:
-        """Examine the login of AMQP_URL."""
-        login = await try_login(self.settings.amqp_url, queue=MASTER_QUEUE)
-        return [login_finding(login, host_and_port(self.settings.amqp_url.get_secret_value(), 5672))]
+        """Examine the login of AMQP_URL at each of its addresses."""
+        return [login_finding(each) for each in await try_logins(self.settings.broker, queue=MASTER_QUEUE)]
 
     async def examine_broker(self) -> list[Finding]:
         """Examine the broker by its management API, and remember the contents of the virtual host."""
-        inspection = Inspection(self.settings.management_url, self.settings.amqp_url)
+        inspection = Inspection(self.settings.management)
         try:
             return await self._broker(inspection)
         except NotInspected as error:
-            return [not_inspected(error, self.settings.management_url)]
+            return [not_inspected(error, self.settings.management_urls[0])]
         finally:
             await inspection.close()
 
@@ -193,7 +191,7 @@ class MasterExamination:
             found += topology_findings(await self._desired(nodes), contents.topology)
         if self.nodes is not None:
             found += self._nodes(nodes, contents.consumers if contents else {})
-        return [*found, address_finding(self.settings.node_amqp_url, nodes)] if self.amqp else found
+        return [*found, address_finding(self.settings.node_broker.hosts[0], nodes)] if self.amqp else found
 
     def _nodes(self, nodes: Sequence[NodeSeen], consumers: Mapping[str, int]) -> list[Finding]:
         connected = {node.id: consumers.get(node_queue(NodeId(node.id)), 0) for node in nodes}
@@ -203,7 +201,7 @@ class MasterExamination:
 
     async def _desired(self, nodes: Sequence[NodeSeen]) -> Topology:
         """Return the topology that a master would create for these nodes."""
-        broker = Broker(self.settings.management_url, self.settings.amqp_url)
+        broker = Broker(self.settings.management)
         try:
             hashes = {NodeId(node.id): node.password_hash for node in nodes}
             return topology(broker.definitions(hashes, everything=True))
@@ -225,12 +223,6 @@ def node_seen(row: Row) -> NodeSeen:
         agent=row["agent"],
         password_hash=row["broker_password_hash"],
     )
-
-
-def host_and_port(address: str, port: int) -> str:
-    """Return host:port of an address, without its login."""
-    parts = urlsplit(address)
-    return f"{parts.hostname}:{parts.port or port}"
 
 
 def not_inspected(error: NotInspected, management_url: str) -> Finding:

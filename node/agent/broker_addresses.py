@@ -2,16 +2,19 @@
 
 import asyncio
 import socket
-from urllib.parse import urlsplit
+from collections.abc import Sequence
 
 
-async def broker_addresses(amqp_url: str) -> tuple[str, ...]:
-    """Resolve the broker's name to literal addresses; none while it cannot be resolved."""
-    host = urlsplit(amqp_url).hostname
-    if not host:
-        return ()
+async def broker_addresses(hosts: Sequence[str]) -> tuple[str, ...]:
+    """Resolve the names of brokers to literal addresses, without those that cannot be resolved now."""
+    found = [await resolved(host) for host in hosts]
+    return tuple(sorted({address for each in found for address in each}))
+
+
+async def resolved(host: str) -> set[str]:
+    """Resolve one name to literal addresses; none while it cannot be resolved."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
-        return ()
-    return tuple(sorted({str(address[0]).partition("%")[0] for *_, address in found}))
+        return set()
+    return {str(address[0]).partition("%")[0] for *_, address in found}

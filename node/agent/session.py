@@ -44,7 +44,7 @@ class Session:
     ) -> None:
         """`on_login` is awaited whenever the broker has accepted the login of this identity."""
         config = identity.config
-        self._engines, self._on_login, self._amqp_url = engines, on_login, config.amqp_url
+        self._engines, self._on_login, self._broker = engines, on_login, config.broker
         publisher = Publisher(NodeId(config.node_id), config.cluster, copy)
         usage_reports, live_reports = UsageReports(engines.by_name.values()), LiveReports(engines.by_name.values())
         progress = Progress(copy.wanted)
@@ -64,7 +64,7 @@ class Session:
             on_address=on_address,
         )
         publisher.bus = self._bus = Bus(
-            config.amqp_url,
+            config.broker,
             program="node",
             intake=Intake(config.queue, self.agent.handle, exclusive=True),
             on_up=self._came_up,
@@ -98,7 +98,7 @@ class Session:
 
     async def _protect_broker(self) -> None:
         """Keep proxies from the broker. Its name is resolved at each connection, since its address may change."""
-        addresses = await broker_addresses(self._amqp_url.get_secret_value())
+        addresses = await broker_addresses(self._broker.hosts)
         for engine in self._engines.by_name.values():
             if addresses and isinstance(engine, BuiltinEngine):
                 await engine.protect(addresses)

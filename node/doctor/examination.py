@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from node.data_directory import DATA_DIR
 from node.doctor.exits import exit_findings
@@ -42,7 +41,7 @@ from node.errors import BadIdentity, NodeConfigurationError
 from node.settings import Settings, read_settings
 from node.state.agent_lock import agent_pid, is_running
 from node.state.identity import Identity, read_identity
-from shared.bus.logins import try_login
+from shared.bus.logins import try_logins
 from shared.doctor.examination import examine, likely_meant
 from shared.doctor.findings import Finding, ok, problem, warning
 
@@ -166,10 +165,8 @@ class NodeExamination:
         if self.identity is None:
             return [ok("broker", "not checked: its address is part of the identity")]
         config = self.identity.config
-        parts = urlsplit(config.amqp_url.get_secret_value())
-        login = await try_login(config.amqp_url, queue=config.queue)
-        endpoint = f"{parts.hostname}:{parts.port or 5672}"
-        return login_findings(login, endpoint=endpoint, user=parts.username or "guest", agent_runs=self.runs)
+        logins = await try_logins(config.broker, queue=config.queue)
+        return login_findings(logins, user=config.broker.login[0], agent_runs=self.runs)
 
     async def check_clock(self) -> list[Finding]:
         """Check the clock, as far as this host alone can."""

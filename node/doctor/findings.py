@@ -64,27 +64,41 @@ def agent_finding(*, runs: bool, enrolled: bool) -> Finding:
     return warning("agent", "does not run", "start maybe-node; it prints the challenge for its enrolment")
 
 
-def login_findings(login: LoginResult, *, endpoint: str, user: str, agent_runs: bool) -> list[Finding]:
-    """Judge the node's login at the broker (`endpoint` is host:port), and the consumers of its queue."""
+def login_findings(logins: Sequence[LoginResult], *, user: str, agent_runs: bool) -> list[Finding]:
+    """Judge the node's login at each address of the broker, and the consumers of its queue."""
+    accepted = [login.consumers for login in logins if login.state == "accepted"]
+    found = [login_finding(login, user) for login in logins]
+    return [*found, *[queue_finding(consumers, agent_runs) for consumers in accepted[:1]]]
+
+
+def login_finding(login: LoginResult, user: str) -> Finding:
+    """Judge the node's login at one address of the broker."""
+    endpoint = login.endpoint
     match login.state:
         case "accepted":
-            return [ok("broker", f"{endpoint} accepts the login {user}"), queue_finding(login.consumers, agent_runs)]
+            return ok("broker", f"{endpoint} accepts the login {user}")
+        case "untrusted":
+            advice = (
+                "the certificate must come from the authority that the master gave to this node, and name the address; "
+                "see `maybe-master doctor`"
+            )
+            return problem("broker", f"{endpoint}: {login.reason}", advice)
         case "away":
             advice = (
                 "check that the broker runs, that this host reaches its address (NODE_AMQP_URL of the master), and "
                 "that no firewall blocks it"
             )
-            return [problem("broker", f"{endpoint} cannot be used: {login.reason}", advice)]
+            return problem("broker", f"{endpoint} cannot be used: {login.reason}", advice)
         case "login refused":
             text = f"refused: {endpoint} does not accept the login {user}"
             advice = (
                 "if the node was removed, run `maybe-node forget` and enrol it again; if the broker lost its data, a "
                 "running master restores the login (see `maybe-master doctor`)"
             )
-            return [problem("broker", text, advice)]
+            return problem("broker", text, advice)
         case "vhost refused":
             text = f"refused: {endpoint} does not let {user} into the virtual host"
-            return [problem("broker", text, "start or restart a master: it restores the permissions when it connects")]
+            return problem("broker", text, "start or restart a master: it restores the permissions when it connects")
 
 
 def queue_finding(consumers: int | None, agent_runs: bool) -> Finding:

@@ -40,8 +40,8 @@ def read_identity(path: Path) -> Identity | None:
 
 def write_identity(path: Path, identity: Identity) -> None:
     """Store the identity durably, readable by this user only. On OSError the earlier file stays."""
-    config = identity.config.model_dump() | {"amqp_url": identity.config.amqp_url.get_secret_value()}
-    write_secret(path, json.dumps({"config": config, "challenge": identity.challenge}).encode())
+    body = {"config": identity.config.exposed(), "challenge": identity.challenge}
+    write_secret(path, json.dumps(body).encode())
 
 
 def write_secret(path: Path, body: bytes) -> None:

@@ -18,9 +18,9 @@ BEAT_S = 5.0
 OLD_S = 30.0
 """Age at which the file shows that the agent hangs, or cannot write it."""
 
-BrokerLink = Literal["waiting", "connecting", "up", "down", "refused", "occupied"]
+BrokerLink = Literal["waiting", "connecting", "up", "down", "refused", "occupied", "untrusted"]
 """The connection to the broker. `waiting`: the node waits to be enrolled. The others are as in shared.bus.client."""
-LINKS: tuple[BrokerLink, ...] = ("waiting", "connecting", "up", "down", "refused", "occupied")
+LINKS: tuple[BrokerLink, ...] = ("waiting", "connecting", "up", "down", "refused", "occupied", "untrusted")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,9 +21,10 @@ from aiormq.exceptions import (
 )
 from pydantic import SecretStr
 
-from shared.bus.connections import CONNECT_TIMEOUT_S, address_of, connected, version_of
+from shared.bus.addresses import BrokerAddresses
+from shared.bus.connections import CONNECT_TIMEOUT_S, connected, version_of
 from shared.bus.envelopes import Outgoing, outgoing
-from shared.bus.failures import OUTSIDE_ERRORS, BusDown, Unroutable, is_outside
+from shared.bus.failures import OUTSIDE_ERRORS, BusDown, Unroutable, UntrustedBroker, is_outside
 from shared.bus.intake import Intake
 from shared.tasks import Backoff
 
@@ -37,8 +38,11 @@ RECONNECT_MOST_S = 3.0
 """Longest time between two tries while the broker is away. Changes reach the nodes within five seconds of its return,
 and a thousand nodes still spread their logins over seconds."""
 
-BusState = Literal["connecting", "up", "down", "refused", "occupied"]
-"""refused: the broker does not accept the login. occupied: another program consumes this program's own queue."""
+BusState = Literal["connecting", "up", "down", "refused", "occupied", "untrusted"]
+"""refused: the broker does not accept the login. occupied: another program consumes this program's own queue.
+
+untrusted: the broker's certificate is refused. Like a refused login, no quick retry heals it.
+"""
 
 
 class Bus:
@@ -46,7 +50,7 @@ class Bus:
 
     def __init__(
         self,
-        url: SecretStr,
+        addresses: BrokerAddresses,
         *,
         program: str,
         intake: Intake,
@@ -54,10 +58,13 @@ class Bus:
         on_up: Callable[[], Awaitable[None]] | None = None,
         refused_wait_s: float = REFUSED_WAIT_S,
     ) -> None:
-        """`prepare` runs at every connect before the queue is consumed, and `on_up` after it; an OSError of `prepare`
+        """The addresses are tried in turn; after a loss, those after the lost one come first.
+
+        `prepare` runs at every connect before the queue is consumed, and `on_up` after it; an OSError of `prepare`
         counts as "not connected". `refused_wait_s` is the time between two tries while the broker refuses the login.
         """
-        self._address, self._program, self._intake = address_of(url), program, intake
+        self._addresses, self._program, self._intake = addresses, program, intake
+        self._place = 0
         self._prepare, self._on_up, self._refused_wait_s = prepare, on_up, refused_wait_s
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
@@ -67,7 +74,12 @@ class Bus:
     @property
     def login(self) -> str:
         """The program's user name at the broker."""
-        return self._address.user or "guest"
+        return self._addresses.login[0]
+
+    @property
+    def url(self) -> SecretStr:
+        """The address in use, or tried now."""
+        return self._addresses.urls[self._place]
 
     async def run(self) -> None:
         """Stay connected and handle messages until cancelled. Only a bug of ours ends it otherwise."""
@@ -104,16 +116,25 @@ class Bus:
     async def _stay_connected(self) -> None:
         backoff = Backoff(most_s=RECONNECT_MOST_S)
         while True:
-            try:
-                await self._connect_once(backoff)
-                self._enter("down")
-            except (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed) as error:
-                self._enter("refused", reason=str(error))
-            except ChannelAccessRefused as error:
-                self._enter("occupied" if "exclusive" in str(error) else "refused", reason=str(error))
-            except OUTSIDE_ERRORS as error:
-                self._enter("down", reason=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(self._refused_wait_s if self.state == "refused" else backoff.next())
+            for _ in self._addresses.urls:
+                await self._stay_at_one(backoff)
+                self._place = (self._place + 1) % len(self._addresses.urls)
+            is_refused = self.state in ("refused", "untrusted")
+            await asyncio.sleep(self._refused_wait_s if is_refused else backoff.next())
+
+    async def _stay_at_one(self, backoff: Backoff) -> None:
+        """Connect to the address in turn; return when that fails, or when the connection has ended."""
+        try:
+            await self._connect_once(backoff)
+            self._enter("down")
+        except (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed) as error:
+            self._enter("refused", reason=str(error))
+        except ChannelAccessRefused as error:
+            self._enter("occupied" if "exclusive" in str(error) else "refused", reason=str(error))
+        except UntrustedBroker as error:
+            self._enter("untrusted", reason=str(error))
+        except OUTSIDE_ERRORS as error:
+            self._enter("down", reason=f"{type(error).__name__}: {error}")
 
     async def _connect_once(self, backoff: Backoff) -> None:
         """Connect and consume; return when either connection has ended."""
@@ -124,7 +145,9 @@ class Bus:
 
         async with AsyncExitStack() as stack:
             names = [f"maybe-{self._program} {self.login} {way}" for way in ("publish", "consume")]
-            transmit, receive = [await connected(stack, self._address, name, close) for name in names]
+            transmit, receive = [await connected(stack, self.url, self._addresses.ca, name) for name in names]
+            for connection in (transmit, receive):
+                connection.close_callbacks.add(close)
             self.broker_version = version_of(transmit) or None
             async with asyncio.timeout(CONNECT_TIMEOUT_S * 3):
                 if self._prepare is not None:

@@ -1,18 +1,20 @@
 """Connections to the broker: opening and closing one."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from aiormq.exceptions import AMQPConnectionError
 from pydantic import SecretStr
 from yarl import URL
 
-from shared.bus.failures import OUTSIDE_ERRORS
+from shared.bus.addresses import SYSTEM, ssl_context
+from shared.bus.failures import OUTSIDE_ERRORS, UntrustedBroker, untrusted
 from shared.bus.frames import RepairingReader
 
 log = structlog.get_logger()
@@ -26,9 +28,14 @@ class Transport(TransportFactory):
     """The driver's transport with a RepairingReader in front."""
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open the transport. Raises AMQPConnectionError."""
+        """Open the transport. Raises AMQPConnectionError, UntrustedBroker."""
         factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
-        reader, writer = await factory.create(url, **kwargs)
+        try:
+            reader, writer = await factory.create(url, **kwargs)
+        except AMQPConnectionError as error:
+            if isinstance(error.__cause__, SSLCertVerificationError):
+                raise UntrustedBroker(untrusted(error.__cause__)) from error
+            raise
         return RepairingReader(reader), writer
 
 
@@ -36,7 +43,7 @@ class SafeConnection(aio_pika.Connection):
     """A connection that no undecodable message can end."""
 
     async def connect(self, timeout: Any = None) -> None:
-        """Connect within `timeout` seconds. Raises AMQPError, OSError, TimeoutError."""
+        """Connect within `timeout` seconds. Raises AMQPError, OSError, TimeoutError, UntrustedBroker."""
         self.kwargs = {**self.kwargs, "transport_factory": Transport()}
         await super().connect(timeout)
 
@@ -47,13 +54,20 @@ def address_of(url: SecretStr) -> URL:
 
 
 async def connected(
-    stack: AsyncExitStack, address: URL, name: str, on_close: Callable[..., None]
+    stack: AsyncExitStack, url: SecretStr, ca: str | None, name: str, timeout: float = CONNECT_TIMEOUT_S
 ) -> AbstractConnection:
-    """Open a connection of this name, which the stack closes. Raises AMQPError, OSError, TimeoutError."""
+    """Open a connection of this name, which the stack closes.
+
+    Raises AMQPError, OSError, TimeoutError, UntrustedBroker.
+    """
+    address = address_of(url)
     connection = await aio_pika.connect(
-        address, timeout=CONNECT_TIMEOUT_S, connection_class=SafeConnection, client_properties={"connection_name": name}
+        address,
+        timeout=timeout,
+        connection_class=SafeConnection,
+        client_properties={"connection_name": name},
+        ssl_context=ssl_context(ca or SYSTEM) if address.scheme == "amqps" else None,
     )
-    connection.close_callbacks.add(on_close)
     stack.push_async_callback(close, connection)
     return connection
 

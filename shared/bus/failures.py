@@ -2,7 +2,10 @@
 
 BusDown
 └── Unroutable
+UntrustedBroker
 """
+
+from ssl import SSLCertVerificationError
 
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
@@ -20,3 +23,12 @@ class BusDown(Exception):
 
 class Unroutable(BusDown):
     """No queue is bound for the routing key of this message."""
+
+
+class UntrustedBroker(Exception):
+    """The broker's certificate is not trusted: another authority, another host name, or expired."""
+
+
+def untrusted(error: SSLCertVerificationError) -> str:
+    """Describe why a certificate is refused; OpenSSL's text names the check that failed."""
+    return f"the broker's certificate is refused: {error.verify_message or error.reason}"

@@ -3,10 +3,11 @@
 Their validators are built at the first use: an enrolled node needs one of them.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from shared.bus.addresses import LONGEST_CA, MOST_ADDRESSES, BrokerAddresses
 from shared.proxies import Id
 
 REFUSED = b"refused\n"
@@ -57,7 +58,9 @@ class NodeFacts(BaseModel):
 
 
 class NodeConfig(BaseModel):
-    """Configuration of a node, from its master. `amqp_url` holds the node's own login.
+    """Configuration of a node, from its master. `amqp_urls` hold the node's own login.
+
+    `ca` is that of BrokerAddresses; `broker_rev` counts the moves of the cluster to another broker or authority.
 
     `ip` is the address at which the master called the node, and at which clients are sent to it.
     """
@@ -67,6 +70,22 @@ class NodeConfig(BaseModel):
     node_id: Id
     name: Annotated[str, Field(max_length=100)]
     cluster: Annotated[str, Field(max_length=100)]
-    amqp_url: SecretStr
+    amqp_urls: Annotated[tuple[SecretStr, ...], Field(min_length=1, max_length=MOST_ADDRESSES)]
+    ca: Annotated[str | None, Field(max_length=LONGEST_CA)] = None
+    broker_rev: Annotated[int, Field(ge=0)] = 0
     queue: Annotated[str, Field(max_length=100)]
     ip: Annotated[str, Field(max_length=64)] = ""
+
+    @model_validator(mode="after")
+    def _check_broker(self) -> Self:
+        _ = self.broker
+        return self
+
+    @property
+    def broker(self) -> BrokerAddresses:
+        """The addresses of the broker."""
+        return BrokerAddresses(self.amqp_urls, self.ca)
+
+    def exposed(self) -> dict[str, Any]:
+        """Return the members for JSON, with the login in clear."""
+        return self.model_dump() | {"amqp_urls": [url.get_secret_value() for url in self.amqp_urls]}

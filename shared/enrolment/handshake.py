@@ -47,8 +47,8 @@ class MasterHandshake:
     def config(self, config: NodeConfig) -> Box:
         """Seal the configuration; once per handshake."""
         keys = self._agreed()
-        body = config.model_dump() | {"amqp_url": config.amqp_url.get_secret_value()}
-        return Box(box=seal(keys.to_node, NODE_NONCE, keys.transcript, json.dumps(body).encode()))
+        body = json.dumps(config.exposed()).encode()
+        return Box(box=seal(keys.to_node, NODE_NONCE, keys.transcript, body))
 
     def read_confirmation(self, box: Box, config: NodeConfig) -> None:
         """Raise BadHandshake unless the node confirms that it has stored this configuration."""

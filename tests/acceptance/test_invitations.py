@@ -86,7 +86,7 @@ async def test_hosts_enrol_themselves_also_through_a_gateway_and_nothing_secret_
 def secrets_of(invitation: dict[str, Any], *agents: InvitedAgent) -> list[str]:
     """The invitation's secret, and the configurations of the nodes."""
     configs = [json.loads((data_of(agent) / "identity.json").read_text())["config"] for agent in agents]
-    logins = [str(urlsplit(config["amqp_url"]).password) for config in configs]
+    logins = [str(urlsplit(config["amqp_urls"][0]).password) for config in configs]
     code = str(invitation["code"]).partition("-")[2]
     return [code, code.replace("-", ""), *logins, *(config["cluster"] for config in configs)]
 

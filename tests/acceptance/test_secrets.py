@@ -76,7 +76,7 @@ async def enrolled(cluster: Cluster, told: Told) -> None:
 def login_password(node: Node) -> str:
     """Out of the identity that the node keeps."""
     kept = json.loads((node.data / "identity.json").read_text())
-    url = kept.get("config", kept)["amqp_url"]
+    url = kept.get("config", kept)["amqp_urls"][0]
     password = urlsplit(url).password
     assert password
     return password

@@ -79,7 +79,7 @@ class Host:
 def prepared(data: Path, tree: Path, vhost: Vhost, ports: Sequence[int], python: str = sys.executable) -> Host:
     """Write the identity and the local copy of a node that has these proxies."""
     data.mkdir(mode=0o700)
-    config = {"node_id": 1, "name": "bench", "cluster": "bench", "amqp_url": vhost.amqp_url, "queue": QUEUE}
+    config = {"node_id": 1, "name": "bench", "cluster": "bench", "amqp_urls": [vhost.amqp_url], "queue": QUEUE}
     (data / "identity.json").write_text(json.dumps({"config": config, "challenge": None}))
     records = [proxy_at(id_, port) for id_, port in enumerate(ports, 1)]
     store = Store(data / "copy.db")

@@ -10,7 +10,6 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from master.broker import Broker
 from master.db.database import Database
@@ -19,6 +18,7 @@ from master.domain.events.stream import EventStream
 from master.domain.nodes.enrolment.service import Enrolment
 from master.domain.webhooks.delivery import DeliveryRunner
 from node.engine.builtin.engine import BuiltinEngine
+from shared.bus.addresses import addresses
 from shared.proxies import NodeId
 from tests.clients import streams
 from tests.clients.plain import answer_page
@@ -190,7 +190,7 @@ async def api(database: Address) -> AsyncIterator[Api]:
 @pytest.fixture
 async def broker(vhost: Vhost) -> AsyncIterator[Broker]:
     """The management API of this test's virtual host, with everything but nodes in it."""
-    broker = Broker(vhost.management_url, SecretStr(vhost.amqp_url))
+    broker = Broker(vhost.management_api)
     await broker.ensure_all({})
     yield broker
     await broker.close()
@@ -207,8 +207,8 @@ async def rows(database: Address) -> AsyncIterator[Database]:
 @pytest.fixture
 async def enrolment(rows: Database, broker: Broker, vhost: Vhost) -> AsyncIterator[Enrolment]:
     """The master's side, with less patience."""
-    address = f"amqp://{vhost.host}:{vhost.port}/{vhost.name}"
-    made = Enrolment(rows, broker, cluster="c1", node_amqp_url=address, enrol_ports=ANY_PORT, answer_timeout_s=2)
+    address = addresses([f"amqp://{vhost.host}:{vhost.port}/{vhost.name}"])
+    made = Enrolment(rows, broker, cluster="c1", node_broker=address, enrol_ports=ANY_PORT, answer_timeout_s=2)
     yield made
     await made.close()
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aio_pika
-from pydantic import SecretStr
 
 from master.app import LANES, lane_of
 from master.broker import Broker
@@ -120,7 +119,7 @@ async def served(rows: Database, database: Address, broker: Broker, vhost: Vhost
     outbox, floods = Outbox(rows, broker, CLUSTER), RateLimits(rows, broker)
     inbox = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER, Meters())
     intake = Intake(MASTER_QUEUE, inbox.handle, lanes=LANES, lane=lane_of, prefetch=PREFETCH, admit=floods.admit)
-    bus = Bus(SecretStr(vhost.amqp_url), program="master", intake=intake)
+    bus = Bus(vhost.broker, program="master", intake=intake)
     inbox.bus = outbox.bus = bus
     async with asyncio.TaskGroup() as group:
         running, shutting_out = group.create_task(bus.run()), group.create_task(floods.run())

@@ -10,7 +10,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from master.management import ManagementApi, management_of
 from master.tls import trusted
+from shared.bus.addresses import BrokerAddresses, addresses
 from tests.services.containers import Container
 from tests.services.folders import Folder, give, unprivileged
 from tests.services.installing import install
@@ -44,6 +46,16 @@ class Vhost:
     def amqp_url(self) -> str:
         login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
         return f"amqp://{login}@{self.host}:{self.port}/{quote(self.name, safe='')}"
+
+    @property
+    def broker(self) -> BrokerAddresses:
+        """The address with its login."""
+        return addresses([self.amqp_url])
+
+    @property
+    def management_api(self) -> ManagementApi:
+        """The management API for the master's parts."""
+        return management_of((self.management_url,), self.broker)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import aio_pika
 import pytest
-from pydantic import SecretStr
 
 from master.broker import Broker, password_hash
+from shared.bus.addresses import addresses
 from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming
 from shared.bus.intake import Intake
@@ -42,7 +42,7 @@ async def nothing(_: Incoming) -> None:
 
 
 def bus_of(url: str, queue: str, handler: Any = nothing, *, exclusive: bool = False) -> Bus:
-    return Bus(SecretStr(url), program="test", intake=Intake(queue, handler, exclusive=exclusive))
+    return Bus(addresses([url]), program="test", intake=Intake(queue, handler, exclusive=exclusive))
 
 
 async def reaches(bus: Bus, state: str) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from pydantic import SecretStr
 
 from master.broker import Broker
 from shared.bus.client import Bus
@@ -29,7 +28,7 @@ async def bus(broker: Broker, vhost: Vhost, handled: asyncio.Queue[str]) -> Asyn
             await asyncio.Event().wait()
         handled.put_nowait(str(message.type))
 
-    made = Bus(SecretStr(vhost.amqp_url), program="test", intake=Intake(MASTER_QUEUE, handle, handle_s=0.2))
+    made = Bus(vhost.broker, program="test", intake=Intake(MASTER_QUEUE, handle, handle_s=0.2))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(made.run())
         async with asyncio.timeout(30):

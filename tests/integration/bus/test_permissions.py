@@ -5,7 +5,6 @@ import asyncio
 import aio_pika
 import pytest
 from aiormq.exceptions import AMQPError
-from pydantic import SecretStr
 
 from master.broker import Broker, password_hash
 from shared.proxies import NodeId
@@ -71,7 +70,7 @@ async def test_logins_of_nodes_that_are_no_more_are_taken_at_the_next_connect(tw
 
 
 async def test_queues_are_of_the_type_that_the_setting_names(vhost: Vhost):
-    broker = Broker(vhost.management_url, SecretStr(vhost.amqp_url), "quorum")
+    broker = Broker(vhost.management_api, "quorum")
     await broker.ensure_all({NodeId(1): password_hash("one")})
     await broker.close()
     bus = bus_of(address_of(vhost, "node-1", "one"), "mp.node.1", exclusive=True)

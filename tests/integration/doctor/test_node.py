@@ -84,7 +84,7 @@ async def command(program: str, env: dict[str, str]) -> tuple[int | None, dict[s
 
 def enrolled(env: dict[str, str], amqp_url: str) -> Identity:
     """Make the node of this environment one that is enrolled and proven."""
-    config = NodeConfig(node_id=1, name="owl", cluster="c", amqp_url=SecretStr(amqp_url), queue="mp.node.1")
+    config = NodeConfig(node_id=1, name="owl", cluster="c", amqp_urls=(SecretStr(amqp_url),), queue="mp.node.1")
     identity = Identity(config)
     write_identity(read_settings(env).identity_file, identity)
     return identity
@@ -108,7 +108,7 @@ async def test_a_running_cluster_has_no_problem_on_either_side_and_nothing_secre
 def password_of(node: Node) -> str:
     identity = read_identity(node.data / "identity.json")
     assert identity
-    return identity.config.amqp_url.get_secret_value().split("@")[0].rpartition(":")[2]
+    return identity.config.amqp_urls[0].get_secret_value().split("@")[0].rpartition(":")[2]
 
 
 async def accepted_by(alive: Cluster) -> bool:

@@ -14,6 +14,7 @@ from master.db.database import Database
 from master.domain.nodes.enrolment.service import Enrolment
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.tls import trusted
+from shared.bus.addresses import addresses
 from shared.enrolment.challenge import new_challenge
 from shared.enrolment.handshake import MasterHandshake
 from shared.proxies import NodeId
@@ -56,7 +57,7 @@ async def test_a_node_with_the_right_challenge_gets_a_login_that_works(enrolment
     config = node.accepted[0].config
     assert (config.node_id, config.cluster, config.queue) == (node_id, "c1", f"mp.node.{node_id}")
     assert "-" in config.name
-    connection = await aio_pika.connect(config.amqp_url.get_secret_value())
+    connection = await aio_pika.connect(config.amqp_urls[0].get_secret_value())
     await connection.close()
 
 
@@ -89,7 +90,7 @@ async def test_an_answer_that_gets_lost_is_no_half_state(enrolment: Enrolment, n
             await enrol(enrolment, block.port(2), node.challenge)
     first = node.accepted[0].config.node_id
     assert await enrol(enrolment, node.port, node.challenge) == (first, False)
-    connection = await aio_pika.connect(node.accepted[1].config.amqp_url.get_secret_value())
+    connection = await aio_pika.connect(node.accepted[1].config.amqp_urls[0].get_secret_value())
     await connection.close()
 
 
@@ -182,7 +183,7 @@ async def test_only_a_node_that_has_proven_its_challenge_is_called_slow(
 
 async def test_no_port_but_those_of_nodes_is_called(enrolment: Enrolment, rows: Database, broker: Broker):
     ports = (range(3006, 3007), range(3100, 3200))
-    strict = Enrolment(rows, broker, cluster="c1", node_amqp_url="amqp://b/", enrol_ports=ports)
+    strict = Enrolment(rows, broker, cluster="c1", node_broker=addresses(["amqp://b/"]), enrol_ports=ports)
     for port in (22, 3005, 3007, 3099, 3200):
         with pytest.raises(Invalid, match=r"3006, 3100-3199 .*ENROL_PORTS") as caught:
             await enrol(strict, port, new_challenge())

@@ -188,7 +188,7 @@ async def test_a_node_whose_login_another_master_replaced_announces_itself_again
             await until(lambda: len(node.identities) == 2)
     first, second = (identity.config for identity in node.identities)
     assert first.node_id == second.node_id
-    assert first.amqp_url != second.amqp_url
+    assert first.amqp_urls != second.amqp_urls
     assert (await invitation(rows, made.id)).used == 1
 
 

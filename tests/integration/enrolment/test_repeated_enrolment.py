@@ -30,7 +30,9 @@ class Enrolling:
 
     async def configure(self, password: str) -> None:
         url = f"amqp://node-1:{password}@{HOST}:5672/"
-        config = NodeConfig.model_validate({"node_id": 1, "name": "n", "cluster": "c", "amqp_url": url, "queue": "q"})
+        config = NodeConfig.model_validate(
+            {"node_id": 1, "name": "n", "cluster": "c", "amqp_urls": [url], "queue": "q"}
+        )
         answer = await self._http.post("/enrol/config", json=self._handshake.config(config).model_dump())
         self._handshake.read_confirmation(Box.model_validate_json(answer.content), config)
 
@@ -38,7 +40,7 @@ class Enrolling:
 def password_on_disk(settings: Settings) -> str | None:
     """The password of an identity whose challenge is spent."""
     found = read_identity(settings.identity_file)
-    return urlsplit(found.config.amqp_url.get_secret_value()).password if found and not found.challenge else None
+    return urlsplit(found.config.amqp_urls[0].get_secret_value()).password if found and not found.challenge else None
 
 
 async def test_a_login_between_two_configurations_does_not_keep_the_first_one(tmp_path: Path, block: PortBlock) -> None:

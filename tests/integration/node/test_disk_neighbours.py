@@ -28,7 +28,7 @@ LIMIT_S = 20.0
 
 def identity() -> Identity:
     config = NodeConfig(
-        node_id=1, name="n", cluster="c", amqp_url=SecretStr("amqp://u:p@127.0.0.1:1/"), queue="mp.node.1"
+        node_id=1, name="n", cluster="c", amqp_urls=(SecretStr("amqp://u:p@127.0.0.1:1/"),), queue="mp.node.1"
     )
     return Identity(config, challenge=new_challenge())
 

@@ -129,17 +129,17 @@ def test_nodes_in_order_are_one_line():
 
 
 @pytest.mark.parametrize(
-    ("url", "nodes", "level"),
+    ("host", "nodes", "level"),
     [
-        ("amqp://broker.example/", [NODE], "ok"),
-        ("amqp://localhost:5672/", [NODE], "problem"),
-        ("amqp://[::1]:5672/", [NODE], "problem"),
-        ("amqp://127.0.0.1:5672/", [replace(NODE, ip="127.0.0.1")], "ok"),
-        ("amqp://127.0.0.1:5672/", [], "warning"),
+        ("broker.example", [NODE], "ok"),
+        ("localhost", [NODE], "problem"),
+        ("::1", [NODE], "problem"),
+        ("127.0.0.1", [replace(NODE, ip="127.0.0.1")], "ok"),
+        ("127.0.0.1", [], "warning"),
     ],
 )
-def test_a_broker_address_that_leads_nodes_nowhere_is_told(url: str, nodes: list[NodeSeen], level: str):
-    assert address_finding(url, nodes).level == level
+def test_a_broker_address_that_leads_nodes_nowhere_is_told(host: str, nodes: list[NodeSeen], level: str):
+    assert address_finding(host, nodes).level == level
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_rabbitmq_before_3_10_is_too_old(version: str, level: str):
 
 @pytest.mark.parametrize("state", ["away", "login refused", "vhost refused"])
 def test_a_login_that_is_not_accepted_is_a_problem(state: Any):
-    assert login_finding(LoginResult(state=state, reason="why"), "host:5672").level == "problem"
+    assert login_finding(LoginResult(endpoint="broker:5672", state=state, reason="why")).level == "problem"
 
 
 def test_only_an_administrator_can_make_nodes_logins():

@@ -63,18 +63,18 @@ def test_an_agent_that_does_not_run_is_told(runs: bool, enrolled: bool, level: s
 @pytest.mark.parametrize(
     ("login", "runs", "level", "word"),
     [
-        (LoginResult(state="accepted", consumers=1), True, "ok", "the agent"),
-        (LoginResult(state="accepted", consumers=0), False, "ok", "nobody"),
-        (LoginResult(state="accepted", consumers=1), False, "problem", "occupied"),
-        (LoginResult(state="accepted", consumers=0), True, "warning", "does not consume"),
-        (LoginResult(state="accepted", consumers=None), True, "problem", "missing"),
-        (LoginResult(state="login refused"), True, "problem", "refused"),
-        (LoginResult(state="vhost refused"), True, "problem", "refused"),
-        (LoginResult(state="away", reason="no answer"), True, "problem", "no answer"),
+        (LoginResult(endpoint="broker:5672", state="accepted", consumers=1), True, "ok", "the agent"),
+        (LoginResult(endpoint="broker:5672", state="accepted", consumers=0), False, "ok", "nobody"),
+        (LoginResult(endpoint="broker:5672", state="accepted", consumers=1), False, "problem", "occupied"),
+        (LoginResult(endpoint="broker:5672", state="accepted", consumers=0), True, "warning", "does not consume"),
+        (LoginResult(endpoint="broker:5672", state="accepted", consumers=None), True, "problem", "missing"),
+        (LoginResult(endpoint="broker:5672", state="login refused"), True, "problem", "refused"),
+        (LoginResult(endpoint="broker:5672", state="vhost refused"), True, "problem", "refused"),
+        (LoginResult(endpoint="broker:5672", state="away", reason="no answer"), True, "problem", "no answer"),
     ],
 )
 def test_what_the_broker_said_is_told_in_words(login: LoginResult, runs: bool, level: str, word: str):
-    found = login_findings(login, endpoint="broker:5672", user="node-7", agent_runs=runs)[-1]
+    found = login_findings([login], user="node-7", agent_runs=runs)[-1]
     assert (found.level, word in found.text) == (level, True), found
 
 

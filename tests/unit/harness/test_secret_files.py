@@ -92,7 +92,7 @@ def test_an_empty_file_leaves_an_optional_secret_unset_and_a_required_one_missin
 
 def test_an_address_from_a_file_is_validated_as_one_from_the_environment(tmp_path: Path) -> None:
     found = reasons({**ENV, "DATABASE_PASSWORD": "p", **in_files(tmp_path, AMQP_URL="http://u:hush@h/")})
-    assert found == {"AMQP_URL": "is not an address of the form amqp://user:password@host:port/"}
+    assert found == {"AMQP_URL": "is not an address of the form amqp://user:password@host:port/ or amqps://..."}
 
 
 def test_the_doctor_goes_on_without_an_unreadable_file_and_gives_no_wrong_hint(tmp_path: Path) -> None:

@@ -159,6 +159,8 @@ def test_nothing_but_the_given_environment_is_read(
 def test_secrets_are_not_shown_and_logins_are_not_passed_on() -> None:
     read = read_master({**MASTER, "LICENSE_KEY": "hush"})
     assert "hush" not in repr(read)
-    assert (read.node_amqp_url, read.management_url) == ("amqp://h/", "http://h:15672")
+    assert (read.node_broker.bare_urls, read.management_urls) == (("amqp://h/",), ("http://h:15672",))
     assert read.database["password"] == "hush"
-    assert read_master({**MASTER, "NODE_AMQP_URL": "amqps://u:hush@other/v"}).node_amqp_url == "amqps://other/v"
+    assert read_master({**MASTER, "NODE_AMQP_URL": "amqps://u:hush@other/v"}).node_broker.bare_urls == (
+        "amqps://other/v",
+    )

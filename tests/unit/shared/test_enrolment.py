@@ -10,7 +10,13 @@ from shared.enrolment.handshake import MasterHandshake, NodeHandshake
 from shared.enrolment.keys import BadHandshake
 
 CONFIG = NodeConfig.model_validate(
-    {"node_id": 7, "name": "swift-otter", "cluster": "c", "amqp_url": "amqp://node-7:pw@broker", "queue": "mp.node.7"}
+    {
+        "node_id": 7,
+        "name": "swift-otter",
+        "cluster": "c",
+        "amqp_urls": ["amqp://node-7:pw@broker"],
+        "queue": "mp.node.7",
+    }
 )
 
 

@@ -16,6 +16,7 @@ from master.domain.proxies.schemas import bracketed
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.schemas.addresses import node_ip
 from master.tls import trusted
+from shared.bus.addresses import BrokerAddresses
 from shared.enrolment.bodies import REFUSED, Box, HelloAnswer, NodeConfig, NodeFacts
 from shared.enrolment.challenge import BadChallenge, challenge_hash
 from shared.enrolment.handshake import MasterHandshake
@@ -82,10 +83,12 @@ def begin_handshake(challenge: str) -> tuple[str, MasterHandshake]:
 class EnrolmentClient:
     """Shake hands with waiting hosts."""
 
-    def __init__(self, cluster: str, node_amqp_url: str, ports: Sequence[range], answer_timeout_s: float) -> None:
-        """`node_amqp_url` is the broker's address for nodes, without a login; nodes wait at `ports`."""
+    def __init__(
+        self, cluster: str, node_broker: BrokerAddresses, ports: Sequence[range], answer_timeout_s: float
+    ) -> None:
+        """`node_broker` has the broker's addresses for nodes, without a login; nodes wait at `ports`."""
         self._ports = ports
-        self._cluster, self._node_amqp_url = cluster, node_amqp_url
+        self._cluster, self._node_broker = cluster, node_broker
         self._whole_timeout_s = CONNECT_TIMEOUT_S + answer_timeout_s
         limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
         self._timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S).as_dict()
@@ -124,7 +127,8 @@ class EnrolmentClient:
             node_id=node_id,
             name=name,
             cluster=self._cluster,
-            amqp_url=self._login_url(node_id, password),
+            amqp_urls=tuple(login_url(url, node_id, password) for url in self._node_broker.bare_urls),
+            ca=self._node_broker.ca,
             queue=node_queue(node_id),
             ip=where.ip,
         )
@@ -140,11 +144,6 @@ class EnrolmentClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
-
-    def _login_url(self, node_id: NodeId, password: str) -> SecretStr:
-        parts = urlsplit(self._node_amqp_url)
-        netloc = f"{node_login(node_id)}:{quote(password, safe='')}@{parts.netloc}"
-        return SecretStr(parts._replace(netloc=netloc).geturl())
 
     async def _post(self, where: WaitingAddress, path: str, body: BaseModel, kind: type[AnswerT]) -> AnswerT:
         """Call the waiting node: a literal address, a small answer, no redirects. Raises NodeRefused, NoWaitingNode."""
@@ -173,6 +172,13 @@ class EnrolmentClient:
             return kind.model_validate_json(bytes(content))
         except ValidationError as error:
             raise NoWaitingNode("its answer is not a waiting node's") from error
+
+
+def login_url(url: str, node_id: NodeId, password: str) -> SecretStr:
+    """Put a node's login into an address of the broker."""
+    parts = urlsplit(url)
+    netloc = f"{node_login(node_id)}:{quote(password, safe='')}@{parts.netloc}"
+    return SecretStr(parts._replace(netloc=netloc).geturl())
 
 
 def challenge_refused(where: WaitingAddress) -> NodeRefused:

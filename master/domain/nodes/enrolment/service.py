@@ -26,6 +26,7 @@ from master.domain.nodes.enrolment.client import (
 from master.domain.nodes.names import random_name
 from master.domain.nodes.replacement import Replacement
 from master.errors import Invalid, MasterError, NameTaken, RowConflict, RowReferenced
+from shared.bus.addresses import BrokerAddresses
 from shared.enrolment.bodies import NodeFacts
 from shared.proxies import NodeId
 
@@ -70,13 +71,13 @@ class Enrolment:
         broker: Broker,
         *,
         cluster: str,
-        node_amqp_url: str,
+        node_broker: BrokerAddresses,
         enrol_ports: Sequence[range],
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
-        """`node_amqp_url` is the broker's address for nodes, without a login; nodes wait at `enrol_ports`."""
+        """`node_broker` has the broker's addresses for nodes, without a login; nodes wait at `enrol_ports`."""
         self._database, self._broker = database, broker
-        self._client = EnrolmentClient(cluster, node_amqp_url, enrol_ports, answer_timeout_s)
+        self._client = EnrolmentClient(cluster, node_broker, enrol_ports, answer_timeout_s)
         self._replacement = Replacement(database, broker, self._client)
 
     async def enrol(

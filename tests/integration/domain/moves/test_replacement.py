@@ -35,7 +35,7 @@ async def old(enrolment: Enrolment, tmp_path: Any, block: PortBlock, database: A
 
 async def logs_in(box: WaitingNode) -> bool:
     with suppress(AMQPError):
-        connection = await aio_pika.connect(box.accepted[-1].config.amqp_url.get_secret_value())
+        connection = await aio_pika.connect(box.accepted[-1].config.amqp_urls[0].get_secret_value())
         await connection.close()
         return True
     return False
@@ -68,7 +68,7 @@ async def test_the_new_box_is_the_node_and_the_old_ones_login_is_refused(
 
 
 async def test_the_old_boxs_open_connections_are_cut(enrolment: Enrolment, old: WaitingNode, node: WaitingNode):
-    connection = await aio_pika.connect(old.accepted[0].config.amqp_url.get_secret_value())
+    connection = await aio_pika.connect(old.accepted[0].config.amqp_urls[0].get_secret_value())
     await replace(enrolment, node)
     assert connection.is_closed or await ended(connection)
 
