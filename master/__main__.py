@@ -1,4 +1,4 @@
-"""The command line of the master: `maybe-master [run|doctor|bundle|install-command|license]`."""
+"""The command line of the master: `maybe-master [run|doctor|bundle|install-command|license|tls]`."""
 
 import argparse
 import asyncio
@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from master.app import run_master
+from master.broker_tls.commands import run_tls
 from master.distribution.commands import run_command
 from master.doctor.examination import findings
 from master.domain.license.commands import run_license
@@ -29,11 +30,13 @@ COMMANDS = {
     "bundle": "build, export or verify the bundles that nodes are installed from (see bundle --help)",
     "install-command": "print the line that installs a node (see install-command --help)",
     "license": "issue or inspect a licence key (see license --help)",
+    "tls": "make or renew the certificates of the broker (see tls --help)",
 }
 PROGRAMS = {
     "bundle": partial(run_command, "bundle"),
     "install-command": partial(run_command, "install-command"),
     "license": run_license,
+    "tls": run_tls,
 }
 """The commands with arguments of their own; each returns the exit code."""
 

@@ -5,6 +5,7 @@ Longer than most modules because it is one table: each class has the type, title
 MasterError
 ├── BadConfiguration         a setting is missing or unreadable; the program ends with exit code 2
 ├── BundleError              bundles cannot be made, read or trusted; the text names the file and the reason
+├── TlsError                 certificates of the broker cannot be made or read; the text names the file and the reason
 ├── DatabaseError            PostgreSQL did not execute a statement
 │   ├── DatabaseAway         it does not answer now (Reported)
 │   ├── DatabaseFailed       it answers with an unforeseen error, such as a missing table (Reported)
@@ -36,6 +37,10 @@ class BadConfiguration(ConfigurationError, MasterError):
 
 class BundleError(MasterError):
     """Bundles of the node cannot be made, read or trusted. The text names the file and the reason."""
+
+
+class TlsError(MasterError):
+    """Certificates of the broker cannot be made or read. The text names the file and the reason."""
 
 
 class NoMembers(TypedDict):

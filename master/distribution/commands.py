@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from master.atomic_files import write_file
 from master.distribution.bundles.build import LOCK_NAME, Build, build
 from master.distribution.bundles.contents import SOURCES
 from master.distribution.bundles.export import export
 from master.distribution.bundles.platforms import LIBCS, MACHINES, PYTHONS, platforms
-from master.distribution.bundles.release import MIN_UPGRADABLE_FROM, creation_moment, write_file
+from master.distribution.bundles.release import MIN_UPGRADABLE_FROM, creation_moment
 from master.distribution.bundles.runtime import read_runtime_name
 from master.distribution.bundles.verification import faults
 from master.distribution.downloads.app import HOW_TO

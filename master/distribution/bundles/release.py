@@ -1,11 +1,11 @@
 """Writes the manifest of the bundles in a folder, its signature, and the key that nodes believe."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from master.atomic_files import write_file
 from master.distribution.bundles.archive import WrittenArchive
 from master.errors import BundleError
 from shared.release.manifest import MANIFEST, SIGNATURE, BundleFile, BundleKind, Manifest, bundle_name
@@ -45,17 +45,6 @@ def write_release(
     write_file(folder / MANIFEST, raw)
     write_file(folder / SIGNATURE, sign(raw, private_pem).encode())
     return manifest
-
-
-def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file, which appears when it is complete."""
-    aside = path.with_name(f".{path.name}.new")
-    aside.unlink(missing_ok=True)
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 def creation_moment(env: Mapping[str, str]) -> str:
