@@ -13,7 +13,17 @@ LOWEST, HIGHEST = 10_000, 65_000
 LOCAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 HOST = "127.0.0.1"
 
-POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER, API, ENROLMENT = 1, 2, 3, 4, 5, 10, 20
+POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER, AMQPS, MANAGEMENT_TLS, API, ENROLMENT = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    10,
+    20,
+)
 """Offsets in a block; further masters and nodes count on from API and ENROLMENT."""
 
 

@@ -5,20 +5,21 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
-from master.management import ManagementApi, management_of
-from master.tls import trusted
-from shared.bus.addresses import BrokerAddresses, addresses
+from master.broker_tls.rabbitmq_settings import AMQPS_PORT, MANAGEMENT_TLS_PORT
 from tests.services.containers import Container
 from tests.services.folders import Folder, give, unprivileged
 from tests.services.installing import install
-from tests.services.ports import AMQP, DISTRIBUTION, HOST, MANAGEMENT, PORT_MAPPER, PortBlock
+from tests.services.ports import AMQP, AMQPS, DISTRIBUTION, HOST, MANAGEMENT, MANAGEMENT_TLS, PORT_MAPPER, PortBlock
 from tests.services.programs import Elsewhere, Process, Program, ProgramError, not_ready
 from tests.services.rabbitmq_settings import listener_settings, login_settings, surroundings
+from tests.services.rabbitmq_tls import BrokerTls, Certificates, certificates
+from tests.services.vhosts import Vhost
 
 IMAGE = "rabbitmq:4-management"
 USER = "maybe"
@@ -28,52 +29,8 @@ SERVERS = (
     "/opt/homebrew/sbin/rabbitmq-server",
     "/usr/local/sbin/rabbitmq-server",
 )
+IN_CONTAINER = PurePosixPath("/maybe")
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-
-
-@dataclass(frozen=True)
-class Vhost:
-    """A virtual host and the login to it."""
-
-    host: str
-    port: int
-    management_url: str
-    user: str
-    password: str = field(repr=False)
-    name: str = "/"
-
-    @property
-    def amqp_url(self) -> str:
-        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        return f"amqp://{login}@{self.host}:{self.port}/{quote(self.name, safe='')}"
-
-    @property
-    def broker(self) -> BrokerAddresses:
-        """The address with its login."""
-        return addresses([self.amqp_url])
-
-    @property
-    def management_api(self) -> ManagementApi:
-        """The management API for the master's parts."""
-        return management_of((self.management_url,), self.broker)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Settings of the master."""
-        return {"AMQP_URL": self.amqp_url, "RABBITMQ_MANAGEMENT_URL": self.management_url}
-
-    def named(self, name: str) -> "Vhost":
-        return Vhost(self.host, self.port, self.management_url, self.user, self.password, name)
-
-    def management(self) -> httpx.AsyncClient:
-        """Return a client of the management API with our login."""
-        return httpx.AsyncClient(
-            base_url=f"{self.management_url}/api/",
-            auth=(self.user, self.password),
-            timeout=10,
-            verify=trusted(),
-            trust_env=False,
-        )
 
 
 @dataclass
@@ -179,18 +136,31 @@ def given(amqp_url: str, management_url: str) -> RabbitMQ:
 
 
 def in_docker(folder: Folder, ports: PortBlock) -> RabbitMQ:
-    admin = own_login(folder, ports)
-    settings = folder.private("rabbitmq-settings") / "rabbitmq.conf"
+    made = certificates(folder, found_at=IN_CONTAINER / "tls")
+    admin = own_login(folder, ports, made)
+    private = folder.private("rabbitmq-settings")
+    settings = private / "rabbitmq.conf"
     settings.write_text(login_settings(admin.user, admin.password))
-    settings.chmod(0o644)  # the container's user reads it inside; outside, its folder is private
+    made.copy_to(private / "tls")
+    for file in (settings, *(private / "tls").iterdir()):
+        file.chmod(0o644)  # the container's user reads it inside; outside, its folder is private
     container = Container(
         name="rabbitmq",
         image=IMAGE,
         log=folder.log("rabbitmq"),
-        ports={5672: admin.port, 15672: ports.port(MANAGEMENT)},
-        environment={"RABBITMQ_CONFIG_FILE": "/maybe/rabbitmq.conf"},
+        ports={
+            5672: admin.port,
+            15672: ports.port(MANAGEMENT),
+            AMQPS_PORT: ports.port(AMQPS),
+            MANAGEMENT_TLS_PORT: ports.port(MANAGEMENT_TLS),
+        },
+        environment={"RABBITMQ_CONFIG_FILE": str(IN_CONTAINER / "rabbitmq.conf")},
         folders={folder.path / "rabbitmq-docker": "/var/lib/rabbitmq"} if folder.durable else {},
-        files={settings: "/maybe/rabbitmq.conf"},
+        files={
+            settings: str(IN_CONTAINER / "rabbitmq.conf"),
+            made.settings: f"/etc/rabbitmq/conf.d/{made.settings.name}",
+            **{file: str(IN_CONTAINER / "tls" / file.name) for file in (private / "tls").iterdir()},
+        },
         label=folder.label,
     )
     return RabbitMQ(admin, container)
@@ -200,13 +170,16 @@ async def on_this_machine(folder: Folder, ports: PortBlock, report: Callable[[st
     """Set up a private broker. Raises ProgramError when RabbitMQ is missing and cannot be installed."""
     account = unprivileged()
     server = find_server() or await installed_server(report)
-    admin = own_login(folder, ports)
     home = folder.private("rabbitmq")
+    made = certificates(folder, found_at=home / "tls")
+    made.copy_to(home / "tls")
+    admin = own_login(folder, ports, made)
     environment = surroundings(home, distribution=ports.port(DISTRIBUTION), mapper=ports.port(PORT_MAPPER))
-    (home / "rabbitmq.conf").write_text(
-        listener_settings(admin.port, ports.port(MANAGEMENT)) + login_settings(admin.user, admin.password)
-    )
+    (home / "rabbitmq.conf").write_text(login_settings(admin.user, admin.password))
     (home / "rabbitmq.conf").chmod(0o600)
+    settings = folder.private("rabbitmq/conf.d")
+    shutil.copy(made.settings, settings)
+    (settings / "90-ports.conf").write_text(listener_settings(ports))
     (home / "plugins").write_text("[rabbitmq_management].\n")
     if account:
         give(home, account)
@@ -217,8 +190,11 @@ async def on_this_machine(folder: Folder, ports: PortBlock, report: Callable[[st
     return RabbitMQ(admin, broker, mapper)
 
 
-def own_login(folder: Folder, ports: PortBlock) -> Vhost:
-    return Vhost(HOST, ports.port(AMQP), f"http://{HOST}:{ports.port(MANAGEMENT)}", USER, folder.secret("rabbitmq"))
+def own_login(folder: Folder, ports: PortBlock, made: Certificates) -> Vhost:
+    management, encrypted = (ports.port(offset) for offset in (MANAGEMENT, MANAGEMENT_TLS))
+    tls = BrokerTls(ports.port(AMQPS), f"https://{HOST}:{encrypted}", made.authority)
+    password = folder.secret("rabbitmq")
+    return Vhost(HOST, ports.port(AMQP), f"http://{HOST}:{management}", USER, password, tls=tls)
 
 
 def find_server() -> str | None:

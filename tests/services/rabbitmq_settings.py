@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.services.ports import HOST
+from tests.services.ports import AMQP, AMQPS, HOST, MANAGEMENT, MANAGEMENT_TLS, PortBlock
 
 
 def surroundings(home: Path, *, distribution: int, mapper: int) -> Mapping[str, str]:
@@ -31,11 +31,15 @@ def surroundings(home: Path, *, distribution: int, mapper: int) -> Mapping[str, 
     }
 
 
-def listener_settings(amqp: int, management: int) -> str:
+def listener_settings(ports: PortBlock) -> str:
+    """Return a later file than that of maybe-master tls, for ports of our own."""
     return f"""\
-listeners.tcp.1 = {HOST}:{amqp}
+listeners.tcp.default = {HOST}:{ports.port(AMQP)}
+listeners.ssl.default = {HOST}:{ports.port(AMQPS)}
 management.tcp.ip = {HOST}
-management.tcp.port = {management}
+management.tcp.port = {ports.port(MANAGEMENT)}
+management.ssl.ip = {HOST}
+management.ssl.port = {ports.port(MANAGEMENT_TLS)}
 """
 
 
