@@ -26,6 +26,7 @@ from shared.messages.bodies import (
     Sync,
     UpgradeRequest,
 )
+from shared.messages.broker_config import ConfigBody, ConfigOkBody
 from shared.messages.reading import READ_LIMIT, Unreadable, decode, decode_header
 from shared.messages.routes import DEAD_QUEUE, NODE_EXCHANGE, node_login, report_key
 from shared.messages.writing import encode_records
@@ -93,7 +94,7 @@ class Inbox:
                 case Report():
                     with acting(node_actor(node_id)):
                         await self._reports.take(node_id, body)
-                case CheckSync() | Sync() | UpgradeRequest():
+                case CheckSync() | Sync() | UpgradeRequest() | ConfigBody() | ConfigOkBody():
                     await self._refuse(message, "a node does not send this")
                     return "refused"
         except Implausible as error:

@@ -18,6 +18,7 @@ from node.state.store import Store
 from shared.bus.envelopes import Incoming
 from shared.messages.assembly import Assemblies, assemble
 from shared.messages.bodies import CheckSync, Header, NeedSync, Report, Sync, UpgradeRequest
+from shared.messages.broker_config import ConfigBody, ConfigOkBody
 from shared.messages.reading import Unreadable, decode, decode_header
 
 log = structlog.get_logger()
@@ -66,7 +67,7 @@ class Agent:
                 await self._take(lambda: on_records(self._copy, header, items))
             case UpgradeRequest():
                 self._upgrades.take(body)
-            case NeedSync() | Report():
+            case NeedSync() | Report() | ConfigBody() | ConfigOkBody():
                 log.warning("message.unexpected", type=message.type)
 
     async def came_up(self) -> None:

@@ -1,10 +1,12 @@
 """Headers and bodies of all messages on the bus."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter
 
+from shared.messages.broker_config import BrokerReport, ConfigBody, ConfigOkBody
+from shared.messages.fields import CountField, MessageModel, Reason, Rev, Short, StateName
 from shared.proxies import MAX_BIGINT, Id
 
 WIRE_VERSION = 1
@@ -15,40 +17,28 @@ AGREED = ((MAX_BIGINT, 10**9),)
 ASK_LIMIT = 4_000
 """Most ids in one need-sync. The node requests the others when these have arrived."""
 
-MessageType = Literal["check-sync", "need-sync", "sync", "report", "upgrade"]
-MESSAGE_TYPES: tuple[MessageType, ...] = ("check-sync", "need-sync", "sync", "report", "upgrade")
+MessageType = Literal["check-sync", "need-sync", "sync", "report", "upgrade", "config", "config-ok"]
+MESSAGE_TYPES: tuple[MessageType, ...] = get_args(MessageType)
 
-CountField = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
 LiveCount = Annotated[int, Field(ge=0, le=10**12)]
 """A figure of the moment. Sums over a whole fleet stay within a bigint."""
 Share = Annotated[float, Field(ge=0, le=1)]
-Rev = CountField
 Pair = tuple[Id, Id]
-Reason = Annotated[str, Field(max_length=300)]
 TROUBLE_LENGTH = 300
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Short = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]
-"""Text without NUL, which PostgreSQL cannot store."""
 FailureKind = Literal["failed", "limited", "expired"]
 """`limited` and `expired`: the proxy runs at its version, but serves nobody now."""
 RefusalReason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 ReleaseVersion = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6}){2}(rc[0-9]{1,4})?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 WebAddress = Annotated[str, Field(max_length=500, pattern=r"^https?://[!-~]+$")]
-UpgradeStateName = Annotated[str, Field(pattern=r"^[a-z_]{0,32}$")]
+UpgradeStateName = StateName
 """One of UPGRADE_STATES, or a state that only a newer node knows."""
 UPGRADE_STATES = ("fetching", "verifying", "installing", "restarting", "checking", "done", "rolled_back", "refused")
 """The states of an upgrade on its node, in order. The last three are final."""
 REQUEST_ID = r"[A-Za-z0-9._-]{1,64}"
 REQUESTS = 5
 """Most ids of API requests in a check-sync. One that stands for a burst of changes names the last requests."""
-
-
-class MessageModel(BaseModel):
-    """Base of all models of messages. Unknown members are ignored, since a newer sender may add some. Validators are
-    built at the first use: a node starts its proxies before it reads any message."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Header(MessageModel):
@@ -188,6 +178,8 @@ class Report(MessageModel):
     live: Annotated[tuple[LiveFigures, ...], Field(max_length=5_000)] = ()
     upgrade: UpgradeReport | None = None
     """None of an agent that knows no upgrades."""
+    broker: BrokerReport | None = None
+    """None of an agent that cannot be moved; it uses the addresses from its enrolment."""
 
 
 class UpgradeRequest(MessageModel):
@@ -226,6 +218,6 @@ class Sync:
     items: tuple[SyncItem, ...]
 
 
-MessageBody = CheckSync | NeedSync | Sync | Report | UpgradeRequest
+MessageBody = CheckSync | NeedSync | Sync | Report | UpgradeRequest | ConfigBody | ConfigOkBody
 
 IDS: TypeAdapter[tuple[Id, ...]] = TypeAdapter(tuple[Id, ...])

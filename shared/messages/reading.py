@@ -1,5 +1,7 @@
 """Reading of messages from bytes, which accepts them or refuses them with a reason. Pure."""
 
+from types import MappingProxyType
+
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from shared.messages.bodies import (
@@ -15,6 +17,7 @@ from shared.messages.bodies import (
     SyncItem,
     UpgradeRequest,
 )
+from shared.messages.broker_config import CONFIG_LIMIT, ConfigBody, ConfigOkBody
 from shared.validation_errors import ERROR_TEXT_LIMIT, first_error, printable
 
 READ_LIMIT = 1_048_576
@@ -28,11 +31,16 @@ class Unreadable(Exception):
 PAIRS: TypeAdapter[tuple[Pair, ...]] = TypeAdapter(tuple[Pair, ...])
 RAW_RECORDS: TypeAdapter[tuple[dict[str, JsonValue], ...]] = TypeAdapter(tuple[dict[str, JsonValue], ...])
 
+MODELS = MappingProxyType(
+    {"report": Report, "upgrade": UpgradeRequest, "config": ConfigBody, "config-ok": ConfigOkBody}
+)
+
 
 def decode(type_: str | None, body: bytes) -> MessageBody:
     """Read the body of a message of this type. Raises Unreadable."""
-    if len(body) > READ_LIMIT:
-        raise Unreadable(f"the body has {len(body)} bytes, more than {READ_LIMIT}")
+    limit = CONFIG_LIMIT if type_ == "config" else READ_LIMIT
+    if len(body) > limit:
+        raise Unreadable(f"the body has {len(body)} bytes, more than {limit}")
     try:
         match type_:
             case "check-sync":
@@ -41,10 +49,8 @@ def decode(type_: str | None, body: bytes) -> MessageBody:
                 return NeedSync(ids=IDS.validate_json(body))
             case "sync":
                 return Sync(items=tuple(sync_item(raw) for raw in RAW_RECORDS.validate_json(body)))
-            case "report":
-                return Report.model_validate_json(body)
-            case "upgrade":
-                return UpgradeRequest.model_validate_json(body)
+            case "report" | "upgrade" | "config" | "config-ok":
+                return MODELS[type_].model_validate_json(body)
             case _:
                 raise Unreadable(f"unknown type {str(type_)[:40]!r}")
     except ValidationError as error:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from shared.messages.bodies import IDS, LiveFigures, NeedSync, ProxyFailure, Report, UpgradeRequest, UsageCounters
+from shared.messages.broker_config import ConfigBody, ConfigOkBody
 from shared.proxies import MAX_BIGINT
 
 BODY_LIMIT = 50_000
@@ -12,12 +13,12 @@ USAGE_ROOM = 10_000
 """Bytes that failures leave for counters and live figures in a report."""
 
 
-def encode(body: NeedSync | Report | UpgradeRequest) -> bytes:
+def encode(body: NeedSync | Report | UpgradeRequest | ConfigBody | ConfigOkBody) -> bytes:
     """Encode the body of a message that is never split."""
     match body:
         case NeedSync(ids=ids):
             return IDS.dump_json(ids)
-        case Report() | UpgradeRequest():
+        case Report() | UpgradeRequest() | ConfigBody() | ConfigOkBody():
             return body.model_dump_json(exclude_defaults=True).encode()
 
 

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from shared.messages.assembly import assemble
 from shared.messages.bodies import (
     MESSAGE_TYPES,
+    BrokerReport,
     CheckSync,
+    ConfigBody,
+    ConfigOkBody,
     Header,
     Held,
     NeedSync,
@@ -28,6 +31,7 @@ from shared.messages.reading import Unreadable, decode, decode_header
 from shared.messages.writing import encode, encode_pairs
 from shared.proxies import MAX_BIGINT
 from shared.validation_errors import ERROR_TEXT_LIMIT
+from tests.tls.authority import Authority
 
 SECRET = "a-secret"
 NUMBERS = st.one_of(
@@ -60,18 +64,31 @@ REPORTS = st.builds(
             "failed": st.lists(members(ProxyFailure), max_size=3),
             "held": members(Held),
             "upgrade": members(UpgradeReport),
+            "broker": members(BrokerReport),
         }
     ),
 )
 UPGRADE = {"id": 1, "version": "0.2.0", "url": "http://198.51.100.1/bundle/manifest.json", "sha256": "ab" * 32}
+CA = Authority().pem
+CONFIG = {"rev": 1, "amqp_urls": ["amqp://broker/"]}
 BODIES: dict[str, st.SearchStrategy[Any]] = {
     "check-sync": st.lists(PAIR, max_size=4) | ODD,
     "need-sync": st.lists(ODD, max_size=4) | ODD,
     "sync": st.lists(RECORD, max_size=3) | ODD,
     "report": REPORTS | ODD,
     "upgrade": st.builds(lambda odd: UPGRADE | odd, members(UpgradeRequest)) | ODD,
+    "config": st.builds(lambda odd: CONFIG | odd, members(ConfigBody)) | ODD,
+    "config-ok": members(ConfigOkBody) | ODD,
 }
-KINDS = {"check-sync": CheckSync, "need-sync": NeedSync, "sync": Sync, "report": Report, "upgrade": UpgradeRequest}
+KINDS = {
+    "check-sync": CheckSync,
+    "need-sync": NeedSync,
+    "sync": Sync,
+    "report": Report,
+    "upgrade": UpgradeRequest,
+    "config": ConfigBody,
+    "config-ok": ConfigOkBody,
+}
 WIRE_VALUES = st.one_of(
     ODD,
     st.binary(max_size=5),
@@ -107,6 +124,8 @@ def test_a_damaged_body_is_read_or_refused(type_: str, seed: int) -> None:
         "sync": b'[{"id":1,"version":2,"content":-3,"port":20000,"password":"x"}]',
         "report": encode(Report(rev=7, seen=8, top=3, digest="0" * 16, content="0" * 16, count=2, running=1)),
         "upgrade": json.dumps(UPGRADE).encode(),
+        "config": json.dumps(CONFIG | {"amqp_urls": ["amqps://broker:5671/v"], "ca": CA}).encode(),
+        "config-ok": b'{"rev":3}',
     }
     for _ in range(500):
         body = bytearray(bodies[type_])
