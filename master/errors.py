@@ -187,6 +187,25 @@ class BadRequest(RequestRefused):
     status = 400
 
 
+class Unauthorized(RequestRefused):
+    """The request has no token, or one that is mistyped, unknown, revoked or expired."""
+
+    type = "/problems/unauthorized"
+    title = "Unauthorized"
+    status = 401
+
+
+class Forbidden(RequestRefused):
+    """The token does not allow this request: `scopes` lists what it lacks, or its filter or address is the reason."""
+
+    type = "/problems/forbidden"
+    title = "Forbidden"
+    status = 403
+
+    class Members(TypedDict, total=False):
+        scopes: list[str]
+
+
 class ForeignOrigin(RequestRefused):
     """A web page of another origin tries to change something."""
 
@@ -448,6 +467,16 @@ class CountDiffers(Conflict):
     class Members(TypedDict):
         expected: int
         matched: int
+
+
+class LastAdminToken(Conflict):
+    """The token is the last one that can manage tokens. Create another one first, or revoke it at the command line."""
+
+    type = "/problems/last-admin-token"
+    title = "Last admin token"
+
+    class Members(TypedDict):
+        token_id: int
 
 
 class UpgradeUnderWay(Conflict):

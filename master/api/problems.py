@@ -21,6 +21,7 @@ from master.errors import (
     Reported,
     RequestRefused,
     TooSoon,
+    Unauthorized,
 )
 from master.schemas.media_types import MediaType
 from shared.bus.failures import BusDown
@@ -85,8 +86,18 @@ def document(type_: str, title: str, status: int, detail: str, members: Mapping[
 
 def on_refused(_: ApiRequest | None, error: RequestRefused) -> Response[bytes]:
     """Report a request that a service refuses."""
-    headers = {"Retry-After": str(error.members["retry_after_s"])} if isinstance(error, TooSoon) else {}
-    return problem(type(error), error.detail, members=error.members, headers=headers)
+    return problem(type(error), error.detail, members=error.members, headers=headers_of(error))
+
+
+def headers_of(error: RequestRefused) -> Mapping[str, str]:
+    """Return the headers that a refusal needs besides its document."""
+    match error:
+        case TooSoon():
+            return {"Retry-After": str(error.members["retry_after_s"])}
+        case Unauthorized():
+            return {"WWW-Authenticate": 'Bearer realm="maybe-proxy"'}
+        case _:
+            return {}
 
 
 def on_failed(request: ApiRequest, error: DatabaseFailed) -> Response[bytes]:
