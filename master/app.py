@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -28,6 +29,7 @@ from master.distribution.downloads.listener import downloads_of, serve_downloads
 from master.doctor.examination import examined
 from master.domain.events.stream import EventStream
 from master.domain.license.runner import LicenseRunner
+from master.domain.monitoring.certificates import CertificateFiles
 from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.nodes.drain_runner import DrainRunner
@@ -232,6 +234,7 @@ class Master:
             deliveries=self._deliveries,
             meters=self._meters,
             fleet=Fleet(self._database),
+            certificate_files=CertificateFiles(certificate_files(self._settings)),
             health_reports=HealthReports(partial(examined, self._settings)),
             configuration=Configuration(
                 settings=shown(self._settings),
@@ -279,6 +282,12 @@ class Master:
 
     async def _came_up(self) -> None:
         self._outbox.wake()
+
+
+def certificate_files(settings: Settings) -> Mapping[str, Path]:
+    """Return the files of certificates that this master uses, by name."""
+    given = {"api": settings.api_tls_cert}
+    return {name: file for name, file in given.items() if file is not None}
 
 
 def lane_of(message: Incoming) -> int:

@@ -34,6 +34,7 @@ from master.domain.links import routes as links
 from master.domain.locations import routes as locations
 from master.domain.lookup import routes as lookups
 from master.domain.monitoring import health_routes, metrics_routes
+from master.domain.monitoring.certificates import CertificateFiles
 from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.nodes import routes as nodes
@@ -156,6 +157,7 @@ class Dependencies:
     deliveries: DeliveryRunner
     meters: Meters
     fleet: Fleet
+    certificate_files: CertificateFiles
     health_reports: HealthReports
     configuration: Configuration
     broker_state: Callable[[], str]
@@ -213,7 +215,7 @@ def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
     }
     names = (
         *("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "health_reports", "configuration"),
-        *("broker_state", "broker_version", "check_target", "downloads", "license_problem"),
+        *("certificate_files", "broker_state", "broker_version", "check_target", "downloads", "license_problem"),
     )
     of_master = {name: constant(getattr(parts, name)) for name in names}
     return {name: Provide(provider, sync_to_thread=False) for name, provider in {**of_request, **of_master}.items()}

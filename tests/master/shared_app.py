@@ -18,6 +18,7 @@ SHARED = (
     "deliveries",
     "meters",
     "fleet",
+    "certificate_files",
     "downloads",
 )
 

@@ -1,13 +1,46 @@
 """Metrics of the fleet, counted in the database at most every ten seconds."""
 
-from master.db.database import Database
+from dataclasses import dataclass
+
+from master.db.database import Database, Row, Session
 from master.domain.events import log
+from master.domain.license import service as license_
 from master.domain.monitoring.kept import Kept
+from master.domain.monitoring.license_metrics import license_families
 from master.domain.webhooks.schemas import MOST_LAG
 from master.instruments import by, gauge
 
 KEPT_S = 10.0
 """The age of the figures. Counting 110,000 proxies by state costs too much to do it for each request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A metric by labels: a statement with a column for each label, and the column `count`."""
+
+    statement: str
+    name: str
+    words: str
+    labels: tuple[str, ...]
+
+
+COUNTS = (
+    Count("metrics.proxies", "maybe_proxies", "Proxies by state.", ("state",)),
+    Count("metrics.nodes", "maybe_nodes", "Nodes by state and link.", ("state", "link")),
+    Count("metrics.agents", "maybe_agents", "Nodes by the version of their agent.", ("version",)),
+    Count("metrics.masters", "maybe_masters", "Masters that run, by version.", ("version",)),
+    Count("metrics.upgrade", "maybe_upgrade", "The state of the newest upgrade.", ("state",)),
+    Count("metrics.upgrade_nodes", "maybe_upgrade_nodes", "Nodes of the newest upgrade, by state.", ("state",)),
+)
+GAUGES = (
+    ("max", "maybe_sync_lag_max", "Revisions that the node furthest behind has to confirm."),
+    ("sum", "maybe_sync_lag", "Revisions that nodes have to confirm."),
+    ("nodes", "maybe_sync_lagging_nodes", "Nodes that have something to confirm."),
+    ("online", "maybe_sync_lagging_online_nodes", "Nodes that are online and have something to confirm."),
+    ("held", "maybe_held_lists", "Nodes that hold a list until it is confirmed."),
+    ("troubled", "maybe_troubled_nodes", "Nodes that report trouble, such as a full disk."),
+)
+"""Column of metrics.lag, name, words."""
 
 
 class Fleet:
@@ -23,43 +56,30 @@ class Fleet:
 
     async def _count(self) -> str:
         async with self._database.session() as session:
-            proxies = await session.rows("metrics.proxies")
-            nodes = await session.rows("metrics.nodes")
+            counted = [counted_family(count, await session.rows(count.statement)) for count in COUNTS]
             lag = await session.row("metrics.lag") or {}
-            hooks = await session.rows("metrics.webhooks", max_lag=MOST_LAG)
-            agents = await session.rows("metrics.agents")
-            upgraded = await session.rows("metrics.upgrade_nodes")
             last = (await log.bounds(session))["last"]
-        counts = {(row["state"],): row["count"] for row in proxies}
-        links = {(row["state"], row["link"]): row["count"] for row in nodes}
-        hook_counts = {(row["state"],): row["count"] for row in hooks}
-        return "".join(
-            (
-                by("maybe_proxies", "Proxies by state.", ("state",), counts),
-                by("maybe_nodes", "Nodes by state and link.", ("state", "link"), links),
-                by(
-                    "maybe_agents",
-                    "Nodes by the version of their agent.",
-                    ("version",),
-                    {(row["version"],): row["count"] for row in agents},
-                ),
-                by(
-                    "maybe_upgrade_nodes",
-                    "Nodes of the newest upgrade, by state.",
-                    ("state",),
-                    {(row["state"],): row["count"] for row in upgraded},
-                ),
-                gauge("maybe_sync_lag_max", "Revisions that the node furthest behind has to confirm.", lag["max"]),
-                gauge("maybe_sync_lag", "Revisions that nodes have to confirm.", lag["sum"]),
-                gauge("maybe_sync_lagging_nodes", "Nodes that have something to confirm.", lag["nodes"]),
-                gauge("maybe_held_lists", "Nodes that hold a list until it is confirmed.", lag["held"]),
-                gauge("maybe_events_last_id", "Id of the last event.", last),
-                by("maybe_webhooks", "Webhooks by state.", ("state",), hook_counts),
-                by(
-                    "maybe_webhook_lag_max",
-                    f"Undelivered events of the webhook furthest behind, {MOST_LAG} at most.",
-                    ("state",),
-                    {(row["state"],): row["lag"] for row in hooks},
-                ),
-            )
-        )
+            current = await license_.read_current(session)
+            hooks = await webhook_families(session)
+        gauges = [gauge(name, words, lag[column]) for column, name, words in GAUGES]
+        newest = gauge("maybe_events_last_id", "Id of the last event.", last)
+        return "".join((*counted, *gauges, newest, *hooks, *license_families(current.license, current.now)))
+
+
+def counted_family(count: Count, rows: list[Row]) -> str:
+    """Return a metric by labels."""
+    return by(
+        count.name, count.words, count.labels, {tuple(row[one] for one in count.labels): row["count"] for row in rows}
+    )
+
+
+async def webhook_families(session: Session) -> tuple[str, ...]:
+    """Count webhooks, and what they have to deliver. Raises DatabaseError."""
+    rows = await session.rows("metrics.webhooks", max_lag=MOST_LAG)
+    words = f"Undelivered events of the webhook furthest behind, {MOST_LAG} at most."
+    lags = {(row["state"],): row["lag"] for row in rows}
+    counts = {(row["state"],): row["count"] for row in rows}
+    return (
+        by("maybe_webhooks", "Webhooks by state.", ("state",), counts),
+        by("maybe_webhook_lag_max", words, ("state",), lags),
+    )

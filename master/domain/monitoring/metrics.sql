@@ -8,8 +8,12 @@ SELECT state, link, count(*) AS count FROM node_resources GROUP BY state, link;
 -- name: lag
 SELECT
     COALESCE(max(lag), 0)::bigint AS max, COALESCE(sum(lag), 0)::bigint AS sum,
-    count(*) FILTER (WHERE lag > 0) AS nodes, count(*) FILTER (WHERE held_rev IS NOT NULL) AS held
-FROM (SELECT GREATEST(revision - confirmed_rev, 0) AS lag, held_rev FROM node_resources) AS lags;
+    count(*) FILTER (WHERE lag > 0) AS nodes, count(*) FILTER (WHERE lag > 0 AND online) AS online,
+    count(*) FILTER (WHERE held_rev IS NOT NULL) AS held, count(*) FILTER (WHERE trouble <> '') AS troubled
+FROM (
+    SELECT GREATEST(n.revision - s.confirmed_rev, 0) AS lag, s.online, s.held_rev, s.trouble
+    FROM nodes n JOIN node_status s ON s.node_id = n.id
+) AS lags;
 
 -- name: webhooks
 SELECT
@@ -24,6 +28,13 @@ GROUP BY 1;
 
 -- name: agents
 SELECT agent AS version, count(*) AS count FROM nodes WHERE agent <> '' GROUP BY agent;
+
+-- Each master refreshes its row every ten seconds.
+-- name: masters
+SELECT version, count(*) AS count FROM masters WHERE last_seen_at > now() - interval '30 s' GROUP BY version;
+
+-- name: upgrade
+SELECT state, 1 AS count FROM upgrades WHERE id = (SELECT max(id) FROM upgrades);
 
 -- Nodes by state in the newest upgrade.
 -- name: upgrade_nodes

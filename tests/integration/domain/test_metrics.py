@@ -4,22 +4,29 @@ import asyncio
 import re
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from master.broker import Broker
 from master.db.database import Database
+from master.domain.monitoring.certificates import CertificateFiles
 from master.errors import DatabaseAway
 from master.sync.outbox import Outbox
 from shared.bus.envelopes import Outgoing
 from shared.proxies import NodeId
 from tests.integration.conftest import REQUEST, Api
+from tests.tls.authority import Authority
 
 
 async def metrics(api: Api) -> dict[str, float]:
     """Values by name and labels."""
-    text = (await api.http.get("/metrics")).text
+    return values_of((await api.http.get("/metrics")).text)
+
+
+def values_of(text: str) -> dict[str, float]:
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r'[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})?', name) for name, _, _ in lines)
     return {name: float(value) for name, _, value in lines}
@@ -36,6 +43,35 @@ async def test_metrics_tell_of_the_fleet_without_a_label_for_each_proxy(api: Api
     assert (found["maybe_sync_lag_max"], found["maybe_sync_lag"], found["maybe_sync_lagging_nodes"]) == (3, 3, 1)
     assert (found["maybe_events_last_id"], found["maybe_bus_up"], found["maybe_database_up"]) == (3, 0, 1)
     assert "hush" not in str(found)
+
+
+async def test_the_metrics_of_the_fleet_name_troubled_and_lagging_nodes_and_the_masters_that_run(api: Api):
+    node, silent = await api.node(), await api.node()
+    await api.proxy(node)
+    await api.proxy(silent)
+    await api.rows.execute("UPDATE node_status SET trouble = 'a full disk' WHERE node_id = $1", node)
+    await api.rows.execute("UPDATE node_status SET online = false WHERE node_id = $1", silent)
+    for id_, age in (("a", 0), ("b", 5), ("killed", 60)):
+        values = "($1, 'h', '1.0.0', now(), now() - $2::int * interval '1 s')"
+        await api.rows.execute(
+            f"INSERT INTO masters (id, host, version, started_at, last_seen_at) VALUES {values}", id_, age
+        )
+    found = await metrics(api)
+    assert (found["maybe_sync_lagging_nodes"], found["maybe_sync_lagging_online_nodes"]) == (2, 1)
+    assert (found["maybe_troubled_nodes"], found['maybe_masters{version="1.0.0"}']) == (1, 2)
+    assert found['maybe_license{state="community"}'] == 1
+
+
+def test_the_end_of_a_certificate_is_the_first_of_its_chain_and_0_once_it_cannot_be_read(tmp_path: Path):
+    authority = Authority()
+    late, _ = authority.issue(tmp_path, "a.example", days=9)
+    soon, _ = authority.issue(tmp_path, "b.example", days=3, name="soon")
+    chain = tmp_path / "chain.pem"
+    chain.write_text(late.read_text() + soon.read_text())
+    files = CertificateFiles({"api": chain, "broker_ca": tmp_path / "missing.pem"})
+    found = values_of(asyncio.run(files.family()))
+    assert found.pop('maybe_certificate_end_timestamp_seconds{certificate="broker_ca"}') == 0
+    assert list(found.values()) == [pytest.approx(time.time() + 3 * 86_400, abs=60)]
 
 
 async def filled(api: Api) -> str:
