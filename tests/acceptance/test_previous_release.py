@@ -58,7 +58,7 @@ class Services:
     """What clusters of this module need."""
 
     def __init__(self, where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ, vhost: Vhost) -> None:
-        self._where, self._postgres, self._rabbitmq, self._vhost = where, postgres, rabbitmq, vhost
+        self._where, self._postgres, self._rabbitmq, self._vhost = where, postgres, rabbitmq, vhost.in_clear()
 
     @asynccontextmanager
     async def cluster(self, code: Mapping[str, Path]) -> AsyncIterator[Cluster]:

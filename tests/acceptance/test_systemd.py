@@ -57,7 +57,7 @@ def node(releases: Path, where: Where, postgres: PostgreSQL, rabbitmq: RabbitMQ,
     keys.write_text(f"{release.public_key}\n")
     with served(releases) as url, claim_block().held() as ports:
         inward = [where.ports.port(ENROL), *(ports.port(number) for number in range(1, 10))]
-        outward = [where.ports.port(DOWNLOAD), rabbitmq.admin.port, int(url.rpartition(":")[2])]
+        outward = [where.ports.port(DOWNLOAD), rabbitmq.admin.used_ports[0], int(url.rpartition(":")[2])]
         with running_guest(inward, outward) as guest:
             made = GuestNode(guest, ports, url.replace(HOST, GATE))
             settings = {"BUNDLE_DIR": str(release.folder), "RELEASE_KEYS_FILE": str(keys)}

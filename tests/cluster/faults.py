@@ -52,7 +52,7 @@ class Faults:
         """Restart the node in a network of its own, with one wire to the broker. Skips where that is forbidden."""
         require("iptables", "nsenter")
         await self.halt(who)
-        network = Network(self.vhost.port, (self.vhost.host, self.vhost.port))
+        network = Network(port := self.vhost.used_ports[0], (self.vhost.host, port))
         await network.open()
         self.networks[who] = network
         await self._restart_behind(who, network.prefix)

@@ -114,7 +114,7 @@ async def invited_agent(
     cluster: Cluster, number: int, code: str, announce_port: int, enrol_port: int, *, behind_gateway: bool = False
 ) -> InvitedAgent:
     """Start an agent in a network of its own, `behind_gateway` or not."""
-    network = Network(cluster.vhost.port, (cluster.vhost.host, cluster.vhost.port))
+    network = Network(port := cluster.vhost.used_ports[0], (cluster.vhost.host, port))
     await network.open()
     gateway = None
     if behind_gateway:

@@ -23,7 +23,17 @@ from tests.launch.screen import screen
 from tests.launch.spare_node import serve_requests
 from tests.launch.trial import ensure_location, try_again, try_out
 from tests.services.folders import ensure_room, remove, scratch
-from tests.services.ports import AMQP, DISTRIBUTION, MANAGEMENT, PORT_MAPPER, POSTGRES, claim_block, reclaimed
+from tests.services.ports import (
+    AMQP,
+    AMQPS,
+    DISTRIBUTION,
+    MANAGEMENT,
+    MANAGEMENT_TLS,
+    PORT_MAPPER,
+    POSTGRES,
+    claim_block,
+    reclaimed,
+)
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.programs import Elsewhere
 from tests.services.rabbitmq import RabbitMQ, Vhost
@@ -31,7 +41,7 @@ from tests.services.sources import Source, Where, find_source
 
 Report = Callable[[str], None]
 STOPPED_EARLY = 130
-SERVICES = (POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER)
+SERVICES = (POSTGRES, AMQP, MANAGEMENT, DISTRIBUTION, PORT_MAPPER, AMQPS, MANAGEMENT_TLS)
 
 
 def main() -> int:

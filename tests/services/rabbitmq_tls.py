@@ -10,8 +10,8 @@ from master.broker_tls.rabbitmq_settings import AUTHORITY, FILES
 from tests.services.folders import Folder
 from tests.services.ports import HOST
 
-GUEST_GATE = "10.0.2.2"
-"""The address of this machine in the guests of QEMU (tests.systemd)."""
+GUEST_GATE = "10.0.2.100"
+"""The address at which the guests of tests.systemd find services of this machine."""
 HOSTS = (HOST, "localhost", "::1", GUEST_GATE)
 
 

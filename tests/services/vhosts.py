@@ -40,13 +40,13 @@ class Vhost:
 
     @property
     def broker(self) -> BrokerAddresses:
-        """The address with its login."""
-        return addresses([self.amqp_url])
+        """The address that programs use, with its login."""
+        return addresses([self.environment["AMQP_URL"]], self.tls.pem if self.tls else None)
 
     @property
     def management_api(self) -> ManagementApi:
         """The management API for the master's parts."""
-        return management_of((self.management_url,), self.broker)
+        return management_of((self.environment["RABBITMQ_MANAGEMENT_URL"],), self.broker, self.broker.ca)
 
     @property
     def environment(self) -> dict[str, str]:

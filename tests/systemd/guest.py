@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.services.rabbitmq_tls import GUEST_GATE
 from tests.systemd.image import HERE, disk_image, guest_root
 
-GATE = "10.0.2.100"
+GATE = GUEST_GATE
 """The address at which the guest finds ports of this machine's loopback."""
 BOOT_S = 600.0
 ANSWER_S = 300.0

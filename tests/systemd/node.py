@@ -140,7 +140,7 @@ async def install(
     folder = Folder(where.folder.private(f"cluster-{secrets.token_hex(4)}"), durable=False)
     port = where.ports.port(DOWNLOAD)
     settings |= {"DOWNLOAD_HOST": HOST, "DOWNLOAD_PORT": str(port), "DOWNLOAD_URL": f"http://{GATE}:{port}"}
-    settings |= {"NODE_AMQP_URL": replace(vhost, host=GATE).amqp_url}
+    settings |= {"NODE_AMQP_URL": replace(vhost, host=GATE).environment["AMQP_URL"]}
     try:
         async with cluster(replace(where, folder=folder), postgres, rabbitmq, database, vhost, **settings) as master:
             line = succeeded(await master.api.get("/install-command")).json()["command"]

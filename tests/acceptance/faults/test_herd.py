@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from master.broker import password_hash
 from node.agent.live_reports import LiveReports
@@ -77,10 +77,9 @@ async def light(
         agent = Agent(
             copy, store, reconciler, publisher=publisher, reports=reports, progress=progress, upgrades=upgrades
         )
-        vhost = cluster.vhost
-        url = SecretStr(f"amqp://node-{id_}:{PASSWORD}@{vhost.host}:{vhost.port}/{vhost.name}")
+        broker = replace(cluster.vhost, user=f"node-{id_}", password=PASSWORD).broker
         intake = Intake(f"mp.node.{id_}", agent.handle, exclusive=True)
-        publisher.bus = bus = Bus(url, program="node", intake=intake, on_up=agent.came_up)
+        publisher.bus = bus = Bus(broker, program="node", intake=intake, on_up=agent.came_up)
         tasks = [group.create_task(program()) for program in (agent.run, bus.run)]
         try:
             yield bus

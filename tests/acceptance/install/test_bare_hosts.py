@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -72,7 +71,7 @@ async def master(
     root: DebianRoot, bundles: Path, where: Where, database: Database, vhost: Vhost
 ) -> AsyncIterator[Master]:
     assert root.network is not None
-    ports = [database.port, vhost.port, int(urlsplit(vhost.management_url).port or 0)]
+    ports = [database.port, *vhost.used_ports]
     with wired(root.network) as network:
         prefix = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{network}"]
         settings = {"DOWNLOAD_PORT": "3007", "DOWNLOAD_URL": f"http://{MASTER}:3007", "API_HOST": "127.0.0.1"}
@@ -81,7 +80,7 @@ async def master(
         folder = Folder(where.folder.path, durable=False)
         command = [*prefix, sys.executable, "-m", "master"]
         program = Process("master-in-a-network", command, folder.log("bare-master"), environment | settings)
-        async with forwarded([network], ports), forwarded([root.network], [vhost.port]):
+        async with forwarded([network], ports), forwarded([root.network], [vhost.used_ports[0]]):
             await program.start()
             made = Master(prefix)
             try:
