@@ -20,6 +20,7 @@ import structlog
 from master.errors import BrokerAway
 from master.management import ManagementApi
 from master.settings import QueueType
+from master.tls import failure_of
 from shared.messages.routes import DEAD_QUEUE, MASTER_EXCHANGE, MASTER_QUEUE, NODE_EXCHANGE, node_login, node_queue
 from shared.proxies import NodeId
 
@@ -186,7 +187,7 @@ class Broker:
         try:
             return await self._http.request(method, path, **parameters)
         except (httpx.HTTPError, OSError) as error:
-            raise BrokerAway(f"RabbitMQ's management API does not answer: {type(error).__name__}") from error
+            raise BrokerAway(f"RabbitMQ's management API does not answer: {failure_of(error)}") from error
 
 
 def read(answer: httpx.Response) -> Any:

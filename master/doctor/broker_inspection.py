@@ -9,6 +9,7 @@ import httpx
 
 from master.doctor.topology import Topology, topology
 from master.management import ManagementApi
+from shared.certificates import refusal_behind
 
 ANSWER_S = 5.0
 
@@ -24,9 +25,11 @@ LISTS = {
 
 @dataclass
 class NotInspected(Exception):
-    """The state could not be read. `kind`: nobody answers, the login is refused, or another program answers."""
+    """The state could not be read. `kind`: nobody answers, the certificate or the login is refused, or
+    another program answers.
+    """
 
-    kind: Literal["away", "refused", "strange"]
+    kind: Literal["away", "untrusted", "refused", "strange"]
     reason: str
 
 
@@ -113,6 +116,8 @@ class Inspection:
         except httpx.TimeoutException as error:
             raise NotInspected("away", f"no answer within {ANSWER_S:g} s") from error
         except httpx.TransportError as error:
+            if refused := refusal_behind(error):
+                raise NotInspected("untrusted", f"its {refused}") from error
             raise NotInspected("away", str(error) or type(error).__name__) from error
         except (httpx.HTTPStatusError, ValueError) as error:
             raise NotInspected("strange", "what answers there is not RabbitMQ's management API") from error

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any, Literal
 
+from shared.bus.clear_text import is_loopback
 from shared.doctor.findings import Finding, ok, problem, some, warning
 
 OLDEST_POSTGRESQL = 15
@@ -179,14 +179,6 @@ def address_finding(host: str, nodes: Sequence[NodeSeen]) -> Finding:
     if nodes:
         return ok("NODE_AMQP_URL", f"{host}, and every node is on this host")
     return warning("NODE_AMQP_URL", f"{host}: only nodes on this host can reach the broker", advice)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address or a name is a loopback one."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def api_finding(state: ApiState, place: str, reason: str = "") -> Finding:

@@ -14,6 +14,7 @@ from master.db.inspection import read_only_session
 from master.db.migrations import steps
 from master.doctor.api import api_state
 from master.doctor.broker import (
+    CERTIFICATE_ADVICE,
     login_finding,
     permissions_finding,
     queue_findings,
@@ -25,6 +26,7 @@ from master.doctor.broker_inspection import Contents, Inspection, NotInspected
 from master.doctor.bundles import bundle_findings
 from master.doctor.database import NodeSeen, address_finding, api_finding, clock_finding, node_findings, schema_finding
 from master.doctor.database import server_findings as database_findings
+from master.doctor.encryption import api_certificate_findings, link_findings
 from master.doctor.license import license_findings
 from master.doctor.topology import Topology, topology, topology_findings
 from master.doctor.upgrades import agent_findings, upgrade_findings
@@ -141,8 +143,9 @@ class MasterExamination:
         return found
 
     async def examine_bus(self) -> list[Finding]:
-        """Examine the login of AMQP_URL at each of its addresses."""
-        return [login_finding(each) for each in await try_logins(self.settings.broker, queue=MASTER_QUEUE)]
+        """Examine the login of AMQP_URL at each of its addresses, and the encryption."""
+        logins = await try_logins(self.settings.broker, queue=MASTER_QUEUE)
+        return [*map(login_finding, logins), *link_findings(self.settings, logins)]
 
     async def examine_broker(self) -> list[Finding]:
         """Examine the broker by its management API, and remember the contents of the virtual host."""
@@ -173,7 +176,8 @@ class MasterExamination:
         state, reason = await api_state(host, port, tls=self.settings.api_tls_cert is not None)
         self.master_here = state == "master"
         addresses = await asyncio.to_thread(own_addresses)
-        return [api_finding(state, f"{host}:{port}", reason), exposure_finding(host, addresses)]
+        found = await asyncio.to_thread(api_certificate_findings, self.settings.api_tls_cert)
+        return [api_finding(state, f"{host}:{port}", reason), exposure_finding(host, addresses), *found]
 
     async def examine_bundles(self) -> list[Finding]:
         """Examine the bundles that nodes are installed from."""
@@ -228,6 +232,7 @@ def node_seen(row: Row) -> NodeSeen:
 def not_inspected(error: NotInspected, management_url: str) -> Finding:
     """Return the finding when the management API could not be read."""
     advice = {
+        "untrusted": CERTIFICATE_ADVICE.replace("AMQP_URL", "RABBITMQ_MANAGEMENT_URL"),
         "away": "check that it runs with rabbitmq_management enabled (rabbitmq-plugins enable rabbitmq_management), "
         "and that RABBITMQ_MANAGEMENT_URL is right",
         "refused": "it takes the login of AMQP_URL, which must be an administrator's: rabbitmqctl set_user_tags",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from node.data_directory import DATA_DIR
@@ -14,6 +15,7 @@ from node.doctor.exits import exit_findings
 from node.doctor.findings import (
     agent_finding,
     clock_finding,
+    encryption_findings,
     files_finding,
     folder_findings,
     listening_finding,
@@ -166,7 +168,8 @@ class NodeExamination:
             return [ok("broker", "not checked: its address is part of the identity")]
         config = self.identity.config
         logins = await try_logins(config.broker, queue=config.queue)
-        return login_findings(logins, user=config.broker.login[0], agent_runs=self.runs)
+        found = login_findings(logins, user=config.broker.login[0], agent_runs=self.runs)
+        return [*found, *encryption_findings(config.broker, logins, datetime.now(UTC))]
 
     async def check_clock(self) -> list[Finding]:
         """Check the clock, as far as this host alone can."""

@@ -2,8 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from shared.bus.addresses import SYSTEM, BrokerAddresses, ssl_context
 from shared.bus.logins import LoginResult
+from shared.certificates import authority_ends
+from shared.doctor.encryption import EncryptionAdvice, broker_encryption_findings
 from shared.doctor.findings import Finding, ok, problem, some, warning
 
 MIN_FREE_BYTES = 50_000_000
@@ -13,6 +17,9 @@ FILES_PER_CONNECTION = 2
 LOW_SOMAXCONN = 512
 """Connections that may wait to be accepted; Linux's default is 4,096 since 5.4, and 128 before."""
 DEFAULT_PORTS = range(20_000, 30_000)
+ENCRYPTION_ADVICE = EncryptionAdvice(
+    "the master has to move this node to another CA before that day", "the master has to move this node to amqps://"
+)
 MIXED_SINCE = (0, 9, 5)
 
 
@@ -99,6 +106,12 @@ def login_finding(login: LoginResult, user: str) -> Finding:
         case "vhost refused":
             text = f"refused: {endpoint} does not let {user} into the virtual host"
             return problem("broker", text, "start or restart a master: it restores the permissions when it connects")
+
+
+def encryption_findings(broker: BrokerAddresses, logins: Sequence[LoginResult], now: datetime) -> list[Finding]:
+    """Judge the encryption of the link to the broker."""
+    authorities = [] if broker.ca in (None, SYSTEM) else authority_ends(ssl_context(broker.ca))
+    return broker_encryption_findings(broker.bare_urls, authorities, logins, now, ENCRYPTION_ADVICE)
 
 
 def queue_finding(consumers: int | None, agent_runs: bool) -> Finding:

@@ -22,6 +22,7 @@ from aiormq.exceptions import (
 from pydantic import SecretStr
 
 from shared.bus.addresses import BrokerAddresses
+from shared.bus.clear_text import ADVICE, in_clear_text
 from shared.bus.connections import CONNECT_TIMEOUT_S, connected, version_of
 from shared.bus.envelopes import Outgoing, outgoing
 from shared.bus.failures import OUTSIDE_ERRORS, BusDown, Unroutable, UntrustedBroker, is_outside
@@ -83,6 +84,8 @@ class Bus:
 
     async def run(self) -> None:
         """Stay connected and handle messages until cancelled. Only a bug of ours ends it otherwise."""
+        if exposed := in_clear_text(url.get_secret_value() for url in self._addresses.urls):
+            log.warning("bus.clear_text", brokers=exposed, advice=ADVICE)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._intake.run())
             await self._stay_connected()

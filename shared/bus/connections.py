@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import datetime
 from ssl import SSLCertVerificationError
 from typing import Any
 
@@ -14,8 +15,9 @@ from pydantic import SecretStr
 from yarl import URL
 
 from shared.bus.addresses import SYSTEM, ssl_context
-from shared.bus.failures import OUTSIDE_ERRORS, UntrustedBroker, untrusted
+from shared.bus.failures import OUTSIDE_ERRORS, UntrustedBroker
 from shared.bus.frames import RepairingReader
+from shared.certificates import end_of, refusal
 
 log = structlog.get_logger()
 
@@ -25,7 +27,13 @@ CLOSE_TIMEOUT_S = 2
 
 
 class Transport(TransportFactory):
-    """The driver's transport with a RepairingReader in front."""
+    """The driver's transport with a RepairingReader in front.
+
+    `certificate_ends_at` is the end of the peer's certificate, once a connection with TLS is open.
+    """
+
+    def __init__(self) -> None:
+        self.certificate_ends_at: datetime | None = None
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open the transport. Raises AMQPConnectionError, UntrustedBroker."""
@@ -34,8 +42,9 @@ class Transport(TransportFactory):
             reader, writer = await factory.create(url, **kwargs)
         except AMQPConnectionError as error:
             if isinstance(error.__cause__, SSLCertVerificationError):
-                raise UntrustedBroker(untrusted(error.__cause__)) from error
+                raise UntrustedBroker(f"the broker's {refusal(error.__cause__)}") from error
             raise
+        self.certificate_ends_at = end_of(writer.get_extra_info("peercert"))
         return RepairingReader(reader), writer
 
 
@@ -44,8 +53,14 @@ class SafeConnection(aio_pika.Connection):
 
     async def connect(self, timeout: Any = None) -> None:
         """Connect within `timeout` seconds. Raises AMQPError, OSError, TimeoutError, UntrustedBroker."""
-        self.kwargs = {**self.kwargs, "transport_factory": Transport()}
+        self.used_transport = Transport()
+        self.kwargs = {**self.kwargs, "transport_factory": self.used_transport}
         await super().connect(timeout)
+
+
+def certificate_end(connection: AbstractConnection) -> datetime | None:
+    """Return the end of the broker's certificate; None without TLS."""
+    return connection.used_transport.certificate_ends_at if isinstance(connection, SafeConnection) else None
 
 
 def address_of(url: SecretStr) -> URL:

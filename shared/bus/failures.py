@@ -5,8 +5,6 @@ BusDown
 UntrustedBroker
 """
 
-from ssl import SSLCertVerificationError
-
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
 OUTSIDE_ERRORS = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError)
@@ -27,8 +25,3 @@ class Unroutable(BusDown):
 
 class UntrustedBroker(Exception):
     """The broker's certificate is not trusted: another authority, another host name, or expired."""
-
-
-def untrusted(error: SSLCertVerificationError) -> str:
-    """Describe why a certificate is refused; OpenSSL's text names the check that failed."""
-    return f"the broker's certificate is refused: {error.verify_message or error.reason}"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Literal
 
@@ -17,7 +18,7 @@ from aiormq.exceptions import (
 from pydantic import SecretStr
 
 from shared.bus.addresses import BrokerAddresses, endpoint, login
-from shared.bus.connections import CONNECT_TIMEOUT_S, connected, version_of
+from shared.bus.connections import CONNECT_TIMEOUT_S, certificate_end, connected, version_of
 from shared.bus.failures import OUTSIDE_ERRORS, UntrustedBroker
 
 LoginState = Literal["accepted", "away", "login refused", "vhost refused", "untrusted"]
@@ -27,7 +28,8 @@ LoginState = Literal["accepted", "away", "login refused", "vhost refused", "untr
 class LoginResult:
     """The answer to a login by the broker at `endpoint` (host:port).
 
-    `consumers` counts those of the given queue, None when it does not exist.
+    `consumers` counts those of the given queue, None when it does not exist. `certificate_ends_at` is the end of the
+    broker's certificate, None without TLS.
     """
 
     endpoint: str
@@ -35,6 +37,7 @@ class LoginResult:
     reason: str = ""
     version: str = ""
     consumers: int | None = None
+    certificate_ends_at: datetime | None = None
 
 
 async def try_logins(
@@ -54,7 +57,10 @@ async def try_login(url: SecretStr, ca: str | None, queue: str, timeout: float) 
             name = f"maybe-doctor {login(url.get_secret_value())[0]}"
             connection = await connected(stack, url, ca, name, timeout)
             consumers = await consumers_of(connection, queue)
-            return result(state="accepted", version=version_of(connection), consumers=consumers)
+            end = certificate_end(connection)
+            return result(
+                state="accepted", version=version_of(connection), consumers=consumers, certificate_ends_at=end
+            )
     except ConnectionNotAllowed as error:
         return result(state="vhost refused", reason=str(error))
     except (AuthenticationError, ProbableAuthenticationError) as error:

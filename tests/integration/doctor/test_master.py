@@ -34,7 +34,7 @@ def free_port() -> int:
 @pytest.fixture
 def env(database: Database, vhost: Vhost) -> dict[str, str]:
     """As a master's that is rightly set up."""
-    api = {"API_HOST": "127.0.0.1", "API_PORT": str(free_port()), "NODE_AMQP_URL": "amqp://broker.example:5672/"}
+    api = {"API_HOST": "127.0.0.1", "API_PORT": str(free_port()), "NODE_AMQP_URL": "amqps://broker.example:5671/"}
     return {**database.environment, **vhost.environment, **api}
 
 
