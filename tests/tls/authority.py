@@ -14,10 +14,10 @@ from cryptography.x509.oid import NameOID
 class Authority:
     """Signs certificates."""
 
-    def __init__(self, name: str = "Test CA") -> None:
+    def __init__(self, name: str = "Test CA", days: float = 90) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        begun = self._builder(self._name, timedelta(days=-1), timedelta(days=30)).public_key(self._key.public_key())
+        begun = self._builder(self._name, timedelta(days=-3), timedelta(days=days)).public_key(self._key.public_key())
         made = begun.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         self.pem = made.sign(self._key, SHA256()).public_bytes(Encoding.PEM).decode()
 
