@@ -18,7 +18,7 @@ import httpx
 import structlog
 
 from master.errors import BrokerAway
-from master.management import ManagementApi
+from master.management import ManagementApi, ManagementClient
 from master.settings import QueueType
 from master.tls import failure_of
 from shared.messages.routes import DEAD_QUEUE, MASTER_EXCHANGE, MASTER_QUEUE, NODE_EXCHANGE, node_login, node_queue
@@ -44,19 +44,13 @@ def password_hash(password: str) -> str:
 
 
 class Broker:
-    """The management API of one broker, as an administrator."""
+    """The management API of one broker, or of the brokers of one cluster, as an administrator."""
 
     def __init__(self, management: ManagementApi, queue_type: QueueType = "classic") -> None:
         """A queue that exists keeps its type."""
         self._queue_type = queue_type
         self._vhost = management.vhost
-        self._http = httpx.AsyncClient(
-            base_url=management.urls[0],
-            auth=management.login,
-            timeout=TIMEOUT_S,
-            verify=management.trust,
-            trust_env=False,
-        )
+        self._management = ManagementClient(management, TIMEOUT_S)
 
     async def ensure_all(self, nodes: Mapping[NodeId, str]) -> None:
         """Create everything that the bus needs, and delete the logins of removed nodes. Raises BrokerAway.
@@ -111,7 +105,7 @@ class Broker:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._management.close()
 
     @property
     def _quoted(self) -> str:
@@ -185,9 +179,10 @@ class Broker:
 
     async def _ask(self, method: str, path: str, **parameters: Any) -> httpx.Response:
         try:
-            return await self._http.request(method, path, **parameters)
+            return await self._management.request(method, path, **parameters)
         except (httpx.HTTPError, OSError) as error:
-            raise BrokerAway(f"RabbitMQ's management API does not answer: {failure_of(error)}") from error
+            silent = f"RabbitMQ's management API does not answer{self._management.everywhere}"
+            raise BrokerAway(f"{silent}: {failure_of(error)}") from error
 
 
 def read(answer: httpx.Response) -> Any:

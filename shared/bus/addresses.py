@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
@@ -15,6 +16,8 @@ LONGEST_CA = 16_384
 PORTS = {"amqp": 5672, "amqps": 5671}
 SYSTEM = "system"
 """The value of a `ca` that stands for the trust store of the host."""
+
+ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +134,16 @@ def endpoint(url: str) -> str:
 def addresses(urls: Sequence[str], ca: str | None = None) -> BrokerAddresses:
     """Build addresses from plain texts. Raises ValueError."""
     return BrokerAddresses(tuple(map(SecretStr, urls)), ca)
+
+
+def spread(urls: Sequence[ItemT], number: int) -> tuple[ItemT, ...]:
+    """Return the addresses in the order of preference of the program with this number.
+
+    Consecutive numbers share the brokers evenly, and those of one broker share the others evenly when it is away: the
+    number's digits in the factorial number system choose the first, the second and each next one of those left.
+    """
+    left, order = list(urls), list[ItemT]()
+    while left:
+        number, place = divmod(number, len(left))
+        order.append(left.pop(place))
+    return tuple(order)

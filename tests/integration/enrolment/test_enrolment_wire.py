@@ -14,10 +14,11 @@ from master.db.database import Database
 from master.domain.nodes.enrolment.service import Enrolment
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.tls import trusted
-from shared.bus.addresses import addresses
+from shared.bus.addresses import addresses, spread
 from shared.enrolment.challenge import new_challenge
 from shared.enrolment.handshake import MasterHandshake
 from shared.proxies import NodeId
+from tests.integration.conftest import ANY_PORT
 from tests.master.waiting_node import WaitingNode
 from tests.services.ports import HOST, PortBlock
 from tests.services.postgres import Database as Address
@@ -59,6 +60,16 @@ async def test_a_node_with_the_right_challenge_gets_a_login_that_works(enrolment
     assert "-" in config.name
     connection = await aio_pika.connect(config.amqp_urls[0].get_secret_value())
     await connection.close()
+
+
+async def test_a_node_gets_all_brokers_of_a_cluster_in_an_order_of_its_own(
+    rows: Database, broker: Broker, node: WaitingNode
+):
+    brokers = addresses([f"amqp://192.0.2.{number}:5672/v" for number in (1, 2, 3)])
+    enrolment = Enrolment(rows, broker, cluster="c1", node_broker=brokers, enrol_ports=ANY_PORT, answer_timeout_s=2)
+    node_id, _ = await enrol(enrolment, node.port, node.challenge)
+    await enrolment.close()
+    assert node.accepted[0].config.broker.bare_urls == spread(brokers.bare_urls, node_id)
 
 
 async def test_a_wrong_challenge_is_refused_and_leaves_nothing_behind(

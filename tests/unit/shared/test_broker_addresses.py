@@ -1,10 +1,13 @@
 """Addresses of brokers, and what is refused in them."""
 
 import ssl
+from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.bus.addresses import SYSTEM, addresses, endpoint, ssl_context
+from shared.bus.addresses import SYSTEM, addresses, endpoint, spread, ssl_context
 from tests.tls.authority import Authority
 
 
@@ -72,3 +75,17 @@ def test_the_context_verifies_chain_and_host_name() -> None:
 def test_an_endpoint_is_host_and_port() -> None:
     urls = ["amqp://u:p@h/", "amqps://h/v", "amqps://[::1]:7/"]
     assert [endpoint(url) for url in urls] == ["h:5672", "h:5671", "[::1]:7"]
+
+
+@given(st.lists(st.integers(), unique=True, max_size=6), st.integers(min_value=0))
+def test_each_program_has_all_brokers_in_an_order_of_its_own(brokers: list[int], number: int) -> None:
+    assert sorted(spread(brokers, number)) == sorted(brokers)
+
+
+@given(st.integers(0, 10_000), st.sets(st.sampled_from("abc"), max_size=2))
+def test_programs_are_spread_evenly_over_three_brokers_also_over_those_that_are_left(
+    first: int, away: set[str]
+) -> None:
+    orders = [spread("abc", number) for number in range(first, first + 600)]
+    firsts = Counter(next(broker for broker in order if broker not in away) for order in orders)
+    assert set(firsts.values()) == {600 // (3 - len(away))}

@@ -16,7 +16,7 @@ from master.domain.proxies.schemas import bracketed
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.schemas.addresses import node_ip
 from master.tls import trusted
-from shared.bus.addresses import BrokerAddresses
+from shared.bus.addresses import BrokerAddresses, spread
 from shared.enrolment.bodies import REFUSED, Box, HelloAnswer, NodeConfig, NodeFacts
 from shared.enrolment.challenge import BadChallenge, challenge_hash
 from shared.enrolment.handshake import MasterHandshake
@@ -127,7 +127,7 @@ class EnrolmentClient:
             node_id=node_id,
             name=name,
             cluster=self._cluster,
-            amqp_urls=tuple(login_url(url, node_id, password) for url in self._node_broker.bare_urls),
+            amqp_urls=tuple(login_url(url, node_id, password) for url in spread(self._node_broker.bare_urls, node_id)),
             ca=self._node_broker.ca,
             queue=node_queue(node_id),
             ip=where.ip,
