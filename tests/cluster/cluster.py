@@ -85,22 +85,26 @@ class Cluster(Faults):
         agents = {name: node.agent for name, node in self.nodes.items()}
         return {"postgres": self.postgres.program, "rabbitmq": self.rabbitmq.program, **self.masters, **agents}
 
-    async def master(self) -> httpx.AsyncClient:
-        """Start one more master and wait until its API is ready; return a client of it."""
+    async def master(self, host: str = HOST) -> httpx.AsyncClient:
+        """Start one more master and wait until its API is ready; return a client of it.
+
+        `host` may be any loopback address: such a master has the ports of the first one.
+        """
         count = len(self.masters)
         name = f"master-{count + 1}" if count else "master"
-        port = self.api_port if not count else self.ports.port(API + count)
+        port = self.api_port if not count or host != HOST else self.ports.port(API + count)
         environment = {
             **self.database.environment,
             **self.vhost.environment,
-            "API_HOST": HOST,
+            "API_HOST": host,
+            "LINKS_HOST": host,
             "API_PORT": str(port),
             "ENROL_PORTS": self.ports.range,
             **self.master_settings,
         }
         self.masters[name] = self._program(name, "master", environment)
         self.clients[name] = httpx.AsyncClient(
-            base_url=f"http://{HOST}:{port}", timeout=30, verify=trusted(), trust_env=False
+            base_url=f"http://{host}:{port}", timeout=30, verify=trusted(), trust_env=False
         )
         await self.start(name)
         return self.clients[name]
