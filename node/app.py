@@ -56,7 +56,7 @@ class Node:
     ) -> None:
         """`changed` is set by an engine whose proxies changed unasked, `upgrade` by the operator. `copy` is what the
         store has loaded."""
-        self._data_dir = settings.data_dir
+        self._files = settings.files
         self._engines, self._changed, self._upgrade, self._store = engines, changed, upgrade, store
         self._copy = copy
         self._reconciler = Reconciler(self._copy, engines.by_name, on_change=self._reconciled, listen=settings.listen)
@@ -166,15 +166,16 @@ class Node:
             self._copy.forget()
         await wait_for_event(self._reconciler.has_passed, FIRST_PASS_S)
         module = await asyncio.to_thread(import_module, "node.agent.session")
-        prove = partial(self._membership.prove, identity)
+        config = identity.config
         self._session = session = module.Session(
             identity,
             self._copy,
             self._store,
             self._reconciler,
             self._engines,
-            on_login=prove,
-            data_dir=self._data_dir,
+            on_login=partial(self._membership.prove, config),
+            keep_moves=partial(self._membership.keep_moves, config),
+            files=self._files,
         )
         await session.run()
 

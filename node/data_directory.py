@@ -31,6 +31,11 @@ class DataDirectory:
         return self.data_dir / "identity.json"
 
     @property
+    def manual_move_file(self) -> Path:
+        """The file in which `maybe-node config` leaves addresses of the broker for the agent."""
+        return self.data_dir / "broker.json"
+
+    @property
     def builtin_dir(self) -> Path:
         """The folder of the built-in engine."""
         return self.data_dir / "builtin"

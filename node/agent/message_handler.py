@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import structlog
 
+from node.agent.broker_links import BrokerLinks
 from node.agent.publisher import Publisher
 from node.agent.record_requests import RecordRequests
 from node.agent.reports import NodeReports
@@ -19,7 +20,7 @@ from shared.bus.envelopes import Incoming
 from shared.messages.assembly import Assemblies, assemble
 from shared.messages.bodies import CheckSync, Header, NeedSync, Report, Sync, UpgradeRequest
 from shared.messages.broker_config import ConfigBody, ConfigOkBody
-from shared.messages.reading import Unreadable, decode, decode_header
+from shared.messages.reading import Unreadable, decode, decode_header, revision_in
 
 log = structlog.get_logger()
 
@@ -37,6 +38,7 @@ class Agent:
         reports: NodeReports,
         progress: Progress,
         upgrades: UpgradeReceiver,
+        links: BrokerLinks,
         on_address: Callable[[], None] = lambda: None,
     ) -> None:
         """`copy` mirrors the store. `on_address` is called when the master reports another ip of this node."""
@@ -45,20 +47,24 @@ class Agent:
         self._publisher, self._reports, self._progress = publisher, reports, progress
         self._record_requests = RecordRequests(copy, publisher)
         self._upgrades = upgrades
+        self._links = links
         upgrades.on_change = reports.wake
         self._assemblies: Assemblies = {}
 
-    async def handle(self, message: Incoming) -> None:
-        """Handle one message of the master. Returning acknowledges it, so the change is on disk by then."""
+    async def handle(self, message: Incoming, in_use: bool) -> None:
+        """Handle one message of the master. Returning acknowledges it, so the change is on disk by then.
+
+        `in_use`: it came over the connection that the node uses, not over one that is about to become it or was it.
+        """
         try:
             header = decode_header(message.headers)
+            if not self._is_ours(header, message.type):
+                return
             body = decode(message.type, message.body)
         except Unreadable as error:
             log.warning("message.unreadable", type=message.type, message_id=message.message_id, reason=str(error))
-            return
-        if header.cluster != self._publisher.cluster or header.node != self._publisher.node_id:
-            log.error("message.foreign", type=message.type, cluster=header.cluster, node_id=header.node)
-            self._reports.report_foreign(header.cluster)
+            if message.type == "config" and (rev := revision_in(message.body)) is not None:
+                await self._links.refuse(rev, f"the message cannot be read: {error}")
             return
         match body:
             case CheckSync():
@@ -67,8 +73,21 @@ class Agent:
                 await self._take(lambda: on_records(self._copy, header, items))
             case UpgradeRequest():
                 self._upgrades.take(body)
-            case NeedSync() | Report() | ConfigBody() | ConfigOkBody():
+            case ConfigBody():
+                await self._links.take(body)
+            case ConfigOkBody(rev=rev):
+                if in_use:
+                    await self._links.confirm(rev)
+            case NeedSync() | Report():
                 log.warning("message.unexpected", type=message.type)
+
+    def _is_ours(self, header: Header, type_: str | None) -> bool:
+        """Whether the message is for this node of this cluster. Any other is reported."""
+        if header.cluster == self._publisher.cluster and header.node == self._publisher.node_id:
+            return True
+        log.error("message.foreign", type=type_, cluster=header.cluster, node_id=header.node)
+        self._reports.report_foreign(header.cluster)
+        return False
 
     async def came_up(self) -> None:
         """Report the new connection to the broker and request the missing records again."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from node.agent.broker_links import BrokerLinks
 from node.agent.live_reports import LiveReports
 from node.agent.publisher import Publisher
 from node.agent.upgrade_requests import UpgradeReceiver
@@ -46,9 +47,10 @@ class NodeReports:
         version: str,
         engines: Mapping[str, str],
         upgrades: UpgradeReceiver,
+        links: BrokerLinks,
     ) -> None:
         """`engines` maps the engines of this node to their versions."""
-        self._upgrades = upgrades
+        self._upgrades, self._links = upgrades, links
         self._copy, self._reconciler, self._publisher = copy, reconciler, publisher
         self._usage_reports, self._live_reports = usage_reports, live_reports
         self._progress, self._store = progress, store
@@ -147,4 +149,5 @@ class NodeReports:
             engines=self._engines,
             load=self._live_reports.load,
             upgrade=self._upgrades.report,
+            broker=self._links.report,
         )

@@ -12,9 +12,10 @@ import structlog
 from node.errors import IdentityUnread
 from node.host import addresses, host_name, os_name
 from node.settings import Settings
+from node.state.broker_moves import BrokerMoves
 from node.state.identity import Identity, read_identity, write_identity
 from node.state.status_file import WaitingChallenge
-from shared.enrolment.bodies import NodeFacts
+from shared.enrolment.bodies import NodeConfig, NodeFacts
 from shared.tasks import Endurance, insist, run_until
 from shared.version import program_version
 
@@ -39,7 +40,7 @@ class Membership:
         self.known = asyncio.Event()
         """Set once the node has an identity, or waits for one."""
         self._identity: Identity | None = None
-        self._proven: Identity | None = None
+        self._proven: NodeConfig | None = None
         self._changing = asyncio.Lock()
         """Held while the identity on disk is written, so that a spent challenge never brings back an older login."""
         self._renewed = asyncio.Event()
@@ -69,14 +70,25 @@ class Membership:
                 assert self._identity is not None  # noqa: S101 (narrowing)
                 await run_until(self._renewed, partial(work, self._identity))
 
-    async def prove(self, identity: Identity) -> None:
+    async def prove(self, config: NodeConfig) -> None:
         """Note that the broker accepted this login: the challenge is spent as soon as that is on disk.
 
         A login that a newer configuration has replaced meanwhile proves nothing.
         """
-        if identity is self._identity:
-            self._proven = identity
+        if self._identity is not None and config is self._identity.config:
+            self._proven = config
             self._logged_in.set()
+
+    async def keep_moves(self, config: NodeConfig, moves: BrokerMoves) -> None:
+        """Write which addresses of the broker the node uses, unless a newer configuration has replaced this one. Raises
+        OSError."""
+        async with self._changing:
+            if self._identity is not None and config is self._identity.config:
+                await self._write(replace(self._identity, moved=moves))
+
+    async def _write(self, identity: Identity) -> None:
+        await asyncio.to_thread(write_identity, self._settings.identity_file, identity)
+        self._identity = identity
 
     async def _read(self) -> Identity | None:
         return await asyncio.to_thread(read_identity, self._settings.identity_file)
@@ -90,10 +102,9 @@ class Membership:
 
         async def write() -> bool:
             async with self._changing:
-                if self._proven is None:
+                if self._proven is None or self._identity is None:
                     return False
-                spent = replace(self._proven, challenge=None)
-                await asyncio.to_thread(write_identity, self._settings.identity_file, spent)
+                await self._write(replace(self._identity, challenge=None))
                 if self._invited is not None:
                     await asyncio.to_thread(self._invited.forget)
                 return True
@@ -144,11 +155,10 @@ class Membership:
 
     async def _accept(self, identity: Identity) -> None:
         async with self._changing:
-            await asyncio.to_thread(write_identity, self._settings.identity_file, identity)
+            await self._write(identity)
             self._proven = None
             self._logged_in.clear()
         log.info("node.enrolled", node_id=identity.config.node_id, name=identity.config.name)
-        self._identity = identity
         self._renewed.set()
 
     def _facts(self) -> NodeFacts:

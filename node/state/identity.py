@@ -5,19 +5,31 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from node.errors import BadIdentity, IdentityUnread
+from node.state.broker_moves import BrokerConfig, BrokerMoves, FailedMove
+from shared.bus.addresses import addresses
 from shared.enrolment.bodies import NodeConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The configuration from the master. `challenge` is set until the broker has accepted the login once."""
+    """The configuration from the enrolment. `challenge` is set until the broker has accepted the login once.
+
+    `moved` is None until the node was asked to use other addresses of the broker than those of the enrolment.
+    """
 
     config: NodeConfig
     challenge: str | None = field(default=None, repr=False)
+    moved: BrokerMoves | None = None
+
+    @property
+    def moves(self) -> BrokerMoves:
+        """The addresses of the broker that the node uses, and those that it keeps beside."""
+        return self.moved or BrokerMoves(BrokerConfig(self.config.broker_rev, self.config.broker, confirmed=True))
 
     @property
     def owner(self) -> str:
@@ -29,19 +41,57 @@ def read_identity(path: Path) -> Identity | None:
     """Read the identity; None for a node that has none yet. Raises BadIdentity, IdentityUnread."""
     try:
         body = json.loads(path.read_bytes())
-        return Identity(NodeConfig.model_validate(body["config"]), body.get("challenge"))
+        moved = body.get("broker")
+        return Identity(
+            NodeConfig.model_validate(body["config"]),
+            body.get("challenge"),
+            moves_of(moved) if moved is not None else None,
+        )
     except FileNotFoundError:
         return None
     except OSError as error:
         raise IdentityUnread(path=str(path), reason=error.strerror or type(error).__name__) from error
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise BadIdentity(path=str(path), reason=type(error).__name__) from error
 
 
 def write_identity(path: Path, identity: Identity) -> None:
     """Store the identity durably, readable by this user only. On OSError the earlier file stays."""
-    body = {"config": identity.config.exposed(), "challenge": identity.challenge}
+    moved = exposed_moves(identity.moved) if identity.moved is not None else None
+    body = {"config": identity.config.exposed(), "challenge": identity.challenge, "broker": moved}
     write_secret(path, json.dumps(body).encode())
+
+
+def exposed_moves(moves: BrokerMoves) -> dict[str, Any]:
+    """Return the members for JSON, with the login in clear."""
+    return {
+        "current": exposed_config(moves.current),
+        "previous": [exposed_config(each) for each in moves.previous],
+        "next": exposed_config(moves.next) if moves.next is not None else None,
+        "failed": {"rev": moves.failed.rev, "reason": moves.failed.reason} if moves.failed is not None else None,
+    }
+
+
+def exposed_config(config: BrokerConfig) -> dict[str, Any]:
+    """Return the members for JSON, with the login in clear."""
+    urls = [url.get_secret_value() for url in config.addresses.urls]
+    return {"rev": config.rev, "amqp_urls": urls, "ca": config.addresses.ca, "confirmed": config.confirmed}
+
+
+def moves_of(body: Any) -> BrokerMoves:
+    """Read what `exposed_moves` has written. Raises ValueError, KeyError, TypeError, AttributeError."""
+    following, failed = body["next"], body["failed"]
+    return BrokerMoves(
+        current=config_of(body["current"]),
+        previous=tuple(config_of(each) for each in body["previous"]),
+        next=config_of(following) if following is not None else None,
+        failed=FailedMove(int(failed["rev"]), str(failed["reason"])) if failed is not None else None,
+    )
+
+
+def config_of(body: Any) -> BrokerConfig:
+    """Read what `exposed_config` has written. Raises ValueError, KeyError, TypeError, AttributeError."""
+    return BrokerConfig(int(body["rev"]), addresses(body["amqp_urls"], body["ca"]), body["confirmed"] is True)
 
 
 def write_secret(path: Path, body: bytes) -> None:

@@ -7,6 +7,7 @@ which no alarm blocks. When either ends, both are closed and made again with bac
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
@@ -21,13 +22,13 @@ from aiormq.exceptions import (
 )
 from pydantic import SecretStr
 
-from shared.bus.addresses import BrokerAddresses
+from shared.bus.addresses import BrokerAddresses, endpoint
 from shared.bus.clear_text import ADVICE, in_clear_text
 from shared.bus.connections import CONNECT_TIMEOUT_S, connected, version_of
 from shared.bus.envelopes import Outgoing, outgoing
 from shared.bus.failures import OUTSIDE_ERRORS, BusDown, Unroutable, UntrustedBroker, is_outside
 from shared.bus.intake import Intake
-from shared.tasks import Backoff
+from shared.tasks import Backoff, wait_for_event
 
 log = structlog.get_logger()
 
@@ -44,6 +45,15 @@ BusState = Literal["connecting", "up", "down", "refused", "occupied", "untrusted
 
 untrusted: the broker's certificate is refused. Like a refused login, no quick retry heals it.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailure:
+    """Why the bus is not up at `endpoint` (host:port)."""
+
+    endpoint: str
+    state: BusState
+    reason: str
 
 
 class Bus:
@@ -70,6 +80,12 @@ class Bus:
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
         self.state: BusState = "connecting"
+        self.failures: tuple[ConnectFailure, ...] = ()
+        """One for each address, of the last time that all were tried in vain."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after every change of `state` and `failures`."""
+        self._reason = ""
+        self._due = asyncio.Event()
         self.broker_version: str | None = None
 
     @property
@@ -89,6 +105,30 @@ class Bus:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._intake.run())
             await self._stay_connected()
+
+    def hurry(self) -> None:
+        """Try again now instead of waiting: what stood in the way may be gone."""
+        self._due.set()
+
+    async def pause(self) -> None:
+        """Stop consuming, and go on publishing. What the connection does not take ends it, and with it the pause."""
+        await self._adjust(self._intake.pause)
+
+    async def resume(self) -> None:
+        """Consume again after `pause`."""
+        await self._adjust(self._intake.resume)
+
+    async def _adjust(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Change the consumer of the open connection, if there is one. One that fails has ended or is about to."""
+        if self.state != "up":
+            return
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await act()
+        except Exception as error:
+            if not is_outside(error):
+                raise
+            log.debug("bus.consumer_not_changed", reason=type(error).__name__)
 
     async def publish(self, message: Outgoing) -> str:
         """Publish, wait for the broker's confirmation, and return the message's id. Raises BusDown."""
@@ -119,11 +159,16 @@ class Bus:
     async def _stay_connected(self) -> None:
         backoff = Backoff(most_s=RECONNECT_MOST_S)
         while True:
+            failures = list[ConnectFailure]()
             for _ in self._addresses.urls:
                 await self._stay_at_one(backoff)
+                failures.append(ConnectFailure(endpoint(self.url.get_secret_value()), self.state, self._reason))
                 self._place = (self._place + 1) % len(self._addresses.urls)
+            self._due.clear()
+            self.failures = tuple(failures)
+            self.on_change()
             is_refused = self.state in ("refused", "untrusted")
-            await asyncio.sleep(self._refused_wait_s if is_refused else backoff.next())
+            await wait_for_event(self._due, self._refused_wait_s if is_refused else backoff.next())
 
     async def _stay_at_one(self, backoff: Backoff) -> None:
         """Connect to the address in turn; return when that fails, or when the connection has ended."""
@@ -175,4 +220,7 @@ class Bus:
     def _enter(self, state: BusState, reason: str = "") -> None:
         if state != self.state:
             (log.info if state == "up" else log.warning)(f"bus.{state}", **({"reason": reason} if reason else {}))
-        self.state = state
+        self.state, self._reason = state, reason
+        if state == "up":
+            self.failures = ()
+        self.on_change()

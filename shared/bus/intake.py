@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from shared.bus.envelopes import Incoming, incoming
 from shared.bus.failures import BusDown, is_outside
@@ -36,6 +36,7 @@ class Intake:
         self._queue, self._handler, self._exclusive, self._prefetch = queue, handler, exclusive, prefetch
         self._lane, self._handle_s, self._admit = lane, handle_s, admit
         self._lanes: list[asyncio.Queue[AbstractIncomingMessage]] = [asyncio.Queue() for _ in range(lanes)]
+        self._consumer: tuple[AbstractQueue, str] | None = None
 
     async def run(self) -> None:
         """Handle messages until cancelled, over any number of connections."""
@@ -46,8 +47,21 @@ class Intake:
     async def consume(self, channel: AbstractChannel) -> None:
         """Start consuming on this channel. Raises AMQPError, OSError."""
         await channel.set_qos(prefetch_count=self._prefetch)
-        queue = await channel.get_queue(self._queue)
-        await queue.consume(self._received, exclusive=self._exclusive)
+        await self._consume(await channel.get_queue(self._queue))
+
+    async def _consume(self, queue: AbstractQueue) -> None:
+        self._consumer = queue, await queue.consume(self._received, exclusive=self._exclusive)
+
+    async def pause(self) -> None:
+        """Leave the queue to another consumer; messages that were received are handled. Raises AMQPError, OSError."""
+        if self._consumer is not None:
+            queue, tag = self._consumer
+            await queue.cancel(tag)
+
+    async def resume(self) -> None:
+        """Consume the queue again, after `pause`, on the same channel. Raises AMQPError, OSError."""
+        if self._consumer is not None:
+            await self._consume(self._consumer[0])
 
     async def _received(self, message: AbstractIncomingMessage) -> None:
         envelope = incoming(message)

@@ -1,19 +1,17 @@
 """Bodies of the messages that move a node to other addresses of the broker."""
 
 import re
-import ssl
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from shared.bus.addresses import SYSTEM, BrokerAddresses, addresses, ssl_context
 from shared.messages.fields import MessageModel, Rev, StateName
 
 CONFIG_LIMIT = 16_384
 """Most bytes of a `config`."""
-MOST_ADDRESSES = 4
-SYSTEM_CA = "system"
-"""Stands for the certificate authorities that the node's host trusts."""
+MOST_URLS = 4
 BROKER_STATES = ("moved", "trial", "failed")
 BrokerState = Literal["moved", "trial", "failed"]
 """trial: the node uses the addresses of `rev`, and its master has not confirmed them yet. moved: it has, and the node
@@ -32,6 +30,12 @@ def broker_address(text: str) -> str:
     return text
 
 
+def with_login(address: str, user: str, password: str) -> str:
+    """Return the address with this login."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"
+
+
 def is_port(address: str) -> bool:
     """Whether the address has a port that exists, or none."""
     try:
@@ -43,14 +47,10 @@ def is_port(address: str) -> bool:
 def certificate_authorities(text: str) -> str:
     """Check certificates in PEM, of which there is at least one; nothing else may stand between them, since a private
     key would reach every node. Raises ValueError."""
-    if text == SYSTEM_CA:
-        return text
-    if not _CERTIFICATES.fullmatch(text.strip()):
-        raise ValueError("is not a list of certificates in PEM, and nothing else")
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-    except ssl.SSLError as error:
-        raise ValueError("has a certificate that cannot be read") from error
+    if text != SYSTEM:
+        if not _CERTIFICATES.fullmatch(text.strip()):
+            raise ValueError("is not a list of certificates in PEM, and nothing else")
+        ssl_context(text)
     return text
 
 
@@ -63,23 +63,33 @@ BrokerAddress = Annotated[str, Field(max_length=500), AfterValidator(broker_addr
 Authorities = Annotated[str, Field(max_length=CONFIG_LIMIT), AfterValidator(certificate_authorities)]
 
 
-class ConfigBody(MessageModel):
-    """The addresses of the broker that a node is asked to use, in order of preference, and the certificate authorities
-    by which it verifies them: PEM, SYSTEM_CA, or None for a broker without TLS.
+class BrokerTarget(MessageModel):
+    """Addresses of the broker, in order of preference, and the certificate authorities by which they are verified: PEM,
+    "system" for those that the node's host trusts, or None for a broker without TLS."""
 
-    `rev` grows with every change of them in the cluster. The node's login is the same at all of them.
-    """
-
-    rev: Annotated[Rev, Field(ge=1)]
-    amqp_urls: Annotated[tuple[BrokerAddress, ...], Field(min_length=1, max_length=MOST_ADDRESSES)]
+    amqp_urls: Annotated[tuple[BrokerAddress, ...], Field(min_length=1, max_length=MOST_URLS)]
     ca: Authorities | None = None
 
     @model_validator(mode="after")
-    def _is_secured_as_named(self) -> "ConfigBody":
+    def _is_secured_as_named(self) -> Self:
         scheme = "amqp" if self.ca is None else "amqps"
         if any(urlsplit(address).scheme != scheme for address in self.amqp_urls):
             raise ValueError("addresses are amqps:// with certificate authorities, and amqp:// without any")
+        self.addresses("node", "")
         return self
+
+    def addresses(self, user: str, password: str) -> BrokerAddresses:
+        """Return the addresses with this login."""
+        return addresses([with_login(url, user, password) for url in self.amqp_urls], self.ca)
+
+
+class ConfigBody(BrokerTarget):
+    """A wish that the node uses these addresses of the broker, at all of which its login is the same.
+
+    `rev` grows with every change of them in the cluster.
+    """
+
+    rev: Annotated[Rev, Field(ge=1)]
 
 
 class ConfigOkBody(MessageModel):

@@ -57,6 +57,14 @@ def decode(type_: str | None, body: bytes) -> MessageBody:
         raise Unreadable(first_error(error)) from error
 
 
+def revision_in(body: bytes) -> int | None:
+    """Return the revision in a `config` that cannot be read otherwise; None if even that cannot be read."""
+    try:
+        return ConfigOkBody.model_validate_json(body[:READ_LIMIT]).rev
+    except ValidationError:
+        return None
+
+
 def sync_item(raw: dict[str, JsonValue]) -> SyncItem:
     """Read the members of a record that every version knows. Raises ValidationError."""
     return SyncItem.model_validate({**{k: raw[k] for k in ("id", "version", "content") if k in raw}, "raw": raw})

@@ -19,9 +19,9 @@ REPORT = Report(rev=7, seen=8, top=3, digest="0" * 16, content="0" * 16, count=2
 
 
 def test_a_config_names_addresses_and_certificate_authorities():
-    assert encode(PLAIN) == b'{"rev":3,"amqp_urls":["amqp://broker.example:5672/maybe"]}'
+    assert encode(PLAIN) == b'{"amqp_urls":["amqp://broker.example:5672/maybe"],"rev":3}'
     assert encode(SECURE) == (
-        b'{"rev":4,"amqp_urls":["amqps://broker.example:5671/%2f","amqps://[2001:db8::1]/"],"ca":"system"}'
+        b'{"amqp_urls":["amqps://broker.example:5671/%2f","amqps://[2001:db8::1]/"],"ca":"system","rev":4}'
     )
     assert [decode("config", encode(body)) for body in (PLAIN, SECURE)] == [PLAIN, SECURE]
 
