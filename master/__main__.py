@@ -1,4 +1,4 @@
-"""The command line of the master: `maybe-master [run|doctor|bundle|install-command|license|tls]`."""
+"""The command line of the master: `maybe-master [run|doctor|bundle|install-command|license|tls|token]`."""
 
 import argparse
 import asyncio
@@ -15,6 +15,7 @@ from master.broker_tls.commands import run_tls
 from master.distribution.commands import run_command
 from master.doctor.examination import findings
 from master.domain.license.commands import run_license
+from master.domain.tokens.commands import run_token
 from master.errors import BadConfiguration
 from master.settings import OPTIONAL, REQUIRED, SECRETS, Settings, read_settings
 from shared.doctor.examination import print_findings
@@ -30,12 +31,14 @@ COMMANDS = {
     "bundle": "build, export or verify the bundles that nodes are installed from (see bundle --help)",
     "install-command": "print the line that installs a node (see install-command --help)",
     "license": "issue or inspect a licence key (see license --help)",
+    "token": "create, list or revoke tokens of the API by the database (see token --help)",
     "tls": "make or renew the certificates of the broker (see tls --help)",
 }
 PROGRAMS = {
     "bundle": partial(run_command, "bundle"),
     "install-command": partial(run_command, "install-command"),
     "license": run_license,
+    "token": run_token,
     "tls": run_tls,
 }
 """The commands with arguments of their own; each returns the exit code."""

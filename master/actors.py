@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from structlog.contextvars import bound_contextvars
 
-API, MASTER, SCHEDULE = "api", "master", "schedule"
+API, MASTER, SCHEDULE, COMMAND_LINE = "api", "master", "schedule", "command line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +52,8 @@ def invitation_actor(invitation_id: int) -> str:
 def link_actor(link_id: int) -> str:
     """Return the actor of the user of a link."""
     return f"link {link_id}"
+
+
+def token_actor(name: str) -> str:
+    """Return the actor of requests with the token of this name."""
+    return f"token {name}"

@@ -38,6 +38,8 @@ from master.domain.nodes.invitations.announcements import AnnouncementReceiver
 from master.domain.rotation.runner import RotationRunner
 from master.domain.system.presence import Presence
 from master.domain.system.schemas import Configuration
+from master.domain.tokens.authentication import TokenAuthenticator
+from master.domain.tokens.service import prepare_tokens
 from master.domain.upgrades.releases import OfferedReleases
 from master.domain.upgrades.runner import UpgradeRunner
 from master.domain.webhooks.delivery import DeliveryRunner
@@ -149,6 +151,7 @@ class Master:
         self._downloads = downloads_of(settings, self._announcements)
         self._outbox = Outbox(self._database, self._broker, cluster)
         self._meters = Meters()
+        self._authenticator = TokenAuthenticator(self._database, self._meters)
         self._reports = Reports(self._database, self._outbox)
         self._housekeeping = Housekeeping(
             self._database, self._reports, settings.events_keep_days, settings.history_keep_days
@@ -202,6 +205,7 @@ class Master:
                     self._upgrades.run,
                     self._presence.run,
                     self._license.run,
+                    self._authenticator.run,
                 )
                 for program in (
                     self._bus.run,
@@ -227,6 +231,7 @@ class Master:
         """Return what the routes need of the master's parts."""
         return Dependencies(
             database=self._database,
+            authenticator=self._authenticator,
             enroller=self._enrolment,
             notifications=self._notifications,
             syncer=self._outbox,
@@ -251,6 +256,7 @@ class Master:
         )
 
     async def _serve(self) -> None:
+        await insist(self._prepare_tokens, loop="start", endurance=endurance())
         app = create_app(self._dependencies())
         host, port = self._sockets.api.getsockname()[:2]
         log.info("api.listening", host=host, port=port, tls=self._certificate is not None)
@@ -262,6 +268,12 @@ class Master:
             if self._sockets.links is not None:
                 group.create_task(serve_links(app, self._sockets.links, self._certificate))
             await serve(api_config(app, HttpProtocol, self._certificate), self._sockets.api, self._stream.close)
+
+    async def _prepare_tokens(self) -> None:
+        """Make the token of the settings count before the API listens. Raises DatabaseError, BadConfiguration."""
+        async with self._database.transaction() as session:
+            for event, facts in await prepare_tokens(session, self._settings.api_token):
+                log.warning(event, **facts)
 
     async def _serve_downloads(self) -> None:
         if self._sockets.downloads is not None:

@@ -9,6 +9,7 @@ from litestar.di import Provide
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ASGIApp, LifeSpanScope, Message, Scope
 
+from master.api.authentication import Authenticator, authenticated
 from master.api.dependencies import Injected, idempotency_key_of, if_match_of, parameters_of
 from master.api.dry_run import database_of, on_dry_run
 from master.api.middleware import LINK_PATH, with_request_log
@@ -51,6 +52,7 @@ from master.domain.search import routes as search
 from master.domain.stacks import routes as stacks
 from master.domain.system import routes as system
 from master.domain.system.schemas import Configuration
+from master.domain.tokens import routes as tokens
 from master.domain.upgrades import routes as upgrades
 from master.domain.usage import routes as usage
 from master.domain.webhooks import routes as webhooks
@@ -61,7 +63,7 @@ from master.schemas.access import TokenFilter, present_access
 from master.schemas.base import Query
 from master.web import page
 
-METERS, OWN_HOSTS, DOWNLOADS = "meters", "own_hosts", "downloads"
+METERS, OWN_HOSTS, DOWNLOADS, AUTHENTICATOR = "meters", "own_hosts", "downloads", "authenticator"
 ROUTES = (
     locations.router,
     nodes.router,
@@ -82,6 +84,7 @@ ROUTES = (
     links.router,
     links.use_link,
     webhooks.router,
+    tokens.router,
     search.search,
     labels.list_labels,
     system.show_system,
@@ -114,7 +117,7 @@ class Api(Litestar):
         if is_download(request["path"]):
             await self._enter(self.state[DOWNLOADS], {**request, "path_template": DOWNLOAD_ROUTE}, receive, send)
         elif request["method"] != "HEAD" or request["path"].startswith(LINK_PATH):
-            await self._enter(super().__call__, request, receive, send)
+            await self._enter(self._authenticated(), request, receive, send)
         else:
             await self._bodiless({**request, "method": "GET"}, receive, send)
 
@@ -132,7 +135,10 @@ class Api(Litestar):
                 ended = True  # a stream continues, but its body is dropped
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await self._enter(super().__call__, scope, receive, bodiless)
+        await self._enter(self._authenticated(), scope, receive, bodiless)
+
+    def _authenticated(self) -> ASGIApp:
+        return authenticated(super().__call__, self.state[AUTHENTICATOR])
 
 
 def not_narrowed(_: TokenFilter) -> Database:
@@ -150,6 +156,7 @@ class Dependencies:
     """
 
     database: Database
+    authenticator: Authenticator
     enroller: Enroller
     notifications: Notifications
     syncer: Syncer
@@ -188,6 +195,7 @@ def create_app(parts: Dependencies) -> Litestar:
     )
     resolve_in_turn(app.routes)
     app.state[METERS], app.state[OWN_HOSTS], app.state[DOWNLOADS] = parts.meters, parts.own_hosts, parts.downloads
+    app.state[AUTHENTICATOR] = parts.authenticator
     return app
 
 
@@ -214,6 +222,7 @@ def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
         "idempotency_key": idempotency_key_of,
     }
     names = (
+        "authenticator",
         *("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "health_reports", "configuration"),
         *("certificate_files", "broker_state", "broker_version", "check_target", "downloads", "license_problem"),
     )

@@ -43,6 +43,8 @@ class Meters:
 
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter[tuple[str, str, int]])
     durations: dict[tuple[str, str], Durations] = field(default_factory=dict[tuple[str, str], Durations])
+    refused_tokens: Counter[str] = field(default_factory=Counter[str])
+    """Requests that were not authenticated, by the reason."""
     messages: Counter[tuple[str, MessageOutcome]] = field(default_factory=Counter[tuple[str, MessageOutcome]])
 
     def served(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -65,6 +67,9 @@ class Meters:
         ]
         words = "Seconds until an answer began."
         yield family("maybe_api_request_duration_seconds", "histogram", words, durations)
+        refused = [("", {"reason": reason}, count) for reason, count in sorted(self.refused_tokens.items())]
+        words = "Requests without a token that counts."
+        yield family("maybe_api_authentication_failures_total", "counter", words, refused)
         messages = [
             ("", {"type": type_, "verdict": verdict}, count)
             for (type_, verdict), count in sorted(self.messages.items())

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PlainValidator, PrivateAttr, SecretStr
@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, PlainValidator, PrivateAttr, SecretS
 from master.errors import BadConfiguration
 from master.management import ManagementApi, management_of
 from master.schemas.hosts import plain_host, url_host
+from master.schemas.token_format import fault_of
 from shared.bus.addresses import BrokerAddresses, addresses, ssl_context, without_login
 from shared.logs import LogLevel
 from shared.settings.reading import (
@@ -126,6 +127,13 @@ def bare_address(address: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
+def token_text(text: str) -> SecretStr:
+    """Read a token of the API. Errors never repeat it."""
+    if fault := fault_of(text):
+        raise ValueError(f"is no token: {fault}; `maybe-master token generate` makes one")
+    return SecretStr(text)
+
+
 def script_url(text: str) -> str:
     """Read where nodes download from: a URL that can stand in a shell script as it is."""
     address = plain_web_url(text)
@@ -160,6 +168,8 @@ class DistributionSettings(EnvironmentSettings):
 class Settings(DistributionSettings):
     """The settings. `amqp_urls` have the master's own login, an administrator's."""
 
+    never_empty: ClassVar[frozenset[str]] = frozenset({"API_TOKEN"})
+
     amqp_urls: Annotated[tuple[SecretStr, ...], PlainValidator(broker_urls)] = Field(validation_alias="AMQP_URL")
     management_urls: Annotated[tuple[str, ...], PlainValidator(management_addresses)] = Field(
         validation_alias="RABBITMQ_MANAGEMENT_URL"
@@ -176,6 +186,7 @@ class Settings(DistributionSettings):
         None, validation_alias="NODE_AMQP_URL"
     )
     queue_type: Annotated[QueueType, one_of(QueueType)] = Field("classic", validation_alias="QUEUE_TYPE")
+    api_token: Annotated[SecretStr | None, PlainValidator(token_text)] = Field(None, validation_alias="API_TOKEN")
     license_key: SecretStr | None = Field(None, validation_alias="LICENSE_KEY")
     api_host: Annotated[str, PlainValidator(literal_address)] = Field("0.0.0.0", validation_alias="API_HOST")
     api_port: PortNumber = Field(3005, validation_alias="API_PORT")
@@ -252,7 +263,7 @@ class Settings(DistributionSettings):
         return self.api_hosts | ({url_host(self.public_url)} if self.public_url else set[str]())
 
 
-HIDDEN = frozenset({"DATABASE_PASSWORD", "LICENSE_KEY"})
+HIDDEN = frozenset({"API_TOKEN", "DATABASE_PASSWORD", "LICENSE_KEY"})
 SECRETS = secret_variables(Settings)
 REQUIRED = variables(Settings, required=True)
 OPTIONAL = variables(Settings, required=False)

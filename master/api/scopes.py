@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from master.schemas.access import TokenScope
+from master.errors import Forbidden, Unauthorized
+from master.schemas.access import NOBODY, Access, TokenScope
 
 Method = str
 
@@ -97,9 +98,27 @@ NEEDS: Mapping[str, Mapping[Method, Need]] = {
 
 
 def need_of(path: str, method: Method) -> Need | None:
-    """Return what a route needs; None: it is not listed, so it is refused. OPTIONS lists the methods of any route."""
-    methods = NEEDS.get(path)
-    return ANY_TOKEN if method == "OPTIONS" and methods is not None else (methods or {}).get(method)
+    """Return what a route needs; None: it is not listed, so it is refused. OPTIONS of any route lists its methods."""
+    methods = NEEDS.get(path, {})
+    if method == "OPTIONS" and methods:
+        return FREE if is_all_free(methods) else ANY_TOKEN
+    return methods.get(method)
+
+
+def check_access(access: Access, path: str, method: Method) -> None:
+    """Refuse a request that the access does not allow. Raises Unauthorized, Forbidden."""
+    need = need_of(path, method)
+    if need is None:
+        raise Forbidden("this route is for nobody: it is missing in the table of scopes")
+    if need.is_free:
+        return
+    if access == NOBODY:
+        raise Unauthorized("this request needs a token")
+    if missing := access.missing(need.scopes):
+        which = "scope" if len(missing) == 1 else "scopes"
+        raise Forbidden(f"the token lacks the {which} {', '.join(missing)}", {"scopes": missing})
+    if access.filter is not None and not need.narrowed:
+        raise Forbidden("this is about the whole system, and the token is for a part of the fleet", {"scopes": []})
 
 
 def is_free(path: str) -> bool:
@@ -115,5 +134,10 @@ def copes_without_database(path: str) -> bool:
 @cache
 def free_paths() -> tuple[re.Pattern[str], ...]:
     """Return the paths whose methods are all free. A name at the end may have slashes, as those of files have."""
-    free = [path for path, methods in NEEDS.items() if all(need.is_free for need in methods.values())]
+    free = [path for path, methods in NEEDS.items() if is_all_free(methods)]
     return tuple(re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(path)), re.DOTALL) for path in free)
+
+
+def is_all_free(methods: Mapping[Method, Need]) -> bool:
+    """Whether all methods of a path are free."""
+    return all(need.is_free for need in methods.values())

@@ -23,7 +23,10 @@ log = structlog.get_logger()
 
 
 def api_config(app: Any, protocol: type[asyncio.Protocol], certificate: ServerCertificate | None) -> uvicorn.Config:
-    """Return the configuration of a server for this application; with a certificate it speaks TLS alone."""
+    """Return the configuration of a server for this application; with a certificate it speaks TLS alone.
+
+    A client is whoever connects: headers such as X-Forwarded-For are not heeded, since any client can send them.
+    """
     return uvicorn.Config(
         app,
         http=protocol,
@@ -31,6 +34,7 @@ def api_config(app: Any, protocol: type[asyncio.Protocol], certificate: ServerCe
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=5,
         lifespan="off",
         ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context,

@@ -23,7 +23,7 @@ from master.errors import (
 def refusal(constraint: str) -> RequestRefused | None:  # noqa: PLR0911 (one for each constraint)
     """Return the error of the API for a violated constraint, or None when only a bug can violate it."""
     match constraint:
-        case "locations_name_key" | "nodes_name_key" | "proxies_name_key" | "stacks_name_key":
+        case "locations_name_key" | "nodes_name_key" | "proxies_name_key" | "stacks_name_key" | "tokens_name_key":
             return NameTaken(f"another one of the {constraint.partition('_')[0]} has this name")
         case "proxies_node_id_port_key":
             return PortTaken("another proxy of the node has this port")

@@ -28,10 +28,12 @@ from master.doctor.database import NodeSeen, address_finding, api_finding, clock
 from master.doctor.database import server_findings as database_findings
 from master.doctor.encryption import api_certificate_findings, link_findings
 from master.doctor.license import license_findings
+from master.doctor.tokens import token_findings
 from master.doctor.topology import Topology, topology, topology_findings
 from master.doctor.upgrades import agent_findings, upgrade_findings
 from master.domain.license.runner import configured_key
 from master.domain.license.service import read_current
+from master.domain.tokens.service import admins
 from master.errors import BadConfiguration, DatabaseError
 from master.exposure import exposure_finding, own_addresses
 from master.settings import Settings, read_settings
@@ -140,6 +142,7 @@ class MasterExamination:
             _, unusable = await asyncio.to_thread(configured_key, self.settings.configured_license)
             found += upgrade_findings(await session.row("doctor.upgrade"))
             found += license_findings(current.license, current.now, unusable)
+            found += token_findings(await admins(session), is_set=self.settings.api_token is not None)
         return found
 
     async def examine_bus(self) -> list[Finding]:

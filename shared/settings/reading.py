@@ -16,6 +16,7 @@ from shared.settings.errors import NOT_SET, ConfigurationError
 from shared.settings.secret_files import SecretFiles, file_variable, read_secret_files
 from shared.validation_errors import error_text
 
+EMPTY_FILE = "the file of {} is empty"
 LONGEST_NUMBER = 9
 """Digits. int() refuses thousands of them with a text of its own."""
 
@@ -23,11 +24,13 @@ LONGEST_NUMBER = 9
 class EnvironmentSettings(BaseModel):
     """Settings whose variables are the validation aliases of the fields.
 
-    Those of `may_be_empty` have a meaning when they are set to nothing.
+    Those of `may_be_empty` have a meaning when they are set to nothing. A file that gives one of `never_empty` must not
+    be empty, although the variable itself may be unset.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
     may_be_empty: ClassVar[frozenset[str]] = frozenset()
+    never_empty: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, *, environment: Mapping[str, str]) -> None:
         """Read the variables of this environment. Raises ValidationError."""
@@ -46,7 +49,10 @@ def read(settings: type[S], env: Mapping[str, str], error: type[ConfigurationErr
     except ValidationError as invalid:
         found, details = None, invalid.errors(include_url=False, include_context=False, include_input=False)
     # Outside of the handler: pydantic's error holds the values, which may be secrets.
-    reasons = {**{str(each["loc"][0]): reason(each, files) for each in details}, **files.reasons}
+    empty = {
+        name: EMPTY_FILE.format(file_variable(name)) for name in settings.never_empty if files.values.get(name) == ""
+    }
+    reasons = {**{str(each["loc"][0]): reason(each, files) for each in details}, **files.reasons, **empty}
     if found is None or reasons:
         first, *others = [error(variable, text) for variable, text in reasons.items()]
         raise error(first.variable, first.reason, tuple(others))
@@ -58,7 +64,7 @@ def reason(detail: ErrorDetails, files: SecretFiles) -> str:
     if detail["type"] != "missing":
         return error_text(detail)
     variable = str(detail["loc"][0])
-    return f"the file of {file_variable(variable)} is empty" if variable in files.values else NOT_SET
+    return EMPTY_FILE.format(file_variable(variable)) if variable in files.values else NOT_SET
 
 
 def variables(settings: type[EnvironmentSettings], *, required: bool) -> tuple[str, ...]:

@@ -15,7 +15,9 @@ from master.asgi import create_app
 from master.db.database import Database, Row, Session
 from master.db.notifications import Notifications
 from master.domain.events.stream import EventStream
+from master.domain.tokens.authentication import TokenAuthenticator
 from master.domain.webhooks.delivery import DeliveryRunner
+from master.instruments import Meters
 from master.tls import trusted
 from shared.http_server import Server, bound_socket
 from tests.master.dependencies import api_parts
@@ -129,10 +131,12 @@ async def master(
         deliveries.wake()
 
     waiter = Notifications(rows, lambda: None, happened, feed.touches.heard)
-    app = create_app(api_parts(rows, notifications=waiter, event_stream=feed, deliveries=deliveries))
+    tokens = TokenAuthenticator(rows, Meters())
+    parts = {"notifications": waiter, "event_stream": feed, "deliveries": deliveries, "authenticator": tokens}
+    app = create_app(api_parts(rows, **parts))
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(run) for run in (feed.run(), deliveries.run(), waiter.run())]
+        tasks = [group.create_task(run) for run in (feed.run(), deliveries.run(), waiter.run(), tokens.run())]
         async with (
             served(app, feed) as url,
             httpx.AsyncClient(

@@ -12,6 +12,7 @@ from master.domain.monitoring.certificates import CertificateFiles
 from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.system.schemas import Configuration
+from master.domain.tokens.authentication import TokenAuthenticator
 from master.instruments import Meters
 from shared.doctor.findings import Finding
 
@@ -27,9 +28,11 @@ async def nothing() -> tuple[Finding, ...]:
 def api_parts(rows: Database, **given: Any) -> Dependencies:
     """Over this database; the broker is down, and parts that are not given cannot be used."""
     parts: dict[str, Any] = dict.fromkeys(UNUSED, object())
-    parts |= {"meters": Meters(), "fleet": Fleet(rows), "broker_state": lambda: "down"}
+    meters = given.get("meters") or Meters()
+    parts |= {"meters": meters, "fleet": Fleet(rows), "broker_state": lambda: "down"}
     parts |= {
         "certificate_files": CertificateFiles({}),
+        "authenticator": TokenAuthenticator(rows, meters),
         "health_reports": HealthReports(nothing),
         "configuration": Configuration(),
         "broker_version": lambda: None,

@@ -5,12 +5,13 @@ from typing import Any, cast
 
 from litestar import Litestar
 
-from master.asgi import DOWNLOADS, METERS, Dependencies, create_app
+from master.asgi import AUTHENTICATOR, DOWNLOADS, METERS, Dependencies, create_app
 from master.db.database import Database
 from tests.master.dependencies import api_parts
 
 SHARED = (
     "database",
+    "authenticator",
     "enroller",
     "notifications",
     "syncer",
@@ -46,4 +47,5 @@ def app_over(parts: Dependencies) -> Litestar:
     for name, place in places.items():
         place.behind = getattr(parts, name)
     app.state[METERS], app.state[DOWNLOADS] = parts.meters, parts.downloads
+    app.state[AUTHENTICATOR] = parts.authenticator
     return app

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core.core_schema import DictSchema
 
-from master.api.openapi import problem_schemas
+from master.api.openapi import problem_schemas, security
 from master.api.openapi.examples import example_of
 from master.api.openapi.groups import GROUPS, group_of
 from master.api.openapi.route_docs import REQUEST_HEADERS, RESPONSE_HEADERS, RouteDocs, docs_of
@@ -81,6 +81,11 @@ class Operation:
         return list(GROUPS).index(self.group), self.route.path_format, METHODS.index(self.method)
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Its path and method."""
+        return self.route.path_format, self.method
+
+    @property
     def is_dry_runnable(self) -> bool:
         """Whether it can be tried out."""
         return self.inputs.query is not None and issubclass(self.inputs.query, DryRunnable)
@@ -125,7 +130,7 @@ class Operation:
         found |= {PreconditionFailed} if IF_MATCH in inputs.headers else set()
         found |= {NotFound} if "{" in self.route.path_format else set()
         found |= {BodyTooLarge} if inputs.body is not None else set()
-        return found
+        return found | security.problems(*self.key)
 
 
 class Schemas(GenerateJsonSchema):
@@ -153,10 +158,13 @@ def document(routes: Iterable[BaseRoute]) -> Json:
         "openapi": "3.1.0",
         "info": INFO,
         "servers": SERVERS,
-        "security": [],
+        "security": [{security.SCHEME: []}, {}],
         "tags": [{"name": name, "description": text} for name, text in GROUPS.items()],
         "paths": paths,
-        "components": {"schemas": schemas({*models, *map(problem_schemas.form, kinds)})},
+        "components": {
+            "schemas": schemas({*models, *map(problem_schemas.form, kinds)}),
+            "securitySchemes": security.SCHEMES,
+        },
     }
 
 
@@ -185,7 +193,8 @@ def described(one: Operation) -> Json:
         "tags": [one.group],
         "operationId": fn.__name__,
         "summary": one.handler.summary,
-        "description": inspect.getdoc(fn) or "",
+        "description": "\n\n".join(filter(None, (inspect.getdoc(fn), security.scope_words(*one.key)))),
+        "security": security.security(*one.key),
         "parameters": [*path_parameters(one.route), *query_parameters(inputs.query), *header_parameters(inputs)],
         "responses": {**responses(one), **problem_schemas.responses(one.problems, REF)},
     }

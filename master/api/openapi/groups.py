@@ -24,6 +24,8 @@ GROUPS: Mapping[str, str] = {
     "lookup": "Finds the proxy that had an address at a given time.",
     "search": "Finds anything by name, address or id.",
     "labels": "The keys and values of labels that are in use.",
+    "tokens": "A token is what a client sends with each request. It has scopes, and may be for a part of the fleet. "
+    "The API is open to everybody until the first token with the scope `admin` exists.",
     "license": "The licence, which limits only what is created; without one everything works without limits.",
     "system": "The masters, what they run on, and their settings.",
     "monitoring": "Health of this master, and metrics for Prometheus.",

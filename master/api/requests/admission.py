@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from litestar import Response
 from litestar.types import ASGIApp
 
 from master.api.problems import on_refused
@@ -78,9 +79,14 @@ def check_content(types: list[str]) -> None:
 
 async def refuse(error: RequestRefused, send: Callable[[Any], Any]) -> None:
     """Send the problem document over ASGI."""
-    answer = on_refused(None, error)
+    await send_problem(on_refused(None, error), send)
+
+
+async def send_problem(answer: Response[bytes], send: Callable[[Any], Any]) -> None:
+    """Send a problem document over ASGI."""
     length = str(len(answer.content)).encode()
     headers = [(b"content-type", MediaType.PROBLEM.encode()), (b"content-length", length)]
+    headers += [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": answer.content})
 

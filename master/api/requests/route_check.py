@@ -5,16 +5,21 @@ from master.api.problems import NO_SUCH_ID
 from master.api.requests.query_parameters import read_parameters
 from master.api.requests.reading import ApiRequest, invalid, read_body, unknown_parameters
 from master.api.requests.signatures import inputs_of
+from master.api.scopes import check_access
 from master.errors import NotFound
+from master.schemas.access import present_access
 from shared.proxies import MAX_BIGINT
 
 
 async def check_route(request: ApiRequest) -> None:
-    """Raises NotFound for an impossible id; Invalid for unknown parameters; NotJson, BadRequest for a missing body.
+    """Raises Unauthorized, Forbidden; NotFound for an impossible id; Invalid for unknown parameters.
+
+    Raises NotJson, BadRequest for a missing body.
 
     Without a body the framework does not ask the decoder, and would answer that `data` is missing.
     """
     scope, handler = request.scope, request.route_handler
+    check_access(present_access(), scope["path_template"], request.method)
     ids = [value for value in scope["path_params"].values() if isinstance(value, int)]
     parts = {name: str(value).removeprefix("/") for name, value in scope["path_params"].items()}  # a path begins with /
     is_other_spelling = scope["path_template"].format_map(parts) != scope["path"]

@@ -11,14 +11,19 @@ from master.api.encoding import written
 from master.db.constraints import writing
 from master.db.database import Database, Session
 from master.errors import Invalid
+from master.schemas.access import present_access
 from master.schemas.base import RequestBody, Resource
 from master.schemas.media_types import MediaType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyedRequest:
-    """A request with its key; `request_hash` distinguishes a repetition from another request."""
+    """A request with its key; `request_hash` distinguishes a repetition from another request.
 
+    Each token has keys of its own, and `token_id` 0 those of requests without a token.
+    """
+
+    token_id: int
     key: str
     request_hash: str
 
@@ -35,7 +40,8 @@ class IdempotencyKey:
         if self.key is None:
             return None
         text = f"{self.path}\n{body.model_dump_json(exclude_unset=True)}"
-        return KeyedRequest(key=self.key, request_hash=hashlib.sha256(text.encode()).hexdigest())
+        hash_ = hashlib.sha256(text.encode()).hexdigest()
+        return KeyedRequest(token_id=present_access().token_id or 0, key=self.key, request_hash=hash_)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +58,8 @@ async def recall(session: Session, request: KeyedRequest) -> StoredResponse | No
 
     Raises Invalid when the key was used for another request.
     """
-    await session.execute("idempotency.lock", key=request.key)
-    row = await session.row("idempotency.select_one", key=request.key)
+    await session.execute("idempotency.lock", token_id=request.token_id, key=request.key)
+    row = await session.row("idempotency.select_one", token_id=request.token_id, key=request.key)
     if row is None:
         return None
     if row["request_hash"] != request.request_hash:
@@ -69,6 +75,7 @@ async def remember(session: Session, request: KeyedRequest, answer: StoredRespon
     await session.execute("idempotency.forget")
     await session.execute(
         "idempotency.insert",
+        token_id=request.token_id,
         key=request.key,
         request_hash=request.request_hash,
         status=answer.status,

@@ -685,12 +685,35 @@ CREATE TABLE license_keys (
     stage text NOT NULL DEFAULT ''
 );
 
+-- `token_id` is 0 for requests without a token: an answer is repeated to the token that got it, and to no other.
 CREATE TABLE idempotency_keys (
-    key text PRIMARY KEY CHECK (length(key) BETWEEN 1 AND 255),
+    token_id bigint NOT NULL,
+    key text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
     request_hash text NOT NULL,
     status integer NOT NULL,
     headers jsonb NOT NULL,
     body text NOT NULL,
-    at timestamptz NOT NULL DEFAULT now()
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (token_id, key)
 );
 CREATE INDEX idempotency_keys_at_idx ON idempotency_keys (at);
+
+-- Tokens of the API. Only the SHA-256 of a token is kept, which is enough for 178 random bits. The API is open to
+-- everybody while no row has the scope admin, whether or not that has expired.
+CREATE TABLE tokens (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL CONSTRAINT tokens_name_key UNIQUE CHECK (length(name) BETWEEN 1 AND 100),
+    hash text NOT NULL CONSTRAINT tokens_hash_key UNIQUE,
+    scopes text[] NOT NULL CHECK (
+        cardinality(scopes) > 0
+        AND scopes <@ '{read,secrets,write,rotate,check,enrol,upgrade,metrics,admin}'::text[]
+    ),
+    filter jsonb CHECK (jsonb_typeof(filter) = 'object'),
+    allow_ips text[] NOT NULL DEFAULT '{}',
+    expires_at timestamptz,
+    last_used_at timestamptz,
+    last_used_ip text,
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CHECK (filter IS NULL OR scopes <@ '{read,secrets,write,rotate,check}'::text[])
+) WITH (fillfactor = 80);

@@ -68,6 +68,9 @@ EventType = Literal[
     "stack.deleted",
     "stack.scaled",
     "stack.updated",
+    "token.created",
+    "token.revoked",
+    "token.updated",
     "upgrade.aborted",
     "upgrade.finished",
     "upgrade.halted",
@@ -110,9 +113,10 @@ class Event(Resource):
     stack_id: int | None
     location_id: int | None
     actor: str = Field(
-        description="Who caused it: `api`, `schedule` (a rotation that was due), `node 7` (a report of that node), "
-        "`link 3` (whoever used that link), `invitation 2` (a node that enrolled itself by it), "
-        "or `master` (everything else, such as drains and housekeeping)."
+        description="Who caused it: `token shop` (the token of this name), `api` (a request without a token), "
+        "`command line` (an operator at a master), `schedule` (a rotation that was due), `node 7` (a report of that "
+        "node), `link 3` (whoever used that link), `invitation 2` (a node that enrolled itself by it), or `master` "
+        "(everything else, such as drains and housekeeping)."
     )
     request_id: str | None = Field(
         description="The `X-Request-Id` of the request that caused it, also for the later steps of a rotation."

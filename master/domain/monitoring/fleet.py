@@ -7,6 +7,7 @@ from master.domain.events import log
 from master.domain.license import service as license_
 from master.domain.monitoring.kept import Kept
 from master.domain.monitoring.license_metrics import license_families
+from master.domain.tokens import service as tokens
 from master.domain.webhooks.schemas import MOST_LAG
 from master.instruments import by, gauge
 
@@ -61,9 +62,11 @@ class Fleet:
             last = (await log.bounds(session))["last"]
             current = await license_.read_current(session)
             hooks = await webhook_families(session)
+            is_open = await tokens.is_open(session)
         gauges = [gauge(name, words, lag[column]) for column, name, words in GAUGES]
         newest = gauge("maybe_events_last_id", "Id of the last event.", last)
-        return "".join((*counted, *gauges, newest, *hooks, *license_families(current.license, current.now)))
+        opened = gauge("maybe_api_open", "Whether the API is open to everybody, without tokens.", is_open)
+        return "".join((*counted, *gauges, newest, opened, *hooks, *license_families(current.license, current.now)))
 
 
 def counted_family(count: Count, rows: list[Row]) -> str:

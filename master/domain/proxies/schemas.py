@@ -39,6 +39,7 @@ from master.schemas.fields import (
 )
 from master.schemas.filters import LabelFilter, Many, SearchText, any_of, none_of
 from master.schemas.pages import Page
+from master.schemas.secrets import SECRET
 from master.schemas.sorting import Sort, Sorted
 from master.schemas.timestamps import Timestamp
 from shared.proxies import MAX_BIGINT, EngineName, Id, Password, Port, Protocol, Username
@@ -58,7 +59,9 @@ class Proxy(Resource):
     port: int
     protocol: Protocol = Field(description="`mixed`: HTTP and SOCKS5 on the same port.")
     username: str | None = Field(description="null: clients need no login.")
-    password: str | None = Field(repr=False)
+    password: Annotated[str | None, SECRET] = Field(
+        repr=False, description="null for a token without the scope `secrets`, as `urls` is."
+    )
     allow_ips: list[str] = Field(description="Addresses and networks of clients that are served. Empty: any.")
     engine: EngineName
     exit: ProxyExit
@@ -71,7 +74,9 @@ class Proxy(Resource):
     status: ProxyStatus
     usage: ProxyUsage
     last_check: Check | None = Field(description="The last check of the proxy. null: it was never checked.")
-    urls: list[str] | None = Field(repr=False, description="The proxy as URLs, with the login, one for each protocol.")
+    urls: Annotated[list[str] | None, SECRET] = Field(
+        repr=False, description="The proxy as URLs, with the login, one for each protocol."
+    )
     created_at: datetime
     updated_at: datetime
 

@@ -12,6 +12,7 @@ from master.schemas.base import DescribedAs, RequestBody, Resource, Row, Secrets
 from master.schemas.fields import LabelPatch, Labels, LocationNames, Name, NodeNames, distinct
 from master.schemas.filters import LabelFilter, Many, any_of, none_of
 from master.schemas.pages import Page
+from master.schemas.secrets import WITH_PASSWORD
 from master.schemas.sorting import Sort, Sorted
 from shared.proxies import Id
 
@@ -197,7 +198,7 @@ class Stack(Resource):
     name: str = Field(description="Unique among stacks.")
     count: int = Field(description="The number of proxies.")
     spread: Spread = Field(description=SPREAD_WORDS)
-    proxy: Annotated[dict[str, Any], DescribedAs(StackProxy)] = Field(
+    proxy: Annotated[dict[str, Any], DescribedAs(StackProxy), WITH_PASSWORD] = Field(
         repr=False,
         description="The template, in the form in which it can be sent again. Without a user name or password in it "
         "each proxy "

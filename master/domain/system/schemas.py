@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from master.schemas.base import Resource
+
+Authorization = Literal["open", "tokens"]
 
 
 class Master(Resource):
@@ -67,6 +70,7 @@ class System(Resource):
                         }
                     ],
                     "settings": [{"name": "API_PORT", "value": "3005"}, {"name": "PUBLIC_URL", "value": None}],
+                    "authorization": "tokens",
                     "postgresql": {"version": "15.4"},
                     "rabbitmq": {"version": "3.13.2", "state": "up"},
                     "retention": {
@@ -85,6 +89,10 @@ class System(Resource):
     cluster: str = Field(description="The id of the cluster, which its database keeps.")
     masters: list[Master] = Field(description="The masters of the cluster, in the order of their start.")
     settings: list[Setting] = Field(description="The settings of the master that answers, but for secrets.")
+    authorization: Authorization = Field(
+        description="`open`: whoever reaches the API can do everything, because there is no token with the scope "
+        "`admin`. `tokens`: every request needs a token."
+    )
     postgresql: PostgreSQL
     rabbitmq: RabbitMQ
     retention: Retention

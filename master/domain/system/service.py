@@ -3,6 +3,7 @@
 from master.db.database import Session
 from master.domain.rotation.service import KEPT_DAYS as ROTATIONS_DAYS
 from master.domain.system.schemas import Configuration, Master, PostgreSQL, RabbitMQ, Retention, Setting, System
+from master.domain.tokens.service import is_open
 from master.domain.usage.service import HOURS_KEPT
 from shared.version import program_version
 
@@ -16,6 +17,7 @@ async def show(session: Session, configuration: Configuration, rabbitmq: RabbitM
         cluster=row["cluster"],
         masters=[Master.model_validate(each) for each in masters],
         settings=[Setting(name=name, value=value) for name, value in configuration.settings],
+        authorization="open" if await is_open(session) else "tokens",
         postgresql=PostgreSQL(version=row["postgresql"].partition(" ")[0]),
         rabbitmq=rabbitmq,
         retention=Retention(
