@@ -1,5 +1,6 @@
 // The one door to the network: every call of the page goes through here.
 import { address } from "./query.js";
+import { bearer, isLoginNeeded, token } from "./token.js";
 import { signal } from "./view.js";
 
 /** @typedef {import("./curl.js").Call} Call */
@@ -67,6 +68,7 @@ export async function run(call, signal) {
   if (call.method !== "GET") readAfresh();
   calls.push({ call, status: answer.status });
   if (calls.length > KEPT) calls.shift();
+  if (answer.status === 401) isLoginNeeded.value = true;
   if (answer.status >= 400) throw new Problem(answer.status, answer.data ?? {});
   return answer;
 }
@@ -77,7 +79,7 @@ async function sent(call, signal) {
   const json = call.body === undefined ? {} : { "Content-Type": "application/json" };
   const answer = await fetch(address(call.path, call.query), {
     method: call.method,
-    headers: { ...json, ...call.headers },
+    headers: { ...bearer(token.peek()), ...json, ...call.headers },
     ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
     signal,
   });
@@ -111,11 +113,28 @@ export const readAfresh = () => underWay.clear();
  */
 export async function openStream(after, signal) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: "text/event-stream" };
+  const headers = { ...bearer(token.peek()), Accept: "text/event-stream" };
   if (after !== null) headers["Last-Event-ID"] = String(after);
   const answer = await fetch("/events", { headers, signal, cache: "no-store" });
+  if (answer.status === 401) isLoginNeeded.value = true;
   if (!answer.ok || !answer.body) throw new Problem(answer.status, {});
   return answer.body.getReader();
+}
+
+/**
+ * Fetches a file and hands it to the browser to save: a link could not carry the token. Throws Problem.
+ * @param {string} path
+ * @param {Query} query
+ * @param {string} name
+ */
+export async function save(path, query, name) {
+  const answer = await fetch(address(path, query), { headers: bearer(token.peek()) });
+  if (!answer.ok) throw new Problem(answer.status, await answer.json());
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 /** @type {Promise<any> | undefined} */

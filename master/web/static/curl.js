@@ -1,5 +1,6 @@
-// A call as a command line. Pure.
+// A call as a command line. The token of the browser stands in it as the variable $MAYBE_TOKEN.
 import { address } from "./query.js";
+import { token } from "./token.js";
 
 /**
  * @typedef {object} Call
@@ -21,10 +22,11 @@ export const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text
 export function curl(call, origin) {
   const url = quoted(origin + address(call.path, call.query));
   const head = call.method === "GET" ? `curl ${url}` : `curl -X ${call.method} ${url}`;
+  const bearer = token.peek() === "" ? [] : ['-H "Authorization: Bearer $MAYBE_TOKEN"'];
   const body = call.body === undefined ? [] : [`-H 'Content-Type: application/json'`];
   const headers = Object.entries(call.headers ?? {}).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`);
   const data = call.body === undefined ? [] : [`-d ${quoted(JSON.stringify(call.body))}`];
-  return [head, ...body, ...headers, ...data].join(" \\\n  ");
+  return [head, ...bearer, ...body, ...headers, ...data].join(" \\\n  ");
 }
 
 /**

@@ -1,4 +1,4 @@
-// What this browser remembers: theme, language, density, columns and views. Nothing of it is secret.
+// What this browser remembers: theme, language, density, columns, views and the token.
 import { effect, signal } from "./view.js";
 
 const PREFIX = "maybe.";

@@ -3,6 +3,7 @@ import { ago, clock, number, time } from "../format.js";
 import { Stale, Waiting } from "../parts/elements/notice.js";
 import { Badge } from "../parts/elements/states.js";
 import { Licence } from "../parts/settings/licence.js";
+import { Tokens } from "../parts/settings/tokens.js";
 import { Page } from "../parts/shell/screen.js";
 import { customerLabel, density, theme } from "../prefs.js";
 import { useRead } from "../store.js";
@@ -20,7 +21,7 @@ export default function Settings() {
       <section class="panel half"><div class="panel-head"><h2>${t("settings.doctor")}</h2>${health.data && html`<small class="muted">${clock(health.data.made_at)}</small>`}</div>
         ${health.data ? html`<${Findings} items=${health.data.items} />` : html`<${Waiting} read=${health} />`}</section>
       <div class="pile"><section class="panel"><h2>${t("settings.page")}</h2><${Preferences} /></section>
-        <${Licence} />${system.data && html`<${Versions} system=${system.data} />`}</div>
+        <${Tokens} /><${Licence} />${system.data && html`<${Versions} system=${system.data} />`}</div>
       ${system.data ? html`<${Masters} system=${system.data} /><${Values} items=${system.data.settings} />` : html`<${Waiting} read=${system} />`}
     </div>
   <//>`;

@@ -4,12 +4,14 @@ import { link, route } from "../../router.js";
 import { NAVIGATION } from "../../routes.js";
 import { useRead } from "../../store.js";
 import { live } from "../../stream.js";
+import { isLoginNeeded } from "../../token.js";
 import { classes, html, signal, useEffect } from "../../view.js";
 import { t } from "../../words.js";
 import { Icon } from "../elements/icon.js";
 import { Toasts } from "../elements/toast.js";
 import { Footer } from "./footer.js";
 import { isKeysOpen, Keys, useShellKeys } from "./keys.js";
+import { Login } from "./login.js";
 import { Outlet } from "./outlet.js";
 import { isPaletteOpen, Palette } from "./palette.js";
 
@@ -26,7 +28,7 @@ export function Shell() {
   return html`<a class="skip" href="#main" onClick=${skip}>${t("skip")}</a>
     <div class=${classes("shell", isMenuOpen.value && "menu-open", state === "cut" && "is-cut")}>
       <${Navigation} />
-      <main id="main" tabindex="-1"><${Outlet} /></main>
+      <main id="main" tabindex="-1">${isLoginNeeded.value ? html`<${Login} />` : html`<${Outlet} />`}</main>
       <${Footer} />
     </div>
     <${Toasts} /><${Palette} />${isKeysOpen.value && html`<${Keys} />`}`;

@@ -92,6 +92,12 @@ export default {
   rehearsed_fine: "This can be done.",
   rehearse_again: "Try again",
   "problem.unreachable": "The master does not answer",
+  login: "Log in",
+  "login.text":
+    "This API needs a token. An administrator creates it; whoever has lost all of them runs maybe-master token create.",
+  "login.token": "Token",
+  "problem.401": "Log in",
+  "problem.403": "Not allowed",
   "problem.404": "Not found",
   "problem.409": "Not possible now",
   "problem.too_few": "{possible} of {wanted} are possible",

@@ -97,6 +97,12 @@ export default {
   rehearsed_fine: "Это можно выполнить.",
   rehearse_again: "Попробовать ещё раз",
   "problem.unreachable": "Мастер не отвечает",
+  login: "Войти",
+  "login.text":
+    "Этому API нужен токен. Его создаёт администратор; если потеряны все, поможет maybe-master token create.",
+  "login.token": "Токен",
+  "problem.401": "Нужно войти",
+  "problem.403": "Не разрешено",
   "problem.404": "Не найдено",
   "problem.409": "Сейчас невозможно",
   "problem.too_few": "можно {possible} из {wanted}",
