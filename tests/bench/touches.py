@@ -15,16 +15,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pydantic import SecretStr
-
 from master.broker import Broker
 from master.db.database import Database
 from master.db.notifications import Notifications
 from master.domain.events.schemas import EventFilter
 from master.domain.events.stream import EventStream
+from master.management import management_of
 from master.sync.housekeeping import FIGURES_EVERY_S
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
+from shared.bus.addresses import addresses
 from shared.bus.failures import BusDown
 from shared.messages.bodies import Report, UsageCounters
 from shared.proxies import NodeId
@@ -103,7 +103,7 @@ async def touching(reports: Reports) -> None:
 
 
 async def measure(near: Database, far: Database, nodes: int, seconds: float, readers: int) -> None:
-    broker = Broker("http://127.0.0.1:1", SecretStr("amqp://a:b@127.0.0.1:1"))
+    broker = Broker(management_of(("http://127.0.0.1:1",), addresses(["amqp://a:b@127.0.0.1:1"])))
     reports = Reports(near, Outbox(near, broker, "c"))
     async with near.session() as session:
         wanted = await session.row("sync.desired_digest", node_id=1)

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from pydantic import SecretStr
-
 from master.broker import Broker
 from master.db.database import Database
 from master.domain.proxies.schemas import ProxyFilter
 from master.domain.proxies.service import matching
+from master.management import management_of
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
+from shared.bus.addresses import addresses
 from shared.bus.failures import BusDown
 from shared.messages.bodies import LiveFigures, LoadReport, Report, UsageCounters
 from shared.proxies import NodeId
@@ -51,7 +51,7 @@ async def main() -> None:
 
 
 async def measure(database: Database, nodes: int, proxies: int) -> None:
-    broker = Broker("http://127.0.0.1:1", SecretStr("amqp://a:b@127.0.0.1:1"))
+    broker = Broker(management_of(("http://127.0.0.1:1",), addresses(["amqp://a:b@127.0.0.1:1"])))
     reports = Reports(database, Outbox(database, broker, "c"))
     async with database.session() as session:
         wanted = await session.row("sync.desired_digest", node_id=1)
