@@ -10,7 +10,7 @@ import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
-from aiormq.exceptions import AMQPConnectionError
+from aiormq.exceptions import AMQPConnectionError, ConnectionNotAllowed, InvalidFrameError
 from pydantic import SecretStr
 from yarl import URL
 
@@ -34,6 +34,7 @@ class Transport(TransportFactory):
 
     def __init__(self) -> None:
         self.certificate_ends_at: datetime | None = None
+        self.reader: RepairingReader | None = None
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open the transport. Raises AMQPConnectionError, UntrustedBroker."""
@@ -45,17 +46,27 @@ class Transport(TransportFactory):
                 raise UntrustedBroker(f"the broker's {refusal(error.__cause__)}") from error
             raise
         self.certificate_ends_at = end_of(writer.get_extra_info("peercert"))
-        return RepairingReader(reader), writer
+        self.reader = RepairingReader(reader)
+        return self.reader, writer
 
 
 class SafeConnection(aio_pika.Connection):
     """A connection that no undecodable message can end."""
 
     async def connect(self, timeout: Any = None) -> None:
-        """Connect within `timeout` seconds. Raises AMQPError, OSError, TimeoutError, UntrustedBroker."""
+        """Connect within `timeout` seconds. Raises AMQPError, OSError, TimeoutError, UntrustedBroker.
+
+        The driver calls the refusal of a virtual host an invalid frame, and drops its reason.
+        """
         self.used_transport = Transport()
         self.kwargs = {**self.kwargs, "transport_factory": self.used_transport}
-        await super().connect(timeout)
+        try:
+            await super().connect(timeout)
+        except InvalidFrameError as error:
+            reader = self.used_transport.reader
+            if reader is None or not reader.refusal:
+                raise
+            raise ConnectionNotAllowed(reader.refusal) from error
 
 
 def certificate_end(connection: AbstractConnection) -> datetime | None:

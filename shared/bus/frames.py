@@ -12,6 +12,8 @@ from pamqp.frame import unmarshal
 METHOD, CONTENT_HEADER = 1, 2
 DELIVER = b"\x00\x3c\x00\x3c"
 """Class and method number of basic.deliver (AMQP 0-9-1 §1.8.3.13)."""
+CLOSE_NOT_ALLOWED = b"\x00\x0a\x00\x32\x02\x12"
+"""Class and method number of connection.close, and reply code 530 (AMQP 0-9-1 §1.4.2.9, §1.2)."""
 FIXED = 12
 """Bytes of a content header before its property flags (AMQP 0-9-1 §2.3.5.2): class, weight, size of the body."""
 HEAD = 7
@@ -25,6 +27,8 @@ class RepairingReader(asyncio.StreamReader):
 
         super().__init__()
         self._source, self._head = source, b""
+        self.refusal = ""
+        """Why the broker does not let the login into the virtual host."""
 
     def at_eof(self) -> bool:
         """Whether the source has ended."""
@@ -41,7 +45,15 @@ class RepairingReader(asyncio.StreamReader):
             self._head += data
             return data
         head, self._head = self._head, b""
+        self.refusal = refusal_in(head[0], data) or self.refusal
         return readable(head, data)
+
+
+def refusal_in(kind: int, rest: bytes) -> str:
+    """Return the text of a close of the connection with the code NOT_ALLOWED; empty for any other frame."""
+    if kind != METHOD or rest[:6] != CLOSE_NOT_ALLOWED:
+        return ""
+    return rest[7 : 7 + rest[6]].decode(errors="replace") or "not allowed"
 
 
 def readable(head: bytes, rest: bytes) -> bytes:

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from master.broker import Broker
+from shared.bus.addresses import addresses
 from shared.bus.envelopes import Incoming, Outgoing
 from shared.bus.failures import BusDown, Unroutable
+from shared.bus.logins import try_logins
 from shared.messages.bodies import Header
 from shared.messages.reading import decode_header
 from shared.messages.routes import MASTER_QUEUE
@@ -60,3 +62,15 @@ async def test_a_message_for_nobody_is_told_as_such(two_nodes: Broker, vhost: Vh
         with pytest.raises(Unroutable):
             await bus.publish(Outgoing(exchange="mp.node", key="99", type="check-sync", body=b"[]", header=None))
         running.cancel()
+
+
+async def test_a_virtual_host_that_the_login_may_not_enter_refuses_it(two_nodes: Broker, vhost: Vhost):
+    address = address_of(vhost, "node-1", "one").rpartition("/")[0] + "/another"
+    bus = bus_of(address, "mp.node.1")
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bus.run())
+        await reaches(bus, "refused")
+        running.cancel()
+    [result] = await try_logins(addresses([address]), queue="mp.node.1")
+    assert result.state == "vhost refused"
+    assert "another" in result.reason
