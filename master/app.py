@@ -8,8 +8,8 @@ import socket
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -29,7 +29,7 @@ from master.distribution.downloads.listener import downloads_of, serve_downloads
 from master.doctor.examination import examined
 from master.domain.events.stream import EventStream
 from master.domain.license.runner import LicenseRunner
-from master.domain.monitoring.certificates import CertificateFiles
+from master.domain.monitoring.certificates import AUTHORITY, Certificates
 from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.nodes.drain_runner import DrainRunner
@@ -57,6 +57,7 @@ from master.sync.upgrade_requests import UpgradeRequests
 from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming
 from shared.bus.intake import Intake
+from shared.bus.logins import try_logins
 from shared.http_server import bound_socket, serve
 from shared.messages.routes import MASTER_QUEUE
 from shared.tasks import insist, run_until
@@ -73,6 +74,8 @@ class Sockets:
     links: socket.socket | None = None
 
 
+PROBE_S = 3.0
+"""The limit of a login that only looks at the broker's certificate: shorter than the patience of Prometheus."""
 LANES = 8
 """Messages of one node are handled in order, messages of different nodes side by side."""
 HANDLE_S = 90.0
@@ -239,7 +242,7 @@ class Master:
             deliveries=self._deliveries,
             meters=self._meters,
             fleet=Fleet(self._database),
-            certificate_files=CertificateFiles(certificate_files(self._settings)),
+            certificates=certificates_of(self._settings),
             health_reports=HealthReports(partial(examined, self._settings)),
             configuration=Configuration(
                 settings=shown(self._settings),
@@ -296,10 +299,15 @@ class Master:
         self._outbox.wake()
 
 
-def certificate_files(settings: Settings) -> Mapping[str, Path]:
-    """Return the files of certificates that this master uses, by name."""
-    given = {"api": settings.api_tls_cert}
-    return {name: file for name, file in given.items() if file is not None}
+def certificates_of(settings: Settings) -> Certificates:
+    """Return the certificates that this master uses."""
+    given = {"api": settings.api_tls_cert, AUTHORITY: settings.amqp_ca.path if settings.amqp_ca else None}
+
+    async def broker_end() -> datetime | None:
+        logins = await try_logins(settings.broker, queue=MASTER_QUEUE, timeout=PROBE_S)
+        return min((end for each in logins if (end := each.certificate_ends_at) is not None), default=None)
+
+    return Certificates({name: file for name, file in given.items() if file is not None}, broker_end)
 
 
 def lane_of(message: Incoming) -> int:

@@ -35,7 +35,7 @@ from master.domain.links import routes as links
 from master.domain.locations import routes as locations
 from master.domain.lookup import routes as lookups
 from master.domain.monitoring import health_routes, metrics_routes
-from master.domain.monitoring.certificates import CertificateFiles
+from master.domain.monitoring.certificates import Certificates
 from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.nodes import routes as nodes
@@ -164,7 +164,7 @@ class Dependencies:
     deliveries: DeliveryRunner
     meters: Meters
     fleet: Fleet
-    certificate_files: CertificateFiles
+    certificates: Certificates
     health_reports: HealthReports
     configuration: Configuration
     broker_state: Callable[[], str]
@@ -224,7 +224,7 @@ def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
     names = (
         "authenticator",
         *("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "health_reports", "configuration"),
-        *("certificate_files", "broker_state", "broker_version", "check_target", "downloads", "license_problem"),
+        *("certificates", "broker_state", "broker_version", "check_target", "downloads", "license_problem"),
     )
     of_master = {name: constant(getattr(parts, name)) for name in names}
     return {name: Provide(provider, sync_to_thread=False) for name, provider in {**of_request, **of_master}.items()}

@@ -8,7 +8,7 @@ from master.db.database import Database
 from master.distribution.downloads.app import Downloads
 from master.distribution.folder import BundleFolder
 from master.distribution.install_script import InstallScript
-from master.domain.monitoring.certificates import CertificateFiles
+from master.domain.monitoring.certificates import Certificates
 from master.domain.monitoring.fleet import Fleet
 from master.domain.monitoring.report import HealthReports
 from master.domain.system.schemas import Configuration
@@ -31,7 +31,7 @@ def api_parts(rows: Database, **given: Any) -> Dependencies:
     meters = given.get("meters") or Meters()
     parts |= {"meters": meters, "fleet": Fleet(rows), "broker_state": lambda: "down"}
     parts |= {
-        "certificate_files": CertificateFiles({}),
+        "certificates": Certificates({}),
         "authenticator": TokenAuthenticator(rows, meters),
         "health_reports": HealthReports(nothing),
         "configuration": Configuration(),

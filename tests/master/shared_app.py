@@ -19,7 +19,7 @@ SHARED = (
     "deliveries",
     "meters",
     "fleet",
-    "certificate_files",
+    "certificates",
     "downloads",
 )
 

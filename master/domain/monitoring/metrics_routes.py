@@ -8,7 +8,7 @@ from master.api.dependencies import Injected
 from master.api.encoding import written
 from master.api.openapi.route_docs import documented
 from master.db.database import Database
-from master.domain.monitoring.certificates import CertificateFiles
+from master.domain.monitoring.certificates import Certificates
 from master.domain.monitoring.fleet import Fleet
 from master.errors import DatabaseError
 from master.instruments import Meters, by, gauge
@@ -30,7 +30,7 @@ async def show_metrics(
     broker_state: Injected[Callable[[], str]],
     meters: Injected[Meters],
     fleet: Injected[Fleet],
-    certificate_files: Injected[CertificateFiles],
+    certificates: Injected[Certificates],
 ) -> Response[bytes]:
     """Show the size and state of the fleet, and counters of this master.
 
@@ -47,7 +47,7 @@ async def show_metrics(
             ("state",),
             {("idle",): idle, ("used",): size - idle, ("possible",): most},
         ),
-        await certificate_files.family(),
+        await certificates.family(),
         *meters.families(),
     ]
     try:

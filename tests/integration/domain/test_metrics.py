@@ -5,14 +5,16 @@ import re
 import shutil
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from master.broker import Broker
 from master.db.database import Database
-from master.domain.monitoring.certificates import CertificateFiles
+from master.domain.monitoring.certificates import Certificates
 from master.errors import DatabaseAway
 from master.sync.outbox import Outbox
 from shared.bus.envelopes import Outgoing
@@ -68,10 +70,30 @@ def test_the_end_of_a_certificate_is_the_first_of_its_chain_and_0_once_it_cannot
     soon, _ = authority.issue(tmp_path, "b.example", days=3, name="soon")
     chain = tmp_path / "chain.pem"
     chain.write_text(late.read_text() + soon.read_text())
-    files = CertificateFiles({"api": chain, "broker_ca": tmp_path / "missing.pem"})
-    found = values_of(asyncio.run(files.family()))
-    assert found.pop('maybe_certificate_end_timestamp_seconds{certificate="broker_ca"}') == 0
-    assert list(found.values()) == [pytest.approx(time.time() + 3 * 86_400, abs=60)]
+    assert ends_of(Certificates({"api": chain, "broker_ca": chain})) == {"api": days(3), "broker_ca": days(9)}
+    chain.write_text("no certificate")
+    assert ends_of(Certificates({"api": chain})) == {"api": 0}
+
+
+def test_the_broker_is_asked_for_its_certificate_once_in_minutes():
+    asked = [datetime.now(UTC) + timedelta(days=5)]
+
+    async def pop() -> datetime | None:
+        return asked.pop()
+
+    certificates = Certificates({}, pop)
+    assert [ends_of(certificates), ends_of(certificates)] == [{"broker": days(5)}] * 2
+    assert ends_of(Certificates({})) == {}
+
+
+def ends_of(certificates: Certificates) -> dict[str, Any]:
+    """The end of each certificate by name."""
+    found = values_of(asyncio.run(certificates.family()))
+    return {name.split('"')[1]: value for name, value in found.items()}
+
+
+def days(count: int) -> Any:
+    return pytest.approx(time.time() + count * 86_400, abs=60)
 
 
 async def filled(api: Api) -> str:
