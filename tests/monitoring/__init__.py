@@ -1,0 +1,1 @@
+"""Alerts and dashboard of Prometheus and Grafana, read and tried out."""
