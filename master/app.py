@@ -21,7 +21,8 @@ from master.asgi import Dependencies, create_app
 from master.broker import Broker
 from master.certificate import certificate_of
 from master.db.background import endurance
-from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database, translated
+from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database
+from master.db.driver_errors import translated
 from master.db.migrations import migrate
 from master.db.notifications import Notifications
 from master.db.peer_watchdog import PeerWatchdog

@@ -57,9 +57,8 @@ from master.domain.upgrades import routes as upgrades
 from master.domain.usage import routes as usage
 from master.domain.webhooks import routes as webhooks
 from master.domain.webhooks.delivery import DeliveryRunner
-from master.errors import Forbidden
 from master.instruments import Meters
-from master.schemas.access import TokenFilter, present_access
+from master.schemas.access import present_access
 from master.schemas.base import Query
 from master.web import page
 
@@ -141,11 +140,6 @@ class Api(Litestar):
         return authenticated(super().__call__, self.state[AUTHENTICATOR])
 
 
-def not_narrowed(_: TokenFilter) -> Database:
-    """Refuse every token with a filter. Raises Forbidden."""
-    raise Forbidden("this master cannot narrow the fleet to the filter of a token")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dependencies:
     """The parts of the master that handlers name in their signatures.
@@ -170,8 +164,6 @@ class Dependencies:
     broker_state: Callable[[], str]
     broker_version: Callable[[], str | None]
     downloads: Downloads
-    narrowed: Callable[[TokenFilter], Database] = not_narrowed
-    """Return the part of the database that a token with this filter is for."""
     license_problem: Callable[[], UnusableKey | None] = lambda: None
     check_target: str | None = None
     own_hosts: frozenset[str] = frozenset()
@@ -204,7 +196,7 @@ def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
 
     def database(parameters: Injected[Query | None]) -> Database:
         filter_ = present_access().filter
-        return database_of(parameters, parts.database if filter_ is None else parts.narrowed(filter_))
+        return database_of(parameters, parts.database if filter_ is None else parts.database.narrowed(filter_))
 
     def preference(request: ApiRequest) -> Preference:
         return preference_of(request, parts.database, parts.notifications)

@@ -372,7 +372,7 @@ class PortOutsideRange(Conflict):
     type = "/problems/port-outside-range"
     title = "Port outside the node's range"
 
-    class Members(TypedDict):
+    class Members(TypedDict, total=False):
         node_id: int
         port: int
         ports: str

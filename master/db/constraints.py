@@ -31,6 +31,8 @@ def refusal(constraint: str) -> RequestRefused | None:  # noqa: PLR0911 (one for
             return RotationUnderWay("a rotation of the proxy is under way")
         case "upgrades_open_key":
             return UpgradeUnderWay("another upgrade was just started")
+        case "proxies_stack_id_fkey":
+            return StillUsed("the stack has proxies that do not belong to the filter of the token")
         case "endpoints_node_id_fkey":
             return StillUsed("a proxy is being rotated away from the node or to it")
         case "proxies_not_open":

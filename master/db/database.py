@@ -8,8 +8,11 @@ from typing import Any
 
 import asyncpg
 
+from master.db.driver_errors import AWAY, translated
+from master.db.narrowing import OUTSIDE, Narrowing, discreet, outside
 from master.db.statements import bound
-from master.errors import DatabaseAway, DatabaseError, DatabaseFailed, RowConflict, RowReferenced
+from master.errors import DatabaseFailed, RequestRefused
+from master.schemas.access import TokenFilter
 
 CONNECT_TIMEOUT_S = 5
 CLOSE_TIMEOUT_S = 2
@@ -26,29 +29,10 @@ HASH_MEMORY = "8"
 """hash_mem_multiplier: a count of proxies by state and node takes 3 MB, but PostgreSQL expects more than it allows by
 default, and sorts all proxies on disk instead (tests.bench.fleet_queries)."""
 
+EVERYTHING, NOTHING = "public", "pg_catalog"
+"""The search_path of a connection that sees the whole database, and of one that has no filter yet."""
+
 Row = Mapping[str, Any]
-
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.PostgresSystemError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InternalClientError,
-)
-"""Errors of asyncpg when the server is away, stopping, starting, full, read-only (a standby after a failover), has a
-disk error, or rolled a transaction back (a deadlock).
-
-A connection lost during a codec's introspection or a rollback raises InternalClientError.
-"""
-READABLE_CLASSES = ("28", "3D", "3F", "42", "57", "XX")
-"""Error classes whose messages name users, databases and identifiers, never data of rows."""
 
 
 class Session:
@@ -56,6 +40,13 @@ class Session:
 
     def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]") -> None:
         self._connection = connection
+        self.narrowing: Narrowing | None = None
+        """The part of the fleet that this session is for; None: all of it."""
+
+    async def narrow(self, narrowing: Narrowing) -> None:
+        """Read and write nothing outside of this part from now on."""
+        await self.execute("narrowing.set", search_path=narrowing.search_path, value=narrowing.setting)
+        self.narrowing = narrowing
 
     async def rows(self, name: str, /, **parameters: object) -> list[Row]:
         """Return all rows of a query."""
@@ -86,42 +77,19 @@ class Session:
             yield
 
 
-@asynccontextmanager
-async def translated() -> AsyncGenerator[None]:
-    """Translate the driver's errors. A value that the driver cannot encode is a bug and stays a ValueError."""
-    try:
-        yield
-    except (asyncpg.PostgresError, *AWAY) as error:
-        if isinstance(error, ValueError):
-            raise
-        raise translation(error) from error
-
-
-def translation(error: Exception) -> DatabaseError:
-    """Return our error for one of the driver's."""
-    constraint = getattr(error, "constraint_name", None) or ""
-    match error:
-        case asyncpg.UniqueViolationError() | asyncpg.CheckViolationError():
-            return RowConflict(reason=f"a row breaks {constraint}", constraint=constraint)
-        case asyncpg.ForeignKeyViolationError():
-            return RowReferenced(reason=f"a reference breaks {constraint}", constraint=constraint)
-        case asyncpg.PostgresError() if not isinstance(error, AWAY):
-            state = error.sqlstate or ""
-            text = f": {error.args[0]}" if error.args and state[:2] in READABLE_CLASSES else ""
-            return DatabaseFailed(reason=f"{type(error).__name__} ({state}){text}", sqlstate=state)
-        case _:
-            return DatabaseAway(reason=type(error).__name__)
-
-
 class Database:
     """A pool of connections. It opens at the first use; each use raises DatabaseAway while the server is away."""
 
-    def __init__(self, connect: Mapping[str, Any], *, size: int = 10) -> None:
+    def __init__(
+        self, connect: Mapping[str, Any], *, size: int = 10, name: str | None = None, search_path: str = EVERYTHING
+    ) -> None:
         """`connect` holds asyncpg's host, port, user, password and database."""
-        self._connect, self._size = dict(connect), size
-        self.name = f"maybe-master {secrets.token_hex(4)}"
+        self._connect, self._size, self._search_path = dict(connect), size, search_path
+        self.name = name or f"maybe-master {secrets.token_hex(4)}"
         """The application_name of all connections in pg_stat_activity."""
         self._pool: asyncpg.Pool[Any] | None = None
+        self._for_narrowed: Database | None = None
+        """Connections of sessions with a filter, so that no other session ever has theirs."""
 
     @property
     def pool(self) -> tuple[int, int, int]:
@@ -134,6 +102,16 @@ class Database:
     def is_dry_run(self) -> bool:
         """Whether all transactions are rolled back."""
         return False
+
+    def narrowed(self, filter_: TokenFilter) -> "Database":
+        """Return the part of the database that a token with this filter is for."""
+        return self.within(Narrowing.of(filter_))
+
+    def within(self, narrowing: Narrowing) -> "Database":
+        """Return this part of the database."""
+        if self._for_narrowed is None:
+            self._for_narrowed = Database(self._connect, size=self._size, name=self.name, search_path=NOTHING)
+        return NarrowedDatabase(self._for_narrowed, narrowing)
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
@@ -183,6 +161,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._for_narrowed is not None:
+            await self._for_narrowed.close()
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
@@ -199,6 +179,7 @@ class Database:
                     "application_name": self.name,
                     "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
                     "hash_mem_multiplier": HASH_MEMORY,
+                    "search_path": self._search_path,
                 },
                 init=_prepare_connection,
                 reset=_leave_as_it_is,
@@ -206,6 +187,36 @@ class Database:
             self._pool = pool
             await pool
         return self._pool
+
+
+class NarrowedDatabase(Database):
+    """The part of a database that a token with a filter is for.
+
+    A write that would make or leave something outside raises Forbidden, and refusals name nothing outside.
+    """
+
+    def __init__(self, connections: Database, narrowing: Narrowing) -> None:
+        """Use these connections, which no session without a filter uses."""
+        super().__init__({})
+        self._connections, self._narrowing = connections, narrowing
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[Session]:
+        """Borrow a connection for this part. Raises DatabaseError."""
+        try:
+            async with self._connections.session() as session:
+                await session.narrow(self._narrowing)
+                yield session
+        except DatabaseFailed as error:
+            raise outside(self._narrowing) if error.sqlstate == OUTSIDE else error from error
+        except RequestRefused as error:
+            raise discreet(error) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Session]:
+        """Open a transaction for this part. The filter is set before it begins, since its first statement counts."""
+        async with self.session() as session, session.savepoint():
+            yield session
 
 
 async def _prepare_connection(connection: "asyncpg.Connection[Any]") -> None:

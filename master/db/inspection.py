@@ -6,7 +6,8 @@ from typing import Any
 
 import asyncpg
 
-from master.db.database import AWAY, Session, translation
+from master.db.database import Session
+from master.db.driver_errors import AWAY, translation
 from master.errors import BadConfiguration, DatabaseAway
 
 CONNECT_TIMEOUT_S = 5.0

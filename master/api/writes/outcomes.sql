@@ -1,2 +1,2 @@
 -- name: select_revisions
-SELECT id, revision FROM nodes WHERE id = ANY (:ids::bigint[]);
+SELECT id, revision FROM public.nodes WHERE id = ANY (:ids::bigint[]);

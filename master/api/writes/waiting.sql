@@ -2,6 +2,6 @@
 -- name: all_confirmed
 SELECT NOT EXISTS (
     SELECT FROM unnest(:ids::bigint[], :revisions::bigint[]) AS asked (node_id, revision)
-    JOIN node_status s ON s.node_id = asked.node_id
+    JOIN public.node_status s ON s.node_id = asked.node_id
     WHERE s.confirmed_rev < asked.revision
 );

@@ -9,8 +9,8 @@
 -- NO KEY UPDATE lets a report, which keeps its node from being deleted by FOR KEY SHARE, pass without waiting.
 CREATE FUNCTION nodes_bump(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM 1 FROM nodes WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE;
-    UPDATE nodes SET revision = revision + 1 WHERE id = ANY (ids);
+    PERFORM 1 FROM public.nodes WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE;
+    UPDATE public.nodes SET revision = revision + 1 WHERE id = ANY (ids);
 END $$;
 
 -- A node that is enabled or disabled has another list. A node that gets another address has another list, too: it
@@ -34,7 +34,7 @@ FOR EACH ROW EXECUTE FUNCTION nodes_before_update();
 
 CREATE FUNCTION nodes_after_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO node_status (node_id) VALUES (NEW.id);
+    INSERT INTO public.node_status (node_id) VALUES (NEW.id);
     RETURN NULL;
 END $$;
 CREATE TRIGGER nodes_after_insert AFTER INSERT ON nodes
@@ -43,9 +43,9 @@ FOR EACH ROW EXECUTE FUNCTION nodes_after_insert();
 -- The address of a node is part of 3proxy's rules, which it reads when it starts: its records are sent again.
 CREATE FUNCTION nodes_ip_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE proxies SET version = version + 1
+    UPDATE public.proxies SET version = version + 1
     WHERE engine = '3proxy'
-      AND (node_id = NEW.id OR id IN (SELECT proxy_id FROM endpoints WHERE node_id = NEW.id));
+      AND (node_id = NEW.id OR id IN (SELECT proxy_id FROM public.endpoints WHERE node_id = NEW.id));
     RETURN NULL;
 END $$;
 CREATE TRIGGER nodes_ip_changed AFTER UPDATE OF ip ON nodes
@@ -54,7 +54,7 @@ FOR EACH ROW WHEN (NEW.ip <> OLD.ip) EXECUTE FUNCTION nodes_ip_changed();
 -- The records of proxies that draw addresses from the node's first prefix hold that prefix.
 CREATE FUNCTION nodes_prefixes_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE proxies SET version = version + 1
+    UPDATE public.proxies SET version = version + 1
     WHERE node_id = NEW.id AND exit ->> 'mode' IN ('ipv6_random', 'ipv6_session') AND NOT exit ? 'prefix';
     RETURN NULL;
 END $$;
@@ -65,8 +65,8 @@ EXECUTE FUNCTION nodes_prefixes_changed();
 -- When a node stops draining, moves that have begun go on, and those that have not are cancelled.
 CREATE FUNCTION nodes_drain_ended() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM drains WHERE node_id = NEW.id;
-    DELETE FROM rotations WHERE drained_node_id = NEW.id AND state = 'waiting';
+    DELETE FROM public.drains WHERE node_id = NEW.id;
+    DELETE FROM public.rotations WHERE drained_node_id = NEW.id AND state = 'waiting';
     RETURN NULL;
 END $$;
 CREATE TRIGGER nodes_drain_ended AFTER UPDATE OF state ON nodes
@@ -99,8 +99,8 @@ BEGIN
             further_endpoint(e)
         )
     INTO NEW.changed_revision, NEW.content
-    FROM nodes n
-    LEFT JOIN endpoints e ON e.proxy_id = NEW.id AND e.node_id = n.id
+    FROM public.nodes n
+    LEFT JOIN public.endpoints e ON e.proxy_id = NEW.id AND e.node_id = n.id
     WHERE n.id = NEW.node_id;
     RETURN NEW;
 END $$;
@@ -123,7 +123,7 @@ BEGIN
         SELECT unnest(ARRAY[o.node_id, n.node_id, e.node_id]) AS node_id
         FROM old_rows o
         JOIN new_rows n USING (id)
-        LEFT JOIN endpoints e ON e.proxy_id = n.id
+        LEFT JOIN public.endpoints e ON e.proxy_id = n.id
         WHERE o.version <> n.version
     ) AS changed
     WHERE changed.node_id IS NOT NULL
@@ -145,12 +145,12 @@ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_af
 CREATE FUNCTION proxies_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'DELETE' THEN
-        UPDATE nodes n SET proxy_count = n.proxy_count + came.count
+        UPDATE public.nodes n SET proxy_count = n.proxy_count + came.count
         FROM (SELECT node_id, count(*) AS count FROM new_rows GROUP BY node_id) AS came
         WHERE n.id = came.node_id;
     END IF;
     IF TG_OP <> 'INSERT' THEN
-        UPDATE nodes n SET proxy_count = n.proxy_count - went.count
+        UPDATE public.nodes n SET proxy_count = n.proxy_count - went.count
         FROM (SELECT node_id, count(*) AS count FROM old_rows GROUP BY node_id) AS went
         WHERE n.id = went.node_id;
     END IF;
@@ -163,7 +163,7 @@ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_co
 
 CREATE FUNCTION proxies_count_moved() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE nodes n SET proxy_count = n.proxy_count + moved.count
+    UPDATE public.nodes n SET proxy_count = n.proxy_count + moved.count
     FROM (
         SELECT one.node_id, sum(one.step) AS count
         FROM old_rows o
@@ -181,12 +181,12 @@ REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECU
 CREATE FUNCTION proxies_in_stacks() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        UPDATE stacks s SET count = s.count + came.count
+        UPDATE public.stacks s SET count = s.count + came.count
         FROM (SELECT stack_id, count(*) AS count FROM new_rows GROUP BY stack_id) AS came
         WHERE s.id = came.stack_id;
     ELSE
-        PERFORM 1 FROM stacks WHERE id IN (SELECT stack_id FROM old_rows) ORDER BY id FOR NO KEY UPDATE;
-        UPDATE stacks s SET count = s.count - went.count, version = s.version + 1, updated_at = now()
+        PERFORM 1 FROM public.stacks WHERE id IN (SELECT stack_id FROM old_rows) ORDER BY id FOR NO KEY UPDATE;
+        UPDATE public.stacks s SET count = s.count - went.count, version = s.version + 1, updated_at = now()
         FROM (SELECT stack_id, count(*) AS count FROM old_rows GROUP BY stack_id) AS went
         WHERE s.id = went.stack_id;
     END IF;
@@ -199,7 +199,7 @@ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_in
 
 CREATE FUNCTION proxies_left() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO former_proxies (proxy_id, node_id, name, stack_id, labels)
+    INSERT INTO public.former_proxies (proxy_id, node_id, name, stack_id, labels)
     SELECT id, node_id, name, stack_id, labels FROM old_rows
     ON CONFLICT (proxy_id, node_id) DO UPDATE
     SET name = EXCLUDED.name, stack_id = EXCLUDED.stack_id, labels = EXCLUDED.labels, left_at = now();
@@ -212,9 +212,9 @@ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_le
 -- report of a proxy lock its row, and every removal search the tables row by row.
 CREATE FUNCTION proxies_figures() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM proxy_live WHERE proxy_id IN (SELECT id FROM old_rows);
-    DELETE FROM proxy_checks WHERE proxy_id IN (SELECT id FROM old_rows);
-    DELETE FROM usage_totals WHERE proxy_id IN (SELECT id FROM old_rows);
+    DELETE FROM public.proxy_live WHERE proxy_id IN (SELECT id FROM old_rows);
+    DELETE FROM public.proxy_checks WHERE proxy_id IN (SELECT id FROM old_rows);
+    DELETE FROM public.usage_totals WHERE proxy_id IN (SELECT id FROM old_rows);
     RETURN NULL;
 END $$;
 CREATE TRIGGER proxies_figures_delete AFTER DELETE ON proxies
@@ -222,7 +222,7 @@ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION proxies_fi
 
 CREATE FUNCTION proxies_left_node() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO former_proxies (proxy_id, node_id, name) VALUES (OLD.id, OLD.node_id, OLD.name)
+    INSERT INTO public.former_proxies (proxy_id, node_id, name) VALUES (OLD.id, OLD.node_id, OLD.name)
     ON CONFLICT (proxy_id, node_id) DO UPDATE SET name = EXCLUDED.name, left_at = now();
     RETURN NULL;
 END $$;
@@ -231,7 +231,7 @@ FOR EACH ROW WHEN (NEW.node_id <> OLD.node_id) EXECUTE FUNCTION proxies_left_nod
 
 CREATE FUNCTION proxies_drained() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM drain_failures WHERE proxy_id = NEW.id;
+    DELETE FROM public.drain_failures WHERE proxy_id = NEW.id;
     RETURN NULL;
 END $$;
 CREATE TRIGGER proxies_drained AFTER UPDATE OF node_id ON proxies
@@ -241,8 +241,8 @@ FOR EACH ROW WHEN (NEW.node_id <> OLD.node_id) EXECUTE FUNCTION proxies_drained(
 
 CREATE FUNCTION endpoints_before_write() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.away := NEW.node_id <> (SELECT node_id FROM proxies WHERE id = NEW.proxy_id);
-    SELECT revision + 1 INTO NEW.changed_revision FROM nodes WHERE id = NEW.node_id;
+    NEW.away := NEW.node_id <> (SELECT node_id FROM public.proxies WHERE id = NEW.proxy_id);
+    SELECT revision + 1 INTO NEW.changed_revision FROM public.nodes WHERE id = NEW.node_id;
     RETURN NEW;
 END $$;
 CREATE TRIGGER endpoints_before_write BEFORE INSERT OR UPDATE OF node_id, port, username, password, exit ON endpoints
@@ -256,20 +256,21 @@ CREATE FUNCTION endpoints_after_write() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
         PERFORM nodes_bump(ARRAY[OLD.node_id]);
-        INSERT INTO taken_ports AS t (node_id, port, until)
+        INSERT INTO public.taken_ports AS t (node_id, port, until)
         SELECT OLD.node_id, OLD.port, now() + interval '1 minute'
-        WHERE NOT EXISTS (SELECT FROM proxies p WHERE p.node_id = OLD.node_id AND p.port = OLD.port)
+        WHERE NOT EXISTS (SELECT FROM public.proxies p WHERE p.node_id = OLD.node_id AND p.port = OLD.port)
         ON CONFLICT (node_id, port) DO UPDATE SET until = GREATEST(t.until, EXCLUDED.until);
         IF OLD.away THEN
-            INSERT INTO removals (node_id, revision, count) SELECT id, revision, 1 FROM nodes WHERE id = OLD.node_id;
-            INSERT INTO former_proxies (proxy_id, node_id, name)
-            VALUES (OLD.proxy_id, OLD.node_id, (SELECT name FROM proxies WHERE id = OLD.proxy_id))
+            INSERT INTO public.removals (node_id, revision, count)
+            SELECT id, revision, 1 FROM public.nodes WHERE id = OLD.node_id;
+            INSERT INTO public.former_proxies (proxy_id, node_id, name)
+            VALUES (OLD.proxy_id, OLD.node_id, (SELECT name FROM public.proxies WHERE id = OLD.proxy_id))
             ON CONFLICT (proxy_id, node_id) DO UPDATE SET left_at = now();
         END IF;
     ELSIF TG_OP = 'UPDATE' THEN
         PERFORM nodes_bump(ARRAY[OLD.node_id]);
     END IF;
-    UPDATE proxies SET version = version + 1 WHERE id = COALESCE(NEW.proxy_id, OLD.proxy_id);
+    UPDATE public.proxies SET version = version + 1 WHERE id = COALESCE(NEW.proxy_id, OLD.proxy_id);
     RETURN NULL;
 END $$;
 CREATE TRIGGER endpoints_after_write
@@ -279,7 +280,7 @@ FOR EACH ROW EXECUTE FUNCTION endpoints_after_write();
 -- Note the node of the proxy for the history, whoever requests the rotation.
 CREATE FUNCTION rotations_before_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT node_id INTO NEW.from_node_id FROM proxies WHERE id = NEW.proxy_id;
+    SELECT node_id INTO NEW.from_node_id FROM public.proxies WHERE id = NEW.proxy_id;
     RETURN NEW;
 END $$;
 CREATE TRIGGER rotations_before_insert BEFORE INSERT ON rotations
@@ -288,10 +289,10 @@ FOR EACH ROW EXECUTE FUNCTION rotations_before_insert();
 -- Note why a rotation could not move its proxy off a draining node. The proxy's node is locked, so both still exist.
 CREATE FUNCTION rotations_failed_to_drain() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO drain_failures AS f (proxy_id, node_id, reason, next_at)
+    INSERT INTO public.drain_failures AS f (proxy_id, node_id, reason, next_at)
     SELECT p.id, d.node_id, COALESCE(NEW.reason, ''), retry_at(1, 600)
-    FROM proxies p
-    JOIN drains d ON d.node_id = p.node_id
+    FROM public.proxies p
+    JOIN public.drains d ON d.node_id = p.node_id
     WHERE p.id = NEW.proxy_id AND d.node_id = NEW.drained_node_id
     ON CONFLICT (proxy_id) DO UPDATE
     SET reason = EXCLUDED.reason, tries = f.tries + 1, next_at = retry_at(f.tries + 1, 600);
@@ -311,13 +312,13 @@ DECLARE
 BEGIN
     WITH present AS MATERIALIZED (
         SELECT e.proxy_id, e.name, e.node_id, e.ip, e.port, e.username, e.exit_mode, e.exit_address, e.exit_prefix
-        FROM current_endpoints e
+        FROM public.current_endpoints e
         WHERE e.proxy_id = ANY (ids)
     ), periods AS MATERIALIZED (
         SELECT
             h.id, h.proxy_id, h.name, h.node_id, h.port,
             ROW (h.ip, h.username, h.exit_mode, h.exit_address, h.exit_prefix) AS facts
-        FROM endpoint_history h
+        FROM public.endpoint_history h
         WHERE h.proxy_id = ANY (ids) AND h.until IS NULL
     ), compared AS MATERIALIZED (
         SELECT
@@ -326,24 +327,24 @@ BEGIN
         FROM periods h
         FULL JOIN present e ON e.proxy_id = h.proxy_id AND e.node_id = h.node_id AND e.port = h.port
     ), ended AS (
-        UPDATE endpoint_history h SET until = at
+        UPDATE public.endpoint_history h SET until = at
         FROM compared c
         WHERE h.id = c.id AND NOT c.is_same
     ), renamed AS (
-        UPDATE endpoint_history h SET name = c.name
+        UPDATE public.endpoint_history h SET name = c.name
         FROM compared c
         WHERE h.id = c.id AND c.is_same AND c.is_renamed
     )
-    INSERT INTO endpoint_history (
+    INSERT INTO public.endpoint_history (
         proxy_id, name, node_id, ip, port, username, exit_mode, exit_address, exit_prefix, since
     )
     SELECT c.proxy_id, c.name, c.node_id, c.ip, c.port, c.username, c.exit_mode, c.exit_address, c.exit_prefix, at
     FROM compared c
     WHERE c.proxy_id IS NOT NULL AND (c.id IS NULL OR NOT c.is_same);
-    INSERT INTO exit_keys (node_id, prefix, key)
+    INSERT INTO public.exit_keys (node_id, prefix, key)
     SELECT DISTINCT e.node_id, e.exit_prefix::cidr, n.exit_key
-    FROM current_endpoints e
-    JOIN nodes n ON n.id = e.node_id
+    FROM public.current_endpoints e
+    JOIN public.nodes n ON n.id = e.node_id
     WHERE e.proxy_id = ANY (ids) AND e.exit_prefix IS NOT NULL
     ORDER BY 1, 2
     ON CONFLICT DO NOTHING;
@@ -381,7 +382,7 @@ FOR EACH ROW EXECUTE FUNCTION endpoints_history();
 
 CREATE FUNCTION nodes_history() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM record_endpoints(array_agg(DISTINCT proxy_id)) FROM current_endpoints WHERE node_id = NEW.id
+    PERFORM record_endpoints(array_agg(DISTINCT proxy_id)) FROM public.current_endpoints WHERE node_id = NEW.id
     HAVING count(*) > 0;
     RETURN NULL;
 END $$;

@@ -14,17 +14,17 @@ WHERE NOT EXISTS (SELECT FROM proxies p WHERE p.node_id = e.node_id AND p.port =
 -- All ports of the node's range that are free on its ip: not used there, and not taken by another program.
 CREATE FUNCTION free_ports(of_node bigint) RETURNS TABLE (port integer) LANGUAGE sql STABLE AS $$
     SELECT ports.port
-    FROM nodes n
+    FROM public.nodes n
     CROSS JOIN LATERAL generate_series(n.port_from, n.port_to) AS ports (port)
     WHERE n.id = of_node
     EXCEPT
     SELECT u.port
-    FROM nodes n
-    JOIN nodes s ON s.ip = n.ip
-    JOIN used_ports u ON u.node_id = s.id
+    FROM public.nodes n
+    JOIN public.nodes s ON s.ip = n.ip
+    JOIN public.used_ports u ON u.node_id = s.id
     WHERE n.id = of_node
     EXCEPT
-    SELECT t.port FROM taken_ports t WHERE t.node_id = of_node AND t.until > now()
+    SELECT t.port FROM public.taken_ports t WHERE t.node_id = of_node AND t.until > now()
 $$;
 
 -- How many ports of the node's range are not free on its ip: an upper bound, which is quick, while that leaves room for
@@ -33,20 +33,22 @@ CREATE FUNCTION ports_in_use(of_node bigint, new_count bigint) RETURNS TABLE (us
     SELECT foreign_ports.used + CASE
         WHEN on_ip.proxies + foreign_ports.used + new_count <= n.port_to - n.port_from + 1 THEN on_ip.proxies
         ELSE (
-            SELECT count(*) FROM nodes s JOIN used_ports u ON u.node_id = s.id
+            SELECT count(*) FROM public.nodes s JOIN public.used_ports u ON u.node_id = s.id
             WHERE s.ip = n.ip AND u.port BETWEEN n.port_from AND n.port_to
         )
     END
-    FROM nodes n
+    FROM public.nodes n
     CROSS JOIN LATERAL (
-        SELECT (SELECT sum(s.proxy_count) FROM nodes s WHERE s.ip = n.ip)
-            + (SELECT count(*) FROM nodes s JOIN endpoints e ON e.node_id = s.id WHERE s.ip = n.ip) AS proxies
+        SELECT (SELECT sum(s.proxy_count) FROM public.nodes s WHERE s.ip = n.ip)
+            + (SELECT count(*) FROM public.nodes s JOIN public.endpoints e ON e.node_id = s.id WHERE s.ip = n.ip)
+            AS proxies
     ) AS on_ip
     CROSS JOIN LATERAL (
-        SELECT count(*) AS used FROM taken_ports t
+        SELECT count(*) AS used FROM public.taken_ports t
         WHERE t.node_id = n.id AND t.until > now() AND t.port BETWEEN n.port_from AND n.port_to
           AND NOT EXISTS (
-              SELECT FROM nodes s JOIN used_ports u ON u.node_id = s.id WHERE s.ip = n.ip AND u.port = t.port
+              SELECT FROM public.nodes s JOIN public.used_ports u ON u.node_id = s.id
+              WHERE s.ip = n.ip AND u.port = t.port
           )
     ) AS foreign_ports
     WHERE n.id = of_node
@@ -71,17 +73,18 @@ DECLARE
     used integer;
     neighbours bigint[];
 BEGIN
-    SELECT n.port_from, n.port_to, (SELECT array_agg(s.id) FROM nodes s WHERE s.ip = n.ip)
+    SELECT n.port_from, n.port_to, (SELECT array_agg(s.id) FROM public.nodes s WHERE s.ip = n.ip)
     INTO low, high, neighbours
-    FROM nodes n WHERE n.id = of_node;
+    FROM public.nodes n WHERE n.id = of_node;
     WHILE low <= high LOOP
         middle := (low + high) / 2;
         used := (
-            SELECT count(*) FROM used_ports u WHERE u.node_id = ANY (neighbours) AND u.port BETWEEN low AND middle
+            SELECT count(*) FROM public.used_ports u
+            WHERE u.node_id = ANY (neighbours) AND u.port BETWEEN low AND middle
         ) + (
-            SELECT count(*) FROM taken_ports t
+            SELECT count(*) FROM public.taken_ports t
             WHERE t.node_id = of_node AND t.until > now() AND t.port BETWEEN low AND middle
-              AND NOT EXISTS (SELECT FROM used_ports u WHERE u.node_id = ANY (neighbours) AND u.port = t.port)
+              AND NOT EXISTS (SELECT FROM public.used_ports u WHERE u.node_id = ANY (neighbours) AND u.port = t.port)
         );
         IF used > middle - low THEN
             low := middle + 1;
@@ -110,19 +113,19 @@ BEGIN
     FOR demand IN
         SELECT n.id, n.ip, n.port_from, n.port_to, a.count
         FROM unnest(of_nodes, counts) AS a (id, count)
-        JOIN nodes n ON n.id = a.id
+        JOIN public.nodes n ON n.id = a.id
         ORDER BY n.ip, n.port_to, n.id
     LOOP
         IF demand.ip <> given_on THEN
             given := '{}';
             given_on := demand.ip;
         END IF;
-        neighbours := ARRAY(SELECT s.id FROM nodes s WHERE s.ip = demand.ip);
+        neighbours := ARRAY(SELECT s.id FROM public.nodes s WHERE s.ip = demand.ip);
         used := ARRAY(
-            SELECT u.port FROM used_ports u
+            SELECT u.port FROM public.used_ports u
             WHERE u.node_id = ANY (neighbours) AND u.port BETWEEN demand.port_from AND demand.port_to
             UNION
-            SELECT t.port FROM taken_ports t WHERE t.node_id = demand.id AND t.until > now()
+            SELECT t.port FROM public.taken_ports t WHERE t.node_id = demand.id AND t.until > now()
             UNION
             SELECT unnest(given)
         );
@@ -347,14 +350,14 @@ SELECT proxy_id, labels FROM former_proxies WHERE labels IS NOT NULL;
 -- The first id whose event is at this time or later: a binary search, since ids and times grow together.
 CREATE FUNCTION event_id_at(moment timestamptz) RETURNS bigint LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
-    low bigint := (SELECT min(id) - 1 FROM events);
-    high bigint := (SELECT max(id) + 1 FROM events);
+    low bigint := (SELECT min(id) - 1 FROM public.events);
+    high bigint := (SELECT max(id) + 1 FROM public.events);
     middle bigint;
     found record;
 BEGIN
     WHILE high - low > 1 LOOP
         middle := low + (high - low) / 2;
-        SELECT e.id, e.at INTO found FROM events e WHERE e.id >= middle ORDER BY e.id LIMIT 1;
+        SELECT e.id, e.at INTO found FROM public.events e WHERE e.id >= middle ORDER BY e.id LIMIT 1;
         IF found.at >= moment THEN
             high := middle;
         ELSE

@@ -1,6 +1,6 @@
 """Migrations: plain SQL files, applied in order, each once, by one master at a time.
 
-0001 to 0003 are one schema in reading order: tables, triggers, views.
+0001 to 0004 are one schema in reading order: tables, triggers, views, and the views of tokens with a filter.
 """
 
 import hashlib

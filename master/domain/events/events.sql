@@ -5,11 +5,11 @@ SELECT pg_advisory_xact_lock(hashtext('maybe.events')), pg_notify('maybe_events'
 
 -- An event of a node is also one of its location, and an event of a proxy also one of its stack.
 -- name: insert
-INSERT INTO events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
+INSERT INTO public.events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
 SELECT
     r.type, :actor::text, :request_id::text, r.node_id, r.proxy_id,
-    COALESCE(r.stack_id, (SELECT p.stack_id FROM proxies p WHERE p.id = r.proxy_id)),
-    COALESCE(r.location_id, (SELECT n.location_id FROM nodes n WHERE n.id = r.node_id)), r.details
+    COALESCE(r.stack_id, (SELECT p.stack_id FROM public.proxies p WHERE p.id = r.proxy_id)),
+    COALESCE(r.location_id, (SELECT n.location_id FROM public.nodes n WHERE n.id = r.node_id)), r.details
 FROM jsonb_to_recordset(:rows::jsonb) AS r (
     type text, node_id bigint, proxy_id bigint, stack_id bigint, location_id bigint, details jsonb
 );
@@ -48,8 +48,8 @@ SELECT pg_notify('maybe_touched', :payload);
 
 -- The first event that exists comes after `forgotten`; `last` is the newest one.
 -- name: ends
-SELECT l.forgotten, GREATEST(l.forgotten, COALESCE((SELECT max(id) FROM events), 0)) AS last
-FROM event_log l;
+SELECT l.forgotten, GREATEST(l.forgotten, COALESCE((SELECT max(id) FROM public.events), 0)) AS last
+FROM public.event_log l;
 
 -- Of several masters only one deletes at a time.
 -- name: forget

@@ -1,13 +1,13 @@
 -- Licence keys are kept although others were issued later: which one counts is decided when it is read.
 -- name: select_all
-SELECT id, key, source, received_at, stage FROM license_keys ORDER BY id;
+SELECT id, key, source, received_at, stage FROM public.license_keys ORDER BY id;
 
 -- name: lock_all
 SELECT id, key, source, received_at, stage FROM license_keys ORDER BY id FOR UPDATE;
 
 -- The time by which licences end: a clock that was set back does not go behind the newest event.
 -- name: now
-SELECT GREATEST(clock_timestamp(), (SELECT at FROM events ORDER BY id DESC LIMIT 1)) AS now;
+SELECT GREATEST(clock_timestamp(), (SELECT at FROM public.events ORDER BY id DESC LIMIT 1)) AS now;
 
 -- name: insert
 INSERT INTO license_keys (key, source) VALUES (:key, :source) ON CONFLICT (key) DO NOTHING;
@@ -17,7 +17,10 @@ UPDATE license_keys SET stage = :stage WHERE id = :id;
 
 -- name: count_present
 SELECT
-    CASE WHEN :of_nodes::boolean THEN (SELECT count(*) FROM nodes) ELSE (SELECT count(*) FROM proxies) END AS present;
+    CASE
+        WHEN :of_nodes::boolean THEN (SELECT count(*) FROM public.nodes)
+        ELSE (SELECT count(*) FROM public.proxies)
+    END AS present;
 
 -- name: count_all
 SELECT (SELECT count(*) FROM nodes) AS nodes, (SELECT count(*) FROM proxies) AS proxies;

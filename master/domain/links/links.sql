@@ -3,9 +3,10 @@
 SELECT clock_timestamp();
 
 -- name: insert
-INSERT INTO links (kind, secret_hash, filter, rotate, format, template, min_interval_s, expires_at)
+INSERT INTO links (kind, secret_hash, filter, rotate, format, template, min_interval_s, expires_at, narrowing)
 VALUES (
-    :kind, :secret_hash, :filter::jsonb, :rotate::jsonb, :format, :template, :min_interval_s, :expires_at::timestamptz
+    :kind, :secret_hash, :filter::jsonb, :rotate::jsonb, :format, :template, :min_interval_s, :expires_at::timestamptz,
+    :narrowing::jsonb
 )
 RETURNING id, kind, filter, rotate, format, template, min_interval_s, expires_at, used_at, created_at;
 
@@ -31,7 +32,7 @@ UPDATE links SET used_at = clock_timestamp()
 WHERE secret_hash = :secret_hash
   AND (expires_at IS NULL OR expires_at > now())
   AND (used_at IS NULL OR used_at <= now() - make_interval(secs => min_interval_s))
-RETURNING id, kind, filter, rotate, format, template;
+RETURNING id, kind, filter, rotate, format, template, narrowing;
 
 -- Seconds until a link that was used too recently can be used again.
 -- name: wait_s

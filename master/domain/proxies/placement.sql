@@ -5,10 +5,10 @@ SELECT pg_advisory_xact_lock(hashtext('maybe.placement'), key) FROM generate_ser
 
 -- name: lock_some
 SELECT pg_advisory_xact_lock(hashtext('maybe.placement'), key)
-FROM (SELECT DISTINCT hashtext(ip) & 63 AS key FROM nodes WHERE id = ANY (:ids::bigint[]) ORDER BY key) AS keys;
+FROM (SELECT DISTINCT hashtext(ip) & 63 AS key FROM public.nodes WHERE id = ANY (:ids::bigint[]) ORDER BY key) AS keys;
 
 -- name: select_ids
-SELECT id FROM nodes
+SELECT id FROM public.nodes
 WHERE (:location_ids::bigint[] IS NULL OR location_id = ANY (:location_ids))
   AND (:node_ids::bigint[] IS NULL OR id = ANY (:node_ids));
 
@@ -16,7 +16,7 @@ WHERE (:location_ids::bigint[] IS NULL OR location_id = ANY (:location_ids))
 -- name: lock_nodes
 SELECT id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines,
     addresses || exit_addresses AS local_addresses, ipv6_prefixes
-FROM nodes
+FROM public.nodes
 WHERE id = ANY (:ids::bigint[])
 ORDER BY id
 FOR NO KEY UPDATE;
@@ -46,11 +46,11 @@ SELECT
     c.id, c.state, c.engines ? :engine::text AS has_engine, c.max_proxies, c.port_from, c.port_to,
     c.proxy_count AS count, c.local_addresses, c.ipv6_prefixes, ports.used,
     holder.id AS holder, holder.node_id AS holder_node
-FROM candidate_nodes c
+FROM public.candidate_nodes c
 CROSS JOIN LATERAL ports_in_use(c.id, 1) AS ports
 LEFT JOIN LATERAL (
     SELECT u.proxy_id AS id, u.node_id
-    FROM nodes s JOIN used_ports u ON u.node_id = s.id AND u.port = :port::integer
+    FROM public.nodes s JOIN public.used_ports u ON u.node_id = s.id AND u.port = :port::integer
     WHERE s.ip = c.ip
     LIMIT 1
 ) AS holder ON :port::integer IS NOT NULL
@@ -63,8 +63,8 @@ SELECT lowest_free_port(:node_id::bigint);
 -- The proxy that has this port on the ip of this node.
 -- name: port_holder
 SELECT u.proxy_id AS id, u.node_id
-FROM nodes n
-JOIN nodes s ON s.ip = n.ip
-JOIN used_ports u ON u.node_id = s.id AND u.port = :port
+FROM public.nodes n
+JOIN public.nodes s ON s.ip = n.ip
+JOIN public.used_ports u ON u.node_id = s.id AND u.port = :port
 WHERE n.id = :node_id
 LIMIT 1;

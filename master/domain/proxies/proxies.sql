@@ -1,9 +1,9 @@
 -- Record for the wipe guard how many proxies were removed on purpose at the node's present revision.
 -- name: insert_removals
-INSERT INTO removals (node_id, revision, count)
+INSERT INTO public.removals (node_id, revision, count)
 SELECT n.id, n.revision, gone.count
 FROM unnest(:ids::bigint[], :counts::bigint[]) AS gone (id, count)
-JOIN nodes n ON n.id = gone.id;
+JOIN public.nodes n ON n.id = gone.id;
 
 -- Proxies expire by the database's clock.
 -- name: clock
@@ -212,23 +212,23 @@ SELECT node_id, changed, array_agg(id) AS ids FROM updated GROUP BY node_id, cha
 
 -- One event for each proxy, in the order of their ids; `numbers` count the lists of `changed`, from 0.
 -- name: insert_updated_events
-INSERT INTO events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
+INSERT INTO public.events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
 SELECT
     'proxy.updated', :actor::text, :request_id::text, p.node_id, p.id, p.stack_id, n.location_id,
     jsonb_build_object('changed', :changed::jsonb -> r.number, 'version', p.version)
 FROM unnest(:ids::bigint[], :numbers::integer[]) AS r (id, number)
-JOIN proxies p ON p.id = r.id
-JOIN nodes n ON n.id = p.node_id
+JOIN public.proxies p ON p.id = r.id
+JOIN public.nodes n ON n.id = p.node_id
 ORDER BY p.id;
 
 -- name: insert_deleted_events
-INSERT INTO events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
+INSERT INTO public.events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
 SELECT
     'proxy.deleted', :actor::text, :request_id::text, r.node_id, r.id, r.stack_id, n.location_id,
     jsonb_build_object('name', r.name, 'port', r.port)
 FROM unnest(:ids::bigint[], :node_ids::bigint[], :stack_ids::bigint[], :names::text[], :ports::integer[])
     AS r (id, node_id, stack_id, name, port)
-LEFT JOIN nodes n ON n.id = r.node_id
+LEFT JOIN public.nodes n ON n.id = r.node_id
 ORDER BY r.id;
 
 -- Write all settings of one proxy. The triggers raise its version and its node's revision where something differs.
@@ -306,7 +306,7 @@ WHERE (s.every_s, s.jitter_s, s.what, s.overlap_s)
 SELECT proxy_id, rotation_id FROM endpoints WHERE proxy_id = ANY (:proxy_ids::bigint[]) AND role = 'next';
 
 -- name: select_stacks
-SELECT id, name, count FROM stacks WHERE id = ANY (:ids::bigint[]) ORDER BY id;
+SELECT id, name, count FROM public.stacks WHERE id = ANY (:ids::bigint[]) ORDER BY id;
 
 -- The proxies of a stack, with the node of each.
 -- name: select_of_stack

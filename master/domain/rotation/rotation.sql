@@ -100,7 +100,7 @@ UPDATE proxies SET exit = :exit::jsonb WHERE id = :proxy_id;
 
 -- Whether another program has this port of the node, or it was given up a moment ago.
 -- name: is_port_taken
-SELECT EXISTS (SELECT FROM taken_ports WHERE node_id = :node_id AND port = :port AND until > now());
+SELECT EXISTS (SELECT FROM public.taken_ports WHERE node_id = :node_id AND port = :port AND until > now());
 
 -- The new endpoint becomes the proxy's own.
 -- name: adopt_endpoint
@@ -128,7 +128,7 @@ SET state = 'waiting', to_node_id = NULL, started_at = NULL, deadline = NULL, cl
 WHERE id = :id;
 
 -- name: start
-UPDATE rotations
+UPDATE public.rotations
 SET state = 'starting', from_node_id = :from_node_id, to_node_id = :to_node_id, started_at = now(),
     deadline = now() + :within::interval, exit_before = :exit_before::jsonb, claimed_until = '-infinity',
     updated_at = now()

@@ -54,12 +54,12 @@ SELECT e.node_id FROM proxies p JOIN endpoints e ON e.proxy_id = p.id WHERE p.st
 -- `own` counts the proxies that the stack has there.
 -- name: select_candidates
 WITH own AS (
-    SELECT node_id, count(*) AS count FROM proxies WHERE stack_id = :stack_id::bigint GROUP BY node_id
+    SELECT node_id, count(*) AS count FROM public.proxies WHERE stack_id = :stack_id::bigint GROUP BY node_id
 )
 SELECT
     c.id, c.ip, c.location_id, c.state, c.engines ? :engine::text AS has_engine, c.max_proxies, c.port_from, c.port_to,
     c.proxy_count AS count, c.local_addresses, c.ipv6_prefixes, COALESCE(own.count, 0) AS own, ports.used
-FROM candidate_nodes c
+FROM public.candidate_nodes c
 LEFT JOIN own ON own.node_id = c.id
 CROSS JOIN LATERAL ports_in_use(c.id, :new_count::bigint) AS ports
 WHERE c.id = ANY (:node_ids::bigint[])
@@ -93,11 +93,11 @@ WITH created AS (
 SELECT array_agg(id ORDER BY id) FROM created;
 
 -- name: insert_created_events
-INSERT INTO events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
+INSERT INTO public.events (type, actor, request_id, node_id, proxy_id, stack_id, location_id, details)
 SELECT
     'proxy.created', :actor::text, :request_id::text, p.node_id, p.id, p.stack_id, n.location_id,
     jsonb_build_object('port', p.port, 'protocol', p.protocol, 'version', p.version)
-FROM proxies p
-JOIN nodes n ON n.id = p.node_id
+FROM public.proxies p
+JOIN public.nodes n ON n.id = p.node_id
 WHERE p.id = ANY (:ids::bigint[])
 ORDER BY p.id;

@@ -93,7 +93,7 @@ SELECT
     set_config('work_mem', '64MB', true);
 
 -- name: rolled_until
-SELECT rolled_until FROM usage_rollup;
+SELECT rolled_until FROM public.usage_rollup;
 
 -- The conditions of a filter of usage `h`. Labels are those that a proxy has now, or had when it was removed.
 -- part: matching
