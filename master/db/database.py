@@ -43,9 +43,15 @@ class Session:
         self.narrowing: Narrowing | None = None
         """The part of the fleet that this session is for; None: all of it."""
 
-    async def narrow(self, narrowing: Narrowing) -> None:
-        """Read and write nothing outside of this part from now on."""
-        await self.execute("narrowing.set", search_path=narrowing.search_path, value=narrowing.setting)
+    @property
+    def implied_labels(self) -> Mapping[str, str]:
+        """Return the labels that everything gets which is made here, unless it is given others."""
+        return {} if self.narrowing is None else self.narrowing.labels
+
+    async def narrow(self, narrowing: Narrowing, *, for_transaction: bool = False) -> None:
+        """Read and write nothing outside of this part, until the session or, with `for_transaction`, that ends."""
+        setting = {"search_path": narrowing.search_path, "value": narrowing.setting}
+        await self.execute("narrowing.set", **setting, for_transaction=for_transaction)
         self.narrowing = narrowing
 
     async def rows(self, name: str, /, **parameters: object) -> list[Row]:
@@ -103,15 +109,16 @@ class Database:
         """Whether all transactions are rolled back."""
         return False
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether this is the part for a token with a filter."""
+        return False
+
     def narrowed(self, filter_: TokenFilter) -> "Database":
         """Return the part of the database that a token with this filter is for."""
-        return self.within(Narrowing.of(filter_))
-
-    def within(self, narrowing: Narrowing) -> "Database":
-        """Return this part of the database."""
         if self._for_narrowed is None:
             self._for_narrowed = Database(self._connect, size=self._size, name=self.name, search_path=NOTHING)
-        return NarrowedDatabase(self._for_narrowed, narrowing)
+        return NarrowedDatabase(self._for_narrowed, Narrowing(filter_))
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
@@ -199,6 +206,11 @@ class NarrowedDatabase(Database):
         """Use these connections, which no session without a filter uses."""
         super().__init__({})
         self._connections, self._narrowing = connections, narrowing
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether this is the part for a token with a filter."""
+        return True
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:

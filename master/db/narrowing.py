@@ -5,9 +5,6 @@ The schemas are made by the migration 0004.
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, Self
-
-from pydantic import TypeAdapter
 
 from master.errors import (
     EngineMissing,
@@ -25,22 +22,30 @@ OUTSIDE = "44000"
 """The SQLSTATE of a row that a view's WITH CHECK OPTION refuses."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Narrowing:
-    """A filter as the database knows it. `value` is the label as {key: value}, or the id of the stack or location."""
+    """The filter of a token as the database takes it."""
 
-    kind: Literal["label", "stack", "location"]
-    value: dict[str, str] | int
+    filter: TokenFilter
 
-    @classmethod
-    def of(cls, filter_: TokenFilter) -> Self:
-        """Return the narrowing to the filter of a token."""
-        if filter_.stack is not None:
-            return cls(kind="stack", value=filter_.stack)
-        if filter_.location is not None:
-            return cls(kind="location", value=filter_.location)
-        key, value = label_term(filter_.label)
-        return cls(kind="label", value={key: value or ""})
+    @property
+    def kind(self) -> str:
+        """Return `label`, `stack` or `location`."""
+        [kind] = self.stored
+        return kind
+
+    @property
+    def stored(self) -> dict[str, str | int]:
+        """Return the filter as links keep it: its one member."""
+        return self.filter.model_dump(exclude_none=True)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return the labels that everything inside has."""
+        if self.filter.label is None:
+            return {}
+        key, value = label_term(self.filter.label)
+        return {key: value or ""}
 
     @property
     def search_path(self) -> str:
@@ -49,32 +54,12 @@ class Narrowing:
 
     @property
     def setting(self) -> str:
-        """Return the value of the setting that the views read."""
-        return json.dumps(self.value)
-
-    @property
-    def stored(self) -> dict[str, Any]:
-        """Return the form in which a link keeps the narrowing."""
-        return {self.kind: self.value}
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Return the labels that everything inside has."""
-        return self.value if isinstance(self.value, dict) else {}
+        """Return the setting that the views read: the labels, or the id of the stack or location."""
+        return json.dumps(self.labels or self.stored[self.kind])
 
     def __str__(self) -> str:
         """Return the filter in words."""
-        value = "".join(f"{key}:{value}" for key, value in self.labels.items()) or self.value
-        return f"{self.kind} {value}"
-
-
-def narrowing_from(stored: dict[str, Any]) -> Narrowing:
-    """Return a narrowing that a link has kept."""
-    [(kind, value)] = stored.items()
-    return STORED.validate_python({"kind": kind, "value": value})
-
-
-STORED: TypeAdapter[Narrowing] = TypeAdapter(Narrowing)
+        return f"{self.kind} {self.stored[self.kind]}"
 
 
 def outside(narrowing: Narrowing) -> Forbidden:

@@ -1,3 +1,6 @@
--- Sent before each use of a connection, so that no statement runs without a filter, or with that of another token.
+-- Sent before each use of a connection of sessions with a filter, so that no statement runs without one, or with that of
+-- another token. On other connections it lasts until the transaction ends.
 -- name: set
-SELECT set_config('search_path', :search_path, false), set_config('maybe.narrowed', :value, false);
+SELECT
+    set_config('search_path', :search_path, :for_transaction::boolean),
+    set_config('maybe.narrowed', :value, :for_transaction);

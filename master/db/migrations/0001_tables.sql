@@ -660,7 +660,7 @@ CREATE INDEX exit_keys_prefix_idx ON exit_keys USING gist (prefix inet_ops);
 -- Links and idempotency keys
 
 -- Addresses that need no token: the secret in them is the permission. Only the SHA-256 of the secret is kept, which is
--- enough for 192 random bits. `narrowing` is the filter of the token that made the link, which holds for its uses, too.
+-- enough for 192 random bits. `token_filter` is that of the token that made the link: it holds for each use.
 CREATE TABLE links (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('list', 'rotate')),
@@ -673,7 +673,7 @@ CREATE TABLE links (
     expires_at timestamptz,
     used_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
-    narrowing jsonb,
+    token_filter jsonb,
     CHECK ((kind = 'rotate') = (rotate IS NOT NULL))
 ) WITH (fillfactor = 80);
 

@@ -246,8 +246,12 @@ BEGIN
         CREATE VIEW exit_keys AS
         SELECT * FROM public.exit_keys r WHERE EXISTS (SELECT FROM visible_nodes v WHERE v.id = r.node_id);
         EXECUTE format(
-            'CREATE VIEW links AS SELECT * FROM public.links r WHERE r.narrowing = jsonb_build_object(%L, %s)'
-            ' WITH CHECK OPTION', kind, value
+            'CREATE VIEW links AS SELECT * FROM public.links r WHERE r.token_filter = jsonb_build_object(%L, %s)'
+            ' WITH CHECK OPTION', kind, CASE kind
+                WHEN 'label' THEN format(
+                    '(SELECT label.key || '':'' || label.value FROM jsonb_each_text(%s) AS label)', value
+                ) ELSE value
+            END
         );
 
         -- Their key holds the id of the token.

@@ -43,6 +43,14 @@ WHERE GREATEST(p.changed_revision, n.state_revision) > r.after
   AND GREATEST(p.changed_revision, n.state_revision) <= r.until
 LIMIT :max_rows::bigint;
 
+-- Those of these resources that can be seen.
+-- name: select_visible
+SELECT 'nodes' AS kind, id FROM nodes WHERE id = ANY (:nodes::bigint[])
+UNION ALL
+SELECT 'proxies', id FROM proxies WHERE id = ANY (:proxies::bigint[])
+UNION ALL
+SELECT 'stacks', id FROM stacks WHERE id = ANY (:stacks::bigint[]);
+
 -- name: touch
 SELECT pg_notify('maybe_touched', :payload);
 

@@ -9,7 +9,7 @@ from master.actors import cause
 from master.db.database import Row, Session
 from master.domain.events.schemas import FILTERED, SUBJECTS, EventFilter, EventList, EventType, Loss, event_from_row
 from master.domain.events.schemas import Event as LoggedEvent
-from master.domain.events.touches import TouchedKind, payload_of
+from master.domain.events.touches import VISIBLE, Touched, TouchedKind, payload_of, visible
 from shared.proxies import MAX_BIGINT
 
 FORGET_BATCH = 5_000
@@ -116,6 +116,14 @@ async def events_after(session: Session, after: int, limit: int) -> Sequence[Log
 async def touch(session: Session, kind: TouchedKind, ids: Iterable[int]) -> None:
     """Have event streams report, at the commit, that these resources changed. Nothing is stored."""
     await session.execute("events.touch", payload=payload_of(kind, ids))
+
+
+async def visible_touches(session: Session, touched: Touched) -> Touched:
+    """Return what this session may see of these touches."""
+    found: dict[TouchedKind, list[int]] = {}
+    for row in await session.rows("events.select_visible", **{kind: [*(touched.get(kind) or ())] for kind in VISIBLE}):
+        found.setdefault(row["kind"], []).append(row["id"])
+    return visible(touched, found)
 
 
 async def bounds(session: Session) -> Row:

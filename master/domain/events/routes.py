@@ -65,7 +65,8 @@ async def list_events(
     if MediaType.EVENTS in accept:
         check_followed(query)
         begun = await event_stream.start(read_last_event_id(last_event_id, query.after))
-        return streamed(frames(event_stream, query, begun), MediaType.EVENTS, HEADERS)
+        part = database if database.is_narrowed else None
+        return streamed(frames(event_stream, query, begun, part), MediaType.EVENTS, HEADERS)
     async with database.session() as session:
         items = await events.page(session, query)
         reset = events.loss_after(
@@ -82,13 +83,15 @@ def check_followed(query: EventList) -> None:
         raise Invalid(f"{names[0]}: {detail}", {"errors": [{"parameter": name, "detail": detail} for name in names]})
 
 
-async def frames(stream: EventStream, query: EventList, begun: StreamStart) -> AsyncGenerator[bytes]:
+async def frames(
+    stream: EventStream, query: EventList, begun: StreamStart, part: Database | None
+) -> AsyncGenerator[bytes]:
     """Write the stream. It ends when the database fails, and its reader connects again."""
     yield b"retry: %d\n\n" % random.randint(*RETRY_MS)  # noqa: S311 (no secret)
     yield first_frames(begun, datetime.now(UTC))
     last = begun.position
     try:
-        async for batch in stream.follow(query.choice, begun):
+        async for batch in stream.follow(query.choice, begun, part):
             yield frame(batch, last)
             last = batch.position
     except DatabaseError as error:

@@ -17,6 +17,7 @@ from master.db.database import Database
 from master.domain.events import log as events
 from master.domain.events.schemas import Event, EventFilter, Loss
 from master.domain.events.touch_feed import TouchFeed
+from master.domain.events.touches import frames
 from shared.tasks import wait_for_event
 
 log = structlog.get_logger()
@@ -27,6 +28,8 @@ KEPT = 4_000
 POLL_S = 5.0
 """Finds events whose notification was lost with the LISTEN connection."""
 HEARTBEAT_S = 15.0
+PART_EVERY_S = 0.25
+"""Time between two reads for a reader of its own part, since none of them serves another reader."""
 IDLE_S = 60.0
 """After so long without a reader the log is not followed."""
 
@@ -155,20 +158,28 @@ class EventStream:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def follow(self, filter_: EventFilter, start: StreamStart) -> AsyncGenerator[StreamBatch]:
+    async def follow(
+        self, filter_: EventFilter, start: StreamStart, part: Database | None = None
+    ) -> AsyncGenerator[StreamBatch]:
         """Yield the matching events after the start as they come, until `close`. Raises DatabaseError.
 
-        A reader without a filter also gets the touches.
+        A reader without a filter also gets the touches. One whose token has a filter gets what is in its `part` of the
+        database, which is read for it alone.
         """
         age, sent_at = self._age, time.monotonic()
-        position, touches = start.position, start.touches
+        position, touches, read_at = start.position, start.touches, 0.0
         while not self._is_closed and age == self._age:
             self._note_reader()
             news = self._news
             if filter_.is_open and touches < self.touches.position:
-                frames, touches = self.touches.after(touches), self.touches.position
-                yield StreamBatch((), position, frames)
-            found = await self._after(position, filter_)
+                until = self.touches.position
+                touched, touches = await self._touched(touches, part), until
+                if touched:
+                    yield StreamBatch((), position, touched)
+            if part is not None:
+                await asyncio.sleep(read_at + PART_EVERY_S - time.monotonic())
+                read_at = time.monotonic()
+            found = await self._after(position, filter_, part)
             if found.events or time.monotonic() - sent_at >= self._heartbeat_s:
                 position, sent_at = found.position, time.monotonic()
                 yield found
@@ -206,15 +217,25 @@ class EventStream:
             case None:
                 return StreamStart(after, last, touches)
 
-    async def _after(self, position: int, filter_: EventFilter) -> StreamBatch:
+    async def _touched(self, position: int, part: Database | None) -> bytes:
+        """Return the frames of the touches after this position."""
+        if part is None:
+            return self.touches.after(position)
+        touched = self.touches.touched_after(position)
+        async with part.session() as session:
+            return frames(await events.visible_touches(session, touched))
+
+    async def _after(self, position: int, filter_: EventFilter, part: Database | None) -> StreamBatch:
         """Return the next events for a reader: from memory if they are there, else from the database."""
         tip = self._tip
-        if tip is not None and position >= self._floor:
+        if part is not None and tip is not None and position >= tip:
+            return StreamBatch((), position)
+        if part is None and tip is not None and position >= self._floor:
             start = bisect_right(self._recent, position, key=lambda one: one.event.id)
             near = self._recent[start : start + PAGE]
             end = near[-1].event.id if near else position
             return StreamBatch(tuple(one for one in near if one.event in filter_), end)
-        async with self._database.session() as session:
+        async with (part or self._database).session() as session:
             far = await events.matching(session, filter_, position, PAGE)
         end = far[-1].id if far else position
         if len(far) < PAGE and tip is not None:

@@ -105,9 +105,13 @@ class TouchFeed:
 
     def after(self, position: int) -> bytes:
         """Return the frames of all touches after this position, merged."""
+        if self.position - position == 1:
+            return self._recent[-1].frames
+        return frames(self.touched_after(position))
+
+    def touched_after(self, position: int) -> Touched:
+        """Return all touches after this position, merged."""
         missed = self.position - position
         if missed > len(self._recent):
-            return frames(EVERYTHING)
-        if missed == 1:
-            return self._recent[-1].frames
-        return frames(merged(touch.touched for touch in self._recent[len(self._recent) - missed :]))
+            return EVERYTHING
+        return merged(touch.touched for touch in self._recent[len(self._recent) - missed :])

@@ -19,6 +19,8 @@ Ids = frozenset[int] | None
 Touched = Mapping[TouchedKind, Ids]
 
 KINDS: tuple[TouchedKind, ...] = get_args(TouchedKind)
+VISIBLE: tuple[TouchedKind, ...] = ("nodes", "proxies", "stacks")
+"""The kinds of which a token with a filter has a part."""
 MOST_IDS = 500
 MOST_LETTERS = 7_900
 """PostgreSQL passes on payloads of less than 8,000 bytes."""
@@ -114,6 +116,12 @@ def named(kind: TouchedKind, ids: Iterable[int | None]) -> Touched:
     """Name resources of one kind; None is no resource."""
     found = frozenset(id_ for id_ in ids if id_ is not None)
     return merged([{kind: found}]) if found else {}
+
+
+def visible(touched: Touched, found: Mapping[TouchedKind, Iterable[int]]) -> Touched:
+    """Return what a token with a filter may get of these touches, by the resources of its part that were found."""
+    shown = {kind: None if ids is None else frozenset(found.get(kind, ())) for kind, ids in touched.items()}
+    return {kind: ids for kind, ids in shown.items() if kind in VISIBLE and (ids is None or ids)}
 
 
 def frames(touched: Touched) -> bytes:

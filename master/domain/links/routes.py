@@ -87,7 +87,9 @@ async def use_link(
         if link["kind"] == "rotate":
             with acting(link_actor(link["id"]), cause().request_id):
                 return respond(await begun(session, link), 202)
-    filter_ = ProxyFilter.model_validate(link["filter"])
+    filter_, part = ProxyFilter.model_validate(link["filter"]), links.filter_of(link)
+    if part is not None:
+        database = database.narrowed(part)
     return await exported(database, filter_, writer(link["format"], link["template"], raw=parameters.raw), {})
 
 

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from master.domain.proxies.export.template import ExportFormat
 from master.domain.proxies.schemas import ExportTemplate, ProxyFilter
 from master.domain.rotation.schemas import RotateRequest
+from master.schemas.access import TokenFilter
 from master.schemas.base import DescribedAs, RequestBody, Resource
 from master.schemas.pages import Page
 from master.schemas.sorting import SortById, Sorted
@@ -28,6 +29,7 @@ LINK: dict[str, JsonValue] = {
     "expires_at": None,
     "used_at": None,
     "created_at": "2026-05-01T09:30:00Z",
+    "token_filter": None,
 }
 """An example."""
 
@@ -86,6 +88,9 @@ class Link(Resource):
     expires_at: datetime | None = Field(description="null: never.")
     used_at: datetime | None = Field(description="The time of the last use. null: it was never used.")
     created_at: datetime
+    token_filter: Annotated[dict[str, Any], DescribedAs(TokenFilter)] | None = Field(
+        description="The filter of the token that made the link, which holds for each use, too. null: it had none."
+    )
 
 
 class LinkList(Sorted[SortById]):

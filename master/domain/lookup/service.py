@@ -28,7 +28,10 @@ async def look_up(session: Session, query: LookupQuery) -> Lookup:
 
 
 async def random_exits(session: Session, ip: str, at: datetime) -> list[RandomExitDetails]:
-    """Decode a random exit address with every key that may have drawn it, and find the proxies."""
+    """Decode a random exit address with every key that may have drawn it, and find the proxies.
+
+    A token with a filter gets only what it has drawn: the decoded part of an id would be that of another's proxy.
+    """
     if ip_address(ip).version != 6:
         return []
     exits = decode(ip, await session.rows("lookup.select_keys", ip=ip))
@@ -36,7 +39,8 @@ async def random_exits(session: Session, ip: str, at: datetime) -> list[RandomEx
     if exits:
         for row in await session.rows("lookup.select_drawn", drawn=[*indexed(exits)], at=at):
             found[row["place"]].append(row)
-    return [RandomExitDetails(**one, proxies=holders(found[place])) for place, one in enumerate(exits)]
+    drawn = [RandomExitDetails(**one, proxies=holders(found[place])) for place, one in enumerate(exits)]
+    return drawn if session.narrowing is None else [one for one in drawn if one.proxies]
 
 
 def decode(ip: str, keys: Iterable[Row]) -> list[dict[str, Any]]:

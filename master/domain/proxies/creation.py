@@ -30,6 +30,7 @@ async def create(session: Session, body: NewProxy, *, allow_past: bool = False) 
     transaction's end.
     """
     settings = new_settings(body)
+    settings["labels"] = {**session.implied_labels, **settings["labels"]}
     await check_placement(session, body)
     await check_expiries(session, [(NO_EXPIRY, settings)], allow_past=allow_past)
     location_ids = None if body.location_id is None else [body.location_id]

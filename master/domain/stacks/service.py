@@ -129,9 +129,12 @@ async def desired_stack(
         raise invalid_at(f"the name differs from the path: {name}", "/name")
     with errors_in_proxy():
         new = template_from(body.proxy)
+        new = {**new, "labels": {**session.implied_labels, **new["labels"]}}
         await check_placement(session, new, template)
         await check_expiries(session, [(template, new)], allow_past=allow_past)
-    return DesiredStack(name=name, spread=body.spread, proxy=new, labels=body.labels, count=body.count)
+    return DesiredStack(
+        name=name, spread=body.spread, proxy=new, labels={**session.implied_labels, **body.labels}, count=body.count
+    )
 
 
 async def check_placement(session: Session, template: Template, before: Template) -> None:
