@@ -155,6 +155,8 @@ class ProxyRecord(BaseModel):
     limits: Limits = Limits()
     destinations: Destinations = Destinations()
     also: tuple[FurtherPort, ...] = Field(default=(), repr=False)
+    tls: bool = False
+    """Clients speak TLS; at a port of protocol `mixed` they may, as their first byte tells."""
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from node.engine.builtin.policy.destination_guard import DestinationGuard, netwo
 from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.builtin.policy.records import read_record
 from node.engine.builtin.sessions.client import Client
-from node.engine.builtin.sessions.protocol_detection import FIRST_STAGES
+from node.engine.builtin.sessions.protocol_detection import first_stage
 from node.engine.builtin.sessions.proxy import Proxy
 from tests.clients.streams import HERE, LIMIT_S, LOCAL
 
@@ -30,7 +30,8 @@ class ManualReactor:
 
     def proxy(self, id_: int = 1, protocol: str = "http", **changes: Any) -> Proxy:
         fields = ANY | {"id": id_, "version": 1, "protocol": protocol, "port": 1} | changes
-        return Proxy(self.reactor, read_record(fields), FIRST_STAGES[protocol], Account(id_, QuotaUsage()))
+        record = read_record(fields)
+        return Proxy(self.reactor, record, first_stage(record), Account(id_, QuotaUsage()))
 
     def accept(self, proxy: Proxy, source: str = HERE) -> socket.socket:
         """Connect a client through the proxy's acceptor, and return the client's end."""

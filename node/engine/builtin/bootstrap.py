@@ -1,12 +1,13 @@
 """Runs a module of this package without importing the packages around it.
 
 Those import what an agent needs. A worker needs only the standard library and a few modules of `shared`; it starts in a
-tenth of the time and takes half the memory. It uses no TLS, and asyncio works without: loading OpenSSL would cost
-another tenth of the start and of the memory.
+tenth of the time and takes half the memory. Loading OpenSSL would cost another tenth of both, so asyncio, which works
+without, does not get it; a worker that is given a certificate loads it then.
 
 Run as `python -I -S bootstrap.py MODULE ARGUMENTS...`.
 """
 
+import importlib
 import os
 import runpy
 import sys
@@ -15,8 +16,10 @@ from types import ModuleType
 
 
 def main() -> None:
-    sys.modules["ssl"] = None  # pyright: ignore[reportArgumentType] (makes the import fail, see sys.modules)
     sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ  # -I ignores the variable
+    sys.modules["ssl"] = None  # pyright: ignore[reportArgumentType] (makes the import fail, see sys.modules)
+    importlib.import_module("asyncio")
+    del sys.modules["ssl"]
     here = Path(__file__).resolve().parent
     for name, path in (
         ("node", here.parent.parent),

@@ -162,6 +162,10 @@ class BuiltinEngine:
         """Set the node's own addresses that its host does not have: those of a translating router in front of it."""
         await self._configure(node_addresses=list(addresses))
 
+    async def use_certificate(self, pem: str) -> None:
+        """Use this certificate, in PEM with its chain and its key, for TLS of new connections."""
+        await self._configure(certificate=pem)
+
     async def _configure(self, **settings: object) -> None:
         self._configuration.update(settings)
         async with asyncio.TaskGroup() as tasks:

@@ -110,8 +110,12 @@ class Connection:
         if not count:
             self.ended = True
         elif count >= BULK:
-            self.bulk = _SMALL_READS
+            self.note_bulk()
         return count
+
+    def note_bulk(self) -> None:
+        """Use splice(2) for the next reads."""
+        self.bulk = _SMALL_READS
 
     def relay_to(self, there: "Connection", most: int = PIPE) -> int:
         """Move bytes to another connection, which must have no unsent data; bytes that it does not take now wait there.

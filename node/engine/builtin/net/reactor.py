@@ -30,9 +30,11 @@ from node.engine.builtin.net.timeouts import (
     IDLE_S,
     LINGER_S,
     SETTLED_S,
+    TLS_HANDSHAKE_S,
     PromptTimeouts,
     Timeouts,
 )
+from node.engine.builtin.net.tls import TlsRefusals, TlsServer
 from node.engine.builtin.policy.bulk_detection import BULK_WAIT_S
 from node.engine.builtin.policy.descriptor_shares import DescriptorShares, descriptor_shares
 from node.engine.builtin.policy.destination_guard import DestinationGuard
@@ -96,6 +98,9 @@ class Reactor:
         self.exit_counter = ExitCounter(Path())
         """Kept in the working directory."""
         self.echo: Echo | None = None
+        self.tls: TlsServer | None = None
+        """The certificate for clients; None until the agent has sent one."""
+        self.tls_refusals = TlsRefusals()
         self.via = VIA.encode()
         """The name of the proxies in Via fields; empty for none."""
         self.deny_ports: tuple[int | str, ...] = DENY_PORTS
@@ -116,6 +121,7 @@ class Reactor:
 
     def _set_up_timeouts(self) -> None:
         self.handshakes: Timeouts[TimedStage] = Timeouts(HANDSHAKE_S, self._expire)
+        self.tls_handshakes: Timeouts[TimedStage] = Timeouts(TLS_HANDSHAKE_S, self._expire)
         self.connecting: Timeouts[TimedStage] = Timeouts(CONNECT_S, self._expire)
         self.idle: Timeouts[TimedStage] = Timeouts(IDLE_S, self._expire)
         self.half_closed: Timeouts[TimedStage] = Timeouts(HALF_CLOSED_S, self._expire)
@@ -124,6 +130,7 @@ class Reactor:
         self.lingering: Timeouts[TimedStage] = Timeouts(LINGER_S, self._expire)
         self._queues = (
             self.handshakes,
+            self.tls_handshakes,
             self.connecting,
             self.idle,
             self.half_closed,

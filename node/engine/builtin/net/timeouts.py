@@ -10,6 +10,8 @@ T = TypeVar("T")
 
 HANDSHAKE_S = 30.0
 """For a client to complete its first request."""
+TLS_HANDSHAKE_S = 10.0
+"""For a client to complete the handshake of TLS, before its first request."""
 CONNECT_S = 12.0
 """For a destination to be reached, over all addresses of its name."""
 ATTEMPT_S = 0.25

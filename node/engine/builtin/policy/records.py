@@ -10,7 +10,20 @@ from node.engine.builtin.policy.access import Access, access, networks
 ProxyProtocol = Literal["http", "socks5", "mixed"]
 PROTOCOLS: tuple[ProxyProtocol, ...] = ("http", "socks5", "mixed")
 FIELDS = frozenset(
-    {"id", "version", "protocol", "port", "username", "password", "allow_ips", "exit", "limits", "also", "destinations"}
+    {
+        "id",
+        "version",
+        "protocol",
+        "port",
+        "username",
+        "password",
+        "allow_ips",
+        "exit",
+        "limits",
+        "also",
+        "destinations",
+        "tls",
+    }
 )
 """The fields of a ProxyRecord that are sent to a worker."""
 EXIT_FIELDS = frozenset({"mode", "address", "prefix", "key", "session_ttl_s", "generation"})
@@ -73,6 +86,7 @@ class Record:
     limits: LimitsRecord = LimitsRecord()
     also: tuple[PortRecord, ...] = ()
     destinations: DestinationsRecord = DestinationsRecord()
+    tls: bool = False
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -88,10 +102,10 @@ _USUAL_EXIT, _UNLIMITED, _ANYWHERE = ExitRecord(), LimitsRecord(), DestinationsR
 def read_record(fields: Mapping[str, object]) -> Record:
     """Parse a record. Raises ValueError, without the values, if it is invalid.
 
-    `also` and `destinations` are left out where they have their defaults, and by workers of earlier releases.
+    `also`, `destinations` and `tls` are left out where they have their defaults, and by workers of earlier releases.
     """
     if len(fields) != len(FIELDS):
-        fields = {"also": [], "destinations": {}, **fields}
+        fields = {"also": [], "destinations": {}, "tls": False, **fields}
     if fields.keys() != FIELDS:
         raise ValueError("a record has unexpected fields")
     exit_ = _exit(_members(fields, "exit", EXIT_FIELDS)) if fields["exit"] != {} else _USUAL_EXIT
@@ -112,13 +126,14 @@ def read_record(fields: Mapping[str, object]) -> Record:
         limits=_limits(_members(fields, "limits", LIMIT_FIELDS)) if fields["limits"] != {} else _UNLIMITED,
         also=also,
         destinations=_destinations(fields["destinations"]) if fields["destinations"] != {} else _ANYWHERE,
+        tls=_flag(fields, "tls"),
     )
 
 
 def fields_of(record: Record) -> dict[str, object]:
     """Format a record, so that `read_record` can parse it."""
     username, colon, password = (record.access.credentials or b"").decode().partition(":")
-    return {
+    fields: dict[str, object] = {
         "id": record.id,
         "version": record.version,
         "protocol": record.protocol,
@@ -131,6 +146,7 @@ def fields_of(record: Record) -> dict[str, object]:
         "also": [asdict(each) for each in record.also],
         "destinations": {name: list(values) for name, values in asdict(record.destinations).items() if values},
     }
+    return {**fields, "tls": True} if record.tls else fields
 
 
 def _moment(seconds: float | None) -> str | None:
@@ -207,6 +223,13 @@ def _number(fields: Mapping[str, object], name: str, *, least: int = 1) -> int:
     value = fields[name]
     if type(value) is not int or value < least:
         raise ValueError(f"{name} is not an integer of at least {least}")
+    return value
+
+
+def _flag(fields: Mapping[str, object], name: str) -> bool:
+    value = fields[name]
+    if type(value) is not bool:
+        raise ValueError(f"{name} is not true or false")
     return value
 
 

@@ -31,7 +31,11 @@ def record_fields(proxy: ProxyRecord) -> dict[str, Any]:
         "also": [each.model_dump() for each in proxy.also],
     }
     destinations = _unusual(_ANYWHERE, proxy.destinations)
-    return {**fields, "destinations": destinations} if destinations else fields
+    if destinations:
+        fields["destinations"] = destinations
+    if proxy.tls:
+        fields["tls"] = True
+    return fields
 
 
 def _unusual(usual: BaseModel, given: BaseModel) -> dict[str, Any]:

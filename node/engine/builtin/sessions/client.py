@@ -5,10 +5,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from node.engine.builtin.accounting.account import Account
-from node.engine.builtin.net.connection import UNWATCHED, Connection
+from node.engine.builtin.net.connection import IN, OUT, UNWATCHED, Connection
 from node.engine.builtin.net.exits import ExitPolicy, Lease
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.net.stage import Stage, TimedStage
+from node.engine.builtin.net.tls import TlsSocket
 from node.engine.builtin.policy.access import AccessGate, allows_source
 from node.engine.builtin.policy.denied_destinations import DeniedDestinations
 from node.engine.builtin.policy.limits import Suspension, slot_refusal
@@ -65,10 +66,21 @@ class Client(Connection):
 
     A client that is admitted may use the proxy. `credentials` are those it was admitted with, without the `session`
     named in them. `has_slot`: it is one of the connections that the proxy may have at once; only admitted clients take
-    slots.
+    slots. `tls` is the socket of a client that speaks TLS; its bytes are copied, never spliced.
     """
 
-    __slots__ = ("admitted", "credentials", "destination", "has_slot", "lease", "proxy", "session", "source", "stage")
+    __slots__ = (
+        "admitted",
+        "credentials",
+        "destination",
+        "has_slot",
+        "lease",
+        "proxy",
+        "session",
+        "source",
+        "stage",
+        "tls",
+    )
 
     def __init__(self, reactor: Reactor, sock: Socket, proxy: ClientProxy, source: str) -> None:
         # Not by super().__init__: a line that only ever sees objects of one class runs twice as fast.
@@ -89,6 +101,7 @@ class Client(Connection):
         self.has_slot = False
         self.stage: Stage | None = None
         self.destination: Destination | None = None
+        self.tls: TlsSocket | None = None
         proxy.open[self] = None
         reactor.unadmitted.enter(proxy, self)
 
@@ -96,6 +109,48 @@ class Client(Connection):
         """Make this stage the current one."""
         self.stage = stage
         self.reactor.stages[self.fd] = stage
+
+    def watch(self, mask: int) -> None:
+        """As in Connection. TLS may have bytes to send that no stage knows, and may have read ahead."""
+        tls = self.tls
+        if tls is not None:
+            if tls.unsent:
+                mask |= OUT
+            if mask & IN and tls.readable and tls.on_readable is not None:
+                tls.on_readable()
+        if mask != self.mask:
+            if self.mask == UNWATCHED:
+                self.reactor.epoll.register(self.fd, mask)
+            else:
+                self.reactor.epoll.modify(self.fd, mask)
+            self.mask = mask
+
+    def note_bulk(self) -> None:
+        if self.tls is None:
+            super().note_bulk()
+
+    def take_pipe(self) -> bool:
+        return self.tls is None and super().take_pipe()
+
+    def flush(self) -> int:
+        if self.tls is not None and not self.pending:
+            self.tls.push()
+            return 0
+        return super().flush()
+
+    def finish(self) -> None:
+        """As in Connection. In TLS the end is announced, which may have to wait for room."""
+        if self.tls is None:
+            super().finish()
+        elif not self.shut:
+            self.shut = self.tls.say_goodbye()
+            if not self.shut:
+                self.watch(OUT if self.mask == UNWATCHED else self.mask | OUT)
+
+    def reset(self) -> None:
+        if self.tls is not None:
+            self.tls.is_broken = True
+        super().reset()
 
     def from_allowed_source(self) -> bool:
         return allows_source(self.proxy.record.access, self.source)

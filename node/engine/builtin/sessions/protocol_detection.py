@@ -1,12 +1,15 @@
-"""Chooses the protocol of a connection to a mixed port by its first byte."""
+"""Chooses the protocol of a connection to a mixed port by its first byte, and has TLS go before it where a proxy speaks
+TLS."""
 
 from node.engine.builtin.net.connection import IN
 from node.engine.builtin.net.reactor import BUFFER
+from node.engine.builtin.policy.records import Record
 from node.engine.builtin.protocols import socks4, socks5
 from node.engine.builtin.protocols.http_request import could_be_http
 from node.engine.builtin.sessions.client import Client
 from node.engine.builtin.sessions.http_session import HttpSession
 from node.engine.builtin.sessions.socks_session import SocksSession
+from node.engine.builtin.sessions.tls_handshake import FirstStage, TlsHandshake
 
 _SESSIONS = {
     **{first: HttpSession for first in range(256) if could_be_http(first)},
@@ -86,4 +89,23 @@ def open_mixed(client: Client) -> None:
         client.drop()
 
 
-FIRST_STAGES = {"http": open_http, "socks5": open_socks5, "mixed": open_mixed}
+def open_secure_http(client: Client) -> None:
+    TlsHandshake(client, open_http, None).start()
+
+
+def open_secure_socks5(client: Client) -> None:
+    TlsHandshake(client, open_socks5, None).start()
+
+
+def open_secure_mixed(client: Client) -> None:
+    """Serve clients with and without TLS, as their first byte tells."""
+    TlsHandshake(client, open_mixed, _open).start()
+
+
+_PLAIN_STAGES = {"http": open_http, "socks5": open_socks5, "mixed": open_mixed}
+_SECURE_STAGES = {"http": open_secure_http, "socks5": open_secure_socks5, "mixed": open_secure_mixed}
+
+
+def first_stage(record: Record) -> FirstStage:
+    """The stage in which each client of this record begins."""
+    return (_SECURE_STAGES if record.tls else _PLAIN_STAGES)[record.protocol]

@@ -108,7 +108,8 @@ class Tunnel:
         count = here.relay_to(there)
         if count > 0:
             self._count(there, count - there.waiting)
-            here.detect_bulk(count)
+            if self.client.tls is None:
+                here.detect_bulk(count)
         if count <= 0 or there.pending or there.pipe:
             self._settle()
         return True

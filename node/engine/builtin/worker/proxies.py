@@ -11,7 +11,7 @@ from node.engine.builtin.net.exits import SessionExit
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.builtin.policy.records import Record
-from node.engine.builtin.sessions.protocol_detection import FIRST_STAGES
+from node.engine.builtin.sessions.protocol_detection import first_stage
 from node.engine.builtin.sessions.proxy import Proxy
 from node.engine.builtin.sessions.rate_limit import Levels
 from node.engine.builtin.worker.bookkeeping import Bookkeeping
@@ -36,17 +36,19 @@ class Proxies:
 
         Listeners at ports that are not in the record are closed.
         """
-        first_stage = FIRST_STAGES[record.protocol]
+        if record.tls and self._reactor.tls is None:
+            raise ValueError("the node has no certificate for TLS yet")
+        begin = first_stage(record)
         for before in self._handed_over(record.id) if self.handed_over else ():
-            before.change(record, first_stage)
+            before.change(record, begin)
         proxy = self._by_id.get(record.id)
         ports = [each.getsockname()[1] for each in listeners]
         if not {*ports, *(proxy.acceptors.ports if proxy else ())}.issuperset(record.ports):
             return False
         if proxy is None:
-            proxy = Proxy(self._reactor, record, first_stage, self.bookkeeping.account(record))
+            proxy = Proxy(self._reactor, record, begin, self.bookkeeping.account(record))
         else:
-            proxy.change(record, first_stage)
+            proxy.change(record, begin)
             proxy.acceptors.keep(record.ports)
         for listener, port in zip(listeners, ports, strict=True):
             proxy.acceptors.open(listener, port)
@@ -115,8 +117,7 @@ class Proxies:
             for listener in listeners:
                 listener.close()
             return
-        first_stage = FIRST_STAGES[record.protocol]
-        proxy = Proxy(self._reactor, record, first_stage, Account(record.id, spent))
+        proxy = Proxy(self._reactor, record, first_stage(record), Account(record.id, spent))
         if isinstance(proxy.exit, SessionExit):
             proxy.exit.adopt(sessions, self._reactor.now)
         for listener in listeners:

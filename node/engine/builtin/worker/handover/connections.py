@@ -80,7 +80,10 @@ class PackedConnection:
 
 
 def pack(client: Client) -> PackedConnection | None:
-    """Pack a connection; None if it cannot be moved in its current state."""
+    """Pack a connection; None if it cannot be moved in its current state. The state of TLS, which OpenSSL keeps, cannot
+    be moved at all."""
+    if client.tls is not None:
+        return None
     stage = client.stage
     match stage:
         case Tunnel() | ProtocolDetection():
