@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from node.certificates.keeper import CertificateKeeper
 from node.engine.builtin.pool.upgrade import Moved
 from node.engine.installed import Engines, opened_engines
 from node.engine.interface import EngineError
@@ -61,6 +62,8 @@ class Node:
         self._copy = copy
         self._reconciler = Reconciler(self._copy, engines.by_name, on_change=self._reconciled, listen=settings.listen)
         self._membership = Membership(settings, engines.versions)
+        self._certificates = CertificateKeeper(settings, copy, engines.builtin.use_certificate)
+        engines.builtin.certify = self._certificates.ensure
         self._session: Session | None = None
         self._version, self._started_at = program_version(), round(time.time(), 3)
         self._listen = settings.listen or ""
@@ -70,12 +73,14 @@ class Node:
     async def run(self) -> None:
         """Start the proxies of the local copy at once, without waiting for the broker, and run until cancelled."""
         await self._engines.reached_at(self._copy.ip)
+        await self._certificates.look()
         log.info("node.started", proxies=len(self._copy.wanted), rev=self._copy.rev, engines=self._engines.versions)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._reconciler.run())
                 group.create_task(self._keeper.run())
                 group.create_task(self._watch_engines())
+                group.create_task(self._certificates.run())
                 group.create_task(watch_addresses(self._reconciler.addresses_changed))
                 group.create_task(self._upgrade_on_demand())
                 group.create_task(self._membership.run(self._run_session))
@@ -176,6 +181,7 @@ class Node:
             on_login=partial(self._membership.prove, config),
             keep_moves=partial(self._membership.keep_moves, config),
             files=self._files,
+            certificates=self._certificates,
         )
         await session.run()
 

@@ -56,6 +56,11 @@ class DataDirectory:
         return self.data_dir / "agent.pid"
 
     @property
+    def tls_dir(self) -> Path:
+        """The folder of the node's own certificate."""
+        return self.data_dir / "tls"
+
+    @property
     def status_file(self) -> Path:
         """The file in which the agent describes itself to the commands beside it."""
         return self.data_dir / "status.json"

@@ -50,6 +50,14 @@ def is_kept_read_only(data_dir: Path) -> bool:
     return is_read_only and (data_dir / "copy.db").exists() and os.access(data_dir, os.R_OK | os.X_OK)
 
 
+def readable_file(text: str) -> Path:
+    """Read the path of a file, which may be written later."""
+    path = Path(text)
+    if not path.is_absolute():
+        raise ValueError(f"{text} is not an absolute path")
+    return path
+
+
 def executable(text: str) -> Path:
     """Read the path of a program."""
     if not os.access(text, os.X_OK):
@@ -114,7 +122,8 @@ class Settings(EnvironmentSettings):
     `unadmitted_connections` default to a share of the descriptors that a worker may have. `via` is the name of the
     proxies in Via fields; empty: they add none. A client that has closed its side may receive for `half_closed_s`
     more seconds. A node that has no identity enrols itself at `master_url` by `invitation`, and asks to be called at
-    `announce_ip`.
+    `announce_ip`. Clients that speak TLS are served with the certificate chain `tls_cert` and the private key
+    `tls_key`; without them, with a certificate that the node makes itself.
     """
 
     may_be_empty = frozenset({"NODE_VIA"})
@@ -151,6 +160,8 @@ class Settings(EnvironmentSettings):
     failed_logins: Annotated[int, whole_number(1, 1000)] = Field(FAILED_LOGINS, validation_alias="NODE_FAILED_LOGINS")
     half_closed_s: Annotated[int, whole_number(1, 3600)] = Field(HALF_CLOSED_S, validation_alias="NODE_HALF_CLOSED_S")
     via: Annotated[str, PlainValidator(pseudonym)] = Field(VIA, validation_alias="NODE_VIA")
+    tls_cert: Annotated[Path | None, PlainValidator(readable_file)] = Field(None, validation_alias="NODE_TLS_CERT")
+    tls_key: Annotated[Path | None, PlainValidator(readable_file)] = Field(None, validation_alias="NODE_TLS_KEY")
     three_proxy: Annotated[Path | None, PlainValidator(executable)] = Field(None, validation_alias="THREE_PROXY")
     log_level: Annotated[LogLevel, one_of(LogLevel)] = Field("info", validation_alias="LOG_LEVEL")
 
@@ -194,6 +205,10 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     settings = read(Settings, env, NodeConfigurationError)
     if settings.invitation is not None and settings.master_url is None:
         raise NodeConfigurationError("NODE_MASTER_URL", "is not set; a node with NODE_INVITATION needs it")
+    if settings.tls_cert is not None and settings.tls_key is None:
+        raise NodeConfigurationError("NODE_TLS_KEY", "is not set, but NODE_TLS_CERT is")
+    if settings.tls_key is not None and settings.tls_cert is None:
+        raise NodeConfigurationError("NODE_TLS_CERT", "is not set, but NODE_TLS_KEY is")
     if settings.three_proxy:
         return settings
     found = shutil.which("3proxy", path=env.get("PATH"))

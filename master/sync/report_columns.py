@@ -27,6 +27,7 @@ def status_columns(report: Report, confirmed: int) -> dict[str, object]:
         "held_of": held.of if held else None,
         "trouble": storable(report.trouble),
         "upgrade": upgrade_column(report),
+        "tls_certificate": certificate_column(report),
         **{name: getattr(report, name) for name in STORED_MEMBERS},
         **{name: getattr(load, name, None) for name in LoadReport.model_fields},
     }
@@ -37,6 +38,14 @@ def upgrade_column(report: Report) -> dict[str, object] | None:
     if report.upgrade is None:
         return None
     return {**report.upgrade.model_dump(), "reason": storable(report.upgrade.reason)}
+
+
+def certificate_column(report: Report) -> dict[str, object] | None:
+    """Return the report's member as it is stored."""
+    if report.tls_certificate is None:
+        return None
+    stored = report.tls_certificate.model_dump(mode="json")
+    return {**stored, "problem": storable(report.tls_certificate.problem)}
 
 
 def live_columns(report: Report) -> dict[str, list[int]]:

@@ -27,6 +27,7 @@ SHOWN_COLUMNS = (
     "held_of",
     "trouble",
     "upgrade",
+    "tls_certificate",
 )
 
 

@@ -71,7 +71,7 @@ WHERE n.id = :node_id AND EXISTS (
 
 -- name: desired_records
 SELECT n.revision, w.id, w.version, w.content, w.protocol, w.port, w.username, w.password, w.allow_ips, w.engine,
-    w.exit, w.limits, w.destinations, w.also
+    w.exit, w.limits, w.destinations, w.also, w.tls
 FROM nodes n
 LEFT JOIN desired_proxies w ON w.node_id = n.id AND w.id = ANY (:ids::bigint[])
 WHERE n.id = :node_id
@@ -102,7 +102,8 @@ SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
 -- A report older than the last one stored changes nothing. Comparing with this row shows what changed.
 -- name: lock_status
 SELECT online, rev, confirmed_rev, count, running, missing, failed, limited, held_rev, held_stops, held_of, session,
-    number, retired_session, trouble, cpu, memory, rx_bps, tx_bps, connections, upgrade
+    number, retired_session, trouble, cpu, memory, rx_bps, tx_bps, connections, upgrade,
+    tls_certificate
 FROM node_status
 WHERE node_id = :node_id
 FOR UPDATE;
@@ -115,7 +116,7 @@ SET online = true, reported_at = now(), rev = :rev, seen = :seen, confirmed_rev 
     running = :running, missing = :missing, failed = :failed, limited = :limited, held_rev = :held_rev,
     held_stops = :held_stops, held_of = :held_of, trouble = :trouble, session = :session,
     number = :number, cpu = :cpu, memory = :memory, rx_bps = :rx_bps, tx_bps = :tx_bps, connections = :connections,
-    upgrade = :upgrade::jsonb
+    upgrade = :upgrade::jsonb, tls_certificate = :tls_certificate::jsonb
 WHERE node_id = :node_id;
 
 -- The figures of proxies that the node has, or had the second endpoint of. The status of the node is locked, so that

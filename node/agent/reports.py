@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -16,7 +16,7 @@ from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
 from node.state.local_copy import LocalCopy
 from node.state.store import Store
-from shared.messages.bodies import TROUBLE_LENGTH, Report
+from shared.messages.bodies import TROUBLE_LENGTH, Report, TlsCertificate
 from shared.messages.writing import encode, failure_parts, usage_room, usage_size
 from shared.tasks import wait_for_event
 
@@ -48,9 +48,10 @@ class NodeReports:
         engines: Mapping[str, str],
         upgrades: UpgradeReceiver,
         links: BrokerLinks,
+        certificate: Callable[[], TlsCertificate | None],
     ) -> None:
         """`engines` maps the engines of this node to their versions."""
-        self._upgrades, self._links = upgrades, links
+        self._upgrades, self._links, self._certificate = upgrades, links, certificate
         self._copy, self._reconciler, self._publisher = copy, reconciler, publisher
         self._usage_reports, self._live_reports = usage_reports, live_reports
         self._progress, self._store = progress, store
@@ -150,4 +151,5 @@ class NodeReports:
             load=self._live_reports.load,
             upgrade=self._upgrades.report,
             broker=self._links.report,
+            tls_certificate=self._certificate(),
         )

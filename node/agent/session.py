@@ -14,6 +14,7 @@ from node.agent.publisher import Publisher
 from node.agent.reports import NodeReports
 from node.agent.upgrade_requests import UpgradeReceiver
 from node.agent.usage_reports import UsageReports
+from node.certificates.keeper import CertificateKeeper
 from node.data_directory import DataDirectory
 from node.engine.builtin.engine import BuiltinEngine
 from node.engine.installed import Engines
@@ -50,6 +51,7 @@ class Session:
         on_login: Callable[[], Awaitable[None]],
         keep_moves: Callable[[BrokerMoves], Awaitable[None]],
         files: DataDirectory,
+        certificates: CertificateKeeper,
     ) -> None:
         """`on_login` is awaited whenever the broker has accepted the login of this identity. `keep_moves` writes the
         addresses of the broker to disk. Raises OSError."""
@@ -66,8 +68,14 @@ class Session:
         parts = (copy, reconciler, usage_reports, live_reports, self._publisher, progress, store)
         upgrades = UpgradeReceiver(layout_of(CODE), files.data_dir)
         self._reports = NodeReports(
-            *parts, version=program_version(), engines=engines.versions, upgrades=upgrades, links=self._links
+            *parts,
+            version=program_version(),
+            engines=engines.versions,
+            upgrades=upgrades,
+            links=self._links,
+            certificate=lambda: certificates.report,
         )
+        certificates.on_change = self._reports.wake
         self._copy, self._readdressed, self._rehosted = copy, asyncio.Event(), asyncio.Event()
         self._protected: tuple[str, ...] = ()
         self.agent = Agent(

@@ -19,15 +19,17 @@ THREE_PROXY_TRAFFIC = (
 THREE_PROXY_EXPIRY = "expire at a point in time: its rules only know hours of the day and days of the week"
 THREE_PROXY_BANDWIDTH = f"enforce a bandwidth limit above {THREE_PROXY_BANDWIDTH_BPS} bits/s"
 
+THREE_PROXY_TLS = "speak TLS with clients"
+
 THREE_PROXY_PORTS = "listen on a second port while the first one drains"
 
 
-def unsupported(engine: EngineName, exit_: Exit, limits: Limits) -> list[tuple[str, str]]:
+def unsupported(engine: EngineName, exit_: Exit, limits: Limits, *, tls: bool = False) -> list[tuple[str, str]]:
     """List (field, reason for a person) of the settings that this engine cannot carry out. `exit.mode` is a field."""
     return (
         []
         if engine == "builtin"
-        else [(field, refusal_text(cannot)) for field, cannot in three_proxy_limits(exit_, limits)]
+        else [(field, refusal_text(cannot)) for field, cannot in three_proxy_limits(exit_, limits, tls=tls)]
     )
 
 
@@ -39,7 +41,7 @@ def unportable(engine: EngineName) -> str | None:
 def unsupported_of(engine: EngineName, record: ProxyRecord) -> list[str]:
     """List the reasons, for a person, why this engine cannot carry out the record."""
     second_port = unportable(engine) if len(record.ports) > 1 else None
-    reasons = [reason for _, reason in unsupported(engine, record.exit, record.limits)]
+    reasons = [reason for _, reason in unsupported(engine, record.exit, record.limits, tls=record.tls)]
     return [*reasons, second_port] if second_port else reasons
 
 
@@ -47,7 +49,9 @@ def refusal_text(cannot: str) -> str:
     return f"3proxy cannot {cannot}: use the builtin engine"
 
 
-def three_proxy_limits(exit_: Exit, limits: Limits) -> Iterator[tuple[str, str]]:
+def three_proxy_limits(exit_: Exit, limits: Limits, *, tls: bool) -> Iterator[tuple[str, str]]:
+    if tls:
+        yield "tls", THREE_PROXY_TLS
     if exit_.mode in THREE_PROXY_EXITS:
         yield "exit.mode", THREE_PROXY_EXITS[exit_.mode]
     if limits.bandwidth_bps is not None and limits.bandwidth_bps > THREE_PROXY_BANDWIDTH_BPS:

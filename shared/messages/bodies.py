@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import AwareDatetime, Field, JsonValue, TypeAdapter
 
 from shared.messages.broker_config import BrokerReport, ConfigBody, ConfigOkBody
 from shared.messages.fields import CountField, MessageModel, Reason, Rev, Short, StateName
@@ -139,6 +139,20 @@ class UpgradeReport(MessageModel):
     reason: Reason = ""
 
 
+class TlsCertificate(MessageModel):
+    """The certificate with which a node serves clients that speak TLS, without its key.
+
+    `pem` is what clients have to trust: the node's own authority if it is `self_made`, else the operator's certificate.
+    `problem` is why a newer certificate is not used.
+    """
+
+    pem: Annotated[str, Field(max_length=16_000, pattern=r"^[^\x00]*$")]
+    names: Annotated[tuple[Short, ...], Field(max_length=100)] = ()
+    expires_at: AwareDatetime
+    self_made: bool = False
+    problem: Reason = ""
+
+
 class Report(MessageModel):
     """A node's acknowledgement, refusal and sign of life.
 
@@ -180,6 +194,8 @@ class Report(MessageModel):
     """None of an agent that knows no upgrades."""
     broker: BrokerReport | None = None
     """None of an agent that cannot be moved; it uses the addresses from its enrolment."""
+    tls_certificate: TlsCertificate | None = None
+    """None of a node without one: it has no proxy that speaks TLS, or knows none."""
 
 
 class UpgradeRequest(MessageModel):

@@ -165,6 +165,7 @@ CREATE INDEX nodes_sweep_at_idx ON nodes (sweep_at);
 -- cannot take changes, in its own words; empty when it can. `cpu`, `memory` (shares from 0 to 1), `rx_bps`, `tx_bps` and
 -- `connections` are its load. An agent that reports no load, of an earlier version for example, leaves them NULL.
 -- `upgrade` is the member of its report: whether it can upgrade itself, and the last request that it got. NULL: unknown.
+-- `tls_certificate` is the one of its report with which it serves clients that speak TLS. NULL: it has none.
 CREATE TABLE node_status (
     node_id bigint PRIMARY KEY REFERENCES nodes (id) ON DELETE CASCADE,
     online boolean NOT NULL DEFAULT false,
@@ -190,7 +191,8 @@ CREATE TABLE node_status (
     rx_bps bigint,
     tx_bps bigint,
     connections bigint,
-    upgrade jsonb
+    upgrade jsonb,
+    tls_certificate jsonb
 );
 CREATE INDEX node_status_online_idx ON node_status (reported_at) WHERE online;
 
@@ -261,6 +263,7 @@ CREATE TABLE proxies (
     stack_id bigint CONSTRAINT proxies_stack_id_fkey REFERENCES stacks (id),
     destinations jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(destinations) = 'object'),
     expires_at timestamptz,
+    tls boolean NOT NULL DEFAULT false CHECK (NOT tls OR engine = 'builtin'),
     CONSTRAINT proxies_node_id_port_key UNIQUE (node_id, port),
     CONSTRAINT proxies_not_open CHECK (username IS NOT NULL OR allow_ips <> '{}'),
     CHECK ((username IS NULL) = (password IS NULL))

@@ -82,9 +82,9 @@ BEGIN
         IF NEW.version > OLD.version THEN
             NULL;
         ELSIF ROW (NEW.name, NEW.node_id, NEW.port, NEW.protocol, NEW.username, NEW.password, NEW.allow_ips,
-                   NEW.engine, NEW.enabled, NEW.labels, NEW.exit, NEW.limits, NEW.destinations)
+                   NEW.engine, NEW.enabled, NEW.labels, NEW.exit, NEW.limits, NEW.destinations, NEW.tls)
             IS DISTINCT FROM ROW (OLD.name, OLD.node_id, OLD.port, OLD.protocol, OLD.username, OLD.password,
-                   OLD.allow_ips, OLD.engine, OLD.enabled, OLD.labels, OLD.exit, OLD.limits, OLD.destinations) THEN
+                   OLD.allow_ips, OLD.engine, OLD.enabled, OLD.labels, OLD.exit, OLD.limits, OLD.destinations, OLD.tls) THEN
             NEW.version := OLD.version + 1;
         ELSE
             RETURN NEW;

@@ -154,13 +154,14 @@ CREATE FUNCTION further_endpoint(e endpoints) RETURNS jsonb LANGUAGE sql STABLE 
     END
 $$;
 
--- The checksum of a record. Empty `destinations` are left out, as they are in the record.
+-- The checksum of a record. Empty `destinations` and `tls` of false are left out, as they are in the record.
 CREATE FUNCTION record_checksum(
     p proxies, port integer, username text, password text, exit jsonb, also jsonb
 ) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT ('x' || left(md5((jsonb_build_array(
         p.id, p.protocol, port, username, password, p.allow_ips, p.engine, exit, p.limits, also
-    ) || CASE p.destinations WHEN '{}' THEN '[]' ELSE jsonb_build_array(p.destinations) END)::text), 16))
+    ) || CASE p.destinations WHEN '{}' THEN '[]' ELSE jsonb_build_array(p.destinations) END
+      || CASE WHEN p.tls THEN '["tls"]' ELSE '[]'::jsonb END)::text), 16))
         ::bit(64)::bigint
 $$;
 
@@ -168,7 +169,8 @@ $$;
 CREATE VIEW desired_proxies AS
 SELECT
     p.id, p.node_id, p.version, p.content, p.protocol, p.port, p.username, p.password, p.allow_ips, p.engine,
-    exit_for_node(p.exit, n.ipv6_prefixes, n.exit_key) AS exit, p.limits, further_endpoint(e) AS also, p.destinations
+    exit_for_node(p.exit, n.ipv6_prefixes, n.exit_key) AS exit, p.limits, further_endpoint(e) AS also, p.destinations,
+    p.tls
 FROM proxies p
 JOIN nodes n ON n.id = p.node_id
 LEFT JOIN endpoints e ON e.proxy_id = p.id AND e.node_id = p.node_id
@@ -176,7 +178,8 @@ WHERE p.enabled AND n.state <> 'disabled'
 UNION ALL
 SELECT
     p.id, e.node_id, p.version, record_checksum(p, e.port, e.username, e.password, there.exit, '[]'), p.protocol,
-    e.port, e.username, e.password, p.allow_ips, p.engine, there.exit, p.limits, '[]'::jsonb, p.destinations
+    e.port, e.username, e.password, p.allow_ips, p.engine, there.exit, p.limits, '[]'::jsonb, p.destinations,
+    p.tls
 FROM endpoints e
 JOIN proxies p ON p.id = e.proxy_id AND p.node_id <> e.node_id
 JOIN nodes n ON n.id = e.node_id
@@ -215,7 +218,7 @@ SELECT
     CASE WHEN s.online AND s.connections IS NOT NULL THEN jsonb_build_object(
         'cpu', s.cpu, 'memory', s.memory, 'rx_bps', s.rx_bps, 'tx_bps', s.tx_bps, 'connections', s.connections
     ) END AS load,
-    n.pinned_version, s.upgrade
+    n.pinned_version, s.upgrade, s.tls_certificate
 FROM nodes n
 JOIN node_status s ON s.node_id = n.id;
 
@@ -289,7 +292,7 @@ SELECT
     END AS reason,
     CASE WHEN derived.state IN ('running', 'limited', 'expired') THEN p.version END AS observed_version,
     CASE WHEN derived.reported THEN s.reported_at END AS observed_at,
-    p.exit, p.limits, p.stack_id, p.destinations, p.expires_at,
+    p.exit, p.limits, p.stack_id, p.destinations, p.tls, p.expires_at,
     COALESCE(p.expires_at, '9999-12-31T23:59:59Z') AS sort_expires_at,
     COALESCE(lower(p.name), U&'\+10FFFF') COLLATE "C" AS sort_name,
     CASE WHEN facts.is_live AND p.engine <> '3proxy' THEN COALESCE(v.connections, 0) END AS connections,

@@ -36,6 +36,7 @@ class Endpoint:
     host: str
     port: int
     protocol: str
+    tls: bool
     engine: str
     allow_ips: Sequence[str]
     username: str | None

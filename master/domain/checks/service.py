@@ -45,7 +45,7 @@ async def store(session: Session, checks: dict[int, Check]) -> None:
 
 def endpoint_of(row: Row) -> Endpoint:
     """Return the endpoint at which the proxy of this row serves."""
-    names = ("host", "port", "protocol", "engine", "allow_ips", "username", "password")
+    names = ("host", "port", "protocol", "tls", "engine", "allow_ips", "username", "password")
     return Endpoint(**{name: row[name] for name in names})
 
 

@@ -31,6 +31,7 @@ UPDATE proxies SET version = version + 1 WHERE node_id = :id AND exit ->> 'mode'
 UPDATE node_status
 SET online = false, reported_at = now(), rev = 0, seen = 0, confirmed_rev = 0, count = 0, running = 0, missing = 0,
     failed = 0, limited = 0, held_rev = NULL, held_stops = NULL, held_of = NULL, number = 0, upgrade = NULL,
+    tls_certificate = NULL,
     retired_session = GREATEST(session, retired_session), session = 0
 WHERE node_id = :id;
 

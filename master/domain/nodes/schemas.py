@@ -84,6 +84,19 @@ class NodeUpgrade(Resource):
     reason: str | None = Field(description="Why it was rolled back or refused.")
 
 
+class NodeCertificate(Resource):
+    """The certificate with which a node serves clients that speak TLS to a proxy, by its latest report."""
+
+    pem: str = Field(
+        description="What clients have to trust, in PEM: the node's own authority if the certificate is `self_made`, "
+        "else the certificate itself."
+    )
+    names: list[str] = Field(description="The addresses and names that the certificate is for.")
+    expires_at: datetime = Field(description="The end of its validity. The node renews one that is `self_made`.")
+    self_made: bool = Field(description="Whether the node has made it itself, because it was given none.")
+    problem: str | None = Field(description="Why the node cannot use the certificate of its settings. null: it does.")
+
+
 class NodeStatus(Resource):
     """The latest report of a node."""
 
@@ -158,6 +171,7 @@ class Node(Resource):
                     "addresses": ["203.0.113.7"],
                     "agent": "1.0.0",
                     "pinned_version": None,
+                    "tls_certificate": None,
                     "revision": 12,
                     "status": {
                         "state": "online",
@@ -204,6 +218,7 @@ class Node(Resource):
     pinned_version: str | None = Field(
         description="Upgrades to any other version leave this node out. null: it takes part in all."
     )
+    tls_certificate: NodeCertificate | None = Field(description="null: the node has no proxy that speaks TLS.")
     revision: int = Field(description="Grows with every change of what the node should run.")
     status: NodeStatus
     moving: Moving | None = Field(description="null: the node does not drain by moving its proxies.")
@@ -218,6 +233,7 @@ def node_from_row(row: Row) -> Node:
             **{name: row[name] for name in NODE_COLUMNS},
             "limits": NodeLimits(max_proxies=row["max_proxies"], ports=f"{row['port_from']}-{row['port_to']}"),
             "exits": NodeExits(addresses=row["exit_addresses"], ipv6_prefixes=row["ipv6_prefixes"]),
+            "tls_certificate": node_certificate(row["tls_certificate"]),
             "status": node_status(row),
         }
     )
@@ -248,7 +264,15 @@ def node_upgrade(stored: Mapping[str, Any] | None) -> NodeUpgrade | None:
     return NodeUpgrade(able=stored["able"], **{name: stored[name] or None for name in ("version", "state", "reason")})
 
 
-NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in ("limits", "exits", "status"))
+def node_certificate(stored: Mapping[str, Any] | None) -> NodeCertificate | None:
+    """Make the certificate out of the stored member of a report."""
+    if stored is None:
+        return None
+    return NodeCertificate.model_validate({**stored, "problem": stored["problem"] or None})
+
+
+BUILT_MEMBERS = ("limits", "exits", "status", "tls_certificate")
+NODE_COLUMNS = tuple(name for name in Node.model_fields if name not in BUILT_MEMBERS)
 
 
 class NodeFilter(LabelFilter):

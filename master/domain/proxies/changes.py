@@ -11,7 +11,7 @@ from master.placement.candidates import exit_obstacle
 from master.schemas.merge_patch import differing
 from shared.proxies import NodeId, ProxyId
 
-SHARED_SETTINGS = ("protocol", "allow_ips", "engine", "exit", "limits", "destinations", "rotation", "enabled")
+SHARED_SETTINGS = ("protocol", "tls", "allow_ips", "engine", "exit", "limits", "destinations", "rotation", "enabled")
 """The settings that many proxies have in common."""
 LOGIN = ("username", "password")
 SETTINGS = ("name", "port", *SHARED_SETTINGS, *LOGIN, "labels")

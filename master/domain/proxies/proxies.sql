@@ -12,18 +12,18 @@ SELECT clock_timestamp();
 -- name: insert
 INSERT INTO proxies (
     name, node_id, port, port_requested, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
-    destinations
+    destinations, tls
 )
 VALUES (
     :name, :node_id, :port, :port_requested, :protocol, :username, :password, :allow_ips::text[], :engine, :enabled,
-    :labels::jsonb, :exit::jsonb, :limits::jsonb, :destinations::jsonb
+    :labels::jsonb, :exit::jsonb, :limits::jsonb, :destinations::jsonb, :tls
 )
 RETURNING id;
 
 -- The settings and the state of a proxy, with its schedule.
 -- part: settings
 id, name, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
-destinations, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
+destinations, tls, version, changed_revision, created_at, updated_at, location_id, host, node_state, state, reason,
 observed_version, observed_at, COALESCE(rotation, '{}') AS rotation, next_at, stack_id
 
 -- A proxy as the API shows it.
@@ -156,14 +156,14 @@ GROUP BY node_id;
 -- name: select_groups
 SELECT
     p.node_id, n.state AS node_state, p.username IS NOT NULL AS has_login, p.protocol, p.allow_ips, p.engine, p.exit, p.limits,
-    p.destinations, COALESCE(s.rotation, '{}') AS rotation, p.enabled, array_agg(p.id) AS ids
+    p.destinations, p.tls, COALESCE(s.rotation, '{}') AS rotation, p.enabled, array_agg(p.id) AS ids
 FROM proxies p
 JOIN nodes n ON n.id = p.node_id
 LEFT JOIN schedule_resources s ON s.proxy_id = p.id
 WHERE p.id = ANY (:ids::bigint[])
 GROUP BY
-    p.node_id, n.state, p.username IS NOT NULL, p.protocol, p.allow_ips, p.engine, p.exit, p.limits, p.destinations, s.rotation,
-    p.enabled;
+    p.node_id, n.state, p.username IS NOT NULL, p.protocol, p.allow_ips, p.engine, p.exit, p.limits, p.destinations, p.tls,
+    s.rotation, p.enabled;
 
 -- Write the settings of each proxy whose settings differ: those of the change with its number, its own login where one
 -- was drawn for it, and its labels merged with `label_patch`. The triggers raise versions and revisions. Returned are
@@ -171,16 +171,16 @@ GROUP BY
 -- name: update_many
 WITH changes AS (
     SELECT
-        c.number, c.protocol, c.allow_ips, c.engine, c.enabled, c.exit, c.limits, c.destinations, c.changed,
-        c.keeps_username, c.username, c.keeps_password, c.password
+        c.number, c.protocol, c.allow_ips, c.engine, c.enabled, c.exit, c.limits, c.destinations, c.tls,
+        c.changed, c.keeps_username, c.username, c.keeps_password, c.password
     FROM jsonb_to_recordset(:changes::text::jsonb) AS c (
         number integer, protocol text, allow_ips text[], engine text, enabled boolean, exit jsonb, limits jsonb,
-        destinations jsonb, changed text[], keeps_username boolean, username text, keeps_password boolean,
+        destinations jsonb, tls boolean, changed text[], keeps_username boolean, username text, keeps_password boolean,
         password text
     )
 ), requested AS (
     SELECT
-        p.id, c.protocol, c.allow_ips, c.engine, c.enabled, c.exit, c.limits, c.destinations, c.changed,
+        p.id, c.protocol, c.allow_ips, c.engine, c.enabled, c.exit, c.limits, c.destinations, c.tls, c.changed,
         CASE WHEN c.keeps_username THEN p.username ELSE COALESCE(r.username, c.username) END AS username,
         CASE WHEN c.keeps_password THEN p.password ELSE COALESCE(r.password, c.password) END AS password,
         (p.labels || :label_patch::jsonb) - :labels_removed::text[] AS labels,
@@ -191,8 +191,8 @@ WITH changes AS (
     JOIN proxies p ON p.id = r.id
 ), differing AS (
     SELECT
-        r.id, r.protocol, r.allow_ips, r.engine, r.enabled, r.exit, r.limits, r.destinations, r.username, r.password,
-        r.labels,
+        r.id, r.protocol, r.allow_ips, r.engine, r.enabled, r.exit, r.limits, r.destinations, r.tls, r.username,
+        r.password, r.labels,
         r.changed
             || CASE WHEN r.labels <> r.labels_before THEN ARRAY['labels'] ELSE '{}' END
             || CASE WHEN r.username IS DISTINCT FROM r.username_before THEN ARRAY['username'] ELSE '{}' END
@@ -202,8 +202,8 @@ WITH changes AS (
 ), updated AS (
     UPDATE proxies p
     SET protocol = d.protocol, allow_ips = d.allow_ips, engine = d.engine, enabled = d.enabled, exit = d.exit,
-        limits = d.limits, destinations = d.destinations, username = d.username, password = d.password,
-        labels = d.labels
+        limits = d.limits, destinations = d.destinations, tls = d.tls, username = d.username,
+        password = d.password, labels = d.labels
     FROM differing d
     WHERE p.id = d.id AND d.changed <> '{}'
     RETURNING p.id, p.node_id, d.changed
@@ -236,7 +236,8 @@ ORDER BY r.id;
 UPDATE proxies
 SET name = :name, port = :port, port_requested = port_requested OR port <> :port, protocol = :protocol,
     username = :username, password = :password, allow_ips = :allow_ips::text[], engine = :engine, enabled = :enabled,
-    labels = :labels::jsonb, exit = :exit::jsonb, limits = :limits::jsonb, destinations = :destinations::jsonb
+    labels = :labels::jsonb, exit = :exit::jsonb, limits = :limits::jsonb, destinations = :destinations::jsonb,
+    tls = :tls
 WHERE id = :id
 RETURNING version;
 

@@ -27,6 +27,7 @@ PROXY: dict[str, JsonValue] = {
     "host": "203.0.113.7",
     "port": 20000,
     "protocol": "mixed",
+    "tls": False,
     "username": "k3v9x2",
     "password": "p4ssw0rd",
     "allow_ips": [],

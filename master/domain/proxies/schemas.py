@@ -3,6 +3,7 @@
 Longer than most modules because each model documents its members and carries the example that the API shows.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
@@ -58,6 +59,10 @@ class Proxy(Resource):
     host: str = Field(description="The `ip` of its node.")
     port: int
     protocol: Protocol = Field(description="`mixed`: HTTP and SOCKS5 on the same port.")
+    tls: bool = Field(
+        description="Whether clients speak TLS to the proxy, with the certificate `tls_certificate` of its node. On a "
+        "port of protocol `mixed` they may also go without."
+    )
     username: str | None = Field(description="null: clients need no login.")
     password: Annotated[str | None, SECRET] = Field(
         repr=False, description="null for a token without the scope `secrets`, as `urls` is."
@@ -234,6 +239,12 @@ class ProxyOptions(RequestBody):
     node_ids: NodeIds | None = Field(default=None, description="The nodes on one of which to place it.")
     nodes: NodeNames = None
     protocol: Protocol = Field(default="mixed", description="`mixed`: HTTP and SOCKS5 on the same port.")
+    tls: bool = Field(
+        default=False,
+        description="Whether clients speak TLS to the proxy (an `https://` proxy), so that nobody on their way reads "
+        "logins and destinations. On a port of protocol `mixed`, clients without TLS are served, too. Only the "
+        "`builtin` engine can do this.",
+    )
     username: Username | None = Field(
         default_factory=omitted,
         description="The user name. By default one is generated, unless `allow_ips` is given. null: no login.",
@@ -282,6 +293,7 @@ class FleetPatch(RequestBody):
     model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False, "labels": {"paused": "yes"}}]})
 
     protocol: Protocol = Field(default_factory=omitted)
+    tls: bool = Field(default_factory=omitted, description="Whether clients speak TLS to the proxy.")
     username: Username | None = Field(
         default_factory=omitted, description="The user name. null: no login, which requires `allow_ips`."
     )
@@ -347,6 +359,18 @@ class FleetOutcome(Resource):
     by_node: list[FleetNode] = Field(description="The same numbers for each node, by id.")
 
 
+SCHEMES: Mapping[tuple[Protocol, bool], tuple[str, ...]] = {
+    ("http", False): ("http",),
+    ("socks5", False): ("socks5",),
+    ("mixed", False): ("http", "socks5"),
+    ("http", True): ("https",),
+    ("socks5", True): ("socks5+tls",),
+    ("mixed", True): ("https", "socks5"),
+}
+"""The schemes of URLs by protocol and TLS. No standard names SOCKS inside TLS; clients that speak it know this name. A
+mixed port speaks SOCKS without TLS as well, as most clients do."""
+
+
 @lru_cache(4096)
 def bracketed(host: str) -> str:
     """Return a name or address as it is written in a URL (RFC 3986 §3.2.2)."""
@@ -358,7 +382,7 @@ def bracketed(host: str) -> str:
 
 def urls(row: Row) -> list[str]:
     """Return the URLs by which clients use the proxy, one for each scheme that it speaks."""
-    schemes = ("http", "socks5") if row["protocol"] == "mixed" else (row["protocol"],)
+    schemes = SCHEMES[row["protocol"], row["tls"]]
     host = bracketed(row["host"])
     login = f"{quote(row['username'], safe='')}:{quote(row['password'], safe='')}@" if row["username"] else ""
     return [f"{scheme}://{login}{host}:{row['port']}" for scheme in schemes]

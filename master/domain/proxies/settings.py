@@ -41,7 +41,7 @@ def new_settings(body: ProxyOptions) -> dict[str, Any]:
 
     Raises Invalid when the proxy would be open or have half a login, or its engine cannot do what the body asks for.
     """
-    fields = {"name", "protocol", "allow_ips", "engine", "enabled", "labels"}
+    fields = {"name", "protocol", "tls", "allow_ips", "engine", "enabled", "labels"}
     options = {name: getattr(body, name).given() for name in NESTED_OPTIONS}
     username, password = body.username, body.password
     if username is None and "username" not in body.model_fields_set and (password or not body.allow_ips):
@@ -91,7 +91,8 @@ def normalized(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
     """
     exit_ = normalized_exit(settings["exit"], changes.get("exit") or {})
     limits = normalized_limits(settings["limits"], changes.get("limits") or {})
-    refused = unsupported(settings["engine"], Exit.model_validate(exit_), Limits.model_validate(limits))
+    wanted = Exit.model_validate(exit_), Limits.model_validate(limits)
+    refused = unsupported(settings["engine"], *wanted, tls=settings["tls"])
     if refused:
         raise invalid_at(
             "; ".join(reason for _, reason in refused), *(f"/{field.replace('.', '/')}" for field, _ in refused)

@@ -82,7 +82,7 @@ SELECT id, state FROM rotations WHERE id = :id FOR UPDATE;
 -- Where the proxy will serve if this rotation succeeds, with its login: the new endpoint, or the proxy as it is.
 -- name: select_endpoint
 SELECT
-    n.ip AS host, COALESCE(e.port, p.port) AS port, p.protocol, p.engine, p.allow_ips,
+    n.ip AS host, COALESCE(e.port, p.port) AS port, p.protocol, p.tls, p.engine, p.allow_ips,
     CASE WHEN e.proxy_id IS NULL THEN p.username ELSE e.username END AS username,
     CASE WHEN e.proxy_id IS NULL THEN p.password ELSE e.password END AS password
 FROM rotations r

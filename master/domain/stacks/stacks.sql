@@ -80,11 +80,11 @@ GROUP BY node_id;
 WITH created AS (
     INSERT INTO proxies (
         stack_id, node_id, port, protocol, username, password, allow_ips, engine, enabled, labels, exit, limits,
-        destinations
+        destinations, tls
     )
     SELECT
         :stack_id, r.node_id, r.port, :protocol, r.username, r.password, :allow_ips::text[], :engine, :enabled,
-        :labels::jsonb, :exit::jsonb, :limits::jsonb, :destinations::jsonb
+        :labels::jsonb, :exit::jsonb, :limits::jsonb, :destinations::jsonb, :tls
     FROM unnest(:node_ids::bigint[], :ports::integer[], :usernames::text[], :passwords::text[])
         WITH ORDINALITY AS r (node_id, port, username, password, place)
     ORDER BY r.place

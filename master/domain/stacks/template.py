@@ -22,7 +22,7 @@ Template = Mapping[str, Any]
 """Placement, settings and login as given. `username` null means no login; random parts of a login are absent."""
 
 PLACEMENT = ("location_ids", "node_ids")
-REPLACED = ("protocol", "allow_ips", "engine", "exit", "rotation", "enabled")
+REPLACED = ("protocol", "tls", "allow_ips", "engine", "exit", "rotation", "enabled")
 MERGED = ("limits", "destinations", "labels")
 """These change member by member: a proxy keeps a member of its own until the template changes that member."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -76,6 +76,8 @@ class BuiltinEngine:
             "half_closed_s": half_closed_s,
             "via": via,
         }
+        self.certify: Callable[[], Awaitable[None]] | None = None
+        """Awaited before the first proxy starts that needs a certificate; raises EngineError."""
         self._spawner = Spawner(directory)
         context = PoolContext(
             directory,
@@ -120,6 +122,8 @@ class BuiltinEngine:
 
     async def start(self, proxy: ProxyRecord) -> None:
         """Raises EngineError."""
+        if proxy.tls and self.certify is not None and "certificate" not in self._configuration:
+            await self.certify()
         async with self._proxy_lock(proxy.id), self._pool.lock:
             worker = await self._worker_for(proxy.id)
             before = worker.ports.setdefault(proxy.id, ())

@@ -71,9 +71,8 @@ async def light(
         progress = Progress({})
         figures = UsageReports(()), LiveReports(())
         upgrades = UpgradeReceiver(None, folder)
-        reports = NodeReports(
-            copy, reconciler, *figures, publisher, progress, store, version="light", engines={}, upgrades=upgrades
-        )
+        parts = (copy, reconciler, *figures, publisher, progress, store)
+        reports = NodeReports(*parts, version="light", engines={}, upgrades=upgrades, certificate=lambda: None)
         agent = Agent(
             copy, store, reconciler, publisher=publisher, reports=reports, progress=progress, upgrades=upgrades
         )

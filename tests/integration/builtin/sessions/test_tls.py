@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,9 @@ async def test_versions_before_1_2_are_refused(engine: BuiltinEngine, server: Ce
     await engine.start(proxy := record(tls=True))
     context = server.client()
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
         context.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
 
     def fails() -> None:
@@ -265,10 +267,8 @@ async def test_a_client_without_tls_is_closed_at_a_port_for_tls_and_logged_once(
         for _ in range(3):
             with socket.create_connection((HERE, proxy.port), timeout=LIMIT_S) as plain:
                 plain.sendall(get(1).encode())
-                try:
+                with suppress(ConnectionResetError):
                     assert plain.recv(100) == b""
-                except ConnectionResetError:
-                    pass
 
     await in_thread(asks_in_the_clear)
     (line,) = lines(tmp_path, "tls.refused")
@@ -317,12 +317,9 @@ async def test_garbage_ends_its_connection_and_no_other(
     def sends() -> None:
         with tls_client(proxy.port, server.client()) as bystander:
             bystander.connect(port)
-            with socket.create_connection((HERE, proxy.port), timeout=LIMIT_S) as sock:
-                try:
-                    sock.sendall(garbage)
-                    while sock.recv(65536):
-                        pass
-                except ConnectionError:
+            with socket.create_connection((HERE, proxy.port), timeout=LIMIT_S) as sock, suppress(ConnectionError):
+                sock.sendall(garbage)
+                while sock.recv(65536):
                     pass
             bystander.say(b"still here")
             assert bystander.hear() == b"still here"
