@@ -33,5 +33,7 @@ export function curl(call, origin) {
  * Writes a request through a proxy as curl.
  * @param {string} proxyUrl
  * @param {string} target
+ * @param {string | null} [trusted] the file of the certificate by which curl recognises the proxy
  */
-export const throughProxy = (proxyUrl, target) => `curl -x ${quoted(proxyUrl)} ${quoted(target)}`;
+export const throughProxy = (proxyUrl, target, trusted = null) =>
+  `curl ${trusted ? `--proxy-cacert ${quoted(trusted)} ` : ""}-x ${quoted(proxyUrl)} ${quoted(target)}`;

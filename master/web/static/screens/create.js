@@ -11,7 +11,7 @@ import { problemOf } from "../store.js";
 import { html, useMemo, useState } from "../view.js";
 import { t } from "../words.js";
 
-const FIRST = ["protocol", "username", "password", "allow_ips", "labels"];
+const FIRST = ["protocol", "tls", "username", "password", "allow_ips", "labels"];
 const LATER = ["exit", "limits", "rotation", "destinations", "engine", "enabled"];
 const MOST = 100_000;
 const WAIT_S = 10;

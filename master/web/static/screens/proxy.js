@@ -57,7 +57,7 @@ function FactsPanel({ proxy }) {
     <dt>${t("column.node")}</dt><dd><a href=${link(`/nodes/${proxy.node_id}`)}>${nameOf("nodes", proxy.node_id)}</a></dd>
     <dt>${t("column.location")}</dt><dd>${nameOf("locations", proxy.location_id)}</dd>
     <dt>${t("column.stack")}</dt><dd>${proxy.stack_id ? html`<a href=${link(`/stacks/${proxy.stack_id}`)}>${nameOf("stacks", proxy.stack_id)}</a>` : t("none")}</dd>
-    <dt>${t("column.protocol")}</dt><dd>${proxy.protocol}, ${proxy.engine}</dd>
+    <dt>${t("column.protocol")}</dt><dd>${[proxy.protocol, proxy.tls && "TLS", proxy.engine].filter(Boolean).join(", ")}</dd>
     <dt>${t("column.exit")}</dt><dd>${[exit.mode, exit.address, exit.prefix].filter(Boolean).join(" ")}</dd>
     <dt>${t("allow_ips")}</dt><dd>${proxy.allow_ips.join(", ") || t("any")}</dd>
     <dt>${t("column.version")}</dt><dd>${versions(proxy)}</dd>

@@ -24,7 +24,7 @@ export const ACTIONS = [
     key: "change",
     method: "PATCH",
     body: {},
-    fields: ["limits", "allow_ips", "exit", "destinations", "rotation", "protocol", "username", "password", "engine"],
+    fields: ["limits", "allow_ips", "exit", "destinations", "rotation", "protocol", "tls", "username", "password", "engine"],
   },
   { key: "label", method: "PATCH", body: {}, fields: ["labels"] },
   {

@@ -1,5 +1,6 @@
 // What a client of a proxy needs: its URLs in the forms that programs take, and as a QR code.
 import { throughProxy } from "../../curl.js";
+import { useRead } from "../../store.js";
 import { html, useEffect, useState } from "../../view.js";
 import { t } from "../../words.js";
 import { CopyButton } from "../elements/copy.js";
@@ -17,10 +18,14 @@ export function UsePanel({ proxy }) {
   const [qr, setQr] = useState("");
   const login = proxy.username ? [proxy.username, proxy.password] : [];
   const urls = proxy.urls ?? [];
+  const node = useRead(proxy.tls ? `/nodes/${proxy.node_id}` : null, {}, { on: ["nodes"], ids: [proxy.node_id] });
+  const certificate = node.data?.tls_certificate;
+  const trusted = certificate?.self_made ? `node-${proxy.node_id}.pem` : null;
   const forms = [
     ...urls.map((url) => ({ key: new URL(url).protocol.slice(0, -1), text: url })),
     { key: "parts", text: [endpoint(proxy), ...login].join(":") },
-    { key: "curl", text: throughProxy(urls[0] ?? "", TARGET) },
+    { key: "curl", text: throughProxy(urls[0] ?? "", TARGET, trusted) },
+    ...(trusted ? [{ key: "certificate", text: certificate.pem }] : []),
   ];
   const masked = (/** @type {string} */ text) =>
     isShown || !proxy.password
@@ -33,7 +38,7 @@ export function UsePanel({ proxy }) {
       ({ key, text }) => html`<dt key=${key}>${t(`use.${key}`)}</dt><dd class="copyable">
         <code tabindex="0">${masked(text)}</code>
         <${CopyButton} text=${text} label=${t("copy_form", { form: t(`use.${key}`) })} />
-        ${key in { http: 1, socks5: 1 } && html`<button type="button" class="quiet" onClick=${() => setQr(text)}>QR</button>`}</dd>`,
+        ${key in { http: 1, https: 1, socks5: 1 } && html`<button type="button" class="quiet" onClick=${() => setQr(text)}>QR</button>`}</dd>`,
     )}</dl>
     ${qr && html`<${Qr} text=${qr} onClose=${() => setQr("")} />`}
   </section>`;

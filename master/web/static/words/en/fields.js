@@ -13,6 +13,7 @@ export default {
   "field/exits/addresses": "Addresses",
   "field/exits/ipv6_prefixes": "IPv6 prefixes",
   "field/protocol": "Protocol",
+  "field/tls": "TLS",
   "field/username": "User name",
   "field/password": "Password",
   "field/allow_ips": "Allowed clients",

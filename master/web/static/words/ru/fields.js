@@ -13,6 +13,7 @@ export default {
   "field/exits/addresses": "Адреса",
   "field/exits/ipv6_prefixes": "Префиксы IPv6",
   "field/protocol": "Протокол",
+  "field/tls": "TLS",
   "field/username": "Логин",
   "field/password": "Пароль",
   "field/allow_ips": "Разрешённые клиенты",
@@ -76,6 +77,8 @@ export default {
   "hint/exits/addresses": "Локальные адреса выхода, кроме тех, о которых сообщает узел.",
   "hint/exits/ipv6_prefixes": "Сети IPv6, которые маршрутизируются на узел.",
   "hint/protocol": "`mixed`: HTTP и SOCKS5 на одном порту.",
+  "hint/tls":
+    "Клиенты говорят с прокси по TLS (прокси `https://`), и по дороге никто не читает логины и адреса. На порту `mixed` обслуживаются и клиенты без TLS. Умеет только движок `builtin`.",
   "hint/username": "По умолчанию создаётся, если не заданы разрешённые клиенты.",
   "hint/password": "По умолчанию создаётся, если есть логин.",
   "hint/allow_ips":
