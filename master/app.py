@@ -18,7 +18,8 @@ import structlog
 from master.api.http_protocol import HttpProtocol
 from master.api.servers import api_config, serve_links
 from master.asgi import Dependencies, create_app
-from master.broker import Broker
+from master.broker_links.connections import BrokerLinks, LinkConnection
+from master.broker_links.links import configured_link
 from master.certificate import certificate_of
 from master.db.background import endurance
 from master.db.database import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Database
@@ -49,6 +50,7 @@ from master.exposure import ADVICE, exposed, own_addresses
 from master.instruments import Meters
 from master.settings import Settings, shown
 from master.sync.broker_logins import Logins
+from master.sync.broker_moves import BrokerMoves
 from master.sync.housekeeping import Housekeeping
 from master.sync.inbox import Inbox
 from master.sync.outbox import Outbox
@@ -141,19 +143,21 @@ class Master:
         self._sockets = sockets
         self._certificate = certificate_of(settings.api_tls_cert, settings.api_tls_key)
         self._database, self._reserve = Database(settings.database), Database(settings.database, size=1)
-        self._broker = Broker(settings.management, settings.queue_type)
-        self._logins = Logins(self._database, self._broker)
+        self._links = BrokerLinks(
+            self._database, configured_link(settings), self._bus_of, queue_type=settings.queue_type
+        )
+        self._logins = Logins(self._database, self._links.brokers)
         self._settings = settings
         self._enrolment = Enrolment(
             self._database,
-            self._broker,
+            self._links.brokers,
             cluster=cluster,
-            node_broker=settings.node_broker,
+            link=lambda: self._links.target,
             enrol_ports=settings.enrol_ports,
         )
         self._announcements = AnnouncementReceiver(self._database, self._enrolment)
         self._downloads = downloads_of(settings, self._announcements)
-        self._outbox = Outbox(self._database, self._broker, cluster)
+        self._outbox = Outbox(self._database, self._links, cluster)
         self._meters = Meters()
         self._authenticator = TokenAuthenticator(self._database, self._meters)
         self._reports = Reports(self._database, self._outbox)
@@ -165,29 +169,32 @@ class Master:
         self._notifications = Notifications(
             self._database, self._outbox.wake, self._happened, self._stream.touches.heard
         )
-        self._rate_limits = RateLimits(self._database, self._broker)
+        self._rate_limits = RateLimits(self._database, self._links.brokers)
         self._rotations = RotationRunner(self._database, self._notifications, settings.check_target)
         self._watchdog = PeerWatchdog(self._database, self._reserve)
-        self._presence = Presence(self._database)
+        self._presence = Presence(self._database, lambda: self._links.up_revs)
+        self._links.changed = self._presence.wake
         self._license = LicenseRunner(self._database, settings.configured_license)
         self._drains = DrainRunner(self._database, self._notifications, self._enrolment.remove)
-        requests = UpgradeRequests(cluster)
+        requests = UpgradeRequests(self._database, self._links, cluster)
         releases = OfferedReleases(self._downloads.folder)
         self._upgrades = UpgradeRunner(self._database, self._notifications, releases, requests)
-        inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
-        self._bus = Bus(
-            settings.broker,
+        self._inbox = Inbox(self._database, self._outbox, self._reports, cluster, self._meters)
+        self._moves = BrokerMoves(self._database, self._links, cluster)
+
+    def _bus_of(self, connection: LinkConnection) -> Bus:
+        return Bus(
+            connection.links[0].broker,
             program="master",
-            intake=self._intake(inbox),
-            prepare=self._logins.prepare_broker,
+            intake=self._intake(connection),
+            prepare=partial(self._logins.prepare_broker, connection),
             on_up=self._came_up,
         )
-        inbox.bus = self._outbox.bus = requests.bus = self._bus
 
-    def _intake(self, inbox: Inbox) -> Intake:
+    def _intake(self, connection: LinkConnection) -> Intake:
         return Intake(
             MASTER_QUEUE,
-            inbox.handle,
+            partial(self._inbox.handle, over=connection),
             lanes=LANES,
             lane=lane_of,
             prefetch=PREFETCH,
@@ -210,9 +217,10 @@ class Master:
                     self._presence.run,
                     self._license.run,
                     self._authenticator.run,
+                    self._moves.run,
                 )
                 for program in (
-                    self._bus.run,
+                    self._links.run,
                     self._notifications.run,
                     self._stream.run,
                     self._deliveries.run,
@@ -227,7 +235,6 @@ class Master:
         finally:
             await self._database.close()
             await self._reserve.close()
-            await self._broker.close()
             await self._enrolment.close()
             await self._deliveries.close()
 
@@ -250,8 +257,9 @@ class Master:
                 events_days=self._settings.events_keep_days,
                 history_days=self._settings.history_keep_days,
             ),
-            broker_state=lambda: self._bus.state,
-            broker_version=lambda: self._bus.broker_version,
+            broker_links=self._links,
+            broker_state=lambda: self._links.state,
+            broker_version=lambda: self._links.broker_version,
             license_problem=lambda: self._license.problem,
             check_target=self._settings.check_target,
             own_hosts=self._settings.own_hosts,
@@ -284,7 +292,7 @@ class Master:
             await serve_downloads(self._downloads, self._sockets.downloads)
 
     async def _keep_logins(self) -> None:
-        await self._logins.keep(lambda: self._bus.state == "up")
+        await self._logins.keep(lambda: self._links.is_up)
 
     def _admit(self, message: Incoming) -> bool:
         is_admitted = self._rate_limits.admit(message)
@@ -298,6 +306,7 @@ class Master:
 
     async def _came_up(self) -> None:
         self._outbox.wake()
+        self._links.wake()
 
 
 def certificates_of(settings: Settings) -> Certificates:

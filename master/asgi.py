@@ -21,10 +21,12 @@ from master.api.requests.reading import ApiRequest
 from master.api.requests.route_check import check_route
 from master.api.responses import ResourceResponse
 from master.api.writes.waiting import Preference, preference_of
+from master.broker_links.connections import BrokerLinks
 from master.db.database import Database
 from master.db.dry_run import DryRunDone
 from master.db.notifications import Notifications
 from master.distribution.downloads.app import DOWNLOAD_ROUTE, Downloads, is_download
+from master.domain.broker_links import routes as broker_moves
 from master.domain.checks import routes as checks
 from master.domain.events import routes as events
 from master.domain.events.stream import EventStream
@@ -87,6 +89,7 @@ ROUTES = (
     search.search,
     labels.list_labels,
     system.show_system,
+    broker_moves.router,
     *license_routes.handlers,
     metrics_routes.show_metrics,
     health_routes.live,
@@ -161,6 +164,7 @@ class Dependencies:
     certificates: Certificates
     health_reports: HealthReports
     configuration: Configuration
+    broker_links: BrokerLinks
     broker_state: Callable[[], str]
     broker_version: Callable[[], str | None]
     downloads: Downloads
@@ -216,7 +220,8 @@ def dependencies(parts: Dependencies) -> Mapping[str, Provide]:
     names = (
         "authenticator",
         *("enroller", "syncer", "event_stream", "deliveries", "meters", "fleet", "health_reports", "configuration"),
-        *("certificates", "broker_state", "broker_version", "check_target", "downloads", "license_problem"),
+        *("certificates", "broker_links", "broker_state", "broker_version", "check_target", "downloads"),
+        "license_problem",
     )
     of_master = {name: constant(getattr(parts, name)) for name in names}
     return {name: Provide(provider, sync_to_thread=False) for name, provider in {**of_request, **of_master}.items()}

@@ -58,7 +58,7 @@ class Broker:
         `nodes` maps each node to the hash of its password.
         """
         await self._import(self.definitions(nodes, everything=True))
-        permissions = await self._call("GET", f"/api/vhosts/{self._quoted}/permissions")
+        permissions = await self.call("GET", f"/api/vhosts/{self._quoted}/permissions")
         for user in [permission["user"] for permission in permissions]:
             match = re.fullmatch(r"node-(\d+)", user)
             if match and NodeId(int(match[1])) not in nodes:
@@ -73,9 +73,9 @@ class Broker:
 
         Connections made with another password are closed. Raises BrokerAway.
         """
-        permissions = await self._call("GET", f"/api/vhosts/{self._quoted}/permissions")
+        permissions = await self.call("GET", f"/api/vhosts/{self._quoted}/permissions")
         users = {permission["user"] for permission in permissions}
-        hashes = {user["name"]: user["password_hash"] for user in await self._call("GET", "/api/users")}
+        hashes = {user["name"]: user["password_hash"] for user in await self.call("GET", "/api/users")}
         missing = {node_id: hash_ for node_id, hash_ in nodes.items() if node_login(node_id) not in users}
         other = {id_: hash_ for id_, hash_ in nodes.items() if hashes.get(node_login(id_), hash_) != hash_}
         for node_id in other:
@@ -88,12 +88,12 @@ class Broker:
     async def remove_node(self, node_id: NodeId) -> None:
         """Delete the node's login, which closes its connections at once, and its queue. Raises BrokerAway."""
         await self.delete_login(node_id)
-        await self._call("DELETE", f"/api/queues/{self._quoted}/{node_queue(node_id)}")
+        await self.call("DELETE", f"/api/queues/{self._quoted}/{node_queue(node_id)}")
         log.info("broker.node_removed", node_id=node_id)
 
     async def delete_login(self, node_id: NodeId) -> None:
         """Delete the node's login, which closes its connections at once. Its queue stays. Raises BrokerAway."""
-        await self._call("DELETE", f"/api/users/{node_login(node_id)}")
+        await self.call("DELETE", f"/api/users/{node_login(node_id)}")
         for pause in CLOSE_AFTER_S:
             await asyncio.sleep(pause)
             await self._close_connections(node_login(node_id))
@@ -162,7 +162,7 @@ class Broker:
         return {"vhost": self._vhost, "user": node_login(node_id)} | pattern
 
     async def _import(self, definitions: Mapping[str, Any]) -> None:
-        await self._call("POST", "/api/definitions", json=definitions)
+        await self.call("POST", "/api/definitions", json=definitions)
 
     async def _close_connections(self, user: str) -> None:
         """Close the user's connections. RabbitMQ fails when one of them ends at this moment; then this tries again."""
@@ -174,7 +174,8 @@ class Broker:
             answer = await self._ask("DELETE", path)
         read(answer)
 
-    async def _call(self, method: str, path: str, **parameters: Any) -> Any:
+    async def call(self, method: str, path: str, **parameters: Any) -> Any:
+        """Send one request to the management API and return its JSON. Raises BrokerAway."""
         return read(await self._ask(method, path, **parameters))
 
     async def _ask(self, method: str, path: str, **parameters: Any) -> httpx.Response:

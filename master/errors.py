@@ -447,6 +447,44 @@ class InsufficientCapacity(Conflict):
         by_node: list[NodeCapacity]
 
 
+class BrokerMoveUnderWay(Conflict):
+    """The broker is being moved already. Finish or abort that move first. `rev` is its revision."""
+
+    type = "/problems/broker-move-under-way"
+    title = "Broker move under way"
+
+    class Members(TypedDict):
+        rev: int
+
+
+class NoBrokerMove(Conflict):
+    """The broker is not being moved."""
+
+    type = "/problems/no-broker-move"
+    title = "No broker move under way"
+
+
+class MastersNotMoved(Conflict):
+    """Masters are not connected to the broker at its new place. `masters` lists their hosts."""
+
+    type = "/problems/masters-not-moved"
+    title = "Masters have not moved"
+
+    class Members(TypedDict):
+        masters: list[str]
+
+
+class NodesNotMoved(Conflict):
+    """Nodes have not moved, and are not named in `force`. `count` is their number, `nodes` names the first hundred."""
+
+    type = "/problems/nodes-not-moved"
+    title = "Nodes have not moved"
+
+    class Members(TypedDict):
+        count: int
+        nodes: list[str]
+
+
 class StillUsed(Conflict):
     """The resource cannot be removed while others depend on it. `count` is their number."""
 

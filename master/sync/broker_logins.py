@@ -1,11 +1,12 @@
-"""Keep the broker's logins of nodes equal to the database."""
+"""Keep the logins of nodes at the brokers equal to the database."""
 
 import asyncio
 from collections.abc import Callable
 
 import structlog
 
-from master.broker import Broker
+from master.broker_links.brokers import NodeLogins
+from master.broker_links.connections import LinkConnection
 from master.db.background import keep_on
 from master.db.database import Database
 from master.domain.events.log import NewEvent, record_events
@@ -18,18 +19,23 @@ CHECK_EVERY_S = 20.0
 
 
 class Logins:
-    """The logins of all nodes at the broker."""
+    """The logins of all nodes at all brokers."""
 
-    def __init__(self, database: Database, broker: Broker) -> None:
+    def __init__(self, database: Database, broker: NodeLogins) -> None:
         self._database, self._broker = database, broker
 
-    async def prepare_broker(self) -> None:
-        """Create exchanges, queues and logins from the database. Its errors count as "not connected"."""
+    async def prepare_broker(self, connection: LinkConnection) -> None:
+        """Create exchanges, queues and logins from the database. Its errors count as "not connected".
+
+        A broker that the nodes have left gets nothing: its logins are being deleted.
+        """
+        if connection.role == "closing":
+            return
         try:
             logins = await self._desired()
         except DatabaseError as error:
             raise ConnectionError(f"the logins cannot be read: {error.reason}") from error
-        await self._broker.ensure_all(logins)
+        await connection.broker.ensure_all(logins)
 
     async def keep(self, is_up: Callable[[], bool]) -> None:
         """Restore logins that were deleted or changed at the broker, until cancelled, so that no node stays refused."""

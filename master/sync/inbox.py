@@ -7,15 +7,14 @@ from typing import Literal
 import structlog
 
 from master.actors import acting, node_actor
+from master.broker_links.connections import LinkConnection
 from master.db.database import Database, Row
 from master.domain.events.log import NewEvent, record_events
 from master.errors import DatabaseError
 from master.instruments import MessageOutcome, Meters
 from master.sync.outbox import Outbox
 from master.sync.reports import Implausible, Reports
-from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming, Outgoing
-from shared.bus.failures import BusDown
 from shared.messages.bodies import (
     MESSAGE_TYPES,
     WIRE_VERSION,
@@ -29,7 +28,7 @@ from shared.messages.bodies import (
 from shared.messages.broker_config import ConfigBody, ConfigOkBody
 from shared.messages.reading import READ_LIMIT, Unreadable, decode, decode_header
 from shared.messages.routes import DEAD_QUEUE, NODE_EXCHANGE, node_login, report_key
-from shared.messages.writing import encode_records
+from shared.messages.writing import encode, encode_records
 from shared.proxies import Destinations, Exit, FurtherPort, Limits, NodeId, ProxyRecord
 from shared.validation_errors import printable
 
@@ -64,25 +63,26 @@ class Inbox:
     """Handle the messages of the master's queue."""
 
     def __init__(self, database: Database, outbox: Outbox, reports: Reports, cluster: str, meters: Meters) -> None:
-        """`bus` is set before the first message."""
         self._database, self._outbox, self._reports, self._cluster = database, outbox, reports, cluster
         self._recorded_at: dict[str, float] = {}
         self._meters = meters
-        self.bus: Bus | None = None
 
-    async def handle(self, message: Incoming) -> None:
-        """Handle one message. An unreadable or forged one is parked or refused, with an event. None is redelivered."""
-        outcome = await self._take(message)
+    async def handle(self, message: Incoming, *, over: LinkConnection) -> None:
+        """Handle one message that came over this connection, by which its sender is answered.
+
+        An unreadable or forged one is parked or refused, with an event. None is redelivered.
+        """
+        outcome = await self._take(message, over)
         type_ = message.type if message.type in MESSAGE_TYPES else "other"
         self._meters.messages[type_ or "other", outcome] += 1
 
-    async def _take(self, message: Incoming) -> MessageOutcome:
+    async def _take(self, message: Incoming, over: LinkConnection) -> MessageOutcome:
         try:
             header = decode_header(message.headers)
             node_id = sender(message, header, self._cluster)
             body = decode(message.type, message.body)
         except Unreadable as error:
-            await self._park(message, str(error))
+            await self._park(message, str(error), over)
             return "parked"
         except Forged as error:
             await self._refuse(message, error.reason)
@@ -90,10 +90,11 @@ class Inbox:
         try:
             match body:
                 case NeedSync(ids=ids):
-                    await self._answer(node_id, ids, message.round)
+                    await self._answer(node_id, ids, message.round, over)
                 case Report():
                     with acting(node_actor(node_id)):
-                        await self._reports.take(node_id, body)
+                        await self._reports.take(node_id, body, over)
+                    await self._confirm_move(node_id, body, over)
                 case CheckSync() | Sync() | UpgradeRequest() | ConfigBody() | ConfigOkBody():
                     await self._refuse(message, "a node does not send this")
                     return "refused"
@@ -105,7 +106,7 @@ class Inbox:
             return "given_up"
         return "taken"
 
-    async def _answer(self, node_id: NodeId, ids: tuple[int, ...], round_: str | None) -> None:
+    async def _answer(self, node_id: NodeId, ids: tuple[int, ...], round_: str | None, over: LinkConnection) -> None:
         """Send the requested records. If some are not of this node, its list is outdated, and a check-sync follows."""
         async with self._database.session() as session:
             rows = await session.rows("sync.desired_records", node_id=node_id, ids=list(ids))
@@ -114,16 +115,26 @@ class Inbox:
         records = [record_of(row) for row in rows if row["id"] is not None]
         for body in encode_records(records) if records else []:
             header = Header(v=WIRE_VERSION, cluster=self._cluster, node=node_id, rev=rows[0]["revision"])
-            await self._publish(
+            await over.bus.publish(
                 Outgoing(exchange=NODE_EXCHANGE, key=str(node_id), type="sync", body=body, header=header, round=round_)
             )
         if len(records) < len(set(ids)):
-            await self._outbox.check(node_id)
+            await self._outbox.check(node_id, over=over)
 
-    async def _park(self, message: Incoming, reason: str) -> None:
+    async def _confirm_move(self, node_id: NodeId, report: Report, over: LinkConnection) -> None:
+        """Confirm to a node that has just moved that it is heard; a lost confirmation follows its next report."""
+        if report.broker is None or not over.confirms(report.broker):
+            return
+        header = Header(v=WIRE_VERSION, cluster=self._cluster, node=node_id, rev=0)
+        body = encode(ConfigOkBody(rev=report.broker.rev))
+        await over.bus.publish(
+            Outgoing(exchange=NODE_EXCHANGE, key=str(node_id), type="config-ok", body=body, header=header)
+        )
+
+    async def _park(self, message: Incoming, reason: str, over: LinkConnection) -> None:
         log.warning("message.parked", type=message.type, user=message.user_id, reason=reason)
         extra = {"reason": reason, "key": message.key, "user": message.user_id or "", "was": str(message.type)[:100]}
-        await self._publish(
+        await over.bus.publish(
             Outgoing(exchange="", key=DEAD_QUEUE, type="dead", body=message.body[:READ_LIMIT], header=None, extra=extra)
         )
         await self._record(message, "message.parked", reason)
@@ -149,11 +160,6 @@ class Inbox:
                 await record_events(session, [NewEvent(type=type_, details=details)])
         except DatabaseError as error:
             log.warning("event.not_recorded", type=type_, reason=error.reason)
-
-    async def _publish(self, message: Outgoing) -> None:
-        if self.bus is None:
-            raise BusDown("not connected to the broker yet")
-        await self.bus.publish(message)
 
 
 def record_of(row: Row) -> bytes:

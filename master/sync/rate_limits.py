@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from master.broker import Broker
+from master.broker_links.brokers import NodeLogins
 from master.db.background import keep_on
 from master.db.database import Database
 from master.domain.events.log import NewEvent, record_events
@@ -54,7 +54,7 @@ class RateLimits:
     Dropping a message is harmless: the node's next report repeats everything.
     """
 
-    def __init__(self, database: Database, broker: Broker) -> None:
+    def __init__(self, database: Database, broker: NodeLogins) -> None:
         self._database, self._broker = database, broker
         self._buckets: dict[str, TokenBucket] = {}
         self._queued_at: dict[str, float] = {}

@@ -3,9 +3,12 @@
 from collections import Counter
 
 from master.db.constraints import storable
+from master.db.database import Row
 from shared.messages.bodies import LoadReport, Report
 from shared.proxies import MAX_BIGINT
 
+MAX_REV_AHEAD = 1_000_000
+"""Revisions of links by which a database may have been rolled back. A node that claims more is not believed."""
 STORED_MEMBERS = ("rev", "seen", "count", "running", "missing", "session", "number", "connected")
 
 
@@ -46,6 +49,21 @@ def certificate_column(report: Report) -> dict[str, object] | None:
         return None
     stored = report.tls_certificate.model_dump(mode="json")
     return {**stored, "problem": storable(report.tls_certificate.problem)}
+
+
+def broker_change(report: Report, rev: int, node: Row) -> dict[str, object] | None:
+    """Return the columns of the link that the node uses, or None when they are those of its row and stay.
+
+    `rev` is the revision of the link by which the report came.
+    """
+    broker = report.broker
+    columns: dict[str, object] = {"rev": rev, "url": "", "state": None, "reason": "", "seen": node["broker_seen"]}
+    if broker is not None:
+        seen = max(node["broker_seen"], broker.rev) if broker.rev <= rev + MAX_REV_AHEAD else node["broker_seen"]
+        columns |= {"url": broker.url, "state": broker.state, "reason": storable(broker.reason), "seen": seen}
+    returned = report.connected and (broker is None or broker.state != "failed")
+    is_same = all(node[f"broker_{name}"] == value for name, value in columns.items())
+    return None if is_same and not returned else {**columns, "returned": returned}
 
 
 def live_columns(report: Report) -> dict[str, list[int]]:

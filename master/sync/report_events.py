@@ -47,6 +47,20 @@ def status_events(node_id: NodeId, report: Report, before: Row) -> list[NewEvent
     return news
 
 
+def broker_events(node_id: NodeId, before: Row, moved: Mapping[str, object] | None) -> list[NewEvent]:
+    """Return the event of a node that has moved to another link, or could not."""
+    if moved is None:
+        return []
+    details = {"rev": moved["rev"], "url": moved["url"]}
+    state, known = before["broker_state"], (before["broker_rev"], before["broker_state"], before["broker_reason"])
+    if moved["state"] == "failed" and known[1:] != ("failed", moved["reason"]):
+        failed = {**details, "reason": moved["reason"]}
+        return [NewEvent(type="node.broker_move_failed", node_id=node_id, details=failed)]
+    if moved["state"] == "moved" and state is not None and known[:2] != (moved["rev"], "moved"):
+        return [NewEvent(type="node.broker_moved", node_id=node_id, details=details)]
+    return []
+
+
 def stopped_event(node_id: NodeId, row: Row) -> NewEvent:
     """Return the event of a proxy that stopped serving: proxy.failed, proxy.limited or proxy.expired."""
     details = {"version": row["version"], "reason": row["reason"]}

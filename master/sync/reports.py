@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import structlog
 
+from master.broker_links.connections import LinkConnection
 from master.db.constraints import storable
 from master.db.database import Database, Row, Session
 from master.domain.events.log import NewEvent, record_events, touch
@@ -17,7 +18,7 @@ from master.domain.upgrades import service as upgrades
 from master.domain.usage import service as usage
 from master.sync import report_events, report_rules
 from master.sync.outbox import Outbox
-from master.sync.report_columns import failure_counts, live_columns, status_columns
+from master.sync.report_columns import broker_change, failure_counts, live_columns, status_columns
 from shared.messages.bodies import Report
 from shared.proxies import NodeId
 
@@ -45,8 +46,11 @@ class Reports:
         self._figures: set[NodeId] = set()
         """Nodes whose load or counters have changed since the last touch."""
 
-    async def take(self, node_id: NodeId, report: Report) -> None:
-        """Store a report and send a list if it calls for one. Raises Implausible, DatabaseError, BusDown."""
+    async def take(self, node_id: NodeId, report: Report, over: LinkConnection) -> None:
+        """Store a report that came over this connection, and send a list there if it calls for one.
+
+        Raises Implausible, DatabaseError, BusDown.
+        """
         desired = await self._desired_state(node_id)
         if desired is None:
             log.warning("report.of_unknown_node", node_id=node_id)
@@ -59,12 +63,12 @@ class Reports:
             if decision.raise_to is not None or decision.renew:
                 await self._raise_versions(session, node_id, report, decision)
                 return
-            await self._store(session, node_id, report, decision)
+            await self._store(session, node_id, report, decision, over.used_rev(report.broker))
         taken = [failure.id for failure in report.failed if failure.port_taken]
         if taken:
             await self._avoid_ports(node_id, taken)
         if decision.check:
-            await self._outbox.check(node_id, again=report.connected)
+            await self._outbox.check(node_id, again=report.connected, over=over)
 
     async def mark_silent_offline(self) -> None:
         """Mark nodes offline that have missed three reports; each is found by one master. Raises DatabaseError."""
@@ -133,7 +137,7 @@ class Reports:
             await upgrades.pause_after_restore(session)
 
     async def _store(
-        self, session: Session, node_id: NodeId, report: Report, decision: report_rules.ReportDecision
+        self, session: Session, node_id: NodeId, report: Report, decision: report_rules.ReportDecision, broker_rev: int
     ) -> None:
         """Store the report. Lock order: the node (against deletion only), its status, its proxies, the log."""
         node = await session.row("sync.lock_node_key", node_id=node_id)
@@ -161,12 +165,21 @@ class Reports:
             await session.execute(
                 "sync.store_program", node_id=node_id, agent=report.agent, engines=dict(report.engines)
             )
+        moved = broker_change(report, broker_rev, node)
+        if moved is not None:
+            await session.execute("sync.store_broker", node_id=node_id, **moved)
         started = []
         if confirmed > before["confirmed_rev"] or failed:
             started = await self._mark_ran(session, node_id, confirmed, failed)
-        news = [*report_events.status_events(node_id, report, before), *failed, *started, *passed]
+        news = [
+            *report_events.status_events(node_id, report, before),
+            *report_events.broker_events(node_id, node, moved),
+            *failed,
+            *started,
+            *passed,
+        ]
         await record_events(session, news)
-        is_shown = is_other or report_events.is_change_shown(columns, before)
+        is_shown = is_other or moved is not None or report_events.is_change_shown(columns, before)
         if news or confirmed > before["confirmed_rev"] or is_shown:
             payload = report_events.report_touch(node_id, before, confirmed)
             await session.execute("sync.notify_reported", payloads=[payload])

@@ -1,20 +1,22 @@
 -- The master that claims a node sends its list; if it dies, another one takes over after five seconds. `sending_until`
--- also keeps two lists of one node apart, so that a burst of changes is sent as one list.
+-- also keeps two lists of one node apart, so that a burst of changes is sent as one list. Nodes at a link that this
+-- master does not reach (`away`) are left to the others.
 -- name: claim_unsent
 WITH due AS (
     SELECT id FROM nodes
     WHERE revision > sent_revision AND sending_until < clock_timestamp()
+        AND COALESCE(broker_rev, -1) <> ALL (:away::bigint[])
     ORDER BY id LIMIT :max_rows FOR UPDATE SKIP LOCKED
 )
 UPDATE nodes SET sending_until = clock_timestamp() + interval '5 seconds' FROM due WHERE nodes.id = due.id
-RETURNING nodes.id;
+RETURNING nodes.id, nodes.broker_rev;
 
 -- name: claim_sweep
 WITH due AS (
     SELECT id FROM nodes WHERE sweep_at <= now() ORDER BY sweep_at LIMIT :max_rows FOR UPDATE SKIP LOCKED
 )
 UPDATE nodes SET sweep_at = now() + interval '10 minutes' * (0.8 + 0.4 * random()) FROM due WHERE nodes.id = due.id
-RETURNING nodes.id;
+RETURNING nodes.id, nodes.broker_rev;
 
 -- `sent_at` is the time of the oldest list that the node has not confirmed. A node that a write has locked is left as it
 -- is.
@@ -34,6 +36,7 @@ WHERE id = (SELECT id FROM nodes WHERE id = :node_id FOR NO KEY UPDATE SKIP LOCK
 SELECT
     n.revision,
     n.ip,
+    n.broker_rev,
     COALESCE((SELECT array_agg(w.id ORDER BY w.id) FROM desired_proxies w WHERE w.node_id = n.id), '{}') AS ids,
     COALESCE((SELECT array_agg(w.version ORDER BY w.id) FROM desired_proxies w WHERE w.node_id = n.id), '{}')
         AS versions,
@@ -97,7 +100,8 @@ GROUP BY n.revision;
 
 -- Keep the node from being deleted, without waiting for a change of it.
 -- name: lock_node_key
-SELECT agent, engines, revision FROM nodes WHERE id = :node_id FOR KEY SHARE;
+SELECT agent, engines, revision, broker_rev, broker_url, broker_state, broker_reason, broker_seen
+FROM nodes WHERE id = :node_id FOR KEY SHARE;
 
 -- A report older than the last one stored changes nothing. Comparing with this row shows what changed.
 -- name: lock_status
@@ -134,8 +138,20 @@ SET connections = EXCLUDED.connections, rx_bps = EXCLUDED.rx_bps, tx_bps = EXCLU
 -- name: store_program
 UPDATE nodes SET agent = :agent, engines = :engines WHERE id = :node_id;
 
+-- The link by which the node was heard. A node that comes back may be asked to move at once, unless its move failed.
+-- name: store_broker
+UPDATE nodes
+SET broker_rev = :rev, broker_url = :url, broker_state = :state::text, broker_reason = :reason,
+    broker_seen = :seen,
+    config_at = CASE WHEN :returned THEN '-infinity' ELSE config_at END,
+    config_tries = CASE WHEN :returned THEN 0 ELSE config_tries END
+WHERE id = :node_id;
+
 -- name: lock_node
 SELECT revision FROM nodes WHERE id = :node_id FOR NO KEY UPDATE;
+
+-- name: select_broker_rev
+SELECT broker_rev FROM nodes WHERE id = :node_id;
 
 -- name: raise_revision
 UPDATE nodes SET revision = GREATEST(revision, :revision) WHERE id = :node_id;

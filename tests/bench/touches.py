@@ -15,21 +15,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from master.broker import Broker
 from master.db.database import Database
 from master.db.notifications import Notifications
 from master.domain.events.schemas import EventFilter
 from master.domain.events.stream import EventStream
-from master.management import management_of
 from master.sync.housekeeping import FIGURES_EVERY_S
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
-from shared.bus.addresses import addresses
 from shared.bus.failures import BusDown
 from shared.messages.bodies import Report, UsageCounters
 from shared.proxies import NodeId
 from tests.bench.grounds import with_database
 from tests.bench.usage_reports import MADE
+from tests.master.one_link import OneLink
 
 REPORT_EVERY_S = 15.0
 PROXIES = 100
@@ -85,7 +83,7 @@ async def reporting_some(
         )
         at = time.perf_counter()
         with suppress(BusDown):
-            await reports.take(NodeId(node_id), report)
+            await reports.take(NodeId(node_id), report, OneLink().connection)
         times.append((time.perf_counter() - at) * 1_000)
         await asyncio.sleep(began + turn * REPORT_EVERY_S / len(node_ids) - time.monotonic())
 
@@ -103,8 +101,8 @@ async def touching(reports: Reports) -> None:
 
 
 async def measure(near: Database, far: Database, nodes: int, seconds: float, readers: int) -> None:
-    broker = Broker(management_of(("http://127.0.0.1:1",), addresses(["amqp://a:b@127.0.0.1:1"])))
-    reports = Reports(near, Outbox(near, broker, "c"))
+    links = OneLink()
+    reports = Reports(near, Outbox(near, links, "c"))
     async with near.session() as session:
         wanted = await session.row("sync.desired_digest", node_id=1)
     assert wanted is not None

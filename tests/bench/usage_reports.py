@@ -15,18 +15,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from master.broker import Broker
 from master.db.database import Database
 from master.domain.proxies.schemas import ProxyFilter
 from master.domain.proxies.service import matching
-from master.management import management_of
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
-from shared.bus.addresses import addresses
 from shared.bus.failures import BusDown
 from shared.messages.bodies import LiveFigures, LoadReport, Report, UsageCounters
 from shared.proxies import NodeId
 from tests.bench.grounds import with_database
+from tests.master.one_link import OneLink
 
 ROUNDS = 60
 COUNTERS = 200
@@ -51,8 +49,8 @@ async def main() -> None:
 
 
 async def measure(database: Database, nodes: int, proxies: int) -> None:
-    broker = Broker(management_of(("http://127.0.0.1:1",), addresses(["amqp://a:b@127.0.0.1:1"])))
-    reports = Reports(database, Outbox(database, broker, "c"))
+    links = OneLink()
+    reports = Reports(database, Outbox(database, links, "c"))
     async with database.session() as session:
         wanted = await session.row("sync.desired_digest", node_id=1)
         ids = [row["id"] for row in await matching(session, ProxyFilter(node_id=[1]), limit=COUNTERS)]
@@ -84,7 +82,7 @@ async def measure(database: Database, nodes: int, proxies: int) -> None:
             )
             began, cpu = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_utime
             with suppress(BusDown):
-                await reports.take(NodeId(1), report)
+                await reports.take(NodeId(1), report, OneLink().connection)
             walls[name].append((time.perf_counter() - began) * 1000)
             cpus[name].append((resource.getrusage(resource.RUSAGE_SELF).ru_utime - cpu) * 1000)
     print(f"{nodes} nodes with {proxies} proxies each; a report with:")

@@ -18,12 +18,12 @@ from master.domain.events.stream import EventStream
 from master.domain.nodes.enrolment.service import Enrolment
 from master.domain.webhooks.delivery import DeliveryRunner
 from node.engine.builtin.engine import BuiltinEngine
-from shared.bus.addresses import addresses
 from shared.proxies import NodeId
 from tests.clients import streams
 from tests.clients.plain import answer_page
 from tests.clients.streams import HERE, LOCAL
 from tests.master.dependencies import api_parts
+from tests.master.one_link import link_of
 from tests.master.shared_app import app_over
 from tests.master.waiting_node import WaitingNode, waiting_node
 from tests.openapi import conformance
@@ -207,8 +207,7 @@ async def rows(database: Address) -> AsyncIterator[Database]:
 @pytest.fixture
 async def enrolment(rows: Database, broker: Broker, vhost: Vhost) -> AsyncIterator[Enrolment]:
     """The master's side, with less patience."""
-    address = addresses([f"amqp://{vhost.host}:{vhost.port}/{vhost.name}"])
-    made = Enrolment(rows, broker, cluster="c1", node_broker=address, enrol_ports=ANY_PORT, answer_timeout_s=2)
+    made = Enrolment(rows, broker, cluster="c1", link=lambda: link_of(vhost), enrol_ports=ANY_PORT, answer_timeout_s=2)
     yield made
     await made.close()
 

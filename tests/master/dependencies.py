@@ -15,6 +15,7 @@ from master.domain.system.schemas import Configuration
 from master.domain.tokens.authentication import TokenAuthenticator
 from master.instruments import Meters
 from shared.doctor.findings import Finding
+from tests.master.one_link import no_links
 
 NOWHERE = Path("/nonexistent/bundles")
 UNUSED = ("enroller", "notifications", "syncer", "event_stream", "deliveries")
@@ -36,6 +37,7 @@ def api_parts(rows: Database, **given: Any) -> Dependencies:
         "health_reports": HealthReports(nothing),
         "configuration": Configuration(),
         "broker_version": lambda: None,
+        "broker_links": no_links(rows),
         "downloads": Downloads(BundleFolder(NOWHERE, ()), InstallScript(None, ())),
     }
     return Dependencies(database=rows, **parts | given)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import aio_pika
@@ -21,6 +22,7 @@ from shared.bus.client import Bus
 from shared.bus.intake import Intake
 from shared.messages.bodies import Header
 from shared.messages.routes import MASTER_QUEUE
+from tests.master.one_link import OneLink
 from tests.services.postgres import Database as Address
 from tests.services.rabbitmq import Vhost
 
@@ -73,7 +75,7 @@ class Master:
     address: Address
     vhost: Vhost
     running: asyncio.Task[None]
-    bus: Bus
+    links: OneLink
 
     async def login(self, node: int) -> Login:
         connection = await aio_pika.connect(
@@ -116,16 +118,18 @@ class Master:
 
 async def served(rows: Database, database: Address, broker: Broker, vhost: Vhost) -> AsyncIterator[Master]:
     """The master's half of the bus, as its program puts it together."""
-    outbox, floods = Outbox(rows, broker, CLUSTER), RateLimits(rows, broker)
+    links, floods = OneLink(broker), RateLimits(rows, broker)
+    outbox = Outbox(rows, links, CLUSTER)
     inbox = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER, Meters())
-    intake = Intake(MASTER_QUEUE, inbox.handle, lanes=LANES, lane=lane_of, prefetch=PREFETCH, admit=floods.admit)
+    handle = partial(inbox.handle, over=links.connection)
+    intake = Intake(MASTER_QUEUE, handle, lanes=LANES, lane=lane_of, prefetch=PREFETCH, admit=floods.admit)
     bus = Bus(vhost.broker, program="master", intake=intake)
-    inbox.bus = outbox.bus = bus
+    links.connection.bus = bus
     async with asyncio.TaskGroup() as group:
         running, shutting_out = group.create_task(bus.run()), group.create_task(floods.run())
         async with asyncio.timeout(15):
             while bus.state != "up":
                 await asyncio.sleep(0.01)
-        yield Master(rows, database, vhost, running, bus)
+        yield Master(rows, database, vhost, running, links)
         running.cancel()
         shutting_out.cancel()

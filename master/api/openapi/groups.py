@@ -28,6 +28,7 @@ GROUPS: Mapping[str, str] = {
     "The API is open to everybody until the first token with the scope `admin` exists.",
     "license": "The licence, which limits only what is created; without one everything works without limits.",
     "system": "The masters, what they run on, and their settings.",
+    "broker_links": "The broker that masters and nodes use, and moving it elsewhere while everything runs.",
     "monitoring": "Health of this master, and metrics for Prometheus.",
 }
 """Each is the package of `master.domain` that holds its routes."""

@@ -67,8 +67,29 @@ CREATE TABLE masters (
     host text NOT NULL,
     version text NOT NULL,
     started_at timestamptz NOT NULL,
-    last_seen_at timestamptz NOT NULL DEFAULT now()
+    last_seen_at timestamptz NOT NULL DEFAULT now(),
+    broker_revs bigint[] NOT NULL DEFAULT '{}'
 );
+
+-- Links to the broker: where masters and nodes reach it. Rows are written when the broker moves; without any, the
+-- settings of each master count. `amqp_urls` hold the masters' login; `ca` is PEM, 'system' or NULL. Masters open a
+-- `new` link beside the present one (`only`). It is `both` when every master is up at both: nodes move to it. Then it is
+-- `only`, and the former one is `closing` until the nodes' logins there are deleted, or `left_over` tells why they
+-- could not be. A row that is `old` is history. `rev` is above all that nodes ever reported.
+CREATE TABLE broker_links (
+    rev bigint PRIMARY KEY CHECK (rev >= 0),
+    amqp_urls text[] NOT NULL CHECK (cardinality(amqp_urls) BETWEEN 1 AND 8),
+    management_urls text[] NOT NULL CHECK (cardinality(management_urls) BETWEEN 1 AND 8),
+    node_amqp_urls text[] NOT NULL CHECK (cardinality(node_amqp_urls) BETWEEN 1 AND 8),
+    ca text,
+    state text NOT NULL CHECK (state IN ('new', 'both', 'only', 'closing', 'old')),
+    made_at timestamptz NOT NULL DEFAULT now(),
+    state_at timestamptz NOT NULL DEFAULT now(),
+    claimed_until timestamptz NOT NULL DEFAULT '-infinity',
+    left_over text
+);
+CREATE UNIQUE INDEX broker_links_move_key ON broker_links ((true)) WHERE state IN ('new', 'both');
+CREATE UNIQUE INDEX broker_links_only_key ON broker_links ((true)) WHERE state = 'only';
 
 -- Locations
 
@@ -117,7 +138,9 @@ CREATE INDEX invitations_location_id_idx ON invitations (location_id);
 -- the node, `exit_addresses` were declared by an operator. `exit_key` is the node's own: it links an address out of a
 -- prefix to the proxy that used it. A node has no broker login before `shut_out_until`, because it flooded the master.
 -- The triggers of `proxies` keep `proxy_count`, so that placement counts no proxies. Upgrades leave out a node that has
--- a `pinned_version`, unless it is theirs.
+-- a `pinned_version`, unless it is theirs. `broker_rev` is the link to the broker by which the node was heard last (NULL:
+-- not yet), `broker_url`, `broker_state` and `broker_reason` are those of its report (`broker_state` is NULL for an agent
+-- that cannot be moved), and `broker_seen` is the highest revision that it reported. The node is asked to move again at `config_at`, after `config_tries` requests for the link `config_rev`.
 CREATE TABLE nodes (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL CONSTRAINT nodes_name_key UNIQUE CHECK (length(name) BETWEEN 1 AND 100),
@@ -151,6 +174,14 @@ CREATE TABLE nodes (
     sent_at timestamptz NOT NULL DEFAULT now(),
     invitation_id bigint REFERENCES invitations (id) ON DELETE SET NULL,
     pinned_version text,
+    broker_rev bigint,
+    broker_url text NOT NULL DEFAULT '',
+    broker_state text,
+    broker_reason text NOT NULL DEFAULT '',
+    broker_seen bigint NOT NULL DEFAULT 0,
+    config_rev bigint NOT NULL DEFAULT 0,
+    config_tries integer NOT NULL DEFAULT 0,
+    config_at timestamptz NOT NULL DEFAULT '-infinity',
     CHECK (port_from <= port_to)
 );
 CREATE INDEX nodes_location_id_idx ON nodes (location_id);

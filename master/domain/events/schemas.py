@@ -13,6 +13,9 @@ from master.schemas.timestamps import LenientTimestamp
 from shared.proxies import MAX_BIGINT, Id
 
 EventType = Literal[
+    "broker.move_aborted",
+    "broker.move_finished",
+    "broker.move_started",
     "invitation.created",
     "invitation.removed",
     "invitation.used",
@@ -29,6 +32,8 @@ EventType = Literal[
     "message.parked",
     "message.refused",
     "node.activated",
+    "node.broker_move_failed",
+    "node.broker_moved",
     "node.database_rolled_back",
     "node.cloned",
     "node.drift_repaired",

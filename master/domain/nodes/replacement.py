@@ -17,7 +17,8 @@ import secrets
 
 import structlog
 
-from master.broker import Broker, password_hash
+from master.broker import password_hash
+from master.broker_links.brokers import NodeLogins
 from master.db.constraints import existing, storable, writing
 from master.db.database import Database, Row, Session
 from master.domain.events.log import NewEvent, record_events
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 class Replacement:
     """Replace hosts of nodes."""
 
-    def __init__(self, database: Database, broker: Broker, client: EnrolmentClient) -> None:
+    def __init__(self, database: Database, broker: NodeLogins, client: EnrolmentClient) -> None:
         self._database, self._broker, self._client = database, broker, client
 
     async def replace(self, node_id: NodeId, ip: str, port: int, challenge: str) -> None:

@@ -20,7 +20,8 @@ ORDER BY p.engine;
 UPDATE nodes
 SET ip = :ip, host = :host, os = :os, addresses = :addresses::text[], engines = :engines::jsonb, agent = :agent,
     challenge_hash = :challenge_hash, broker_password_hash = :broker_password_hash, shut_out_until = '-infinity',
-    exit_key = md5(gen_random_uuid()::text || gen_random_uuid()::text), revision = revision + 1, updated_at = now()
+    exit_key = md5(gen_random_uuid()::text || gen_random_uuid()::text), revision = revision + 1, updated_at = now(),
+    broker_rev = NULL, broker_url = '', broker_state = NULL, broker_reason = ''
 WHERE id = :id;
 
 -- name: renew_exits

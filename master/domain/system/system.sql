@@ -4,9 +4,9 @@
 WITH gone AS (
     DELETE FROM masters WHERE last_seen_at < now() - :kept::interval AND id <> :id
 )
-INSERT INTO masters (id, host, version, started_at)
-VALUES (:id, :host, :version, now() - :running::interval)
-ON CONFLICT (id) DO UPDATE SET last_seen_at = now();
+INSERT INTO masters (id, host, version, started_at, broker_revs)
+VALUES (:id, :host, :version, now() - :running::interval, :broker_revs::bigint[])
+ON CONFLICT (id) DO UPDATE SET last_seen_at = now(), broker_revs = EXCLUDED.broker_revs;
 
 -- name: withdraw
 DELETE FROM masters WHERE id = :id;

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import aio_pika
@@ -18,15 +19,17 @@ from shared.bus.envelopes import Incoming
 from shared.messages.bodies import Header
 from shared.messages.routes import MASTER_QUEUE
 from tests.integration.bus.conftest import CLUSTER, bus_of, reaches
+from tests.master.one_link import OneLink
 from tests.services.rabbitmq import Vhost
 
 
 @pytest.fixture
 async def inbox(rows: Database, two_nodes: Broker, vhost: Vhost) -> AsyncIterator[Inbox]:
     """The master's handler behind a real bus."""
-    outbox = Outbox(rows, two_nodes, CLUSTER)
+    links = OneLink(two_nodes)
+    outbox = Outbox(rows, links, CLUSTER)
     made = Inbox(rows, outbox, Reports(rows, outbox), CLUSTER, Meters())
-    made.bus = outbox.bus = bus = bus_of(vhost.amqp_url, MASTER_QUEUE, made.handle)
+    bus = links.connection.bus = bus_of(vhost.amqp_url, MASTER_QUEUE, partial(made.handle, over=links.connection))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(bus.run())
         await reaches(bus, "up")
@@ -96,6 +99,6 @@ async def test_a_message_whose_sender_is_not_proven_is_dropped_and_told(
         user_id=user,
         key=key,
     )
-    await inbox.handle(message)
+    await inbox.handle(message, over=OneLink().connection)
     [refused] = await said(rows, "message.refused")
     assert (refused["details"]["user"], refused["actor"]) == (user, "master")

@@ -9,6 +9,7 @@ from shared.bus.envelopes import Outgoing
 from shared.proxies import NodeId
 from tests.integration.bus.conftest import CLUSTER
 from tests.integration.conftest import Api
+from tests.master.one_link import OneLink
 from tests.services.postgres import Database as Address
 
 
@@ -29,8 +30,7 @@ async def test_a_list_that_is_sent_during_a_write_of_its_node_keeps_no_connectio
     api: Api, database: Address, broker: Broker
 ):
     node, few, line = NodeId(await api.node()), Database(database.connect, size=2), Line()
-    outbox = Outbox(few, broker, CLUSTER)
-    outbox.bus = line  # type: ignore[assignment]  # a stand-in: what matters is the database
+    outbox = Outbox(few, OneLink(broker, line), CLUSTER)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         async with few.transaction() as session:
             await session.rows("placement.lock_nodes", ids=[node])

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from master.broker import Broker
 from master.db.database import Database
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
@@ -14,6 +13,7 @@ from shared.bus.failures import BusDown
 from shared.messages.bodies import ProxyFailure, Report, UsageCounters
 from shared.proxies import NodeId
 from tests.integration.conftest import Api
+from tests.master.one_link import OneLink
 
 EMPTY = "0" * 16
 
@@ -25,14 +25,14 @@ def report(**more: Any) -> Report:
 
 
 @pytest.fixture
-def reports(rows: Database, broker: Broker) -> Reports:
-    return Reports(rows, Outbox(rows, broker, "c"))
+def reports(rows: Database) -> Reports:
+    return Reports(rows, Outbox(rows, OneLink(), "c"))
 
 
 async def take(reports: Reports, node_id: NodeId, said: Report) -> None:
     """Store it; the list that may be due goes nowhere, for there is no bus."""
     with suppress(BusDown):
-        await reports.take(node_id, said)
+        await reports.take(node_id, said, OneLink().connection)
 
 
 async def events(api: Api, type_: str) -> list[dict[str, Any]]:

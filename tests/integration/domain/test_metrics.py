@@ -20,6 +20,7 @@ from master.sync.outbox import Outbox
 from shared.bus.envelopes import Outgoing
 from shared.proxies import NodeId
 from tests.integration.conftest import REQUEST, Api
+from tests.master.one_link import OneLink
 from tests.tls.authority import Authority
 
 
@@ -172,8 +173,8 @@ async def test_a_list_that_is_news_carries_the_requests_that_made_it_so(api: Api
     node = await api.node()
     for number in range(7):
         await api.http.post("/proxies", json={"node_ids": [node]}, headers={"X-Request-Id": f"r{number}"})
-    outbox, link = Outbox(rows, broker, "c"), Link()
-    outbox.bus = link  # pyright: ignore
+    link = Link()
+    outbox = Outbox(rows, OneLink(broker, link), "c")
     await outbox.check(NodeId(node))
     await outbox.check(NodeId(node))
     headers = [message.header for message in link.sent]

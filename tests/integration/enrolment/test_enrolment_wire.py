@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import aio_pika
 import httpx
@@ -14,11 +15,12 @@ from master.db.database import Database
 from master.domain.nodes.enrolment.service import Enrolment
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.tls import trusted
-from shared.bus.addresses import addresses, spread
+from shared.bus.addresses import spread
 from shared.enrolment.challenge import new_challenge
 from shared.enrolment.handshake import MasterHandshake
 from shared.proxies import NodeId
 from tests.integration.conftest import ANY_PORT
+from tests.master.one_link import NOWHERE, link_of
 from tests.master.waiting_node import WaitingNode
 from tests.services.ports import HOST, PortBlock
 from tests.services.postgres import Database as Address
@@ -65,11 +67,12 @@ async def test_a_node_with_the_right_challenge_gets_a_login_that_works(enrolment
 async def test_a_node_gets_all_brokers_of_a_cluster_in_an_order_of_its_own(
     rows: Database, broker: Broker, node: WaitingNode
 ):
-    brokers = addresses([f"amqp://192.0.2.{number}:5672/v" for number in (1, 2, 3)])
-    enrolment = Enrolment(rows, broker, cluster="c1", node_broker=brokers, enrol_ports=ANY_PORT, answer_timeout_s=2)
+    urls = tuple(f"amqp://192.0.2.{number}:5672/v" for number in (1, 2, 3))
+    link = replace(link_of(NOWHERE), node_amqp_urls=urls)
+    enrolment = Enrolment(rows, broker, cluster="c1", link=lambda: link, enrol_ports=ANY_PORT, answer_timeout_s=2)
     node_id, _ = await enrol(enrolment, node.port, node.challenge)
     await enrolment.close()
-    assert node.accepted[0].config.broker.bare_urls == spread(brokers.bare_urls, node_id)
+    assert node.accepted[0].config.broker.bare_urls == spread(urls, node_id)
 
 
 async def test_a_wrong_challenge_is_refused_and_leaves_nothing_behind(
@@ -194,7 +197,7 @@ async def test_only_a_node_that_has_proven_its_challenge_is_called_slow(
 
 async def test_no_port_but_those_of_nodes_is_called(enrolment: Enrolment, rows: Database, broker: Broker):
     ports = (range(3006, 3007), range(3100, 3200))
-    strict = Enrolment(rows, broker, cluster="c1", node_broker=addresses(["amqp://b/"]), enrol_ports=ports)
+    strict = Enrolment(rows, broker, cluster="c1", link=lambda: link_of(NOWHERE), enrol_ports=ports)
     for port in (22, 3005, 3007, 3099, 3200):
         with pytest.raises(Invalid, match=r"3006, 3100-3199 .*ENROL_PORTS") as caught:
             await enrol(strict, port, new_challenge())

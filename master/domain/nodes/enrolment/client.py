@@ -1,7 +1,7 @@
 """Calls to waiting hosts: prove the challenge, read the host's facts, deliver the configuration."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,12 +11,13 @@ import httpx
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from master.broker_links.links import BrokerLink
 from master.db.constraints import storable
 from master.domain.proxies.schemas import bracketed
 from master.errors import Invalid, NodeRefused, NodeTooSlow, NodeUnreachable
 from master.schemas.addresses import node_ip
 from master.tls import trusted
-from shared.bus.addresses import BrokerAddresses, spread
+from shared.bus.addresses import spread
 from shared.enrolment.bodies import REFUSED, Box, HelloAnswer, NodeConfig, NodeFacts
 from shared.enrolment.challenge import BadChallenge, challenge_hash
 from shared.enrolment.handshake import MasterHandshake
@@ -84,11 +85,11 @@ class EnrolmentClient:
     """Shake hands with waiting hosts."""
 
     def __init__(
-        self, cluster: str, node_broker: BrokerAddresses, ports: Sequence[range], answer_timeout_s: float
+        self, cluster: str, link: Callable[[], BrokerLink], ports: Sequence[range], answer_timeout_s: float
     ) -> None:
-        """`node_broker` has the broker's addresses for nodes, without a login; nodes wait at `ports`."""
+        """`link` returns the link that nodes are told to use; nodes wait at `ports`."""
         self._ports = ports
-        self._cluster, self._node_broker = cluster, node_broker
+        self._cluster, self._link = cluster, link
         self._whole_timeout_s = CONNECT_TIMEOUT_S + answer_timeout_s
         limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
         self._timeout = httpx.Timeout(answer_timeout_s, connect=CONNECT_TIMEOUT_S).as_dict()
@@ -123,12 +124,14 @@ class EnrolmentClient:
         self, where: WaitingAddress, handshake: MasterHandshake, node_id: NodeId, name: str, password: str
     ) -> None:
         """Have the host store its configuration. Raises NodeRefused, NodeUnreachable, NodeTooSlow."""
+        link = self._link()
         config = NodeConfig(
             node_id=node_id,
             name=name,
             cluster=self._cluster,
-            amqp_urls=tuple(login_url(url, node_id, password) for url in spread(self._node_broker.bare_urls, node_id)),
-            ca=self._node_broker.ca,
+            amqp_urls=tuple(login_url(url, node_id, password) for url in spread(link.node_broker.bare_urls, node_id)),
+            ca=link.node_broker.ca,
+            broker_rev=link.rev,
             queue=node_queue(node_id),
             ip=where.ip,
         )

@@ -5,12 +5,14 @@ gets its configuration. If a master dies in between, the row has the challenge, 
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from master.broker import Broker, password_hash
+from master.broker import password_hash
+from master.broker_links.brokers import NodeLogins
+from master.broker_links.links import BrokerLink
 from master.db.constraints import refusal
 from master.db.database import Database, Row, Session
 from master.domain.events.log import NewEvent, record_events
@@ -26,7 +28,6 @@ from master.domain.nodes.enrolment.client import (
 from master.domain.nodes.names import random_name
 from master.domain.nodes.replacement import Replacement
 from master.errors import Invalid, MasterError, NameTaken, RowConflict, RowReferenced
-from shared.bus.addresses import BrokerAddresses
 from shared.enrolment.bodies import NodeFacts
 from shared.proxies import NodeId
 
@@ -68,16 +69,16 @@ class Enrolment:
     def __init__(
         self,
         database: Database,
-        broker: Broker,
+        broker: NodeLogins,
         *,
         cluster: str,
-        node_broker: BrokerAddresses,
+        link: Callable[[], BrokerLink],
         enrol_ports: Sequence[range],
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
-        """`node_broker` has the broker's addresses for nodes, without a login; nodes wait at `enrol_ports`."""
+        """`link` returns the link to the broker that nodes are told to use; nodes wait at `enrol_ports`."""
         self._database, self._broker = database, broker
-        self._client = EnrolmentClient(cluster, node_broker, enrol_ports, answer_timeout_s)
+        self._client = EnrolmentClient(cluster, link, enrol_ports, answer_timeout_s)
         self._replacement = Replacement(database, broker, self._client)
 
     async def enrol(

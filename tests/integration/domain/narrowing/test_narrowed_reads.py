@@ -20,7 +20,7 @@ async def ids(api: Api, path: str, **filter_: str | int) -> list[int]:
 
 @pytest.fixture
 async def fleet(api: Api) -> Api:
-    """Proxy 1 is of customer 7, 2 of customer 8, both on node 1 in location 1; 3 is nobody's, on node 2 in location 2."""
+    """Proxies 1 and 2 are of customers 7 and 8, on node 1 in location 1; 3 is nobody's, on node 2 in location 2."""
     for name in ("here", "there"):
         await api.node(location_id=await api.location(name))
     await api.proxy(1, name="mine", username="alice", labels={"customer": "7"})

@@ -69,8 +69,7 @@ class FakeNode:
 
 
 async def start(master: Master, folder: Path) -> tuple[int, UpgradeRunner, Notifications]:
-    source, requests = OfferedReleases(releases(folder, "0.2.0")), UpgradeRequests(CLUSTER)
-    requests.bus = master.bus
+    source, requests = OfferedReleases(releases(folder, "0.2.0")), UpgradeRequests(master.rows, master.links, CLUSTER)
     async with writing(master.rows) as session:
         release = await source.find(None)
         started = await upgrades.start(session, NewUpgrade(soak_s=0), release, "http://198.51.100.1:3007")

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from master.broker import Broker
 from master.db.database import Database
 from master.sync.outbox import Outbox
 from master.sync.reports import Reports
@@ -12,6 +11,7 @@ from shared.messages.bodies import Report, UsageCounters
 from shared.proxies import NodeId
 from tests.integration.bus.test_reports import EMPTY, take
 from tests.integration.conftest import Api
+from tests.master.one_link import OneLink
 
 SUMS = ("received_bytes", "sent_bytes", "connections", "refused")
 
@@ -42,8 +42,8 @@ async def sent(api: Api, query: str = "") -> int:
 
 
 @pytest.fixture
-def reports(rows: Database, broker: Broker) -> Reports:
-    return Reports(rows, Outbox(rows, broker, "c"))
+def reports(rows: Database) -> Reports:
+    return Reports(rows, Outbox(rows, OneLink(), "c"))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import random
 
 import pytest
 
-from master.broker import Broker
 from master.db.database import Database
 from master.domain.usage import service as usage
 from master.sync.outbox import Outbox
@@ -13,6 +12,7 @@ from master.sync.reports import Reports
 from shared.proxies import MAX_BIGINT
 from tests.integration.conftest import Api
 from tests.integration.domain.usage.conftest import SUMS, Node, counted, sent, sums
+from tests.master.one_link import OneLink
 
 
 async def test_what_a_node_counts_is_summed_up(api: Api, node: Node, proxy: int):
@@ -39,10 +39,8 @@ async def test_a_counter_that_is_told_twice_late_or_in_any_order_counts_once(api
     assert await sent(api) == 3000
 
 
-async def test_two_masters_that_hear_the_same_node_at_once_count_once(
-    api: Api, node: Node, proxy: int, rows: Database, broker: Broker
-):
-    masters = [Node(node.id, Reports(rows, Outbox(rows, broker, "c"))) for _ in range(2)]
+async def test_two_masters_that_hear_the_same_node_at_once_count_once(api: Api, node: Node, proxy: int, rows: Database):
+    masters = [Node(node.id, Reports(rows, Outbox(rows, OneLink(), "c"))) for _ in range(2)]
     async with asyncio.TaskGroup() as group:
         for sent_bytes in range(100, 2100, 100):
             for master in masters:
