@@ -286,6 +286,7 @@ class Master:
         async with self._database.transaction() as session:
             for event, facts in await prepare_tokens(session, self._settings.api_token):
                 log.warning(event, **facts)
+        await self._authenticator.look()
 
     async def _serve_downloads(self) -> None:
         if self._sockets.downloads is not None:

@@ -1,4 +1,4 @@
-"""Find out whether the API, which has no authorisation, can be reached from the internet."""
+"""Find out whether the API can be reached from the internet."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,10 @@ from shared.special_addresses import is_public
 
 IPV4_ROUTES, IPV6_ADDRESSES = Path("/proc/net/fib_trie"), Path("/proc/net/if_inet6")
 LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
-ADVICE = "the API has no authorisation: set API_HOST to a private address or 127.0.0.1, or close the port by a firewall"
+ADVICE = (
+    "set API_HOST to a private address or 127.0.0.1, or close the port by a firewall; without an admin token, whoever "
+    "reaches the API can do everything"
+)
 
 
 def exposed(api_host: str, own: Iterable[str]) -> list[str]:

@@ -56,10 +56,9 @@ class TokenAuthenticator:
         self._under_way: set[OpenRequest] = set()
         self._logged_at, self._unlogged = -LOG_EVERY_S, 0
 
-    @property
-    def is_open(self) -> bool | None:
-        """Whether the API is open to everybody, as it was read last; None: not yet."""
-        return self._open[0] if self._open is not None else None
+    async def look(self) -> None:
+        """Read whether the API is open, so that this is known while the database is away. Raises DatabaseError."""
+        await self._is_open(without_database=False)
 
     def forget(self) -> None:
         """Read the tokens afresh."""

@@ -35,6 +35,7 @@ async def world(api: Api) -> dict[str, Any]:
         "INSERT INTO webhooks (url, secret, position) VALUES ('http://127.0.0.1:9/', 'whsec_c2VjcmV0', 0)"
     )
     await api.call("POST", "/invitations", 201, json={"uses": 3})
+    await api.call("POST", "/tokens", 201, json={"name": "reader", "scopes": ["read"]})
     await api.rows.execute(
         "INSERT INTO upgrades (version, sha256, min_upgradable_from, base_url, filter, canary, batch, batch_size,"
         " soak_s, most_failed, downgrade, actor)"
@@ -43,7 +44,7 @@ async def world(api: Api) -> dict[str, Any]:
     link = await api.call("POST", "/links", 201, json={"kind": "list"})
     await api.proxy(2)
     await api.call("POST", "/proxies/25/rotate", 202, json={"what": ["port"]})
-    kinds = ("location", "node", "proxy", "stack", "webhook", "link", "rotation", "invitation", "upgrade")
+    kinds = ("location", "node", "proxy", "stack", "webhook", "link", "rotation", "invitation", "upgrade", "token")
     ids = {f"{kind}_id": 1 for kind in kinds}
     return {
         **ids,

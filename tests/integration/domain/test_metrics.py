@@ -141,6 +141,7 @@ async def test_metrics_are_told_while_the_database_is_away(api: Api, monkeypatch
     def away(_: Database) -> None:
         raise DatabaseAway("test")
 
+    await api.call("GET", "/tokens/current", 200)
     monkeypatch.setattr(Database, "session", away)
     assert (await metrics(api))["maybe_database_up"] == 0
 

@@ -10,7 +10,15 @@ import pytest
 
 import master
 from master.api.problems import MethodNotAllowed
-from master.errors import DatabaseFailed, InsufficientCapacity, NotRotatable, Reported, RequestRefused, RotationUnderWay
+from master.errors import (
+    DatabaseFailed,
+    InsufficientCapacity,
+    NotRotatable,
+    Reported,
+    RequestRefused,
+    RotationUnderWay,
+    Unauthorized,
+)
 from tests.openapi.conformance import described
 from tests.openapi.operations import operations, resolved
 
@@ -78,6 +86,5 @@ def test_operations_name_the_errors_of_what_they_do():
     assert found[NotRotatable.type] == rotating
     assert found[InsufficientCapacity.type] == placing
     assert rotating | changing <= found[RotationUnderWay.type]
-    assert found[DatabaseFailed.type] == {one.id for one in operations()} - {
-        *("live", "show_metrics", "show_report", "show_install_command")
-    }
+    assert found[DatabaseFailed.type] == {one.id for one in operations()} - {"live"}
+    assert found[Unauthorized.type] == {one.id for one in operations()} - {"live", "ready", "use_link"}

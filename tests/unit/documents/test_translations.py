@@ -8,7 +8,10 @@ from tests.documents.markdown import blocks, text_of
 
 PAIRS = [
     ("README.md", "README.ru.md"),
-    *((f"docs/{name}.md", f"docs/ru/{name}.md") for name in ("quickstart", "operations", "nodes", "containers")),
+    *(
+        (f"docs/{name}.md", f"docs/ru/{name}.md")
+        for name in ("quickstart", "operations", "nodes", "containers", "tokens")
+    ),
 ]
 
 

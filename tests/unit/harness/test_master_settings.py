@@ -104,7 +104,7 @@ def test_what_is_no_list_of_ports_is_refused(text: str):
 def test_an_api_at_a_public_address_is_warned_of(host: str, public: list[str]):
     assert exposed(host, OWN) == public
     finding = exposure_finding(host, OWN)
-    assert (finding.level, "no authorisation" in finding.advice) == (("warning", True) if public else ("ok", False))
+    assert (finding.level, "admin token" in finding.advice) == (("warning", True) if public else ("ok", False))
 
 
 def test_an_api_on_all_addresses_of_a_private_host_is_not_warned_of():
