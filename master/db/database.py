@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from master.actors import cause
 from master.db.driver_errors import AWAY, translated
 from master.db.narrowing import OUTSIDE, Narrowing, discreet, outside
 from master.db.statements import bound
@@ -50,7 +51,7 @@ class Session:
 
     async def narrow(self, narrowing: Narrowing, *, for_transaction: bool = False) -> None:
         """Read and write nothing outside of this part, until the session or, with `for_transaction`, that ends."""
-        setting = {"search_path": narrowing.search_path, "value": narrowing.setting}
+        setting = {"search_path": narrowing.search_path, "value": narrowing.setting, "actor": cause().actor}
         await self.execute("narrowing.set", **setting, for_transaction=for_transaction)
         self.narrowing = narrowing
 

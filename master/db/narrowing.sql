@@ -3,4 +3,5 @@
 -- name: set
 SELECT
     set_config('search_path', :search_path, :for_transaction::boolean),
-    set_config('maybe.narrowed', :value, :for_transaction);
+    set_config('maybe.narrowed', :value, :for_transaction),
+    set_config('maybe.actor', :actor, :for_transaction);

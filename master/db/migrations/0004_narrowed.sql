@@ -29,6 +29,10 @@ DECLARE
     own_events text;
     see_node constant text := 'EXISTS (SELECT FROM visible_nodes v WHERE v.id = r.%I)';
     see_stack constant text := 'CASE WHEN EXISTS (SELECT FROM stacks v WHERE v.id = r.stack_id) THEN r.stack_id END';
+    see_actor constant text :=
+        'CASE WHEN r.actor LIKE ''token %'' AND r.actor <> current_setting(''maybe.actor'') THEN ''token'''
+        ' WHEN r.actor LIKE ''link %'' AND NOT EXISTS (SELECT FROM links l WHERE r.actor = ''link '' || l.id) THEN ''link'''
+        ' ELSE discreet(r.actor) END';
     see_location constant text :=
         'CASE WHEN EXISTS (SELECT FROM locations v WHERE v.id = r.location_id) THEN r.location_id END';
 BEGIN
@@ -172,6 +176,17 @@ BEGIN
             pg_temp.columns_of('public.locations', '{"labels": "''{}''"}')
         );
 
+        -- Links
+
+        EXECUTE format(
+            'CREATE VIEW links AS SELECT * FROM public.links r WHERE r.token_filter = jsonb_build_object(%L, %s)'
+            ' WITH CHECK OPTION', kind, CASE kind
+                WHEN 'label' THEN format(
+                    '(SELECT label.key || '':'' || label.value FROM jsonb_each_text(%s) AS label)', value
+                ) ELSE value
+            END
+        );
+
         -- Texts and details name no node and no proxy that cannot be seen.
         CREATE FUNCTION discreet(said text) RETURNS text LANGUAGE sql STABLE AS $function$
             SELECT CASE
@@ -214,7 +229,7 @@ BEGIN
             'public.events', jsonb_build_object(
                 'node_id', format('CASE WHEN ' || see_node || ' THEN r.node_id END', 'node_id'),
                 'stack_id', see_stack, 'location_id', see_location, 'details', 'discreet_details(r.details)',
-                'actor', 'discreet(r.actor)'
+                'actor', see_actor
             )
         ));
         EXECUTE format(
@@ -245,15 +260,6 @@ BEGIN
         );
         CREATE VIEW exit_keys AS
         SELECT * FROM public.exit_keys r WHERE EXISTS (SELECT FROM visible_nodes v WHERE v.id = r.node_id);
-        EXECUTE format(
-            'CREATE VIEW links AS SELECT * FROM public.links r WHERE r.token_filter = jsonb_build_object(%L, %s)'
-            ' WITH CHECK OPTION', kind, CASE kind
-                WHEN 'label' THEN format(
-                    '(SELECT label.key || '':'' || label.value FROM jsonb_each_text(%s) AS label)', value
-                ) ELSE value
-            END
-        );
-
         -- Their key holds the id of the token.
         CREATE VIEW idempotency_keys AS SELECT * FROM public.idempotency_keys;
 
