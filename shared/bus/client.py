@@ -5,6 +5,7 @@ which no alarm blocks. When either ends, both are closed and made again with bac
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Literal
 from uuid import uuid4
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aiormq.exceptions import (
     AuthenticationError,
     ChannelAccessRefused,
@@ -24,7 +25,8 @@ from pydantic import SecretStr
 
 from shared.bus.addresses import BrokerAddresses, endpoint
 from shared.bus.clear_text import ADVICE, in_clear_text
-from shared.bus.connections import CONNECT_TIMEOUT_S, connected, version_of
+from shared.bus.confirmations import Confirmations
+from shared.bus.connections import CONNECT_TIMEOUT_S, connected, is_blocked, version_of
 from shared.bus.envelopes import Outgoing, outgoing
 from shared.bus.failures import OUTSIDE_ERRORS, BusDown, Unroutable, UntrustedBroker, is_outside
 from shared.bus.intake import Intake
@@ -32,7 +34,6 @@ from shared.tasks import Backoff, wait_for_event
 
 log = structlog.get_logger()
 
-PUBLISH_TIMEOUT_S = 10
 REFUSED_WAIT_S = 15
 """Time between two tries while the broker refuses the login, which no quick retry heals."""
 
@@ -78,7 +79,10 @@ class Bus:
         self._place = 0
         self._prepare, self._on_up, self._refused_wait_s = prepare, on_up, refused_wait_s
         self._channel: AbstractChannel | None = None
+        self._transmit: AbstractConnection | None = None
+        self._ended = asyncio.Event()
         self._exchanges: dict[str, AbstractExchange] = {}
+        self._confirmations = Confirmations()
         self.state: BusState = "connecting"
         self.failures: tuple[ConnectFailure, ...] = ()
         """One for each address, of the last time that all were tried in vain."""
@@ -137,8 +141,9 @@ class Bus:
             raise BusDown(f"not connected to the broker ({self.state})")
         message_id = uuid4().hex
         envelope = outgoing(message, message_id, program=self._program, login=self.login)
+        sent_at = time.monotonic()
         try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+            async with asyncio.timeout(self._confirmations.limit_s):
                 exchange = await self._exchange(channel, message.exchange)
                 await exchange.publish(envelope, message.key, mandatory=True)
         except PublishError as error:
@@ -146,8 +151,19 @@ class Bus:
         except Exception as error:
             if not is_outside(error):
                 raise
+            if isinstance(error, TimeoutError) and channel is self._channel:
+                await self._leave_if_stuck(sent_at)
             raise BusDown(f"the broker did not take the message: {type(error).__name__}") from error
+        self._confirmations.confirmed(time.monotonic())
         return message_id
+
+    async def _leave_if_stuck(self, sent_at: float) -> None:
+        """End the connection if the broker confirms nothing over it, unless an alarm keeps it from taking messages."""
+        if self._transmit is None or await is_blocked(self._transmit):
+            return
+        if self._confirmations.is_stuck(sent_at, time.monotonic()):
+            log.warning("bus.unconfirmed", broker=endpoint(self.url.get_secret_value()))
+            self._ended.set()
 
     async def _exchange(self, channel: AbstractChannel, name: str) -> AbstractExchange:
         """Get an exchange once per connection; the empty name is the broker's default exchange."""
@@ -186,10 +202,10 @@ class Bus:
 
     async def _connect_once(self, backoff: Backoff) -> None:
         """Connect and consume; return when either connection has ended."""
-        closed = asyncio.Event()
+        self._ended = ended = asyncio.Event()
 
         def close(*_: object) -> None:
-            closed.set()
+            ended.set()
 
         async with AsyncExitStack() as stack:
             names = [f"maybe-{self._program} {self.login} {way}" for way in ("publish", "consume")]
@@ -206,16 +222,17 @@ class Bus:
                     each.close_callbacks.add(close)
                 await self._intake.consume(consumer)
             self._exchanges = {}
-            self._channel = channel
+            self._channel, self._transmit = channel, transmit
+            self._confirmations.opened()
             stack.callback(self._drop_channel)
             self._enter("up")
             backoff.reset()
             if self._on_up is not None:
                 await self._on_up()
-            await closed.wait()
+            await ended.wait()
 
     def _drop_channel(self) -> None:
-        self._channel = None
+        self._channel = self._transmit = None
 
     def _enter(self, state: BusState, reason: str = "") -> None:
         if state != self.state:

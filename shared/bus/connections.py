@@ -24,6 +24,7 @@ log = structlog.get_logger()
 HEARTBEAT_S = 10
 CONNECT_TIMEOUT_S = 10
 CLOSE_TIMEOUT_S = 2
+LOOK_S = 0.01
 
 
 class Transport(TransportFactory):
@@ -111,3 +112,14 @@ def version_of(connection: AbstractConnection) -> str:
     """Return the broker's version from its greeting; empty when it has none."""
     version = connection.transport.connection.server_properties.get("version") if connection.transport else b""
     return version.decode(errors="replace") if isinstance(version, bytes) else str(version or "")
+
+
+async def is_blocked(connection: AbstractConnection) -> bool:
+    """Whether an alarm of the broker keeps this connection from publishing (RabbitMQ docs, "Blocked Connections")."""
+    try:
+        async with asyncio.timeout(LOOK_S):
+            if connection.transport is not None:
+                await connection.transport.ready()
+    except TimeoutError:
+        return True
+    return False

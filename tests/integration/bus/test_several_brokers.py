@@ -14,8 +14,10 @@ from master.management import ManagementClient
 from shared.bus.addresses import addresses
 from shared.bus.client import Bus
 from shared.bus.envelopes import Incoming, Outgoing
+from shared.bus.failures import BusDown
 from shared.bus.intake import Intake
 from shared.proxies import NodeId
+from tests.integration.bus.conftest import nothing
 from tests.services.rabbitmq import Vhost
 from tests.services.relay import Relay, relays
 
@@ -78,6 +80,21 @@ async def test_a_program_whose_broker_dies_moves_on_to_the_next_and_stays_there_
         assert bus.url.get_secret_value() == second
         ways[1].cut()
         await moves_to(bus, first)
+
+
+async def test_a_program_whose_broker_confirms_nothing_moves_on_to_the_next(
+    two_nodes: Broker, vhost: Vhost, ways: list[Relay]
+):
+    first, second = at(vhost, ways)
+    bus = Bus(addresses([first, second]), program="test", intake=Intake("mp.node.1", nothing))
+    message = Outgoing(exchange="mp.node", key="2", type="check-sync", body=b"[]", header=None)
+    async with running(bus):
+        await moves_to(bus, first)
+        ways[0].freeze()
+        with pytest.raises(BusDown, match="TimeoutError"):
+            await bus.publish(message)
+        await moves_to(bus, second)
+        await bus.publish(message)
 
 
 async def test_the_management_api_of_the_next_broker_is_used_until_that_is_away(
