@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from aiormq.exceptions import (
     AuthenticationError,
     ChannelAccessRefused,
     ConnectionNotAllowed,
+    DeliveryError,
     ProbableAuthenticationError,
     PublishError,
 )
@@ -82,7 +84,7 @@ class Bus:
         self._transmit: AbstractConnection | None = None
         self._ended = asyncio.Event()
         self._exchanges: dict[str, AbstractExchange] = {}
-        self._confirmations = Confirmations()
+        self._confirmations, self._unproven = Confirmations(), Backoff(most_s=RECONNECT_MOST_S)
         self.state: BusState = "connecting"
         self.failures: tuple[ConnectFailure, ...] = ()
         """One for each address, of the last time that all were tried in vain."""
@@ -151,17 +153,18 @@ class Bus:
         except Exception as error:
             if not is_outside(error):
                 raise
-            if isinstance(error, TimeoutError) and channel is self._channel:
-                await self._leave_if_stuck(sent_at)
+            if isinstance(error, TimeoutError | DeliveryError) and channel is self._channel:
+                await self._leave_if_stuck(sent_at if isinstance(error, TimeoutError) else -inf)
             raise BusDown(f"the broker did not take the message: {type(error).__name__}") from error
         self._confirmations.confirmed(time.monotonic())
+        self._unproven.reset()
         return message_id
 
-    async def _leave_if_stuck(self, sent_at: float) -> None:
+    async def _leave_if_stuck(self, since: float) -> None:
         """End the connection if the broker confirms nothing over it, unless an alarm keeps it from taking messages."""
         if self._transmit is None or await is_blocked(self._transmit):
             return
-        if self._confirmations.is_stuck(sent_at, time.monotonic()):
+        if self._confirmations.is_stuck(time.monotonic(), since):
             log.warning("bus.unconfirmed", broker=endpoint(self.url.get_secret_value()))
             self._ended.set()
 
@@ -230,6 +233,8 @@ class Bus:
             if self._on_up is not None:
                 await self._on_up()
             await ended.wait()
+        if not self._confirmations.is_proven:
+            await asyncio.sleep(self._unproven.next())
 
     def _drop_channel(self) -> None:
         self._channel = self._transmit = None
