@@ -181,6 +181,7 @@ class Bus:
             failures = list[ConnectFailure]()
             for _ in self._addresses.urls:
                 await self._stay_at_one(backoff)
+                heed_cancellation()
                 failures.append(ConnectFailure(endpoint(self.url.get_secret_value()), self.state, self._reason))
                 self._place = (self._place + 1) % len(self._addresses.urls)
             self._due.clear()
@@ -246,3 +247,11 @@ class Bus:
         if state == "up":
             self.failures = ()
         self.on_change()
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError if this task was cancelled: the driver drops a cancellation that comes while it fails to
+    connect, and raises its own error."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -3,27 +3,17 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import replace
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from master.broker import password_hash
-from node.agent.live_reports import LiveReports
-from node.agent.message_handler import Agent
-from node.agent.publisher import Publisher
-from node.agent.reports import NodeReports
-from node.agent.upgrade_requests import UpgradeReceiver
-from node.agent.usage_reports import UsageReports
-from node.reconcile.progress import Progress
-from node.reconcile.reconciler import Reconciler
-from node.state.local_copy import StoredProxy
-from node.state.store import Store
+from node.state.identity import Identity
 from shared.bus.client import Bus
-from shared.bus.intake import Intake
-from shared.proxies import NodeId
+from shared.enrolment.bodies import NodeConfig
 from tests.cluster.cluster import Cluster, succeeded
+from tests.master.light_node import light_node
 
 PASSWORD = "of-all-of-them"
 POOL = 10
@@ -50,41 +40,19 @@ async def herd(bare: Cluster, tmp_path: Path, request: pytest.FixtureRequest) ->
     async with bare.masters_away():
         pass  # the next one makes the logins
     async with AsyncExitStack() as stack:
-        group = await stack.enter_async_context(asyncio.TaskGroup())
-        links = [await stack.enter_async_context(light(bare, row["id"], cluster, tmp_path, group)) for row in rows]
+        links = [await stack.enter_async_context(light(bare, row["id"], cluster, tmp_path)) for row in rows]
         yield links
 
 
 @asynccontextmanager
-async def light(
-    cluster: Cluster, id_: int, cluster_id: str, folder: Path, group: asyncio.TaskGroup
-) -> AsyncIterator[Bus]:
+async def light(cluster: Cluster, id_: int, cluster_id: str, folder: Path) -> AsyncIterator[Bus]:
     """A node without engines."""
-    with closing(Store(folder / f"{id_}.db")) as store:
-        copy = store.load()
-
-        async def nothing_runs(_: list[StoredProxy]) -> None:
-            """There is no proxy that could."""
-
-        reconciler = Reconciler(copy, {}, on_change=nothing_runs)
-        publisher = Publisher(NodeId(id_), cluster_id, copy)
-        progress = Progress({})
-        figures = UsageReports(()), LiveReports(())
-        upgrades = UpgradeReceiver(None, folder)
-        parts = (copy, reconciler, *figures, publisher, progress, store)
-        reports = NodeReports(*parts, version="light", engines={}, upgrades=upgrades, certificate=lambda: None)
-        agent = Agent(
-            copy, store, reconciler, publisher=publisher, reports=reports, progress=progress, upgrades=upgrades
-        )
-        broker = replace(cluster.vhost, user=f"node-{id_}", password=PASSWORD).broker
-        intake = Intake(f"mp.node.{id_}", agent.handle, exclusive=True)
-        publisher.bus = bus = Bus(broker, program="node", intake=intake, on_up=agent.came_up)
-        tasks = [group.create_task(program()) for program in (agent.run, bus.run)]
-        try:
-            yield bus
-        finally:
-            for task in tasks:
-                task.cancel()
+    broker = replace(cluster.vhost, user=f"node-{id_}", password=PASSWORD).broker
+    members = {"node_id": id_, "name": f"light-{id_}", "cluster": cluster_id, "queue": f"mp.node.{id_}"}
+    identity = Identity(NodeConfig.model_validate({**members, "amqp_urls": broker.urls, "ca": broker.ca}))
+    (folder / str(id_)).mkdir()
+    async with light_node(identity, folder / str(id_)) as node:
+        yield node.links.bus
 
 
 async def all_are(links: list[Bus], *states: str, within_s: float) -> list[float]:

@@ -74,3 +74,13 @@ async def test_a_virtual_host_that_the_login_may_not_enter_refuses_it(two_nodes:
     [result] = await try_logins(addresses([address]), queue="mp.node.1")
     assert result.state == "vhost refused"
     assert "another" in result.reason
+
+
+async def test_a_bus_that_cannot_connect_ends_at_whatever_moment_it_is_cancelled():
+    for steps in range(1, 80):
+        bus = bus_of("amqp://node-1:one@127.0.0.1:1/", "mp.node.1")
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            running = group.create_task(bus.run())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            running.cancel()
