@@ -7,7 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
+from master.broker import Broker
+from master.errors import BrokerAway
+from master.management import management_of
 from shared.bus.addresses import BrokerAddresses, addresses
 from shared.bus.client import Bus
 from shared.bus.intake import Intake
@@ -74,3 +78,22 @@ async def test_the_next_address_is_used_when_one_is_away(two_nodes: None, vhost:
     async with running(bus := bus_to(addresses([away, vhost.amqp_url]))):
         await reaches(bus, "up")
         assert bus.url.get_secret_value() == vhost.amqp_url
+
+
+async def test_a_refused_certificate_of_the_management_api_is_named(vhost: Vhost) -> None:
+    assert vhost.tls
+    url = vhost.tls.management_url
+    broker = Broker(management_of((url,), vhost.broker, Authority("Other CA").pem))
+    with pytest.raises(BrokerAway, match="its certificate is refused: it comes from an authority that is not trusted"):
+        await broker.ensure_all({})
+    await broker.close()
+
+
+async def test_a_link_in_clear_text_is_a_line_of_the_log_unless_it_stays_on_this_host(vhost: Vhost) -> None:
+    with capture_logs() as lines:
+        for url in ("amqp://u:hunter2@192.0.2.1/", vhost.in_clear().amqp_url, vhost.amqps_url):
+            async with running(bus_to(addresses([url]))):
+                await asyncio.sleep(0)
+    [line] = [line for line in lines if line["event"] == "bus.clear_text"]
+    assert line["brokers"] == ["amqp://192.0.2.1"]
+    assert "hunter2" not in str(line)
