@@ -108,7 +108,10 @@ def secrets_of(one: Cluster, node: Node) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("is_encrypted", [True, False], ids=["over TLS", "in clear text, for comparison"])
+COMPARISON = pytest.param(False, marks=pytest.mark.long, id="in clear text, for comparison")
+
+
+@pytest.mark.parametrize("is_encrypted", [pytest.param(True, id="over TLS"), COMPARISON])
 async def test_no_login_no_password_and_no_record_is_on_the_wire(parts: Parts, client: Client, *, is_encrypted: bool):
     vhost = parts.vhost if is_encrypted else parts.vhost.in_clear()
     broker, management = relays_to(vhost)
