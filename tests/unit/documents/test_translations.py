@@ -4,14 +4,16 @@ import re
 
 import pytest
 
-from tests.documents.markdown import blocks, text_of
+from tests.documents.markdown import ROOT, blocks, text_of
 
+OPERATIONS = sorted(path.name for path in (ROOT / "docs/operations").glob("*.md"))
 PAIRS = [
     ("README.md", "README.ru.md"),
     *(
         (f"docs/{name}.md", f"docs/ru/{name}.md")
         for name in ("quickstart", "operations", "nodes", "containers", "tokens")
     ),
+    *((f"docs/operations/{name}", f"docs/ru/operations/{name}") for name in OPERATIONS),
 ]
 
 
