@@ -59,7 +59,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
         images += "MASTER_IMAGE=maybe-proxy-test-production\nBUNDLE_HOSTS=--libc gnu --python 3.11 --python 3.13\n"
         (made.folder / "images.env").write_text(images)
         further = {"API_PORT": made.api_port, "BROKER_PORT": ports.port(API + 1), "BROKER_BIND": "127.0.0.1"}
-        further |= {"BROKER_NOFILE": 4096, "DOWNLOAD_PORT": ports.port(API + 2)}
+        further |= {"BROKER_NOFILE": 4096, "DOWNLOAD_PORT": ports.port(API + 2), "LINKS_PORT": ports.port(API + 3)}
         lines = "\n".join(f"echo {name}={value} >>$DIR/compose.env" for name, value in further.items())
         try:
             succeeded(made.run(SECRETS, more=lines))
