@@ -32,6 +32,7 @@ HEALTHY: Mapping[str, str] = {
     'maybe_webhooks{state="active"}': "1x60",
     'maybe_webhook_lag_max{state="active"}': "3x60",
     'maybe_certificate_end_timestamp_seconds{certificate="api"}': f"{LATER}x60",
+    "maybe_node_certificate_problems": "0x60",
     'maybe_license{state="valid"}': "1x60",
     'maybe_license_end_timestamp_seconds{period="valid"}': f"{LATER}x60",
     'maybe_license_end_timestamp_seconds{period="grace"}': f"{LATER}x60",
@@ -114,6 +115,22 @@ CASES: Mapping[str, AlertCase] = {
     "a certificate ends in 20 days": case(certificate(20), "MaybeCertificateEnds", at="70m"),
     "a certificate ends in 2 days": case(certificate(2), "MaybeCertificateEnds", "MaybeCertificateEndsNow", at="70m"),
     "a certificate cannot be read": case(certificate(0), "MaybeCertificateEnds", "MaybeCertificateEndsNow", at="70m"),
+    "a node's certificate ends in 10 days": case(
+        {'maybe_node_certificate_end_timestamp_seconds{maker="operator"}': f"{10 * 86_400}x60"},
+        "MaybeNodeCertificateEnds",
+        at="70m",
+    ),
+    "a node renews its own certificate in time": case(
+        {'maybe_node_certificate_end_timestamp_seconds{maker="node"}': f"{10 * 86_400}x60"}, at="70m"
+    ),
+    "a node does not renew its own certificate": case(
+        {'maybe_node_certificate_end_timestamp_seconds{maker="node"}': f"{2 * 86_400}x60"},
+        "MaybeNodeCertificateEnds",
+        at="70m",
+    ),
+    "a node has an unusable certificate": case(
+        {"maybe_node_certificate_problems": "1x60"}, "MaybeNodeCertificateUnusable"
+    ),
     "the licence ends in 10 days": case({LICENSE_VALID: f"{10 * 86_400}x120"}, "MaybeLicenseEnds", at="70m"),
     "the grace period is over": case(
         {'maybe_license{state="expired"}': "1x60", 'maybe_license{state="valid"}': "_x60"}, "MaybeLicenseGraceOver"

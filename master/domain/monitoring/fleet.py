@@ -17,7 +17,7 @@ KEPT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A metric by labels: a statement with a column for each label, and the column `count`."""
+    """A metric by labels: a statement with a column for each label, and the value in the column `count`."""
 
     statement: str
     name: str
@@ -32,6 +32,12 @@ COUNTS = (
     Count("metrics.masters", "maybe_masters", "Masters that run, by version.", ("version",)),
     Count("metrics.upgrade", "maybe_upgrade", "The state of the newest upgrade.", ("state",)),
     Count("metrics.upgrade_nodes", "maybe_upgrade_nodes", "Nodes of the newest upgrade, by state.", ("state",)),
+    Count(
+        "metrics.node_certificates",
+        "maybe_node_certificate_end_timestamp_seconds",
+        "When the first certificate of a node ends, by who makes it.",
+        ("maker",),
+    ),
 )
 GAUGES = (
     ("max", "maybe_sync_lag_max", "Revisions that the node furthest behind has to confirm."),
@@ -40,6 +46,7 @@ GAUGES = (
     ("online", "maybe_sync_lagging_online_nodes", "Nodes that are online and have something to confirm."),
     ("held", "maybe_held_lists", "Nodes that hold a list until it is confirmed."),
     ("troubled", "maybe_troubled_nodes", "Nodes that report trouble, such as a full disk."),
+    ("certificate_problems", "maybe_node_certificate_problems", "Nodes that cannot use their newer certificate."),
 )
 """Column of metrics.lag, name, words."""
 

@@ -9,9 +9,10 @@ SELECT state, link, count(*) AS count FROM node_resources GROUP BY state, link;
 SELECT
     COALESCE(max(lag), 0)::bigint AS max, COALESCE(sum(lag), 0)::bigint AS sum,
     count(*) FILTER (WHERE lag > 0) AS nodes, count(*) FILTER (WHERE lag > 0 AND online) AS online,
-    count(*) FILTER (WHERE held_rev IS NOT NULL) AS held, count(*) FILTER (WHERE trouble <> '') AS troubled
+    count(*) FILTER (WHERE held_rev IS NOT NULL) AS held, count(*) FILTER (WHERE trouble <> '') AS troubled,
+    count(*) FILTER (WHERE tls_certificate ->> 'problem' <> '') AS certificate_problems
 FROM (
-    SELECT GREATEST(n.revision - s.confirmed_rev, 0) AS lag, s.online, s.held_rev, s.trouble
+    SELECT GREATEST(n.revision - s.confirmed_rev, 0) AS lag, s.online, s.held_rev, s.trouble, s.tls_certificate
     FROM nodes n JOIN node_status s ON s.node_id = n.id
 ) AS lags;
 
@@ -42,3 +43,12 @@ SELECT state, count(*) AS count
 FROM upgrade_nodes
 WHERE upgrade_id = (SELECT max(id) FROM upgrades)
 GROUP BY state;
+
+-- When the first certificate with which nodes serve clients that speak TLS ends.
+-- name: node_certificates
+SELECT
+    CASE WHEN (tls_certificate ->> 'self_made')::boolean THEN 'node' ELSE 'operator' END AS maker,
+    extract(epoch FROM min((tls_certificate ->> 'expires_at')::timestamptz))::double precision AS count
+FROM node_status
+WHERE tls_certificate IS NOT NULL
+GROUP BY 1;

@@ -65,6 +65,22 @@ async def test_the_metrics_of_the_fleet_name_troubled_and_lagging_nodes_and_the_
     assert found['maybe_license{state="community"}'] == 1
 
 
+async def test_the_metrics_have_the_first_end_of_the_certificates_of_nodes(api: Api):
+    for expires_at, self_made, problem in (
+        ("2030-01-02T00:00:00Z", "false", "the key is another one's"),
+        ("2030-01-01T00:00:00Z", "false", ""),
+        ("2029-01-01T00:00:00Z", "true", ""),
+    ):
+        stored = f'{{"expires_at": "{expires_at}", "self_made": {self_made}, "problem": "{problem}"}}'
+        node = await api.node()
+        await api.rows.execute("UPDATE node_status SET tls_certificate = $2 WHERE node_id = $1", node, stored)
+    found = await metrics(api)
+    first = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+    assert found['maybe_node_certificate_end_timestamp_seconds{maker="operator"}'] == first
+    assert 'maybe_node_certificate_end_timestamp_seconds{maker="node"}' in found
+    assert found["maybe_node_certificate_problems"] == 1
+
+
 def test_the_end_of_a_certificate_is_the_first_of_its_chain_and_0_once_it_cannot_be_read(tmp_path: Path):
     authority = Authority()
     late, _ = authority.issue(tmp_path, "a.example", days=9)
