@@ -1,8 +1,9 @@
 """A client that speaks TLS by hand over a blocking socket, so that it can close its side, dawdle, and misbehave."""
 
+import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from tests.clients.streams import HERE, LIMIT_S, LOGIN
@@ -83,3 +84,9 @@ def tls_client(port: int, context: ssl.SSLContext, *, session: ssl.SSLSession | 
     with client.sock:
         client.shake_hands()
         yield client
+
+
+async def in_thread(work: Callable[[], object]) -> None:
+    """Do what blocks."""
+    async with asyncio.timeout(3 * LIMIT_S):
+        await asyncio.to_thread(work)

@@ -62,7 +62,9 @@ async def light_node(identity: Identity, folder: Path, times: MoveTimes | None =
         publisher, progress = Publisher(NodeId(config.node_id), config.cluster, copy), Progress({})
         reconciler, upgrades = Reconciler(copy, {}, on_change=nothing_runs), UpgradeReceiver(None, folder)
         parts = (copy, reconciler, UsageReports(()), LiveReports(()), publisher, progress, store)
-        reports = NodeReports(*parts, version="light", engines={}, upgrades=upgrades, links=links)
+        reports = NodeReports(
+            *parts, version="light", engines={}, upgrades=upgrades, links=links, certificate=lambda: None
+        )
         agent = Agent(
             copy,
             store,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { curl, quoted } from "../../../master/web/static/curl.js";
+import { curl, quoted, throughProxy } from "../../../master/web/static/curl.js";
 import { address, read, without } from "../../../master/web/static/query.js";
 
 test("a query without values is no query, and a list repeats its member", () => {
@@ -45,4 +45,13 @@ test("a write is a command with its headers and body", () => {
     "-d",
     '{"name":"it\'s"}',
   ]);
+});
+
+test("curl is shown the certificate of a proxy that made it itself", () => {
+  const url = "https://alice:wonder@192.0.2.7:20000";
+  assert.equal(throughProxy(url, "https://example.com/"), `curl -x ${quoted(url)} https://example.com/`);
+  assert.equal(
+    throughProxy(url, "https://example.com/", "node-1.pem"),
+    `curl --proxy-cacert node-1.pem -x ${quoted(url)} https://example.com/`,
+  );
 });

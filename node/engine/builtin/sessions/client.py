@@ -9,7 +9,7 @@ from node.engine.builtin.net.connection import IN, OUT, UNWATCHED, Connection
 from node.engine.builtin.net.exits import ExitPolicy, Lease
 from node.engine.builtin.net.reactor import Reactor
 from node.engine.builtin.net.stage import Stage, TimedStage
-from node.engine.builtin.net.tls import TlsSocket
+from node.engine.builtin.net.tls_socket import TlsSocket
 from node.engine.builtin.policy.access import AccessGate, allows_source
 from node.engine.builtin.policy.denied_destinations import DeniedDestinations
 from node.engine.builtin.policy.limits import Suspension, slot_refusal

@@ -4,7 +4,8 @@ from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper 
 from collections.abc import Callable
 
 from node.engine.builtin.net.connection import GONE, IN, OUT
-from node.engine.builtin.net.tls import CIPHERTEXT, HANDSHAKE_RECORD, TlsSocket
+from node.engine.builtin.net.tls import HANDSHAKE_RECORD
+from node.engine.builtin.net.tls_socket import CIPHERTEXT, TlsSocket
 from node.engine.builtin.sessions.client import Client
 
 FirstStage = Callable[[Client], None]

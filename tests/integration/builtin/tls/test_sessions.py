@@ -7,7 +7,7 @@ import random
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,50 +18,17 @@ from node.engine.builtin.engine import BuiltinEngine
 from node.engine.interface import EngineError
 from tests.clients.http_requests import OK, get
 from tests.clients.origins import Answer, Certificate, certificate
-from tests.clients.streams import HERE, LIMIT_S, LOCAL, LOGIN, echo, head_of, record, serving, until
-from tests.clients.tls import TlsClient, tls_client
+from tests.clients.streams import HERE, LIMIT_S, LOGIN, echo, head_of, record, serving, until
+from tests.clients.tls import TlsClient, in_thread, tls_client
+from tests.engines.tls import none_open, pem_of
 
 GREETING = b"\5\1\2\1\5alice\6wonder"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return certificate(tmp_path_factory.mktemp("certificate"))
-
-
-def pem_of(made: Certificate) -> str:
-    return made.chain.read_text() + made.key.read_text()
-
-
-@pytest.fixture
-async def engine(tmp_path: Path, server: Certificate) -> AsyncIterator[BuiltinEngine]:
-    async with BuiltinEngine(tmp_path / "engine", listen=HERE, workers=1, allow_destinations=LOCAL) as opened:
-        await opened.use_certificate(pem_of(server))
-        yield opened
-        await opened.halt()
 
 
 def lines(folder: Path, event: str) -> list[dict[str, object]]:
     """What the worker has logged of this."""
     text = (folder / "engine" / "worker-0.log").read_text()
     return [each for each in map(json.loads, text.splitlines()) if each["event"] == event]
-
-
-async def in_thread(work: Callable[[], object]) -> None:
-    """Do what blocks."""
-    async with asyncio.timeout(3 * LIMIT_S):
-        await asyncio.to_thread(work)
-
-
-async def open_count(engine: BuiltinEngine, id_: int = 1) -> int:
-    return (await engine.stats())[id_]["open"]  # pyright: ignore[reportArgumentType]
-
-
-def none_open(engine: BuiltinEngine) -> Callable[[], Awaitable[bool]]:
-    async def nobody() -> bool:
-        return await open_count(engine) == 0
-
-    return nobody
 
 
 def filled(found: list[Any]) -> Callable[[], Awaitable[bool]]:
