@@ -9,7 +9,7 @@ import structlog
 
 from node.certificates.making import LEAF_LASTS, RENEWED_BEFORE, new_authority, new_leaf
 from node.certificates.reading import read_certificate
-from node.certificates.values import NodeCertificate
+from node.certificates.values import ServedCertificate
 from node.state.identity import write_secret
 
 log = structlog.get_logger()
@@ -19,7 +19,7 @@ FILE_LIMIT = 1_000_000
 _HOST_NAME = re.compile(r"(?=.{1,100}$)[0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*")
 
 
-def read_operators(chain: Path, key: Path) -> NodeCertificate:
+def read_operators(chain: Path, key: Path) -> ServedCertificate:
     """Read the operator's files. Raises ValueError with a reason for a person."""
     try:
         return read_certificate(_content(chain), _content(key))
@@ -61,7 +61,7 @@ class OwnCertificate:
         self._folder = folder
         self._authority, self._leaf = folder / "authority.pem", folder / "certificate.pem"
 
-    def current(self, ip: str) -> NodeCertificate:
+    def current(self, ip: str) -> ServedCertificate:
         """Read the certificate, or make it if there is none, its end is near, or it is for another address.
 
         If the files cannot be written, it lasts until the agent ends.
@@ -75,7 +75,7 @@ class OwnCertificate:
         log.info("certificate.made", names=names)
         return read_certificate(leaf, _key_of(leaf), self_made=True)
 
-    def _read(self) -> NodeCertificate | None:
+    def _read(self) -> ServedCertificate | None:
         try:
             content = _content(self._leaf)
             return read_certificate(content, _key_of(content), self_made=True)

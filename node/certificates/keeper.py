@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from node.certificates.values import NodeCertificate
+from node.certificates.values import ServedCertificate
 from node.engine.interface import EngineError
 from node.settings import Settings
 from node.state.local_copy import LocalCopy
@@ -29,7 +29,7 @@ class CertificateKeeper:
         """`use` gives a certificate with its key to the workers."""
         self._chain, self._key, self._folder = settings.tls_cert, settings.tls_key, settings.files.tls_dir
         self._copy, self._use = copy, use
-        self._current: NodeCertificate | None = None
+        self._current: ServedCertificate | None = None
         self._problem = ""
         self._stamps: object = None
         self._ip, self._looks = "", 0
@@ -83,7 +83,7 @@ class CertificateKeeper:
             log.error("certificate.not_taken", reason=problem)
             self.on_change()
 
-    def _new(self) -> NodeCertificate | None:
+    def _new(self) -> ServedCertificate | None:
         """Read or make the certificate; None if it is the current one. Raises ValueError."""
         # Few nodes need the cryptography behind it.
         from node.certificates.files import OwnCertificate, read_operators, stamps  # noqa: PLC0415

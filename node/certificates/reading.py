@@ -4,11 +4,11 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from node.certificates.values import NodeCertificate
+from node.certificates.values import ServedCertificate
 from node.engine.builtin.net.tls import TlsServer
 
 
-def read_certificate(chain: bytes, key: bytes, *, self_made: bool = False) -> NodeCertificate:
+def read_certificate(chain: bytes, key: bytes, *, self_made: bool = False) -> ServedCertificate:
     """Read a chain, whose first certificate the key belongs to, and check that workers can use both.
 
     A self-made one is trusted by the last certificate of its chain. Raises ValueError with a reason for a person.
@@ -19,7 +19,7 @@ def read_certificate(chain: bytes, key: bytes, *, self_made: bool = False) -> No
         raise ValueError("the private key does not belong to the certificate")
     pem = "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates) + key.decode("ascii")
     TlsServer(pem)
-    return NodeCertificate(
+    return ServedCertificate(
         pem=pem,
         trusted=trusted.public_bytes(Encoding.PEM).decode(),
         names=_names(leaf),

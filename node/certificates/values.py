@@ -10,7 +10,7 @@ NAME_LIMIT, NAMES_LIMIT = 100, 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NodeCertificate:
+class ServedCertificate:
     """A certificate with its key. `trusted` is the certificate by which clients recognise it."""
 
     pem: str = field(repr=False)

@@ -16,6 +16,7 @@ SETTINGS = {
     "password": "secret",
     "allow_ips": [],
     "engine": "builtin",
+    "tls": False,
     "exit": {},
     "destinations": {},
     "limits": {},

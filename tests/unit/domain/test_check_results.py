@@ -19,7 +19,14 @@ from node.engine.builtin.net import echo_server
 from shared import echo
 
 PROXY = Endpoint(
-    host="192.0.2.1", port=1, protocol="mixed", engine="builtin", allow_ips=(), username="ann", password="secret-1"
+    host="192.0.2.1",
+    port=1,
+    protocol="mixed",
+    tls=False,
+    engine="builtin",
+    allow_ips=(),
+    username="ann",
+    password="secret-1",
 )
 
 

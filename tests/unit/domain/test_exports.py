@@ -16,7 +16,7 @@ from shared.proxies import carried_password
 
 ROW: dict[str, Any] = {
     "id": 7, "name": 'a "b", c', "location_id": None, "node_id": 2, "protocol": "mixed", "host": "203.0.113.7",
-    "port": 20001, "username": "=cmd|x", "password": "p:q@r", "state": "running", "labels": {"tier": "gold"},
+    "tls": False, "port": 20001, "username": "=cmd|x", "password": "p:q@r", "state": "running", "labels": {"tier": "gold"},
 }  # fmt: skip
 SIX = ROW | {"host": "2001:db8::7"}
 OPEN = ROW | {"username": None, "password": None}
@@ -40,6 +40,8 @@ def line(row: dict[str, Any], format_: ExportFormat = "plain", template: str | N
         (SIX, "plain", "[2001:db8::7]:20001:=cmd|x:p:q@r\n"),
         (OPEN, "plain", "203.0.113.7:20001\n"),
         (SIX, "url", "http://%3Dcmd%7Cx:p%3Aq%40r@[2001:db8::7]:20001\n"),
+        (ROW | {"tls": True}, "url", "https://%3Dcmd%7Cx:p%3Aq%40r@203.0.113.7:20001\n"),
+        (OPEN | {"tls": True, "protocol": "socks5"}, "url", "socks5+tls://203.0.113.7:20001\n"),
         (ROW | {"protocol": "socks5"}, "url", "socks5://%3Dcmd%7Cx:p%3Aq%40r@203.0.113.7:20001\n"),
     ],
 )

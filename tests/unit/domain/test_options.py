@@ -15,7 +15,8 @@ PREFIX = "2001:db8:1::/64"
 
 def settled(now: dict[str, Any] | None = None, *, engine: str = "builtin", **changes: Any) -> dict[str, Any]:
     """What becomes of these settings by these changes."""
-    settings = {"engine": engine, "exit": {}, "limits": {}, "destinations": {}, "rotation": {}, **(now or {})}
+    plain = {"tls": False, "exit": {}, "limits": {}, "destinations": {}, "rotation": {}}
+    settings = {"engine": engine, **plain, **(now or {})}
     return normalized(merged(settings, changes), changes)
 
 
@@ -66,6 +67,7 @@ def test_a_period_needs_traffic_and_goes_with_it():
 def test_what_the_engine_cannot_do_is_refused_by_name():
     assert pointers(engine="3proxy", limits={"traffic_bytes": 5}) == ["/limits/traffic_bytes"]
     assert pointers(engine="3proxy", exit={"mode": "ipv6_session"}) == ["/exit/mode"]
+    assert pointers(engine="3proxy", tls=True) == ["/tls"]
 
 
 def test_an_engine_that_cannot_do_what_is_already_asked_is_refused():

@@ -4,12 +4,9 @@ import socket
 from _socket import socket as Socket  # noqa: N812 (the base class; the wrapper of the library costs 3 us a connection)
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any
 
 from node.engine.builtin.net.tls import TlsServer
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
 
 RECORD = 16384
 """The most bytes in a record (RFC 8446 §5.1)."""
@@ -87,7 +84,7 @@ class TlsSocket(Socket):
         self._look_ahead(ended=not data)
         return data
 
-    def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Read as many records as fit. With MSG_TRUNC, encrypted bytes are discarded, and nothing can be read any
         more."""
         if flags:
@@ -154,7 +151,7 @@ class TlsSocket(Socket):
         if self.readable and self.on_readable is not None:
             self.on_readable()
 
-    def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
+    def send(self, data: Any, flags: int = 0, /) -> int:
         if self.unsent and not self._push():
             raise BlockingIOError
         if self._encrypted:

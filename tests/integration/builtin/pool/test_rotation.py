@@ -96,6 +96,7 @@ async def checked(proxy: ProxyRecord, **changes: Any) -> ProbeResult:
         "host": HERE,
         "port": proxy.port,
         "protocol": proxy.protocol,
+        "tls": proxy.tls,
         "engine": "builtin",
         "allow_ips": (),
         **ALICE,
