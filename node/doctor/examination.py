@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node.data_directory import DATA_DIR
+from node.doctor.certificate import certificate_findings
 from node.doctor.exits import exit_findings
 from node.doctor.findings import (
     agent_finding,
@@ -69,6 +70,7 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
         "broker": examination.check_broker,
         "clock": examination.check_clock,
         "engines": examination.check_engines,
+        "TLS certificate": examination.check_certificate,
         "network": examination.check_network,
     }
     return [*(invalid or [ok("settings", "valid")]), *await examine(checks)]
@@ -191,6 +193,10 @@ class NodeExamination:
         if self.copy.ports:
             found.append(listening_finding(self.copy.ports, all_listening(), agent_runs=self.runs))
         return found
+
+    async def check_certificate(self) -> list[Finding]:
+        """Check the certificate for clients that speak TLS."""
+        return await asyncio.to_thread(certificate_findings, self.settings)
 
     async def check_network(self) -> list[Finding]:
         """Check addresses, ports and limits of the kernel."""

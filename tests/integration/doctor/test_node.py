@@ -28,6 +28,7 @@ from tests.services.folders import Folder
 from tests.services.postgres import Database, PostgreSQL
 from tests.services.rabbitmq import RabbitMQ, Vhost
 from tests.services.sources import Where
+from tests.tls.authority import Authority
 
 
 @pytest.fixture
@@ -230,6 +231,13 @@ async def test_a_setting_that_cannot_be_read_is_named_and_the_rest_looked_at(
     found = await findings({**env, variable: value})
     assert variable in told(found, "problem")["settings"]
     assert "data directory" in told(found, "ok")
+
+
+async def test_a_certificate_for_clients_is_read_as_the_agent_reads_it(env: dict[str, str], tmp_path: Path):
+    chain, key = Authority().issue(tmp_path, "proxy.example.org", days=20)
+    given = {**env, "NODE_TLS_CERT": str(chain), "NODE_TLS_KEY": str(key)}
+    assert "expires on" in told(await findings(given), "warning")["TLS certificate"]
+    assert "no PEM file" in told(await findings({**given, "NODE_TLS_KEY": str(chain)}), "problem")["TLS certificate"]
 
 
 async def test_a_listen_address_that_is_not_this_hosts_is_named(env: dict[str, str]):

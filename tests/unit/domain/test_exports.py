@@ -16,7 +16,8 @@ from shared.proxies import carried_password
 
 ROW: dict[str, Any] = {
     "id": 7, "name": 'a "b", c', "location_id": None, "node_id": 2, "protocol": "mixed", "host": "203.0.113.7",
-    "tls": False, "port": 20001, "username": "=cmd|x", "password": "p:q@r", "state": "running", "labels": {"tier": "gold"},
+    "tls": False, "port": 20001, "username": "=cmd|x", "password": "p:q@r", "state": "running",
+    "labels": {"tier": "gold"},
 }  # fmt: skip
 SIX = ROW | {"host": "2001:db8::7"}
 OPEN = ROW | {"username": None, "password": None}

@@ -45,6 +45,7 @@ UNREADABLE_FOR_NODES = {
     "NODE_DENY_PORTS": "smtp",
     "NODE_UNADMITTED_CONNECTIONS": "1",
     "NODE_VIA": "a b",
+    "NODE_TLS_CERT": "proxy.pem",
     "THREE_PROXY": "/no/such",
     "LOG_LEVEL": "loud",
 }
