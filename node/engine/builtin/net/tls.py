@@ -16,6 +16,8 @@ HANDSHAKE_RECORD = 0x16
 """The first byte of a TLS connection (RFC 8446 §5.1). No protocol of a proxy begins with it."""
 _TICKETS = 1
 _REPORT_AGAIN_S = 60.0
+_MOST_PROXIES = 10_000
+"""Proxies that are remembered, since those that were removed are forgotten in no other way."""
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2; those of TLS 1.3 are all good."""
 
@@ -77,6 +79,9 @@ class TlsRefusals:
         if now < self._again_at.get(proxy_id, now):
             self._unlogged[proxy_id] = count
             return
+        if len(self._again_at) >= _MOST_PROXIES:
+            self._again_at.clear()
+            self._unlogged.clear()
         self._again_at[proxy_id] = now + _REPORT_AGAIN_S
         self._unlogged[proxy_id] = 0
         log.write("tls.refused", proxy_id=proxy_id, source=source, reason=reason, clients=count)

@@ -10,8 +10,13 @@ from node.engine.builtin.net.tls import TlsServer
 
 RECORD = 16384
 """The most bytes in a record (RFC 8446 §5.1)."""
-CIPHERTEXT = 49152
-"""Encrypted bytes read at once. With an incomplete record from before, they hold at most 64 KiB of a client's bytes."""
+CIPHERTEXT = 16645
+"""Encrypted bytes read at once: a record with its header and its overhead (RFC 8446 §5.2). What a client may send
+besides data, such as new keys, costs much more time for each byte."""
+BULK_CIPHERTEXT = 49152
+"""The same of a client that sends much. With an incomplete record from before, they hold at most 64 KiB."""
+RECORDS = 64
+"""Records decrypted at once, since they may be tiny; the rest waits for the proxy's next turn."""
 
 
 class TlsSocket(Socket):
@@ -29,6 +34,7 @@ class TlsSocket(Socket):
         "_has_ended",
         "_incoming",
         "_kept",
+        "_most",
         "_outgoing",
         "_ssl",
         "_wants_more",
@@ -47,6 +53,7 @@ class TlsSocket(Socket):
         self._wants_more, self._has_ended = server.wants_more, server.has_ended
         self._kept = b""
         """Decrypted bytes that were not asked for yet: all of a record is decrypted at once."""
+        self._most = CIPHERTEXT
         self._encrypted = 0
         """Bytes of the next `send` that are in `unsent` already."""
         self._failure: OSError | None = None
@@ -92,27 +99,35 @@ class TlsSocket(Socket):
             return super().recv_into(buffer, nbytes, flags)
         if not self.readable:
             self._receive()
-        data = self._next()
-        view, count = memoryview(buffer), 0
-        while True:
+        view, count, data = memoryview(buffer), 0, self._next()
+        for _ in range(RECORDS):
             fitting = data[: nbytes - count]
             view[count : count + len(fitting)] = fitting
             count += len(fitting)
             self._kept = data[len(fitting) :]
-            self._look_ahead(ended=not data)
-            if not self.readable or not data or count == nbytes:
-                return count
+            if not data or count == nbytes or not self._has_input:
+                break
             try:
                 data = self._next()
             except BlockingIOError:
-                return count
+                break
             except OSError as error:
-                self._failure, self.readable = error, True
-                return count
+                self._failure = error
+                break
+        else:
+            self._kept = data
+        self._most = BULK_CIPHERTEXT if count >= RECORD else CIPHERTEXT
+        self._look_ahead(ended=not data)
+        return count
+
+    @property
+    def _has_input(self) -> bool:
+        """Whether encrypted bytes, or the end of them, wait to be decrypted."""
+        return self._incoming.pending > 0 or self._incoming.eof
 
     def _receive(self) -> None:
         """Take encrypted bytes from the kernel. Raises OSError."""
-        data = super().recv(CIPHERTEXT)
+        data = super().recv(self._most)
         if data:
             self._incoming.write(data)
         else:
@@ -146,8 +161,7 @@ class TlsSocket(Socket):
         return data
 
     def _look_ahead(self, *, ended: bool) -> None:
-        incoming = self._incoming
-        self.readable = ended or bool(self._kept) or incoming.pending > 0 or incoming.eof
+        self.readable = ended or bool(self._kept) or self._failure is not None or self._has_input
         if self.readable and self.on_readable is not None:
             self.on_readable()
 

@@ -232,6 +232,8 @@ class Client(Connection):
         if fd < 0:
             return
         self.fd = -1
+        if self.tls is not None and self.pending:
+            self.tls.is_broken = True
         if self.pipe is not None:
             self.release_pipe()
         proxy, reactor = self.proxy, self.reactor

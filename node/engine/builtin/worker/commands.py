@@ -10,7 +10,6 @@ from typing import Any, cast
 from node.engine.builtin import log
 from node.engine.builtin.frames import PROTOCOL, Message
 from node.engine.builtin.net.reactor import Reactor
-from node.engine.builtin.net.tls import TlsServer
 from node.engine.builtin.policy.descriptor_shares import descriptor_shares
 from node.engine.builtin.policy.destination_guard import networks
 from node.engine.builtin.policy.records import fields_of, read_record
@@ -134,13 +133,8 @@ class Commands:
         if "node_addresses" in message:
             self._guard_updates.reached_at(networks(message["node_addresses"]))
         if message.get("certificate") is not None:
-            self._secure(message["certificate"])
+            self._proxies.use_certificate(message["certificate"])
         return None
-
-    def _secure(self, pem: str) -> None:
-        """Use this certificate for new connections. Raises ValueError with nothing changed."""
-        if self._reactor.tls is None or self._reactor.tls.pem != pem:
-            self._reactor.tls = TlsServer(pem)
 
     def _conditions(self, _: Message) -> object:
         return self._proxies.conditions()

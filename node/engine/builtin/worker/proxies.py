@@ -9,6 +9,7 @@ from node.engine.builtin.accounting.account import Account
 from node.engine.builtin.accounting.ledger import Ledger
 from node.engine.builtin.net.exits import SessionExit
 from node.engine.builtin.net.reactor import Reactor
+from node.engine.builtin.net.tls import TlsServer
 from node.engine.builtin.policy.quota_periods import QuotaUsage
 from node.engine.builtin.policy.records import Record
 from node.engine.builtin.sessions.protocol_detection import first_stage
@@ -56,6 +57,16 @@ class Proxies:
         self.bookkeeping.update(proxy)
         self._reactor.sweep()
         return True
+
+    @property
+    def certificate(self) -> str | None:
+        """The certificate for clients that speak TLS, with its key, in PEM."""
+        return self._reactor.tls.pem if self._reactor.tls is not None else None
+
+    def use_certificate(self, pem: str) -> None:
+        """Use this certificate for new connections. Raises ValueError with nothing changed."""
+        if self.certificate != pem:
+            self._reactor.tls = TlsServer(pem)
 
     def deny_ports(self, ports: tuple[int | str, ...]) -> None:
         """Set the ports that are closed unless a proxy allows them. Raises ValueError."""

@@ -18,7 +18,7 @@ from node.engine.builtin.engine import BuiltinEngine
 from node.engine.interface import EngineError
 from tests.clients.http_requests import OK, get
 from tests.clients.origins import Answer, Certificate, certificate
-from tests.clients.streams import HERE, LIMIT_S, LOGIN, echo, head_of, record, serving, until
+from tests.clients.streams import HERE, LIMIT_S, LOCAL, LOGIN, echo, head_of, record, serving, until
 from tests.clients.tls import TlsClient, in_thread, tls_client
 from tests.engines.tls import none_open, pem_of
 
@@ -376,3 +376,46 @@ async def test_a_connection_lives_on_while_its_worker_is_replaced(engine: Builti
                     assert new.hear() == b"new"
 
             await in_thread(both)
+
+
+async def test_a_new_worker_serves_with_the_certificate_of_the_one_before_without_an_agent_that_knows_it(
+    server: Certificate, tmp_path: Path
+) -> None:
+    async with BuiltinEngine(tmp_path / "engine", listen=HERE, workers=1, allow_destinations=LOCAL) as engine:
+        await engine.use_certificate(pem_of(server))
+        await engine.start(proxy := record(tls=True))
+    async with (
+        BuiltinEngine(tmp_path / "engine", listen=HERE, workers=1, allow_destinations=LOCAL) as other,
+        serving(echo) as port,
+    ):
+        await other.upgrade()
+
+        def connects() -> None:
+            with tls_client(proxy.port, server.client()) as client:
+                client.connect(port)
+
+        await in_thread(connects)
+        await other.halt()
+
+
+async def test_tiny_records_are_read_to_the_end_and_share_the_worker(
+    engine: BuiltinEngine, server: Certificate
+) -> None:
+    await engine.start(proxy := record(tls=True))
+    got: list[bytes] = []
+
+    async def reads(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await reader.read())
+
+    def dribbles() -> None:
+        with tls_client(proxy.port, server.client()) as client:
+            client.connect(port)
+            for number in range(5_000):
+                client.ssl.write(bytes([number % 256]))
+            client.push()
+            client.goodbye()
+            assert client.hear_all() == b""
+
+    async with serving(reads) as port:
+        await in_thread(dribbles)
+    assert got == [bytes(number % 256 for number in range(5_000))]

@@ -81,7 +81,7 @@ async def give(proxies: Proxies, channel: Channel) -> bool:
     here."""
     try:
         async with asyncio.timeout(STEP_S):
-            await channel.send("hello", format=FORMAT)
+            await channel.send("hello", format=FORMAT, certificate=proxies.certificate)
             await expect(channel, "welcome")
         while batch := proxies.batch(_PROXIES):
             await _deliver(proxies, channel, Bundle(batch, _clients(batch)))

@@ -102,6 +102,7 @@ class Taker:
     async def _handle(self, message: Message, fds: list[int]) -> None:
         match message:
             case {"op": "hello", "format": format_} if format_ == FORMAT:
+                self._take_certificate(message.get("certificate"))
                 await self._reply("welcome")
             case {"op": "proxies" | "connections"}:
                 self._parts.append((message, fds))
@@ -117,6 +118,14 @@ class Taker:
                 raise HandoverError("the other worker aborted the handover")
             case _:
                 raise ControlError("the other worker uses another protocol")
+
+    def _take_certificate(self, pem: object) -> None:
+        """Serve clients that speak TLS as the other worker does, unless the agent has sent a certificate already."""
+        if isinstance(pem, str) and self._proxies.certificate is None:
+            try:
+                self._proxies.use_certificate(pem)
+            except ValueError as error:
+                log.fault("handover.certificate_lost", error)
 
     def _add_spent(self, used: list[list[int]]) -> list[int]:
         """Add traffic that the other worker has moved; returns the proxies that are suspended or unknown."""
