@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import httpx
 import pytest
 
 from master.api.authentication import client_address
+from master.api.http_protocol import HttpProtocol
+from master.api.servers import api_config
 from master.db.database import Database, Session
 from master.domain.tokens import service as tokens
 from master.domain.tokens.authentication import FRESH_S, TokenAuthenticator
@@ -18,6 +20,7 @@ from master.errors import DatabaseAway, Unauthorized
 from master.instruments import Meters
 from master.schemas.access import ANYBODY
 from master.schemas.token_format import new_token
+from shared.http_server import Server, bound_socket
 from tests.master.api_servers import Events, Master, master, opened
 from tests.services.postgres import Database as Address
 
@@ -175,3 +178,29 @@ async def test_while_the_database_is_away_a_known_token_still_reads_what_needs_n
 def test_an_address_has_one_spelling(host: str, address: str) -> None:
     assert client_address({"client": (host, 1)}) == address
     assert client_address({"client": None}) == ""
+
+
+async def address_seen(headers: Mapping[str, str]) -> str:
+    """The address that an application behind the API's own server sees of a client with these headers."""
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(client_address(scope))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    with closing(bound_socket("127.0.0.1", 0)) as listener:
+        listener.listen()
+        server = Server(api_config(app, HttpProtocol, None))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.serve(sockets=[listener]))
+            async with httpx.AsyncClient(trust_env=False) as http:
+                await http.get(f"http://127.0.0.1:{listener.getsockname()[1]}/", headers=dict(headers))
+            server.should_exit = True
+    return seen[0]
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+async def test_no_header_changes_the_address_of_a_client(name: str) -> None:
+    """Not even from this host, where a reverse proxy may pass on what its clients send."""
+    assert await address_seen({name: "203.0.113.9"}) == "127.0.0.1"

@@ -1,115 +1,22 @@
 """Requests that nobody thought of, made out of the API's own document, against a real database."""
 
-import asyncio
 import json
-import socket
-import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 import requests
 import schemathesis
-import uvicorn
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from master.api.openapi import pages
-from master.asgi import create_app
-from master.db.database import Database
-from master.db.notifications import Notifications
-from master.domain.events.stream import EventStream
-from master.domain.stacks.schemas import StackProxy
-from master.domain.stacks.template import template_from
-from master.domain.webhooks.delivery import DeliveryRunner
-from tests.integration.conftest import Api, Enroller, Syncer
-from tests.master.dependencies import api_parts
-from tests.services.postgres import Database as Address
+from tests.integration.conftest import Api
+from tests.integration.fuzz.conftest import CHECKS, PROFILE, bearer
 
 EXAMPLES, MANY_EXAMPLES = 4, 1000
 """Of each operation and mode; the many are for ./dev test --long."""
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-PROFILE = {
-    "database": None,
-    "deadline": None,
-    "derandomize": True,
-    "phases": (Phase.generate,),
-    "suppress_health_check": list(HealthCheck),
-}
-
-
-class Served(uvicorn.Server):
-    """Runs in a thread, which gets no signals."""
-
-    def install_signal_handlers(self) -> None:
-        """Catch nothing."""
-
-
-@pytest.fixture
-def base_url(database: Address) -> Iterator[str]:
-    """The API over a real database, behind a real server."""
-    rows = Database(database.connect)
-    app = create_app(
-        api_parts(
-            rows,
-            enroller=Enroller(),
-            notifications=Notifications(rows, lambda: None, lambda: None, lambda _: None),
-            syncer=Syncer(),
-            event_stream=EventStream(rows),
-            deliveries=DeliveryRunner(rows, allow_private=False),
-        )
-    )
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = Served(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-
-    async def serve() -> None:
-        await filled(database)
-        await server.serve(sockets=[listener])
-        await rows.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listener.close()
-
-
-async def filled(database: Address) -> None:
-    """Something to find under the first ids."""
-    async with database.connection() as connection:
-        await connection.execute("INSERT INTO locations (name) VALUES ('here'), ('there')")
-        await connection.execute(
-            "INSERT INTO nodes (name, ip, location_id, engines, challenge_hash, broker_password_hash)"
-            " SELECT 'n' || i, '10.0.0.' || i, 1, '{\"builtin\": \"1\"}', i, 'h' FROM generate_series(1, 2) i"
-        )
-        await connection.execute(
-            "INSERT INTO proxies (node_id, port, protocol, username, password)"
-            " SELECT 1, 20000 + i, 'http', 'u', 'p' FROM generate_series(1, 9) i"
-        )
-        template = json.dumps(template_from(StackProxy(location_id=1)))
-        await connection.execute(
-            "INSERT INTO stacks (name, spread, proxy) SELECT i, 'nodes', $1 FROM generate_series(1, 2) i", template
-        )
-        await connection.execute(
-            "INSERT INTO proxies (stack_id, node_id, port, protocol, username, password)"
-            " SELECT 1, 1, 20010 + i, 'http', 'u', 'p' FROM generate_series(1, 3) i"
-        )
-
-
-@pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    app = create_app(api_parts(Database({})))
-    return json.loads(pages.document_of(app))
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
@@ -148,7 +55,7 @@ def tried(operation: Any, session: requests.Session, base_url: str, mode: Genera
     def ask(case: Any, id_: int | None) -> None:
         if id_ is not None and mode is GenerationMode.POSITIVE:
             case.path_parameters = dict.fromkeys(case.path_parameters, id_)
-        answer = case.call(base_url=base_url, session=session, timeout=20)
+        answer = case.call(base_url=base_url, session=session, timeout=20, headers=bearer("admin"))
         case.validate_response(answer, checks=CHECKS)
 
     with suppress(Unsatisfiable):  # a route without parameters cannot be asked wrongly
