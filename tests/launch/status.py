@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import os
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +69,20 @@ def line(name: str, program: Mapping[str, Any], nodes: Mapping[int, Mapping[str,
 
 
 def answering(record: Record, nodes: object) -> str:
-    return record.phase if nodes is not None else f"{record.phase}; does not answer"
+    if nodes is not None:
+        return record.phase
+    return f"{record.phase}; {'needs a token: set API_TOKEN' if needs_token(record) else 'does not answer'}"
+
+
+def needs_token(record: Record) -> bool:
+    """Whether the API refuses requests without a token, or with the one of API_TOKEN."""
+    try:
+        ask(f"{record.api}/tokens/current")
+    except urllib.error.HTTPError as error:
+        return error.code == HTTPStatus.UNAUTHORIZED
+    except (OSError, ValueError):
+        pass
+    return False
 
 
 def stopping(record: Record) -> str:
@@ -107,9 +123,11 @@ def nodes_by_id(record: Record) -> dict[int, dict[str, Any]] | None:
 
 
 def ask(url: str) -> dict[str, Any]:
-    """Get JSON from the API, without the proxies of the environment. Raises OSError, ValueError."""
+    """Get JSON from the API, without the proxies of the environment, with its API_TOKEN. Raises OSError, ValueError."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=ANSWER_S) as answer:
+    token = os.environ.get("API_TOKEN")
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    with opener.open(request, timeout=ANSWER_S) as answer:
         return json.load(answer)
 
 
