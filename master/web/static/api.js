@@ -8,7 +8,6 @@ import { signal } from "./view.js";
 /** @typedef {{status: number, data: any, headers: Headers}} Answer */
 
 const LIMIT_MS = 30_000;
-const KEPT = 200;
 
 /** A refusal of the API (RFC 9457), or status 0 when the master was not reached. */
 export class Problem extends Error {
@@ -24,8 +23,6 @@ export class Problem extends Error {
 
 /** Whether the latest call reached the master. */
 export const isReached = signal(true);
-/** The latest calls with their statuses, newest last. @type {{call: Call, status: number}[]} */
-export const calls = [];
 
 /** A random text for keys and ids; `crypto.randomUUID` exists in secure contexts only. */
 export function random() {
@@ -66,8 +63,6 @@ export async function run(call, signal) {
   });
   isReached.value = true;
   if (call.method !== "GET") readAfresh();
-  calls.push({ call, status: answer.status });
-  if (calls.length > KEPT) calls.shift();
   if (answer.status === 401) isLoginNeeded.value = true;
   if (answer.status >= 400) throw new Problem(answer.status, answer.data ?? {});
   return answer;

@@ -2,6 +2,7 @@
 import { openStream } from "./api.js";
 import { stand } from "./leader.js";
 import { frames } from "./sse.js";
+import { isLoginNeeded } from "./token.js";
 import { signal } from "./view.js";
 
 /** @typedef {import("./sse.js").Frame} Frame */
@@ -113,7 +114,7 @@ const pause = (ms, stop) =>
 async function follow(stop) {
   for (let wait = FIRST_WAIT_MS; !stop.aborted; wait = Math.min(wait * 2, LAST_WAIT_MS)) {
     const began = Date.now();
-    await readOnce(stop).catch(() => null); // whatever it is, the footer says that the stream is cut
+    if (!isLoginNeeded.peek()) await readOnce(stop).catch(() => null); // whatever it is, the footer says that the stream is cut
     if (stop.aborted) return;
     if (live.peek().state !== "cut") become({ state: "cut", since: heardAt });
     if (Date.now() - began > SILENCE_MS) wait = FIRST_WAIT_MS;

@@ -69,10 +69,10 @@ def test_the_sources_load_what_the_first_screens_import_and_no_other_screen():
     assert "screens/webhooks.js" not in modules
 
 
-def test_each_screen_of_an_address_is_in_one_of_the_two_groups():
+def test_each_screen_of_an_address_and_the_login_are_in_one_of_the_two_groups():
     screens = re.findall(r'^  \["[^"]+", "(\w+)"\],', (FOLDER / "routes.js").read_text(), re.M)
     groups = "".join((FOLDER / f"screens/{name}.js").read_text() for name in ("first", "others"))
-    assert sorted(screens) == sorted(re.findall(r"^import (\w+)", groups, re.M))
+    assert sorted([*screens, "login"]) == sorted(re.findall(r"^import (\w+)", groups, re.M))
 
 
 def test_a_module_is_short_and_takes_part_in_no_cycle_of_imports():

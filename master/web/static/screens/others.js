@@ -6,6 +6,7 @@ import events from "./events.js";
 import invitations from "./invitations.js";
 import links from "./links.js";
 import locations from "./locations.js";
+import login from "./login.js";
 import lookup from "./lookup.js";
 import node from "./node.js";
 import proxy from "./proxy.js";
@@ -25,6 +26,7 @@ export default {
   invitations,
   links,
   locations,
+  login,
   lookup,
   node,
   proxy,

@@ -1,6 +1,7 @@
 // Shows the screen of the address.
 import { route } from "../../router.js";
 import { screenOf } from "../../screens.js";
+import { isLoginNeeded } from "../../token.js";
 import { html, useEffect, useMemo, useState } from "../../view.js";
 import { t } from "../../words.js";
 import { Empty } from "../elements/notice.js";
@@ -29,14 +30,15 @@ function useScreen(name) {
 }
 
 export function Outlet() {
-  const { screen, params, path } = route.value;
+  const { params, path } = route.value;
+  const screen = isLoginNeeded.value ? "login" : route.value.screen;
   const Screen = useScreen(screen);
   useEffect(() => {
     const title = document.querySelector("main h1")?.textContent;
     document.title = title ? `${title} · maybe-proxy` : "maybe-proxy";
   }, [Screen, path]);
   if (!Screen) return html`<p class="waiting" aria-busy="true">${t("loading")}</p>`;
-  return html`<${Screen} key=${path} ...${params} />`;
+  return html`<${Screen} key=${screen + path} ...${params} />`;
 }
 
 function Missing() {

@@ -11,7 +11,6 @@ import { Icon } from "../elements/icon.js";
 import { Toasts } from "../elements/toast.js";
 import { Footer } from "./footer.js";
 import { isKeysOpen, Keys, useShellKeys } from "./keys.js";
-import { Login } from "./login.js";
 import { Outlet } from "./outlet.js";
 import { isPaletteOpen, Palette } from "./palette.js";
 
@@ -26,9 +25,9 @@ export function Shell() {
     isMenuOpen.value = false;
   }, [route.value.path]);
   return html`<a class="skip" href="#main" onClick=${skip}>${t("skip")}</a>
-    <div class=${classes("shell", isMenuOpen.value && "menu-open", state === "cut" && "is-cut")}>
-      <${Navigation} />
-      <main id="main" tabindex="-1">${isLoginNeeded.value ? html`<${Login} />` : html`<${Outlet} />`}</main>
+    <div class=${classes("shell", isLoginNeeded.value && "alone", isMenuOpen.value && "menu-open", state === "cut" && "is-cut")}>
+      ${!isLoginNeeded.value && html`<${Navigation} />`}
+      <main id="main" tabindex="-1"><${Outlet} /></main>
       <${Footer} />
     </div>
     <${Toasts} /><${Palette} />${isKeysOpen.value && html`<${Keys} />`}`;

@@ -95,6 +95,8 @@ export default {
   login: "Log in",
   "login.text":
     "This API needs a token. An administrator creates it; whoever has lost all of them runs maybe-master token create.",
+  "login.again":
+    "The API no longer takes the token of this browser: it was revoked, has expired, or may not be used from here.",
   "login.token": "Token",
   "problem.401": "Log in",
   "problem.403": "Not allowed",

@@ -1,12 +1,12 @@
-// The login: a token is tried before it is kept.
-import { run } from "../../api.js";
-import { problemOf } from "../../store.js";
-import { bearer, keepToken } from "../../token.js";
-import { html, useState } from "../../view.js";
-import { t } from "../../words.js";
-import { ProblemNotice } from "../elements/notice.js";
+// The login, in place of every screen while the API refuses the page's calls: a token is tried before it is kept.
+import { run } from "../api.js";
+import { ProblemNotice } from "../parts/elements/notice.js";
+import { problemOf } from "../store.js";
+import { bearer, keepToken, token } from "../token.js";
+import { html, useState } from "../view.js";
+import { t } from "../words.js";
 
-export function Login() {
+export default function Login() {
   const [text, setText] = useState("");
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const log = async (/** @type {Event} */ event) => {
@@ -19,9 +19,9 @@ export function Login() {
       setProblem(problemOf(error));
     }
   };
-  return html`<div class="screen"><div class="screen-head"><h1>${t("login")}</h1></div>
-    <form class="form" onSubmit=${log}>
-      <p>${t("login.text")}</p>
+  return html`<div class="screen login"><h1>${t("login")}</h1>
+    <form class="form panel" onSubmit=${log}>
+      <p>${t(token.peek() === "" ? "login.text" : "login.again")}</p>
       <${ProblemNotice} problem=${problem} />
       <div class="field"><label for="token">${t("login.token")}</label>
         <input id="token" type="password" autocomplete="current-password" spellcheck=${false} required value=${text}
