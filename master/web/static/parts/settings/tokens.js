@@ -16,7 +16,7 @@ export function Tokens() {
     ${
       mine
         ? html`<p>${mine.id === null ? html`<span class="badge warning">${t("tokens.open")}</span> ${t("tokens.open_text")}` : html`${t("tokens.mine", { name: mine.name })} <small class="muted">${rights(mine)}</small>`}</p>
-        ${mine.scopes.includes("admin") && html`<${All} mine=${mine.id} />`}`
+        ${mine.scopes.includes("admin") && html`<${All} mine=${mine.id} onChange=${current.refresh} />`}`
         : html`<${Waiting} read=${current} />`
     }</section>`;
 }
@@ -28,20 +28,20 @@ const rights = ({ scopes, filter }) =>
     ...Object.entries(filter ?? {}).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value}`])),
   ].join(" · ");
 
-/** @param {{mine: number | null}} props */
-function All({ mine }) {
+/** @param {{mine: number | null, onChange: () => Promise<void>}} props */
+function All({ mine, onChange }) {
   const read = useRead("/tokens", { limit: 1000 }, { on: ["events"], every: 60, pause: 3000 });
   const [isCreating, setCreating] = useState(false);
   const [made, setMade] = useState("");
   const [leaving, setLeaving] = useState(/** @type {any} */ (null));
-  const again = () => void read.refresh();
+  const again = () => void Promise.all([read.refresh(), onChange()]);
   return html`${read.data ? html`<${List} items=${read.data.items} mine=${mine} revoke=${setLeaving} />` : html`<${Waiting} read=${read} />`}
     <p><button type="button" onClick=${() => setCreating(true)}>${t("tokens.create")}</button></p>
     ${
       isCreating &&
       html`<${Write} title=${t("tokens.create")} call=${{ method: "POST", path: "/tokens", body: {} }} schema="NewToken" text=${t("tokens.create_text")}
         fields=${["name", "scopes", "filter", "allow_ips", "expires_at"]} action=${t("create")} done=${t("tokens.created")}
-        onDone=${(/** @type {any} */ created) => [again(), setMade(created.token)]} onClose=${() => setCreating(false)} />`
+        onDone=${(/** @type {any} */ created) => [adopt(created), again(), setMade(created.token)]} onClose=${() => setCreating(false)} />`
     }
     ${made && html`<${Texts} title=${t("tokens.made")} hint=${t("tokens.made_text")} texts=${[made]} onClose=${() => setMade("")} />`}
     ${
@@ -49,6 +49,11 @@ function All({ mine }) {
       html`<${Write} title=${t("tokens.revoke")} call=${{ method: "DELETE", path: `/tokens/${leaving.id}` }} text=${t("tokens.revoke_text", { name: leaving.name })}
         action=${t("tokens.revoke")} done=${t("tokens.revoked")} danger onDone=${again} onClose=${() => setLeaving(null)} />`
     }`;
+}
+
+/** The first admin token closes the API: this browser goes on with it, or nobody could read it. @param {any} created */
+function adopt(created) {
+  if (token.peek() === "" && created.scopes.includes("admin")) token.value = created.token;
 }
 
 /** @param {{items: any[], mine: number | null, revoke: (token: any) => void}} props */
