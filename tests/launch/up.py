@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.cluster.cluster import Cluster
 from tests.launch.__main__ import UpOptions, obstacle_to, read
+from tests.launch.authorization import DatabaseToken
 from tests.launch.demo.demo import MASTER_SETTINGS, demo_fleet
 from tests.launch.failures import keep_logs, print_failure
 from tests.launch.keep_running import keep_running
@@ -221,6 +222,7 @@ async def start(cluster: Cluster, options: UpOptions, memory: Memory, report: Re
             group.create_task(launch_new(cluster, options.nodes or DEFAULT_NODES, memory))
     async with patience("waiting for the master", report):
         await cluster.master()
+    cluster.api.auth = DatabaseToken({**cluster.database.environment, **cluster.vhost.environment})
     report(f"the master is ready at http://127.0.0.1:{options.port}")
     if known:
         await bring_back(cluster, memory, report)

@@ -24,7 +24,10 @@ export const ROUTES = [
   ["/settings", "settings"],
 ];
 
-/** @type {{words: string, items: {path: string, icon: string, key?: string}[]}[]} the navigation: groups of screens */
+/**
+ * The navigation: groups of screens. `whole`: not for a token that is for a part of the fleet.
+ * @type {{words: string, items: {path: string, icon: string, key?: string, whole?: boolean}[]}[]}
+ */
 export const NAVIGATION = [
   {
     words: "fleet",
@@ -35,7 +38,7 @@ export const NAVIGATION = [
       { path: "/stacks", icon: "stacks", key: "s" },
       { path: "/locations", icon: "locations", key: "l" },
       { path: "/customers", icon: "customers", key: "c" },
-      { path: "/upgrades", icon: "upgrades" },
+      { path: "/upgrades", icon: "upgrades", whole: true },
     ],
   },
   {
@@ -50,7 +53,7 @@ export const NAVIGATION = [
     words: "system",
     items: [
       { path: "/links", icon: "links" },
-      { path: "/webhooks", icon: "webhooks" },
+      { path: "/webhooks", icon: "webhooks", whole: true },
       { path: "/settings", icon: "settings", key: "t" },
     ],
   },

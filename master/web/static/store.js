@@ -47,6 +47,9 @@ export function refreshed(read, pauseMs) {
   return { state, refresh, close };
 }
 
+/** Whether the token of the page is not for this. @param {{problem: import("./api.js").Problem | null}} read */
+export const isForbidden = (read) => read.problem?.status === 403;
+
 /** Passes refusals on; everything else is a bug. @param {any} error @returns {import("./api.js").Problem} */
 export function problemOf(error) {
   if (error?.name === "Error" && "status" in error) return error;

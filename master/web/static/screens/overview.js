@@ -9,7 +9,7 @@ import { Attention } from "../parts/overview/attention_list.js";
 import { Page } from "../parts/shell/screen.js";
 import { DayTraffic } from "../parts/usage/day_traffic.js";
 import { link } from "../router.js";
-import { useRead } from "../store.js";
+import { isForbidden, useRead } from "../store.js";
 import { html, useMemo } from "../view.js";
 import { t } from "../words.js";
 
@@ -66,7 +66,8 @@ function AttentionPanel({ nodes, counts }) {
     health: health.data,
     version: system.data?.version,
   });
-  const reads = [nodes, counts, failing, quota, expiring, rotations, webhooks, health, system];
+  const ofWhole = [webhooks, health, system].filter((read) => !isForbidden(read));
+  const reads = [nodes, counts, failing, quota, expiring, rotations, ...ofWhole];
   return html`<${Attention} items=${items} reads=${reads} />`;
 }
 

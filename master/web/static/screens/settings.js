@@ -6,7 +6,7 @@ import { Licence } from "../parts/settings/licence.js";
 import { Tokens } from "../parts/settings/tokens.js";
 import { Page } from "../parts/shell/screen.js";
 import { customerLabel, density, theme } from "../prefs.js";
-import { useRead } from "../store.js";
+import { isForbidden, useRead } from "../store.js";
 import { html } from "../view.js";
 import { LANGUAGES, language, t } from "../words.js";
 
@@ -18,11 +18,14 @@ export default function Settings() {
   return html`<${Page} title=${t("nav./settings")}>
     <${Stale} read=${health.problem ? health : system} />
     <div class="panels">
-      <section class="panel half"><div class="panel-head"><h2>${t("settings.doctor")}</h2>${health.data && html`<small class="muted">${clock(health.data.made_at)}</small>`}</div>
-        ${health.data ? html`<${Findings} items=${health.data.items} />` : html`<${Waiting} read=${health} />`}</section>
+      ${
+        !isForbidden(health) &&
+        html`<section class="panel half"><div class="panel-head"><h2>${t("settings.doctor")}</h2>${health.data && html`<small class="muted">${clock(health.data.made_at)}</small>`}</div>
+        ${health.data ? html`<${Findings} items=${health.data.items} />` : html`<${Waiting} read=${health} />`}</section>`
+      }
       <div class="pile"><section class="panel"><h2>${t("settings.page")}</h2><${Preferences} /></section>
         <${Tokens} /><${Licence} />${system.data && html`<${Versions} system=${system.data} />`}</div>
-      ${system.data ? html`<${Masters} system=${system.data} /><${Values} items=${system.data.settings} />` : html`<${Waiting} read=${system} />`}
+      ${system.data ? html`<${Masters} system=${system.data} /><${Values} items=${system.data.settings} />` : !isForbidden(system) && html`<section class="panel"><${Waiting} read=${system} /></section>`}
     </div>
   <//>`;
 }

@@ -1,6 +1,6 @@
 // The licence: what it allows, until when, and the dialogue that installs a key.
 import { number, time } from "../../format.js";
-import { useRead } from "../../store.js";
+import { isForbidden, useRead } from "../../store.js";
 import { html, useState } from "../../view.js";
 import { t } from "../../words.js";
 import { Waiting } from "../elements/notice.js";
@@ -12,6 +12,7 @@ const LEVELS = { community: "ok", valid: "ok", not_yet_valid: "warning", grace: 
 export function Licence() {
   const read = useRead("/license", {}, { every: 60 });
   const [isOpen, setOpen] = useState(false);
+  if (isForbidden(read)) return null;
   return html`<section class="panel"><div class="panel-head"><h2>${t("licence")}</h2>
       <button type="button" onClick=${() => setOpen(true)}>${t("licence.install")}</button></div>
     ${read.data ? html`<${Facts} licence=${read.data} />` : html`<${Waiting} read=${read} />`}

@@ -4,7 +4,7 @@ import { link, route } from "../../router.js";
 import { NAVIGATION } from "../../routes.js";
 import { useRead } from "../../store.js";
 import { live } from "../../stream.js";
-import { isLoginNeeded } from "../../token.js";
+import { isLoginNeeded, token } from "../../token.js";
 import { classes, html, signal, useEffect } from "../../view.js";
 import { t } from "../../words.js";
 import { Icon } from "../elements/icon.js";
@@ -42,6 +42,7 @@ function skip(event) {
 function Navigation() {
   const path = route.value.path;
   const counts = useRead("/proxies/count", { by: "state" }, { on: ["proxies"], every: 30, pause: 2000 });
+  const isNarrowed = Boolean(useRead(token.value ? "/tokens/current" : null).data?.filter);
   const failed = counts.data?.items.find((/** @type {any} */ one) => one.state === "failed")?.count;
   return html`<header class="side">
     <div class="brand">
@@ -58,14 +59,16 @@ function Navigation() {
       <nav aria-label=${t("navigation")}>
         ${NAVIGATION.map(
           (group) => html`<h2 key=${group.words}>${t(`nav.${group.words}`)}</h2>
-          <ul>${group.items.map(
-            (
-              item,
-            ) => html`<li key=${item.path}><a href=${link(item.path)} aria-current=${isCurrent(item.path, path) ? "page" : undefined}>
+          <ul>${group.items
+            .filter((item) => !(item.whole && isNarrowed))
+            .map(
+              (
+                item,
+              ) => html`<li key=${item.path}><a href=${link(item.path)} aria-current=${isCurrent(item.path, path) ? "page" : undefined}>
               <${Icon} name=${item.icon} /><span>${t(`nav.${item.path}`)}</span>
               ${item.path === "/proxies" && failed > 0 && html`<span class="count bad" title=${t("state.failed")}>${failed}</span>`}
             </a></li>`,
-          )}</ul>`,
+            )}</ul>`,
         )}
       </nav>
     </div>
