@@ -26,7 +26,10 @@ class Ready(Resource):
         description="`degraded`: the broker is down. Requests are served, and reach the nodes when it is back."
     )
     database: Literal["up"] = "up"
-    broker: str = Field(description="`up`, or the state of the link to the broker.")
+    broker: str = Field(
+        description="`up`, or the state of the link to the broker: `connecting`, `down`, `refused` (the login), "
+        "`untrusted` (the certificate) or `occupied` (the queue)."
+    )
 
 
 class HealthFinding(Resource):

@@ -39,7 +39,10 @@ class RabbitMQ(Resource):
     """The broker, as this master sees it."""
 
     version: str | None = Field(description="null: this master was not connected to it yet.")
-    state: str = Field(description="`up`, or the state of the link to the broker.")
+    state: str = Field(
+        description="`up`, or the state of the link to the broker: `connecting`, `down`, `refused` (the login), "
+        "`untrusted` (the certificate) or `occupied` (the queue)."
+    )
 
 
 class Retention(Resource):
