@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         ),
         "health": Command("health", "exit with 0 while the agent runs, else 1. With --deep, examine proxies as well"),
         "doctor": Command("doctor", "examine this node and its host. Exits with 1 if there is a problem"),
+        "config": Command("config", "print which addresses of the broker this node uses, or set others by hand"),
         "whois": Command(
             "whois", "name the proxy that used ADDRESS, a random IPv6 exit. Exits with 1 if there is none"
         ),

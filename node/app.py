@@ -105,6 +105,7 @@ class Node:
             pid=os.getpid(),
             started_at=self._started_at,
             link=link,
+            broker=self._session.broker if self._session is not None else None,
             listen=self._listen,
             proxies=self._counts,
             challenge=self._membership.challenge,

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
+from node.agent.broker_connection import MOVE_TIMES, BrokerConnection, Connect, MoveTimes, first_up
 from node.agent.kept_moves import NOT_WRITTEN, Decide, KeptMoves
-from node.agent.link import MOVE_TIMES, Connect, Link, MoveTimes, first_up
 from node.state.broker_moves import (
     BrokerConfig,
     BrokerMoves,
@@ -138,7 +138,7 @@ class BrokerLinks:
                 log.warning("broker.move_failed", rev=wanted.rev, reason=reason)
         self.on_change()
 
-    async def _attempt(self, link: Link) -> str:
+    async def _attempt(self, link: BrokerConnection) -> str:
         """Wait until a new connection is up; return the reason if that fails."""
         limit = time.monotonic() + self._times.trial_s
         while not link.is_up:
@@ -153,7 +153,7 @@ class BrokerLinks:
                 await self._wait(left)
         return ""
 
-    async def _make_way(self, link: Link) -> None:
+    async def _make_way(self, link: BrokerConnection) -> None:
         """Leave the queue to a new connection that finds it occupied: by the node's own consumer, if both connections
         are to the same broker. If it is by another one, consume again."""
         failures, limit = link.bus.failures, time.monotonic() + self._times.make_way_s
@@ -180,7 +180,7 @@ class BrokerLinks:
         finally:
             await self._close(links)
 
-    async def _switch(self, link: Link, decide: Decide, *, must_keep: bool = False) -> bool:
+    async def _switch(self, link: BrokerConnection, decide: Decide, *, must_keep: bool = False) -> bool:
         """Use this connection from now on, once that is on disk; False if it cannot be."""
         if not await self._kept.note(decide, must_keep=must_keep):
             return False
@@ -197,7 +197,7 @@ class BrokerLinks:
         await (self._woken.wait() if math.isinf(seconds) else wait_for_event(self._woken, seconds))
         self._woken.clear()
 
-    def _link(self, config: BrokerConfig) -> Link:
+    def _link(self, config: BrokerConfig) -> BrokerConnection:
         """Prepare a connection, which is not open yet."""
 
         async def handle(message: Incoming) -> None:
@@ -210,17 +210,17 @@ class BrokerLinks:
             if link is self._current:
                 await self._on_up()
 
-        link = Link(config, self._connect(config.addresses, handle, came_up))
+        link = BrokerConnection(config, self._connect(config.addresses, handle, came_up))
         return link
 
-    def _open(self, link: Link) -> Link:
+    def _open(self, link: BrokerConnection) -> BrokerConnection:
         """Keep a connection up until it is closed."""
         assert self._group is not None  # noqa: S101 (narrowing)
         link.bus.on_change = lambda: self._changed(link)
         link.task = self._group.create_task(link.bus.run())
         return link
 
-    async def _close(self, links: Iterable[Link]) -> None:
+    async def _close(self, links: Iterable[BrokerConnection]) -> None:
         """Close connections, between two messages: one that is being handled is finished."""
         async with self._handling:
             tasks = [link.task for link in links if link.task is not None]
@@ -229,6 +229,6 @@ class BrokerLinks:
             if tasks:
                 await asyncio.wait(tasks)
 
-    def _changed(self, link: Link) -> None:
+    def _changed(self, link: BrokerConnection) -> None:
         link.note_state()
         self._woken.set()

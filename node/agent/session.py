@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from node.agent.broker_addresses import broker_addresses
+from node.agent.broker_connection import MOVE_TIMES
 from node.agent.broker_links import BrokerLinks
 from node.agent.kept_moves import KeptMoves
-from node.agent.link import MOVE_TIMES
 from node.agent.live_reports import LiveReports
 from node.agent.manual_moves import follow_manual_moves
 from node.agent.message_handler import Agent
@@ -23,13 +23,12 @@ from node.reconcile.reconciler import Reconciler
 from node.state.broker_moves import BrokerMoves
 from node.state.identity import Identity
 from node.state.local_copy import LocalCopy
-from node.state.status_file import BrokerLink
+from node.state.status_file import BrokerLink, BrokerUse
 from node.state.store import Store
 from node.upgrade.layout import CODE, layout_of
 from shared.bus.addresses import BrokerAddresses
 from shared.bus.client import REFUSED_WAIT_S, Bus
 from shared.bus.intake import Handler, Intake
-from shared.messages.broker_config import BrokerReport
 from shared.proxies import NodeId
 from shared.version import program_version
 
@@ -97,9 +96,10 @@ class Session:
         return self._links.bus.state
 
     @property
-    def broker(self) -> BrokerReport:
+    def broker(self) -> BrokerUse:
         """The address of the broker in use, and how the last move went."""
-        return self._links.report
+        report = self._links.report
+        return BrokerUse(url=report.url, rev=report.rev, state=report.state, reason=report.reason)
 
     async def run(self) -> None:
         """Work for the master until cancelled."""

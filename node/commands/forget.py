@@ -17,4 +17,5 @@ def main(arguments: Sequence[str]) -> int:
         raise NodeError("the agent is running; stop it first")
     settings.identity_file.unlink(missing_ok=True)
     settings.nonce_file.unlink(missing_ok=True)
+    settings.files.manual_move_file.unlink(missing_ok=True)
     return 0

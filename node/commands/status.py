@@ -16,6 +16,8 @@ from node.state.agent_lock import agent_pid, is_running
 from node.state.status_file import AgentStatus, NoStatus, number, read_bounded, read_status, text
 from shared.version import program_version
 
+IDENTITY_LIMIT = 262_144
+"""As in node.state.identity, which takes longer to import than the whole command."""
 UPGRADE_MEMBERS = ("version", "from", "state", "reason", "at")
 
 
@@ -76,7 +78,7 @@ def running_agent(files: DataDirectory) -> AgentStatus:
 def identity_in(path: Path) -> Mapping[str, Any] | None:
     """Read id, name and cluster of the node; None for a node that is not enrolled, or whose file cannot be read."""
     try:
-        config: Any = json.loads(read_bounded(path)[0])["config"]
+        config: Any = json.loads(read_bounded(path, IDENTITY_LIMIT)[0])["config"]
         return {"node_id": number(config["node_id"]), "name": text(config["name"]), "cluster": text(config["cluster"])}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -135,11 +137,23 @@ def identity_line(found: Description) -> str:
 def agent_rows(agent: AgentStatus) -> dict[str, str]:
     """Describe what the agent does."""
     counts = agent.proxies
-    rows = {"broker": agent.link, "proxies": f"{counts.running} of {counts.wanted} run, {counts.failed} failed"}
+    rows = {"broker": broker_line(agent), "proxies": f"{counts.running} of {counts.wanted} run, {counts.failed} failed"}
     if agent.challenge is not None:
         until = moment(agent.challenge.expires_at)
         rows["challenge"] = f"waits until {until}; `maybe-node challenge` prints it"
     return rows
+
+
+def broker_line(agent: AgentStatus) -> str:
+    """Describe the connection to the broker, its address, and a move that is not complete."""
+    if agent.broker is None:
+        return agent.link
+    use = agent.broker
+    states = {
+        "trial": f"; revision {use.rev}, which the master has not confirmed yet",
+        "failed": f"; the move to revision {use.rev} failed: {use.reason}",
+    }
+    return f"{agent.link}, {use.url}{states.get(use.state, '')}"
 
 
 def moment(seconds: float) -> str:

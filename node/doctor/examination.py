@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node.data_directory import DATA_DIR
+from node.doctor.broker_moves import move_findings
 from node.doctor.certificate import certificate_findings
 from node.doctor.exits import exit_findings
 from node.doctor.findings import (
@@ -20,6 +21,7 @@ from node.doctor.findings import (
     files_finding,
     folder_findings,
     listening_finding,
+    login_finding,
     login_findings,
     port_findings,
     reserved_ports,
@@ -168,10 +170,14 @@ class NodeExamination:
         """Log in to the broker with the node's own login."""
         if self.identity is None:
             return [ok("broker", "not checked: its address is part of the identity")]
-        config = self.identity.config
-        logins = await try_logins(config.broker, queue=config.queue)
-        found = login_findings(logins, user=config.broker.login[0], agent_runs=self.runs)
-        return [*found, *encryption_findings(config.broker, logins, datetime.now(UTC))]
+        moves, queue = self.identity.moves, self.identity.config.queue
+        used = moves.current.addresses
+        logins = await try_logins(used, queue=queue)
+        found = login_findings(logins, user=used.login[0], agent_runs=self.runs)
+        if all(login.state != "accepted" for login in logins):
+            kept = [await try_logins(each.addresses, queue=queue) for each in moves.previous]
+            found += [login_finding(login, used.login[0]) for each in kept for login in each]
+        return [*move_findings(moves), *found, *encryption_findings(used, logins, datetime.now(UTC))]
 
     async def check_clock(self) -> list[Finding]:
         """Check the clock, as far as this host alone can."""

@@ -14,6 +14,9 @@ from node.state.broker_moves import BrokerConfig, BrokerMoves, FailedMove
 from shared.bus.addresses import addresses
 from shared.enrolment.bodies import NodeConfig
 
+IDENTITY_LIMIT = 262_144
+"""Bytes that an identity stays below, with certificates of the longest in each of its addresses."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -40,18 +43,24 @@ class Identity:
 def read_identity(path: Path) -> Identity | None:
     """Read the identity; None for a node that has none yet. Raises BadIdentity, IdentityUnread."""
     try:
-        body = json.loads(path.read_bytes())
+        return identity_of(path, path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise IdentityUnread(path=str(path), reason=error.strerror or type(error).__name__) from error
+
+
+def identity_of(path: Path, content: bytes) -> Identity:
+    """Read the content of the file. Raises BadIdentity."""
+    try:
+        body = json.loads(content)
         moved = body.get("broker")
         return Identity(
             NodeConfig.model_validate(body["config"]),
             body.get("challenge"),
             moves_of(moved) if moved is not None else None,
         )
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise IdentityUnread(path=str(path), reason=error.strerror or type(error).__name__) from error
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as error:
         raise BadIdentity(path=str(path), reason=type(error).__name__) from error
 
 

@@ -43,6 +43,16 @@ class AgentCounts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerUse:
+    """The address of the broker that is used (`url`, without login), and how the last move went, as in reports."""
+
+    url: str
+    rev: int = 0
+    state: str = "moved"
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AgentStatus:
     """What the agent reports of itself. `started_at` is in seconds since 1970."""
 
@@ -51,6 +61,8 @@ class AgentStatus:
     started_at: float
     ready: bool = False
     link: BrokerLink = "waiting"
+    broker: BrokerUse | None = None
+    """None while the node waits to be enrolled."""
     listen: str = ""
     """The address on which the proxies listen; empty for every address."""
     proxies: AgentCounts = AgentCounts()
@@ -92,16 +104,16 @@ def read_status(path: Path, *, now: float | None = None) -> AgentStatus:
     return status
 
 
-def read_bounded(path: Path) -> tuple[bytes, float]:
+def read_bounded(path: Path, limit: int = READ_LIMIT) -> tuple[bytes, float]:
     """Read a small regular file; return it and the second of its last change. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is not a regular file")
-        body = file.read(READ_LIMIT + 1)
-    if len(body) > READ_LIMIT:
-        raise OSError(f"it has more than {READ_LIMIT} bytes")
+        body = file.read(limit + 1)
+    if len(body) > limit:
+        raise OSError(f"it has more than {limit} bytes")
     return body, status.st_mtime
 
 
@@ -110,12 +122,12 @@ def parsed(path: Path, body: bytes) -> AgentStatus:
     try:
         members: Any = json.loads(body)
         return status_of(members)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NoStatus(f"{path} is damaged, or of another release; restart the agent, which writes it again") from error
 
 
 def status_of(members: Any) -> AgentStatus:
-    """Check every member. Raises ValueError, KeyError, TypeError."""
+    """Check every member. Raises ValueError, KeyError, TypeError, AttributeError."""
     proxies, challenge = members["proxies"], members["challenge"]
     if members["link"] not in LINKS:
         raise ValueError("unknown link")
@@ -125,9 +137,23 @@ def status_of(members: Any) -> AgentStatus:
         started_at=moment(members["started_at"]),
         ready=members["ready"] is True,
         link=cast("BrokerLink", members["link"]),
+        broker=broker_use_of(members.get("broker")),
         listen=text(members["listen"]),
         proxies=AgentCounts(**{name: number(proxies[name]) for name in ("wanted", "running", "failed")}),
         challenge=challenge_of(challenge) if challenge is not None else None,
+    )
+
+
+def broker_use_of(members: Any) -> BrokerUse | None:
+    """Check the members of the address in use, which an agent of another release may lack. Raises ValueError, KeyError,
+    TypeError."""
+    if members is None:
+        return None
+    return BrokerUse(
+        url=text(members["url"], 500),
+        rev=number(members["rev"]),
+        state=text(members["state"]),
+        reason=text(members["reason"], 300),
     )
 
 
@@ -141,9 +167,9 @@ def challenge_of(members: Any) -> WaitingChallenge:
     )
 
 
-def text(value: object) -> str:
+def text(value: object, limit: int = 200) -> str:
     """Check a short text that a terminal can show. Raises ValueError."""
-    if not isinstance(value, str) or len(value) > 200 or not value.isprintable():
+    if not isinstance(value, str) or len(value) > limit or not value.isprintable():
         raise ValueError("not a printable text")
     return value
 

@@ -51,7 +51,7 @@ untrusted: the broker's certificate is refused. Like a refused login, no quick r
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectFailure:
+class AddressFailure:
     """Why the bus is not up at `endpoint` (host:port)."""
 
     endpoint: str
@@ -86,7 +86,7 @@ class Bus:
         self._exchanges: dict[str, AbstractExchange] = {}
         self._confirmations, self._unproven = Confirmations(), Backoff(most_s=RECONNECT_MOST_S)
         self.state: BusState = "connecting"
-        self.failures: tuple[ConnectFailure, ...] = ()
+        self.failures: tuple[AddressFailure, ...] = ()
         """One for each address, of the last time that all were tried in vain."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after every change of `state` and `failures`."""
@@ -178,11 +178,11 @@ class Bus:
     async def _stay_connected(self) -> None:
         backoff = Backoff(most_s=RECONNECT_MOST_S)
         while True:
-            failures = list[ConnectFailure]()
+            failures = list[AddressFailure]()
             for _ in self._addresses.urls:
                 await self._stay_at_one(backoff)
                 heed_cancellation()
-                failures.append(ConnectFailure(endpoint(self.url.get_secret_value()), self.state, self._reason))
+                failures.append(AddressFailure(endpoint(self.url.get_secret_value()), self.state, self._reason))
                 self._place = (self._place + 1) % len(self._addresses.urls)
             self._due.clear()
             self.failures = tuple(failures)

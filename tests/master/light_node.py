@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from node.agent.broker_connection import MoveTimes
 from node.agent.broker_links import BrokerLinks
 from node.agent.kept_moves import KeptMoves
-from node.agent.link import MoveTimes
 from node.agent.live_reports import LiveReports
 from node.agent.manual_moves import follow_manual_moves
 from node.agent.message_handler import Agent

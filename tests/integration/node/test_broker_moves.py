@@ -13,7 +13,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from master.broker import Broker, password_hash
-from node.agent.link import MoveTimes
+from node.agent.broker_connection import MoveTimes
 from node.state.identity import Identity, read_identity
 from node.state.manual_move import ManualMove, write_manual_move
 from shared.enrolment.bodies import NodeConfig

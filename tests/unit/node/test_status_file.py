@@ -15,6 +15,7 @@ from node.state.status_file import (
     READ_LIMIT,
     AgentCounts,
     AgentStatus,
+    BrokerUse,
     NoStatus,
     WaitingChallenge,
     parsed,
@@ -28,13 +29,14 @@ STATUS = AgentStatus(
     started_at=1_700_000_000.5,
     ready=True,
     link="up",
+    broker=BrokerUse(url="amqps://broker.example:5671/" + "v" * 400, rev=4, state="failed", reason="r" * 300),
     listen="::1",
     proxies=AgentCounts(wanted=3, running=2, failed=1),
     challenge=WaitingChallenge(ip="203.0.113.7", port=3006, challenge="AAAA-BBBB", expires_at=1_700_001_800),
 )
 
 
-@pytest.mark.parametrize("status", [STATUS, replace(STATUS, challenge=None)])
+@pytest.mark.parametrize("status", [STATUS, replace(STATUS, challenge=None, broker=None)])
 def test_a_status_is_read_as_it_was_written_and_by_its_user_only(tmp_path: Path, status: AgentStatus):
     path = tmp_path / "status.json"
     write_status(path, status)
@@ -98,6 +100,9 @@ ODD = [
     content(version="x" * 201),
     content(link="\x1b"),
     content(listen=None),
+    content(broker=[]),
+    content(broker={"url": "\n", "rev": 1, "state": "", "reason": ""}),
+    content(broker={"url": "", "rev": -1, "state": "", "reason": ""}),
     content(proxies={"wanted": 1}),
     content(proxies=[]),
     content(challenge=[]),
@@ -109,6 +114,11 @@ ODD = [
 def test_a_torn_or_odd_status_is_called_damaged(body: bytes):
     with pytest.raises(NoStatus, match="damaged, or of another release"):
         parsed(Path("status.json"), body)
+
+
+def test_a_status_of_an_agent_that_cannot_be_moved_is_read():
+    members = {name: value for name, value in asdict(STATUS).items() if name != "broker"}
+    assert parsed(Path("status.json"), json.dumps(members).encode()) == replace(STATUS, broker=None)
 
 
 @given(st.binary(max_size=200))

@@ -38,7 +38,7 @@ class Connect(Protocol):
     def __call__(self, addresses: BrokerAddresses, handler: Handler, on_up: Callable[[], Awaitable[None]]) -> Bus: ...
 
 
-class Link:
+class BrokerConnection:
     """A connection by one configuration, and the task that keeps it up."""
 
     def __init__(self, config: BrokerConfig, bus: Bus) -> None:
@@ -82,6 +82,6 @@ class Link:
         return "; ".join(known) or f"the broker does not answer ({self.bus.state})"
 
 
-def first_up(links: Iterable[Link]) -> Link | None:
+def first_up(links: Iterable[BrokerConnection]) -> BrokerConnection | None:
     """Return the first connection that is up."""
     return next((link for link in links if link.is_up), None)
