@@ -168,7 +168,7 @@ class BrokerLinks:
     async def _fall_back(self) -> None:
         """Try earlier addresses beside the current ones, until some are usable or another move is asked for."""
         lost = self._current
-        log.warning("broker.falling_back", rev=lost.config.rev, reason=lost.reason)
+        log.warning("broker.falling_back", rev=self.moves.current.rev, reason=lost.reason)
         links = [self._open(self._link(config)) for config in self.moves.previous]
         try:
             while not (up := first_up(links)) and self.moves.next is None and self._patience_left() <= 0:
@@ -186,7 +186,7 @@ class BrokerLinks:
             return False
         old, self._current = self._current, link
         link.heard_at = time.monotonic()
-        log.info("broker.moved", rev=link.config.rev, url=self.report.url)
+        log.info("broker.moved", rev=self.moves.current.rev, url=self.report.url)
         await self._on_up()
         await asyncio.sleep(self._times.linger_s)
         await self._close([old])

@@ -64,10 +64,13 @@ class BrokerMoves:
 
 def asked(moves: BrokerMoves, wanted: BrokerConfig) -> BrokerMoves:
     """Take a wish of the master. One that is in use, under way or older than another is none; one that has failed is
-    tried again."""
+    tried again, and one for the addresses in use needs no new connection."""
     is_under_way = moves.next is not None and moves.next.rev == wanted.rev
     if wanted.rev <= moves.current.rev or wanted.rev < moves.seen or is_under_way:
         return moves
+    if wanted.addresses == moves.current.addresses:
+        current = replace(moves.current, rev=wanted.rev)
+        return BrokerMoves(current, () if current.confirmed else moves.previous)
     return replace(moves, next=wanted, failed=None)
 
 

@@ -213,6 +213,17 @@ async def test_an_old_wish_changes_nothing_and_is_answered(stage: Stage):
         await stage.consumed_at(stage.b)
 
 
+async def test_an_aborted_move_ends_the_attempt_and_the_connection_in_use_stays(stage: Stage):
+    async with stage.node(SLOW) as node:
+        await stage.a.master.reported("moved", 0)
+        connection = node.links.bus
+        await stage.a.master.move(1, "amqp://127.0.0.1:1/")
+        await stage.a.master.move(2, stage.a.url)
+        await stage.a.master.reported("moved", 2)
+        await stage.settles_at(stage.a, 7)
+        assert node.links.bus is connection
+
+
 @pytest.mark.long
 async def test_a_newer_wish_ends_the_attempt_of_an_older_one(stage: Stage):
     async with stage.node(SLOW):

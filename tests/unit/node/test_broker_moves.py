@@ -65,6 +65,13 @@ def test_a_wish_that_failed_is_tried_again_when_it_is_repeated_and_an_older_one_
     assert asked(failed, config(5)) == UNDER_WAY
 
 
+def test_a_wish_for_the_addresses_in_use_is_taken_without_a_new_connection():
+    again = config(6, "a")
+    for moves in (START, UNDER_WAY, fell_back(TRIAL, FIRST, "lost")):
+        assert asked(moves, again) == BrokerMoves(config(6, "a", is_confirmed=True))
+    assert asked(TRIAL, config(6)) == BrokerMoves(config(6), (FIRST,))
+
+
 def test_a_node_that_fell_back_keeps_the_lost_addresses_and_reports_that_they_failed():
     back = fell_back(TRIAL, FIRST, "no connection for 30 s")
     assert back == BrokerMoves(FIRST, (config(5),), failed=FailedMove(5, "no connection for 30 s"))
