@@ -7,15 +7,17 @@ from urllib.parse import quote
 
 import httpx
 
+from master.doctor.broker import CERTIFICATE_ADVICE
 from master.doctor.topology import Topology, topology
 from master.management import ManagementApi
 from shared.certificates import refusal_behind
+from shared.doctor.findings import Finding, problem
 
 ANSWER_S = 5.0
 
 LISTS = {
     "exchanges": "exchanges/{vhost}?columns=name,type",
-    "queues": "queues/{vhost}?columns=name,arguments,messages,consumers",
+    "queues": "queues/{vhost}?columns=name,type,arguments,messages,consumers,members,online",
     "bindings": "bindings/{vhost}?columns=source,destination,routing_key",
     "users": "users?columns=name,password_hash",
     "permissions": "vhosts/{vhost}/permissions",
@@ -37,10 +39,11 @@ class NotInspected(Exception):
 class AccessToBroker:
     """The login's access to the broker. Without the tag of an administrator only the tags are known.
 
-    `servers` are the members of the broker's cluster as the API reports them.
+    `servers` are the members of the broker's cluster as the API reports them, `cluster` is its name.
     """
 
     version: str
+    cluster: str = ""
     user: str
     tags: tuple[str, ...]
     servers: tuple[Mapping[str, Any], ...]
@@ -55,6 +58,7 @@ class Contents:
     own: tuple[str, ...] | None
     messages: Mapping[str, int]
     consumers: Mapping[str, int]
+    queues: tuple[Mapping[str, Any], ...] = ()
 
 
 class Inspection:
@@ -81,11 +85,14 @@ class Inspection:
             tags = tuple(value.split(",") if isinstance(value, str) else value)
             if "administrator" not in tags:
                 return AccessToBroker(version="", user=self._user, tags=tags, servers=(), vhost=self._vhost)
-            version = (await self._get("overview"))["rabbitmq_version"]
+            overview = await self._get("overview")
+            version, cluster = overview["rabbitmq_version"], str(overview.get("cluster_name", ""))
             servers = tuple(await self._get("nodes"))
         except (KeyError, TypeError) as error:
             raise NotInspected("strange", "what answers there is not RabbitMQ's management API") from error
-        return AccessToBroker(version=version, user=self._user, tags=tags, servers=servers, vhost=self._vhost)
+        return AccessToBroker(
+            version=version, cluster=cluster, user=self._user, tags=tags, servers=servers, vhost=self._vhost
+        )
 
     async def contents(self) -> Contents | None:
         """Return the contents, or None when there is no such virtual host. Raises NotInspected."""
@@ -99,6 +106,7 @@ class Inspection:
             own=actual.permissions.get(self._user),
             messages={queue["name"]: queue.get("messages", 0) for queue in parts["queues"]},
             consumers={queue["name"]: queue.get("consumers", 0) for queue in parts["queues"]},
+            queues=tuple(parts["queues"]),
         )
 
     async def _list(self, path: str) -> list[dict[str, Any]]:
@@ -121,3 +129,15 @@ class Inspection:
             raise NotInspected("away", str(error) or type(error).__name__) from error
         except (httpx.HTTPStatusError, ValueError) as error:
             raise NotInspected("strange", "what answers there is not RabbitMQ's management API") from error
+
+
+def not_inspected(error: NotInspected, management_url: str) -> Finding:
+    """Return the finding when the management API could not be read."""
+    advice = {
+        "untrusted": CERTIFICATE_ADVICE.replace("AMQP_URL", "RABBITMQ_MANAGEMENT_URL"),
+        "away": "check that it runs with rabbitmq_management enabled (rabbitmq-plugins enable rabbitmq_management), "
+        "and that RABBITMQ_MANAGEMENT_URL is right",
+        "refused": "it takes the login of AMQP_URL, which must be an administrator's: rabbitmqctl set_user_tags",
+        "strange": "RABBITMQ_MANAGEMENT_URL must lead to the management API, usually at port 15672",
+    }
+    return problem("management API", f"{management_url}: {error.reason}", advice[error.kind])

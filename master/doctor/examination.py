@@ -14,7 +14,6 @@ from master.db.inspection import read_only_session
 from master.db.migrations import steps
 from master.doctor.api import api_state
 from master.doctor.broker import (
-    CERTIFICATE_ADVICE,
     login_finding,
     permissions_finding,
     queue_findings,
@@ -22,7 +21,8 @@ from master.doctor.broker import (
     tags_finding,
     version_finding,
 )
-from master.doctor.broker_inspection import Contents, Inspection, NotInspected
+from master.doctor.broker_cluster import address_counts, address_findings, cluster_findings, sameness_findings
+from master.doctor.broker_inspection import Contents, Inspection, NotInspected, not_inspected
 from master.doctor.bundles import bundle_findings
 from master.doctor.database import NodeSeen, address_finding, api_finding, clock_finding, node_findings, schema_finding
 from master.doctor.database import server_findings as database_findings
@@ -152,21 +152,28 @@ class MasterExamination:
 
     async def examine_broker(self) -> list[Finding]:
         """Examine the broker by its management API, and remember the contents of the virtual host."""
-        inspection = Inspection(self.settings.management)
-        try:
-            return await self._broker(inspection)
-        except NotInspected as error:
-            return [not_inspected(error, self.settings.management_urls[0])]
-        finally:
-            await inspection.close()
+        found, clusters = list[Finding](), dict[str, str]()
+        for each in self.settings.management.each():
+            inspection = Inspection(each)
+            try:
+                found += await self._broker(inspection, clusters, each.urls[0])
+            except NotInspected as error:
+                found.append(not_inspected(error, each.urls[0]))
+            finally:
+                await inspection.close()
+        return [*found, *sameness_findings(clusters)]
 
-    async def _broker(self, inspection: Inspection) -> list[Finding]:
+    async def _broker(self, inspection: Inspection, clusters: dict[str, str], url: str) -> list[Finding]:
+        """Examine the broker at one address: the first one that answers reports for the whole cluster."""
         access = await inspection.access()
-        self.servers = access.servers
         found = [tags_finding(access.user, access.tags)]
         if found[0].level != "ok":
             return found
+        clusters[url] = access.cluster
         found.append(version_finding(access.version))
+        if self.contents is not None:
+            return found
+        self.servers = access.servers
         self.contents = await inspection.contents()
         if self.contents is None:
             advice = f'rabbitmqctl add_vhost "{access.vhost}", and give {access.user!r} every permission in it'
@@ -192,6 +199,8 @@ class MasterExamination:
         logins = list(contents.topology.permissions) if contents else []
         count = max(len(nodes), sum(name.startswith("node-") for name in logins))
         found = [finding for server in self.servers for finding in server_findings(server, count)]
+        found += cluster_findings(self.servers, contents.queues if contents else ())
+        found += address_findings(len(self.servers), address_counts(self.settings))
         if contents is not None:
             found += queue_findings(contents.messages, contents.consumers, nodes=count)
         if contents is not None and self.nodes is not None:
@@ -230,15 +239,3 @@ def node_seen(row: Row) -> NodeSeen:
         agent=row["agent"],
         password_hash=row["broker_password_hash"],
     )
-
-
-def not_inspected(error: NotInspected, management_url: str) -> Finding:
-    """Return the finding when the management API could not be read."""
-    advice = {
-        "untrusted": CERTIFICATE_ADVICE.replace("AMQP_URL", "RABBITMQ_MANAGEMENT_URL"),
-        "away": "check that it runs with rabbitmq_management enabled (rabbitmq-plugins enable rabbitmq_management), "
-        "and that RABBITMQ_MANAGEMENT_URL is right",
-        "refused": "it takes the login of AMQP_URL, which must be an administrator's: rabbitmqctl set_user_tags",
-        "strange": "RABBITMQ_MANAGEMENT_URL must lead to the management API, usually at port 15672",
-    }
-    return problem("management API", f"{management_url}: {error.reason}", advice[error.kind])
