@@ -136,7 +136,7 @@ class BrokerLinks:
         if known is None:
             return self._used
         same = [each for each in self._used if known.content == each.links[0].content]
-        near = [each for each in self._used if known.place == each.links[0].place]
+        near = [each for each in self._used if known.queues == each.links[0].queues]
         return same[:1] if same and (same[0].is_up or not near) else near or self._used
 
     @property

@@ -28,13 +28,17 @@ Place = tuple[str, frozenset[str], str]
 
 @dataclass(frozen=True, kw_only=True)
 class BrokerLink:
-    """A link. `amqp_urls` have the login of masters, an administrator's; `ca` is PEM, "system" or None."""
+    """A link. `amqp_urls` have the login of masters, an administrator's; `ca` is PEM, "system" or None.
+
+    Links with the same `queues` lead to the same virtual host of the same broker.
+    """
 
     rev: int
     amqp_urls: tuple[SecretStr, ...]
     management_urls: tuple[str, ...]
     node_amqp_urls: tuple[str, ...]
     ca: str | None = None
+    queues: int = 0
     state: LinkState = "only"
 
     @cached_property
@@ -76,6 +80,7 @@ def link_from_row(row: Mapping[str, Any]) -> BrokerLink:
         management_urls=tuple(row["management_urls"]),
         node_amqp_urls=tuple(row["node_amqp_urls"]),
         ca=row["ca"],
+        queues=row["queues"],
         state=row["state"],
     )
 
@@ -108,7 +113,7 @@ def with_settings(row: BrokerLink, rows: Sequence[BrokerLink], configured: Broke
     is_first = first is not None and row.content == first.content
     others = {other.place for other in rows if first is None or other.content != first.content}
     if is_first and configured.place not in others:
-        return replace(configured, rev=row.rev, state=row.state)
+        return replace(configured, rev=row.rev, queues=row.queues, state=row.state)
     if configured.place == row.place:
         return replace(row, amqp_urls=tuple(with_login(url, configured.broker.login) for url in row.amqp_urls))
     return row
@@ -137,10 +142,10 @@ def target(links: Sequence[BrokerLink]) -> BrokerLink:
 def link_in_use(links: Sequence[BrokerLink], here: Sequence[BrokerLink], report: BrokerReport | None) -> int:
     """Return the revision of the link that a node uses whose report came over the connection of the links `here`.
 
-    The connection shows the place. Where several links lead to it, because only an authority changes, the report
-    names the link, unless it is about one that failed.
+    The connection shows the broker. Where several links lead to its queues, because only TLS is turned on or an
+    authority changes, the report names the link, unless it is about one that failed.
     """
-    near = [link.rev for link in links if any(link.place == own.place for own in here)]
+    near = [link.rev for link in links if any(link.queues == own.queues for own in here)]
     if report is None:
         return min(near)
     if report.state == "failed":

@@ -81,6 +81,21 @@ def check_login(result: LoginResult) -> None:
         raise UnusableLink("management_urls", reason)
 
 
+async def shares_queues(one: BrokerLink, other: BrokerLink) -> bool:
+    """Whether both links lead to the same virtual host of the same broker. One that is away shares nothing."""
+    if one.broker.vhost != other.broker.vhost:
+        return False
+    brokers = Broker(one.management), Broker(other.management)
+    try:
+        return await is_same_broker(*brokers)
+    except BrokerAway as error:
+        log.warning("broker_link.not_compared", reason=error.reason)
+        return False
+    finally:
+        for broker in brokers:
+            await broker.close()
+
+
 async def is_same_broker(one: Broker, other: Broker) -> bool:
     """Whether both management APIs are those of one broker or cluster. Raises BrokerAway.
 

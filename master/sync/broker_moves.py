@@ -6,6 +6,7 @@ the new broker at once.
 """
 
 import asyncio
+import time
 from datetime import timedelta
 
 import structlog
@@ -27,8 +28,9 @@ from shared.proxies import NodeId
 
 log = structlog.get_logger()
 
-MOVING_EVERY_S = 0.5
-IDLE_EVERY_S = 5.0
+STEP_EVERY_S = 0.5
+ASK_EVERY_S = 5.0
+"""Time between two looks for nodes at an older link while no move is under way."""
 BATCH = 20
 """Nodes that a master asks in a turn, so 40 a second."""
 HEARTBEAT = timedelta(seconds=12)
@@ -40,8 +42,12 @@ GIVE_UP = timedelta(minutes=10)
 class BrokerMoves:
     """Take steps of moves until cancelled. Each step is repeated by any master if the one that takes it is killed."""
 
-    def __init__(self, database: Database, links: BrokerLinks, cluster: str) -> None:
+    def __init__(
+        self, database: Database, links: BrokerLinks, cluster: str, *, heartbeat: timedelta = HEARTBEAT
+    ) -> None:
         self._database, self._links, self._cluster = database, links, cluster
+        self.heartbeat = heartbeat
+        self._asked_at = -ASK_EVERY_S
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -49,15 +55,16 @@ class BrokerMoves:
 
     async def _turn(self) -> None:
         await self.step()
-        is_moving = any(link.state in ("new", "both", "closing") for link in self._links.links)
-        await asyncio.sleep(MOVING_EVERY_S if is_moving else IDLE_EVERY_S)
+        await asyncio.sleep(STEP_EVERY_S)
 
     async def step(self) -> None:
         """Take one step of everything that is under way. Raises DatabaseError."""
         states = {link.state for link in self._links.links}
         if "new" in states:
             await self._begin()
-        if self._links.target.rev > 0 and self._links.is_up:
+        is_due = "both" in states or time.monotonic() - self._asked_at >= ASK_EVERY_S
+        if is_due and self._links.target.rev > 0 and self._links.is_up:
+            self._asked_at = time.monotonic()
             await self._ask_nodes(self._links.target)
         for each in self._links.connections:
             if each.role == "closing":
@@ -99,7 +106,7 @@ class BrokerMoves:
         """Delete the nodes' logins at a broker that they have left, unless another master is doing it."""
         async with self._database.session() as session:
             claimed = await session.rows(
-                "broker_moves.claim_left", revs=[link.rev for link in left.links], age=HEARTBEAT
+                "broker_moves.claim_left", revs=[link.rev for link in left.links], age=self.heartbeat
             )
         if not claimed:
             return

@@ -75,13 +75,15 @@ CREATE TABLE masters (
 -- settings of each master count. `amqp_urls` hold the masters' login; `ca` is PEM, 'system' or NULL. Masters open a
 -- `new` link beside the present one (`only`). It is `both` when every master is up at both: nodes move to it. Then it is
 -- `only`, and the former one is `closing` until the nodes' logins there are deleted, or `left_over` tells why they
--- could not be. A row that is `old` is history. `rev` is above all that nodes ever reported.
+-- could not be. A row that is `old` is history. `rev` is above all that nodes ever reported. Links with the same
+-- `queues` lead to the same queues by other addresses, such as with TLS: whichever is used, the other one is heard.
 CREATE TABLE broker_links (
     rev bigint PRIMARY KEY CHECK (rev >= 0),
     amqp_urls text[] NOT NULL CHECK (cardinality(amqp_urls) BETWEEN 1 AND 8),
     management_urls text[] NOT NULL CHECK (cardinality(management_urls) BETWEEN 1 AND 8),
     node_amqp_urls text[] NOT NULL CHECK (cardinality(node_amqp_urls) BETWEEN 1 AND 8),
     ca text,
+    queues bigint NOT NULL,
     state text NOT NULL CHECK (state IN ('new', 'both', 'only', 'closing', 'old')),
     made_at timestamptz NOT NULL DEFAULT now(),
     state_at timestamptz NOT NULL DEFAULT now(),

@@ -218,7 +218,11 @@ SELECT
     CASE WHEN s.online AND s.connections IS NOT NULL THEN jsonb_build_object(
         'cpu', s.cpu, 'memory', s.memory, 'rx_bps', s.rx_bps, 'tx_bps', s.tx_bps, 'connections', s.connections
     ) END AS load,
-    n.pinned_version, s.upgrade, s.tls_certificate
+    n.pinned_version, s.upgrade, s.tls_certificate,
+    CASE WHEN n.broker_rev IS NOT NULL THEN jsonb_build_object(
+        'rev', n.broker_rev, 'url', NULLIF(n.broker_url, ''), 'state', n.broker_state,
+        'reason', NULLIF(n.broker_reason, '')
+    ) END AS broker
 FROM nodes n
 JOIN node_status s ON s.node_id = n.id;
 

@@ -51,7 +51,7 @@ WHERE state = 'closing' AND rev = ANY (:revs::bigint[]);
 
 -- All links by revision, of which one write at a time decides.
 -- name: lock_all
-SELECT rev, amqp_urls, management_urls, node_amqp_urls, ca, state, state_at, left_over FROM broker_links
+SELECT rev, amqp_urls, management_urls, node_amqp_urls, ca, queues, state, state_at, left_over FROM broker_links
 ORDER BY rev
 FOR UPDATE;
 
@@ -68,8 +68,10 @@ SELECT GREATEST(
 ) + 1;
 
 -- name: insert
-INSERT INTO broker_links (rev, amqp_urls, management_urls, node_amqp_urls, ca, state)
-VALUES (:rev, :amqp_urls::text[], :management_urls::text[], :node_amqp_urls::text[], :ca::text, :state);
+INSERT INTO broker_links (rev, amqp_urls, management_urls, node_amqp_urls, ca, queues, state)
+VALUES (
+    :rev, :amqp_urls::text[], :management_urls::text[], :node_amqp_urls::text[], :ca::text, :queues, :state
+);
 
 -- name: set_state
 UPDATE broker_links SET state = :state, state_at = now() WHERE rev = :rev;

@@ -7,7 +7,7 @@ from master.api.dependencies import Injected
 from master.api.openapi.route_docs import documented
 from master.broker_links.connections import BrokerLinks
 from master.broker_links.links import present
-from master.broker_links.trial import UnusableLink, try_link
+from master.broker_links.trial import UnusableLink, shares_queues, try_link
 from master.db.constraints import writing
 from master.db.database import Database
 from master.domain.broker_links import service as moves
@@ -51,8 +51,9 @@ async def move_broker(
         await try_link(link)
     except UnusableLink as error:
         raise moves.unusable(error.member, error.reason) from error
+    stays = await shares_queues(link, present(links))
     async with writing(database) as session:
-        await moves.start(session, link, broker_links.configured)
+        await moves.start(session, link, broker_links.configured, stays=stays)
         shown = await moves.show(session, broker_links.configured)
     broker_links.wake()
     return shown

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from master.schemas.base import RequestBody, Resource, omitted
 from shared.bus.addresses import LONGEST_CA, LONGEST_URL, MOST_ADDRESSES
-from shared.messages.broker_config import MOST_URLS as MOST_NODE_ADDRESSES
+from shared.messages.broker_config import MOST_URLS
 
 MoveState = Literal["opening", "moving"]
 NodeMoveState = Literal["moved", "trial", "failed"]
@@ -15,7 +15,7 @@ MOST_NAMES = 10_000
 
 Url = Annotated[str, Field(min_length=1, max_length=LONGEST_URL)]
 Urls = Annotated[list[Url], Field(min_length=1, max_length=MOST_ADDRESSES)]
-NodeUrls = Annotated[list[Url], Field(min_length=1, max_length=MOST_NODE_ADDRESSES)]
+NodeUrls = Annotated[list[Url], Field(min_length=1, max_length=MOST_URLS)]
 AMQP_URLS = "The addresses by which masters reach the broker, or the brokers of one cluster, in order of preference."
 MANAGEMENT_URLS = "The addresses of RabbitMQ's management API. It takes the login of `amqp_urls`."
 NODE_AMQP_URLS = "The addresses by which nodes reach the broker. Each node has a login of its own."

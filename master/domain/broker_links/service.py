@@ -31,10 +31,11 @@ from master.domain.broker_links.schemas import (
 from master.domain.events.log import NewEvent, record_events
 from master.errors import BrokerMoveUnderWay, Invalid, MastersNotMoved, NoBrokerMove, NodesNotMoved, invalid_at
 from master.settings import management_addresses
-from shared.bus.addresses import spread, without_login
+from shared.bus.addresses import SYSTEM, spread, without_login
 from shared.messages.bodies import ConfigBody
-from shared.messages.broker_config import MOST_URLS
-from shared.proxies import NodeId
+from shared.messages.broker_config import CONFIG_LIMIT, MOST_URLS, certificates_in
+from shared.messages.writing import encode
+from shared.proxies import MAX_BIGINT, NodeId
 from shared.validation_errors import first_error
 
 MASTER_SILENT = timedelta(seconds=30)
@@ -133,7 +134,7 @@ def changed_link(body: NewBrokerLink, now: BrokerLink) -> BrokerLink:
     given = body.model_fields_set
     link = replace(now, state="new")
     if "ca" in given:
-        link = replace(link, ca=body.ca)
+        link = replace(link, ca=usable_authorities(body.ca))
     if "amqp_urls" in given:
         urls = tuple(with_own_login(url, now) for url in body.amqp_urls)
         follows = now.node_amqp_urls == now.broker.bare_urls
@@ -143,7 +144,7 @@ def changed_link(body: NewBrokerLink, now: BrokerLink) -> BrokerLink:
     if "management_urls" in given:
         link = replace(link, management_urls=usable_management(body.management_urls))
     if "node_amqp_urls" in given:
-        link = replace(link, node_amqp_urls=tuple(body.node_amqp_urls))
+        link = replace(link, node_amqp_urls=without_logins(body.node_amqp_urls))
     check_link(link)
     if (link.content, link.node_amqp_urls) == (now.content, now.node_amqp_urls):
         raise invalid_at("the broker is at this place already", "")
@@ -154,6 +155,22 @@ def with_own_login(url: str, now: BrokerLink) -> SecretStr:
     """Return an address with its login, or with the present one if it has none."""
     secret = SecretStr(url)
     return secret if "@" in urlsplit(url).netloc else with_login(secret, now.broker.login)
+
+
+def without_logins(urls: Sequence[str]) -> tuple[str, ...]:
+    """Return the addresses for nodes. Raises Invalid if one has a login."""
+    if any("@" in url for url in urls):
+        raise invalid_at("have no login: every node has its own", "/node_amqp_urls")
+    return tuple(urls)
+
+
+def usable_authorities(text: str | None) -> str | None:
+    """Return the certificates without comments and keys. Raises Invalid."""
+    if text is None or text == SYSTEM:
+        return text
+    if not (found := certificates_in(text)):
+        raise invalid_at("has no certificate in PEM", "/ca")
+    return found
 
 
 def usable_management(urls: Sequence[str]) -> tuple[str, ...]:
@@ -171,29 +188,35 @@ def check_link(link: BrokerLink) -> None:
     except ValueError as error:
         raise invalid_at(str(error), "/amqp_urls") from error
     try:
-        config_of(link, NodeId(1))
+        config = config_of(replace(link, rev=MAX_BIGINT), NodeId(1))
     except ValidationError as error:
         raise invalid_at(first_error(error), "/node_amqp_urls") from error
     except ValueError as error:
         raise invalid_at(str(error), "/node_amqp_urls") from error
+    if len(encode(config)) > CONFIG_LIMIT:
+        raise invalid_at(f"a message with these would have more than {CONFIG_LIMIT} bytes", "/ca")
 
 
 def config_of(link: BrokerLink, node_id: NodeId) -> ConfigBody:
     """Return the message that asks a node to use this link. Raises ValueError."""
     addresses = link.node_broker
-    urls = spread(addresses.bare_urls, node_id)[:MOST_URLS]
-    return ConfigBody(rev=max(link.rev, 1), amqp_urls=urls, ca=addresses.ca)
+    ca = addresses.ca if addresses.ca in (None, SYSTEM) else certificates_in(addresses.ca)
+    return ConfigBody(rev=link.rev, amqp_urls=spread(addresses.bare_urls, node_id)[:MOST_URLS], ca=ca)
 
 
-async def start(session: Session, link: BrokerLink, configured: BrokerLink) -> None:
-    """Write a new link, which all masters then open. Raises BrokerMoveUnderWay."""
+async def start(session: Session, link: BrokerLink, configured: BrokerLink, *, stays: bool) -> None:
+    """Write a new link, which all masters then open. Raises BrokerMoveUnderWay.
+
+    `stays` is whether it leads to the same queues as the present one.
+    """
     await session.execute("broker_moves.lock_table")
     rows, links = await known_links(session, configured)
     refuse_second(links)
     if not rows:
         await insert(session, configured)
     rev = await session.value("broker_moves.next_rev")
-    await insert(session, replace(link, rev=rev, state="new"))
+    queues = present(links).queues if stays else rev
+    await insert(session, replace(link, rev=rev, queues=queues, state="new"))
     details = {"rev": rev, "amqp_urls": list(link.broker.bare_urls), "before": list(present(links).broker.bare_urls)}
     await record_events(session, [NewEvent(type="broker.move_started", details=details)])
 
@@ -217,6 +240,7 @@ def columns(link: BrokerLink) -> Mapping[str, Any]:
         "management_urls": list(link.management_urls),
         "node_amqp_urls": list(link.node_amqp_urls),
         "ca": link.ca,
+        "queues": link.queues,
         "state": link.state,
     }
 

@@ -3,6 +3,7 @@
 id, name, ip, location_id, labels, state, max_proxies, port_from, port_to, engines, host, os, addresses, agent,
 revision, created_at, updated_at, link, rev, confirmed_rev, count, running, failed, missing, held_rev, held_stops,
 held_of, reported_at, limited, exit_addresses, ipv6_prefixes, moving, load, pinned_version, upgrade, tls_certificate,
+broker,
 (SELECT trouble FROM node_status s WHERE s.node_id = id) AS trouble
 
 -- name: select_one

@@ -97,6 +97,18 @@ class NodeCertificate(Resource):
     problem: str | None = Field(description="Why the node cannot use the certificate of its settings. null: it does.")
 
 
+class NodeBroker(Resource):
+    """The link to the broker by which the node was heard last, and how its last move went."""
+
+    rev: int = Field(description="The revision of the link, as GET /system/broker shows it.")
+    url: str | None = Field(description="The address that the node uses. null: its agent does not report it.")
+    state: str | None = Field(
+        description="`moved`: it uses the link. `trial`: it has just moved, and is not confirmed. `failed`: it could "
+        "not use a newer link, and stayed. null: its agent cannot be moved."
+    )
+    reason: str | None = Field(description="Why it could not move.")
+
+
 class NodeStatus(Resource):
     """The latest report of a node."""
 
@@ -194,6 +206,12 @@ class Node(Resource):
                         "upgrade": {"able": True, "version": None, "state": None, "reason": None},
                         "reported_at": "2026-05-01T09:31:00Z",
                     },
+                    "broker": {
+                        "rev": 0,
+                        "url": "amqps://broker.example.net:5671/",
+                        "state": "moved",
+                        "reason": None,
+                    },
                     "moving": None,
                     "created_at": "2026-05-01T09:30:00Z",
                     "updated_at": "2026-05-01T09:30:00Z",
@@ -221,6 +239,7 @@ class Node(Resource):
     tls_certificate: NodeCertificate | None = Field(description="null: the node has no proxy that speaks TLS.")
     revision: int = Field(description="Grows with every change of what the node should run.")
     status: NodeStatus
+    broker: NodeBroker | None = Field(description="null: the node was not heard yet.")
     moving: Moving | None = Field(description="null: the node does not drain by moving its proxies.")
     created_at: datetime
     updated_at: datetime
