@@ -22,7 +22,17 @@ SEE_EVERYTHING = {
 }
 """Statements that a token with a filter may run and that see everything: to place, lock, count and record. Nobody is
 shown what they return."""
-WHOLE_SYSTEM = {"doctor", "enrolment", "locations", "metrics", "nodes", "replacement", "sync", "webhooks"}
+WHOLE_SYSTEM = {
+    "broker_moves",
+    "doctor",
+    "enrolment",
+    "locations",
+    "metrics",
+    "nodes",
+    "replacement",
+    "sync",
+    "webhooks",
+}
 OWN_WORK = {
     *("events.forget", "rotation.end", "rotation.wait"),
     *("usage.fold", "usage.pass_thresholds", "usage.roll_up", "usage.store"),
