@@ -98,6 +98,10 @@ CASES: Mapping[str, AlertCase] = {
     "a list is held": case({"maybe_held_lists": "1x60"}, "MaybeListHeld"),
     "a node lags": case({"maybe_sync_lagging_online_nodes": "1x60"}, "MaybeSyncLagging"),
     "a node is troubled": case({"maybe_troubled_nodes": "1x60"}, "MaybeNodesTroubled"),
+    "a node does not move": case(
+        {'maybe_broker_move_waiting_nodes{state="both"}': "1x60"}, "MaybeBrokerMoveWaits", at="70m"
+    ),
+    "every node has moved": case({'maybe_broker_move_waiting_nodes{state="both"}': "5x20 0x40"}, at="70m"),
     "a proxy failed": case({'maybe_proxies{state="failed"}': "1x60"}, "MaybeProxiesFailed"),
     "an upgrade is halted": case(
         {'maybe_upgrade{state="done"}': "_x60", 'maybe_upgrade{state="halted"}': "1x60"}, "MaybeUpgradeStopped"

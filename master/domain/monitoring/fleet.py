@@ -33,6 +33,12 @@ COUNTS = (
     Count("metrics.upgrade", "maybe_upgrade", "The state of the newest upgrade.", ("state",)),
     Count("metrics.upgrade_nodes", "maybe_upgrade_nodes", "Nodes of the newest upgrade, by state.", ("state",)),
     Count(
+        "metrics.broker_move",
+        "maybe_broker_move_waiting_nodes",
+        "Nodes that have not moved yet, by the state of the move; nothing while the broker does not move.",
+        ("state",),
+    ),
+    Count(
         "metrics.node_certificates",
         "maybe_node_certificate_end_timestamp_seconds",
         "When the first certificate of a node ends, by who makes it.",

@@ -52,3 +52,11 @@ SELECT
 FROM node_status
 WHERE tls_certificate IS NOT NULL
 GROUP BY 1;
+
+-- Nodes that have not moved yet, while the broker moves.
+-- name: broker_move
+SELECT
+    l.state,
+    (SELECT count(*) FROM nodes n WHERE n.broker_rev IS DISTINCT FROM l.rev OR n.broker_state = 'trial') AS count
+FROM broker_links l
+WHERE l.state IN ('new', 'both');
