@@ -6,6 +6,8 @@ from typing import get_args
 import pytest
 
 from master import errors
+from master.__main__ import COMMANDS as MASTER_COMMANDS
+from master.api.scopes import NEEDS
 from master.domain.events.schemas import TYPES
 from master.settings import OPTIONAL, REQUIRED, SECRETS
 from node.__main__ import COMMANDS
@@ -29,6 +31,8 @@ READ_BY = (
     ),
 )
 FILE = re.compile(r"(?:master|node|shared|tests|docker|docs)/[\w./-]*[\w-]|(?:pyproject\.toml|compose\.yaml|dev)")
+ROUTE = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/[\w/{}.-]*)")
+PLACE = re.compile(r"\{\w+\}|\bID\b")
 PROBLEM = re.compile(r"/problems/[a-z-]+")
 
 
@@ -69,6 +73,21 @@ def test_every_problem_that_a_document_names_exists(document: str) -> None:
     known = set(PROBLEM.findall((ROOT / "master/errors.py").read_text()))
     assert errors.InsufficientCapacity.type in known
     assert set(PROBLEM.findall(text_of(document))) <= known
+
+
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if one != "CHANGELOG.md"])
+def test_every_route_that_a_document_names_exists(document: str) -> None:
+    routes = {(method, PLACE.sub("{}", path)) for path, methods in NEEDS.items() for method in methods}
+    routes.add(("POST", "/announce"))  # of the downloads, which have no other method
+    named = {(method, PLACE.sub("{}", path)) for span in code_spans(document) for method, path in ROUTE.findall(span)}
+    assert named - routes == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_of_the_master_that_a_document_names_is_one(document: str) -> None:
+    spans = [*code_spans(document), *blocks(document, "text"), *blocks(document)]
+    named = {word for span in spans for word in re.findall(r"\bmaybe-master ([a-z][a-z-]*)", span)}
+    assert named - set(MASTER_COMMANDS) - {"maybe-node"} == set()
 
 
 @pytest.mark.parametrize("document", ["docs/nodes.md", "docs/ru/nodes.md"])

@@ -71,6 +71,20 @@ async def test_each_alert_fires_in_its_case_alone(tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus) is not installed")
+async def test_promtool_has_nothing_to_say_about_the_configuration():
+    command = [
+        "promtool",
+        "check",
+        "config",
+        "--lint=all",
+        "--lint-fatal",
+        str(rules.RULES.with_name("prometheus.yaml")),
+    ]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_dashboard_has_what_grafana_10_needs_to_import_it():
     found = rules.dashboard()
     assert found["schemaVersion"] >= 38
