@@ -25,6 +25,8 @@ from tests.services.sources import Where
 from tests.tls.authority import Authority
 
 CLIENTS = 6
+PACE_S = 0.02
+"""Between two rounds of a client: the processor is shared with the masters."""
 Event = dict[str, Any]
 NAMES = [name if name == "haproxy" else pytest.param(name, marks=pytest.mark.long) for name in KINDS]
 
@@ -124,6 +126,7 @@ class Load:
                 answer = await self.ask(client, "POST", "/locations", json={"name": name})
                 if answer is not None and answer.status_code == 201:
                     self.created.add(name)
+                await asyncio.sleep(PACE_S)
 
     async def ask(self, client: httpx.AsyncClient, method: str, path: str, **more: Any) -> httpx.Response | None:
         began = time.monotonic()
