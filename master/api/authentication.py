@@ -68,7 +68,7 @@ def authenticated(app: ASGIApp, authenticator: Authenticator) -> ASGIApp:
 
 
 @dataclass(slots=True)
-class Progress:
+class AnswerProgress:
     """How far an answer is."""
 
     is_begun: bool = False
@@ -91,7 +91,7 @@ async def serve_for(
 
     An event stream is ended then; any other answer that has begun is left incomplete, so that its client notices.
     """
-    progress = Progress()
+    progress = AnswerProgress()
 
     async def passing(message: Message) -> None:
         progress.note(message)

@@ -16,7 +16,8 @@ ENV = {
     "DATABASE_NAME": "n",
     "RABBITMQ_MANAGEMENT_URL": "http://h:15672",
 }
-SECRET = {"DATABASE_PASSWORD": "hush", "AMQP_URL": "amqp://u:hush@h/", "LICENSE_KEY": "hush"}
+TOKEN = "mp_258zY2SWR86rmGpAtwqN0QpAQ9RvQj2do7aj"
+SECRET = {"DATABASE_PASSWORD": "hush", "AMQP_URL": "amqp://u:hush@h/", "LICENSE_KEY": "hush", "API_TOKEN": TOKEN}
 
 
 def in_files(folder: Path, **texts: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 
 DELIBERATE = {
+    "Access": "what a token may do in the API, and who may use a proxy in a worker of the built-in engine",
     "Check": "a check of a proxy in the API, and one of the checks of a doctor",
     "Lookup": "who had an address, in the API, and the lookup of a name in a worker's resolver",
     "Master": "the API's resource, and the running program of which it is the record",
