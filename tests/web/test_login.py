@@ -75,23 +75,22 @@ async def test_tokens_are_created_shown_once_and_revoked(page: Page, closed: tup
     assert (await served.http.get("/tokens/current", headers=bearer(token))).status_code == 401
 
 
-async def test_an_export_is_saved_with_the_token(page: Page, closed: tuple[Master, str]) -> None:
+async def test_an_export_is_saved_with_the_token_and_logging_out_forgets_it(
+    page: Page, closed: tuple[Master, str]
+) -> None:
     await page.goto("/#/proxies")
     await log_in(page, closed[1])
     await page.get_by_role("button", name="Export").click()
     async with page.expect_download() as download:
         await page.get_by_role("button", name="CSV").click()
     assert (await download.value).suggested_filename == "proxies.csv"
-
-
-async def test_logging_out_forgets_the_token(page: Page, closed: tuple[Master, str]) -> None:
     await page.goto("/#/settings")
-    await log_in(page, closed[1])
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_label("Token", exact=True)).to_be_visible()
     assert closed[1] not in await page.evaluate("JSON.stringify(localStorage)")
 
 
+@pytest.mark.long
 async def test_the_documentation_has_a_field_for_the_token(page: Page, closed: tuple[Master, str]) -> None:
     await page.goto("/api")
     await page.get_by_role("button", name="Authorize").first.click()

@@ -11,6 +11,8 @@ from master.db.database import Database
 from master.errors import Forbidden, Unauthorized
 from master.schemas.access import ANYBODY, FLEET_SCOPES, NOBODY, SCOPES, Access, TokenFilter, TokenScope
 from tests.master.dependencies import api_parts
+from tests.openapi.conformance import described
+from tests.openapi.operations import operations
 
 ALL = [(path, method, need) for path, methods in NEEDS.items() for method, need in methods.items()]
 FILTER = TokenFilter(label="customer:7")
@@ -97,3 +99,12 @@ def test_only_writes_of_the_fleet_itself_are_for_tokens_with_a_filter() -> None:
 
 def test_what_is_answered_without_the_database_is_read_alone() -> None:
     assert [path for path in NEEDS if copes_without_database(path)] == ["/metrics", "/health/report"]
+
+
+def test_the_document_names_the_scopes_of_each_operation_and_which_need_no_token() -> None:
+    assert described()["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    for one in operations():
+        need = NEEDS[one.path][one.method]
+        assert one.described["security"] == ([] if need.is_free else [{"token": list(need.scopes)}, {}])
+        words = one.described["description"]
+        assert all(f"`{scope}`" in words for scope in need.scopes), words
