@@ -69,7 +69,7 @@ class Broker:
         await self._import(self.definitions({node_id: hash_}, everything=False))
 
     async def repair_logins(self, nodes: Mapping[NodeId, str]) -> list[NodeId]:
-        """Restore logins that were deleted or got another password; return the nodes.
+        """Restore logins that were deleted or got another password; return the nodes. Deleted queues are restored, too.
 
         Connections made with another password are closed. Raises BrokerAway.
         """
@@ -81,8 +81,11 @@ class Broker:
         for node_id in other:
             await self.delete_login(node_id)
         wrong = {**missing, **other}
-        if wrong:
-            await self._import(self.definitions(wrong, everything=False))
+        queues = {queue["name"] for queue in await self.call("GET", f"/api/queues/{self._quoted}?columns=name")}
+        without = {node_id: hash_ for node_id, hash_ in nodes.items() if node_queue(node_id) not in queues}
+        everything = not {MASTER_QUEUE, DEAD_QUEUE} <= queues
+        if wrong or without or everything:
+            await self._import(self.definitions({**wrong, **without}, everything=everything))
         return sorted(wrong)
 
     async def remove_node(self, node_id: NodeId) -> None:

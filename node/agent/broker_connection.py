@@ -8,7 +8,8 @@ from typing import Protocol
 
 from node.state.broker_moves import BrokerConfig
 from shared.bus.addresses import BrokerAddresses
-from shared.bus.client import Bus, BusState
+from shared.bus.client import Bus
+from shared.bus.failures import BusState
 from shared.bus.intake import Handler
 
 HOPELESS: tuple[BusState, ...] = ("refused", "untrusted")

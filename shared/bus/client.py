@@ -8,9 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from math import inf
-from typing import Literal
 from uuid import uuid4
 
 import structlog
@@ -30,7 +28,15 @@ from shared.bus.clear_text import ADVICE, in_clear_text
 from shared.bus.confirmations import Confirmations
 from shared.bus.connections import CONNECT_TIMEOUT_S, connected, is_blocked, version_of
 from shared.bus.envelopes import Outgoing, outgoing
-from shared.bus.failures import OUTSIDE_ERRORS, BusDown, Unroutable, UntrustedBroker, is_outside
+from shared.bus.failures import (
+    OUTSIDE_ERRORS,
+    AddressFailure,
+    BusDown,
+    BusState,
+    Unroutable,
+    UntrustedBroker,
+    is_outside,
+)
 from shared.bus.intake import Intake
 from shared.tasks import Backoff, wait_for_event
 
@@ -42,21 +48,6 @@ REFUSED_WAIT_S = 15
 RECONNECT_MOST_S = 3.0
 """Longest time between two tries while the broker is away. Changes reach the nodes within five seconds of its return,
 and a thousand nodes still spread their logins over seconds."""
-
-BusState = Literal["connecting", "up", "down", "refused", "occupied", "untrusted"]
-"""refused: the broker does not accept the login. occupied: another program consumes this program's own queue.
-
-untrusted: the broker's certificate is refused. Like a refused login, no quick retry heals it.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class AddressFailure:
-    """Why the bus is not up at `endpoint` (host:port)."""
-
-    endpoint: str
-    state: BusState
-    reason: str
 
 
 class Bus:
@@ -224,6 +215,7 @@ class Bus:
                 consumer = await receive.channel()
                 for each in (channel, consumer):
                     each.close_callbacks.add(close)
+                (await consumer.get_underlay_channel()).on_consumer_cancel_callbacks.add(close)
                 await self._intake.consume(consumer)
             self._exchanges = {}
             self._channel, self._transmit = channel, transmit

@@ -1,13 +1,31 @@
-"""Failures of the connection to the broker.
+"""States and failures of the connection to the broker.
 
 BusDown
 └── Unroutable
 UntrustedBroker
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
 OUTSIDE_ERRORS = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError)
+
+BusState = Literal["connecting", "up", "down", "refused", "occupied", "untrusted"]
+"""refused: the broker does not accept the login. occupied: another program consumes this program's own queue.
+
+untrusted: the broker's certificate is refused. Like a refused login, no quick retry heals it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressFailure:
+    """Why the bus is not up at `endpoint` (host:port)."""
+
+    endpoint: str
+    state: BusState
+    reason: str
 
 
 def is_outside(error: Exception) -> bool:

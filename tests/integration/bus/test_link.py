@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from master.broker import Broker
+from master.broker import Broker, password_hash
 from shared.bus.addresses import addresses
 from shared.bus.envelopes import Incoming, Outgoing
 from shared.bus.failures import BusDown, Unroutable
@@ -12,6 +12,7 @@ from shared.bus.logins import try_logins
 from shared.messages.bodies import Header
 from shared.messages.reading import decode_header
 from shared.messages.routes import MASTER_QUEUE
+from shared.proxies import NodeId
 from tests.integration.bus.conftest import CLUSTER, address_of, bus_of, reaches
 from tests.services.rabbitmq import Vhost
 
@@ -84,3 +85,19 @@ async def test_a_bus_that_cannot_connect_ends_at_whatever_moment_it_is_cancelled
             for _ in range(steps):
                 await asyncio.sleep(0)
             running.cancel()
+
+
+async def test_a_program_whose_queue_is_deleted_notices_and_is_back_when_the_queue_is(two_nodes: Broker, vhost: Vhost):
+    nodes = {NodeId(number): password_hash(password) for number, password in ((1, "one"), (2, "two"))}
+    await two_nodes.repair_logins(nodes)
+    bus = bus_of(address_of(vhost, "node-1", "one"), "mp.node.1")
+    async with asyncio.TaskGroup() as group, vhost.management() as api:
+        running = group.create_task(bus.run())
+        await reaches(bus, "up")
+        for name in ("mp.node.1", MASTER_QUEUE):
+            (await api.delete(f"queues/{vhost.name}/{name}")).raise_for_status()
+        await reaches(bus, "down")
+        assert await two_nodes.repair_logins(nodes) == []
+        assert (await api.get(f"queues/{vhost.name}/{MASTER_QUEUE}")).status_code == 200
+        await reaches(bus, "up")
+        running.cancel()
