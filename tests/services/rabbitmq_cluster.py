@@ -112,7 +112,7 @@ class RabbitMQCluster:
 
 
 def three_brokers(folder: Folder, ports: PortBlock, prefix: Sequence[str] = ()) -> RabbitMQCluster:
-    """Set up three members, which are not started yet. `prefix` runs a command in another network.
+    """Set up three members, which are not started yet. `prefix` runs a command in another network, as their account.
 
     Skips where this machine has no RabbitMQ or only one loopback address.
     """
@@ -120,20 +120,24 @@ def three_brokers(folder: Folder, ports: PortBlock, prefix: Sequence[str] = ()) 
     if server is None or epmd is None or not has_loopback(HOSTS[-1]):
         pytest.skip("a cluster of brokers needs RabbitMQ on this machine, and more loopback addresses than one")
     command = [epmd, "-port", str(ports.port(PORT_MAPPER)), "-address", ",".join(HOSTS)]
-    mapper = Process("epmd", [*prefix, *command], folder.log("epmd"), account=unprivileged())
-    return RabbitMQCluster([member(folder, ports, number, [*prefix, server]) for number in range(3)], mapper)
+    mapper = Process("epmd", [*prefix, *command], folder.log("epmd"))
+    members = [member(folder, ports, number, [*prefix, server]) for number in range(3)]
+    for program in (mapper, *(each.program for each in members)):
+        if isinstance(program, Process) and not prefix:
+            program.account = unprivileged()
+    return RabbitMQCluster(members, mapper)
 
 
 def member(folder: Folder, ports: PortBlock, number: int, command: Sequence[str]) -> RabbitMQ:
-    """Set up one member."""
-    host, account = HOSTS[number], unprivileged()
+    """Set up one member, whose files belong to the account of the services."""
+    host = HOSTS[number]
     home = folder.private(f"rabbitmq-{number + 1}")
     admin = Vhost(host, ports.port(AMQP), f"http://{host}:{ports.port(MANAGEMENT)}", USER, folder.secret("rabbitmq"))
     (home / ".erlang.cookie").write_text(folder.secret("cookie"))
     (home / ".erlang.cookie").chmod(0o400)
     (home / "rabbitmq.conf").write_text(settings(admin, founds=number == 0))
     (home / "plugins").write_text("[rabbitmq_management].\n")
-    if account:
+    if account := unprivileged():
         give(home, account)
     by_name = surroundings(home, distribution=ports.port(DISTRIBUTION) + 10 * number, mapper=ports.port(PORT_MAPPER))
     address = f"{{{host.replace('.', ',')}}}"
@@ -146,7 +150,7 @@ def member(folder: Folder, ports: PortBlock, number: int, command: Sequence[str]
         f" -kernel inet_dist_use_interface {address} -kernel inet_dist_connect_options [{{ip,{address}}}]",
     }
     log = folder.log(f"rabbitmq-{number + 1}")
-    return RabbitMQ(admin, Process(f"rabbitmq-{number + 1}", command, log, environment, account, worker="beam.smp"))
+    return RabbitMQ(admin, Process(f"rabbitmq-{number + 1}", command, log, environment, worker="beam.smp"))
 
 
 def settings(admin: Vhost, *, founds: bool) -> str:

@@ -51,7 +51,7 @@ class Relay:
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.add(writer)
         try:
-            there, away = await asyncio.open_connection(self.host, self.port)
+            there, away = await self._behind()
         except OSError:
             writer.transport.abort()
             return
@@ -60,6 +60,10 @@ class Relay:
             group.create_task(self._carry(reader, away))
             group.create_task(self._carry(there, writer))
         self.writers -= {writer, away}
+
+    async def _behind(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the service. Raises OSError."""
+        return await asyncio.open_connection(self.host, self.port)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
