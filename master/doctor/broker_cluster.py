@@ -9,8 +9,8 @@ from shared.doctor.findings import Finding, ok, problem, some, warning
 ENOUGH_COPIES = 3
 GROW = "run `rabbitmq-queues grow NAME all` with the name of each broker that has no copies"
 CONVERT = (
-    "set QUEUE_TYPE=quorum, and make the queues again: stop the masters, delete the queues, start the masters, then "
-    "`rabbitmqctl close_all_connections` (docs/rabbitmq-cluster.md)"
+    "set QUEUE_TYPE=quorum, restart the masters, and delete these queues one by one: a master makes each again within "
+    "20 seconds (docs/rabbitmq-cluster.md)"
 )
 NAME_ALL = "name every broker, with commas between, unless this address is a balancer's in front of all of them"
 
