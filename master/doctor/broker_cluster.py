@@ -91,7 +91,11 @@ def address_findings(brokers: int, named: Mapping[str, int]) -> list[Finding]:
     if brokers < 2:
         return []
     return [
-        warning(variable, f"names 1 of {brokers} brokers: with that one gone, the others are not used", NAME_ALL)
+        warning(
+            "broker addresses",
+            f"{variable} names 1 of {brokers} brokers: with that one gone, the others are not used",
+            NAME_ALL,
+        )
         for variable, count in named.items()
         if count == 1
     ]
@@ -103,4 +107,4 @@ def sameness_findings(names: Mapping[str, str]) -> list[Finding]:
         return []
     text = ", ".join(f"{address} is {name!r}" for address, name in names.items())
     advice = "name the brokers of one cluster, or join them (docs/rabbitmq-cluster.md)"
-    return [problem("RABBITMQ_MANAGEMENT_URL", f"its addresses lead to different clusters: {text}", advice)]
+    return [problem("broker addresses", f"RABBITMQ_MANAGEMENT_URL leads to different clusters: {text}", advice)]

@@ -11,7 +11,7 @@ PAIRS = [
     ("README.md", "README.ru.md"),
     *(
         (f"docs/{name}.md", f"docs/ru/{name}.md")
-        for name in ("quickstart", "operations", "nodes", "containers", "tokens")
+        for name in ("quickstart", "operations", "nodes", "containers", "rabbitmq-cluster", "tokens")
     ),
     *((f"docs/operations/{name}", f"docs/ru/operations/{name}") for name in OPERATIONS),
 ]
