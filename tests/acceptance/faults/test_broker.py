@@ -79,6 +79,7 @@ async def test_an_alarm_of_the_broker_stops_no_proxy_and_no_answer_and_what_was_
         await eventually(lambda: logged(fleet, "master", "check_sync.not_sent"), 60)
         await kept.beat()
         await client.use(proxy)
+        assert not await logged(fleet, "master", "bus.unconfirmed")
     await fleet.converged(within=HEALED_S)
     await kept.beat()
 
