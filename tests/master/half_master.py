@@ -11,7 +11,7 @@ import aio_pika
 from shared.messages.bodies import BrokerReport, ConfigBody, ConfigOkBody, Header, NeedSync, Report
 from shared.messages.reading import decode
 from shared.messages.routes import MASTER_QUEUE, NODE_EXCHANGE, node_queue
-from shared.messages.writing import encode, encode_pairs
+from shared.messages.writing import encode, encode_pairs, encode_records
 from shared.proxies import NodeId
 from tests.services.vhosts import Vhost
 
@@ -26,10 +26,17 @@ class HalfMaster:
 
     channel: aio_pika.abc.AbstractChannel
     confirms: bool = True
+    records: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    """Records of proxies that the node has in every list, at version 1."""
     reports: list[Report] = field(default_factory=list[Report])
     requested: set[int] = field(default_factory=set[int])
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by every message of the node."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the broker has closed the channel, or the connection is lost."""
+
+    def end(self, *_: object) -> None:
+        self.ended.set()
 
     async def send(self, type_: str, body: bytes, rev: int = 1) -> None:
         headers = Header(v=1, cluster=CLUSTER, node=NODE, rev=rev).model_dump(exclude_defaults=True)
@@ -44,6 +51,8 @@ class HalfMaster:
         await message.ack()
         if isinstance(body, NeedSync):
             self.requested |= set(body.ids)
+            if known := [self.records[id_] for id_ in body.ids if id_ in self.records]:
+                await self.send("sync", encode_records(known)[0])
         elif isinstance(body, Report):
             self.reports.append(body)
             if self.confirms and body.broker is not None and body.broker.state == "trial":
@@ -69,7 +78,7 @@ class HalfMaster:
 
     async def change_arrives(self, rev: int) -> None:
         """Name a proxy that the node lacks, and wait until it requests the record here."""
-        await self.send("check-sync", encode_pairs([(rev, rev)])[0], rev=rev)
+        await self.send("check-sync", encode_pairs([*((id_, 1) for id_ in self.records), (rev, rev)])[0], rev=rev)
         await self.until(lambda: rev in self.requested)
 
     async def consumers(self) -> int | None:
@@ -82,5 +91,6 @@ class HalfMaster:
 async def half_master(vhost: Vhost, *, confirms: bool = True) -> AsyncIterator[HalfMaster]:
     async with await aio_pika.connect(vhost.amqp_url) as connection:
         made = HalfMaster(await connection.channel(publisher_confirms=True, on_return_raises=True), confirms)
+        made.channel.close_callbacks.add(made.end)
         await (await made.channel.get_queue(MASTER_QUEUE, ensure=False)).consume(made.take)
         yield made
