@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from master.broker import Broker
+from master.broker_links.links import configured_link
 from master.db.database import Row, Session
 from master.db.inspection import read_only_session
 from master.db.migrations import steps
@@ -23,6 +24,7 @@ from master.doctor.broker import (
 )
 from master.doctor.broker_cluster import address_counts, address_findings, cluster_findings, sameness_findings
 from master.doctor.broker_inspection import Contents, Inspection, NotInspected, not_inspected
+from master.doctor.broker_moves import move_findings
 from master.doctor.bundles import bundle_findings
 from master.doctor.database import NodeSeen, address_finding, api_finding, clock_finding, node_findings, schema_finding
 from master.doctor.database import server_findings as database_findings
@@ -31,6 +33,7 @@ from master.doctor.license import license_findings
 from master.doctor.tokens import token_findings
 from master.doctor.topology import Topology, topology, topology_findings
 from master.doctor.upgrades import agent_findings, upgrade_findings
+from master.domain.broker_links.service import show as show_broker
 from master.domain.license.runner import configured_key
 from master.domain.license.service import read_current
 from master.domain.tokens.service import admins
@@ -142,6 +145,8 @@ class MasterExamination:
             _, unusable = await asyncio.to_thread(configured_key, self.settings.configured_license)
             found += upgrade_findings(await session.row("doctor.upgrade"))
             found += license_findings(current.license, current.now, unusable)
+            if self.amqp:
+                found += move_findings(await show_broker(session, configured_link(self.settings)))
             found += token_findings(await admins(session), is_set=self.settings.api_token is not None)
         return found
 
