@@ -29,6 +29,7 @@ HISTORY = (
     " FROM generate_series(1, 10) AS hour CROSS JOIN proxies p JOIN nodes n ON n.id = p.node_id",
     "INSERT INTO former_proxies (proxy_id, node_id, name, labels, stack_id)"
     " SELECT 10000000 + id, node_id, name, labels, stack_id FROM proxies",
+    "UPDATE node_status SET cpu = 0.1, memory = 0.1, rx_bps = 1, tx_bps = 1",
     "SET session_replication_role = origin",
     "ANALYZE",
 )

@@ -11,13 +11,17 @@ CUSTOMERS = ("7", "8", "70")
 
 
 async def begin(api: Api) -> None:
-    """Three locations, and five nodes, the last of which has no location."""
+    """Three locations, and five nodes, the last of which has no location; and a log too long to be walked."""
     for table, digit in KINDS.items():
         first = int(f"{digit}{digit}000001")
         await api.rows.execute("SELECT setval(pg_get_serial_sequence($1, 'id'), $2, false)", table, first)
     locations = [await api.location(f"place {number}") for number in range(3)]
     for location_id in (*locations, locations[0], None):
         await api.node(location_id=location_id)
+    await api.rows.execute(
+        "INSERT INTO events (type, actor, node_id) SELECT 'node.online', 'node 22000001', 22000001"
+        " FROM generate_series(1, 2000)"
+    )
 
 
 def labels(draw: random.Random) -> dict[str, str]:

@@ -305,6 +305,7 @@ CREATE INDEX proxies_not_running_idx ON proxies (node_id) WHERE NOT (ever_ran AN
 CREATE INDEX proxies_stack_id_idx ON proxies (stack_id, id) WHERE stack_id IS NOT NULL;
 CREATE INDEX proxies_name_prefix ON proxies ((COALESCE(lower(name), U&'\+10FFFF') COLLATE "C"), id);
 CREATE INDEX proxies_username_prefix ON proxies ((lower(username) COLLATE "C"), id);
+CREATE INDEX proxies_labels_idx ON proxies USING gin (labels jsonb_path_ops);
 
 -- Proxies that do not serve, by their node's latest report. A proxy of kind `limited` (quota used up) or `expired` runs
 -- and serves nobody.
@@ -574,6 +575,7 @@ CREATE TABLE former_proxies (
     PRIMARY KEY (proxy_id, node_id)
 );
 CREATE INDEX former_proxies_left_at_idx ON former_proxies (left_at);
+CREATE INDEX former_proxies_labels_idx ON former_proxies USING gin (labels jsonb_path_ops);
 
 -- The highest figures reported for each life (`epoch`) of a proxy's counters, so that a report that comes twice or late
 -- adds nothing. Rows outlive their proxy, so that a node's late reports of it count once, too.

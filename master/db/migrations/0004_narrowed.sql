@@ -74,7 +74,7 @@ BEGIN
                 resource_inside := inside;
                 stack_inside := format('r.id = %s', value);
                 removed := inside || ' AND r.labels IS NOT NULL';
-                event_inside := inside || ' AND r.proxy_id IS NOT NULL';
+                event_inside := inside || ' AND (r.proxy_id IS NOT NULL OR r.type LIKE ''stack.%'')';
                 usage_inside := inside;
                 history_inside := 'r.proxy_id IN (SELECT k.id FROM known_proxies k)';
             WHEN 'location' THEN
@@ -143,14 +143,14 @@ BEGIN
             SELECT jsonb_array_elements_text(s.proxy -> 'location_ids')::bigint FROM stacks s;
         END IF;
         EXECUTE format(
-            'CREATE VIEW nodes AS SELECT %s FROM public.nodes r WHERE r.id IN (SELECT v.id FROM visible_nodes v)',
+            'CREATE VIEW nodes AS SELECT %s FROM public.nodes r WHERE r.id = ANY (ARRAY(SELECT v.id FROM visible_nodes v))',
             pg_temp.columns_of('public.nodes', '{"labels": "''{}''"}', ARRAY[
                 'id', 'name', 'ip', 'location_id', 'state', 'created_at', 'updated_at'
             ])
         );
         EXECUTE format(
             'CREATE VIEW node_status AS SELECT %s FROM public.node_status r'
-            ' WHERE r.node_id IN (SELECT v.id FROM visible_nodes v)',
+            ' WHERE r.node_id = ANY (ARRAY(SELECT v.id FROM visible_nodes v))',
             pg_temp.columns_of('public.node_status', '{}', ARRAY['node_id', 'online', 'reported_at', 'session'])
         );
         EXECUTE format(
@@ -159,7 +159,7 @@ BEGIN
             '        count(*) FILTER (WHERE state = ''failed'') AS failed,'
             '        count(*) FILTER (WHERE state IN (''limited'', ''expired'')) AS limited'
             '    FROM proxy_resources GROUP BY node_id'
-            ') AS own ON own.node_id = r.id WHERE r.id IN (SELECT v.id FROM visible_nodes v)',
+            ') AS own ON own.node_id = r.id WHERE r.id = ANY (ARRAY(SELECT v.id FROM visible_nodes v))',
             pg_temp.columns_of('public.node_resources', jsonb_build_object(
                 'labels', '''{}''', 'max_proxies', '0', 'port_from', '0', 'port_to', '0', 'engines', '''{}''',
                 'host', '''''', 'os', '''''', 'addresses', '''{}''', 'agent', '''''', 'revision', '0', 'rev', '0',
@@ -172,7 +172,7 @@ BEGIN
         );
         EXECUTE format(
             'CREATE VIEW locations AS SELECT %s FROM public.locations r'
-            ' WHERE r.id IN (SELECT v.id FROM visible_locations v)',
+            ' WHERE r.id = ANY (ARRAY(SELECT v.id FROM visible_locations v))',
             pg_temp.columns_of('public.locations', '{"labels": "''{}''"}')
         );
 
@@ -228,14 +228,69 @@ BEGIN
         own_events := format('SELECT %s, r.xmin FROM public.events r WHERE ', pg_temp.columns_of(
             'public.events', jsonb_build_object(
                 'node_id', format('CASE WHEN ' || see_node || ' THEN r.node_id END', 'node_id'),
-                'stack_id', see_stack, 'location_id', see_location, 'details', 'discreet_details(r.details)',
+                'stack_id', CASE kind WHEN 'stack' THEN 'r.stack_id' ELSE see_stack END,
+                'location_id', see_location, 'details', 'discreet_details(r.details)',
                 'actor', see_actor
             )
         ));
-        EXECUTE format(
-            'CREATE VIEW events AS %1$s %2$s UNION ALL %1$s r.proxy_id IS NULL AND r.type LIKE ''stack.%%'''
-            ' AND r.stack_id IN (SELECT s.id FROM stacks s)', own_events, event_inside
-        );
+        EXECUTE format('CREATE VIEW events AS %s %s', own_events, event_inside) || CASE
+            WHEN kind <> 'stack' THEN format(
+                ' UNION ALL %s r.proxy_id IS NULL AND r.type LIKE ''stack.%%'''
+                ' AND r.stack_id IN (SELECT s.id FROM stacks s)', own_events
+            ) ELSE ''
+        END;
+        -- As public.find_events, which would walk the whole log: along the events of each proxy, stack or location. Only a
+        -- short part of the log, such as a reader has who follows it, is walked.
+        EXECUTE format($create$
+            CREATE FUNCTION find_events(
+                along text, newest_first boolean, low bigint, high bigint, most bigint, types text[], of_request text,
+                of_proxy bigint, of_stack bigint, of_node bigint, of_location bigint, of_actor text
+            ) RETURNS SETOF bigint LANGUAGE plpgsql STABLE ROWS 50 AS $function$
+            DECLARE
+                direction text := CASE WHEN newest_first THEN 'DESC' ELSE 'ASC' END;
+                conditions text := concat_ws(
+                    ' AND ', 'true', CASE WHEN types <> '{}' THEN 'e.type = ANY ($4)' END,
+                    CASE WHEN of_request IS NOT NULL THEN 'e.request_id = $5' END,
+                    CASE WHEN of_proxy IS NOT NULL THEN 'e.proxy_id = $6' END,
+                    CASE WHEN COALESCE(of_stack, of_node, of_location) IS NOT NULL OR of_actor IS NOT NULL THEN
+                        'EXISTS (SELECT FROM events v WHERE v.id = e.id AND ' || concat_ws(
+                            ' AND ', CASE WHEN of_stack IS NOT NULL THEN 'v.stack_id = $7' END,
+                            CASE WHEN of_node IS NOT NULL THEN 'v.node_id = $8' END,
+                            CASE WHEN of_location IS NOT NULL THEN 'v.location_id = $9' END,
+                            CASE WHEN of_actor IS NOT NULL THEN 'v.actor = $10' END
+                        ) || ')'
+                    END
+                );
+                span text := 'e.%%1$s IS NOT NULL AND (e.%%1$s, e.id) > (%%2$s, $1) AND (e.%%1$s, e.id) < (%%2$s, $2)';
+                piece text := '(SELECT e.id FROM public.events e WHERE %%1$s AND %%2$s AND %%3$s'
+                    ' ORDER BY e.%%4$s %%5$s, e.id %%5$s LIMIT $3)';
+                of_stacks text := 'SELECT one.id FROM stacks s CROSS JOIN LATERAL ' || format(
+                    piece, format(span, 'stack_id', 's.id'), 'e.type LIKE ''stack.%%%%''', conditions, 'stack_id', direction
+                ) || ' AS one';
+                found text := %s;
+            BEGIN
+                IF LEAST(high, (SELECT max(id) + 1 FROM public.events)) - low < 2000 THEN
+                    found := format('SELECT e.id FROM events e WHERE e.id > $1 AND e.id < $2 AND %%s', conditions);
+                END IF;
+                RETURN QUERY EXECUTE format('SELECT id FROM (%%s) AS found ORDER BY id %%s LIMIT $3', found, direction)
+                USING low, high, most, types, of_request, of_proxy, of_stack, of_node, of_location, of_actor;
+            END $function$
+        $create$, CASE kind
+            WHEN 'label' THEN $found$
+                'SELECT one.id FROM known_proxies k CROSS JOIN LATERAL ' || format(
+                    piece, format(span, 'proxy_id', 'k.id'), 'true', conditions, 'proxy_id', direction
+                ) || ' AS one WHERE $6 IS NULL OR k.id = $6 UNION ALL ' || of_stacks
+            $found$
+            WHEN 'stack' THEN format(
+                'format(piece, format(span, ''stack_id'', %L), %L, conditions, ''stack_id'', direction)', value,
+                '(e.proxy_id IS NOT NULL OR e.type LIKE ''stack.%'')'
+            )
+            WHEN 'location' THEN format(
+                'format(piece, format(span, ''location_id'', %L), %L, conditions, ''location_id'', direction)'
+                ' || '' UNION ALL '' || of_stacks', value,
+                '(SELECT true FROM known_proxies k WHERE k.id = e.proxy_id LIMIT 1)'
+            )
+        END);
         EXECUTE format(
             'CREATE VIEW former_proxies AS SELECT %s FROM public.former_proxies r'
             ' WHERE r.proxy_id IN (SELECT k.id FROM known_proxies k)',

@@ -18,12 +18,14 @@ FROM jsonb_to_recordset(:rows::jsonb) AS r (
 -- name: select_page
 SELECT
     e.id, e.at, e.type, e.node_id, e.proxy_id, e.stack_id, e.location_id, e.actor, e.request_id, e.details
-FROM find_events(
-    :along, :newest_first, GREATEST(:after::bigint, event_id_at(:since::timestamptz) - 1),
-    LEAST(:before::bigint, event_id_at(:until::timestamptz)), :limit, :types, :request_id, :proxy_id, :stack_id,
-    :node_id, :location_id, :actor
-) AS found (id)
-JOIN events e ON e.id = found.id
+FROM events e
+WHERE e.id = ANY (ARRAY(
+    SELECT find_events(
+        :along, :newest_first, GREATEST(:after::bigint, event_id_at(:since::timestamptz) - 1),
+        LEAST(:before::bigint, event_id_at(:until::timestamptz)), :limit, :types, :request_id, :proxy_id, :stack_id,
+        :node_id, :location_id, :actor
+    )
+))
 ORDER BY CASE WHEN :newest_first THEN -e.id ELSE e.id END;
 
 -- name: follow

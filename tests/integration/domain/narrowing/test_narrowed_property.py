@@ -98,13 +98,19 @@ async def check_events(own: Part, filter_: Filter, may_know: Known, api: Api) ->
 
     def is_inside(event: dict[str, Any]) -> bool:
         if event["proxy_id"] is None:
-            return event["type"].startswith("stack.") and event["stack_id"] in may_know.stacks
+            own_stacks = may_know.stacks | {filter_.get("stack")}
+            return event["type"].startswith("stack.") and event["stack_id"] in own_stacks
         return event["proxy_id"] in may_know.proxies and event["location_id"] == filter_.get(
             "location", event["location_id"]
         )
 
-    wanted = [(one["id"], one["type"]) for one in await every(api, "/events?limit=1000") if is_inside(one)]
-    assert [(one["id"], one["type"]) for one in await every(own, "/events?limit=1000")] == wanted
+    kinds = "&type=proxy.*&type=stack.*&type=usage.*"
+    wanted = [one["id"] for one in await every(api, f"/events?limit=1000{kinds}") if is_inside(one)]
+    assert [one["id"] for one in await every(own, "/events?limit=1000")] == wanted
+    newest = await every(own, f"/events?limit=5&order=desc{kinds}")
+    assert [one["id"] for one in newest] == wanted[:-6:-1]
+    some = [one for one in await every(api, f"/events?limit=1000{kinds}&proxy_id=11000002") if is_inside(one)]
+    assert [one["id"] for one in await every(own, "/events?proxy_id=11000002")] == [one["id"] for one in some][:100]
 
 
 async def write(own: Part, draw: random.Random, may_know: Known, api: Api) -> None:
