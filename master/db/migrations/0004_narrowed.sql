@@ -1,16 +1,17 @@
--- The part of the fleet that a token with a filter is for: schemas with a view of the same name for every table and view.
--- A session whose search_path begins with such a schema, and whose setting `maybe.narrowed` is the value of the filter,
--- reads and writes nothing else by a plain name (master/db/narrowing.py); without the setting every statement fails.
--- Statements that must see everything, such as those that find a free port, name the schema public. So do all functions.
+-- The part of the fleet that a token with a filter is for: schemas with a view of the same name for every table and
+-- view. A session whose search_path begins with such a schema, and whose setting `maybe.narrowed` is the value of the
+-- filter, reads and writes nothing else by a plain name (master/db/narrowing.py); without the setting every statement
+-- fails. Statements that must see everything, such as those that find a free port, name the schema public, and so do
+-- functions.
 --
 -- narrowed_label: proxies with a label, and stacks that have it themselves and give it to their proxies.
 -- narrowed_stack: one stack and its proxies.
 -- narrowed_location: the proxies on the nodes of one location, and stacks that are placed there alone.
 --
--- With its proxies a token sees the nodes that have or had them, and the locations of these nodes: their names, state and
--- address, and counts of its own proxies. Removed proxies belong to the filter that they belonged to in the end. Views
--- that are written are simple enough for PostgreSQL to write through them, and check that nothing leaves the filter.
--- A table that is not mentioned here is empty.
+-- With its proxies a token sees the nodes that have or had them, and the locations of these nodes: their names, state
+-- and address, and counts of its own proxies. Removed proxies belong to the filter that they belonged to in the end.
+-- Views that are written are simple enough for PostgreSQL to write through them, and check that nothing leaves the
+-- filter. A table that is not mentioned here is empty.
 
 DO $$
 DECLARE
@@ -31,13 +32,14 @@ DECLARE
     see_stack constant text := 'CASE WHEN EXISTS (SELECT FROM stacks v WHERE v.id = r.stack_id) THEN r.stack_id END';
     see_actor constant text :=
         'CASE WHEN r.actor LIKE ''token %'' AND r.actor <> current_setting(''maybe.actor'') THEN ''token'''
-        ' WHEN r.actor LIKE ''link %'' AND NOT EXISTS (SELECT FROM links l WHERE r.actor = ''link '' || l.id) THEN ''link'''
+        ' WHEN r.actor LIKE ''link %'' AND NOT EXISTS (SELECT FROM links l WHERE r.actor = ''link '' || l.id)'
+        ' THEN ''link'''
         ' ELSE discreet(r.actor) END';
     see_location constant text :=
         'CASE WHEN EXISTS (SELECT FROM locations v WHERE v.id = r.location_id) THEN r.location_id END';
 BEGIN
-    -- The columns of a relation `r`: those of `given` as expressions, those of `kept` as they are (NULL: all others), and
-    -- NULL for the rest.
+    -- The columns of a relation `r`: those of `given` as expressions, those of `kept` as they are (NULL: all others),
+    -- and NULL for the rest.
     CREATE FUNCTION pg_temp.columns_of(relation regclass, given jsonb, kept text[] DEFAULT NULL) RETURNS text
     LANGUAGE sql AS $function$
         SELECT string_agg(
@@ -143,7 +145,8 @@ BEGIN
             SELECT jsonb_array_elements_text(s.proxy -> 'location_ids')::bigint FROM stacks s;
         END IF;
         EXECUTE format(
-            'CREATE VIEW nodes AS SELECT %s FROM public.nodes r WHERE r.id = ANY (ARRAY(SELECT v.id FROM visible_nodes v))',
+            'CREATE VIEW nodes AS SELECT %s FROM public.nodes r'
+            ' WHERE r.id = ANY (ARRAY(SELECT v.id FROM visible_nodes v))',
             pg_temp.columns_of('public.nodes', '{"labels": "''{}''"}', ARRAY[
                 'id', 'name', 'ip', 'location_id', 'state', 'created_at', 'updated_at'
             ])
@@ -239,8 +242,8 @@ BEGIN
                 ' AND r.stack_id IN (SELECT s.id FROM stacks s)', own_events
             ) ELSE ''
         END;
-        -- As public.find_events, which would walk the whole log: along the events of each proxy, stack or location. Only a
-        -- short part of the log, such as a reader has who follows it, is walked.
+        -- As public.find_events, which would walk the whole log: along the events of each proxy, stack or location. Only
+        -- a short part of the log is walked, such as a reader has who follows it.
         EXECUTE format($create$
             CREATE FUNCTION find_events(
                 along text, newest_first boolean, low bigint, high bigint, most bigint, types text[], of_request text,
@@ -265,7 +268,8 @@ BEGIN
                 piece text := '(SELECT e.id FROM public.events e WHERE %%1$s AND %%2$s AND %%3$s'
                     ' ORDER BY e.%%4$s %%5$s, e.id %%5$s LIMIT $3)';
                 of_stacks text := 'SELECT one.id FROM stacks s CROSS JOIN LATERAL ' || format(
-                    piece, format(span, 'stack_id', 's.id'), 'e.type LIKE ''stack.%%%%''', conditions, 'stack_id', direction
+                    piece, format(span, 'stack_id', 's.id'), 'e.type LIKE ''stack.%%%%''', conditions, 'stack_id',
+                    direction
                 ) || ' AS one';
                 found text := %s;
             BEGIN
