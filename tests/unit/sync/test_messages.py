@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from shared.messages.bodies import (
     ProxyFailure,
     Report,
     Sync,
+    TlsCertificate,
     UpgradeReport,
     UpgradeRequest,
     UsageCounters,
@@ -83,6 +85,18 @@ def test_a_report_says_which_proxies_serve_nobody_and_what_was_counted():
     assert encode(report) == encode(REPORT)[:-1] + (
         b',"failed":[{"id":4,"version":2,"reason":"spent","kind":"limited"}],"usage":[{"id":4,"epoch":1763838000000000,'
         b'"received_bytes":5,"sent_bytes":70,"connections":2,"refused":{"quota":1}}]}'
+    )
+    assert decode("report", encode(report)) == report
+
+
+def test_a_report_names_the_certificate_for_clients_that_speak_tls():
+    certificate = TlsCertificate(
+        pem="-----", names=("192.0.2.7",), expires_at=datetime(2030, 1, 1, tzinfo=UTC), self_made=True
+    )
+    report = REPORT.model_copy(update={"tls_certificate": certificate})
+    assert encode(report) == encode(REPORT)[:-1] + (
+        b',"tls_certificate":{"pem":"-----","names":["192.0.2.7"],"expires_at":"2030-01-01T00:00:00Z",'
+        b'"self_made":true}}'
     )
     assert decode("report", encode(report)) == report
 

@@ -42,6 +42,7 @@ async def test_everything_that_a_template_says_holds_for_each(fleet: Api):
         "engine": "builtin",
         "exit": {},
         "destinations": {},
+        "tls": False,
     }
     for one in await members(fleet):
         assert {name: one[name] for name in kept if name not in ("limits", "rotation")}.items() <= one.items()

@@ -190,3 +190,14 @@ def test_a_worker_gets_along_with_the_standard_library() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.returncode) == (f"{TAKEN_OF_SHARED}", 0), done.stderr
+
+
+def test_a_worker_loads_openssl_for_a_certificate_only() -> None:
+    program = (
+        "import runpy, sys; sys.argv = ['bare', 'node.engine.builtin.worker.control_server'];"
+        f"runpy.run_path({str(Path(bootstrap.__file__))!r}, run_name='__main__');"
+        "before = '_ssl' in sys.modules;"
+        "import ssl; print(before, '_ssl' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("False True", 0), done.stderr
