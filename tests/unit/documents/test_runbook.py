@@ -44,14 +44,14 @@ def assigned(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def text_of_name(node: ast.expr, constants: dict[str, str]) -> str:
-    """Raises KeyError for a name that is no constant."""
+    """The name, with `{}` for what the program fills in."""
     match node:
         case ast.Constant(value=str(text)):
             return text
         case ast.JoinedStr():
             return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
         case ast.Name(id=name):
-            return constants[name]
+            return constants.get(name, "{}")
         case _:
             raise AssertionError(ast.dump(node))
 
