@@ -22,8 +22,9 @@ from tests.services.sources import Where
 
 pytestmark = pytest.mark.long
 
-BEFORE_RELEASES = "006742b6fd3454182cc857909a8f4d8094159be4"
-"""The last state before nodes could be upgraded. It stands for the previous release until one is tagged."""
+BEFORE_RELEASES = "8c15f48af30475f8a11111f5625636b0b48fb651"
+"""The first state whose enrolment gives nodes the addresses of several brokers. It stands for the previous release
+until one is tagged."""
 
 
 def git(*arguments: str) -> bytes | None:
