@@ -24,9 +24,10 @@ BODY = bytes(1 << 20)
 
 async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(BODY)
-    await writer.drain()
-    writer.write_eof()
-    await reader.read()
+    with suppress(OSError):  # a proxy whose quota is spent resets the connection
+        await writer.drain()
+        writer.write_eof()
+        await reader.read()
 
 
 async def test_one_connection_too_many_is_refused_inside_tls(engine: BuiltinEngine, server: Certificate) -> None:
