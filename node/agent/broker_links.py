@@ -15,7 +15,7 @@ from node.agent.broker_connection import MOVE_TIMES, BrokerConnection, Connect, 
 from node.agent.kept_moves import NOT_WRITTEN, Decide, KeptMoves
 from node.state.broker_moves import (
     BrokerConfig,
-    BrokerMoves,
+    NodeMoves,
     arrived,
     asked,
     asked_by_hand,
@@ -37,7 +37,7 @@ OCCUPIED_WAIT_S = 1.0
 """Time between two tries to leave the queue to a new connection."""
 
 
-class BrokerLinks:
+class NodeLinks:
     """Keeps the node connected to one broker, and moves it to others. `run` does the work; the other methods leave it
     notes. The owner sets `handle` and `on_change`."""
 
@@ -68,7 +68,7 @@ class BrokerLinks:
         return self._current.bus
 
     @property
-    def moves(self) -> BrokerMoves:
+    def moves(self) -> NodeMoves:
         """The addresses in use, and those that are kept beside."""
         return self._kept.now
 
@@ -78,21 +78,21 @@ class BrokerLinks:
         return report_of(self.moves, self.bus.url.get_secret_value())
 
     async def take(self, body: ConfigBody) -> None:
-        """Take a wish of the master, which is on disk when this returns. A report follows in any case."""
+        """Take a request of the master, which is on disk when this returns. A report follows in any case."""
         user, password = self.moves.current.addresses.login
         wanted = BrokerConfig(body.rev, body.addresses(user, password))
         await self._kept.take(lambda moves: asked(moves, wanted), body.rev)
         self.on_change()
 
     async def take_by_hand(self, addresses: BrokerAddresses, rev: int | None) -> None:
-        """Take a wish of the node's operator, which is on disk when this returns."""
+        """Take a request of the node's operator, which is on disk when this returns."""
         await self._kept.take(
             lambda moves: asked_by_hand(moves, addresses, rev), self.moves.current.rev if rev is None else rev
         )
         self.on_change()
 
     async def refuse(self, rev: int, reason: str) -> None:
-        """Report that a wish cannot be read."""
+        """Report that a request cannot be read."""
         await self._kept.note(lambda moves: refused(moves, rev, reason))
         self.on_change()
 

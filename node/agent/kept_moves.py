@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import structlog
 
-from node.state.broker_moves import BrokerMoves, FailedMove
+from node.state.broker_moves import FailedMove, NodeMoves
 
 log = structlog.get_logger()
 
 NOT_WRITTEN = "the node cannot write its identity; see its log"
 
-Decide = Callable[[BrokerMoves], BrokerMoves]
+Decide = Callable[[NodeMoves], NodeMoves]
 """A decision, which returns the same value if it changes nothing."""
 
 
 class KeptMoves:
     """The moves of this moment (`now`). `on_change` is called after each change."""
 
-    def __init__(self, moves: BrokerMoves, keep: Callable[[BrokerMoves], Awaitable[None]]) -> None:
+    def __init__(self, moves: NodeMoves, keep: Callable[[NodeMoves], Awaitable[None]]) -> None:
         """`keep` writes moves to disk. Raises OSError."""
         self.now, self._keep = moves, keep
         self.on_change: Callable[[], None] = lambda: None
@@ -40,15 +40,15 @@ class KeptMoves:
         return True
 
     async def take(self, decide: Decide, rev: int) -> None:
-        """Take the wish of this revision, which is on disk when this returns. One that cannot be written has failed."""
+        """Take the request of this revision, which is on disk when this returns. One that cannot be written fails."""
 
-        def fail(moves: BrokerMoves) -> BrokerMoves:
+        def fail(moves: NodeMoves) -> NodeMoves:
             return moves if decide(moves) is moves else replace(moves, failed=FailedMove(rev, NOT_WRITTEN))
 
         if not await self.note(decide, must_keep=True):
             await self.note(fail)
 
-    async def _is_written(self, moves: BrokerMoves) -> bool:
+    async def _is_written(self, moves: NodeMoves) -> bool:
         try:
             await self._keep(moves)
         except OSError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from node.agent.broker_links import BrokerLinks
+from node.agent.broker_links import NodeLinks
 from node.state.manual_move import BadManualMove, read_manual_move
 
 log = structlog.get_logger()
@@ -14,13 +14,13 @@ LOOK_S = 2.0
 """Time between two looks at the file."""
 
 
-async def follow_manual_moves(path: Path, links: BrokerLinks) -> None:
+async def follow_manual_moves(path: Path, links: NodeLinks) -> None:
     """Take the moves in this file until cancelled, or until the file cannot be removed."""
     while await take_manual_move(path, links):  # noqa: ASYNC110 (another program writes the file)
         await asyncio.sleep(LOOK_S)
 
 
-async def take_manual_move(path: Path, links: BrokerLinks) -> bool:
+async def take_manual_move(path: Path, links: NodeLinks) -> bool:
     """Take the move in the file, if there is one, and remove the file; False if that fails.
 
     The move is in the node's identity by then, so one whose file is found again is taken twice at worst.

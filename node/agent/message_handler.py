@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from node.agent.broker_links import BrokerLinks
+from node.agent.broker_links import NodeLinks
 from node.agent.publisher import Publisher
 from node.agent.record_requests import RecordRequests
 from node.agent.reports import NodeReports
@@ -38,7 +38,7 @@ class Agent:
         reports: NodeReports,
         progress: Progress,
         upgrades: UpgradeReceiver,
-        links: BrokerLinks,
+        links: NodeLinks,
         on_address: Callable[[], None] = lambda: None,
     ) -> None:
         """`copy` mirrors the store. `on_address` is called when the master reports another ip of this node."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from node.agent.broker_links import BrokerLinks
+from node.agent.broker_links import NodeLinks
 from node.agent.live_reports import LiveReports
 from node.agent.publisher import Publisher
 from node.agent.upgrade_requests import UpgradeReceiver
@@ -47,7 +47,7 @@ class NodeReports:
         version: str,
         engines: Mapping[str, str],
         upgrades: UpgradeReceiver,
-        links: BrokerLinks,
+        links: NodeLinks,
         certificate: Callable[[], TlsCertificate | None],
     ) -> None:
         """`engines` maps the engines of this node to their versions."""

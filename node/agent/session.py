@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from node.agent.broker_addresses import broker_addresses
 from node.agent.broker_connection import MOVE_TIMES
-from node.agent.broker_links import BrokerLinks
+from node.agent.broker_links import NodeLinks
 from node.agent.kept_moves import KeptMoves
 from node.agent.live_reports import LiveReports
 from node.agent.manual_moves import follow_manual_moves
@@ -20,10 +20,10 @@ from node.engine.builtin.engine import BuiltinEngine
 from node.engine.installed import Engines
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
-from node.state.broker_moves import BrokerMoves
+from node.state.broker_moves import NodeMoves
 from node.state.identity import Identity
 from node.state.local_copy import LocalCopy
-from node.state.status_file import BrokerLink, BrokerUse
+from node.state.status_file import BrokerUse, LinkState
 from node.state.store import Store
 from node.upgrade.layout import CODE, layout_of
 from shared.bus.addresses import BrokerAddresses
@@ -48,7 +48,7 @@ class Session:
         engines: Engines,
         *,
         on_login: Callable[[], Awaitable[None]],
-        keep_moves: Callable[[BrokerMoves], Awaitable[None]],
+        keep_moves: Callable[[NodeMoves], Awaitable[None]],
         files: DataDirectory,
         certificates: CertificateKeeper,
     ) -> None:
@@ -58,7 +58,7 @@ class Session:
         self._engines, self._on_login, self._files = engines, on_login, files
         self._queue = config.queue
         self._refused_wait_s = REFUSED_WAIT_S if identity.challenge is None else FIRST_WAIT_S
-        self._links = BrokerLinks(
+        self._links = NodeLinks(
             KeptMoves(identity.moves, keep_moves), connect=self._connection, on_up=self._came_up, times=MOVE_TIMES
         )
         self._publisher = Publisher(NodeId(config.node_id), config.cluster, copy)
@@ -91,7 +91,7 @@ class Session:
         self._links.handle, self._links.on_change = self.agent.handle, self._moves_changed
 
     @property
-    def link(self) -> BrokerLink:
+    def link(self) -> LinkState:
         """The state of the connection to the broker."""
         return self._links.bus.state
 

@@ -18,7 +18,7 @@ from node.commands.owner import act_as_owner
 from node.data_directory import DataDirectory, data_directory_of
 from node.errors import NodeError
 from node.state.agent_lock import is_running
-from node.state.broker_moves import BrokerConfig, BrokerMoves
+from node.state.broker_moves import BrokerConfig, NodeMoves
 from node.state.identity import IDENTITY_LIMIT, Identity, identity_of
 from node.state.manual_move import ManualMove, write_manual_move
 from node.state.status_file import read_bounded
@@ -108,7 +108,7 @@ def leave(files: DataDirectory, order: ManualMove) -> int:
     return 0
 
 
-def as_members(moves: BrokerMoves) -> dict[str, Any]:
+def as_members(moves: NodeMoves) -> dict[str, Any]:
     """Describe the addresses for a program, without logins."""
     return {
         "current": members_of(moves.current),
@@ -124,7 +124,7 @@ def members_of(config: BrokerConfig) -> dict[str, Any]:
     return {"rev": config.rev, "amqp_urls": urls, "ca": ca, "confirmed": config.confirmed}
 
 
-def as_text(moves: BrokerMoves) -> str:
+def as_text(moves: NodeMoves) -> str:
     """Describe the addresses for a person."""
     rows = [("uses", moves.current), *(("keeps", each) for each in moves.previous)]
     rows += [("tries", moves.next)] if moves.next is not None else []

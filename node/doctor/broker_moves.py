@@ -1,10 +1,10 @@
 """Findings about the addresses of the broker that a node uses, keeps and tries. Pure."""
 
-from node.state.broker_moves import BrokerConfig, BrokerMoves
+from node.state.broker_moves import BrokerConfig, NodeMoves
 from shared.doctor.findings import Finding, ok, problem, warning
 
 
-def move_findings(moves: BrokerMoves) -> list[Finding]:
+def move_findings(moves: NodeMoves) -> list[Finding]:
     """Judge how the last move to other addresses went."""
     found = [address_finding(moves)]
     if moves.next is not None:
@@ -20,7 +20,7 @@ def move_findings(moves: BrokerMoves) -> list[Finding]:
     return found
 
 
-def address_finding(moves: BrokerMoves) -> Finding:
+def address_finding(moves: NodeMoves) -> Finding:
     """Name the addresses in use, and those that are kept as a way back."""
     text = f"uses {described(moves.current)}"
     if not moves.previous:

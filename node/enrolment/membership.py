@@ -12,7 +12,7 @@ import structlog
 from node.errors import IdentityUnread
 from node.host import addresses, host_name, os_name
 from node.settings import Settings
-from node.state.broker_moves import BrokerMoves
+from node.state.broker_moves import NodeMoves
 from node.state.identity import Identity, read_identity, write_identity
 from node.state.status_file import WaitingChallenge
 from shared.enrolment.bodies import NodeConfig, NodeFacts
@@ -79,7 +79,7 @@ class Membership:
             self._proven = config
             self._logged_in.set()
 
-    async def keep_moves(self, config: NodeConfig, moves: BrokerMoves) -> None:
+    async def keep_moves(self, config: NodeConfig, moves: NodeMoves) -> None:
         """Write which addresses of the broker the node uses, unless a newer configuration has replaced this one. Raises
         OSError."""
         async with self._changing:

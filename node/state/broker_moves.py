@@ -34,7 +34,7 @@ class FailedMove:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerMoves:
+class NodeMoves:
     """The addresses in use, those to return to (in order of preference), those to try next, and the last failure."""
 
     current: BrokerConfig
@@ -62,20 +62,20 @@ class BrokerMoves:
         return tuple(dict.fromkeys(host for each in configs for host in each.addresses.hosts))
 
 
-def asked(moves: BrokerMoves, wanted: BrokerConfig) -> BrokerMoves:
-    """Take a wish of the master. One that is in use, under way or older than another is none; one that has failed is
+def asked(moves: NodeMoves, wanted: BrokerConfig) -> NodeMoves:
+    """Take a request of the master. One in use, under way or older than another changes nothing; one that has failed is
     tried again, and one for the addresses in use needs no new connection."""
     is_under_way = moves.next is not None and moves.next.rev == wanted.rev
     if wanted.rev <= moves.current.rev or wanted.rev < moves.seen or is_under_way:
         return moves
     if wanted.addresses == moves.current.addresses:
         current = replace(moves.current, rev=wanted.rev)
-        return BrokerMoves(current, () if current.confirmed else moves.previous)
+        return NodeMoves(current, () if current.confirmed else moves.previous)
     return replace(moves, next=wanted, failed=None)
 
 
-def asked_by_hand(moves: BrokerMoves, addresses: BrokerAddresses, rev: int | None) -> BrokerMoves:
-    """Take a wish of the node's operator. Without a revision of its own it has the current one, so that whatever the
+def asked_by_hand(moves: NodeMoves, addresses: BrokerAddresses, rev: int | None) -> NodeMoves:
+    """Take a request of the node's operator. Without a revision of its own it has the current one, so that whatever the
     master sends later counts."""
     rev = moves.current.rev if rev is None else rev
     if (addresses, rev) == (moves.current.addresses, moves.current.rev):
@@ -83,29 +83,29 @@ def asked_by_hand(moves: BrokerMoves, addresses: BrokerAddresses, rev: int | Non
     return replace(moves, next=BrokerConfig(rev, addresses), failed=None)
 
 
-def refused(moves: BrokerMoves, rev: int, reason: str) -> BrokerMoves:
-    """Note that the wish of this revision cannot be read."""
+def refused(moves: NodeMoves, rev: int, reason: str) -> NodeMoves:
+    """Note that the request of this revision cannot be read."""
     if rev <= moves.current.rev or rev < moves.seen or moves.next is not None:
         return moves
     return replace(moves, failed=FailedMove(rev, printed(reason)))
 
 
-def arrived(moves: BrokerMoves, wanted: BrokerConfig) -> BrokerMoves:
-    """Use the addresses of this wish, after a login there."""
+def arrived(moves: NodeMoves, wanted: BrokerConfig) -> NodeMoves:
+    """Use the addresses of this request, after a login there."""
     if moves.next != wanted:
         return moves
     confirmed = tuple(each for each in moves.previous if each.confirmed)
-    return BrokerMoves(replace(wanted, confirmed=False), (moves.current, *confirmed))
+    return NodeMoves(replace(wanted, confirmed=False), (moves.current, *confirmed))
 
 
-def gave_up(moves: BrokerMoves, wanted: BrokerConfig, reason: str) -> BrokerMoves:
-    """Drop this wish, which has failed."""
+def gave_up(moves: NodeMoves, wanted: BrokerConfig, reason: str) -> NodeMoves:
+    """Drop this request, which has failed."""
     if moves.next != wanted:
         return moves
     return replace(moves, next=None, failed=FailedMove(wanted.rev, printed(reason)))
 
 
-def fell_back(moves: BrokerMoves, to: BrokerConfig, reason: str) -> BrokerMoves:
+def fell_back(moves: NodeMoves, to: BrokerConfig, reason: str) -> NodeMoves:
     """Use earlier addresses again, after a login there. Those that were lost are kept as the last to return to, so that
     a node that loses one after the other comes to all of them."""
     if to not in moves.previous:
@@ -116,14 +116,14 @@ def fell_back(moves: BrokerMoves, to: BrokerConfig, reason: str) -> BrokerMoves:
     return replace(moves, current=to, previous=(*others, moves.current), failed=failed)
 
 
-def confirmed(moves: BrokerMoves, rev: int) -> BrokerMoves:
+def confirmed(moves: NodeMoves, rev: int) -> NodeMoves:
     """Drop the earlier addresses: a master has heard the node at the current ones."""
     if rev != moves.current.rev or moves.current.confirmed:
         return moves
     return replace(moves, current=replace(moves.current, confirmed=True), previous=())
 
 
-def report_of(moves: BrokerMoves, url: str) -> BrokerReport:
+def report_of(moves: NodeMoves, url: str) -> BrokerReport:
     """Describe the moves in a report. `url` is the address in use."""
     failed = moves.failed or FailedMove(moves.current.rev, "")
     bare = without_login(url)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from node.errors import BadIdentity, IdentityUnread
-from node.state.broker_moves import BrokerConfig, BrokerMoves, FailedMove
+from node.state.broker_moves import BrokerConfig, FailedMove, NodeMoves
 from shared.bus.addresses import addresses
 from shared.enrolment.bodies import NodeConfig
 
@@ -27,12 +27,12 @@ class Identity:
 
     config: NodeConfig
     challenge: str | None = field(default=None, repr=False)
-    moved: BrokerMoves | None = None
+    moved: NodeMoves | None = None
 
     @property
-    def moves(self) -> BrokerMoves:
+    def moves(self) -> NodeMoves:
         """The addresses of the broker that the node uses, and those that it keeps beside."""
-        return self.moved or BrokerMoves(BrokerConfig(self.config.broker_rev, self.config.broker, confirmed=True))
+        return self.moved or NodeMoves(BrokerConfig(self.config.broker_rev, self.config.broker, confirmed=True))
 
     @property
     def owner(self) -> str:
@@ -71,7 +71,7 @@ def write_identity(path: Path, identity: Identity) -> None:
     write_secret(path, json.dumps(body).encode())
 
 
-def exposed_moves(moves: BrokerMoves) -> dict[str, Any]:
+def exposed_moves(moves: NodeMoves) -> dict[str, Any]:
     """Return the members for JSON, with the login in clear."""
     return {
         "current": exposed_config(moves.current),
@@ -87,10 +87,10 @@ def exposed_config(config: BrokerConfig) -> dict[str, Any]:
     return {"rev": config.rev, "amqp_urls": urls, "ca": config.addresses.ca, "confirmed": config.confirmed}
 
 
-def moves_of(body: Any) -> BrokerMoves:
+def moves_of(body: Any) -> NodeMoves:
     """Read what `exposed_moves` has written. Raises ValueError, KeyError, TypeError, AttributeError."""
     following, failed = body["next"], body["failed"]
-    return BrokerMoves(
+    return NodeMoves(
         current=config_of(body["current"]),
         previous=tuple(config_of(each) for each in body["previous"]),
         next=config_of(following) if following is not None else None,

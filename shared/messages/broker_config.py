@@ -84,7 +84,7 @@ class BrokerTarget(MessageModel):
 
 
 class ConfigBody(BrokerTarget):
-    """A wish that the node uses these addresses of the broker, at all of which its login is the same.
+    """A request that the node uses these addresses of the broker, at all of which its login is the same.
 
     `rev` grows with every change of them in the cluster.
     """

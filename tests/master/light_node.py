@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from node.agent.broker_connection import MoveTimes
-from node.agent.broker_links import BrokerLinks
+from node.agent.broker_links import NodeLinks
 from node.agent.kept_moves import KeptMoves
 from node.agent.live_reports import LiveReports
 from node.agent.manual_moves import follow_manual_moves
@@ -18,7 +18,7 @@ from node.agent.upgrade_requests import UpgradeReceiver
 from node.agent.usage_reports import UsageReports
 from node.reconcile.progress import Progress
 from node.reconcile.reconciler import Reconciler
-from node.state.broker_moves import BrokerMoves
+from node.state.broker_moves import NodeMoves
 from node.state.identity import Identity, write_identity
 from node.state.local_copy import StoredProxy
 from node.state.store import Store
@@ -33,7 +33,7 @@ class LightNode:
     """A node that runs, with its identity in `file`."""
 
     agent: Agent
-    links: BrokerLinks
+    links: NodeLinks
     file: Path
 
 
@@ -48,7 +48,7 @@ async def light_node(identity: Identity, folder: Path, times: MoveTimes | None =
         async def nothing_runs(_: list[StoredProxy]) -> None:
             """There is no proxy that could."""
 
-        async def keep(moves: BrokerMoves) -> None:
+        async def keep(moves: NodeMoves) -> None:
             await asyncio.to_thread(write_identity, file, replace(identity, moved=moves))
 
         async def came_up() -> None:
@@ -58,7 +58,7 @@ async def light_node(identity: Identity, folder: Path, times: MoveTimes | None =
         def connect(addresses: BrokerAddresses, handler, on_up) -> Bus:  # type: ignore[no-untyped-def] (Connect)
             return Bus(addresses, program="node", intake=Intake(config.queue, handler, exclusive=True), on_up=on_up)
 
-        links = BrokerLinks(KeptMoves(identity.moves, keep), connect=connect, on_up=came_up, times=times or MoveTimes())
+        links = NodeLinks(KeptMoves(identity.moves, keep), connect=connect, on_up=came_up, times=times or MoveTimes())
         publisher, progress = Publisher(NodeId(config.node_id), config.cluster, copy), Progress({})
         reconciler, upgrades = Reconciler(copy, {}, on_change=nothing_runs), UpgradeReceiver(None, folder)
         parts = (copy, reconciler, UsageReports(()), LiveReports(()), publisher, progress, store)

@@ -202,7 +202,7 @@ async def light_node_elsewhere(stage: Stage) -> AsyncIterator[None]:
         await queue.cancel(tag)
 
 
-async def test_an_old_wish_changes_nothing_and_is_answered(stage: Stage):
+async def test_an_old_request_changes_nothing_and_is_answered(stage: Stage):
     async with stage.node():
         await stage.a.master.reported("moved", 0)
         await stage.a.master.move(2, stage.b.url)
@@ -225,7 +225,7 @@ async def test_an_aborted_move_ends_the_attempt_and_the_connection_in_use_stays(
 
 
 @pytest.mark.long
-async def test_a_newer_wish_ends_the_attempt_of_an_older_one(stage: Stage):
+async def test_a_newer_request_ends_the_attempt_of_an_older_one(stage: Stage):
     async with stage.node(SLOW):
         await stage.a.master.reported("moved", 0)
         await stage.a.master.move(1, "amqp://127.0.0.1:1/")
@@ -234,7 +234,7 @@ async def test_a_newer_wish_ends_the_attempt_of_an_older_one(stage: Stage):
         await stage.settles_at(stage.b, 7)
 
 
-async def test_a_wish_that_cannot_be_read_is_reported_as_failed(stage: Stage):
+async def test_a_request_that_cannot_be_read_is_reported_as_failed(stage: Stage):
     async with stage.node():
         await stage.a.master.reported("moved", 0)
         body = {"rev": 3, "amqp_urls": ["amqps://broker/"], "ca": "-----BEGIN CERTIFICATE-----"}

@@ -1,22 +1,22 @@
 """The node's doctor on its move to other addresses of the broker."""
 
 from node.doctor.broker_moves import move_findings
-from node.state.broker_moves import BrokerConfig, BrokerMoves, arrived, asked, confirmed, gave_up
+from node.state.broker_moves import BrokerConfig, NodeMoves, arrived, asked, confirmed, gave_up
 from shared.bus.addresses import addresses
 
 A = BrokerConfig(0, addresses(["amqp://node-1:hush@a/"]), confirmed=True)
 B = BrokerConfig(4, addresses(["amqps://node-1:hush@b/", "amqps://node-1:hush@c/"], "system"))
-ASKED = asked(BrokerMoves(A), B)
+ASKED = asked(NodeMoves(A), B)
 
 
-def levels(moves: BrokerMoves) -> list[str]:
+def levels(moves: NodeMoves) -> list[str]:
     found = move_findings(moves)
     assert not any("hush" in f"{one.text}{one.advice}" for one in found)
     return [one.level for one in found]
 
 
 def test_addresses_that_a_master_has_confirmed_are_fine():
-    assert levels(BrokerMoves(A)) == ["ok"]
+    assert levels(NodeMoves(A)) == ["ok"]
     assert levels(confirmed(arrived(ASKED, B), 4)) == ["ok"]
 
 

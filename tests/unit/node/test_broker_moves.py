@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from node.errors import BadIdentity
 from node.state.broker_moves import (
     BrokerConfig,
-    BrokerMoves,
     FailedMove,
+    NodeMoves,
     arrived,
     asked,
     asked_by_hand,
@@ -33,48 +33,48 @@ def config(rev: int, host: str = "b", *, is_confirmed: bool = False) -> BrokerCo
 
 
 FIRST = config(0, "a", is_confirmed=True)
-START = BrokerMoves(FIRST)
+START = NodeMoves(FIRST)
 UNDER_WAY = asked(START, config(5))
 TRIAL = arrived(UNDER_WAY, config(5))
 
 
-def test_a_wish_is_kept_and_the_addresses_in_use_stay():
-    assert BrokerMoves(FIRST, next=config(5)) == UNDER_WAY
+def test_a_request_is_kept_and_the_addresses_in_use_stay():
+    assert NodeMoves(FIRST, next=config(5)) == UNDER_WAY
 
 
 @pytest.mark.parametrize("rev", [3, 5])
-def test_a_wish_that_is_not_newer_than_the_one_in_use_or_under_way_changes_nothing(rev: int):
+def test_a_request_that_is_not_newer_than_the_one_in_use_or_under_way_changes_nothing(rev: int):
     for moves in (UNDER_WAY, TRIAL, confirmed(TRIAL, 5)):
         assert asked(moves, config(rev, "c")) is moves
 
 
-def test_a_newer_wish_replaces_the_one_under_way():
+def test_a_newer_request_replaces_the_one_under_way():
     assert asked(UNDER_WAY, config(6, "c")).next == config(6, "c")
 
 
 def test_the_earlier_addresses_are_kept_until_the_master_has_confirmed_the_new_ones():
     assert (TRIAL.current, TRIAL.previous, TRIAL.state) == (config(5), (FIRST,), "trial")
     assert confirmed(TRIAL, 4) is TRIAL
-    assert confirmed(TRIAL, 5) == BrokerMoves(config(5, is_confirmed=True))
+    assert confirmed(TRIAL, 5) == NodeMoves(config(5, is_confirmed=True))
 
 
-def test_a_wish_that_failed_is_tried_again_when_it_is_repeated_and_an_older_one_is_not():
+def test_a_request_that_failed_is_tried_again_when_it_is_repeated_and_an_older_one_is_not():
     failed = gave_up(UNDER_WAY, config(5), "no route")
-    assert failed == BrokerMoves(FIRST, failed=FailedMove(5, "no route"))
+    assert failed == NodeMoves(FIRST, failed=FailedMove(5, "no route"))
     assert asked(failed, config(4)) is failed
     assert asked(failed, config(5)) == UNDER_WAY
 
 
-def test_a_wish_for_the_addresses_in_use_is_taken_without_a_new_connection():
+def test_a_request_for_the_addresses_in_use_is_taken_without_a_new_connection():
     again = config(6, "a")
     for moves in (START, UNDER_WAY, fell_back(TRIAL, FIRST, "lost")):
-        assert asked(moves, again) == BrokerMoves(config(6, "a", is_confirmed=True))
-    assert asked(TRIAL, config(6)) == BrokerMoves(config(6), (FIRST,))
+        assert asked(moves, again) == NodeMoves(config(6, "a", is_confirmed=True))
+    assert asked(TRIAL, config(6)) == NodeMoves(config(6), (FIRST,))
 
 
 def test_a_node_that_fell_back_keeps_the_lost_addresses_and_reports_that_they_failed():
     back = fell_back(TRIAL, FIRST, "no connection for 30 s")
-    assert back == BrokerMoves(FIRST, (config(5),), failed=FailedMove(5, "no connection for 30 s"))
+    assert back == NodeMoves(FIRST, (config(5),), failed=FailedMove(5, "no connection for 30 s"))
     assert fell_back(back, config(5), "no connection for 30 s") == TRIAL
 
 
@@ -85,17 +85,17 @@ def test_several_unconfirmed_moves_keep_the_last_addresses_and_the_last_confirme
     assert (moves.current, moves.previous) == (config(8, "e"), (config(7, "d"), FIRST))
 
 
-def test_a_wish_by_hand_counts_at_the_revision_in_use_so_that_every_later_wish_of_the_master_counts():
+def test_a_request_by_hand_counts_at_the_revision_in_use_so_that_every_later_request_of_the_master_counts():
     by_hand = asked_by_hand(confirmed(TRIAL, 5), config(9, "c").addresses, None)
     assert by_hand.next == config(5, "c")
     assert asked(by_hand, config(6, "d")).next == config(6, "d")
 
 
-def test_a_wish_by_hand_for_the_addresses_in_use_ends_a_move_under_way():
+def test_a_request_by_hand_for_the_addresses_in_use_ends_a_move_under_way():
     assert asked_by_hand(UNDER_WAY, FIRST.addresses, None) == START
 
 
-def test_a_wish_that_cannot_be_read_is_reported_unless_it_is_old():
+def test_a_request_that_cannot_be_read_is_reported_unless_it_is_old():
     assert refused(START, 5, "not PEM").failed == FailedMove(5, "not PEM")
     assert refused(TRIAL, 5, "not PEM") is TRIAL
     assert refused(UNDER_WAY, 6, "not PEM") is UNDER_WAY
@@ -183,7 +183,7 @@ class Cluster(RuleBasedStateMachine):
     def heard(self) -> bool:
         return self.connected and self.host(self.moves.current) in self.masters
 
-    def keep(self, moves: BrokerMoves, *, dies: bool = False) -> None:
+    def keep(self, moves: NodeMoves, *, dies: bool = False) -> None:
         """Write, and perhaps die before the new state is used."""
         self.disk = moves
         self.moves = moves_of_disk(self.disk) if dies else moves
@@ -203,7 +203,7 @@ class Cluster(RuleBasedStateMachine):
 
     @precondition(lambda self: self.heard)
     @rule(old=st.booleans(), dies=st.booleans())
-    def a_wish_arrives(self, old: bool, dies: bool) -> None:
+    def a_request_arrives(self, old: bool, dies: bool) -> None:
         rev = max(1, self.rev - 1) if old else self.rev
         if rev and not old:
             self.keep(asked(self.moves, config(rev, self.wanted)), dies=dies)
@@ -273,14 +273,14 @@ class Cluster(RuleBasedStateMachine):
         assert self.moves.seen <= self.rev
 
 
-def settled(moves: BrokerMoves) -> BrokerMoves:
+def settled(moves: NodeMoves) -> NodeMoves:
     """The next step of a node that hears nobody, while every broker accepts it."""
     if moves.next is not None:
         return arrived(moves, moves.next)
     return fell_back(moves, moves.previous[0], "silent") if moves.previous else moves
 
 
-def moves_of_disk(moves: BrokerMoves) -> BrokerMoves:
+def moves_of_disk(moves: NodeMoves) -> NodeMoves:
     """What a node reads that starts again."""
     from node.state.identity import exposed_moves
 

@@ -7,7 +7,7 @@ import pytest
 
 from node.commands.config import main
 from node.errors import NodeError
-from node.state.broker_moves import BrokerConfig, BrokerMoves, arrived, asked, gave_up
+from node.state.broker_moves import BrokerConfig, NodeMoves, arrived, asked, gave_up
 from node.state.identity import Identity, write_identity
 from node.state.manual_move import BadManualMove, read_manual_move
 from shared.bus.addresses import addresses
@@ -36,8 +36,8 @@ def left(folder: Path) -> object:
 
 
 def test_it_prints_what_is_used_kept_and_what_failed_without_logins(folder: Path, capsys: pytest.CaptureFixture[str]):
-    moves = arrived(asked(BrokerMoves(A), B), B)
-    failing = BrokerConfig(5, B.addresses)
+    moves = arrived(asked(NodeMoves(A), B), B)
+    failing = BrokerConfig(5, addresses(["amqp://node-1:hush@c/"]))
     moves = gave_up(asked(moves, failing), failing, "no route")
     write_identity(folder / "identity.json", Identity(CONFIG, None, moves))
     assert main([]) == 0
