@@ -25,7 +25,7 @@ from node.settings import Settings
 from node.state.identity import Identity
 from node.state.local_copy import LocalCopy, StoredProxy
 from node.state.sole_agent import sole_agent
-from node.state.status_file import AgentCounts, AgentStatus, LinkState
+from node.state.status_file import AgentCounts, AgentStatus, NodeLinkState
 from node.state.store import Store
 from shared.tasks import Backoff, Endurance, keep_on, run_until, wait_for_event
 from shared.version import program_version
@@ -99,7 +99,7 @@ class Node:
     def _status(self) -> AgentStatus:
         if self._counts is None or self._counts.wanted != len(self._copy.wanted):
             self._counts = self._count()
-        link: LinkState = self._session.link if self._session is not None else "waiting"
+        link: NodeLinkState = self._session.link if self._session is not None else "waiting"
         return AgentStatus(
             version=self._version,
             pid=os.getpid(),

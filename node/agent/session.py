@@ -23,7 +23,7 @@ from node.reconcile.reconciler import Reconciler
 from node.state.broker_moves import NodeMoves
 from node.state.identity import Identity
 from node.state.local_copy import LocalCopy
-from node.state.status_file import BrokerUse, LinkState
+from node.state.status_file import BrokerUse, NodeLinkState
 from node.state.store import Store
 from node.upgrade.layout import CODE, layout_of
 from shared.bus.addresses import BrokerAddresses
@@ -91,7 +91,7 @@ class Session:
         self._links.handle, self._links.on_change = self.agent.handle, self._moves_changed
 
     @property
-    def link(self) -> LinkState:
+    def link(self) -> NodeLinkState:
         """The state of the connection to the broker."""
         return self._links.bus.state
 

@@ -18,9 +18,9 @@ BEAT_S = 5.0
 OLD_S = 30.0
 """Age at which the file shows that the agent hangs, or cannot write it."""
 
-LinkState = Literal["waiting", "connecting", "up", "down", "refused", "occupied", "untrusted"]
+NodeLinkState = Literal["waiting", "connecting", "up", "down", "refused", "occupied", "untrusted"]
 """The connection to the broker. `waiting`: the node waits to be enrolled. The others are as in shared.bus.client."""
-LINKS: tuple[LinkState, ...] = ("waiting", "connecting", "up", "down", "refused", "occupied", "untrusted")
+LINKS: tuple[NodeLinkState, ...] = ("waiting", "connecting", "up", "down", "refused", "occupied", "untrusted")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,7 @@ class AgentStatus:
     pid: int
     started_at: float
     ready: bool = False
-    link: LinkState = "waiting"
+    link: NodeLinkState = "waiting"
     broker: BrokerUse | None = None
     """None while the node waits to be enrolled."""
     listen: str = ""
@@ -136,7 +136,7 @@ def status_of(members: Any) -> AgentStatus:
         pid=number(members["pid"]),
         started_at=moment(members["started_at"]),
         ready=members["ready"] is True,
-        link=cast("LinkState", members["link"]),
+        link=cast("NodeLinkState", members["link"]),
         broker=broker_use_of(members.get("broker")),
         listen=text(members["listen"]),
         proxies=AgentCounts(**{name: number(proxies[name]) for name in ("wanted", "running", "failed")}),
