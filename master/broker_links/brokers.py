@@ -17,7 +17,7 @@ APPLY_S = 30.0
 
 
 LinkRole = Literal["new", "used", "closing"]
-"""new: no node was told to use the broker yet. closing: nodes have left it."""
+"""new: no node knows the broker yet. closing: nodes have left it."""
 ROLES: tuple[LinkRole, ...] = ("new", "used", "closing")
 CREATED: tuple[LinkRole, ...] = ("new", "used")
 """Brokers where logins are created and restored."""

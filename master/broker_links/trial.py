@@ -1,4 +1,4 @@
-"""Trial of a link before any node is told of it, and whether two links lead to the same brokers."""
+"""Trial of a link before any node knows it, and whether two links lead to the same brokers."""
 
 import secrets
 from collections.abc import AsyncGenerator

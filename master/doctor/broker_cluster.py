@@ -14,11 +14,11 @@ CONVERT = (
 )
 NAME_ALL = "name every broker, with commas between, unless this address is a balancer's in front of all of them"
 
-Server = Mapping[str, Any]
+BrokerMember = Mapping[str, Any]
 Queue = Mapping[str, Any]
 
 
-def cluster_findings(servers: Sequence[Server], queues: Sequence[Queue]) -> list[Finding]:
+def cluster_findings(servers: Sequence[BrokerMember], queues: Sequence[Queue]) -> list[Finding]:
     """Judge the members of a cluster, and where its queues live; nothing for a broker that is alone."""
     if len(servers) < 2:
         return []

@@ -90,7 +90,7 @@ async def finish_move(
     opt=documented(answers={200: "The move was given up."}, problems=(NoBrokerMove,)),
 )
 async def abort_move(database: Injected[Database], broker_links: Injected[BrokerLinks]) -> BrokerOverview:
-    """Give the move up. If nodes were told of the new place, they move back: end that move by `finish`, too."""
+    """Give the move up. If nodes know the new place, they move back: end that move by `finish`, too."""
     async with writing(database) as session:
         await moves.abort(session, broker_links.configured)
         shown = await moves.show(session, broker_links.configured)

@@ -147,7 +147,7 @@ class BrokerMove(Resource):
 
     link: BrokerLinkResource = Field(description="The new place.")
     state: MoveState = Field(
-        description="`opening`: the masters connect to the broker at the new place; nodes were not told of it yet. "
+        description="`opening`: the masters connect to the broker at the new place; nodes do not know it yet. "
         "`moving`: every master is connected to both, and nodes move a few at a time."
     )
     since: datetime = Field(description="The time when the state began.")
