@@ -250,7 +250,7 @@ class Master:
             deliveries=self._deliveries,
             meters=self._meters,
             fleet=Fleet(self._database),
-            certificates=certificates_of(self._settings),
+            certificates=certificates_of(self._settings, self._links),
             health_reports=HealthReports(partial(examined, self._settings)),
             configuration=Configuration(
                 settings=shown(self._settings),
@@ -310,12 +310,12 @@ class Master:
         self._links.wake()
 
 
-def certificates_of(settings: Settings) -> Certificates:
+def certificates_of(settings: Settings, links: BrokerLinks) -> Certificates:
     """Return the certificates that this master uses."""
     given = {"api": settings.api_tls_cert, AUTHORITY: settings.amqp_ca.path if settings.amqp_ca else None}
 
     async def broker_end() -> datetime | None:
-        logins = await try_logins(settings.broker, queue=MASTER_QUEUE, timeout=PROBE_S)
+        logins = await try_logins(links.target.broker, queue=MASTER_QUEUE, timeout=PROBE_S)
         return min((end for each in logins if (end := each.certificate_ends_at) is not None), default=None)
 
     return Certificates({name: file for name, file in given.items() if file is not None}, broker_end)

@@ -39,7 +39,7 @@ def moving_findings(move: BrokerMove) -> list[Finding]:
 def outdated_finding(settings: list[OutdatedSetting], place: str) -> Finding:
     """Judge settings that name another place than the one to which the broker was moved."""
     values = "; ".join(f"{setting.name}={setting.value}" for setting in settings)
-    text = f"the broker was moved to {place}, which counts; findings about RabbitMQ are about the place in the settings"
+    text = f"the broker was moved to {place}, which counts, but the settings name another place"
     return warning(CHECK, text, f"set on every master, with the login in AMQP_URL: {values}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from master.settings import Settings
+from master.broker_links.links import BrokerLink
 from shared.bus.addresses import SYSTEM, ssl_context
 from shared.bus.clear_text import ADVICE
 from shared.bus.logins import LoginResult
@@ -22,11 +22,10 @@ BROKER_ADVICE = EncryptionAdvice(
 RENEW_API = "renew it and replace the file of API_TLS_CERT; the master takes it within seconds"
 
 
-def link_findings(settings: Settings, logins: Sequence[LoginResult]) -> list[Finding]:
+def link_findings(link: BrokerLink, logins: Sequence[LoginResult]) -> list[Finding]:
     """Judge the links to the broker and its management API, and those that nodes are given."""
-    urls = [*settings.broker.bare_urls, *settings.node_broker.bare_urls, *settings.management_urls]
-    ca = settings.amqp_ca.pem if settings.amqp_ca else SYSTEM
-    authorities = [] if ca == SYSTEM else authority_ends(ssl_context(ca))
+    urls = [*link.broker.bare_urls, *link.node_broker.bare_urls, *link.management_urls]
+    authorities = [] if link.ca in (None, SYSTEM) else authority_ends(ssl_context(link.ca))
     return broker_encryption_findings(urls, authorities, logins, datetime.now(UTC), BROKER_ADVICE)
 
 

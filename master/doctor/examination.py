@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from master.broker import Broker
-from master.broker_links.links import configured_link
+from master.broker_links.links import BrokerLink, configured_link, present
 from master.db.database import Row, Session
 from master.db.inspection import read_only_session
 from master.db.migrations import steps
@@ -33,6 +33,7 @@ from master.doctor.license import license_findings
 from master.doctor.tokens import token_findings
 from master.doctor.topology import Topology, topology, topology_findings
 from master.doctor.upgrades import agent_findings, upgrade_findings
+from master.domain.broker_links.service import known_links
 from master.domain.broker_links.service import show as show_broker
 from master.domain.license.runner import configured_key
 from master.domain.license.service import read_current
@@ -68,9 +69,11 @@ async def findings(env: Mapping[str, str] = os.environ) -> list[Finding]:
 
 async def examined(settings: Settings, bad: Collection[str] = ()) -> list[Finding]:
     """Return the findings about everything that the settings lead to; those of `bad` variables are stand-ins."""
-    examination = MasterExamination(settings, amqp="AMQP_URL" not in bad)
+    has_database = not any(variable.startswith("DATABASE_") for variable in bad)
+    link = await present_link(settings) if has_database else configured_link(settings)
+    examination = MasterExamination(settings, link, amqp="AMQP_URL" not in bad)
     first: dict[str, Check] = {}
-    if not any(variable.startswith("DATABASE_") for variable in bad):
+    if has_database:
         first["PostgreSQL"] = examination.examine_database
     if "AMQP_URL" not in bad:
         first["RabbitMQ"] = examination.examine_bus
@@ -82,6 +85,17 @@ async def examined(settings: Settings, bad: Collection[str] = ()) -> list[Findin
         first["bundles"] = examination.examine_bundles
     found = await examine(first)
     return [*found, *await examine({"nodes": examination.compare})]
+
+
+async def present_link(settings: Settings) -> BrokerLink:
+    """Return the link to the broker that counts: that of the settings, unless the broker was moved."""
+    configured = configured_link(settings)
+    try:
+        async with read_only_session(settings.database) as session:
+            _, links = await known_links(session, configured)
+    except (BadConfiguration, DatabaseError):
+        return configured  # the examination of the database finds out why it cannot be read
+    return present(links)
 
 
 def readable_settings(env: Mapping[str, str]) -> tuple[Settings, list[BadConfiguration]]:
@@ -109,6 +123,7 @@ class MasterExamination:
     """The state that was read so far, which later checks compare. None is unknown."""
 
     settings: Settings
+    link: BrokerLink
     amqp: bool
     nodes: list[NodeSeen] | None = None
     servers: Sequence[Mapping[str, Any]] = ()
@@ -151,14 +166,14 @@ class MasterExamination:
         return found
 
     async def examine_bus(self) -> list[Finding]:
-        """Examine the login of AMQP_URL at each of its addresses, and the encryption."""
-        logins = await try_logins(self.settings.broker, queue=MASTER_QUEUE)
-        return [*map(login_finding, logins), *link_findings(self.settings, logins)]
+        """Examine the master's login at each address of the broker, and the encryption."""
+        logins = await try_logins(self.link.broker, queue=MASTER_QUEUE)
+        return [*map(login_finding, logins), *link_findings(self.link, logins)]
 
     async def examine_broker(self) -> list[Finding]:
         """Examine the broker by its management API, and remember the contents of the virtual host."""
         found, clusters = list[Finding](), dict[str, str]()
-        for each in self.settings.management.each():
+        for each in self.link.management.each():
             inspection = Inspection(each)
             try:
                 found += await self._broker(inspection, clusters, each.urls[0])
@@ -212,7 +227,7 @@ class MasterExamination:
             found += topology_findings(await self._desired(nodes), contents.topology)
         if self.nodes is not None:
             found += self._nodes(nodes, contents.consumers if contents else {})
-        return [*found, address_finding(self.settings.node_broker.hosts[0], nodes)] if self.amqp else found
+        return [*found, address_finding(self.link.node_broker.hosts[0], nodes)] if self.amqp else found
 
     def _nodes(self, nodes: Sequence[NodeSeen], consumers: Mapping[str, int]) -> list[Finding]:
         connected = {node.id: consumers.get(node_queue(NodeId(node.id)), 0) for node in nodes}
@@ -222,7 +237,7 @@ class MasterExamination:
 
     async def _desired(self, nodes: Sequence[NodeSeen]) -> Topology:
         """Return the topology that a master would create for these nodes."""
-        broker = Broker(self.settings.management)
+        broker = Broker(self.link.management)
         try:
             hashes = {NodeId(node.id): node.password_hash for node in nodes}
             return topology(broker.definitions(hashes, everything=True))

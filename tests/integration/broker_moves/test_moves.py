@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from master.doctor.examination import findings
 from tests.master.broker_moves import Node, bare, make_node, master, nodes, settings_for
 from tests.services.ports import PortBlock
 from tests.services.postgres import Database as Address
@@ -59,6 +60,9 @@ async def test_nodes_follow_the_broker_to_another_place_and_the_former_one_is_le
         async with vhost.management() as api:
             queues = (await api.get(f"queues/{vhost.name}")).json()
             assert [queue["name"] for queue in queues if queue["name"].startswith("mp.node.")] == []
+        found = await findings(settings_for(database, vhost, block.port(1)))
+        assert [str(each) for each in found if each.level == "problem" and "broker" in each.check] == []
+        assert "the settings name another place" in next(str(each) for each in found if each.check == "broker link")
     await rabbitmq.drop(other.name)
 
 
