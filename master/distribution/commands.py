@@ -18,7 +18,7 @@ from master.distribution.bundles.release import MIN_UPGRADABLE_FROM, creation_mo
 from master.distribution.bundles.runtime import read_runtime_name
 from master.distribution.bundles.verification import faults
 from master.distribution.downloads.app import HOW_TO
-from master.distribution.install_script import InstallScript, NoScript, install_line
+from master.distribution.install_script import NO_REQUEST, InstallScript, NoScript, install_line
 from master.distribution.releases import NoManifest, Release, read_release, trusted_keys
 from master.errors import BadConfiguration, BundleError
 from master.settings import DistributionSettings, script_url
@@ -187,7 +187,7 @@ def print_install_command(arguments: argparse.Namespace, env: Mapping[str, str])
     if settings.download_url not in (None, given):
         raise BundleError(f"DOWNLOAD_URL is {settings.download_url}, and the master's script names no other address")
     keys = trusted_keys(settings.release_keys_file)
-    script = InstallScript(given, keys).text(newest(settings, keys), None)
+    script = InstallScript(given, keys).text(newest(settings, keys), NO_REQUEST)
     print(install_line(given, script, is_user=arguments.user).text)
     return 0
 

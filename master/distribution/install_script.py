@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from master.distribution.releases import Release
 from master.schemas.hosts import read_authority
@@ -18,11 +19,29 @@ from master.schemas.hosts import read_authority
 TEMPLATE = Path(__file__).parent / "install.sh"
 SAFE = re.compile(r"[A-Za-z0-9+/=:._ \[\]-]*")
 """What a value may have inside the quotation marks of the script."""
-HTTP_PORT = 80
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class NoScript(ValueError):
     """The address that nodes would download from is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOrigin:
+    """The scheme and the Host field of a request."""
+
+    scheme: str
+    host: str | None
+
+
+NO_REQUEST = RequestOrigin("http", None)
+"""For scripts that name DOWNLOAD_URL."""
+
+
+def origin_of(scope: Any) -> RequestOrigin:
+    """Return the origin of an ASGI request."""
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return RequestOrigin(scope["scheme"], hosts[0] if hosts else None)
 
 
 @dataclass(frozen=True)
@@ -33,17 +52,17 @@ class InstallScript:
     keys: tuple[str, ...]
     template: Path = TEMPLATE
 
-    def text(self, release: Release, host: str | None) -> bytes:
-        """Write the script for nodes that ask by this Host field. Raises NoScript."""
-        return rendered(template_text(self.template), self.values(release, self.base_url(host))).encode()
+    def text(self, release: Release, origin: RequestOrigin) -> bytes:
+        """Write the script for nodes that ask by this origin. Raises NoScript."""
+        return rendered(template_text(self.template), self.values(release, self.base_url(origin))).encode()
 
     def offline_text(self, release: Release) -> bytes:
         """Write the script that installs from a file."""
         return rendered(template_text(self.template), self.values(release, "")).encode()
 
-    def base_url(self, host: str | None) -> str:
+    def base_url(self, origin: RequestOrigin) -> str:
         """Return where nodes download from. Raises NoScript."""
-        return self.download_url or url_of_host(host)
+        return self.download_url or url_of(origin)
 
     def values(self, release: Release, base_url: str) -> Mapping[str, str]:
         """Return the values of the script."""
@@ -72,14 +91,14 @@ def rendered(template: str, values: Mapping[str, str]) -> str:
     return text
 
 
-def url_of_host(host: str | None) -> str:
-    """Return the http URL of a Host field. Raises NoScript."""
-    authority = read_authority(host or "")
+def url_of(origin: RequestOrigin) -> str:
+    """Return the URL of an origin. Raises NoScript."""
+    authority = read_authority(origin.host or "")
     if authority is None:
         raise NoScript("the request's Host is not a host and a port; set DOWNLOAD_URL on the master")
     name = f"[{authority.host}]" if ":" in authority.host else authority.host
-    port = "" if authority.port in (None, HTTP_PORT) else f":{authority.port}"
-    return f"http://{name}{port}"
+    port = "" if authority.port in (None, DEFAULT_PORTS.get(origin.scheme)) else f":{authority.port}"
+    return f"{origin.scheme}://{name}{port}"
 
 
 @dataclass(frozen=True)

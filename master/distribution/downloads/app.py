@@ -12,7 +12,7 @@ import structlog
 from master.distribution.downloads.files import Content, send_content
 from master.distribution.downloads.limits import RequestRates, client_of
 from master.distribution.folder import BundleFolder
-from master.distribution.install_script import InstallScript, NoScript
+from master.distribution.install_script import InstallScript, NoScript, origin_of
 from master.distribution.releases import Release
 from master.errors import BundleError
 from shared.asgi import Answer, Receive, Scope, Send, declared_length, send_answer, whole_body
@@ -113,7 +113,7 @@ class Downloads:
         if newest is None:
             return Answer(404, HOW_TO.encode())
         try:
-            return Content.of(self.script.text(newest, header(scope, b"host")), TEXT_TYPE)
+            return Content.of(self.script.text(newest, origin_of(scope)), TEXT_TYPE)
         except NoScript as error:
             return Answer(400, f"{error}\n".encode())
 
@@ -152,8 +152,3 @@ async def announced(announcements: Announcements, scope: Scope, receive: Receive
     if body is None or len(body) > ANNOUNCE_LIMIT:
         return TOO_LONG
     return await announcements.announce(body, address)
-
-
-def header(scope: Scope, name: bytes) -> str | None:
-    """Return the first field of this name."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

@@ -12,7 +12,7 @@ from master.api.writes.idempotency import IdempotencyKey, StoredResponse, once, 
 from master.db.constraints import writing
 from master.db.database import Database, Session
 from master.distribution.downloads.app import Downloads
-from master.distribution.install_script import NoScript
+from master.distribution.install_script import NoScript, origin_of
 from master.domain.upgrades import service as upgrades
 from master.domain.upgrades.releases import OfferedReleases
 from master.domain.upgrades.schemas import (
@@ -70,7 +70,7 @@ async def start_upgrade(
             return respond(await upgrades.preview(session, await with_ids(session, data), release))
 
     try:
-        base_url = downloads.script.base_url(request.headers.get("host"))
+        base_url = downloads.script.base_url(origin_of(request.scope))
     except NoScript as error:
         raise BadRequest(str(error)) from error
 

@@ -12,6 +12,8 @@ from tests.master import shared_app
 from tests.release.downloads import downloads_over
 from tests.release.inputs import make_build
 
+PRIVATE = {"Host": "master.internal:3005"}
+
 
 @pytest.fixture
 def bundles(api: Api, tmp_path: Path) -> Path:
@@ -29,6 +31,14 @@ async def test_a_master_without_bundles_says_how_to_make_them(api: Api) -> None:
     assert "maybe-master bundle build" in answer["advice"]
     script = await api.http.get("/install.sh")
     assert (script.status_code, "maybe-master bundle build" in script.text) == (404, True)
+
+
+async def test_an_api_that_speaks_tls_is_named_by_https(api: Api, bundles: Path) -> None:
+    del bundles
+    answer = (await api.http.get("https://master.internal/install-command", headers=PRIVATE)).json()
+    script = (await api.http.get("https://master.internal/install.sh", headers=PRIVATE)).content
+    assert (answer["url"], answer["sha256"]) == ("https://master.internal:3005", hashlib.sha256(script).hexdigest())
+    assert b"https://master.internal:3005" in script
 
 
 async def test_the_line_pins_the_script_that_the_api_serves_at_the_same_address(api: Api, bundles: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -14,13 +15,14 @@ from threading import Thread
 import pytest
 
 from tests.launch.registry import ROOT
+from tests.tls.authority import Authority
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
 @contextmanager
-def answering(status: int) -> Iterator[int]:
-    """Answer every request with this status, and yield the port."""
+def answering(status: int, certificate: tuple[Path, Path] | None = None) -> Iterator[int]:
+    """Answer every request with this status, over TLS if there is a certificate, and yield the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -31,11 +33,22 @@ def answering(status: int) -> Iterator[int]:
             """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield server.server_port
         server.shutdown()
         thread.join()
+
+
+def test_a_master_whose_api_speaks_tls_is_healthy_too(tmp_path: Path) -> None:
+    chain, key = Authority().issue(tmp_path, "master.example.net")
+    with answering(200, (chain, key)) as ready:
+        assert health(API_PORT=str(ready), API_TLS_CERT=str(chain)) == 0
+        assert health(API_PORT=str(ready)) == 1
 
 
 def health(**settings: str) -> int:

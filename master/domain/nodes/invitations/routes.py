@@ -10,7 +10,7 @@ from master.api.requests.reading import ApiRequest, PathId
 from master.api.writes.idempotency import IdempotencyKey, StoredResponse, once, replay, stored_response
 from master.db.database import Database, Session
 from master.distribution.downloads.app import Downloads
-from master.distribution.install_script import NoScript
+from master.distribution.install_script import NoScript, RequestOrigin, origin_of
 from master.domain.nodes.invitations import service as invitations
 from master.domain.nodes.invitations.schemas import (
     Invitation,
@@ -51,7 +51,7 @@ async def create_invitation(
     removing the invitation ends that.
     """
 
-    source = await install_source(downloads, request.headers.get("host"))
+    source = await install_source(downloads, origin_of(request.scope))
 
     async def act(session: Session) -> StoredResponse:
         created = await invitations.create(session, await with_ids(session, data), source)
@@ -78,12 +78,12 @@ async def remove_invitation(invitation_id: PathId, database: Injected[Database])
         await invitations.remove(session, invitation_id)
 
 
-async def install_source(downloads: Downloads, host: str | None) -> InstallSource:
-    """Return where hosts find this master, which a client calls by this Host. Raises BadRequest."""
+async def install_source(downloads: Downloads, origin: RequestOrigin) -> InstallSource:
+    """Return where hosts find this master, which a client calls by this origin. Raises BadRequest."""
     release = (await downloads.folder.contents()).newest
     try:
-        url = downloads.script.base_url(host)
-        return InstallSource(url, downloads.script.text(release, host) if release is not None else None)
+        url = downloads.script.base_url(origin)
+        return InstallSource(url, downloads.script.text(release, origin) if release is not None else None)
     except NoScript as error:
         raise BadRequest(str(error)) from error
 
