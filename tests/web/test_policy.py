@@ -17,7 +17,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-FIRST_BYTES, ALL_BYTES = 60_000, 120_000
+FIRST_BYTES, ALL_BYTES = 60_000, 125_000
 """As they are transferred, compressed: for the first screen, and for all of them."""
 INJECT = """() => {
     const script = document.createElement("script");

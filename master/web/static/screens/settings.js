@@ -2,6 +2,7 @@
 import { ago, clock, number, time } from "../format.js";
 import { Stale, Waiting } from "../parts/elements/notice.js";
 import { Badge } from "../parts/elements/states.js";
+import { Broker } from "../parts/settings/broker.js";
 import { Licence } from "../parts/settings/licence.js";
 import { Tokens } from "../parts/settings/tokens.js";
 import { Page } from "../parts/shell/screen.js";
@@ -24,7 +25,7 @@ export default function Settings() {
         ${health.data ? html`<${Findings} items=${health.data.items} />` : html`<${Waiting} read=${health} />`}</section>`
       }
       <div class="pile"><section class="panel"><h2>${t("settings.page")}</h2><${Preferences} /></section>
-        <${Tokens} /><${Licence} />${system.data && html`<${Versions} system=${system.data} />`}</div>
+        <${Tokens} /><${Broker} /><${Licence} />${system.data && html`<${Versions} system=${system.data} />`}</div>
       ${system.data ? html`<${Masters} system=${system.data} /><${Values} items=${system.data.settings} />` : !isForbidden(system) && html`<section class="panel"><${Waiting} read=${system} /></section>`}
     </div>
   <//>`;

@@ -82,4 +82,9 @@ export default {
   "field/most_failed": "May fail",
   "field/downgrade": "Go back from newer versions",
   "field/pinned_version": "Pinned version",
+  "field/amqp_urls": "Addresses for masters",
+  "field/management_urls": "Management API",
+  "field/node_amqp_urls": "Addresses for nodes",
+  "field/ca": "Certificate authorities",
+  "field/force": "Give up these nodes",
 };
