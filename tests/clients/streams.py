@@ -49,6 +49,8 @@ async def serving(answer: Answer, host: str = HERE) -> AsyncIterator[int]:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             await answer(reader, writer)
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
         open_writers.discard(writer)
 
     async def over() -> bool:

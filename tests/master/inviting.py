@@ -85,7 +85,7 @@ class InvitedNode:
         assert self.membership is not None
         self.identities.append(identity)
         if self.logs_in:
-            await self.membership.prove(identity)
+            await self.membership.prove(identity.config)
         await asyncio.Event().wait()
 
     async def stop_listening(self) -> None:

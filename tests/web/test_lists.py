@@ -54,7 +54,7 @@ async def test_an_export_is_of_exactly_the_filter_that_is_shown_negation_include
     await settled(page)
     await page.get_by_role("button", name="Export").click()
     async with page.expect_download() as download:
-        await page.get_by_role("link", name=re.compile("JSON", re.IGNORECASE)).click()
+        await page.get_by_role("button", name=re.compile("JSON", re.IGNORECASE)).click()
     exported = json.loads((await (await download.value).path()).read_text())
     query = {"stack": "eu-http", "not.label": "customer", "limit": 1000}
     shown = succeeded(await demo.api.get("/proxies", params=query)).json()["items"]

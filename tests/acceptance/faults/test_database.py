@@ -148,6 +148,10 @@ async def heard_of_all(fleet: Cluster, since: datetime) -> bool:
         return await rows.fetchval("SELECT count(*) FROM node_status WHERE reported_at > $1", since) == 2
 
 
+EMPTY = "DROP SCHEMA public, narrowed_label, narrowed_stack, narrowed_location CASCADE; CREATE SCHEMA public"
+"""All that the migrations create; the schema `public` is there before the first one."""
+
+
 @dataclass(frozen=True)
 class Dump:
     """A dump of the cluster's database. Skips where its server's own pg_dump is not here."""
@@ -159,7 +163,7 @@ class Dump:
         await self._run("pg_dump", "--format=custom", f"--file={self.folder / 'dump'}", self.fleet.database.name)
 
     async def empty(self) -> None:
-        await treat(self.fleet.database, self.fleet.database.name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        await treat(self.fleet.database, self.fleet.database.name, EMPTY)
 
     async def restore(self, *options: str, without: str | None = None, only: str | None = None) -> None:
         listed = (await self._run("pg_restore", "--list", *options, str(self.folder / "dump"))).splitlines()

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-import aio_pika
 import httpx
 import pytest
 from structlog.testing import capture_logs
@@ -22,6 +21,7 @@ from shared.proxies import NodeId
 from tests.integration.conftest import ANY_PORT
 from tests.master.one_link import NOWHERE, link_of
 from tests.master.waiting_node import WaitingNode
+from tests.services.broker_logins import connected_as
 from tests.services.ports import HOST, PortBlock
 from tests.services.postgres import Database as Address
 
@@ -60,7 +60,7 @@ async def test_a_node_with_the_right_challenge_gets_a_login_that_works(enrolment
     config = node.accepted[0].config
     assert (config.node_id, config.cluster, config.queue) == (node_id, "c1", f"mp.node.{node_id}")
     assert "-" in config.name
-    connection = await aio_pika.connect(config.amqp_urls[0].get_secret_value())
+    connection = await connected_as(config)
     await connection.close()
 
 
@@ -104,7 +104,7 @@ async def test_an_answer_that_gets_lost_is_no_half_state(enrolment: Enrolment, n
             await enrol(enrolment, block.port(2), node.challenge)
     first = node.accepted[0].config.node_id
     assert await enrol(enrolment, node.port, node.challenge) == (first, False)
-    connection = await aio_pika.connect(node.accepted[1].config.amqp_urls[0].get_secret_value())
+    connection = await connected_as(node.accepted[1].config)
     await connection.close()
 
 

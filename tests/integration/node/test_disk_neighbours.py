@@ -90,7 +90,7 @@ def test_a_challenge_is_spent_as_soon_as_that_can_be_written_and_the_node_works_
             membership, logged_in = Membership(settings, {}), asyncio.Event()
 
             async def work(found: Identity) -> None:
-                await membership.prove(found)
+                await membership.prove(found.config)
                 logged_in.set()
                 await asyncio.Event().wait()
 

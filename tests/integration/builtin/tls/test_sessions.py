@@ -223,6 +223,7 @@ async def test_a_mixed_port_serves_socks_and_http_with_and_without_tls(
 
     async with serving(echo) as port:
         await in_thread(all_four)
+        await until(none_open(engine))
 
 
 async def test_a_client_without_tls_is_closed_at_a_port_for_tls_and_logged_once(

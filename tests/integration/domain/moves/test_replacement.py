@@ -3,7 +3,6 @@
 from contextlib import suppress
 from typing import Any
 
-import aio_pika
 import pytest
 from aiormq.exceptions import AMQPError
 
@@ -17,6 +16,7 @@ from tests.integration.bus.test_reports import report, reports, take
 from tests.integration.conftest import Api
 from tests.integration.enrolment.test_enrolment_wire import losing_answers_to
 from tests.master.waiting_node import WaitingNode, waiting_node
+from tests.services.broker_logins import connected_as
 from tests.services.ports import HOST, PortBlock
 from tests.services.postgres import Database as Address
 
@@ -35,7 +35,7 @@ async def old(enrolment: Enrolment, tmp_path: Any, block: PortBlock, database: A
 
 async def logs_in(box: WaitingNode) -> bool:
     with suppress(AMQPError):
-        connection = await aio_pika.connect(box.accepted[-1].config.amqp_urls[0].get_secret_value())
+        connection = await connected_as(box.accepted[-1].config)
         await connection.close()
         return True
     return False
@@ -68,7 +68,7 @@ async def test_the_new_box_is_the_node_and_the_old_ones_login_is_refused(
 
 
 async def test_the_old_boxs_open_connections_are_cut(enrolment: Enrolment, old: WaitingNode, node: WaitingNode):
-    connection = await aio_pika.connect(old.accepted[0].config.amqp_urls[0].get_secret_value())
+    connection = await connected_as(old.accepted[0].config)
     await replace(enrolment, node)
     assert connection.is_closed or await ended(connection)
 
