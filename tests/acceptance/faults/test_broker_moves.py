@@ -84,6 +84,10 @@ async def all_moved(fleet: Cluster) -> bool:
     return nodes["moved"] == nodes["total"]
 
 
+async def masters_are_up(fleet: Cluster) -> bool:
+    return all(master["is_up"] for master in (await overview(fleet))["move"]["masters"])
+
+
 async def moved_to(fleet: Cluster, wanted: dict[str, Any]) -> None:
     """Move the broker there, and finish the move."""
     succeeded(await fleet.api.post("/system/broker", json=wanted))
@@ -91,8 +95,9 @@ async def moved_to(fleet: Cluster, wanted: dict[str, Any]) -> None:
 
 
 async def finished(fleet: Cluster) -> None:
-    """Wait until every node has moved, and leave the former broker."""
+    """Wait until every node has moved and every master is connected to both brokers, and leave the former one."""
     await eventually(lambda: all_moved(fleet), MOVED_S)
+    await eventually(lambda: masters_are_up(fleet), MOVED_S)
     succeeded(await fleet.api.post("/system/broker/finish"))
 
     async def is_left() -> bool:
