@@ -11,7 +11,6 @@ from pathlib import Path, PurePath
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from master.atomic_files import write_file
 from master.broker_tls.certificates import (
     CertificateAuthority,
     broker_certificate,
@@ -26,6 +25,7 @@ from master.broker_tls.certificates import (
 )
 from master.broker_tls.rabbitmq_settings import AUTHORITY, BROKER, BROKER_KEY, tls_settings
 from master.errors import TlsError
+from shared.durable_files import write_file
 
 AUTHORITY_KEY = "ca.key"
 SETTINGS = "50-tls.conf"

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from master.atomic_files import write_file
 from master.distribution.bundles.build import LOCK_NAME, Build, build
 from master.distribution.bundles.contents import SOURCES
 from master.distribution.bundles.export import export
@@ -22,6 +21,7 @@ from master.distribution.install_script import NO_REQUEST, InstallScript, NoScri
 from master.distribution.releases import NoManifest, Release, read_release, trusted_keys
 from master.errors import BadConfiguration, BundleError
 from master.settings import DistributionSettings, script_url
+from shared.durable_files import write_file
 from shared.release.signing import BadKey, new_key, public_key
 from shared.release.versions import BadVersion, version_order
 from shared.settings.reading import read

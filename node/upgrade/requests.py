@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 from node.upgrade.decisions import is_answered, upgrade_report
-from node.upgrade.durable import write_file
 from node.upgrade.layout import Layout
 from node.upgrade.reading import FOLDER, REQUEST, read_own, read_request
 from node.upgrade.records import BadRecord, NodeUpgradeState, written
+from shared.durable_files import write_file
 from shared.messages.bodies import UpgradeReport, UpgradeRequest
 
 PATH_UNIT = "maybe-node-upgrade.path"

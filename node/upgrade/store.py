@@ -7,10 +7,11 @@ from pathlib import Path
 
 from node.upgrade.copy_backup import User, forget
 from node.upgrade.decisions import Refused
-from node.upgrade.durable import remove_file, write_file
+from node.upgrade.durable import remove_file
 from node.upgrade.layout import Layout
 from node.upgrade.reading import FOLDER, REQUEST, read_own, read_request
 from node.upgrade.records import BadVersions, Journal, NodeUpgradeState, VersionRolledBack, written
+from shared.durable_files import write_file
 from shared.messages.bodies import UpgradeRequest
 from shared.release.signing import KEYS_LIMIT, read_public_keys
 

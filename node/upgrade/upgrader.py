@@ -11,12 +11,13 @@ from node.upgrade.agent import AgentControl, Unhealthy
 from node.upgrade.copy_backup import BackupFailed
 from node.upgrade.decisions import DECIDED, UNTOUCHED, Refused, bundle_room, check_order, check_room, chosen_file, shown
 from node.upgrade.downloads import beside, fetch_file, fetch_small
-from node.upgrade.durable import remove_tree, write_file
+from node.upgrade.durable import remove_tree
 from node.upgrade.layout import Layout
 from node.upgrade.records import REASON_LENGTH, Journal, Step, UpgradeProgress
 from node.upgrade.store import UpgradeStore, check_checksum, free_bytes, manifest_keys
 from node.upgrade.unpacking import sha256_of, unpack, verify
 from node.upgrade.versions import Versions
+from shared.durable_files import write_file
 from shared.messages.bodies import UpgradeRequest
 from shared.release.manifest import MANIFEST_LIMIT, SIGNATURE, BadManifest, BundleFile, bundle_folder, read_manifest
 from shared.release.signing import SIGNATURES_LIMIT, BadKey, BadSignature

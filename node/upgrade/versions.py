@@ -6,9 +6,10 @@ from pathlib import Path
 
 from node.upgrade.compilation import OWN_PYTHON, compile_modules, minor_version
 from node.upgrade.decisions import HostPlatform, Refused
-from node.upgrade.durable import point, remove_tree, sync_folder, sync_tree, write_file
+from node.upgrade.durable import point, remove_tree, sync_tree
 from node.upgrade.layout import Layout
 from node.upgrade.unpacking import verify
+from shared.durable_files import sync_folder, write_file
 
 UNITS = ("maybe-node.service", "maybe-node-upgrade.service", "maybe-node-upgrade.path")
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from master.atomic_files import write_file
 from master.distribution.bundles.archive import WrittenArchive
 from master.errors import BundleError
+from shared.durable_files import write_file
 from shared.release.manifest import MANIFEST, SIGNATURE, BundleFile, BundleKind, Manifest, bundle_name
 from shared.release.signing import public_key, sign
 
