@@ -1,28 +1,20 @@
 """The certificates of a broker and of the authority that signs them. Pure but for the keys that are drawn.
 
-Clients pin the authority, so the broker's certificate may be replaced at any time. Keys are ECDSA on P-256: the
-smallest that every TLS library verifies.
+Clients pin the authority, so the broker's certificate may be replaced at any time.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from master.errors import TlsError
 from master.schemas.hosts import plain_host
+from shared.certificate_parts import authority_builder, distinguished_name, new_key, server_builder
 
 AUTHORITY_DAYS = 3_650
 BROKER_DAYS = 397
@@ -46,10 +38,8 @@ class CertificateAuthority:
 def new_authority(now: datetime) -> CertificateAuthority:
     """Draw the key of an authority, and sign its own certificate. The date in its name distinguishes it from others."""
     key = new_key()
-    name = named(f"maybe-proxy broker CA {now:%Y-%m-%d}")
-    made = begun(name, name, key, now, now + timedelta(days=AUTHORITY_DAYS))
-    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    made = made.add_extension(usage(signs_certificates=True), critical=True)
+    name = distinguished_name(f"maybe-proxy broker CA {now:%Y-%m-%d}")
+    made = authority_builder(name, key, now - BACKDATED, now + timedelta(days=AUTHORITY_DAYS))
     made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     return CertificateAuthority(made.sign(key, SHA256()), key)
 
@@ -70,50 +60,9 @@ def broker_certificate(
     if authority.ends_at <= now:
         raise TlsError(f"the CA has expired on {authority.ends_at:%Y-%m-%d}: make another one in another folder")
     ends_at = min(now + timedelta(days=BROKER_DAYS), authority.ends_at)
-    made = begun(named("maybe-proxy broker"), authority.certificate.subject, key, now, ends_at)
-    made = made.add_extension(x509.SubjectAlternativeName([alternative(host) for host in hosts]), critical=False)
-    made = made.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    made = made.add_extension(usage(signs_certificates=False), critical=True)
-    made = made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
-    return made.add_extension(issuer, critical=False).sign(authority.key, SHA256())
-
-
-def begun(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, ends_at: datetime
-) -> x509.CertificateBuilder:
-    """Begin a certificate of this key."""
-    made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-    made = made.serial_number(x509.random_serial_number()).not_valid_before(now - BACKDATED).not_valid_after(ends_at)
-    return made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-
-
-def usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    """Return the key usage of an authority, or of a server."""
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def named(common_name: str) -> x509.Name:
-    """Return a distinguished name."""
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def alternative(host: str) -> x509.GeneralName:
-    """Return the form of a host in a certificate: an address that stands as a name would not count (RFC 6125 §B.2)."""
-    try:
-        return x509.IPAddress(ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
+    subject, since = distinguished_name("maybe-proxy broker"), now - BACKDATED
+    made = server_builder(subject, authority.certificate, authority.key, key, hosts, since, ends_at)
+    return made.sign(authority.key, SHA256())
 
 
 def hosts_of(certificate: x509.Certificate) -> list[str]:
@@ -131,11 +80,6 @@ def read_host(text: str) -> str:
     if host is None:
         raise ValueError(f"{text!r} is not a host name or IP address (without scheme, port and wildcard)")
     return host
-
-
-def new_key() -> ec.EllipticCurvePrivateKey:
-    """Draw a key."""
-    return ec.generate_private_key(ec.SECP256R1())
 
 
 def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
@@ -160,13 +104,3 @@ def read_certificate(pem: bytes) -> x509.Certificate:
 def public_bytes(owner: x509.Certificate | ec.EllipticCurvePrivateKey) -> bytes:
     """Return the public key, for a comparison."""
     return owner.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Write a key as PEM."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def certificate_pem(certificate: x509.Certificate) -> bytes:
-    """Write a certificate as PEM."""
-    return certificate.public_bytes(Encoding.PEM)

@@ -14,17 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from master.broker_tls.certificates import (
     CertificateAuthority,
     broker_certificate,
-    certificate_pem,
     hosts_of,
-    key_pem,
     new_authority,
-    new_key,
     read_authority,
     read_certificate,
     read_key,
 )
 from master.broker_tls.rabbitmq_settings import AUTHORITY, BROKER, BROKER_KEY, tls_settings
 from master.errors import TlsError
+from shared.certificate_parts import certificate_pem, key_pem, new_key
 from shared.durable_files import write_file
 
 AUTHORITY_KEY = "ca.key"

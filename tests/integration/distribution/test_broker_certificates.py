@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from master.broker_tls.certificates import broker_certificate, new_authority, new_key
+from master.broker_tls.certificates import broker_certificate, new_authority
 from master.broker_tls.commands import run_tls
 from master.errors import TlsError
+from shared.certificate_parts import new_key
 
 HOSTS = ("rabbit.example", "127.0.0.1", "::1")
 
