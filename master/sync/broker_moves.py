@@ -17,7 +17,8 @@ from master.broker_links.links import BrokerLink
 from master.broker_links.publishing import publish_over
 from master.db.background import keep_on
 from master.db.database import Database
-from master.domain.broker_links.service import MASTER_SILENT, config_of
+from master.domain.broker_links.new_link import config_of
+from master.domain.broker_links.service import MASTER_SILENT
 from master.errors import BrokerAway
 from shared.bus.envelopes import Outgoing
 from shared.bus.failures import BusDown

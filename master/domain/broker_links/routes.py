@@ -11,6 +11,7 @@ from master.broker_links.trial import UnusableLink, shares_queues, try_link
 from master.db.constraints import writing
 from master.db.database import Database
 from master.domain.broker_links import service as moves
+from master.domain.broker_links.new_link import changed_link, unusable
 from master.domain.broker_links.schemas import BrokerOverview, FinishRequest, NewBrokerLink
 from master.errors import BrokerMoveUnderWay, MastersNotMoved, NoBrokerMove, NodesNotMoved
 from master.schemas.dry_run import DryRunnable
@@ -46,11 +47,11 @@ async def move_broker(
     async with database.session() as session:
         _, links = await moves.known_links(session, broker_links.configured)
     moves.refuse_second(links)
-    link = moves.changed_link(data, present(links))
+    link = changed_link(data, present(links))
     try:
         await try_link(link)
     except UnusableLink as error:
-        raise moves.unusable(error.member, error.reason) from error
+        raise unusable(error.member, error.reason) from error
     stays = await shares_queues(link, present(links))
     async with writing(database) as session:
         await moves.start(session, link, broker_links.configured, stays=stays)
