@@ -118,12 +118,7 @@ class Client(Connection):
                 mask |= OUT
             if mask & IN and tls.readable and tls.on_readable is not None:
                 tls.on_readable()
-        if mask != self.mask:
-            if self.mask == UNWATCHED:
-                self.reactor.epoll.register(self.fd, mask)
-            else:
-                self.reactor.epoll.modify(self.fd, mask)
-            self.mask = mask
+        super().watch(mask)
 
     def note_bulk(self) -> None:
         if self.tls is None:
