@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,10 +18,10 @@ from node.data_directory import DataDirectory, data_directory_of
 from node.errors import NodeError
 from node.state.agent_lock import is_running
 from node.state.broker_moves import BrokerConfig, NodeMoves
-from node.state.identity import IDENTITY_LIMIT, Identity, identity_of
+from node.state.identity import IDENTITY_LIMIT, Identity, identity_of, members_of
 from node.state.manual_move import ManualMove, write_manual_move
 from node.state.status_file import read_bounded
-from shared.bus.addresses import SYSTEM
+from shared.bus.addresses import SYSTEM, BrokerAddresses
 from shared.messages.broker_config import certificates_in
 from shared.settings.secret_files import file_text
 from shared.validation_errors import first_error
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     if order is not None:
         return leave(files, order)
     moves = identity.moves
-    sys.stdout.write(json.dumps(as_members(moves), indent=2) + "\n" if wanted.json else as_text(moves))
+    sys.stdout.write(json.dumps(members_of(moves, bare_urls), indent=2) + "\n" if wanted.json else as_text(moves))
     return 0
 
 
@@ -85,7 +84,7 @@ def authorities(name: str) -> str:
 
 
 def known_identity(files: DataDirectory) -> Identity:
-    """Read the identity. Raises NodeError, which says why there is none."""
+    """Read the identity. Raises NodeError, with the reason why there is none."""
     path = files.identity_file
     try:
         return identity_of(path, read_bounded(path, IDENTITY_LIMIT)[0])
@@ -108,20 +107,9 @@ def leave(files: DataDirectory, order: ManualMove) -> int:
     return 0
 
 
-def as_members(moves: NodeMoves) -> dict[str, Any]:
-    """Describe the addresses for a program, without logins."""
-    return {
-        "current": members_of(moves.current),
-        "previous": [members_of(each) for each in moves.previous],
-        "next": members_of(moves.next) if moves.next is not None else None,
-        "failed": {"rev": moves.failed.rev, "reason": moves.failed.reason} if moves.failed is not None else None,
-    }
-
-
-def members_of(config: BrokerConfig) -> dict[str, Any]:
-    """Describe addresses for a program."""
-    urls, ca = list(config.addresses.bare_urls), config.addresses.ca
-    return {"rev": config.rev, "amqp_urls": urls, "ca": ca, "confirmed": config.confirmed}
+def bare_urls(addresses: BrokerAddresses) -> Sequence[str]:
+    """Return the addresses without login."""
+    return addresses.bare_urls
 
 
 def as_text(moves: NodeMoves) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from node.errors import BadIdentity, IdentityUnread
 from node.state.broker_moves import BrokerConfig, FailedMove, NodeMoves
-from shared.bus.addresses import addresses
+from shared.bus.addresses import BrokerAddresses, addresses
 from shared.enrolment.bodies import NodeConfig
 
 IDENTITY_LIMIT = 262_144
@@ -66,29 +67,36 @@ def identity_of(path: Path, content: bytes) -> Identity:
 
 def write_identity(path: Path, identity: Identity) -> None:
     """Store the identity durably, readable by this user only. On OSError the earlier file stays."""
-    moved = exposed_moves(identity.moved) if identity.moved is not None else None
+    moved = members_of(identity.moved, exposed_urls) if identity.moved is not None else None
     body = {"config": identity.config.exposed(), "challenge": identity.challenge, "broker": moved}
     write_secret(path, json.dumps(body).encode())
 
 
-def exposed_moves(moves: NodeMoves) -> dict[str, Any]:
-    """Return the members for JSON, with the login in clear."""
+def members_of(moves: NodeMoves, urls: Callable[[BrokerAddresses], Sequence[str]]) -> dict[str, Any]:
+    """Return the members for JSON. `urls` returns the addresses with their login, or without it."""
+
+    def config(of: BrokerConfig) -> dict[str, Any]:
+        members = {"rev": of.rev, "amqp_urls": list(urls(of.addresses)), "ca": of.addresses.ca}
+        return {**members, "confirmed": of.confirmed}
+
     return {
-        "current": exposed_config(moves.current),
-        "previous": [exposed_config(each) for each in moves.previous],
-        "next": exposed_config(moves.next) if moves.next is not None else None,
+        "current": config(moves.current),
+        "previous": [config(each) for each in moves.previous],
+        "next": config(moves.next) if moves.next is not None else None,
         "failed": {"rev": moves.failed.rev, "reason": moves.failed.reason} if moves.failed is not None else None,
     }
 
 
-def exposed_config(config: BrokerConfig) -> dict[str, Any]:
-    """Return the members for JSON, with the login in clear."""
-    urls = [url.get_secret_value() for url in config.addresses.urls]
-    return {"rev": config.rev, "amqp_urls": urls, "ca": config.addresses.ca, "confirmed": config.confirmed}
+def exposed_urls(addresses: BrokerAddresses) -> list[str]:
+    """Return the addresses with the login in clear."""
+    return [url.get_secret_value() for url in addresses.urls]
 
 
 def moves_of(body: Any) -> NodeMoves:
-    """Read what `exposed_moves` has written. Raises ValueError, KeyError, TypeError, AttributeError."""
+    """Read what `members_of` has written with the login in clear.
+
+    Raises ValueError, KeyError, TypeError, AttributeError.
+    """
     following, failed = body["next"], body["failed"]
     return NodeMoves(
         current=config_of(body["current"]),
@@ -99,7 +107,7 @@ def moves_of(body: Any) -> NodeMoves:
 
 
 def config_of(body: Any) -> BrokerConfig:
-    """Read what `exposed_config` has written. Raises ValueError, KeyError, TypeError, AttributeError."""
+    """Read one of the members that `members_of` has written. Raises ValueError, KeyError, TypeError, AttributeError."""
     return BrokerConfig(int(body["rev"]), addresses(body["amqp_urls"], body["ca"]), body["confirmed"] is True)
 
 

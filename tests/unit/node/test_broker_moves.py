@@ -282,9 +282,9 @@ def settled(moves: NodeMoves) -> NodeMoves:
 
 def moves_of_disk(moves: NodeMoves) -> NodeMoves:
     """What a node reads that starts again."""
-    from node.state.identity import exposed_moves
+    from node.state.identity import exposed_urls, members_of
 
-    read = moves_of(exposed_moves(moves))
+    read = moves_of(members_of(moves, exposed_urls))
     assert read == moves
     return read
 
