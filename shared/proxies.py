@@ -156,7 +156,7 @@ class ProxyRecord(BaseModel):
     destinations: Destinations = Destinations()
     also: tuple[FurtherPort, ...] = Field(default=(), repr=False)
     tls: bool = False
-    """Clients speak TLS; at a port of protocol `mixed` they may, as their first byte tells."""
+    """Clients speak TLS; at a port of protocol `mixed` they may, which their first byte shows."""
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -100,7 +100,7 @@ class BrokerLinks:
 
     @property
     def target(self) -> BrokerLink:
-        """The link that nodes are to use."""
+        """The link that nodes move to or use."""
         return target(self.links)
 
     @property
@@ -126,7 +126,7 @@ class BrokerLinks:
 
     @property
     def broker_version(self) -> str | None:
-        """The version of the broker that nodes are to use; None before the first connection."""
+        """The version of the broker that nodes move to or use; None before the first connection."""
         found = [each.bus.broker_version for each in self._used if self.target in each.links]
         return found[0] if found else None
 

@@ -20,7 +20,7 @@ from shared.messages.bodies import BrokerReport
 
 LinkState = Literal["new", "both", "only", "closing", "old"]
 USED: tuple[LinkState, ...] = ("both", "only")
-"""States of links that nodes are to use."""
+"""States of links that nodes move to or use."""
 
 Place = tuple[str, frozenset[str], str]
 """Scheme, endpoints and virtual host."""
@@ -135,7 +135,7 @@ def present(links: Sequence[BrokerLink]) -> BrokerLink:
 
 
 def target(links: Sequence[BrokerLink]) -> BrokerLink:
-    """Return the link that nodes are to use."""
+    """Return the link that nodes move to or use."""
     return max((link for link in links if link.state in USED), key=lambda link: link.rev)
 
 

@@ -21,7 +21,7 @@ class ManualMove(BrokerTarget):
 
 
 class BadManualMove(Exception):
-    """The file cannot be used; the text says why."""
+    """The file cannot be used; the text has the reason."""
 
 
 def write_manual_move(path: Path, move: ManualMove) -> None:

@@ -87,7 +87,7 @@ class EnrolmentClient:
     def __init__(
         self, cluster: str, link: Callable[[], BrokerLink], ports: Sequence[range], answer_timeout_s: float
     ) -> None:
-        """`link` returns the link that nodes are told to use; nodes wait at `ports`."""
+        """`link` returns the link to the broker that a new node gets; nodes wait at `ports`."""
         self._ports = ports
         self._cluster, self._link = cluster, link
         self._whole_timeout_s = CONNECT_TIMEOUT_S + answer_timeout_s

@@ -76,7 +76,7 @@ class Enrolment:
         enrol_ports: Sequence[range],
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
-        """`link` returns the link to the broker that nodes are told to use; nodes wait at `enrol_ports`."""
+        """`link` returns the link to the broker that a new node gets; nodes wait at `enrol_ports`."""
         self._database, self._broker = database, broker
         self._client = EnrolmentClient(cluster, link, enrol_ports, answer_timeout_s)
         self._replacement = Replacement(database, broker, self._client)

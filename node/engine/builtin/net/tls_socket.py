@@ -183,7 +183,7 @@ class TlsSocket(Socket):
             self._push()
 
     def say_goodbye(self) -> bool:
-        """Announce the end (close_notify), and half-close. False if the kernel has no room yet. Raises OSError."""
+        """Announce the end (close_notify), and half-close. False if the kernel's buffer is full. Raises OSError."""
         self._add_goodbye()
         if not self._push():
             return False

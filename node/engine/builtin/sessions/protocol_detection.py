@@ -98,7 +98,7 @@ def open_secure_socks5(client: Client) -> None:
 
 
 def open_secure_mixed(client: Client) -> None:
-    """Serve clients with and without TLS, as their first byte tells."""
+    """Serve clients with and without TLS, which their first byte shows."""
     TlsHandshake(client, open_mixed, _open).start()
 
 

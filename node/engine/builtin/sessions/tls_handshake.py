@@ -14,7 +14,7 @@ PlainStage = Callable[[Client, bytes], None]
 
 
 class TlsHandshake:
-    """Waits for the first byte, which tells TLS from everything else, and does the handshake, within one time limit.
+    """Waits for the first byte, which differs for TLS, and does the handshake, within one time limit.
 
     `secured` is the stage that follows. A client that speaks no TLS is given to `plain`, or closed without it.
     """
