@@ -8,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.watched import watched_context
-from tests.integration.domain.test_tokens import bearer
+from tests.integration.domain.tokens.test_tokens import bearer
 from tests.master.api_servers import Master, master
 from tests.services.postgres import PostgreSQL
 

@@ -3,7 +3,7 @@
 from master.db.database import Database
 from master.domain.nodes import drain_steps
 from tests.integration.conftest import Api
-from tests.integration.domain.test_options import record
+from tests.integration.domain.proxies.test_options import record
 from tests.master.moves import ask, begin_all, details, finish, homes, move, running, shown, succeed_all, under_way
 
 

@@ -6,7 +6,7 @@ from master.db.constraints import writing
 from master.db.database import Database
 from master.domain.rotation import steps as rotation_steps
 from tests.integration.conftest import Api
-from tests.integration.domain.test_options import record
+from tests.integration.domain.proxies.test_options import record
 
 
 async def asked(api: Api, proxy: dict[str, Any], *what: str, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 from shared.proxies import ProxyRecord
 from shared.release.signing import new_key
-from tests.acceptance.test_upgrades import AGENT, HUNG, REACTOR, grown, source, streaming
+from tests.acceptance.upgrades.test_upgrades import AGENT, HUNG, REACTOR, grown, source, streaming
 from tests.clients.streams import record
 from tests.cluster.cluster import Cluster, cluster, succeeded
 from tests.release.bundles import Release, make_release

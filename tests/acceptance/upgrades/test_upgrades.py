@@ -19,7 +19,7 @@ pytestmark = pytest.mark.long
 
 STREAMS = 200
 REACTOR = "lib/node/engine/builtin/net/reactor.py"
-SOURCES = Path(__file__).parents[2]
+SOURCES = Path(__file__).parents[3]
 AGENT = "lib/node/commands/run.py"
 HUNG = b"import time\n\ndef main(arguments):\n    time.sleep(10**6)\n"
 HUNG_FOR_GOOD = b"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + HUNG

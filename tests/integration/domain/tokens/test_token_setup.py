@@ -13,7 +13,7 @@ from master.errors import BadConfiguration
 from master.schemas.token_format import fault_of, new_token
 from master.settings import read_settings
 from tests.integration.conftest import Api
-from tests.integration.domain.test_tokens import bearer, created, refused
+from tests.integration.domain.tokens.test_tokens import bearer, created, refused
 from tests.services.postgres import Database as Address
 
 KNOWN = "mp_258zY2SWR86rmGpAtwqN0QpAQ9RvQj2do7aj"
