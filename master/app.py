@@ -139,7 +139,10 @@ class Master:
     """A running master."""
 
     def __init__(self, settings: Settings, cluster: str, sockets: Sockets) -> None:
-        """Build all parts. The database is up to date; the broker may be away. Raises BadConfiguration."""
+        """Build all parts, each of which is one or a few lines, in the order in which they need one another.
+
+        The database is up to date; the broker may be away. Raises BadConfiguration.
+        """
         self._sockets = sockets
         self._certificate = certificate_of(settings.api_tls_cert, settings.api_tls_key)
         self._database, self._reserve = Database(settings.database), Database(settings.database, size=1)

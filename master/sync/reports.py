@@ -139,7 +139,7 @@ class Reports:
     async def _store(
         self, session: Session, node_id: NodeId, report: Report, decision: report_rules.ReportDecision, broker_rev: int
     ) -> None:
-        """Store the report. Lock order: the node (against deletion only), its status, its proxies, the log."""
+        """Store the report: in one place for the order of locks, node (against deletion only), status, proxies, log."""
         node = await session.row("sync.lock_node_key", node_id=node_id)
         before = await session.row("sync.lock_status", node_id=node_id)
         passed: list[NewEvent] = []

@@ -52,8 +52,11 @@ class Session:
         files: DataDirectory,
         certificates: CertificateKeeper,
     ) -> None:
-        """`on_login` is awaited whenever the broker has accepted the login of this identity. `keep_moves` writes the
-        addresses of the broker to disk. Raises OSError."""
+        """Build all parts, in the order in which they need one another: longer than most functions for that.
+
+        `on_login` is awaited whenever the broker has accepted the login of this identity. `keep_moves` writes the
+        addresses of the broker to disk. Raises OSError.
+        """
         config = identity.config
         self._engines, self._on_login, self._files = engines, on_login, files
         self._queue = config.queue

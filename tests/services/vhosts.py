@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlsplit
 
+import aio_pika
 import httpx
+from aio_pika.abc import AbstractConnection
 
 from master.management import ManagementApi, management_of
 from master.tls import trusted
-from shared.bus.addresses import BrokerAddresses, addresses
+from shared.bus.addresses import BrokerAddresses, addresses, ssl_context
+from shared.enrolment.bodies import NodeConfig
 from tests.services.rabbitmq_tls import BrokerTls
 
 
@@ -84,3 +87,9 @@ class Vhost:
             verify=trusted(),
             trust_env=False,
         )
+
+
+async def connected_as(config: NodeConfig) -> AbstractConnection:
+    """Log in at the first address of this configuration. Raises AMQPError."""
+    trust = None if config.ca is None else ssl_context(config.ca)
+    return await aio_pika.connect(config.amqp_urls[0].get_secret_value(), ssl_context=trust)

@@ -1,4 +1,7 @@
-"""The queries and resources of events."""
+"""The queries and resources of events.
+
+Longer than most modules because the closed list of the types of events stands here.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

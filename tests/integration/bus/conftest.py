@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aio_pika
@@ -43,6 +44,15 @@ async def nothing(_: Incoming) -> None:
 
 def bus_of(url: str, queue: str, handler: Any = nothing, *, exclusive: bool = False) -> Bus:
     return Bus(addresses([url]), program="test", intake=Intake(queue, handler, exclusive=exclusive))
+
+
+@asynccontextmanager
+async def running(bus: Bus) -> AsyncIterator[None]:
+    """Keep the bus running inside of the block."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(bus.run())
+        yield
+        task.cancel()
 
 
 async def reaches(bus: Bus, state: str) -> None:

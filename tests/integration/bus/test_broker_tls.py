@@ -1,8 +1,6 @@
 """A program's link to a broker whose certificate is checked, and to several addresses of one cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +15,7 @@ from shared.bus.client import Bus
 from shared.bus.intake import Intake
 from shared.bus.logins import try_logins
 from shared.messages.routes import MASTER_QUEUE
-from tests.integration.bus.conftest import nothing, reaches
+from tests.integration.bus.conftest import nothing, reaches, running
 from tests.services.rabbitmq import Vhost
 from tests.tls.authority import Authority
 from tests.tls.terminator import tls_in_front
@@ -36,14 +34,6 @@ def through(vhost: Vhost, port: int, ca: str | None, host: str = "127.0.0.1") ->
 
 def bus_to(broker: BrokerAddresses) -> Bus:
     return Bus(broker, program="test", intake=Intake(MASTER_QUEUE, nothing))
-
-
-@asynccontextmanager
-async def running(bus: Bus) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(bus.run())
-        yield
-        task.cancel()
 
 
 async def test_a_broker_with_a_certificate_of_the_authority_is_used(

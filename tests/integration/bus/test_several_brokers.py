@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ from shared.bus.envelopes import Incoming, Outgoing
 from shared.bus.failures import BusDown
 from shared.bus.intake import Intake
 from shared.proxies import NodeId
-from tests.integration.bus.conftest import nothing
+from tests.integration.bus.conftest import nothing, running
 from tests.services.rabbitmq import Vhost
 from tests.services.relay import Relay, relays
 
@@ -43,14 +42,6 @@ async def client(vhost: Vhost, doors: list[Relay]) -> AsyncIterator[ManagementCl
     made = ManagementClient(replace(vhost.management_api, urls=urls), answer_s=1)
     yield made
     await made.close()
-
-
-@asynccontextmanager
-async def running(bus: Bus) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(bus.run())
-        yield
-        task.cancel()
 
 
 def at(vhost: Vhost, ways: list[Relay]) -> list[str]:

@@ -21,9 +21,9 @@ from shared.proxies import NodeId
 from tests.integration.conftest import ANY_PORT
 from tests.master.one_link import NOWHERE, link_of
 from tests.master.waiting_node import WaitingNode
-from tests.services.broker_logins import connected_as
 from tests.services.ports import HOST, PortBlock
 from tests.services.postgres import Database as Address
+from tests.services.vhosts import connected_as
 
 
 @asynccontextmanager

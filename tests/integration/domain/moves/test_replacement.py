@@ -16,9 +16,9 @@ from tests.integration.bus.test_reports import report, reports, take
 from tests.integration.conftest import Api
 from tests.integration.enrolment.test_enrolment_wire import losing_answers_to
 from tests.master.waiting_node import WaitingNode, waiting_node
-from tests.services.broker_logins import connected_as
 from tests.services.ports import HOST, PortBlock
 from tests.services.postgres import Database as Address
+from tests.services.vhosts import connected_as
 
 __all__ = ["reports"]
 
