@@ -20,7 +20,8 @@ from master.distribution.downloads.app import HOW_TO
 from master.distribution.install_script import NO_REQUEST, InstallScript, NoScript, install_line
 from master.distribution.releases import NoManifest, Release, read_release, trusted_keys
 from master.errors import BadConfiguration, BundleError
-from master.settings import DistributionSettings, script_url
+from master.setting_values import script_url
+from master.settings import DistributionSettings
 from shared.durable_files import write_file
 from shared.release.signing import BadKey, new_key, public_key
 from shared.release.versions import BadVersion, version_order

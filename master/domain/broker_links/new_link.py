@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 from master.broker_links.links import BrokerLink, with_login
 from master.domain.broker_links.schemas import NewBrokerLink
 from master.errors import Invalid, invalid_at
-from master.settings import management_addresses
+from master.setting_values import management_addresses
 from shared.bus.addresses import SYSTEM, spread, without_login
 from shared.messages.bodies import ConfigBody
 from shared.messages.broker_config import CONFIG_LIMIT, MOST_URLS, certificates_in
